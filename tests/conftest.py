@@ -1,0 +1,47 @@
+"""Shared fixtures: where the data that is not part of the repository lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def shared_folder() -> Path | None:
+    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` beside the checkout."""
+    folder = Path(os.environ.get("RTMPOSE_SHARED", Path(__file__).parents[2] / "shared"))
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def rtmpose_s(shared: Path) -> Path:
+    """The genuine RTMPose-s, 26 keypoints, ONNX."""
+    return next((shared / "weights" / "rtmpose").glob("rtmpose-s*.onnx"))
+
+
+@pytest.fixture(scope="session")
+def rtmdet_nano(shared: Path) -> Path:
+    """The genuine RTMDet-nano person detector, NMS inside, ONNX."""
+    return shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_nms.onnx"
+
+
+@pytest.fixture(scope="session")
+def rtmdet_nano_raw(shared: Path) -> Path:
+    """The same weights exported up to the head."""
+    return shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_rawhead.onnx"
