@@ -391,7 +391,9 @@ def check_image(image: Any) -> Image:
             f"{hint.get(image.ndim, 'one picture at a time')}"
         )
     if image.dtype != np.uint8:
-        raise InputError(f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first")
+        raise InputError(
+            f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first"
+        )
     if image.size == 0:
         raise InputError(f"an image must not be empty; this one has shape {image.shape}")
     return image

@@ -1,0 +1,164 @@
+"""OpenVINO: Intel and AMD CPUs, Intel GPUs and NPUs. Normalisation is folded into the network: uint8 crops go in."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.backends.base import BackendOptions, TensorSpec
+from rtmpose.errors import BackendError, ModelError
+from rtmpose.types import Normalisation
+
+log = logging.getLogger(__name__)
+
+_core: Any = None
+
+
+def core() -> Any:
+    """The process-wide OpenVINO core: making one costs a quarter of a second."""
+    global _core
+    if _core is None:
+        import openvino
+
+        _core = openvino.Core()
+    return _core
+
+
+def devices() -> list[str]:
+    """Devices OpenVINO finds here, in our spelling: ``cpu``, ``gpu``, ``gpu:1``, ``npu``."""
+    return [str(d).lower().replace(".", ":") for d in core().available_devices]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU computes bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def read_network(path: Path) -> Any:
+    """Read an ``.onnx`` file into an ``openvino.Model``.
+
+    Raises:
+        ModelError: it cannot be read, or does not take one image batch.
+    """
+    try:
+        network = core().read_model(path)
+    except Exception as error:  # noqa: BLE001  (OpenVINO raises RuntimeError and its own types)
+        raise ModelError(
+            f"{path} could not be opened as an ONNX model by OpenVINO: {_reason(error)}; it may be damaged"
+        ) from error
+    shapes = [i.get_partial_shape() for i in network.inputs]
+    if len(shapes) != 1 or shapes[0].rank.is_dynamic or len(shapes[0]) != 4:
+        raise ModelError(
+            f"{path} does not take one image batch (N, 3, H, W): its inputs are {[str(s) for s in shapes]}; "
+            "it is not a model this package can run"
+        )
+    return network
+
+
+class OpenVinoBackend:
+    """A network compiled by OpenVINO. See :class:`rtmpose.backends.base.Backend`.
+
+    Args:
+        path: The ``.onnx`` file.
+        normalisation: Folded into the network.
+        options: ``device`` ``cpu``, ``gpu[:N]`` or ``npu``; ``precision`` ``fp32`` or ``bf16``.
+        network: An already read and prepared ``openvino.Model`` to use in place of the file; it is changed.
+
+    Raises:
+        BackendError: the device is not there or cannot compute in that precision.
+        ModelError: the file is not a network that takes one image batch.
+    """
+
+    engine = "openvino"
+
+    def __init__(
+        self, path: Path, normalisation: Normalisation, options: BackendOptions, network: Any = None
+    ) -> None:
+        if options.device not in devices():
+            raise BackendError(
+                f"device {options.device!r} was asked for, but OpenVINO finds only {', '.join(devices())} here; for "
+                "CUDA use --backend onnxruntime"
+            )
+        if options.precision == "bf16" and options.device == "cpu" and not cpu_has_bf16():
+            raise BackendError(
+                "precision bf16 was asked for, but this CPU has neither AVX512-BF16 nor AMX; use --precision fp32"
+            )
+        network = network or read_network(path)
+        shape = network.inputs[0].get_partial_shape()
+        self.input = TensorSpec(network.inputs[0].get_any_name(), _dims(shape))
+        self.outputs = tuple(
+            TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs
+        )
+        self.metadata = _metadata(network)
+        self.device = options.device
+        self.precision = "bf16" if options.precision == "bf16" else "fp32"
+        # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
+        }
+        if options.device == "cpu":
+            settings["ENABLE_CPU_PINNING"] = False  # pinned threads fight over cores with a busy neighbour
+            if options.threads:
+                settings["INFERENCE_NUM_THREADS"] = options.threads
+        try:
+            compiled = core().compile_model(
+                fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
+            )
+        except Exception as error:  # noqa: BLE001
+            raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
+        self._request = compiled.create_infer_request()
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+        """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        try:
+            outputs = self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
+        except Exception as error:  # noqa: BLE001
+            raise BackendError(
+                f"OpenVINO failed on a batch of shape {images.shape} (the model declares {self.input.shape}): "
+                f"{_reason(error)}"
+            ) from error
+        return tuple(np.array(outputs[i]) for i in range(len(self.outputs)))
+
+
+def fold_normalisation(network: Any, normalisation: Normalisation) -> Any:
+    """The network with uint8 BGR NHWC input; mean, scale and channel order become its first layers."""
+    import openvino
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    folding = PrePostProcessor(network)
+    tensor = folding.input().tensor()
+    tensor.set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    tensor.set_color_format(ColorFormat.BGR)
+    folding.input().model().set_layout(openvino.Layout("NCHW"))
+    steps = folding.input().preprocess().convert_element_type(openvino.Type.f32)
+    if normalisation.colour == "rgb":
+        steps = steps.convert_color(ColorFormat.RGB)
+    steps.mean(list(normalisation.mean)).scale(list(normalisation.std))
+    return folding.build()
+
+
+def _metadata(network: Any) -> dict[str, str]:
+    info = network.get_rt_info()
+    try:
+        entry = info["framework"] if "framework" in info else {}
+        return {str(k): str(v.astype(str)) for k, v in entry.items()}
+    except (RuntimeError, TypeError, AttributeError):
+        return {}
+
+
+def _dims(shape: Any) -> tuple[int | None, ...]:
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(None if d.is_dynamic else d.get_length() for d in shape)
+
+
+def _reason(error: Exception) -> str:
+    """The last telling line of an OpenVINO exception; the first ones are file names of its sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or ["no reason given"])[-1]
