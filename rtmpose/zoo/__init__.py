@@ -1,0 +1,21 @@
+"""The model zoo: what models are published, and their files on this machine."""
+
+from rtmpose.zoo.cache import cache_folder, cached_path, cached_state, is_offline, verify, weights_folder
+from rtmpose.zoo.catalogue import find, load_zoo
+from rtmpose.zoo.download import Progress
+from rtmpose.zoo.fetch import fetch
+from rtmpose.zoo.locate import resolve
+
+__all__ = [
+    "Progress",
+    "cache_folder",
+    "cached_path",
+    "cached_state",
+    "fetch",
+    "find",
+    "is_offline",
+    "load_zoo",
+    "resolve",
+    "verify",
+    "weights_folder",
+]

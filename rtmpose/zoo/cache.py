@@ -1,0 +1,163 @@
+"""The folder downloaded weights live in, and what is known of each file there.
+
+Beside ``model.onnx`` lies ``model.onnx.json``, its stamp: digest, size and modification time when it was last
+checked. A file whose size and time still agree with its stamp is not read again at every start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_cache_path
+
+from rtmpose.errors import ModelError
+from rtmpose.types import ModelFile
+
+log = logging.getLogger(__name__)
+
+CachedState = Literal["absent", "good", "bad"]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What was known of a cached file when it was last checked.
+
+    Attributes:
+        sha256: Its digest.
+        size: Bytes.
+        mtime_ns: Modification time.
+        source: Where it came from; empty when it was put there by hand.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    source: str = ""
+
+
+def cache_folder() -> Path:
+    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME``, else the user's cache; may not exist."""
+    home = os.environ.get("RTMPOSE_HOME", "").strip()
+    return Path(home).expanduser() if home else user_cache_path("rtmpose", appauthor=False)
+
+
+def weights_folder() -> Path:
+    """Where downloaded weights are kept, inside :func:`cache_folder`; may not exist."""
+    return cache_folder() / "weights"
+
+
+def is_offline() -> bool:
+    """Whether ``RTMPOSE_OFFLINE`` forbids the network."""
+    return os.environ.get("RTMPOSE_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def verify(path: str | Path, sha256: str) -> None:
+    """Check a file against a hex sha256 digest.
+
+    Raises:
+        ModelError: it differs, or the file cannot be read.
+    """
+    got = sha256_of(Path(path))
+    if got != sha256.lower():
+        raise ModelError(
+            f"{path} is damaged or another file: its sha256 is {got}, expected {sha256.lower()}; "
+            "delete it to have it fetched again"
+        )
+
+
+def cached_path(file: ModelFile) -> Path:
+    """Where that file is, or would be, in the cache."""
+    return weights_folder() / file.name
+
+
+def cached_state(file: ModelFile) -> CachedState:
+    """Whether the file is in the cache and intact.
+
+    A file without a published digest is held against the digest recorded when it was first seen.
+    """
+    path = cached_path(file)
+    try:
+        stat = path.stat()
+    except OSError:
+        return "absent"
+    stamp = read_stamp(path)
+    expected = file.sha256 or (stamp.sha256 if stamp else "")
+    unchanged = stamp is not None and (stamp.size, stamp.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    if stamp is not None and unchanged and stamp.sha256 == expected:
+        return "good"
+    got = sha256_of(path)
+    if stat.st_size == 0 or (expected and got != expected) or not accepts_digest(file, got):
+        return "bad"
+    write_stamp(path, got, stamp.source if stamp else "")
+    return "good"
+
+
+def digest_prefix(file: ModelFile) -> str:
+    """The start of the sha256, which the publisher writes into the names of its ``.pth`` files; or empty.
+
+    Files in ``rtmposev1/`` named before 20 April 2023 were published anew, smaller, under their old names
+    (mmpose pull request 2262): those names say nothing of the digest.
+    """
+    match = re.search(r"-([0-9a-f]{7,8})(?:_(\d{8}))?\.pth$", file.name)
+    if file.format != "pth" or match is None:
+        return ""
+    republished = any("/rtmposev1/" in s.url for s in file.sources) and (match[2] or "") < "20230420"
+    return "" if republished else match[1]
+
+
+def accepts_digest(file: ModelFile, sha256: str) -> bool:
+    """Whether a file of that digest can be this one, as far as is published."""
+    return (not file.sha256 or sha256 == file.sha256) and sha256.startswith(digest_prefix(file))
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """The stamp beside a cached file, or None where there is none that can be read."""
+    try:
+        return Stamp(**json.loads(_stamp_path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_stamp(path: Path, sha256: str, source: str) -> None:
+    """Record what a cached file is; in a read-only cache nothing is, and the file is hashed each time."""
+    stat = path.stat()
+    stamp = Stamp(sha256, stat.st_size, stat.st_mtime_ns, source)
+    try:
+        partial = _stamp_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+        partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")
+        partial.replace(_stamp_path(path))
+    except OSError as error:
+        log.debug("no stamp written beside %s: %s", path, error)
+
+
+def forget(path: Path) -> None:
+    """Drop the stamp of a file that is about to be replaced."""
+    _stamp_path(path).unlink(missing_ok=True)
+
+
+def _stamp_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")

@@ -1,0 +1,175 @@
+"""Fetching one URL to disk: resumed where the server allows, a dead host found out within seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import json
+import logging
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+
+from rtmpose.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+ATTEMPTS = 3
+BLOCK = 1 << 18
+
+_dead_hosts: dict[str, str] = {}
+"""Hosts that did not answer, with the reason: not asked again by this process."""
+
+
+class SourceError(Exception):
+    """One source failed, and the next may do; its text is the reason."""
+
+
+class Progress(Protocol):
+    """What is told of a download as it goes."""
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Bytes there, and bytes in all or None where that is not known."""
+        ...
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failed write of ``path`` into a ``ModelError`` with a remedy; no other source would help."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise ModelError(
+                f"the disk is full: cannot write {path}; free some space, or let RTMPOSE_HOME name another folder"
+            ) from error
+        raise ModelError(
+            f"cannot write {path}: {error.strerror or error}; let RTMPOSE_HOME name a writable folder"
+        ) from error
+
+
+def download(url: str, part: Path, progress: Progress) -> None:
+    """Fetch a URL into ``part``, going on from what an earlier attempt left there where the server allows.
+
+    Beside ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is never sewn
+    together from two versions (RFC 9110, section 14: Range with If-Range).
+    """
+    _check_host(url)
+    for attempt in range(1, ATTEMPTS + 1):
+        before = _size(part)
+        try:
+            _download_once(url, part, progress)
+        except SourceError as error:
+            # Worth another try only when the line broke after some bytes had come.
+            if attempt == ATTEMPTS or _size(part) <= before:
+                raise
+            log.info("%s: %s; resuming", url, error)
+        else:
+            _note_path(part).unlink(missing_ok=True)
+            return
+
+
+def _download_once(url: str, part: Path, progress: Progress) -> None:
+    have, note = _resumable(url, part)
+    headers = {"User-Agent": "rtmpose", "Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": note["validator"]}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=READ_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:
+            part.unlink(missing_ok=True)
+            return _download_once(url, part, progress)
+        raise SourceError(f"the server answered {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise SourceError(_reason(error)) from error
+    with response:
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
+            f"bytes {have}-"
+        )
+        have = have if resumed else 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdigit() else None
+        with disk_errors(part), part.open("ab" if resumed else "wb") as out:
+            _note_path(part).write_text(json.dumps({"url": url, "validator": _validator(response.headers)}))
+            _copy(response, out, have, total, progress)
+    return None
+
+
+def _copy(response: Any, out: IO[bytes], have: int, total: int | None, progress: Progress) -> None:
+    progress(have, total)
+    while True:
+        try:
+            block = response.read(BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise SourceError(f"the connection broke after {have:,} bytes: {_reason(error)}") from error
+        if not block:
+            break
+        out.write(block)
+        have += len(block)
+        progress(have, total)
+    if total is not None and have != total:
+        raise SourceError(f"the connection closed early, at {have:,} of {total:,} bytes")
+
+
+def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
+    """Bytes of that URL in ``part`` that can be built upon, with their note; 0 where there are none."""
+    try:
+        note = json.loads(_note_path(part).read_text())
+        if note["url"] == url and note["validator"]:
+            return _size(part), note
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return 0, {}
+
+
+def _validator(headers: Any) -> str:
+    """A strong ETag, else the date; If-Range allows no weak ETag."""
+    tag = str(headers.get("ETag") or "")
+    return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified") or "")
+
+
+def _check_host(url: str) -> None:
+    """Fail within seconds, and only once, where a host does not answer; behind a proxy, leave it to the proxy."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    if proxied:
+        return
+    key = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    if key in _dead_hosts:
+        raise SourceError(f"{_dead_hosts[key]} (not asked again)")
+    try:
+        socket.create_connection((host, int(key.rpartition(":")[2])), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        _dead_hosts[key] = f"{host} does not answer: {_reason(error)}"
+        raise SourceError(_dead_hosts[key]) from error
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "reason", None)
+    cause = inner if isinstance(inner, BaseException) else error
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
+
+
+def _note_path(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
