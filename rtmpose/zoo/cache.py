@@ -44,7 +44,7 @@ class Stamp:
 
 
 def cache_folder() -> Path:
-    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME``, else the user's cache; may not exist."""
+    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME`` or the user's cache; may not exist."""
     home = os.environ.get("RTMPOSE_HOME", "").strip()
     return Path(home).expanduser() if home else user_cache_path("rtmpose", appauthor=False)
 

@@ -50,10 +50,10 @@ def disk_errors(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise ModelError(
-                f"the disk is full: cannot write {path}; free some space, or let RTMPOSE_HOME name another folder"
+                f"the disk is full: cannot write {path}; free space or set RTMPOSE_HOME to another folder"
             ) from error
         raise ModelError(
-            f"cannot write {path}: {error.strerror or error}; let RTMPOSE_HOME name a writable folder"
+            f"cannot write {path}: {error.strerror or error}; set RTMPOSE_HOME to a writable folder"
         ) from error
 
 
@@ -140,7 +140,7 @@ def _validator(headers: Any) -> str:
 
 
 def _check_host(url: str) -> None:
-    """Fail within seconds, and only once, where a host does not answer; behind a proxy, leave it to the proxy."""
+    """Fail within seconds, and once only, where a host does not answer; a proxy is left to judge."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
@@ -152,7 +152,7 @@ def _check_host(url: str) -> None:
     try:
         socket.create_connection((host, int(key.rpartition(":")[2])), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        _dead_hosts[key] = f"{host} does not answer: {_reason(error)}"
+        _dead_hosts[key] = f"no answer from the host: {_reason(error)}"
         raise SourceError(_dead_hosts[key]) from error
 
 

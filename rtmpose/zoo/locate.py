@@ -34,8 +34,8 @@ def resolve(
         progress: Told of the bytes of a download; without one a bar is shown where stderr is a terminal.
 
     Returns:
-        The path, and the card: for a path or URL the card of the zoo's file of the same name, or for a path of
-        the same sha256, else None.
+        The path, and the card: for a path or URL that of the zoo's file of the same name (for a path, also
+        of the same sha256), else None.
 
     Raises:
         ModelError: an unknown name, a missing file, a form that nobody publishes, or a failed download.
