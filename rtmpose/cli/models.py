@@ -17,7 +17,7 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.types import ModelCard, ModelFile
 from rtmpose.zoo.cache import accepts_digest, read_stamp, sha256_of
 from rtmpose.zoo.catalogue import find_file
-from rtmpose.zoo.fetch import label
+from rtmpose.zoo.sources import label
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -166,7 +166,8 @@ def _table(cards: tuple[ModelCard, ...], wide: bool) -> Table:
         table.add_column("published", overflow="fold")
     table.add_column("files", no_wrap=True)
     task = ""
-    for card in cards:
+    tasks = list(dict.fromkeys(card.task for card in cards))
+    for card in sorted(cards, key=lambda card: tasks.index(card.task)):
         if card.task != task:
             task = card.task
             table.add_row(f"[bold]{task}[/]")
@@ -263,8 +264,8 @@ def _file_lines(file: ModelFile) -> list[str]:
 def _how_to_use(card: ModelCard) -> str:
     if not card.file("onnx"):
         return (
-            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth), and this version\n"
-            "does not convert: it cannot run it. If you have exported it yourself, pass the path of your .onnx."
+            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth), and this\n"
+            "version does not convert: it cannot run it. If you exported it, pass the path of your .onnx."
         )
     short = card.aliases[0] if card.aliases else card.id
     if card.is_detector or card.is_pose:

@@ -3,8 +3,8 @@
 from rtmpose.zoo.cache import cache_folder, cached_path, cached_state, is_offline, verify, weights_folder
 from rtmpose.zoo.catalogue import find, load_zoo
 from rtmpose.zoo.download import Progress
-from rtmpose.zoo.fetch import fetch
 from rtmpose.zoo.locate import resolve
+from rtmpose.zoo.sources import fetch
 
 __all__ = [
     "Progress",

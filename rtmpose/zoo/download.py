@@ -84,7 +84,9 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": note["validator"]}
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=READ_SECONDS)
+        # A new opener reads the proxy settings anew; urlopen keeps those of the process's first request.
+        request = urllib.request.Request(url, headers=headers)
+        response = urllib.request.build_opener().open(request, timeout=READ_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and have:

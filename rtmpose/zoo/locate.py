@@ -14,7 +14,7 @@ from rtmpose.types import ModelCard, ModelFile, Source
 from rtmpose.zoo.cache import sha256_of
 from rtmpose.zoo.catalogue import find, find_digest, find_file, load_zoo
 from rtmpose.zoo.download import Progress
-from rtmpose.zoo.fetch import fetch
+from rtmpose.zoo.sources import fetch
 
 log = logging.getLogger(__name__)
 
