@@ -205,6 +205,10 @@ def test_local_file_is_known_by_its_name(tmp_path: Path) -> None:
     path.write_bytes(b"\x08\x06")
     assert zoo.resolve(path) == (path, zoo.find("rtmpose-m-hand"))
     assert find_file(file.name) == (zoo.find("rtmpose-m-hand"), file)
+    unpacked = tmp_path / path.stem / "end2end.onnx"
+    unpacked.parent.mkdir()
+    path.rename(unpacked)
+    assert zoo.resolve(unpacked) == (unpacked, zoo.find("rtmpose-m-hand"))
 
 
 def test_local_file_is_known_by_its_contents(tmp_path: Path, rtmpose_s: Path) -> None:

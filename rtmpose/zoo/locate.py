@@ -59,7 +59,8 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
-    known = find_file(path.name)
+    # The publisher's archives, unpacked by hand, hold NAME/end2end.onnx.
+    known = find_file(f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name)
     if not path.is_file():
         what = "is a folder, not a model file" if path.is_dir() else "does not exist"
         hint = f"; the zoo has a file of that name: ask for {known[0].id!r}" if known else ""
