@@ -40,6 +40,7 @@ class Reply:
     body: bytes
     status: int = 200
     etag: str = '"one"'
+    date: str = ""
     ranges: bool = True
     cut_after: list[int] = field(default_factory=list)  # one entry per request that is cut short
     delay: float = 0.0
@@ -69,11 +70,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.state.asked.append((self.path, wanted, tag))
         time.sleep(reply.delay)
         start = 0
-        if wanted and reply.ranges and tag == reply.etag:
+        if wanted and reply.ranges and tag and tag in (reply.etag, reply.date):
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         self.send_response(416 if start >= max(len(reply.body), 1) else 206 if start else reply.status)
         if reply.etag:
             self.send_header("ETag", reply.etag)
+        if reply.date:
+            self.send_header("Last-Modified", reply.date)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(reply.body) - 1}/{len(reply.body)}")
         self.send_header("Content-Length", str(len(reply.body) - start))
@@ -258,10 +261,18 @@ def test_resuming_never_joins_two_versions(server: Server, home: Path, how: dict
     assert len(server.asked) == 2
 
 
-def test_without_validator_it_starts_anew(server: Server) -> None:
-    file = model_file(server.serve("m.onnx", MODEL, etag="", cut_after=[300_000]))
+@pytest.mark.parametrize("etag", ["", 'W/"one"'])
+def test_without_validator_it_starts_anew(server: Server, etag: str) -> None:
+    file = model_file(server.serve("m.onnx", MODEL, etag=etag, cut_after=[300_000]))
     assert zoo.fetch(file).read_bytes() == MODEL
     assert [a[1] for a in server.asked] == [None, None]
+
+
+def test_date_will_do_for_a_validator(server: Server) -> None:
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    file = model_file(server.serve("m.onnx", MODEL, etag='W/"one"', date=date, cut_after=[300_000]))
+    assert zoo.fetch(file).read_bytes() == MODEL
+    assert server.asked[1][1:] == ("bytes=300000-", date)
 
 
 def test_line_that_keeps_breaking_is_an_error(server: Server, home: Path) -> None:
