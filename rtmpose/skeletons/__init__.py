@@ -1,0 +1,183 @@
+"""Keypoint sets as data: one TOML file per set in this folder, read by :func:`get_skeleton`.
+
+``docs/skeletons.md`` lists the sets and says how to add one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rtmpose.errors import InputError, ModelError
+from rtmpose.types import Skeleton
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Colour = tuple[int, int, int]
+
+# Blue against orange stays apart for the colour-blind; all three are bright enough for a dark outline.
+SIDE_COLOURS: dict[str, Colour] = {"left": (255, 176, 56), "right": (31, 138, 255), "centre": (110, 232, 190)}
+"""BGR of the subject's left and right side and of the middle, where a set names no colours of its own."""
+
+# The published sets with that many points; 17 is ambiguous (AP-10K animals) and means people.
+_BY_COUNT = {17: "coco17", 21: "hand21", 26: "halpe26", 106: "lapa106", 133: "coco-wholebody133"}
+
+
+def skeleton_names() -> tuple[str, ...]:
+    """The keypoint sets that come with the package, sorted by name."""
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(f.name[: -len(".toml")] for f in files if f.name.endswith(".toml")))
+
+
+@cache
+def get_skeleton(name: str) -> Skeleton:
+    """The keypoint set of that name, such as ``coco17``; read once.
+
+    Raises:
+        InputError: there is no such set; the message offers near names.
+        ModelError: the file of the set is damaged.
+    """
+    known = skeleton_names()
+    if name not in known:
+        near = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are {', '.join(known)}"
+        raise InputError(f"there is no keypoint set named {name!r}; {hint}")
+    text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return _parse(text, f"{name}.toml")
+
+
+def load_skeleton(path: str | Path) -> Skeleton:
+    """A keypoint set of one's own, from a TOML file written like those of this package.
+
+    Raises:
+        InputError: the file cannot be read.
+        ModelError: the file is not a valid keypoint set.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the keypoint set {path}: {error}") from error
+    return _parse(text, str(path))
+
+
+def skeleton_for_count(k: int) -> Skeleton | None:
+    """The published set of the RTMPose models with ``k`` keypoints (17, 21, 26, 106, 133), or None.
+
+    17 points are taken for a person (``coco17``), not an animal (``ap10k17``).
+    """
+    name = _BY_COUNT.get(k)
+    return None if name is None else get_skeleton(name)
+
+
+@cache
+def generic_skeleton(k: int) -> Skeleton:
+    """``k`` points of unknown meaning: ``keypoint_0`` ..., no links, no left and right, no sigmas.
+
+    Raises:
+        InputError: ``k`` is below 1.
+    """
+    if k < 1:
+        raise InputError(f"a keypoint set needs at least one point, not {k}")
+    return Skeleton(
+        name=f"generic{k}",
+        keypoints=tuple(f"keypoint_{i}" for i in range(k)),
+        flip_indices=tuple(range(k)),
+        links=(),
+        sides=("centre",) * k,
+        link_colours=(),
+        keypoint_colours=(SIDE_COLOURS["centre"],) * k,
+        description=f"{k} points of unknown meaning",
+    )
+
+
+def _parse(text: str, source: str) -> Skeleton:
+    """Build a skeleton from TOML text; every fault becomes a ModelError that names ``source``."""
+    try:
+        return _build(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"the keypoint set {source} is not valid: {fault}; see docs/skeletons.md") from error
+
+
+def _build(table: dict[str, Any]) -> Skeleton:
+    names = tuple(str(name) for name in table["keypoints"])
+    if not names or len(set(names)) != len(names):
+        raise ValueError("keypoints must be one or more different names")
+    flip, sides = _flip(table.get("flip", []), names)
+    links = tuple(
+        pair for chain in table.get("links", []) for pair in _pairs([_index(p, names) for p in chain])
+    )
+    sigmas = tuple(float(s) for s in table.get("sigmas", []))
+    if sigmas and len(sigmas) != len(names):
+        raise ValueError(f"{len(names)} keypoints but {len(sigmas)} sigmas")
+    groups: dict[int, Colour] = {
+        _index(point, names): _bgr(group["colour"])
+        for group in table.get("groups", [])
+        for point in group["keypoints"]
+    }
+    return Skeleton(
+        name=str(table["name"]),
+        keypoints=names,
+        flip_indices=flip,
+        links=links,
+        sides=sides,
+        link_colours=tuple(_link_colour(a, b, sides, groups) for a, b in links),
+        keypoint_colours=tuple(groups.get(i, SIDE_COLOURS[side]) for i, side in enumerate(sides)),
+        sigmas=sigmas,
+        description=str(table.get("description", "")),
+    )
+
+
+def _index(point: int | str, names: Sequence[str]) -> int:
+    if isinstance(point, str):
+        if point not in names:
+            raise ValueError(f"{point!r} is not among its keypoints")
+        return names.index(point)
+    if isinstance(point, bool) or not isinstance(point, int) or not 0 <= point < len(names):
+        raise ValueError(f"{point!r} is neither a keypoint's name nor an index below {len(names)}")
+    return point
+
+
+def _flip(pairs: Any, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Flip indices and sides from (left, right) pairs; points in no pair lie in the middle."""
+    flip, sides = list(range(len(names))), ["centre"] * len(names)
+    for pair in pairs:
+        left, right = (_index(point, names) for point in pair)
+        if left == right or sides[left] != "centre" or sides[right] != "centre":
+            raise ValueError(f"the flip pair {pair} repeats a keypoint")
+        flip[left], flip[right] = right, left
+        sides[left], sides[right] = "left", "right"
+    return tuple(flip), tuple(sides)
+
+
+def _pairs(chain: Sequence[int]) -> list[tuple[int, int]]:
+    if len(chain) < 2:
+        raise ValueError("a chain of links needs two or more keypoints")
+    return list(pairwise(chain))
+
+
+def _link_colour(a: int, b: int, sides: Sequence[str], groups: dict[int, Colour]) -> Colour:
+    """The group's colour where an end is in one, else that of the side both ends share or one end has."""
+    grouped = groups.get(b, groups.get(a))
+    if grouped is not None:
+        return grouped
+    lateral = {sides[a], sides[b]} - {"centre"}
+    return SIDE_COLOURS[lateral.pop() if len(lateral) == 1 else "centre"]
+
+
+def _bgr(hex_colour: str) -> Colour:
+    """``#rrggbb`` as a BGR triple."""
+    digits = hex_colour.removeprefix("#")
+    if len(digits) != 6:
+        raise ValueError(f"{hex_colour!r} is not a colour like '#ff9f43'")
+    red, green, blue = bytes.fromhex(digits)
+    return blue, green, red
