@@ -193,7 +193,9 @@ class Poses:
 
         Plain Python numbers, ready for ``json.dump``.
         """
-        rows = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(len(self), -1)
+        rows = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(
+            len(self), 3 * len(self.skeleton)
+        )
         sizes = self.boxes[:, 2:] - self.boxes[:, :2]
         return [
             {

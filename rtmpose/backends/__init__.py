@@ -1,0 +1,156 @@
+"""Inference engines, one file each; this one chooses. No engine's name appears outside this package and the CLI."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rtmpose.backends.base import Backend, BackendOptions, Precision, TensorSpec
+from rtmpose.errors import BackendError, MissingDependencyError
+from rtmpose.types import ModelCard
+
+__all__ = [
+    "Backend",
+    "BackendOptions",
+    "Choice",
+    "Precision",
+    "TensorSpec",
+    "choose",
+    "installed",
+    "open_backend",
+]
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("onnxruntime", "openvino")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ``auto`` came to.
+
+    Attributes:
+        engine: ``onnxruntime`` or ``openvino``.
+        device: Such as ``cpu`` or ``cuda:0``.
+        reason: One sentence for the log and for ``rtmpose doctor``.
+    """
+
+    engine: str
+    device: str
+    reason: str
+
+
+def installed() -> tuple[str, ...]:
+    """Engines whose package is installed."""
+    return tuple(e for e in ENGINES if importlib.util.find_spec(e) is not None)
+
+
+def choose(options: BackendOptions) -> Choice:
+    """Resolve ``auto`` in engine and device; what was asked for by name is taken as it is.
+
+    Raises:
+        BackendError: the engine is unknown, or no engine has the device.
+        MissingDependencyError: the engine is not installed.
+    """
+    have = installed()
+    engine, device = options.engine.lower(), options.device.lower()
+    if engine not in (*ENGINES, "auto"):
+        raise BackendError(f"unknown backend {options.engine!r}; use auto, {' or '.join(ENGINES)}")
+    if engine != "auto" and engine not in have:
+        raise MissingDependencyError(f"backend {engine} is not installed: pip install {_remedy(engine)}")
+    if not have:
+        raise MissingDependencyError("no inference engine is installed: pip install onnxruntime")
+    if engine == "auto":
+        return _auto_engine(device, have)
+    if device == "auto":
+        device = _auto_device(engine)
+        return Choice(engine, device, f"{engine} was asked for; {device} is the fastest device it has here")
+    return Choice(engine, device, "asked for")
+
+
+def _auto_engine(device: str, have: tuple[str, ...]) -> Choice:
+    kind = device.partition(":")[0]
+    if kind in ("cuda", "tensorrt"):
+        if "onnxruntime" not in have:
+            raise MissingDependencyError(f"device {device} needs ONNX Runtime: pip install 'rtmpose[gpu]'")
+        return Choice("onnxruntime", device, f"{device} was asked for; only ONNX Runtime drives it")
+    if kind in ("gpu", "npu"):
+        if "openvino" not in have:
+            raise MissingDependencyError(f"device {device} needs OpenVINO: pip install 'rtmpose[openvino]'")
+        return Choice("openvino", device, f"{device} was asked for; only OpenVINO drives it")
+    if kind not in ("cpu", "auto"):
+        raise BackendError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:1, tensorrt, gpu or npu")
+    if kind == "auto" and "onnxruntime" in have:
+        gpu = _auto_device("onnxruntime")
+        if gpu != "cpu":
+            return Choice("onnxruntime", gpu, "ONNX Runtime here has CUDA and an NVIDIA GPU is present")
+    if "openvino" in have:
+        return Choice("openvino", "cpu", "OpenVINO is installed; it is the fastest on CPUs")
+    return Choice(
+        "onnxruntime",
+        "cpu",
+        "ONNX Runtime is the only engine installed; pip install 'rtmpose[openvino]' is faster",
+    )
+
+
+def _auto_device(engine: str) -> str:
+    if engine == "openvino":
+        return "cpu"
+    from rtmpose.backends import onnxruntime
+
+    # The CUDA provider is listed by the GPU build on any machine; without a driver it would fail at opening.
+    return "cuda" if "cuda" in onnxruntime.devices() and _nvidia_gpu_present() else "cpu"
+
+
+def _nvidia_gpu_present() -> bool:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return False
+    return any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll"))
+
+
+def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendOptions()) -> Backend:  # noqa: B008
+    """Open a model file.
+
+    Args:
+        path: The ``.onnx`` file.
+        card: Its description: normalisation, and what reduced precision may be judged by.
+        options: Engine, device, threads, precision.
+
+    Raises:
+        BackendError: engine, device or precision are not available here; nothing is chosen in their place.
+        MissingDependencyError: the engine is not installed.
+        ModelError: the file cannot be read.
+    """
+    if options.threads < 0:
+        raise BackendError(f"threads must be 0 (all cores) or more, not {options.threads}")
+    if options.precision not in ("auto", "fp32", "bf16"):
+        raise BackendError(f"unknown precision {options.precision!r}; use auto, fp32 or bf16")
+    choice = choose(options)
+    options = replace(options, engine=choice.engine, device=choice.device)
+    backend: Backend
+    if choice.engine == "openvino":
+        from rtmpose.backends.openvino import OpenVinoBackend
+        from rtmpose.backends.prepare import prepared_network
+
+        network, options = prepared_network(path, card, options)
+        backend = OpenVinoBackend(path, card.normalisation, options, network)
+    else:
+        from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
+
+        if options.precision == "bf16":
+            raise BackendError(
+                "precision bf16 needs the OpenVINO backend; use --backend openvino or --precision fp32"
+            )
+        backend = OnnxRuntimeBackend(path, card.normalisation, options)
+    log.info(
+        "%s: %s on %s, %s (%s)", path.name, backend.engine, backend.device, backend.precision, choice.reason
+    )
+    return backend
+
+
+def _remedy(engine: str) -> str:
+    return "'rtmpose[openvino]'" if engine == "openvino" else "onnxruntime"

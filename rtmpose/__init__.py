@@ -1,0 +1,82 @@
+"""Real-time multi-person pose estimation with the RTMPose models.
+
+>>> import rtmpose
+>>> for frame, poses in rtmpose.predict("photo.jpg"):
+...     print(poses)
+
+Names are loaded on first use, so that ``import rtmpose`` is quick and pulls in no inference engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BackendError": "errors",
+    "BackendOptions": "backends",
+    "Codec": "types",
+    "Detections": "types",
+    "Detector": "detect.detector",
+    "Frame": "types",
+    "InputError": "errors",
+    "MissingDependencyError": "errors",
+    "ModelCard": "types",
+    "ModelError": "errors",
+    "Normalisation": "types",
+    "OutputError": "errors",
+    "Pipeline": "pipeline",
+    "PoseEstimator": "pose.rtmpose",
+    "Poses": "types",
+    "Result": "types",
+    "RtmposeError": "errors",
+    "Skeleton": "types",
+    "draw_detections": "draw",
+    "draw_poses": "draw",
+    "get_skeleton": "skeletons",
+    "predict": "pipeline",
+    "read_image": "sources",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from rtmpose.backends import BackendOptions
+    from rtmpose.detect.detector import Detector
+    from rtmpose.draw import draw_detections, draw_poses
+    from rtmpose.errors import (
+        BackendError,
+        InputError,
+        MissingDependencyError,
+        ModelError,
+        OutputError,
+        RtmposeError,
+    )
+    from rtmpose.pipeline import Pipeline, predict
+    from rtmpose.pose.rtmpose import PoseEstimator
+    from rtmpose.skeletons import get_skeleton
+    from rtmpose.sources import read_image
+    from rtmpose.types import (
+        Codec,
+        Detections,
+        Frame,
+        ModelCard,
+        Normalisation,
+        Poses,
+        Result,
+        Skeleton,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rtmpose' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"rtmpose.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

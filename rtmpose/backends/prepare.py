@@ -1,0 +1,287 @@
+"""Make a network safe for bfloat16, once, and remember it.
+
+After SiLU some channels of RTMPose's feature maps sit almost constantly at the function's floor, and the 1x1
+convolution behind them has large weights whose terms cancel. In fp32 the cancelling is exact enough; in bf16 its
+rounding dominates and costs 4 AP. The cure: subtract each input channel's typical value c (its median over real
+crops) before a 1x1 convolution with weights W, and add W c to its bias. The function stays the same; only the rounding
+changes.
+
+The medians are measured on the package's own photographs. After that the decoded keypoints of the prepared network in
+bf16 are compared with fp32; only a network that agrees is trusted by ``precision="auto"``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.backends.base import BackendOptions
+from rtmpose.errors import ModelError
+from rtmpose.pose import crop, heatmap, simcc
+from rtmpose.types import FloatArray, ModelCard
+
+log = logging.getLogger(__name__)
+
+METHOD_VERSION = 1
+TRUSTED_OKS_LIKE = 0.985
+"""Least mean agreement of prepared bf16 with fp32 for a network to be trusted; see :func:`_agreement`."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was found when a network was prepared: the record kept beside the medians.
+
+    Attributes:
+        model: File name.
+        sha256: Of the model file.
+        method: Version of this procedure.
+        convolutions: How many 1x1 convolutions were changed.
+        crops: How many crops were measured.
+        agreement_raw: Agreement of raw bf16 with fp32, 0..1; None where the CPU has no bf16.
+        agreement: The same of prepared bf16.
+    """
+
+    model: str
+    sha256: str
+    method: int
+    convolutions: int
+    crops: int
+    agreement_raw: float | None
+    agreement: float | None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether ``auto`` may use bf16."""
+        return self.agreement is not None and self.agreement >= TRUSTED_OKS_LIKE
+
+
+def prepared_network(path: Path, card: ModelCard, options: BackendOptions) -> tuple[Any, BackendOptions]:
+    """The network to compile and the options with ``precision`` settled.
+
+    ``fp32`` leaves the file as it is. ``bf16`` prepares pose networks and takes detectors as they are. ``auto`` means
+    bf16 for a pose network whose preparation is trusted on a CPU that has bf16, else fp32.
+    """
+    from rtmpose.backends import openvino
+
+    if options.precision == "fp32" or options.device != "cpu" or not openvino.cpu_has_bf16():
+        settled = options if options.precision == "bf16" else replace(options, precision="fp32")
+        return None, settled
+    if not card.is_pose:
+        return None, replace(options, precision="bf16" if options.precision == "bf16" else "fp32")
+    network, record = prepare(path, card, threads=options.threads)
+    if options.precision == "auto" and not record.trusted:
+        log.warning(
+            "%s: bf16 agrees with fp32 to %s only; using fp32. Ask for --precision bf16 to have it all the same",
+            path.name,
+            record.agreement,
+        )
+        return None, replace(options, precision="fp32")
+    return network, replace(options, precision="bf16")
+
+
+def prepare(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Any, Preparation]:
+    """Prepare a pose network: measure or load its medians, put them in.
+
+    Args:
+        path: The ``.onnx`` file.
+        card: Its description.
+        threads: For the measurement.
+
+    Returns:
+        The changed ``openvino.Model`` and the record.
+    """
+    from rtmpose.backends import openvino
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    medians, record = _load(digest)
+    if record is None:
+        log.info("preparing %s for bf16, once (about ten seconds) ...", path.name)
+        crops = bundled_crops(card)
+        medians = measure_medians(openvino.read_network(path), card, crops)
+        record = _judge(path, card, digest, medians, crops, threads)
+        _save(digest, medians, record)
+    network = openvino.read_network(path)
+    subtract_medians(network, medians)
+    return network, record
+
+
+def measure_medians(network: Any, card: ModelCard, crops: NDArray[np.uint8]) -> dict[str, FloatArray]:
+    """Median of every input channel of every 1x1 convolution over the crops ``(N, h, w, 3)``; by layer name."""
+    from rtmpose.backends import openvino
+
+    convolutions = _pointwise_convolutions(network)
+    names = [node.get_friendly_name() for node in convolutions]
+    first = len(network.outputs)
+    network.add_outputs([node.input_value(0) for node in convolutions])
+    folded = openvino.fold_normalisation(network, card.normalisation)
+    compiled = openvino.core().compile_model(folded, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    samples: dict[str, list[FloatArray]] = {name: [] for name in names}
+    generator = np.random.default_rng(0)
+    for one in crops:
+        outputs = request.infer({0: one[None]})
+        for i, name in enumerate(names):
+            value = outputs[first + i][0].reshape(outputs[first + i].shape[1], -1)
+            places = generator.integers(0, value.shape[1], min(256, value.shape[1]))
+            samples[name].append(value[:, places].copy())
+    return {
+        name: np.median(np.concatenate(parts, axis=1), axis=1).astype(np.float32)
+        for name, parts in samples.items()
+    }
+
+
+def subtract_medians(network: Any, medians: dict[str, FloatArray]) -> int:
+    """Put ``x - c`` before each named 1x1 convolution and ``W c`` behind it, in place; how many were changed."""
+    from openvino import opset13 as ops
+
+    changed = 0
+    for node in _pointwise_convolutions(network):
+        center = medians.get(node.get_friendly_name())
+        weights = _constant(node.input_value(1))
+        if center is None or weights is None:
+            continue
+        shape = (1, -1, 1, 1)
+        shifted = ops.subtract(node.input_value(0), ops.constant(center.reshape(shape)))
+        bias = weights[:, :, 0, 0].astype(np.float64) @ center.astype(np.float64)
+        targets = node.output(0).get_target_inputs()
+        node.input(0).replace_source_output(shifted.output(0))
+        added = ops.add(node.output(0), ops.constant(bias.astype(np.float32).reshape(shape)))
+        for target in targets:
+            target.replace_source_output(added.output(0))
+        changed += 1
+    network.validate_nodes_and_infer_types()
+    return changed
+
+
+def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
+    """Crops ``(N, h, w, 3)`` BGR of annotated people in the package's photographs that no evaluation set holds."""
+    folder = resources.files("rtmpose").joinpath("assets", "photos")
+    annotations = json.loads(folder.joinpath("person_keypoints.json").read_text(encoding="utf-8"))
+    evaluated = _evaluation_photos(folder.joinpath("ATTRIBUTION.tsv").read_text(encoding="utf-8"))
+    crops = []
+    for image in annotations["images"]:
+        if image["file_name"] in evaluated:
+            continue
+        data = np.frombuffer(folder.joinpath(image["file_name"]).read_bytes(), np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        boxes = [
+            (x, y, x + w, y + h)
+            for a in annotations["annotations"]
+            if a["image_id"] == image["id"] and a.get("num_keypoints") and not a.get("iscrowd")
+            for x, y, w, h in [a["bbox"]]
+        ]
+        if boxes:
+            udp = card.codec.kind == "heatmap"
+            crops.append(
+                crop.crop_people(pixels, np.array(boxes, np.float32), card.input_wh, udp=udp)[0]  # type: ignore[arg-type]
+            )
+    return np.concatenate(crops)
+
+
+def _evaluation_photos(table: str) -> set[str]:
+    rows = [line.split("\t") for line in table.splitlines() if line.strip()]
+    name, overlap = 0, rows[0].index("eval_overlap")
+    return {r[name] for r in rows[1:] if r[overlap].strip() == "in coco_val_subset"}
+
+
+def _judge(
+    path: Path,
+    card: ModelCard,
+    digest: str,
+    medians: dict[str, FloatArray],
+    crops: NDArray[np.uint8],
+    threads: int,
+) -> Preparation:
+    from rtmpose.backends import openvino
+
+    def points(precision: str, prepare_it: bool) -> tuple[FloatArray, FloatArray]:
+        network = openvino.read_network(path)
+        if prepare_it:
+            subtract_medians(network, medians)
+        options = BackendOptions("openvino", "cpu", threads, precision=precision)  # type: ignore[arg-type]
+        backend = openvino.OpenVinoBackend(path, card.normalisation, options, network)
+        outputs = [np.concatenate(c) for c in zip(*(backend(one[None]) for one in crops), strict=True)]
+        if card.codec.kind == "heatmap":
+            return heatmap.decode(outputs[0], card.input_wh)
+        return simcc.decode(outputs[0], outputs[1], card.codec.split_ratio)
+
+    exact = points("fp32", False)
+    raw, good = (
+        (_agreement(exact, points("bf16", False)), _agreement(exact, points("bf16", True)))
+        if openvino.cpu_has_bf16()
+        else (None, None)
+    )
+    return Preparation(path.name, digest, METHOD_VERSION, len(medians), len(crops), raw, good)
+
+
+def _agreement(exact: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> float:
+    """Mean over the sure keypoints of exp(-d^2 / 2 s^2), d their distance in crop pixels, s = 4 pixels."""
+    sure = exact[1] > 0.3
+    if not sure.any():
+        raise ModelError(
+            "the network finds no keypoint in the package's own photographs; is it a pose model?"
+        )
+    distance = ((exact[0] - other[0])[sure] ** 2).sum(axis=1)
+    return round(float(np.exp(-distance / 32).mean()), 4)
+
+
+def _pointwise_convolutions(network: Any) -> list[Any]:
+    return [
+        node
+        for node in network.get_ordered_ops()
+        if node.get_type_name() == "Convolution"
+        and list(node.input_value(1).get_partial_shape().to_shape()[2:]) == [1, 1]
+        and node.input_value(0).get_partial_shape()[2] != 1
+    ]
+
+
+def _constant(output: Any) -> NDArray[np.float32] | None:
+    """The data of a constant, also through a conversion from half precision."""
+    node = output.get_node()
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None
+
+
+def _place(digest: str) -> Path:
+    from rtmpose.zoo import cache_folder
+
+    return cache_folder() / "prepared" / f"{digest[:16]}-v{METHOD_VERSION}.npz"
+
+
+def _load(digest: str) -> tuple[dict[str, FloatArray], Preparation | None]:
+    try:
+        with np.load(_place(digest), allow_pickle=False) as stored:
+            record = Preparation(**json.loads(str(stored["record"])))
+            return {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}, record
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, None
+
+
+def _save(digest: str, medians: dict[str, FloatArray], record: Preparation) -> None:
+    """Atomic; a cache that cannot be written only costs the measurement next time."""
+    path = _place(digest)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                arrays: dict[str, Any] = {f"m/{k}": v for k, v in medians.items()}
+                np.savez(file, record=np.array(json.dumps(asdict(record))), **arrays)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        log.warning("the preparation of %s could not be kept in %s: %s", record.model, path.parent, error)

@@ -1,0 +1,148 @@
+"""Boxes of the people (or hands) in a frame."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.detect import rtmdet
+from rtmpose.detect.letterbox import letterbox, unletterbox
+from rtmpose.errors import ModelError
+from rtmpose.types import Codec, Detections, Image, ModelCard, Normalisation, check_image
+from rtmpose.zoo import resolve
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DETECTOR = "yolox-tiny"
+DEFAULT_SCORE_THR = 0.3
+
+RTMDET_PIXELS = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
+RAW_PIXELS = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr")
+
+# Names of layers that exports keep, and what they give away.
+MARKERS = {b"rtm_cls": ("rtmdet", RTMDET_PIXELS, 320), b"multi_level_conv": ("yolox", RAW_PIXELS, 416)}
+
+
+class Detector:
+    """A detection network with its letterbox and decoding.
+
+    Understands exports with the suppression inside (``dets``, ``labels``) of RTMDet and YOLOX, and RTMDet exports up
+    to the head, either as class and box maps or with the channels joined and last.
+
+    Args:
+        model: Name from the zoo, path or URL of an ``.onnx`` file, or a card.
+        options: Engine, device, threads. ``auto`` precision means fp32 here: the time lies in the pose network.
+        card: Describes a file the zoo does not know; without it the family is recognised from the layers' names.
+        score_thr: Lowest score returned unless a call says otherwise.
+        label: Class index to keep; None keeps all.
+
+    Raises:
+        ModelError: the model cannot be had, is damaged, or is not a detector.
+        BackendError: engine or device are not available.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | ModelCard = DEFAULT_DETECTOR,
+        *,
+        options: BackendOptions | None = None,
+        card: ModelCard | None = None,
+        score_thr: float = DEFAULT_SCORE_THR,
+        label: int | None = 0,
+    ) -> None:
+        path, known = resolve(model)
+        card = card or known or _recognise(path)
+        if not card.is_detector:
+            raise ModelError(
+                f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those"
+            )
+        self.path, self.score_thr, self.label = path, score_thr, label
+        self.backend: Backend = open_backend(path, card, options or BackendOptions())
+        height, width = self.backend.input.shape[2:]
+        self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
+        self._canvas = np.empty((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
+        self._canvas[:] = 0
+        self.decode(self.network(self._canvas), (1.0, 1.0))  # warms up, and raises if this is no detector
+
+    def __call__(self, image: Image, *, score_thr: float | None = None) -> Detections:
+        """Detect.
+
+        Args:
+            image: BGR uint8 ``(H, W, 3)``.
+            score_thr: Lowest score to return, 0..1.
+
+        Returns:
+            Detections in image pixels, the surest first; boxes may reach past the border.
+
+        Raises:
+            InputError: the image is not usable.
+        """
+        canvas, factors = self.letterbox(image)
+        return self.decode(self.network(canvas), factors, score_thr=score_thr)
+
+    def letterbox(self, image: Image) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+        """The image as a network batch ``(1, h, w, 3)``, overwritten by the next call, and the scale factors."""
+        _, factors = letterbox(check_image(image), self.card.input_wh, self._canvas[0])
+        return self._canvas, factors
+
+    def network(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+        """Raw outputs for a batch ``(1, h, w, 3)``."""
+        return self.backend(canvas)
+
+    def decode(
+        self,
+        outputs: tuple[NDArray[Any], ...],
+        factors: tuple[float, float],
+        *,
+        score_thr: float | None = None,
+    ) -> Detections:
+        """Network outputs as detections in image pixels."""
+        thr = self.score_thr if score_thr is None else score_thr
+        found = self._raw(outputs, thr)
+        keep = found.scores >= thr
+        keep &= np.isfinite(found.boxes).all(axis=1) & (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
+        if self.label is not None:
+            keep &= found.labels == self.label
+        rows = np.flatnonzero(keep)
+        rows = rows[np.argsort(-found.scores[rows], kind="stable")]
+        return Detections(unletterbox(found.boxes[rows], factors), found.scores[rows], found.labels[rows])
+
+    def _raw(self, outputs: tuple[NDArray[Any], ...], thr: float) -> Detections:
+        """Detections in input pixels, from whichever form of output the file has."""
+        shapes = [o.shape for o in outputs]
+        if len(outputs) == 2 and outputs[0].ndim == 3 and shapes[0][-1] == 5:
+            dets = outputs[0][0].astype(np.float32, copy=False)
+            return Detections(dets[:, :4], dets[:, 4], outputs[1].reshape(-1)[: len(dets)].astype(np.int64))
+        strides = tuple(self.card.input_wh[1] // o.shape[1] for o in outputs if o.ndim == 4)
+        if len(outputs) == 3 and all(o.ndim == 4 and o.shape[-1] >= 5 for o in outputs):
+            return rtmdet.decode(*rtmdet.split_channels_last(outputs), strides, score_thr=min(thr, 0.05))
+        if len(outputs) == 6 and all(o.ndim == 4 for o in outputs):
+            boxes = [o[0] for o in outputs if o.shape[1] == 4]
+            classes = [o[0] for o in outputs if o.shape[1] != 4]
+            if len(boxes) == len(classes) == 3:
+                steps = tuple(self.card.input_wh[1] // c.shape[1] for c in classes)
+                return rtmdet.decode(classes, boxes, steps, score_thr=min(thr, 0.05))
+        raise ModelError(
+            f"{self.path} is not a detector of a known form: it returns arrays of shape {shapes}; expected boxes "
+            "(1, n, 5) with labels (1, n), or RTMDet's maps for three strides"
+        )
+
+
+def _recognise(path: Path) -> ModelCard:
+    """A card for a file the zoo does not know, from the layer names left in it, else from its file name."""
+    content = path.read_bytes()
+    for marker, (kind, pixels, size) in MARKERS.items():
+        if marker in content or kind in path.name.lower():
+            codec = Codec("rtmdet" if kind == "rtmdet" else "yolox")
+            log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)
+            return ModelCard(path.name, "detection", kind, (size, size), pixels, codec)
+    raise ModelError(
+        f"{path} is not known to the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass a ModelCard, or put "
+        "rtmdet or yolox into its file name if it is one"
+    )

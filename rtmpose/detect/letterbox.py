@@ -1,0 +1,42 @@
+"""Fit a frame into a detector's fixed input, and map boxes back: two inverse functions side by side."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray, Image
+
+PAD_VALUE = 114
+
+
+def letterbox(
+    image: Image, input_wh: tuple[int, int], out: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """Shrink or enlarge to fit, keep the aspect, put into the top left corner, fill the rest with grey 114.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        input_wh: Network input size.
+        out: Reusable buffer ``(h, w, 3)``.
+
+    Returns:
+        The canvas ``(h, w, 3)`` and the factors (x, y) from image to canvas pixels; they differ by the rounding of
+        the size to whole pixels.
+    """
+    width, height = input_wh
+    image_h, image_w = image.shape[:2]
+    ratio = min(width / image_w, height / image_h)
+    new_w = min(width, max(1, int(image_w * ratio + 0.5)))
+    new_h = min(height, max(1, int(image_h * ratio + 0.5)))
+    canvas = np.empty((height, width, 3), np.uint8) if out is None else out
+    resized = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
+    canvas[:new_h, :new_w] = resized
+    canvas[new_h:], canvas[:new_h, new_w:] = PAD_VALUE, PAD_VALUE
+    return canvas, (new_w / image_w, new_h / image_h)
+
+
+def unletterbox(boxes: FloatArray, factors: tuple[float, float]) -> FloatArray:
+    """Boxes ``(N, 4)`` xyxy from canvas pixels to image pixels."""
+    return np.asarray(boxes / np.array([*factors, *factors], np.float32), np.float32)

@@ -1,0 +1,161 @@
+"""Boxes and keypoints: conversions, overlap, suppression of doubles. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray
+
+Indices = NDArray[np.int64]
+
+
+def xyxy_to_xywh(boxes: FloatArray) -> FloatArray:
+    """Corners to corner and size, ``(N, 4)``."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def xywh_to_xyxy(boxes: FloatArray) -> FloatArray:
+    """Corner and size to corners, ``(N, 4)``."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def box_area(boxes: FloatArray) -> FloatArray:
+    """Areas ``(N,)`` of boxes ``(N, 4)`` xyxy; 0 where the corners are the wrong way round."""
+    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(size[:, 0] * size[:, 1])
+
+
+def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of every box of a ``(N, 4)`` with every box of b ``(M, 4)``: ``(N, M)``."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    size = np.maximum(high - low, 0)
+    shared = size[..., 0] * size[..., 1]
+    union = box_area(a)[:, None] + box_area(b)[None] - shared
+    return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny))
+
+
+def nms(boxes: FloatArray, scores: FloatArray, iou_thr: float) -> Indices:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy.
+        scores: ``(N,)``.
+        iou_thr: A box overlapping a better one by more than this goes.
+
+    Returns:
+        Kept indices, the best first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    return _greedy(order, lambda best, rest: box_iou(boxes[best : best + 1], boxes[rest])[0] <= iou_thr)
+
+
+def oks(
+    keypoints: FloatArray,
+    others: FloatArray,
+    area: float,
+    other_areas: FloatArray,
+    sigmas: Sequence[float] | FloatArray,
+    min_score: float | None = None,
+) -> FloatArray:
+    """Object keypoint similarity of one pose with others (Lin et al., COCO keypoint evaluation).
+
+    Args:
+        keypoints: ``(K, 3)`` x, y, score.
+        others: ``(N, K, 3)``.
+        area: Area of the first person in square pixels.
+        other_areas: ``(N,)``; the mean of the two areas scales the distances.
+        sigmas: ``(K,)``.
+        min_score: Only points above it in both poses count.
+
+    Returns:
+        ``(N,)`` in 0..1.
+    """
+    variances = (np.asarray(sigmas) * 2) ** 2
+    distance = ((others[..., :2] - keypoints[None, :, :2]) ** 2).sum(axis=2)
+    mean_area = (area + np.asarray(other_areas))[:, None] / 2 + np.spacing(1)
+    similarity = np.exp(-distance / variances / mean_area / 2)
+    if min_score is None:
+        return np.asarray(similarity.mean(axis=1), np.float32)
+    counted = (keypoints[None, :, 2] > min_score) & (others[..., 2] > min_score)
+    number = counted.sum(axis=1)
+    total = (similarity * counted).sum(axis=1)
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), 0), np.float32)
+
+
+def oks_nms(
+    keypoints: FloatArray, scores: FloatArray, areas: FloatArray, sigmas: Sequence[float], threshold: float
+) -> Indices:
+    """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the best first."""
+    order = np.argsort(scores)[::-1]
+
+    def keep(best: int, rest: Indices) -> NDArray[np.bool_]:
+        return oks(keypoints[best], keypoints[rest], float(areas[best]), areas[rest], sigmas) <= threshold
+
+    return _greedy(order, keep)
+
+
+def soft_oks_nms(
+    keypoints: FloatArray,
+    scores: FloatArray,
+    areas: FloatArray,
+    sigmas: Sequence[float],
+    threshold: float,
+    limit: int = 20,
+) -> Indices:
+    """Poses ``(N, K, 3)`` picked one by one, each weakening those like it by a Gaussian of their OKS."""
+    order = np.argsort(scores)[::-1]
+    left = scores[order].astype(np.float64)
+    kept: list[int] = []
+    while len(order) and len(kept) < limit:
+        best, order, left = order[0], order[1:], left[1:]
+        kept.append(int(best))
+        similar = oks(keypoints[best], keypoints[order], float(areas[best]), areas[order], sigmas)
+        left = left * np.exp(-(similar**2) / threshold)
+        again = np.argsort(left)[::-1]
+        order, left = order[again], left[again]
+    return np.asarray(kept, np.int64)
+
+
+def nearby_joints_nms(
+    keypoints: FloatArray, scores: FloatArray, distance_thr: float, joints: int | None = None
+) -> Indices:
+    """Keep the best of each group of poses ``(N, K, 2 or 3)`` that have many joints close to each other.
+
+    Args:
+        keypoints: x, y first.
+        scores: ``(N,)``.
+        distance_thr: Closeness, as a fraction of the pose's own extent.
+        joints: Number of close joints above which two poses are doubles; half of all by default.
+
+    Returns:
+        Kept indices, ascending in order of examination.
+    """
+    n, k = keypoints.shape[:2]
+    limit = k // 2 if joints is None else joints
+    extent = np.ptp(keypoints[..., :2], axis=1).max(axis=1)
+    order = np.argsort(scores)[::-1]
+    kept: list[int] = []
+    gone = np.zeros(n, bool)
+    for i in order:
+        if gone[i]:
+            continue
+        gap = np.linalg.norm(keypoints[:, :, :2] - keypoints[i, :, :2], axis=2)
+        close = (gap < distance_thr * extent[i]).sum(axis=1) > limit
+        group = np.flatnonzero(close & ~gone)
+        kept.append(int(group[np.argmax(scores[group])]) if len(group) else int(i))
+        gone[group] = True
+        gone[i] = True
+    return np.asarray(kept, np.int64)
+
+
+def _greedy(order: Indices, keep: Callable[[int, Indices], NDArray[np.bool_]]) -> Indices:
+    kept: list[int] = []
+    while len(order):
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        order = rest[keep(best, rest)] if len(rest) else rest
+    return np.asarray(kept, np.int64)

@@ -1,0 +1,130 @@
+"""Cut people out of a frame for a top-down network, and map keypoints back.
+
+A box becomes a centre and a scale (its size with some padding, grown to the network's aspect); centre and scale define
+one affine map from image to crop. Everything is float: no rounding to whole pixels.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray, Image
+
+PADDING = 1.25
+
+
+def box_to_center_scale(
+    boxes: FloatArray, input_wh: tuple[int, int], padding: float = PADDING
+) -> tuple[FloatArray, FloatArray]:
+    """Boxes as centre and padded size at the network's aspect ratio.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy in image pixels.
+        input_wh: Network input size.
+        padding: Factor by which the box grows.
+
+    Returns:
+        Centres ``(N, 2)`` and scales ``(N, 2)`` (width, height of the cropped region), both float32 in image pixels.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    center = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
+    w, h = ((boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)).T
+    aspect = input_wh[0] / input_wh[1]
+    wide = w > h * aspect
+    scale = np.stack([np.where(wide, w, h * aspect), np.where(wide, w / aspect, h)], axis=1)
+    return center, scale.astype(np.float32)
+
+
+def crop_matrices(
+    center: FloatArray,
+    scale: FloatArray,
+    input_wh: tuple[int, int],
+    rotation: float = 0.0,
+    *,
+    udp: bool = False,
+) -> NDArray[np.float64]:
+    """Affine maps ``(N, 2, 3)`` from image pixels to crop pixels.
+
+    Args:
+        center: ``(N, 2)``.
+        scale: ``(N, 2)``; only the width counts unless ``udp``, whose two axes scale apart.
+        input_wh: Network input size.
+        rotation: Degrees by which the cropped region is turned.
+        udp: The unbiased variant (Huang et al., CVPR 2020): sizes are measured between pixel centres.
+    """
+    width, height = input_wh
+    theta = np.deg2rad(rotation)
+    sin, cos = np.sin(theta), np.cos(theta)
+    if not udp:
+        # Three corresponding points, in float32 as the networks were trained: their rounding is part of the map.
+        middle, left = np.array([width, height]) * 0.5, np.array([width * -0.5, 0.0])
+        target = _three_points(middle, left)
+        return np.array(
+            [
+                cv2.getAffineTransform(_three_points(c, np.array([cos, sin]) * s[0] * -0.5), target)
+                for c, s in zip(center, scale, strict=True)
+            ]
+        ).reshape(-1, 2, 3)
+    x, y = np.asarray(center, np.float64).T
+    w, h = np.asarray(scale, np.float64).T
+    sx, sy = (width - 1) / w, (height - 1) / h
+    rows = [
+        [cos * sx, -sin * sx, sx * (-x * cos + y * sin + 0.5 * w)],
+        [sin * sy, cos * sy, sy * (-x * sin - y * cos + 0.5 * h)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+
+
+def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) -> FloatArray:
+    """A point, its neighbour at the offset, and the neighbour's neighbour at a right angle; float32 ``(3, 2)``."""
+    first, second = center.astype(np.float32), (center + offset).astype(np.float32)
+    back = first - second
+    return np.stack([first, second, second + np.array([-back[1], back[0]], np.float32)])
+
+
+def crop_people(
+    image: Image,
+    boxes: FloatArray,
+    input_wh: tuple[int, int],
+    out: NDArray[np.uint8] | None = None,
+    *,
+    udp: bool = False,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut every box out of the image.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        boxes: ``(N, 4)`` xyxy in image pixels; parts outside the image come out black.
+        input_wh: Network input size.
+        out: Reusable buffer of shape ``(>= N, h, w, 3)``.
+        udp: See :func:`crop_matrices`.
+
+    Returns:
+        Crops ``(N, h, w, 3)`` BGR uint8 (a view of ``out`` if given) and the maps ``(N, 2, 3)`` that made them.
+    """
+    center, scale = box_to_center_scale(boxes, input_wh)
+    matrices = crop_matrices(center, scale, input_wh, udp=udp)
+    n = len(matrices)
+    crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
+    for matrix, crop in zip(matrices, crops, strict=True):
+        cv2.warpAffine(image, matrix, input_wh, dst=crop, flags=cv2.INTER_LINEAR)
+    return crops, matrices
+
+
+def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:
+    """Map points from crop pixels back to image pixels: the inverse of the maps of :func:`crop_people`.
+
+    Args:
+        points: ``(N, K, 2)`` in crop pixels.
+        matrices: ``(N, 2, 3)`` image to crop.
+
+    Returns:
+        ``(N, K, 2)`` float32 in image pixels.
+    """
+    if not len(points):
+        return np.asarray(points, np.float32)
+    inverse = np.linalg.inv(matrices[:, :, :2])
+    shifted = np.asarray(points, np.float64) - matrices[:, None, :, 2]
+    return np.einsum("nij,nkj->nki", inverse, shifted).astype(np.float32)
