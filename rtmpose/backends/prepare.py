@@ -120,25 +120,30 @@ def measure_medians(network: Any, card: ModelCard, crops: NDArray[np.uint8]) -> 
     """Median of every input channel of every 1x1 convolution over the crops ``(N, h, w, 3)``; by layer name."""
     from rtmpose.backends import openvino
 
-    convolutions = _pointwise_convolutions(network)
-    names = [node.get_friendly_name() for node in convolutions]
+    # Two convolutions may share an input; it is measured once.
+    readers: dict[tuple[str, int], list[str]] = {}
+    sources = {}
+    for node in _pointwise_convolutions(network):
+        source = node.input_value(0)
+        key = (source.get_node().get_name(), source.get_index())
+        readers.setdefault(key, []).append(node.get_friendly_name())
+        sources[key] = source
     first = len(network.outputs)
-    network.add_outputs([node.input_value(0) for node in convolutions])
+    network.add_outputs(list(sources.values()))
     folded = openvino.fold_normalisation(network, card.normalisation)
     compiled = openvino.core().compile_model(folded, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
-    samples: dict[str, list[FloatArray]] = {name: [] for name in names}
+    samples: dict[tuple[str, int], list[FloatArray]] = {key: [] for key in sources}
     generator = np.random.default_rng(0)
     for one in crops:
-        outputs = request.infer({0: one[None]})
-        for i, name in enumerate(names):
-            value = outputs[first + i][0].reshape(outputs[first + i].shape[1], -1)
+        request.infer({0: one[None]})
+        for i, key in enumerate(sources):
+            tensor = request.get_output_tensor(first + i).data
+            value = tensor[0].reshape(tensor.shape[1], -1)
             places = generator.integers(0, value.shape[1], min(256, value.shape[1]))
-            samples[name].append(value[:, places].copy())
-    return {
-        name: np.median(np.concatenate(parts, axis=1), axis=1).astype(np.float32)
-        for name, parts in samples.items()
-    }
+            samples[key].append(value[:, places].copy())
+    medians = {k: np.median(np.concatenate(v, axis=1), axis=1).astype(np.float32) for k, v in samples.items()}
+    return {name: medians[key] for key, names in readers.items() for name in names}
 
 
 def subtract_medians(network: Any, medians: dict[str, FloatArray]) -> int:
