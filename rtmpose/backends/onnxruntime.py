@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class OnnxRuntimeBackend:
             )
         self.input = _spec(inputs[0])
         self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._half = inputs[0].type == "tensor(float16)"
         self._tables = normalisation_tables(normalisation)
         self._channels = (2, 1, 0) if normalisation.colour == "rgb" else (0, 1, 2)

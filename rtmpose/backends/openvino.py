@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class OpenVinoBackend:
         self.outputs = tuple(
             TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs
         )
-        self.metadata = _metadata(network)
+        self.metadata: Mapping[str, str] = _metadata(network)
         self.device = options.device
         self.precision = "bf16" if options.precision == "bf16" else "fp32"
         # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.

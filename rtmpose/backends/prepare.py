@@ -171,7 +171,7 @@ def subtract_medians(network: Any, medians: dict[str, FloatArray]) -> int:
 
 def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
     """Crops ``(N, h, w, 3)`` BGR of annotated people in the package's photographs that no evaluation set holds."""
-    folder = resources.files("rtmpose").joinpath("assets", "photos")
+    folder = resources.files("rtmpose").joinpath("assets").joinpath("photos")
     annotations = json.loads(folder.joinpath("person_keypoints.json").read_text(encoding="utf-8"))
     evaluated = _evaluation_photos(folder.joinpath("ATTRIBUTION.tsv").read_text(encoding="utf-8"))
     crops = []

@@ -88,7 +88,8 @@ class Detector:
 
     def letterbox(self, image: Image) -> tuple[NDArray[np.uint8], tuple[float, float]]:
         """The image as a network batch ``(1, h, w, 3)``, overwritten by the next call, and the scale factors."""
-        _, factors = letterbox(check_image(image), self.card.input_wh, self._canvas[0])
+        truncate = self.card.codec.kind == "yolox"
+        _, factors = letterbox(check_image(image), self.card.input_wh, self._canvas[0], truncate=truncate)
         return self._canvas, factors
 
     def network(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:

@@ -1,0 +1,217 @@
+"""Frames of one source after another; videos, cameras and streams through OpenCV."""
+
+from __future__ import annotations
+
+import logging
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rtmpose.errors import InputError
+from rtmpose.sources.images import decode_image, read_image
+from rtmpose.sources.items import SourceItem
+from rtmpose.types import Frame
+
+log = logging.getLogger(__name__)
+
+RECONNECTS = 5
+OPEN_TIMEOUT_MS = 10_000
+OnError = Callable[[SourceItem, Exception], None]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known of a source before reading it; None where unknown.
+
+    Attributes:
+        frames: Number of frames the container claims.
+        fps: Frames per second.
+        size_wh: Width and height.
+    """
+
+    frames: int | None = None
+    fps: float | None = None
+    size_wh: tuple[int, int] | None = None
+
+
+def probe(item: SourceItem) -> SourceInfo:
+    """Number of frames, frame rate and size, as far as they can be known without decoding.
+
+    Raises:
+        InputError: a video that cannot be opened.
+    """
+    if item.kind in ("image", "array"):
+        return SourceInfo(frames=1)
+    if item.live:
+        return SourceInfo()
+    capture = _open(item)
+    try:
+        return _info(capture)
+    finally:
+        capture.release()
+
+
+def open_frames(item: SourceItem) -> Iterator[Frame]:
+    """The frames of one source.
+
+    A video that ends before the number of frames its container claims gives what it has and logs a warning. A live
+    source that fails is opened again a few times, with growing pauses.
+
+    Raises:
+        InputError: it cannot be opened, or holds no frame.
+    """
+    if item.array is not None:
+        yield Frame(item.array, source=item.name)
+    elif item.kind == "image":
+        yield Frame(_fetch(item.name) if "://" in item.name else read_image(item.name), source=item.name)
+    elif item.live:
+        yield from _live_frames(item)
+    else:
+        yield from _video_frames(item)
+
+
+def iterate(
+    items: Sequence[SourceItem], *, limit: int | None = None, on_error: OnError | None = None
+) -> Iterator[tuple[SourceItem, Frame]]:
+    """All frames of all sources, in order.
+
+    Args:
+        items: From :func:`expand_sources`.
+        limit: Frames taken of each source.
+        on_error: Called with a source that cannot be read; the next one is taken. Without it the error is raised.
+    """
+    for item in items:
+        frames = open_frames(item)
+        try:
+            for frame in frames:
+                yield item, frame
+                if limit is not None and frame.index + 1 >= limit:
+                    break
+        except InputError as error:
+            if on_error is None:
+                raise
+            on_error(item, error)
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+
+
+def _fetch(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=OPEN_TIMEOUT_MS / 1000) as response:
+            return decode_image(response.read(), url)
+    except OSError as error:
+        raise InputError(f"{url} cannot be fetched: {error}") from error
+
+
+def _video_frames(item: SourceItem) -> Iterator[Frame]:
+    capture = _open(item)
+    try:
+        info, index = _info(capture), 0
+        while True:
+            good, image = capture.read()
+            if not good or image is None:
+                break
+            seconds = index / info.fps if info.fps else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            yield Frame(_bgr(image), index, seconds, item.name)
+            index += 1
+    finally:
+        capture.release()
+    if index == 0:
+        raise InputError(f"{item.name} holds no frame that can be decoded; is it a whole video?")
+    if info.frames and index < info.frames - max(2, info.frames // 100):
+        log.warning(
+            "%s ended after %d of %d frames: it was cut short, or damaged there",
+            item.name,
+            index,
+            info.frames,
+        )
+
+
+def _live_frames(item: SourceItem) -> Iterator[Frame]:
+    index, failures, start = 0, 0, time.monotonic()
+    capture = _open(item)
+    try:
+        while True:
+            good, image = capture.read()
+            if good and image is not None:
+                failures = 0
+                yield Frame(_bgr(image), index, time.monotonic() - start, item.name)
+                index += 1
+                continue
+            failures += 1
+            if failures > RECONNECTS:
+                log.warning("%s gave no frame any more after %d; giving up", item.name, index)
+                return
+            pause = min(8.0, 0.25 * 2**failures)
+            log.warning("%s gave no frame; opening it again in %.1f s", item.name, pause)
+            time.sleep(pause)
+            capture.release()
+            try:
+                capture = _open(item)
+            except InputError as error:
+                log.warning("%s", error)
+    finally:
+        capture.release()
+
+
+def _open(item: SourceItem) -> cv2.VideoCapture:
+    _quiet()
+    if item.kind == "video":
+        path = Path(item.name)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        if item.kind == "camera":
+            capture = cv2.VideoCapture(int(item.name))
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        elif item.kind == "stream":
+            limits = [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                OPEN_TIMEOUT_MS,
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                OPEN_TIMEOUT_MS,
+            ]
+            capture = cv2.VideoCapture(item.name, cv2.CAP_FFMPEG, limits)
+        else:
+            capture = cv2.VideoCapture(item.name)
+    except cv2.error as error:
+        raise InputError(f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}") from error
+    if not capture.isOpened():
+        capture.release()
+        hint = {
+            "camera": "is it plugged in, free, and may you read it (on Linux /dev/video*, group video)?",
+            "stream": "is the address right and the stream up?",
+        }.get(item.kind, "it is not a video OpenCV can read, or its end (with the index) is missing")
+        raise InputError(f"{item.kind} {item.name} cannot be opened: {hint}")
+    return capture
+
+
+def _info(capture: cv2.VideoCapture) -> SourceInfo:
+    frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    return SourceInfo(
+        int(frames) if 0 < frames < 1e9 else None,
+        float(fps) if 0 < fps < 1000 else None,
+        size if all(size) else None,
+    )
+
+
+def _bgr(image: Any) -> Any:
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)
+
+
+def _quiet() -> None:
+    """Keep OpenCV from writing to stderr what the error says better."""
+    setter = getattr(cv2, "setLogLevel", None)
+    if setter is not None:
+        setter(0)
