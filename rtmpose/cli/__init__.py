@@ -1,0 +1,51 @@
+"""The ``rtmpose`` command: one file per subcommand. Errors come out as one paragraph; ``--debug`` shows the traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from rtmpose.errors import RtmposeError
+
+__all__ = ["main"]
+
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is returned to the shell by the console script.
+
+    Args:
+        arguments: As in ``sys.argv[1:]``, which is the default.
+    """
+    import click
+
+    from rtmpose.cli.app import app
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    verbose = debug or "--verbose" in arguments or "-v" in arguments
+    arguments = [a for a in arguments if a not in ("--verbose", "-v")]
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+    )
+    try:
+        result = app(arguments, prog_name="rtmpose", standalone_mode=False)
+    except RtmposeError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"rtmpose: {error}\n")
+        return EXIT_ERROR
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        if debug:
+            raise
+        sys.stderr.write("rtmpose: interrupted; what was finished has been kept\n")
+        return EXIT_INTERRUPTED
+    except click.exceptions.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    return int(result) if isinstance(result, int) else 0

@@ -216,3 +216,15 @@ def _disk(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as out:
+        out.write(text)

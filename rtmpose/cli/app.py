@@ -1,0 +1,45 @@
+"""All subcommands put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import rtmpose
+from rtmpose.cli import models
+from rtmpose.cli.bench import bench
+from rtmpose.cli.doctor import doctor
+from rtmpose.cli.evaluate import evaluate
+from rtmpose.cli.predict import predict
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="""Find people and their keypoints in images, videos and streams, with the RTMPose models.
+
+    Start with: rtmpose predict photo.jpg --save out
+    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors. Both work with every command.
+    """,
+)
+app.command()(predict)
+app.command("eval")(evaluate)
+app.command()(bench)
+app.command()(doctor)
+app.add_typer(models.app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rtmpose {rtmpose.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass

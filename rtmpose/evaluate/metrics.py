@@ -1,0 +1,56 @@
+"""Keypoint metrics on pairs of predicted and true points: PCK, AUC, EPE, NME."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray
+
+Mask = NDArray[np.bool_]
+
+
+def normalised_distances(predicted: FloatArray, true: FloatArray, norm: FloatArray) -> FloatArray:
+    """Distances ``(N, K)`` after dividing x and y of ``(N, K, 2)`` by ``norm`` ``(N, 2)``."""
+    return np.asarray(np.linalg.norm((predicted - true) / norm[:, None, :], axis=2))
+
+
+def pck(
+    predicted: FloatArray, true: FloatArray, mask: Mask, threshold: float, norm: FloatArray
+) -> tuple[FloatArray, float, int]:
+    """Percentage of correct keypoints (Yang & Ramanan, 2013).
+
+    Args:
+        predicted: ``(N, K, 2)``.
+        true: ``(N, K, 2)``.
+        mask: ``(N, K)``, the labelled points.
+        threshold: A point is correct nearer than this, in units of ``norm``.
+        norm: ``(N, 2)`` size of each instance, such as its box; an instance with a size of 0 does not count.
+
+    Returns:
+        Accuracy per keypoint ``(K,)`` (-1 where none is labelled), their mean, and the number of keypoints in it.
+    """
+    counted = mask & (norm > 0).all(axis=1)[:, None]
+    right = (normalised_distances(predicted, true, np.where(norm > 0, norm, 1)) < threshold) & counted
+    number = counted.sum(axis=0)
+    accuracy = np.where(number > 0, right.sum(axis=0) / np.maximum(number, 1), -1.0)
+    valid = accuracy >= 0
+    return accuracy, float(accuracy[valid].mean()) if valid.any() else 0.0, int(valid.sum())
+
+
+def auc(predicted: FloatArray, true: FloatArray, mask: Mask, norm: float = 30.0, steps: int = 20) -> float:
+    """Area under the PCK curve: the mean PCK at ``steps`` thresholds 0, 1/steps, ... of ``norm`` pixels."""
+    sizes = np.full((len(predicted), 2), norm, np.float32)
+    return sum(pck(predicted, true, mask, i / steps, sizes)[1] for i in range(steps)) / steps
+
+
+def epe(predicted: FloatArray, true: FloatArray, mask: Mask) -> float:
+    """End point error: mean distance in pixels over the labelled points."""
+    distances = np.linalg.norm(predicted - true, axis=2)[mask]
+    return float(distances.mean()) if len(distances) else 0.0
+
+
+def nme(predicted: FloatArray, true: FloatArray, mask: Mask, norm: FloatArray) -> float:
+    """Normalised mean error: mean distance over the labelled points in units of ``norm`` ``(N, 2)``."""
+    distances = normalised_distances(predicted, true, norm)[mask]
+    return float(distances.mean()) if len(distances) else 0.0
