@@ -62,9 +62,7 @@ class Pipeline:
             raise InputError(f"max_people must be 1 or more, not {max_people}")
         options = BackendOptions(engine, device, threads, precision=precision)  # type: ignore[arg-type]
         self.pose = pose if isinstance(pose, PoseEstimator) else PoseEstimator(pose, options=options)
-        self.detector = (
-            detector if isinstance(detector, Detector | None) else Detector(detector, options=options)
-        )
+        self.detector = detector if isinstance(detector, Detector | None) else Detector(detector, options=options)
         self.score_thr, self.max_people, self.whole_image = score_thr, max_people, whole_image
 
     @property

@@ -165,9 +165,7 @@ class Poses:
     def __getitem__(self, index: Any) -> Poses:
         """Select instances by index, slice, mask or index array; always returns ``Poses``."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        return Poses(
-            self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton
-        )
+        return Poses(self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton)
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> Poses:
@@ -393,9 +391,7 @@ def check_image(image: Any) -> Image:
             f"{hint.get(image.ndim, 'one picture at a time')}"
         )
     if image.dtype != np.uint8:
-        raise InputError(
-            f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first"
-        )
+        raise InputError(f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first")
     if image.size == 0:
         raise InputError(f"an image must not be empty; this one has shape {image.shape}")
     return image

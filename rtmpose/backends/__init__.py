@@ -142,13 +142,9 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
         from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 
         if options.precision == "bf16":
-            raise BackendError(
-                "precision bf16 needs the OpenVINO backend; use --backend openvino or --precision fp32"
-            )
+            raise BackendError("precision bf16 needs the OpenVINO backend; use --backend openvino or --precision fp32")
         backend = OnnxRuntimeBackend(path, card.normalisation, options)
-    log.info(
-        "%s: %s on %s, %s (%s)", path.name, backend.engine, backend.device, backend.precision, choice.reason
-    )
+    log.info("%s: %s on %s, %s (%s)", path.name, backend.engine, backend.device, backend.precision, choice.reason)
     return backend
 
 

@@ -96,9 +96,7 @@ class OnnxRuntimeBackend:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
         feed = self._normalise(images)
         try:
-            outputs = self._session.run(
-                None, {self.input.name: feed.astype(np.float16) if self._half else feed}
-            )
+            outputs = self._session.run(None, {self.input.name: feed.astype(np.float16) if self._half else feed})
         except Exception as error:  # noqa: BLE001
             raise BackendError(
                 f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares {self.input.shape}): "
@@ -135,9 +133,7 @@ def normalisation_tables(normalisation: Normalisation) -> list[NDArray[np.float3
 def _provider_list(kind: str, number: str) -> list[Any]:
     """What ONNX Runtime is to be asked for; the CPU stays behind a GPU for the few operations it lacks."""
     if kind not in PROVIDERS:
-        raise BackendError(
-            f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1"
-        )
+        raise BackendError(f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1")
     have = providers()
     if PROVIDERS[kind] not in have:
         raise BackendError(

@@ -76,9 +76,7 @@ class OpenVinoBackend:
 
     engine = "openvino"
 
-    def __init__(
-        self, path: Path, normalisation: Normalisation, options: BackendOptions, network: Any = None
-    ) -> None:
+    def __init__(self, path: Path, normalisation: Normalisation, options: BackendOptions, network: Any = None) -> None:
         if options.device not in devices():
             raise BackendError(
                 f"device {options.device!r} was asked for, but OpenVINO finds only {', '.join(devices())} here; for "
@@ -91,9 +89,7 @@ class OpenVinoBackend:
         network = network or read_network(path)
         shape = network.inputs[0].get_partial_shape()
         self.input = TensorSpec(network.inputs[0].get_any_name(), _dims(shape))
-        self.outputs = tuple(
-            TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs
-        )
+        self.outputs = tuple(TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs)
         self.metadata: Mapping[str, str] = _metadata(network)
         self.device = options.device
         self.precision = "bf16" if options.precision == "bf16" else "fp32"

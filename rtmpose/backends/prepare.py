@@ -234,9 +234,7 @@ def _agreement(exact: tuple[FloatArray, FloatArray], other: tuple[FloatArray, Fl
     """Mean over the sure keypoints of exp(-d^2 / 2 s^2), d their distance in crop pixels, s = 4 pixels."""
     sure = exact[1] > 0.3
     if not sure.any():
-        raise ModelError(
-            "the network finds no keypoint in the package's own photographs; is it a pose model?"
-        )
+        raise ModelError("the network finds no keypoint in the package's own photographs; is it a pose model?")
     distance = ((exact[0] - other[0])[sure] ** 2).sum(axis=1)
     return round(float(np.exp(-distance / 32).mean()), 4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 from rtmpose.errors import RtmposeError
 
@@ -18,9 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: As in ``sys.argv[1:]``, which is the default.
     """
-    import click
+    import typer
 
     from rtmpose.cli.app import app
+
+    # Older typers depend on click, newer ones carry their own: reach its base error through what typer offers.
+    usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
@@ -38,14 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         sys.stderr.write(f"rtmpose: {error}\n")
         return EXIT_ERROR
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
         sys.stderr.write("rtmpose: interrupted; what was finished has been kept\n")
         return EXIT_INTERRUPTED
-    except click.exceptions.ClickException as error:
+    except usage_error as error:
         error.show()
-        return error.exit_code
-    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except typer.Exit as error:
         return error.exit_code
     return int(result) if isinstance(result, int) else 0

@@ -18,7 +18,9 @@ def evaluate(
     boxes: Annotated[
         str, typer.Option(help="Whose boxes: gt (annotated), detect, or a COCO detection results file.")
     ] = "gt",
-    flip_test: Annotated[bool, typer.Option(help="Average with the mirrored image: a little better, twice the time.")] = False,
+    flip_test: Annotated[
+        bool, typer.Option(help="Average with the mirrored image: a little better, twice the time.")
+    ] = False,
     box_thr: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a detected box.")] = 0.05,
     device: options.Device = "auto",
     backend: options.Backend = "auto",
@@ -60,7 +62,9 @@ def evaluate(
             limit=limit,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    table = Table(title=f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{', flip test' if flip_test else ''}")
+    table = Table(
+        title=f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{', flip test' if flip_test else ''}"
+    )
     for name in result.metrics:
         table.add_column(name, justify="right")
     table.add_row(*(f"{100 * v:.2f}" for v in result.metrics.values()))

@@ -45,26 +45,18 @@ class Format(str, Enum):
 def list_models(
     task: Annotated[
         str | None,
-        typer.Option(
-            help="Only this task: body, body-feet, wholebody, face, hand, animal, 'person detection' ..."
-        ),
+        typer.Option(help="Only this task: body, body-feet, wholebody, face, hand, animal, 'person detection' ..."),
     ] = None,
     skeleton: Annotated[
         str | None,
-        typer.Option(
-            help="Only this keypoint set: coco17, halpe26, coco-wholebody133, ap10k17, lapa106, hand21."
-        ),
+        typer.Option(help="Only this keypoint set: coco17, halpe26, coco-wholebody133, ap10k17, lapa106, hand21."),
     ] = None,
     keypoints: Annotated[int | None, typer.Option(help="Only models of that many keypoints.")] = None,
     available: Annotated[
         bool,
-        typer.Option(
-            "--available", help="Only models whose ONNX can be downloaded, so that they run at once."
-        ),
+        typer.Option("--available", help="Only models whose ONNX can be downloaded, so that they run at once."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Everything that is known of them, as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything that is known of them, as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table of docs/model-zoo.md.")] = False,
 ) -> None:
     """List the published models.
@@ -299,9 +291,7 @@ def download(
     if every:
         wanted += [card.id for card in zoo.load_zoo() if card.file(format.value)]
     if not wanted:
-        raise InputError(
-            "say which models to download, such as `rtmpose models download rtmpose-s`, or --all"
-        )
+        raise InputError("say which models to download, such as `rtmpose models download rtmpose-s`, or --all")
     failures: list[ModelError] = []
     for name in wanted:
         try:

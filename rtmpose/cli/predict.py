@@ -49,7 +49,9 @@ def predict(
     score_thr: Annotated[float, typer.Option(min=0, max=1, help="Lowest box score taken.")] = 0.3,
     kpt_thr: Annotated[float, typer.Option(min=0, help="Lowest keypoint score drawn.")] = 0.3,
     save: Annotated[Path | None, typer.Option(help="Folder for annotated pictures and videos.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="COCO results: image, bbox, score, keypoints.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="COCO results: image, bbox, score, keypoints.")
+    ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Table, one row per person.")] = None,
     show: Annotated[bool, typer.Option(help="Show a window; q or Escape stops.")] = False,
     background: Annotated[Background, typer.Option(help="Draw on the image or on black.")] = Background.image,
@@ -98,9 +100,7 @@ def predict(
         if window:
             stack.callback(window.close)
         pictures = PictureSink(save) if save else None
-        writer = stack.enter_context(
-            ResultWriter(json_file, csv_file, settings, pipeline.skeleton, resume=resume)
-        )
+        writer = stack.enter_context(ResultWriter(json_file, csv_file, settings, pipeline.skeleton, resume=resume))
         job = _Job(pipeline, writer, pictures, window, given, limit)
         job.style = {"kpt_thr": kpt_thr, "scores": draw_scores, "background": background.value}
         job.run(items)
@@ -172,7 +172,9 @@ class _Job:
         try:
             info = probe(item)
             total = min(info.frames, self.limit) if info.frames and self.limit else info.frames
-            task = progress.add_task(Path(item.name).name or item.name, total=self.limit if item.live else total, fps="")
+            task = progress.add_task(
+                Path(item.name).name or item.name, total=self.limit if item.live else total, fps=""
+            )
             start = time.perf_counter()
             results = self.pipeline.run([item], boxes=self.given, limit=self.limit)
             for count, result in enumerate(results, 1):

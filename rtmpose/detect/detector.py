@@ -59,9 +59,7 @@ class Detector:
         path, known = resolve(model)
         card = card or known or _recognise(path)
         if not card.is_detector:
-            raise ModelError(
-                f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those"
-            )
+            raise ModelError(f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those")
         self.path, self.score_thr, self.label = path, score_thr, label
         self.backend: Backend = open_backend(path, card, options or BackendOptions())
         height, width = self.backend.input.shape[2:]

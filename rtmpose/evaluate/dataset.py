@@ -102,5 +102,7 @@ def _annotation_file(path: Path) -> Path:
     keypoints = [f for f in found if "keypoint" in f.name] or found
     if len(keypoints) != 1:
         names = ", ".join(f.name for f in keypoints) or "none"
-        raise InputError(f"the folder {path} should hold one annotation file (.json); found: {names}. Name the file itself")
+        raise InputError(
+            f"the folder {path} should hold one annotation file (.json); found: {names}. Name the file itself"
+        )
     return keypoints[0]

@@ -50,9 +50,7 @@ def encode(
     return maps.astype(np.float32), weights
 
 
-def decode(
-    heatmaps: FloatArray, input_wh: tuple[int, int], blur_kernel: int = 11
-) -> tuple[FloatArray, FloatArray]:
+def decode(heatmaps: FloatArray, input_wh: tuple[int, int], blur_kernel: int = 11) -> tuple[FloatArray, FloatArray]:
     """Locations and confidences from heat maps, refined to fractions of a map pixel (DARK, Zhang et al., CVPR 2020).
 
     Args:
@@ -97,9 +95,7 @@ def _refine(maps: FloatArray, peaks: FloatArray, kernel: int) -> FloatArray:
         smooth = cv2.GaussianBlur(padded, (kernel, kernel), 0)[border:-border, border:-border]
         highest = smooth.max()
         blurred[i] = smooth * (plane.max() / highest if highest > 0 else 1)
-    logs = np.pad(np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge").astype(
-        np.float64
-    )
+    logs = np.pad(np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge").astype(np.float64)
     rows, (x, y) = np.arange(len(maps)), (peaks.astype(np.int64) + 2).T
 
     def at(dx: int, dy: int) -> FloatArray:

@@ -64,9 +64,7 @@ class PoseEstimator:
         path, known = resolve(model)
         card = card or known or _assumed_card(path)
         if not card.is_pose:
-            raise ModelError(
-                f"{card.id} is for {card.task}, not a pose model; `rtmpose models list` shows those"
-            )
+            raise ModelError(f"{card.id} is for {card.task}, not a pose model; `rtmpose models list` shows those")
         self.path = path
         self.backend: Backend = open_backend(path, card, options or BackendOptions())
         self.card = _with_real_size(card, self.backend, path)
@@ -130,9 +128,7 @@ class PoseEstimator:
             parts.append(self.backend(part))
         return tuple(np.concatenate(column)[: len(crops)] for column in zip(*parts, strict=True))
 
-    def decode(
-        self, outputs: Outputs, matrices: NDArray[np.float64], detections: Sequence[Detections]
-    ) -> list[Poses]:
+    def decode(self, outputs: Outputs, matrices: NDArray[np.float64], detections: Sequence[Detections]) -> list[Poses]:
         """Network outputs as poses in image pixels, one ``Poses`` per image."""
         if not outputs:
             return [Poses.empty(self.skeleton) for _ in detections]
@@ -160,11 +156,7 @@ class PoseEstimator:
         if not outputs:
             return outputs
         flip = self.skeleton.flip_indices
-        back = (
-            (heatmap.flip_back(mirrored[0], flip),)
-            if self._udp
-            else simcc.flip_back(mirrored[0], mirrored[1], flip)
-        )
+        back = (heatmap.flip_back(mirrored[0], flip),) if self._udp else simcc.flip_back(mirrored[0], mirrored[1], flip)
         return tuple((a + b) * 0.5 for a, b in zip(outputs, back, strict=True))
 
     def _check_outputs(self, skeleton: Skeleton | None) -> Skeleton:
@@ -179,17 +171,13 @@ class PoseEstimator:
             ratio = self.card.codec.split_ratio
             bins = [round(width * ratio), round(height * ratio)]
             if len(shapes) != 2 or any(len(s) != 3 for s in shapes) or [s[2] for s in shapes] != bins:
-                raise ModelError(
-                    problem + f"where SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]}) were expected"
-                )
+                raise ModelError(problem + f"where SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]}) were expected")
         count = shapes[0][1]
         if skeleton is None:
             named = get_skeleton(self.card.skeleton) if self.card.skeleton else skeleton_for_count(count)
             skeleton = named or generic_skeleton(count)
         if len(skeleton) != count:
-            raise ModelError(
-                f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}"
-            )
+            raise ModelError(f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}")
         return skeleton
 
 

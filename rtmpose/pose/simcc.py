@@ -94,9 +94,7 @@ def decode(
     return locations / np.float32(split_ratio), scores
 
 
-def flip_back(
-    simcc_x: FloatArray, simcc_y: FloatArray, flip_indices: Sequence[int]
-) -> tuple[FloatArray, FloatArray]:
+def flip_back(simcc_x: FloatArray, simcc_y: FloatArray, flip_indices: Sequence[int]) -> tuple[FloatArray, FloatArray]:
     """The outputs of a mirrored crop as outputs of the crop itself: x reversed, left and right points exchanged.
 
     Args:

@@ -76,7 +76,9 @@ class PictureSink:
         target = self._name(item, ending)
         good, data = cv2.imencode(ending, image, [cv2.IMWRITE_JPEG_QUALITY, 92] if ending == ".jpg" else [])
         if not good:
-            raise OutputError(f"{target} cannot be encoded: {image.shape[1]}x{image.shape[0]} pixels are too many for it")
+            raise OutputError(
+                f"{target} cannot be encoded: {image.shape[1]}x{image.shape[0]} pixels are too many for it"
+            )
         temporary = target.with_name(f".{target.name}.tmp")
         try:
             temporary.write_bytes(data.tobytes())

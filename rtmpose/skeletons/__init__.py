@@ -113,16 +113,12 @@ def _build(table: dict[str, Any]) -> Skeleton:
     if not names or len(set(names)) != len(names):
         raise ValueError("keypoints must be one or more different names")
     flip, sides = _flip(table.get("flip", []), names)
-    links = tuple(
-        pair for chain in table.get("links", []) for pair in _pairs([_index(p, names) for p in chain])
-    )
+    links = tuple(pair for chain in table.get("links", []) for pair in _pairs([_index(p, names) for p in chain]))
     sigmas = tuple(float(s) for s in table.get("sigmas", []))
     if sigmas and len(sigmas) != len(names):
         raise ValueError(f"{len(names)} keypoints but {len(sigmas)} sigmas")
     groups: dict[int, Colour] = {
-        _index(point, names): _bgr(group["colour"])
-        for group in table.get("groups", [])
-        for point in group["keypoints"]
+        _index(point, names): _bgr(group["colour"]) for group in table.get("groups", []) for point in group["keypoints"]
     }
     return Skeleton(
         name=str(table["name"]),

@@ -55,9 +55,7 @@ def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
             items.append(source)
         elif isinstance(source, np.ndarray):
             items.append(SourceItem(f"array-{len(items)}", "array", check_image(source)))
-        elif isinstance(source, int) or (
-            isinstance(source, str) and source.isdigit() and not Path(source).exists()
-        ):
+        elif isinstance(source, int) or (isinstance(source, str) and source.isdigit() and not Path(source).exists()):
             items.append(SourceItem(str(source), "camera"))
         elif isinstance(source, str) and re.match(r"(rtsps?|rtmp|udp|tcp|https?)://", source):
             ending = Path(source.split("?")[0]).suffix.lower()
@@ -65,9 +63,7 @@ def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
         elif isinstance(source, str | Path):
             items += _from_path(source)
         else:
-            raise InputError(
-                f"a source is a path, URL, camera index or image array, not {type(source).__name__}"
-            )
+            raise InputError(f"a source is a path, URL, camera index or image array, not {type(source).__name__}")
     if not items:
         raise InputError("no source was given")
     return items
@@ -100,9 +96,7 @@ def _file(path: Path) -> SourceItem:
             head = file.read(16)
     except OSError:
         head = b""
-    is_video = not looks_like_image(head) and (
-        path.suffix.lower() in VIDEO_ENDINGS or _looks_like_video(head)
-    )
+    is_video = not looks_like_image(head) and (path.suffix.lower() in VIDEO_ENDINGS or _looks_like_video(head))
     return SourceItem(str(path), "video" if is_video else "image")
 
 
@@ -116,6 +110,4 @@ def _looks_like_video(head: bytes) -> bool:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path).lower())
-    ]
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path).lower())]

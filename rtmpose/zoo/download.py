@@ -96,9 +96,7 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceError(_reason(error)) from error
     with response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {have}-"
-        )
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None

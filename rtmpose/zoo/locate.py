@@ -53,9 +53,7 @@ def resolve(
 
 def _looks_like_path(text: str) -> bool:
     separators = [s for s in (os.sep, os.altsep, "/") if s]
-    return (
-        text.lower().endswith((".onnx", ".pth")) or text.startswith("~") or any(s in text for s in separators)
-    )
+    return text.lower().endswith((".onnx", ".pth")) or text.startswith("~") or any(s in text for s in separators)
 
 
 def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
@@ -95,16 +93,10 @@ def _form(card: ModelCard, format: Format) -> ModelFile:
     file = card.file(format)
     if file is not None:
         return file
-    instead = [
-        c.aliases[0] if c.aliases else c.id for c in load_zoo() if c.task == card.task and c.file(format)
-    ]
+    instead = [c.aliases[0] if c.aliases else c.id for c in load_zoo() if c.task == card.task and c.file(format)]
     raise ModelError(
         f"{card.id} is published only as {' and '.join(f'.{f.format}' for f in card.files) or 'nothing'}: "
         f"no .{format} of it can be fetched, and converting is not in this version. "
-        + (
-            f"For {card.task} there are: {', '.join(instead)}. "
-            if instead
-            else f"No {card.task} model has one. "
-        )
+        + (f"For {card.task} there are: {', '.join(instead)}. " if instead else f"No {card.task} model has one. ")
         + "If you have exported it yourself, pass the path of your file."
     )

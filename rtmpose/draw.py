@@ -1,0 +1,128 @@
+"""Draw skeletons so that they read well from 240p to 4K: sizes follow the person, not the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.errors import InputError
+from rtmpose.types import Detections, FloatArray, Image, Poses, check_image
+
+SHIFT = 3
+"""Fractional bits of the coordinates: lines are placed to an eighth of a pixel."""
+FARTHEST = 20_000
+"""Coordinates are cut here, in pixels: OpenCV's fixed-point lines overflow far outside the picture."""
+OUTLINE = (32, 32, 32)
+
+
+def draw_poses(
+    image: Image,
+    poses: Poses,
+    *,
+    kpt_thr: float = 0.3,
+    boxes: bool = False,
+    scores: bool = False,
+    background: str = "image",
+    thickness: float | None = None,
+) -> Image:
+    """Draw poses on a copy of the image.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        poses: Keypoints in pixels of that image.
+        kpt_thr: Keypoints scoring less, and limbs that end in one, are not drawn.
+        boxes: Draw the boxes too.
+        scores: Write each person's score at the box.
+        background: ``image`` or ``black``.
+        thickness: Width of limbs in pixels; by default a hundredth of the person's size, within limits.
+
+    Returns:
+        A new image of the same size.
+
+    Raises:
+        InputError: the image or the background is not usable.
+    """
+    check_image(image)
+    if background not in ("image", "black"):
+        raise InputError(f"background must be image or black, not {background!r}")
+    canvas = np.zeros_like(image) if background == "black" else image.copy()
+    sizes = [_person_size(poses, i, kpt_thr) for i in range(len(poses))]
+    # Large people first: they are near, but the small ones would vanish below them.
+    for i in np.argsort(sizes, kind="stable")[::-1]:
+        width = thickness or float(np.clip(sizes[i] / 70, 1.0, 24.0))
+        seen = (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
+        _draw_person(canvas, poses, int(i), seen, width)
+        if boxes or scores:
+            label = f"{poses.instance_scores[i]:.2f}" if scores else ""
+            _draw_box(canvas, poses.boxes[i], label, boxes, max(1.0, width * 0.6))
+    return canvas
+
+
+def draw_detections(image: Image, detections: Detections, *, scores: bool = True) -> Image:
+    """Draw boxes, with their scores, on a copy of the image."""
+    canvas = check_image(image).copy()
+    for box, score in zip(detections.boxes, detections.scores, strict=True):
+        size = float(np.clip((box[2:] - box[:2]).max() / 120, 1.0, 12.0))
+        _draw_box(canvas, box, f"{score:.2f}" if scores else "", True, size)
+    return canvas
+
+
+def _draw_person(canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float) -> None:
+    points = _fixed(poses.keypoints[i])
+    links = [
+        (points[a], points[b], colour, _link_width(poses, i, a, b, width))
+        for (a, b), colour in zip(poses.skeleton.links, poses.skeleton.link_colours, strict=True)
+        if seen[a] and seen[b]
+    ]
+    # All outlines lie below all colours, so that they part a person from the background and not limb from limb.
+    for a, b, _, line in links:
+        cv2.line(canvas, a, b, OUTLINE, round(line + max(2.0, line * 0.5)), cv2.LINE_AA, SHIFT)
+    for a, b, colour, line in links:
+        cv2.line(canvas, a, b, colour, max(1, round(line)), cv2.LINE_AA, SHIFT)
+    radii = _point_radii(poses, width)
+    unit = 1 << SHIFT
+    for k in np.flatnonzero(seen):
+        radius = radii[k]
+        cv2.circle(canvas, points[k], round((radius + max(0.7, radius * 0.3)) * unit), OUTLINE, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, points[k], round(radius * unit), poses.skeleton.keypoint_colours[k], -1, cv2.LINE_AA, SHIFT)
+
+
+def _link_width(poses: Poses, i: int, a: int, b: int, width: float) -> float:
+    """Short links (fingers, face) are drawn thinner than a fifth of their length."""
+    length = float(np.linalg.norm(poses.keypoints[i, a] - poses.keypoints[i, b]))
+    return float(np.clip(length / 5, 1.0, width))
+
+
+def _point_radii(poses: Poses, width: float) -> list[float]:
+    """Dense sets (face, hands) get small dots: the first 23 or 26 points of a person are the body."""
+    k = len(poses.skeleton)
+    body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
+    return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
+
+
+def _draw_box(canvas: Image, box: FloatArray, label: str, frame: bool, width: float) -> None:
+    (x1, y1), (x2, y2) = _fixed(box.reshape(2, 2))
+    if frame:
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), OUTLINE, round(width + 2), cv2.LINE_AA, SHIFT)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), (240, 240, 240), max(1, round(width)), cv2.LINE_AA, SHIFT)
+    if label:
+        scale = float(np.clip((box[3] - box[1]) / 500, 0.4, 3.0))
+        (text_w, text_h), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale * 1.5)))
+        x = int(np.clip(box[0], 0, max(0, canvas.shape[1] - text_w)))
+        y = int(np.clip(box[1] - base, text_h, max(text_h, canvas.shape[0] - base)))
+        for colour, line in ((OUTLINE, round(scale * 1.5) + 3), ((255, 255, 255), max(1, round(scale * 1.5)))):
+            cv2.putText(canvas, label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, line, cv2.LINE_AA)
+
+
+def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
+    """The longer side of what is drawn of a person, or of the box where that is smaller, in pixels."""
+    box = poses.boxes[i]
+    side = float((box[2:] - box[:2]).max())
+    points = poses.keypoints[i][(poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)]
+    return min(side, float(np.ptp(points, axis=0).max()) * 1.3) if len(points) > 1 else side
+
+
+def _fixed(points: FloatArray) -> list[tuple[int, int]]:
+    clipped = np.clip(np.nan_to_num(points), -FARTHEST, FARTHEST)
+    return [(int(x), int(y)) for x, y in np.rint(clipped * (1 << SHIFT))]
