@@ -128,7 +128,7 @@ def nearby_joints_nms(
     Args:
         keypoints: x, y first.
         scores: ``(N,)``.
-        distance_thr: Closeness, as a fraction of the pose's own extent.
+        distance_thr: Closeness, as a fraction of the diagonal of the pose's own extent.
         joints: Number of close joints above which two poses are doubles; half of all by default.
 
     Returns:
@@ -136,7 +136,7 @@ def nearby_joints_nms(
     """
     n, k = keypoints.shape[:2]
     limit = k // 2 if joints is None else joints
-    extent = np.ptp(keypoints[..., :2], axis=1).max(axis=1)
+    extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)
     order = np.argsort(scores)[::-1]
     kept: list[int] = []
     gone = np.zeros(n, bool)

@@ -65,9 +65,10 @@ def evaluate(
     table = Table(
         title=f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{', flip test' if flip_test else ''}"
     )
-    for name in result.metrics:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{100 * v:.2f}" for v in result.metrics.values()))
+    table.add_column("metric")
+    table.add_column("%", justify="right")
+    for name, value in result.metrics.items():
+        table.add_row(name, f"{100 * value:.2f}")
     Console().print(table)
     typer.echo(
         f"{result.images} images ({result.skipped} skipped), {result.people_per_image:.1f} people and "

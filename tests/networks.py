@@ -1,0 +1,106 @@
+"""Tiny ONNX networks that do something checkable, so that most tests need no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Arrays = dict[str, np.ndarray]
+
+
+def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: Arrays) -> Path:
+    graph = helper.make_graph(
+        nodes, "g", inputs, outputs, [numpy_helper.from_array(v, k) for k, v in constants.items()]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def spot_pose(path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int | str = "batch") -> Path:
+    """A SimCC network whose every keypoint sits on the column and row that are the reddest on average.
+
+    It looks at the first channel of the network's order only: red if the runtime turns BGR into RGB.
+    """
+    w, h = input_wh
+    constants = {
+        "first": np.array([1, 0, 0], np.float32).reshape(1, 3, 1, 1),
+        "to_x": np.repeat(np.eye(w, dtype=np.float32), 2, axis=1),
+        "to_y": np.repeat(np.eye(h, dtype=np.float32), 2, axis=1),
+        "tile": np.array([1, keypoints, 1], np.int64),
+        "axis1": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Mul", ["input", "first"], ["red3"]),
+        helper.make_node("ReduceSum", ["red3", "axis1"], ["red"], keepdims=0),
+        helper.make_node("ReduceMean", ["red"], ["col"], axes=[1], keepdims=1),
+        helper.make_node("ReduceMean", ["red"], ["row_"], axes=[2], keepdims=1),
+        helper.make_node("Transpose", ["row_"], ["row"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["col", "to_x"], ["x1"]),
+        helper.make_node("MatMul", ["row", "to_y"], ["y1"]),
+        helper.make_node("Tile", ["x1", "tile"], ["simcc_x"]),
+        helper.make_node("Tile", ["y1", "tile"], ["simcc_y"]),
+    ]
+    value = helper.make_tensor_value_info
+    inputs = [value("input", TensorProto.FLOAT, [batch, 3, h, w])]
+    outputs = [
+        value("simcc_x", TensorProto.FLOAT, [batch, keypoints, 2 * w]),
+        value("simcc_y", TensorProto.FLOAT, [batch, keypoints, 2 * h]),
+    ]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
+def spot_heatmap(path: Path, *, input_wh=(48, 64), keypoints: int = 17) -> Path:
+    """A heat-map network: the first channel, averaged over 4x4 pixels, for every keypoint."""
+    w, h = input_wh
+    constants = {
+        "first": np.array([1, 0, 0], np.float32).reshape(1, 3, 1, 1),
+        "tile": np.array([1, keypoints, 1, 1], np.int64),
+        "axis1": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Mul", ["input", "first"], ["red3"]),
+        helper.make_node("ReduceSum", ["red3", "axis1"], ["red"], keepdims=1),
+        helper.make_node("AveragePool", ["red"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Tile", ["small", "tile"], ["heatmap"]),
+    ]
+    value = helper.make_tensor_value_info
+    return _save(
+        path,
+        nodes,
+        [value("input", TensorProto.FLOAT, ["batch", 3, h, w])],
+        [value("heatmap", TensorProto.FLOAT, ["batch", keypoints, h // 4, w // 4])],
+        constants,
+    )
+
+
+def fixed_detector(path: Path, dets: list[list[float]], *, size: int = 64) -> Path:
+    """A detector that always finds the given boxes x1, y1, x2, y2, score in input pixels."""
+    boxes = np.array(dets, np.float32).reshape(1, -1, 5)
+    constants = {
+        "dets0": boxes,
+        "labels0": np.zeros(boxes.shape[:2], np.int64),
+        "zero": np.zeros(1, np.float32),
+        "axes": np.array([0, 1, 2, 3], np.int64),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["input", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Add", ["dets0", "nothing"], ["dets"]),
+        helper.make_node("Identity", ["labels0"], ["labels"]),
+    ]
+    value = helper.make_tensor_value_info
+    return _save(
+        path,
+        nodes,
+        [value("input", TensorProto.FLOAT, [1, 3, size, size])],
+        [
+            value("dets", TensorProto.FLOAT, list(boxes.shape)),
+            value("labels", TensorProto.INT64, list(boxes.shape[:2])),
+        ],
+        constants,
+    )
