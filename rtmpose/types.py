@@ -6,6 +6,7 @@ keypoints are ``(N, K, 2)`` float32 x, y in image pixels; sizes carry their orde
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -218,7 +219,10 @@ class Poses:
             raise MissingDependencyError(
                 "Poses.to_supervision needs the supervision package: pip install 'rtmpose[supervision]'"
             ) from error
-        return supervision.KeyPoints(xy=self.keypoints, confidence=self.scores)
+        # The argument was renamed in supervision 0.29.
+        parameters = inspect.signature(supervision.KeyPoints).parameters
+        name = "keypoint_confidence" if "keypoint_confidence" in parameters else "confidence"
+        return supervision.KeyPoints(xy=self.keypoints, **{name: self.scores})
 
     def __repr__(self) -> str:
         head = f"Poses({len(self)} x {self.skeleton.name}, {len(self.skeleton)} keypoints"

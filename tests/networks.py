@@ -33,10 +33,12 @@ def spot_pose(path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int 
         "to_y": np.repeat(np.eye(h, dtype=np.float32), 2, axis=1),
         "tile": np.array([1, keypoints, 1], np.int64),
         "axis1": np.array([1], np.int64),
+        "lift": np.array([2.2], np.float32),  # normalised black is -2.1, and scores must be positive
     }
     nodes = [
         helper.make_node("Mul", ["input", "first"], ["red3"]),
-        helper.make_node("ReduceSum", ["red3", "axis1"], ["red"], keepdims=0),
+        helper.make_node("ReduceSum", ["red3", "axis1"], ["red0"], keepdims=0),
+        helper.make_node("Add", ["red0", "lift"], ["red"]),
         helper.make_node("ReduceMean", ["red"], ["col"], axes=[1], keepdims=1),
         helper.make_node("ReduceMean", ["red"], ["row_"], axes=[2], keepdims=1),
         helper.make_node("Transpose", ["row_"], ["row"], perm=[0, 2, 1]),
@@ -61,10 +63,12 @@ def spot_heatmap(path: Path, *, input_wh=(48, 64), keypoints: int = 17) -> Path:
         "first": np.array([1, 0, 0], np.float32).reshape(1, 3, 1, 1),
         "tile": np.array([1, keypoints, 1, 1], np.int64),
         "axis1": np.array([1], np.int64),
+        "lift": np.array([2.2], np.float32),  # normalised black is -2.1, and scores must be positive
     }
     nodes = [
         helper.make_node("Mul", ["input", "first"], ["red3"]),
-        helper.make_node("ReduceSum", ["red3", "axis1"], ["red"], keepdims=1),
+        helper.make_node("ReduceSum", ["red3", "axis1"], ["red0"], keepdims=1),
+        helper.make_node("Add", ["red0", "lift"], ["red"]),
         helper.make_node("AveragePool", ["red"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
         helper.make_node("Tile", ["small", "tile"], ["heatmap"]),
     ]

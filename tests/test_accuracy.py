@@ -1,0 +1,74 @@
+"""COCO accuracy of the genuine models on 280 annotated photographs. Needs the evaluation data; takes minutes."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.evaluate import KeypointDataset, evaluate
+from rtmpose.zoo import cached_path, cached_state, find
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+ORT = BackendOptions("onnxruntime", "cpu")
+
+
+@pytest.fixture(scope="module")
+def data(shared):
+    return KeypointDataset.load(shared / "data" / "coco_val_subset")
+
+
+@pytest.fixture(scope="module")
+def pose(rtmpose_s):
+    return PoseEstimator(rtmpose_s, options=ORT)
+
+
+def ap(result):
+    return 100 * result.metrics["AP"]
+
+
+def test_ground_truth_boxes(data, pose):
+    result = evaluate(data, pose)
+    assert ap(result) == pytest.approx(70.58, abs=0.1)
+    assert result.images == 280
+    assert result.metrics["PCK@0.2"] > 0.9
+
+
+def test_flip_test(data, pose):
+    assert ap(evaluate(data, pose, flip_test=True)) == pytest.approx(71.61, abs=0.1)
+
+
+def test_rtmdet_boxes(data, pose, rtmdet_nano):
+    detector = Detector(rtmdet_nano, options=ORT)
+    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(66.71, abs=0.1)
+
+
+def test_yolox_boxes(data, pose):
+    file = find("yolox-tiny").file("onnx")
+    if cached_state(file) != "good":
+        pytest.skip("needs the yolox-tiny detector: rtmpose models download yolox-tiny")
+    detector = Detector(Path(cached_path(file)), options=ORT)
+    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(68.83, abs=0.1)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")
+def test_prepared_bf16_loses_little(data, rtmpose_s):
+    from rtmpose.backends.openvino import cpu_has_bf16
+
+    if not cpu_has_bf16():
+        pytest.skip("this CPU has no bfloat16")
+    prepared = PoseEstimator(rtmpose_s, options=BackendOptions("openvino", "cpu", precision="bf16"))
+    assert ap(evaluate(data, prepared)) >= 70.28
+
+
+def test_export_up_to_the_head_agrees(data, rtmdet_nano, rtmdet_nano_raw):
+    """Our own decoding and suppression against those inside the other export of the same weights."""
+    from rtmpose.sources import read_image
+
+    inside, outside = (Detector(p, options=ORT, score_thr=0.3) for p in (rtmdet_nano, rtmdet_nano_raw))
+    for path in list(data.images.values())[:10]:
+        image = read_image(path)
+        a, b = inside(image), outside(image)
+        assert len(a) == len(b)
+        assert abs(a.boxes - b.boxes).max(initial=0) < 0.05
