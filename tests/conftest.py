@@ -20,9 +20,7 @@ def shared_folder() -> Path | None:
 def shared() -> Path:
     folder = shared_folder()
     if folder is None:
-        pytest.skip(
-            "needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the checkout"
-        )
+        pytest.skip("needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the checkout")
     return folder
 
 

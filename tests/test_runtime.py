@@ -5,9 +5,9 @@ import importlib.util
 import cv2
 import numpy as np
 import pytest
+from networks import fixed_detector, spot_heatmap, spot_pose
 
 import rtmpose
-from networks import fixed_detector, spot_heatmap, spot_pose
 from rtmpose import BackendOptions, Detections, Detector, Pipeline, PoseEstimator
 from rtmpose.backends import choose
 from rtmpose.detect.letterbox import letterbox, unletterbox
@@ -246,9 +246,7 @@ def test_wrong_skeleton(tmp_path):
     from rtmpose import get_skeleton
 
     with pytest.raises(ModelError, match="17 keypoints, but halpe26 has 26"):
-        PoseEstimator(
-            spot_pose(tmp_path / "k.onnx"), options=cpu("onnxruntime"), skeleton=get_skeleton("halpe26")
-        )
+        PoseEstimator(spot_pose(tmp_path / "k.onnx"), options=cpu("onnxruntime"), skeleton=get_skeleton("halpe26"))
 
 
 def test_asking_for_a_missing_device_is_an_error(tmp_path):
@@ -310,7 +308,11 @@ def test_instance_score_is_box_times_sure_keypoints():
     scores[0, :2] = 0.4, 0.8
     scores[0, 2] = 0.2  # not above 0.2: does not count
     poses = Poses(
-        np.array([[0, 0, 10, 20]] * 2, np.float32), np.array([0.5, 1], np.float32), np.zeros((2, 17, 2), np.float32), scores, skeleton
+        np.array([[0, 0, 10, 20]] * 2, np.float32),
+        np.array([0.5, 1], np.float32),
+        np.zeros((2, 17, 2), np.float32),
+        scores,
+        skeleton,
     )
     np.testing.assert_allclose(poses.instance_scores, [0.3, 0])
     coco = poses.to_coco(5)

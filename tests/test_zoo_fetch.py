@@ -189,9 +189,7 @@ def test_digest_of_first_download_is_remembered(server: Server) -> None:
     assert zoo.fetch(file).read_bytes() == MODEL
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\noid"]
-)
+@pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\noid"])
 def test_what_is_no_model_is_refused(server: Server, home: Path, body: bytes) -> None:
     with pytest.raises(ModelError, match=r"empty file|web page"):
         zoo.fetch(model_file(server.serve("m.onnx", body), sha256=""))
@@ -418,9 +416,7 @@ def test_wheel_source(wheel_index: Source, home: Path) -> None:
 
 
 def test_wheel_that_cannot_be_had(wheel_index: Source) -> None:
-    with pytest.raises(
-        ModelError, match=r"tinyweights==2\.0.*failed with status 1: ERROR: .*tinyweights==2\.0"
-    ):
+    with pytest.raises(ModelError, match=r"tinyweights==2\.0.*failed with status 1: ERROR: .*tinyweights==2\.0"):
         zoo.fetch(model_file(Source("wheel", package="tinyweights==2.0", member="tinyweights/m.onnx")))
 
 
@@ -430,9 +426,7 @@ def test_wheel_with_a_wrong_hash_is_refused(wheel_index: Source, home: Path) -> 
     assert leftovers(home) == set()
 
 
-def test_other_models_of_a_wheel_are_kept_too(
-    wheel_index: Source, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_models_of_a_wheel_are_kept_too(wheel_index: Source, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = model_file(wheel_index, name="other.onnx")
     monkeypatch.setattr("rtmpose.zoo.sources._neighbours", lambda package, file: [(other, wheel_index)])
     zoo.fetch(model_file(wheel_index))
@@ -508,9 +502,7 @@ def test_url_of_a_zip_and_of_a_known_name(server: Server) -> None:
 # ---- offline, disk, several at once -----------------------------------------------------------------------
 
 
-def test_offline_never_touches_the_network(
-    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_never_touches_the_network(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = model_file(server.serve("m.onnx", MODEL), Source("wheel", package="x==1", member="y"))
 
     def forbidden(*args: Any, **options: Any) -> Any:
@@ -547,9 +539,7 @@ def test_cache_that_cannot_be_made(server: Server, tmp_path: Path, monkeypatch: 
     assert server.asked == []
 
 
-def test_cached_file_is_used_where_nothing_can_be_written(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cached_file_is_used_where_nothing_can_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "weights").mkdir(parents=True)
     (home / "weights" / "m.onnx").write_bytes(MODEL)
 

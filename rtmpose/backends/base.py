@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from rtmpose.types import FloatArray, Normalisation
 
 Precision = Literal["auto", "fp32", "bf16"]
 

@@ -66,7 +66,7 @@ class OnnxRuntimeBackend:
         settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
         try:
             self._session = ort.InferenceSession(str(path), settings, providers=wanted)
-        except Exception as error:  # noqa: BLE001  (ONNX Runtime raises a dozen unrelated types)
+        except Exception as error:
             raise ModelError(
                 f"{path} could not be opened as an ONNX model: {str(error).strip().splitlines()[0]}; "
                 "it may be damaged or made for a newer ONNX Runtime"
@@ -97,7 +97,7 @@ class OnnxRuntimeBackend:
         feed = self._normalise(images)
         try:
             outputs = self._session.run(None, {self.input.name: feed.astype(np.float16) if self._half else feed})
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise BackendError(
                 f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares {self.input.shape}): "
                 f"{str(error).strip().splitlines()[0]}"

@@ -47,7 +47,7 @@ def read_network(path: Path) -> Any:
     """
     try:
         network = core().read_model(path)
-    except Exception as error:  # noqa: BLE001  (OpenVINO raises RuntimeError and its own types)
+    except Exception as error:
         raise ModelError(
             f"{path} could not be opened as an ONNX model by OpenVINO: {_reason(error)}; it may be damaged"
         ) from error
@@ -106,7 +106,7 @@ class OpenVinoBackend:
             compiled = core().compile_model(
                 fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
             )
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
         self._request = compiled.create_infer_request()
 
@@ -114,7 +114,7 @@ class OpenVinoBackend:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
         try:
             outputs = self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise BackendError(
                 f"OpenVINO failed on a batch of shape {images.shape} (the model declares {self.input.shape}): "
                 f"{_reason(error)}"

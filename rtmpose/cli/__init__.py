@@ -45,11 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
-        sys.stderr.write("rtmpose: interrupted; what was finished has been kept\n")
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except usage_error as error:
         error.show()
         return int(error.exit_code)
     except typer.Exit as error:
         return error.exit_code
+    # Newer typers turn Ctrl-C into this status themselves.
+    if result == EXIT_INTERRUPTED:
+        return _interrupted()
     return int(result) if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    sys.stderr.write("rtmpose: interrupted; what was finished has been kept\n")
+    return EXIT_INTERRUPTED

@@ -63,7 +63,6 @@ def predict(
     """Find people and their keypoints.
 
     Examples:
-
       rtmpose predict photo.jpg --save out
 
       rtmpose predict videos/ --json poses.json --csv poses.csv --resume

@@ -1,0 +1,295 @@
+"""The command line as a user meets it: outputs, exit status, messages."""
+
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+from networks import fixed_detector, spot_pose
+
+from rtmpose.cli import main
+
+BACKEND = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture
+def models(tmp_path):
+    (tmp_path / "models").mkdir()
+    pose = spot_pose(tmp_path / "models" / "spot.onnx")
+    detector = fixed_detector(tmp_path / "models" / "yolox_t.onnx", [[8, 4, 40, 44, 0.9], [0, 0, 30, 40, 0.5]])
+    return ["--pose", str(pose), "--detector", str(detector), *BACKEND]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in (1, 2, 3):
+        cv2.imwrite(str(folder / f"{i}.jpg"), np.full((60, 80, 3), 40 * i, np.uint8))
+    return folder
+
+
+def video(path, frames=12):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 60))
+    for i in range(frames):
+        writer.write(np.full((60, 80, 3), i, np.uint8))
+    writer.release()
+    return path
+
+
+def test_predict_writes_everything(tmp_path, models, photos, capsys):
+    out = tmp_path / "out"
+    video(photos / "v.avi")
+    outputs = ["--save", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
+    assert main(["predict", str(photos), *models, *outputs]) == 0
+    assert {p.name for p in out.iterdir()} == {"1.jpg", "2.jpg", "3.jpg", "v.mp4", "p.json", "p.csv"}
+    entries = json.loads((out / "p.json").read_text())
+    assert len(entries) == 2 * (3 + 12)
+    assert {"image", "image_id", "category_id", "bbox", "score", "keypoints"} <= set(entries[0])
+    text = capsys.readouterr().out
+    assert "15 frames, 30 people" in text
+    assert str(out / "p.json") in text
+
+
+def test_bad_file_among_good_ones(tmp_path, models, photos, capsys):
+    (photos / "2.jpg").write_bytes(b"not a picture")
+    assert main(["predict", str(photos), *models, "--json", str(tmp_path / "p.json")]) == 1
+    assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 3}
+    assert "2.jpg is not an image" in capsys.readouterr().err
+    # The failed one is tried again, the others are not.
+    cv2.imwrite(str(photos / "2.jpg"), np.zeros((60, 80, 3), np.uint8))
+    assert main(["predict", str(photos), *models, "--json", str(tmp_path / "p.json"), "--resume"]) == 0
+    assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2, 3}
+    assert "1 frame," in capsys.readouterr().out
+    assert not (tmp_path / "p.json.part").exists()
+
+
+def test_boxes_file(tmp_path, models, photos):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([{"image_id": 2, "bbox": [5, 6, 20, 30], "score": 0.7}]))
+    assert main(["predict", str(photos), *models, "--boxes", str(boxes), "--json", str(tmp_path / "p.json")]) == 0
+    (entry,) = json.loads((tmp_path / "p.json").read_text())
+    assert entry["image_id"] == 2
+    assert entry["bbox"] == [5, 6, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("nonsense", "not a JSON list"),
+        ('[{"bbox": [1, 2]}]', "not a JSON list"),
+        ('[{"image_id": 1, "bbox": [1, 2, NaN, 4]}]', "NaN"),
+        ('[{"image_id": 1, "bbox": [1, 2, -3, 4]}]', "no positive width"),
+        ('[{"image_id": 1, "bbox": [1, 2, 0, 4]}]', "no positive width"),
+    ],
+)
+def test_bad_boxes_file(tmp_path, models, photos, capsys, content, words):
+    (tmp_path / "boxes.json").write_text(content)
+    assert main(["predict", str(photos), *models, "--boxes", str(tmp_path / "boxes.json")]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_whole_image_and_limits(tmp_path, models, photos, capsys):
+    v = video(tmp_path / "v.avi")
+    arguments = ["predict", str(v), *models, "--limit", "5", "--json", str(tmp_path / "p.json")]
+    assert main([*arguments, "--detector", "none"]) == 0
+    entries = json.loads((tmp_path / "p.json").read_text())
+    assert [e["frame"] for e in entries] == [0, 1, 2, 3, 4]
+    assert entries[0]["bbox"] == [0, 0, 80, 60]
+    assert main([*arguments, "--max-people", "1"]) == 0
+    assert len(json.loads((tmp_path / "p.json").read_text())) == 5
+    assert main([*arguments, "--score-thr", "0.95"]) == 0
+    assert json.loads((tmp_path / "p.json").read_text()) == []
+
+
+def test_errors_are_one_paragraph(tmp_path, models, photos, capsys):
+    cases = {
+        ("predict", "no.jpg"): "does not exist",
+        ("predict", str(photos), "--pose", "rtmpose-z"): "rtmpose",
+        ("predict", str(photos), "--pose", str(tmp_path / "no.onnx")): "no.onnx",
+        ("predict", str(photos), *models, "--device", "cuda"): "cuda",
+        ("eval", str(tmp_path / "nothing"), *models): "does not exist",
+        ("eval", str(photos), *models): "annotation file",
+    }
+    for arguments, words in cases.items():
+        assert main(list(arguments)) == 1, arguments
+        error = capsys.readouterr().err
+        assert words in error
+        assert "Traceback" not in error
+        assert error.count("\n") <= 6
+
+
+def test_debug_shows_the_traceback():
+    from rtmpose.errors import InputError
+
+    with pytest.raises(InputError):
+        main(["predict", "no.jpg", "--debug"])
+
+
+def test_wrong_usage(capsys):
+    assert main(["predict"]) == 2
+    assert main(["predict", "x", "--nonsense"]) == 2
+    assert main(["--version"]) == 0
+    assert "rtmpose 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["predict", "eval", "bench", "doctor", "models"])
+def test_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
+    from rtmpose.pose.rtmpose import PoseEstimator
+
+    calls = []
+    original = PoseEstimator.__call__
+
+    def call(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(PoseEstimator, "__call__", call)
+    out = tmp_path / "out"
+    arguments = ["predict", str(photos), *models, "--save", str(out), "--json", str(tmp_path / "p.json")]
+    assert main(arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2}
+    assert main([*arguments, "--resume"]) == 0
+    assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2, 3}
+
+
+def test_unwritable_output(tmp_path, models, photos, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["predict", str(photos), *models, "--json", str(tmp_path / "file" / "p.json")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert main(["predict", str(photos), *models, "--save", str(tmp_path / "file")]) == 1
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_bench(tmp_path, models, photos, capsys):
+    out = tmp_path / "b.json"
+    assert main(["bench", str(photos / "1.jpg"), *models, "--frames", "3", "--people", "4", "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    stages = {s["name"]: s["mean_ms"] for s in result["stages"]}
+    assert list(stages) == ["detect", "crop", "network", "decode", "draw", "overhead", "total"]
+    assert all(v > 0 for v in stages.values())
+    assert result["people_per_frame"] == 4
+    assert "detect" in capsys.readouterr().out
+
+
+def test_doctor(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path))
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "auto chooses" in report
+    assert str(tmp_path) in report["cache"]
+    assert main(["doctor"]) == 0
+
+
+def test_eval(tmp_path, models, photos, capsys):
+    keypoints = [v for _ in range(17) for v in (40.0, 30.0, 2)]
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 80, "height": 60} for i in (1, 2, 3)],
+        "annotations": [
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "bbox": [10, 10, 50, 40],
+                "area": 2000,
+                "iscrowd": 0,
+                "num_keypoints": 17,
+                "keypoints": keypoints,
+            }
+            for i in (1, 2, 3)
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    (photos / "annotations.json").write_text(json.dumps(content))
+    (photos / "3.jpg").write_bytes(b"broken")
+    out = tmp_path / "e.json"
+    for extra in ([], ["--flip-test"], ["--boxes", "detect"]):
+        assert main(["eval", str(photos), *models, "--json", str(out), *extra]) == 1  # one image is skipped
+        result = json.loads(out.read_text())
+        assert set(result["metrics"]) >= {"AP", "AR"}
+        assert ("PCK@0.2" in result["metrics"]) == ("detect" not in extra)
+        assert (result["images"], result["skipped"]) == (2, 1)
+        assert result["settings"]["flip_test"] == ("--flip-test" in extra)
+    assert "images" in capsys.readouterr().out
+
+
+# ---- the package ------------------------------------------------------------------------------------------
+
+
+def test_import_is_light():
+    code = (
+        "import sys, rtmpose; bad = {'torch', 'matplotlib', 'typer', 'onnxruntime', 'openvino', 'cv2', 'rich'} "
+        "& set(sys.modules); assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    code = "import sys, rtmpose; rtmpose.Pipeline; assert not {'torch', 'matplotlib', 'typer'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_every_public_name_exists():
+    import rtmpose
+
+    for name in rtmpose.__all__:
+        assert getattr(rtmpose, name) is not None
+    with pytest.raises(AttributeError):
+        _ = rtmpose.nonsense
+
+
+def test_imports_point_one_way():
+    """types <- geometry <- stages <- pipeline <- cli; nothing in the runtime imports the command line or torch."""
+    import re
+    from pathlib import Path
+
+    import rtmpose
+
+    root = Path(rtmpose.__file__).parent
+    for path in root.rglob("*.py"):
+        place = path.relative_to(root).parts[0]
+        text = path.read_text()
+        assert not re.search(r"^\s*(import|from) torch", text, re.M), path
+        imported = set(re.findall(r"^\s*from rtmpose\.(\w+)", text, re.M))
+        if place != "cli":
+            assert "cli" not in imported, path
+        if place in ("types.py", "errors.py"):
+            # Drawing a result is a convenience, loaded when it is asked for.
+            assert imported <= {"errors", "types", "draw"}, path
+        if place in ("pose", "detect", "backends", "zoo", "skeletons", "draw.py", "geometry.py", "sources"):
+            assert not imported & {"pipeline", "evaluate", "sinks", "profile"}, path
+
+
+@pytest.mark.slow
+def test_memory_over_1000_frames(models):
+    from rtmpose import BackendOptions, Detector, Pipeline, PoseEstimator
+
+    options = BackendOptions("onnxruntime", "cpu", 1)
+    pipeline = Pipeline(Detector(models[3], options=options), PoseEstimator(models[1], options=options))
+    image = np.zeros((720, 1280, 3), np.uint8)
+
+    def resident():
+        with open("/proc/self/statm") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    if not os.path.exists("/proc/self/statm"):  # noqa: PTH110
+        pytest.skip("needs /proc")
+    for _ in range(100):
+        pipeline(image)
+    before = resident()
+    tracemalloc.start()
+    for _ in range(1000):
+        pipeline(image)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 200_000
+    assert resident() - before < 20_000_000

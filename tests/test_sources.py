@@ -1,0 +1,246 @@
+"""Reading pictures and videos, good ones and bad ones."""
+
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+from rtmpose.errors import InputError
+from rtmpose.sources import expand_sources, iterate, open_frames, probe, read_image
+
+
+@pytest.fixture
+def picture():
+    y, x = np.mgrid[:48, :64]
+    return np.stack([x * 3, y * 4, 255 - x * 3], axis=-1).astype(np.uint8)
+
+
+def jpeg(image, **_):
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+def png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def write_video(path, sizes_and_counts=(((64, 48), 20),), fps=10.0):
+    (size, count), *_ = sizes_and_counts
+    code = "MJPG" if path.suffix == ".avi" else "mp4v"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), fps, size)
+    assert writer.isOpened()
+    for i in range(count):
+        writer.write(np.full((size[1], size[0], 3), i * 5, np.uint8))
+    writer.release()
+    return path
+
+
+# ---- pictures ---------------------------------------------------------------------------------------------
+
+
+def test_plain(tmp_path, picture):
+    (tmp_path / "a.png").write_bytes(png(picture))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+def test_wrong_extension(tmp_path, picture):
+    (tmp_path / "really_png.jpg").write_bytes(png(picture))
+    np.testing.assert_array_equal(read_image(tmp_path / "really_png.jpg"), picture)
+    (tmp_path / "image.mp4").write_bytes(png(picture))
+    (item,) = expand_sources([tmp_path / "image.mp4"])
+    assert item.kind == "image"
+
+
+def test_grey(tmp_path, picture):
+    (tmp_path / "g.png").write_bytes(png(picture[..., 0]))
+    image = read_image(tmp_path / "g.png")
+    assert image.shape == (48, 64, 3)
+    np.testing.assert_array_equal(image[..., 2], picture[..., 0])
+
+
+def test_rgba(tmp_path, picture):
+    rgba = np.dstack([picture, np.full(picture.shape[:2], 7, np.uint8)])
+    (tmp_path / "a.png").write_bytes(png(rgba))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+def test_16_bit(tmp_path, picture):
+    (tmp_path / "deep.png").write_bytes(png(picture.astype(np.uint16) * 257))
+    image = read_image(tmp_path / "deep.png")
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - picture).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000)])
+def test_odd_sizes(tmp_path, size):
+    (tmp_path / "s.png").write_bytes(png(np.zeros((size[1], size[0], 3), np.uint8)))
+    assert read_image(tmp_path / "s.png").shape == (size[1], size[0], 3)
+
+
+def test_exif_rotation(tmp_path, picture):
+    """Orientation 6: the camera was held upright, the file lies on its side."""
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    payload = b"Exif\0\0" + tiff
+    data = jpeg(picture)
+    exif = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+    (tmp_path / "r.jpg").write_bytes(data[:2] + exif + data[2:])
+    image = read_image(tmp_path / "r.jpg")
+    assert image.shape == (64, 48, 3)
+    expected = cv2.rotate(cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.ROTATE_90_CLOCKWISE)
+    assert np.abs(image.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("make", [jpeg, png])
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_truncated(tmp_path, picture, make, part):
+    data = make(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(InputError, match=r"cut.jpg .* cut short"):
+        read_image(tmp_path / "cut.jpg")
+
+
+def test_trailing_bytes_are_no_truncation(tmp_path, picture):
+    (tmp_path / "t.jpg").write_bytes(jpeg(picture) + b"\0" * 3000)
+    assert read_image(tmp_path / "t.jpg").shape == picture.shape
+
+
+def test_unusable_files(tmp_path):
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    for name, words in (
+        ("missing.jpg", "does not exist"),
+        ("empty.jpg", "empty"),
+        ("text.jpg", "not an image"),
+        (".", "folder"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_image(tmp_path / name)
+
+
+# ---- expanding --------------------------------------------------------------------------------------------
+
+
+def test_expand(tmp_path, picture):
+    for name in ("10.jpg", "2.jpg", "note.txt"):
+        (tmp_path / name).write_bytes(jpeg(picture))
+    write_video(tmp_path / "v.avi")
+    items = expand_sources([tmp_path])
+    assert [i.name.rsplit("/", 1)[-1] for i in items] == ["2.jpg", "10.jpg", "v.avi"]
+    assert [i.kind for i in items] == ["image", "image", "video"]
+    assert len(expand_sources([str(tmp_path / "*.jpg")])) == 2
+    assert expand_sources(["0"])[0].kind == expand_sources([1])[0].kind == "camera"
+    assert expand_sources(["rtsp://host/stream"])[0].live
+    assert expand_sources(["http://host/a.jpg"])[0].kind == "image"
+    assert expand_sources([picture])[0].kind == "array"
+
+
+def test_expand_refuses(tmp_path):
+    for source, words in (
+        (tmp_path / "no.jpg", "does not exist"),
+        (tmp_path, "holds no image"),
+        (str(tmp_path / "*.jpg"), "nothing matches"),
+        (3.5, "float"),
+    ):
+        with pytest.raises(InputError, match=words):
+            expand_sources([source])
+    with pytest.raises(InputError, match="no source"):
+        expand_sources([])
+
+
+# ---- videos -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".avi", ".mp4"])
+def test_video(tmp_path, ending):
+    (item,) = expand_sources([write_video(tmp_path / f"v{ending}")])
+    info = probe(item)
+    assert (info.frames, info.fps, info.size_wh) == (20, 10.0, (64, 48))
+    frames = list(open_frames(item))
+    assert len(frames) == 20
+    assert frames[5].index == 5
+    assert frames[5].time_s == pytest.approx(0.5)
+    assert abs(int(frames[5].image.mean()) - 25) < 4
+    assert len(list(iterate([item], limit=3))) == 3
+
+
+def test_video_cut_short(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(100):
+        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with caplog.at_level(logging.WARNING):
+        frames = list(open_frames(expand_sources([path])[0]))
+    assert 30 < len(frames) < 70
+    assert "cut short" in caplog.text
+    assert "of 100 frames" in caplog.text
+
+
+def test_videos_without_frames(tmp_path):
+    whole = write_video(tmp_path / "v.mp4").read_bytes()
+    (tmp_path / "noindex.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("no video at all")
+    for name in ("noindex.mp4", "empty.mp4", "text.mp4"):
+        with pytest.raises(InputError, match=name):
+            list(open_frames(expand_sources([tmp_path / name])[0]))
+    none = write_video(tmp_path / "none.avi", (((64, 48), 0),))
+    with pytest.raises(InputError, match=r"none.avi"):
+        list(open_frames(expand_sources([none])[0]))
+
+
+class FakeCapture:
+    """Frames of two sizes, as a stream that changes resolution gives them."""
+
+    def __init__(self, *_):
+        self.images = [np.zeros((48, 64, 3), np.uint8)] * 2 + [np.zeros((96, 128, 3), np.uint8)] * 2
+        self.released = False
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def get(self, _):
+        return 0.0
+
+    def read(self):
+        return (True, self.images.pop(0)) if self.images else (False, None)
+
+    def release(self):
+        self.released = True
+
+
+def test_size_changes_midway(tmp_path, monkeypatch):
+    (item,) = expand_sources([write_video(tmp_path / "v.avi")])
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    assert [f.image.shape[:2] for f in open_frames(item)] == [(48, 64)] * 2 + [(96, 128)] * 2
+
+
+def test_capture_is_released_when_the_reader_stops(tmp_path, monkeypatch):
+    (item,) = expand_sources([write_video(tmp_path / "v.avi")])
+    made = []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *a: made.append(FakeCapture()) or made[-1])
+    for _ in iterate([item]):
+        break
+    assert made[-1].released
+
+
+def test_missing_camera():
+    with pytest.raises(InputError, match="camera 97 cannot be opened"):
+        list(open_frames(expand_sources([97])[0]))
+
+
+def test_one_bad_among_good(tmp_path, picture):
+    for name in ("1.jpg", "3.jpg"):
+        (tmp_path / name).write_bytes(jpeg(picture))
+    (tmp_path / "2.jpg").write_bytes(b"broken")
+    bad = []
+    items = expand_sources([tmp_path])
+    frames = list(iterate(items, on_error=lambda item, error: bad.append((item.name, str(error)))))
+    assert len(frames) == 2
+    assert len(bad) == 1
+    assert "2.jpg" in bad[0][0]
+    with pytest.raises(InputError, match=r"2.jpg"):
+        list(iterate(items))
