@@ -40,7 +40,32 @@ _HOME = {
     "read_image": "sources",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "__version__",
+    "BackendError",
+    "BackendOptions",
+    "Codec",
+    "Detections",
+    "Detector",
+    "Frame",
+    "InputError",
+    "MissingDependencyError",
+    "ModelCard",
+    "ModelError",
+    "Normalisation",
+    "OutputError",
+    "Pipeline",
+    "PoseEstimator",
+    "Poses",
+    "Result",
+    "RtmposeError",
+    "Skeleton",
+    "draw_detections",
+    "draw_poses",
+    "get_skeleton",
+    "predict",
+    "read_image",
+]
 
 if TYPE_CHECKING:
     from rtmpose.backends import BackendOptions

@@ -140,9 +140,8 @@ def fold_normalisation(network: Any, normalisation: Normalisation) -> Any:
 
 
 def _metadata(network: Any) -> dict[str, str]:
-    info = network.get_rt_info()
     try:
-        entry = info["framework"] if "framework" in info else {}
+        entry = network.get_rt_info(["framework"]).value
         return {str(k): str(v.astype(str)) for k, v in entry.items()}
     except (RuntimeError, TypeError, AttributeError):
         return {}

@@ -1,4 +1,7 @@
-"""The ``rtmpose`` command: one file per subcommand. Errors come out as one paragraph; ``--debug`` shows the traceback."""
+"""The ``rtmpose`` command: one file per subcommand.
+
+Errors come out as one paragraph; ``--debug`` shows the traceback.
+"""
 
 from __future__ import annotations
 

@@ -221,7 +221,8 @@ def _read_boxes(path: Path) -> Callable[[SourceItem, int], Any]:
         raise InputError(f"the boxes file {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox [x, y, w, h]: {error!r}"
+            f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox [x, y, w, h]: "
+            f"{error!r}"
         ) from error
     for found in rows.values():
         check_boxes([box for box, _ in found])

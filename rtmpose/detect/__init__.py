@@ -1,0 +1,1 @@
+"""Find the boxes: letterbox, network, decoding."""

@@ -142,6 +142,6 @@ def _recognise(path: Path) -> ModelCard:
             log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)
             return ModelCard(path.name, "detection", kind, (size, size), pixels, codec)
     raise ModelError(
-        f"{path} is not known to the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass a ModelCard, or put "
-        "rtmdet or yolox into its file name if it is one"
+        f"{path} is not known to the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass a ModelCard, or "
+        "put rtmdet or yolox into its file name if it is one"
     )

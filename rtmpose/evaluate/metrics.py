@@ -30,7 +30,7 @@ def pck(
     Returns:
         Accuracy per keypoint ``(K,)`` (-1 where none is labelled), their mean, and the number of keypoints in it.
     """
-    counted = mask & (norm > 0).all(axis=1)[:, None]
+    counted = mask & np.all(norm > 0, axis=1, keepdims=True)
     right = (normalised_distances(predicted, true, np.where(norm > 0, norm, 1)) < threshold) & counted
     number = counted.sum(axis=0)
     accuracy = np.where(number > 0, right.sum(axis=0) / np.maximum(number, 1), -1.0)

@@ -164,7 +164,8 @@ def _columns(dataset: KeypointDataset, skeleton: Skeleton) -> list[int]:
     lengths = {len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labelled(i)}
     if len(lengths) != 1 or max(lengths) > len(skeleton):
         raise InputError(
-            f"{dataset.path} has {sorted(lengths)} keypoints per person; the model's {skeleton.name} has {len(skeleton)}"
+            f"{dataset.path} has {sorted(lengths)} keypoints per person; "
+            f"the model's {skeleton.name} has {len(skeleton)}"
         )
     return list(range(lengths.pop()))
 

@@ -1,0 +1,1 @@
+"""Find the keypoints in given boxes: crop, network, decoding."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.types import FloatArray
 
@@ -86,7 +87,7 @@ def flip_back(heatmaps: FloatArray, flip_indices: Sequence[int], *, shift: bool 
     return flipped
 
 
-def _refine(maps: FloatArray, peaks: FloatArray, kernel: int) -> FloatArray:
+def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArray[np.float64]:
     """One Newton step on the logarithm of the blurred maps."""
     blurred = np.empty_like(maps)
     border = (kernel - 1) // 2
@@ -98,7 +99,7 @@ def _refine(maps: FloatArray, peaks: FloatArray, kernel: int) -> FloatArray:
     logs = np.pad(np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge").astype(np.float64)
     rows, (x, y) = np.arange(len(maps)), (peaks.astype(np.int64) + 2).T
 
-    def at(dx: int, dy: int) -> FloatArray:
+    def at(dx: int, dy: int) -> NDArray[np.float64]:
         return logs[rows, y + dy, x + dx]
 
     dx, dy = 0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))

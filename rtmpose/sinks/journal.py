@@ -1,7 +1,7 @@
 """Results as they come, one line per frame, turned into COCO JSON and CSV at the end.
 
-The journal lies beside the first output as ``<output>.part``. A killed job keeps it, and ``resume`` goes on from it: the
-frames of finished sources stay, those of the source that was being read are dropped.
+The journal lies beside the first output as ``<output>.part``. A killed job keeps it, and ``resume`` goes on from it:
+the frames of finished sources stay, those of the source that was being read are dropped.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ class ResultWriter:
         if before is not None and before != now:
             changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
             raise InputError(
-                f"{self._journal} was made with other settings ({', '.join(changed)}); run it again with the same ones, "
-                "or without --resume"
+                f"{self._journal} was made with other settings ({', '.join(changed)}); run it again with the same "
+                "ones, or without --resume"
             )
         kept = [text for e, text in lines if "settings" in e or e.get("source", e.get("done")) in self._done]
         with _atomic(self._journal) as out:

@@ -49,7 +49,7 @@ class PictureSink:
         if self._writer is None:
             self._open(item, info, image)
         if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         self._writer.write(image)
         self._frames += 1
 
@@ -123,7 +123,8 @@ class Window:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL)
         except cv2.error as error:
             raise MissingDependencyError(
-                "--show needs an OpenCV with windows: pip uninstall -y opencv-python-headless && pip install opencv-python"
+                "--show needs an OpenCV with windows: pip uninstall -y opencv-python-headless && "
+                "pip install opencv-python"
             ) from error
 
     def show(self, image: Image) -> bool:

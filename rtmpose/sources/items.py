@@ -17,8 +17,12 @@ from rtmpose.types import Image, check_image
 
 Kind = Literal["image", "video", "camera", "stream", "array"]
 
-IMAGE_ENDINGS = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".gif", ".avif"])
-VIDEO_ENDINGS = frozenset([".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp", ".mjpg", ".mjpeg"])
+IMAGE_ENDINGS = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".gif", ".avif"}
+)
+VIDEO_ENDINGS = frozenset(
+    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp", ".mjpg", ".mjpeg"}
+)
 
 
 @dataclass(frozen=True, eq=False)

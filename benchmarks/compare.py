@@ -1,0 +1,181 @@
+"""Detector plus pose per 720p frame, side by side with other runtimes on the same ONNX files.
+
+    python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output benchmarks/results/mine.json
+
+Every contender is a process of its own that stays alive; they take turns, a few frames at a time, so that a noisy
+machine hits all of them alike. The detector runs for real on every frame; the pose network then gets so many given boxes,
+so that all contenders do the same work. Each frame's time is taken inside the process, from image to keypoints.
+Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
+
+Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed are left out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OURS = ("ours-onnxruntime", "ours-openvino", "ours-openvino-fp32")
+OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino")
+PAIRS = (
+    ("ours-onnxruntime", "rtmlib-onnxruntime"),
+    ("ours-openvino", "rtmlib-openvino"),
+    ("ours-openvino-fp32", "rtmlib-openvino"),
+)
+
+
+def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
+    """A 720p frame made of a photograph, and so many boxes on it."""
+    import cv2
+
+    from rtmpose.profile import demo_photo, spread_boxes
+
+    image = cv2.resize(cv2.imread(str(demo_photo())), (1280, 720))
+    return image, spread_boxes(image, people).boxes
+
+
+def make(contender: str, detector: str, pose: str, threads: int) -> Any:
+    """A function of image and boxes that detects, throws the boxes away and estimates in the given ones."""
+    who, _, engine = contender.partition("-")
+    if who == "ours":
+        from rtmpose import BackendOptions, Detector, PoseEstimator
+
+        engine, _, precision = engine.partition("-")
+        options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
+        find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
+        return lambda image, boxes: (find(image), estimate(image, boxes)), estimate.backend.precision
+    from rtmlib import YOLOX, RTMPose
+
+    find = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
+    estimate = RTMPose(pose, model_input_size=(192, 256), backend=engine, device="cpu")
+    return lambda image, boxes: (find(image), estimate(image, bboxes=boxes)), "engine's own choice"
+
+
+def work(contender: str, detector: str, pose: str, threads: int) -> None:
+    """The worker: a line with people and frames in, a line with milliseconds out."""
+    run, precision = make(contender, detector, pose, threads)
+    sys.stdout.write(json.dumps({"precision": precision}) + "\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        people, frames = map(int, line.split())
+        image, boxes = frame_and_boxes(people)
+        times = []
+        for _ in range(frames):
+            start = time.perf_counter()
+            run(image, boxes)
+            times.append((time.perf_counter() - start) * 1000)
+        sys.stdout.write(json.dumps(times) + "\n")
+        sys.stdout.flush()
+
+
+class Contender:
+    """A worker process, bound to so many cores."""
+
+    def __init__(self, name: str, args: argparse.Namespace, cores: int) -> None:
+        command = [sys.executable, __file__, "--worker", name, "--threads", str(cores)]
+        command += ["--detector", args.detector, "--pose", args.pose]
+
+        def bind() -> None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=bind
+        )
+        self.precision = ""
+        while not self.precision:
+            line = self.process.stdout.readline()  # type: ignore[union-attr]
+            if not line:
+                raise RuntimeError(f"{name} did not start")
+            if line.startswith("{"):
+                self.precision = json.loads(line)["precision"]
+
+    def run(self, people: int, frames: int) -> list[float]:
+        self.process.stdin.write(f"{people} {frames}\n")  # type: ignore[union-attr]
+        self.process.stdin.flush()  # type: ignore[union-attr]
+        return json.loads(self.process.stdout.readline())  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+
+
+def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
+    contenders = {}
+    for name in (*OURS, *OTHERS):
+        try:
+            contenders[name] = Contender(name, args, cores)
+        except RuntimeError as error:
+            print(error)
+    rows = []
+    for people in (1, 4, 10):
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for contender in contenders.values():
+            contender.run(people, 3)
+        for _ in range(args.rounds):
+            for name, contender in contenders.items():
+                times[name] += contender.run(people, args.frames)
+        medians = {n: float(np.median(t)) for n, t in times.items()}
+        low = {n: float(np.percentile(t, 10)) for n, t in times.items()}
+        row = {
+            "cores": cores,
+            "people": people,
+            "median_ms": {n: round(v, 2) for n, v in medians.items()},
+            "p10_ms": {n: round(v, 2) for n, v in low.items()},
+            "ratios": {
+                f"{a} vs {b}": {"median": round(medians[b] / medians[a], 3), "p10": round(low[b] / low[a], 3)}
+                for a, b in PAIRS
+                if a in times and b in times
+            },
+            "precision": {n: c.precision for n, c in contenders.items()},
+        }
+        print(json.dumps(row, indent=1), flush=True)
+        rows.append(row)
+    for contender in contenders.values():
+        contender.close()
+    return rows
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for package in ("rtmpose", "rtmlib", "onnxruntime", "openvino", "numpy", "opencv-python-headless"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", required=True, help="YOLOX HumanArt export, 416x416, suppression inside")
+    parser.add_argument("--pose", required=True, help="RTMPose export, 256x192")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=3, help="frames per turn")
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        work(args.worker, args.detector, args.pose, args.threads)
+        return
+    from rtmpose.profile import machine
+
+    rows = [row for cores in args.cores for row in measure(args, cores)]
+    result = {"machine": machine(), "python": platform.python_version(), "versions": versions(), "rows": rows}
+    if args.output:
+        args.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
