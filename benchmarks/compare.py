@@ -3,8 +3,10 @@
     python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output benchmarks/results/mine.json
 
 Every contender is a process of its own that stays alive; they take turns, a few frames at a time, so that a noisy
-machine hits all of them alike. The detector runs for real on every frame; the pose network then gets so many given boxes,
-so that all contenders do the same work. Each frame's time is taken inside the process, from image to keypoints.
+machine hits all of them alike. The detector runs for real on every frame; the pose network then gets so many given
+boxes, so that all contenders do the same work. Each frame's time is taken inside the process, from image to keypoints.
+rtmlib cannot be told a number of threads, and ONNX Runtime then binds its threads to all cores of the machine whatever
+the process is bound to; its sessions get the number of cores here, or it would win by using a second one.
 Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
 
 Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed are left out).
@@ -54,8 +56,17 @@ def make(contender: str, detector: str, pose: str, threads: int) -> Any:
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
         find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
         return lambda image, boxes: (find(image), estimate(image, boxes)), estimate.backend.precision
+    import onnxruntime
     from rtmlib import YOLOX, RTMPose
 
+    session = onnxruntime.InferenceSession
+
+    def limited(path_or_bytes: Any, **settings: Any) -> Any:
+        limits = onnxruntime.SessionOptions()
+        limits.intra_op_num_threads = threads
+        return session(path_or_bytes, sess_options=limits, providers=settings["providers"])
+
+    onnxruntime.InferenceSession = limited
     find = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
     estimate = RTMPose(pose, model_input_size=(192, 256), backend=engine, device="cpu")
     return lambda image, boxes: (find(image), estimate(image, bboxes=boxes)), "engine's own choice"
@@ -89,7 +100,12 @@ class Contender:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=bind
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=bind,
         )
         self.precision = ""
         while not self.precision:

@@ -1,6 +1,7 @@
 """Preparation for bf16: exact in fp32, remembered, and trusted only when it agrees."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,13 @@ def test_auto_uses_bf16_only_after_preparation(rtmpose_s, cache, monkeypatch):
     assert PoseEstimator(rtmpose_s, options=options).backend.precision == "bf16"
     _, record = prepare.prepare(rtmpose_s, first.card)
     assert record.agreement > record.agreement_raw
-    monkeypatch.setattr(prepare, "TRUSTED_OKS_LIKE", 1.1)
+    original = prepare.prepare
+
+    def distrusted(*args, **kwargs):
+        network, found = original(*args, **kwargs)
+        return network, replace(found, trusted=False)
+
+    monkeypatch.setattr(prepare, "prepare", distrusted)
     assert PoseEstimator(rtmpose_s, options=options).backend.precision == "fp32"
 
 
@@ -85,3 +92,13 @@ def test_bf16_on_a_cpu_without_it_is_an_error(rtmpose_s, monkeypatch):
         open_backend(rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", precision="bf16"))
     auto = open_backend(rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", 1))
     assert auto.precision == "fp32"
+
+
+def test_detector_is_judged_too(rtmdet_nano, cache):
+    needs_bf16()
+    from rtmpose import Detector
+
+    detector = Detector(rtmdet_nano, options=BackendOptions("openvino", "cpu", 1))
+    _, record = prepare.prepare(rtmdet_nano, detector.card)
+    assert 0.5 < record.agreement_raw <= record.agreement <= 1
+    assert detector.backend.precision == ("bf16" if record.trusted else "fp32")

@@ -6,8 +6,9 @@ rounding dominates and costs 4 AP. The cure: subtract each input channel's typic
 crops) before a 1x1 convolution with weights W, and add W c to its bias. The function stays the same; only the rounding
 changes.
 
-The medians are measured on the package's own photographs. After that the decoded keypoints of the prepared network in
-bf16 are compared with fp32; only a network that agrees is trusted by ``precision="auto"``.
+The medians are measured on the package's own photographs. After that the keypoints (or boxes) that the network finds
+there in bf16, as it is and with the medians, are compared with fp32. The better of the two is kept, and only one that
+agrees is trusted by ``precision="auto"``.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.base import BackendOptions
-from rtmpose.errors import ModelError
+from rtmpose.backends.base import BackendOptions, Precision
+from rtmpose.detect.letterbox import letterbox
+from rtmpose.detect.outputs import read_outputs
+from rtmpose.geometry import box_iou
 from rtmpose.pose import crop, heatmap, simcc
-from rtmpose.types import FloatArray, ModelCard
+from rtmpose.sources.images import decode_image
+from rtmpose.types import FloatArray, Image, ModelCard
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 1
-TRUSTED_OKS_LIKE = 0.985
-"""Least mean agreement of prepared bf16 with fp32 for a network to be trusted; see :func:`_agreement`."""
+METHOD_VERSION = 2
+TRUSTED_POSE, TRUSTED_DETECTOR = 0.985, 0.95
+"""Least agreement of bf16 with fp32 for a network to be trusted; see :func:`pose_agreement`, :func:`box_agreement`."""
 
 
 @dataclass(frozen=True)
@@ -46,43 +49,38 @@ class Preparation:
         model: File name.
         sha256: Of the model file.
         method: Version of this procedure.
-        convolutions: How many 1x1 convolutions were changed.
-        crops: How many crops were measured.
+        convolutions: How many 1x1 convolutions are changed; 0 if the network agrees better as it is.
+        inputs: How many crops or frames were measured.
         agreement_raw: Agreement of raw bf16 with fp32, 0..1; None where the CPU has no bf16.
-        agreement: The same of prepared bf16.
+        agreement: The same of what is used.
+        trusted: Whether ``auto`` may use bf16.
     """
 
     model: str
     sha256: str
     method: int
     convolutions: int
-    crops: int
+    inputs: int
     agreement_raw: float | None
     agreement: float | None
-
-    @property
-    def trusted(self) -> bool:
-        """Whether ``auto`` may use bf16."""
-        return self.agreement is not None and self.agreement >= TRUSTED_OKS_LIKE
+    trusted: bool
 
 
 def prepared_network(path: Path, card: ModelCard, options: BackendOptions) -> tuple[Any, BackendOptions]:
     """The network to compile and the options with ``precision`` settled.
 
-    ``fp32`` leaves the file as it is. ``bf16`` prepares pose networks and takes detectors as they are. ``auto`` means
-    bf16 for a pose network whose preparation is trusted on a CPU that has bf16, else fp32.
+    ``fp32`` leaves the file as it is. ``bf16`` prepares it. ``auto`` means bf16 for a network whose preparation is
+    trusted, on a CPU that has bf16, else fp32.
     """
     from rtmpose.backends import openvino
 
     if options.precision == "fp32" or options.device != "cpu" or not openvino.cpu_has_bf16():
         settled = options if options.precision == "bf16" else replace(options, precision="fp32")
         return None, settled
-    if not card.is_pose:
-        return None, replace(options, precision="bf16" if options.precision == "bf16" else "fp32")
     network, record = prepare(path, card, threads=options.threads)
     if options.precision == "auto" and not record.trusted:
         log.warning(
-            "%s: bf16 agrees with fp32 to %s only; using fp32. Ask for --precision bf16 to have it all the same",
+            "%s: bf16 agrees with fp32 to %s only, so fp32 is used; --precision bf16 takes it all the same",
             path.name,
             record.agreement,
         )
@@ -91,7 +89,7 @@ def prepared_network(path: Path, card: ModelCard, options: BackendOptions) -> tu
 
 
 def prepare(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Any, Preparation]:
-    """Prepare a pose network: measure or load its medians, put them in.
+    """Prepare a network: measure or load its medians, put them in.
 
     Args:
         path: The ``.onnx`` file.
@@ -107,9 +105,10 @@ def prepare(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Any, Prep
     medians, record = _load(digest)
     if record is None:
         log.info("preparing %s for bf16, once (about ten seconds) ...", path.name)
-        crops = bundled_crops(card)
-        medians = measure_medians(openvino.read_network(path), card, crops)
-        record = _judge(path, card, digest, medians, crops, threads)
+        inputs = bundled_crops(card) if card.is_pose else bundled_frames(card)
+        medians = measure_medians(openvino.read_network(path), card, inputs)
+        record = _judge(path, card, digest, medians, inputs, threads)
+        medians = medians if record.convolutions else {}
         _save(digest, medians, record)
     network = openvino.read_network(path)
     subtract_medians(network, medians)
@@ -171,33 +170,39 @@ def subtract_medians(network: Any, medians: dict[str, FloatArray]) -> int:
 
 def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
     """Crops ``(N, h, w, 3)`` BGR of annotated people in the package's photographs that no evaluation set holds."""
-    folder = resources.files("rtmpose").joinpath("assets").joinpath("photos")
-    annotations = json.loads(folder.joinpath("person_keypoints.json").read_text(encoding="utf-8"))
-    evaluated = _evaluation_photos(folder.joinpath("ATTRIBUTION.tsv").read_text(encoding="utf-8"))
+    annotations = json.loads(_photo_folder().joinpath("person_keypoints.json").read_text(encoding="utf-8"))
+    ids = {image["file_name"]: image["id"] for image in annotations["images"]}
     crops = []
-    for image in annotations["images"]:
-        if image["file_name"] in evaluated:
-            continue
-        data = np.frombuffer(folder.joinpath(image["file_name"]).read_bytes(), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    for name, pixels in _photos():
         boxes = [
             (x, y, x + w, y + h)
             for a in annotations["annotations"]
-            if a["image_id"] == image["id"] and a.get("num_keypoints") and not a.get("iscrowd")
+            if a["image_id"] == ids.get(name) and a.get("num_keypoints") and not a.get("iscrowd")
             for x, y, w, h in [a["bbox"]]
         ]
         if boxes:
             udp = card.codec.kind == "heatmap"
-            crops.append(
-                crop.crop_people(pixels, np.array(boxes, np.float32), card.input_wh, udp=udp)[0]  # type: ignore[arg-type]
-            )
+            crops.append(crop.crop_people(pixels, np.array(boxes, np.float32), card.input_wh, udp=udp)[0])
     return np.concatenate(crops)
 
 
-def _evaluation_photos(table: str) -> set[str]:
-    rows = [line.split("\t") for line in table.splitlines() if line.strip()]
-    name, overlap = 0, rows[0].index("eval_overlap")
-    return {r[name] for r in rows[1:] if r[overlap].strip() == "in coco_val_subset"}
+def bundled_frames(card: ModelCard) -> NDArray[np.uint8]:
+    """The same photographs whole, letterboxed and mirrored: ``(N, h, w, 3)`` BGR."""
+    plain = [letterbox(pixels, card.input_wh)[0] for _, pixels in _photos()]
+    turned = [letterbox(np.ascontiguousarray(pixels[:, ::-1]), card.input_wh)[0] for _, pixels in _photos()]
+    return np.stack(plain + turned)
+
+
+def _photo_folder() -> Any:
+    return resources.files("rtmpose").joinpath("assets").joinpath("photos")
+
+
+def _photos() -> list[tuple[str, Image]]:
+    """Names and pixels of the photographs that are in no evaluation set."""
+    rows = [line.split("\t") for line in _photo_folder().joinpath("ATTRIBUTION.tsv").read_text("utf-8").splitlines()]
+    overlap = rows[0].index("eval_overlap")
+    names = [r[0] for r in rows[1:] if r[overlap].strip() != "in coco_val_subset"]
+    return [(name, decode_image(_photo_folder().joinpath(name).read_bytes(), name)) for name in names]
 
 
 def _judge(
@@ -205,38 +210,64 @@ def _judge(
     card: ModelCard,
     digest: str,
     medians: dict[str, FloatArray],
-    crops: NDArray[np.uint8],
+    inputs: NDArray[np.uint8],
     threads: int,
 ) -> Preparation:
+    """Compare bf16, as it is and with the medians, with fp32."""
     from rtmpose.backends import openvino
 
-    def points(precision: str, prepare_it: bool) -> tuple[FloatArray, FloatArray]:
+    def run(precision: Precision, prepare_it: bool) -> list[tuple[NDArray[Any], ...]]:
         network = openvino.read_network(path)
         if prepare_it:
             subtract_medians(network, medians)
-        options = BackendOptions("openvino", "cpu", threads, precision=precision)  # type: ignore[arg-type]
+        options = BackendOptions("openvino", "cpu", threads, precision=precision)
         backend = openvino.OpenVinoBackend(path, card.normalisation, options, network)
-        outputs = [np.concatenate(c) for c in zip(*(backend(one[None]) for one in crops), strict=True)]
+        return [backend(one[None]) for one in inputs]
+
+    if not openvino.cpu_has_bf16():
+        return Preparation(path.name, digest, METHOD_VERSION, len(medians), len(inputs), None, None, False)
+    exact = run("fp32", False)
+    agreement = pose_agreement if card.is_pose else box_agreement
+    raw, centred = (agreement(card, exact, run("bf16", with_medians)) for with_medians in (False, True))
+    best = max(raw, centred)
+    trusted = best >= (TRUSTED_POSE if card.is_pose else TRUSTED_DETECTOR)
+    changed = len(medians) if centred >= raw else 0
+    return Preparation(path.name, digest, METHOD_VERSION, changed, len(inputs), raw, best, trusted)
+
+
+Runs = list[tuple[NDArray[Any], ...]]
+
+
+def pose_agreement(card: ModelCard, exact: Runs, other: Runs) -> float:
+    """Mean over the sure keypoints of exp(-d^2 / 2 s^2), d their distance in crop pixels, s = 4 pixels."""
+
+    def points(runs: Runs) -> tuple[FloatArray, FloatArray]:
+        outputs = [np.concatenate(column) for column in zip(*runs, strict=True)]
         if card.codec.kind == "heatmap":
             return heatmap.decode(outputs[0], card.input_wh)
         return simcc.decode(outputs[0], outputs[1], card.codec.split_ratio)
 
-    exact = points("fp32", False)
-    raw, good = (
-        (_agreement(exact, points("bf16", False)), _agreement(exact, points("bf16", True)))
-        if openvino.cpu_has_bf16()
-        else (None, None)
-    )
-    return Preparation(path.name, digest, METHOD_VERSION, len(medians), len(crops), raw, good)
-
-
-def _agreement(exact: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> float:
-    """Mean over the sure keypoints of exp(-d^2 / 2 s^2), d their distance in crop pixels, s = 4 pixels."""
-    sure = exact[1] > 0.3
+    (places, scores), (others, _) = points(exact), points(other)
+    sure = scores > 0.3
     if not sure.any():
-        raise ModelError("the network finds no keypoint in the package's own photographs; is it a pose model?")
-    distance = ((exact[0] - other[0])[sure] ** 2).sum(axis=1)
+        return 0.0
+    distance = ((places - others)[sure] ** 2).sum(axis=1)
     return round(float(np.exp(-distance / 32).mean()), 4)
+
+
+def box_agreement(card: ModelCard, exact: Runs, other: Runs) -> float:
+    """Mean over the sure boxes of the overlap with the best box, less the difference of the scores."""
+    values = []
+    for ours, theirs in zip(exact, other, strict=True):
+        a, b = (read_outputs(o, card.input_wh, 0.05, card.id) for o in (ours, theirs))
+        a = a[a.scores > 0.3]
+        if len(a) and len(b):
+            overlap = box_iou(a.boxes, b.boxes)
+            best = overlap.argmax(axis=1)
+            values += list(overlap.max(axis=1) - np.abs(a.scores - b.scores[best]))
+        else:
+            values += [0.0] * len(a)
+    return round(float(np.mean(values)), 4) if values else 0.0
 
 
 def _pointwise_convolutions(network: Any) -> list[Any]:

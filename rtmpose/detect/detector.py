@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
-from rtmpose.detect import rtmdet
 from rtmpose.detect.letterbox import letterbox, unletterbox
+from rtmpose.detect.outputs import read_outputs
 from rtmpose.errors import ModelError
 from rtmpose.types import Codec, Detections, Image, ModelCard, Normalisation, check_image
 from rtmpose.zoo import resolve
@@ -37,7 +37,7 @@ class Detector:
 
     Args:
         model: Name from the zoo, path or URL of an ``.onnx`` file, or a card.
-        options: Engine, device, threads. ``auto`` precision means fp32 here: the time lies in the pose network.
+        options: Engine, device, threads, precision.
         card: Describes a file the zoo does not know; without it the family is recognised from the layers' names.
         score_thr: Lowest score returned unless a call says otherwise.
         label: Class index to keep; None keeps all.
@@ -103,7 +103,7 @@ class Detector:
     ) -> Detections:
         """Network outputs as detections in image pixels."""
         thr = self.score_thr if score_thr is None else score_thr
-        found = self._raw(outputs, thr)
+        found = read_outputs(outputs, self.card.input_wh, thr, str(self.path))
         keep = found.scores >= thr
         keep &= np.isfinite(found.boxes).all(axis=1) & (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
         if self.label is not None:
@@ -111,26 +111,6 @@ class Detector:
         rows = np.flatnonzero(keep)
         rows = rows[np.argsort(-found.scores[rows], kind="stable")]
         return Detections(unletterbox(found.boxes[rows], factors), found.scores[rows], found.labels[rows])
-
-    def _raw(self, outputs: tuple[NDArray[Any], ...], thr: float) -> Detections:
-        """Detections in input pixels, from whichever form of output the file has."""
-        shapes = [o.shape for o in outputs]
-        if len(outputs) == 2 and outputs[0].ndim == 3 and shapes[0][-1] == 5:
-            dets = outputs[0][0].astype(np.float32, copy=False)
-            return Detections(dets[:, :4], dets[:, 4], outputs[1].reshape(-1)[: len(dets)].astype(np.int64))
-        strides = tuple(self.card.input_wh[1] // o.shape[1] for o in outputs if o.ndim == 4)
-        if len(outputs) == 3 and all(o.ndim == 4 and o.shape[-1] >= 5 for o in outputs):
-            return rtmdet.decode(*rtmdet.split_channels_last(outputs), strides, score_thr=min(thr, 0.05))
-        if len(outputs) == 6 and all(o.ndim == 4 for o in outputs):
-            boxes = [o[0] for o in outputs if o.shape[1] == 4]
-            classes = [o[0] for o in outputs if o.shape[1] != 4]
-            if len(boxes) == len(classes) == 3:
-                steps = tuple(self.card.input_wh[1] // c.shape[1] for c in classes)
-                return rtmdet.decode(classes, boxes, steps, score_thr=min(thr, 0.05))
-        raise ModelError(
-            f"{self.path} is not a detector of a known form: it returns arrays of shape {shapes}; expected boxes "
-            "(1, n, 5) with labels (1, n), or RTMDet's maps for three strides"
-        )
 
 
 def _recognise(path: Path) -> ModelCard:
