@@ -1,0 +1,11 @@
+"""Find people in a photograph, print their poses, save a picture: python examples/photo.py photo.jpg"""
+
+import sys
+
+import cv2
+
+import rtmpose
+
+for result in rtmpose.predict(sys.argv[1]):
+    print(result.poses)
+    cv2.imwrite("poses.jpg", result.draw(scores=True))
