@@ -19,6 +19,7 @@ def bench(
     backend: options.Backend = "auto",
     threads: options.Threads = 0,
     precision: options.Precision = "auto",
+    spinning: options.Spinning = False,
     frames: Annotated[int, typer.Option(min=1, help="Frames measured (an image or short video is repeated).")] = 100,
     people: Annotated[int | None, typer.Option(min=1, help="Pretend to find exactly so many people.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table as JSON.")] = None,
@@ -41,6 +42,7 @@ def bench(
         device=device,
         threads=threads,
         precision=precision,
+        spinning=spinning,
         whole_image=whole,
     )
     with stderr_console().status("measuring ..."):

@@ -15,6 +15,9 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda, cuda:1, tensorrt (ONNX Runtime), gpu, npu (OpenVINO). Never falls back.")
 ]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+Spinning = Annotated[
+    bool, typer.Option(help="Let idle ONNX Runtime threads burn CPU: a little faster alone, far slower in company.")
+]
 Precision = Annotated[
     str, typer.Option(help="auto, fp32, or bf16 (OpenVINO on CPUs that have it; the model is prepared once for it).")
 ]

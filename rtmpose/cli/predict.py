@@ -40,6 +40,7 @@ def predict(
     backend: options.Backend = "auto",
     threads: options.Threads = 0,
     precision: options.Precision = "auto",
+    spinning: options.Spinning = False,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +84,7 @@ def predict(
         device=device,
         threads=threads,
         precision=precision,
+        spinning=spinning,
         score_thr=score_thr,
         max_people=max_people,
         whole_image=whole,
