@@ -1,13 +1,13 @@
 """COCO accuracy of the genuine models on 280 annotated photographs. Needs the evaluation data; takes minutes."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.errors import ModelError
 from rtmpose.evaluate import KeypointDataset, evaluate
-from rtmpose.zoo import cached_path, cached_state, find
+from rtmpose.zoo import resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -45,10 +45,11 @@ def test_rtmdet_boxes(data, pose, rtmdet_nano):
 
 
 def test_yolox_boxes(data, pose):
-    file = find("yolox-tiny").file("onnx")
-    if cached_state(file) != "good":
-        pytest.skip("needs the yolox-tiny detector: rtmpose models download yolox-tiny")
-    detector = Detector(Path(cached_path(file)), options=ORT)
+    try:
+        path, _ = resolve("yolox-tiny")
+    except ModelError:
+        pytest.skip("needs the yolox-tiny detector, in the cache or from the package index")
+    detector = Detector(path, options=ORT)
     assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(68.83, abs=0.1)
 
 
