@@ -6,10 +6,13 @@ Every contender is a process of its own that stays alive; they take turns, a few
 machine hits all of them alike. The detector runs for real on every frame; the pose network then gets so many given
 boxes, so that all contenders do the same work. Each frame's time is taken inside the process, from image to keypoints.
 rtmlib cannot be told a number of threads, and ONNX Runtime then binds its threads to all cores of the machine whatever
-the process is bound to; its sessions get the number of cores here, or it would win by using a second one.
+the process is bound to; its sessions get the number of cores here, or it would win by using a second one. For
+mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded for everyone.
 Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
 
 Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed are left out).
+mmdeploy-runtime needs an old numpy, so it lives in an environment of its own, named by --mmdeploy-python:
+pip install mmdeploy-runtime==1.3.1 'numpy<2'.
 """
 
 from __future__ import annotations
@@ -21,18 +24,22 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+PEOPLE = (1, 4, 10)
 OURS = ("ours-onnxruntime", "ours-openvino", "ours-openvino-fp32")
-OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino")
+OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino", "mmdeploy-onnxruntime")
 PAIRS = (
     ("ours-onnxruntime", "rtmlib-onnxruntime"),
     ("ours-openvino", "rtmlib-openvino"),
     ("ours-openvino-fp32", "rtmlib-openvino"),
+    ("ours-onnxruntime", "mmdeploy-onnxruntime"),
+    ("ours-openvino", "mmdeploy-onnxruntime"),
 )
 
 
@@ -46,9 +53,31 @@ def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
     return image, spread_boxes(image, people).boxes
 
 
-def make(contender: str, detector: str, pose: str, threads: int) -> Any:
+def write_inputs(folder: Path, detector: str, pose: str) -> None:
+    """Frames and boxes for the workers, and the networks as directories of the deployment SDK."""
+    from rtmpose import Detector, PoseEstimator
+    from rtmpose.export.sdk import write_sdk
+
+    for people in PEOPLE:
+        image, boxes = frame_and_boxes(people)
+        np.savez(folder / f"{people}.npz", image=image, boxes=boxes)
+    write_sdk(Detector(detector).card, Path(detector), folder / "detector", input_name="input", batched=False)
+    write_sdk(PoseEstimator(pose).card, Path(pose), folder / "pose", input_name="input", batched=True)
+
+
+def make_mmdeploy(folder: Path) -> Any:
+    """mmdeploy-runtime on the same files; it is told neither threads nor precision."""
+    from mmdeploy_runtime import Detector, PoseDetector
+
+    find, estimate = Detector(str(folder / "detector"), "cpu", 0), PoseDetector(str(folder / "pose"), "cpu", 0)
+    return lambda image, boxes: (find(image), estimate(image, boxes)), "fp32"
+
+
+def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -> Any:
     """A function of image and boxes that detects, throws the boxes away and estimates in the given ones."""
     who, _, engine = contender.partition("-")
+    if who == "mmdeploy":
+        return make_mmdeploy(folder)
     if who == "ours":
         from rtmpose import BackendOptions, Detector, PoseEstimator
 
@@ -57,7 +86,7 @@ def make(contender: str, detector: str, pose: str, threads: int) -> Any:
         find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
         return lambda image, boxes: (find(image), estimate(image, boxes)), estimate.backend.precision
     import onnxruntime
-    from rtmlib import YOLOX, RTMPose
+    from rtmlib import RTMDet, YOLOX, RTMPose
 
     session = onnxruntime.InferenceSession
 
@@ -67,25 +96,30 @@ def make(contender: str, detector: str, pose: str, threads: int) -> Any:
         return session(path_or_bytes, sess_options=limits, providers=settings["providers"])
 
     onnxruntime.InferenceSession = limited
-    find = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
+    if "yolox" in Path(detector).name:
+        find = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
+    else:
+        find = RTMDet(detector, model_input_size=(320, 320), backend=engine, device="cpu")
     estimate = RTMPose(pose, model_input_size=(192, 256), backend=engine, device="cpu")
     return lambda image, boxes: (find(image), estimate(image, bboxes=boxes)), "engine's own choice"
 
 
-def work(contender: str, detector: str, pose: str, threads: int) -> None:
-    """The worker: a line with people and frames in, a line with milliseconds out."""
-    run, precision = make(contender, detector, pose, threads)
+def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -> None:
+    """The worker: a line with people and frames in, a line with milliseconds and busy cores out."""
+    run, precision = make(contender, detector, pose, threads, folder)
     sys.stdout.write(json.dumps({"precision": precision}) + "\n")
     sys.stdout.flush()
     for line in sys.stdin:
         people, frames = map(int, line.split())
-        image, boxes = frame_and_boxes(people)
-        times = []
+        given = np.load(folder / f"{people}.npz")
+        image, boxes = given["image"], given["boxes"]
+        times, wall, busy = [], time.perf_counter(), time.process_time()
         for _ in range(frames):
             start = time.perf_counter()
             run(image, boxes)
             times.append((time.perf_counter() - start) * 1000)
-        sys.stdout.write(json.dumps(times) + "\n")
+        cores = (time.process_time() - busy) / (time.perf_counter() - wall)
+        sys.stdout.write(json.dumps([times, cores]) + "\n")
         sys.stdout.flush()
 
 
@@ -93,7 +127,8 @@ class Contender:
     """A worker process, bound to so many cores."""
 
     def __init__(self, name: str, args: argparse.Namespace, cores: int) -> None:
-        command = [sys.executable, __file__, "--worker", name, "--threads", str(cores)]
+        python = args.mmdeploy_python if name.startswith("mmdeploy") else sys.executable
+        command = [python, __file__, "--worker", name, "--threads", str(cores), "--inputs", str(args.inputs)]
         command += ["--detector", args.detector, "--pose", args.pose]
 
         def bind() -> None:
@@ -103,7 +138,7 @@ class Contender:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None if args.debug else subprocess.DEVNULL,
             text=True,
             preexec_fn=bind,
         )
@@ -115,10 +150,11 @@ class Contender:
             if line.startswith("{"):
                 self.precision = json.loads(line)["precision"]
 
-    def run(self, people: int, frames: int) -> list[float]:
+    def run(self, people: int, frames: int) -> tuple[list[float], float]:
         self.process.stdin.write(f"{people} {frames}\n")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
-        return json.loads(self.process.stdout.readline())  # type: ignore[union-attr]
+        times, busy = json.loads(self.process.stdout.readline())  # type: ignore[union-attr]
+        return times, busy
 
     def close(self) -> None:
         self.process.stdin.close()  # type: ignore[union-attr]
@@ -128,18 +164,23 @@ class Contender:
 def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
     contenders = {}
     for name in (*OURS, *OTHERS):
+        if name.startswith("mmdeploy") and not args.mmdeploy_python:
+            continue
         try:
             contenders[name] = Contender(name, args, cores)
         except RuntimeError as error:
             print(error)
     rows = []
-    for people in (1, 4, 10):
+    for people in PEOPLE:
         times: dict[str, list[float]] = {name: [] for name in contenders}
+        busy: dict[str, list[float]] = {name: [] for name in contenders}
         for contender in contenders.values():
             contender.run(people, 3)
         for _ in range(args.rounds):
             for name, contender in contenders.items():
-                times[name] += contender.run(people, args.frames)
+                taken, share = contender.run(people, args.frames)
+                times[name] += taken
+                busy[name].append(share)
         medians = {n: float(np.median(t)) for n, t in times.items()}
         low = {n: float(np.percentile(t, 10)) for n, t in times.items()}
         row = {
@@ -152,6 +193,7 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
                 for a, b in PAIRS
                 if a in times and b in times
             },
+            "busy_cores": {n: round(float(np.median(b)), 2) for n, b in busy.items()},
             "precision": {n: c.precision for n, c in contenders.items()},
         }
         print(json.dumps(row, indent=1), flush=True)
@@ -173,21 +215,29 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", required=True, help="YOLOX HumanArt export, 416x416, suppression inside")
+    parser.add_argument(
+        "--detector", required=True, help="YOLOX (416x416) or RTMDet (320x320) export with suppression inside"
+    )
     parser.add_argument("--pose", required=True, help="RTMPose export, 256x192")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--frames", type=int, default=3, help="frames per turn")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--debug", action="store_true", help="show what the workers print")
+    parser.add_argument("--mmdeploy-python", help="Python of an environment with mmdeploy-runtime 1.3.1")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--inputs", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        work(args.worker, args.detector, args.pose, args.threads)
+        work(args.worker, args.detector, args.pose, args.threads, args.inputs)
         return
     from rtmpose.profile import machine
 
-    rows = [row for cores in args.cores for row in measure(args, cores)]
+    with tempfile.TemporaryDirectory() as folder:
+        args.inputs = Path(folder)
+        write_inputs(args.inputs, args.detector, args.pose)
+        rows = [row for cores in args.cores for row in measure(args, cores)]
     result = {"machine": machine(), "python": platform.python_version(), "versions": versions(), "rows": rows}
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n")
