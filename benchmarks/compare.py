@@ -86,7 +86,7 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
         return lambda image, boxes: (find(image), estimate(image, boxes)), estimate.backend.precision
     import onnxruntime
-    from rtmlib import RTMDet, YOLOX, RTMPose
+    from rtmlib import YOLOX, RTMDet, RTMPose
 
     session = onnxruntime.InferenceSession
 

@@ -38,7 +38,7 @@ def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batch
         ModelError: the SDK has no such kind of model.
     """
     if card.is_detector:
-        name, task, codebase = card.codec.kind, "Detector", "mmdet"
+        name, task, codebase = str(card.codec.kind), "Detector", "mmdet"
         transforms, post = _detector_transforms(card), _detector_post()
         outputs = ["dets", "labels"]
     elif card.codec.kind == "simcc":
