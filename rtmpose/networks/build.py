@@ -1,0 +1,72 @@
+"""From a model card to its network: which config each published model has."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+from rtmpose.errors import ModelError
+from rtmpose.networks.classifier import Classifier, ClassifierConfig
+from rtmpose.networks.cspnext import SIZES
+from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
+from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
+from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
+from rtmpose.networks.rtmw import RTMW, RTMWConfig
+from rtmpose.skeletons import get_skeleton
+from rtmpose.types import ModelCard
+from rtmpose.zoo import find
+
+Config = RTMPoseConfig | RTMWConfig | RTMDetConfig | HeatmapConfig | ClassifierConfig
+
+HUMANART_CLASSES = 80
+"""The Human-Art detectors kept COCO's 80 outputs; only the first, the person, was trained."""
+
+# Channels of neck and head, blocks per neck layer, head convolutions shared, exponential on distances.
+_RTMDET = {
+    "nano": (64, 1, False, False),
+    "tiny": (96, 1, True, False),
+    "s": (128, 1, True, False),
+    "m": (192, 2, True, True),
+    "l": (256, 3, True, True),
+    "x": (320, 4, True, True),
+}
+
+
+def config_for(model: str | ModelCard) -> Config:
+    """The config of a model of the zoo.
+
+    Raises:
+        ModelError: the zoo has no such model, or its network is not of this family (YOLOX).
+    """
+    card = find(model) if isinstance(model, str) else model
+    match = re.fullmatch(r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-pruned|-humanart)?", card.architecture)
+    if match is None:
+        raise ModelError(f"{card.id} is a {card.architecture}, which is not a network of this family: it runs from ONNX")
+    family, size, variant = match.groups()
+    size = "tiny" if size == "t" else size
+    backbone = SIZES[size]
+    if family == "rtmdet":
+        channels, blocks, share, exponential = _RTMDET[size]
+        classes = HUMANART_CLASSES if variant == "-humanart" else 1
+        return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
+    if card.codec.kind == "classifier":
+        return ClassifierConfig(backbone, input_wh=card.input_wh)
+    keypoints = len(get_skeleton(card.skeleton or ""))
+    if family == "cspnext":
+        return HeatmapConfig(backbone, keypoints, card.input_wh)
+    kind = RTMWConfig if family == "rtmw" else RTMPoseConfig
+    return kind(backbone, keypoints, card.input_wh, card.codec.split_ratio)
+
+
+def build(config: Config) -> nn.Module:
+    """A network with random weights, in training mode."""
+    if isinstance(config, RTMWConfig):
+        return RTMW(config)
+    if isinstance(config, RTMPoseConfig):
+        return RTMPose(config)
+    if isinstance(config, RTMDetConfig):
+        return RTMDet(config)
+    if isinstance(config, HeatmapConfig):
+        return HeatmapPose(config)
+    return Classifier(config)

@@ -1,0 +1,86 @@
+"""CSPNeXt: the backbone of RTMDet and RTMPose (Lyu et al., RTMDet, arXiv 2212.07784, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from rtmpose.networks.layers import SPP, ConvModule, CSPLayer, conv_class
+
+STAGES = ((64, 128, 3, True), (128, 256, 6, True), (256, 512, 6, True), (512, 1024, 3, False))
+"""Input and output channels at width 1, blocks at depth 1, whether blocks have shortcuts; stage 4 starts with SPP."""
+
+
+@dataclass(frozen=True)
+class CSPNeXtConfig:
+    """What shapes a CSPNeXt.
+
+    Attributes:
+        depth: Factor on the number of blocks.
+        width: Factor on the number of channels.
+        depthwise: Separable convolutions in place of dense 3x3 ones.
+        attention: Channel attention in every stage.
+    """
+
+    depth: float
+    width: float
+    depthwise: bool = False
+    attention: bool = True
+
+    def channels(self, full: int) -> int:
+        """Channels at this width where the full network has so many."""
+        return int(full * self.width)
+
+    @property
+    def stage_channels(self) -> tuple[int, int, int, int]:
+        """Output channels of the four stages (strides 4, 8, 16, 32)."""
+        a, b, c, d = (self.channels(stage[1]) for stage in STAGES)
+        return a, b, c, d
+
+
+SIZES = {
+    "nano": CSPNeXtConfig(0.33, 0.25, depthwise=True),
+    "tiny": CSPNeXtConfig(0.167, 0.375),
+    "s": CSPNeXtConfig(0.33, 0.5),
+    "m": CSPNeXtConfig(0.67, 0.75),
+    "l": CSPNeXtConfig(1.0, 1.0),
+    "x": CSPNeXtConfig(1.33, 1.25),
+}
+"""The published sizes; RTMPose-t is built on ``tiny``."""
+
+
+class CSPNeXt(nn.Module):
+    """The backbone: a stem at stride 2 and four stages at strides 4, 8, 16, 32."""
+
+    def __init__(self, config: CSPNeXtConfig) -> None:
+        super().__init__()
+        stem = config.channels(64)
+        self.stem = nn.Sequential(
+            ConvModule(3, stem // 2, 3, stride=2), ConvModule(stem // 2, stem // 2, 3), ConvModule(stem // 2, stem, 3)
+        )
+        for number, (inputs, outputs, blocks, shortcut) in enumerate(STAGES, 1):
+            c_in, c_out = config.channels(inputs), config.channels(outputs)
+            layers: list[nn.Module] = [conv_class(config.depthwise)(c_in, c_out, 3, stride=2)]
+            if number == len(STAGES):
+                layers.append(SPP(c_out, c_out))
+            layers.append(
+                CSPLayer(
+                    c_out,
+                    c_out,
+                    max(round(blocks * config.depth), 1),
+                    shortcut=shortcut,
+                    attention=config.attention,
+                    depthwise=config.depthwise,
+                )
+            )
+            self.add_module(f"stage{number}", nn.Sequential(*layers))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Images ``(N, 3, H, W)``, sides multiples of 32, to the maps of the four stages."""
+        x = self.stem(x)
+        maps = []
+        for number in range(1, len(STAGES) + 1):
+            x = self.get_submodule(f"stage{number}")(x)
+            maps.append(x)
+        return maps
