@@ -112,7 +112,8 @@ class CSPLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
-        y = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1)
+        short = self.short_conv(x)  # first, as in the published exports: they are read back in order of execution
+        y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)
         if self.attention is not None:
             y = self.attention(y)
         y = self.final_conv(y)

@@ -9,16 +9,20 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from rtmpose.cards import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.types import ModelCard, ModelFile, Source
 from rtmpose.zoo.cache import sha256_of
 from rtmpose.zoo.catalogue import find, find_digest, find_file, load_zoo
 from rtmpose.zoo.download import Progress
+from rtmpose.zoo.sdk_folder import is_sdk_folder, read_sdk
 from rtmpose.zoo.sources import fetch
 
 log = logging.getLogger(__name__)
 
 Format = Literal["onnx", "pth"]
+MODEL_SUFFIXES = (".onnx", ".xml", ".param", ".engine", ".pth", ".pt", ".safetensors")
+"""Of model files: ONNX, OpenVINO, ncnn, TensorRT, checkpoints."""
 
 
 def resolve(
@@ -27,15 +31,15 @@ def resolve(
     """The file of a model, fetched when need be, and its card where the zoo knows it.
 
     Args:
-        model: An id or alias of the zoo (``rtmpose-s``); the path of a local ``.onnx``; an http(s) URL of an
-            ``.onnx`` or of a zip archive that holds one; or a card. A text that ends in ``.onnx`` or holds a
-            path separator is taken for a path.
+        model: An id or alias of the zoo (``rtmpose-s``); the path of a local model file (:data:`MODEL_SUFFIXES`)
+            or deployment SDK folder; an http(s) URL of an ``.onnx`` or of a zip archive that holds one; or a card. A text
+            that ends like a model file or holds a path separator is taken for a path.
         format: Which form of a zoo model; for a path or URL the file is taken as it is.
         progress: Told of the bytes of a download; without one a bar is shown where stderr is a terminal.
 
     Returns:
-        The path, and the card: for a path or URL that of the zoo's file of the same name (for a path, also
-        of the same sha256), else None.
+        The path, and the card: for a path the one embedded in the file, else that of the zoo's file of the same name
+        or sha256; for a URL that of the same name; else None.
 
     Raises:
         ModelError: an unknown name, a missing file, a form that nobody publishes, or a failed download.
@@ -53,12 +57,14 @@ def resolve(
 
 def _looks_like_path(text: str) -> bool:
     separators = [s for s in (os.sep, os.altsep, "/") if s]
-    return text.lower().endswith((".onnx", ".pth")) or text.startswith("~") or any(s in text for s in separators)
+    return text.lower().endswith(MODEL_SUFFIXES) or text.startswith("~") or any(s in text for s in separators)
 
 
 def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
     # The publisher's archives, unpacked by hand, hold NAME/end2end.onnx.
     known = find_file(f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name)
+    if is_sdk_folder(path):
+        return read_sdk(path)
     if not path.is_file():
         what = "is a folder, not a model file" if path.is_dir() else "does not exist"
         hint = f"; the zoo has a file of that name: ask for {known[0].id!r}" if known else ""
@@ -69,6 +75,9 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
         raise ModelError(f"cannot read model file {path}: {error.strerror or error}") from error
     if empty:
         raise ModelError(f"model file {path} is empty: an unfinished download or export?")
+    card = embedded_card(path)
+    if card is not None:
+        return path, card
     known = known or find_digest(sha256_of(path))
     return path, known[0] if known else None
 
@@ -96,7 +105,9 @@ def _form(card: ModelCard, format: Format) -> ModelFile:
     instead = [c.aliases[0] if c.aliases else c.id for c in load_zoo() if c.task == card.task and c.file(format)]
     raise ModelError(
         f"{card.id} is published only as {' and '.join(f'.{f.format}' for f in card.files) or 'nothing'}: "
-        f"no .{format} of it can be fetched, and converting is not in this version. "
+        f"no .{format} of it can be fetched. "
+        + (f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install 'rtmpose[export]'). "
+           if card.file("pth") and format == "onnx" else "")
         + (f"For {card.task} there are: {', '.join(instead)}. " if instead else f"No {card.task} model has one. ")
         + "If you have exported it yourself, pass the path of your file."
     )

@@ -1,0 +1,299 @@
+"""Checkpoints: the publisher's ``.pth`` and our own ``.safetensors``, into a network and out of it.
+
+A ``.pth`` is a pickle. It is only ever opened by torch's restricted unpickler, which makes tensors and plain
+containers and calls nothing else. The few other objects that the publisher's files are known to carry (training
+logs, numpy scalars) are replaced by empty ones; a file that asks for anything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rtmpose.cards import KEY, card_from_json, card_to_json
+from rtmpose.errors import MissingDependencyError, ModelError, OutputError
+from rtmpose.types import ModelCard
+
+State = dict[str, Tensor]
+
+PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
+"""Wrappers that training puts around a network: data parallelism, averaging, pruning, distillation."""
+
+RENAMED = {"keypoint_head.": "head.", "network.": ""}
+"""Old names of parts, and ours."""
+
+NOT_WEIGHTS = ("data_preprocessor.", "loss_module.", "teacher.", "steps")
+
+# What the publisher's training framework leaves in a file besides tensors; made into empty objects.
+_HARMLESS = (
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.config.config.ConfigDict",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    *(f"numpy.dtypes.{kind}DType" for kind in ("Float64", "Float32", "Int64", "Int32", "Bool", "Str")),
+    "builtins.getattr",
+    "__builtin__.getattr",
+    "builtins.slice",
+    "collections.defaultdict",
+)
+
+
+class _Empty:
+    """Stands for an object of no interest; takes whatever the file says and keeps nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Empty:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __setitem__(self, _: Any, __: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        """Ignored."""
+
+    def extend(self, _: Any) -> None:
+        """Ignored."""
+
+
+@dataclass(frozen=True)
+class KeyDifference:
+    """How a checkpoint differs from a network.
+
+    Attributes:
+        missing: Keys of the network that the file lacks.
+        unexpected: Keys of the file that the network lacks.
+        shapes: Key, shape in the network, shape in the file.
+    """
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    shapes: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.shapes)
+
+    def __str__(self) -> str:
+        lines = []
+        for title, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
+            if keys:
+                lines.append(f"{len(keys)} {title}: {_some(keys)}")
+        if self.shapes:
+            rows = [f"{key} {_by(ours)} in the network, {_by(theirs)} in the file" for key, ours, theirs in self.shapes]
+            lines.append(f"{len(rows)} of another shape: {_some(rows, '; ')}")
+        return "\n".join(lines)
+
+
+def read_checkpoint(path: Path) -> State:
+    """The tensors of a ``.pth`` or ``.safetensors`` file, under the names our networks use.
+
+    Wrappers (:data:`PREFIXES`) are taken off. Where a file holds averaged and plain weights, those under
+    ``state_dict`` are taken: the publisher's training puts the averaged ones there.
+
+    Raises:
+        ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be read.
+    """
+    if not path.is_file():
+        raise ModelError(f"checkpoint {path} does not exist")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)[0]
+    allowed: list[Any] = [(_Empty, name) for name in _HARMLESS]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} was not read: it asks for more than tensors and known training records, which could run foreign "
+            f"code. {_refusal(error)}"
+        ) from error
+    except Exception as error:
+        raise ModelError(
+            f"{path} could not be read as a checkpoint: {str(error).strip().splitlines()[0] if str(error) else error!r}; "
+            "an unfinished download?"
+        ) from error
+    state = _state_of(content)
+    if not state:
+        raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")
+    return normalise_keys(state)
+
+
+def normalise_keys(state: Mapping[str, Any]) -> State:
+    """Keys without the wrappers of training and under today's names; what is no weight is left out."""
+    keys = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+    while True:
+        prefix = next((p for p in PREFIXES if any(k.startswith(p) for k in keys)), None)
+        if prefix is None:
+            break
+        # Where some keys have the wrapper, the others are the wrapper's own (counters, a second copy).
+        keys = {k[len(prefix) :]: v for k, v in keys.items() if k.startswith(prefix)}
+    out = {}
+    for key, value in keys.items():
+        if key.startswith(NOT_WEIGHTS):
+            continue
+        for old, new in RENAMED.items():
+            if key.startswith(old):
+                key = new + key[len(old) :]
+        out[key] = value
+    return out
+
+
+def key_difference(network: nn.Module, state: Mapping[str, Tensor]) -> KeyDifference:
+    """How the tensors differ from what the network takes; counters of norms may be missing."""
+    ours = network.state_dict()
+    missing = tuple(k for k in ours if k not in state and not k.endswith("num_batches_tracked"))
+    unexpected = tuple(k for k in state if k not in ours)
+    shapes = tuple(
+        (k, tuple(v.shape), tuple(state[k].shape)) for k, v in ours.items() if k in state and v.shape != state[k].shape
+    )
+    return KeyDifference(missing, unexpected, shapes)
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str, *, strict: bool = True) -> KeyDifference:
+    """Put tensors into a network.
+
+    Args:
+        network: Changed in place.
+        state: From :func:`read_checkpoint`.
+        source: Names the file in the error.
+        strict: Refuse any difference. Otherwise what fits is taken.
+
+    Returns:
+        The difference.
+
+    Raises:
+        ModelError: ``strict``, and there is a difference; or nothing fits at all.
+    """
+    difference = key_difference(network, state)
+    if strict and difference:
+        raise ModelError(f"{source} is not a checkpoint of this network:\n{difference}")
+    ours = network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in ours and ours[k].shape == v.shape}
+    if not fitting:
+        raise ModelError(f"{source} has nothing in common with this network:\n{difference}")
+    network.load_state_dict({k: v.to(ours[k].dtype) for k, v in fitting.items()}, strict=False)
+    return difference
+
+
+def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: str) -> None:
+    """Write a network with its card: the project's own format. Atomic.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        network: Its state is written; tensors that several keys share are written once.
+        card: Put into the metadata.
+        **notes: Further text for the metadata.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    safetensors = _safetensors()
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    seen: dict[int, str] = {}
+    shared = {}
+    for key, value in state.items():
+        first = seen.setdefault(value.data_ptr(), key) if value.numel() else key
+        if first != key and torch.equal(state[first], value):
+            shared[key] = first
+    tensors = {k: v for k, v in state.items() if k not in shared}
+    metadata = {"format": "pt", KEY: card_to_json(card), "rtmpose.shared": json.dumps(shared), **notes}
+    content = safetensors.save(tensors, metadata)
+    write_bytes(path, content)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """The card in a ``.safetensors`` file, or None."""
+    if path.suffix != ".safetensors":
+        return None
+    return _read_safetensors(path)[1]
+
+
+def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
+    _safetensors()
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} could not be read as safetensors: {error}; an unfinished download?") from error
+    for key, first in json.loads(metadata.get("rtmpose.shared", "{}")).items():
+        state[key] = state[first]
+    card = card_from_json(metadata[KEY]) if KEY in metadata else None
+    return normalise_keys(state), card
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise MissingDependencyError("this needs safetensors: pip install 'rtmpose[export]'") from error
+    return safetensors.torch
+
+
+def _state_of(content: Any) -> dict[str, Tensor]:
+    """The weights within what a file holds."""
+    if not isinstance(content, Mapping):
+        return {}
+    for key in ("state_dict", "model", "ema_state_dict"):
+        inner = content.get(key)
+        if isinstance(inner, Mapping) and any(isinstance(v, Tensor) for v in inner.values()):
+            return dict(inner)
+    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _refusal(error: Exception) -> str:
+    """What the file asked for, from torch's long message."""
+    text = " ".join(str(error).split())
+    for marker in ("Unsupported global:", "Unsupported operand", "Trying to load unsupported GLOBAL", "Unsupported class"):
+        if marker in text:
+            return f"({text[text.index(marker) :].split(' was not')[0].split('. ')[0]})"
+    return "(damaged, or not made by torch)"
+
+
+def _some(items: tuple[str, ...] | list[str], separator: str = ", ") -> str:
+    shown = separator.join(items[:6])
+    return shown + (f" ... and {len(items) - 6} more" if len(items) > 6 else "")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

@@ -1,0 +1,98 @@
+"""A model's network with its weights, from whatever form the weights are in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rtmpose.errors import ModelError
+from rtmpose.networks.build import Config, build, config_for
+from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
+from rtmpose.networks.from_onnx import read_onnx_weights
+from rtmpose.networks.widths import apply_masks, fit_widths
+from rtmpose.types import ModelCard, Normalisation
+from rtmpose.zoo import find, resolve
+
+
+def load_network(
+    model: str | os.PathLike[str] | ModelCard,
+    *,
+    card: ModelCard | None = None,
+    config: Config | None = None,
+    strict: bool = True,
+) -> tuple[nn.Module, ModelCard]:
+    """Build a network and load its weights.
+
+    Args:
+        model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors`` or ``.onnx`` file. A
+            zoo model is taken from its ONNX file where one is published, else from its checkpoint.
+        card: Describes a file that does not say itself what it is (id of the zoo: ``zoo.find(...)``).
+        config: The network's config where it differs from the card's.
+        strict: Refuse a checkpoint with other keys or shapes.
+
+    Returns:
+        The network in evaluation mode, and its card.
+
+    Raises:
+        ModelError: the model cannot be had, or the file does not fit.
+    """
+    if isinstance(model, ModelCard) or not _is_file(model):
+        known = model if isinstance(model, ModelCard) else find(os.fspath(model))
+        path, _ = resolve(known, format="onnx" if known.file("onnx") else "pth")
+        card = card or known
+    else:
+        path, known_card = resolve(model)
+        card = card or read_card(path) or known_card
+    if card is None:
+        raise ModelError(f"{path} does not say which model it is; name the model of the zoo it belongs to (--card)")
+    config = config or config_for(card)
+    network = build(config)
+    if path.suffix == ".onnx":
+        read_onnx_weights(network, path, config.input_wh)
+    else:
+        state = apply_masks(read_checkpoint(path))
+        if card.architecture.endswith("-pruned"):
+            fit_widths(network, state)
+        load_state(network, state, str(path), strict=strict)
+    return network.eval(), card
+
+
+def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> ModelCard:
+    """The card for another input size.
+
+    Raises:
+        ModelError: the network is tied to its size (SimCC), or a side is no multiple of 32.
+    """
+    if input_wh == card.input_wh:
+        return card
+    if any(side <= 0 or side % 32 for side in input_wh):
+        raise ModelError(f"an input of {input_wh[0]}x{input_wh[1]} will not do: both sides must be multiples of 32")
+    if card.codec.kind == "simcc":
+        raise ModelError(
+            f"{card.id} has one weight per cell and bin of its {card.input_wh[0]}x{card.input_wh[1]} input: another size "
+            "needs another model or a training"
+        )
+    codec = card.codec
+    if codec.heatmap_wh:
+        codec = replace(codec, heatmap_wh=(input_wh[0] // 4, input_wh[1] // 4))
+    return replace(card, input_wh=input_wh, codec=codec)
+
+
+def to_tensor(images: np.ndarray, normalisation: Normalisation) -> Tensor:
+    """BGR uint8 ``(N, H, W, 3)`` to the network's normalised ``(N, 3, H, W)`` float32."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    if normalisation.colour == "rgb":
+        pixels = pixels.flip(1)
+    mean, std = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (normalisation.mean, normalisation.std))
+    return ((pixels.float() - mean) / std).contiguous()
+
+
+def _is_file(model: str | os.PathLike[str]) -> bool:
+    text = os.fspath(model)
+    named = text.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or text.startswith("http")
+    return not isinstance(model, str) or named or os.sep in text

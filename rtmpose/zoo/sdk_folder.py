@@ -1,0 +1,63 @@
+"""Model folders of the original's deployment SDK: ``deploy.json``, ``pipeline.json`` and the network beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rtmpose.cards import embedded_card
+from rtmpose.errors import ModelError
+from rtmpose.types import Codec, ModelCard, Normalisation
+
+
+def is_sdk_folder(path: Path) -> bool:
+    """Whether the folder was written for the deployment SDK."""
+    return path.is_dir() and (path / "deploy.json").is_file() and (path / "pipeline.json").is_file()
+
+
+def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
+    """The network file of a folder and a card made of its ``pipeline.json``.
+
+    Raises:
+        ModelError: a file is missing or says something this package does not know.
+    """
+    try:
+        deploy = json.loads((folder / "deploy.json").read_text(encoding="utf-8"))
+        tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"]["tasks"]
+        model = deploy["models"][0]
+        network = folder / model["net"]
+        transforms = {t["type"]: t for task in tasks for t in task.get("transforms", ())}
+        decode = next((t for t in tasks if t.get("component")), {})
+        pixels = transforms["Normalize"]
+        mean, std = tuple(map(float, pixels["mean"])), tuple(map(float, pixels["std"]))
+        normalisation = Normalisation(mean, std, "rgb" if pixels.get("to_rgb", True) else "bgr")  # type: ignore[arg-type]
+        card = _card(folder.name, model, transforms, decode, normalisation)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder} is not a complete deployment SDK folder: {error!r}") from error
+    if not network.is_file():
+        raise ModelError(f"{folder} names {model['net']}, which is not there")
+    return network, embedded_card(network) or card
+
+
+def _card(
+    name: str, model: Any, transforms: dict[str, Any], decode: Any, normalisation: Normalisation
+) -> ModelCard:
+    component = decode.get("component")
+    params = decode.get("params", {})
+    if component == "ResizeBBox":
+        size = transforms.get("Pad", {}).get("size") or transforms["Resize"]["size"]
+        width, height = (size, size) if isinstance(size, int) else size
+        plain = normalisation.std == (1.0, 1.0, 1.0)
+        codec = Codec("yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet")
+        return ModelCard(name, "detection", codec.kind, (width, height), normalisation, codec)
+    width, height = transforms["TopDownAffine"]["image_size"]
+    if component == "SimCCLabelDecode":
+        sigma = params.get("sigma", ())
+        spread = tuple(sigma) if isinstance(sigma, list) else (float(sigma or 0),)
+        codec = Codec("simcc", float(params.get("simcc_split_ratio", 2.0)), spread)
+    elif params.get("type") == "UDPHeatmap" or transforms["TopDownAffine"].get("use_udp"):
+        codec = Codec("heatmap", sigma=(float(params.get("sigma", 2)),), heatmap_wh=(width // 4, height // 4))
+    else:
+        raise ValueError(f"the decoder {component!r} is not one this package has")
+    return ModelCard(name, "pose estimation", "unknown", (width, height), normalisation, codec)
