@@ -26,6 +26,12 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 ENGINES = ("onnxruntime", "openvino")
+"""Engines that run ONNX files, hence those ``auto`` chooses from."""
+
+OWN_FORMAT = {".xml": "openvino", ".param": "ncnn", ".pth": "torch", ".pt": "torch", ".safetensors": "torch"}
+"""Files that only one engine runs."""
+
+EXTRA = {"openvino": "'rtmpose[openvino]'", "ncnn": "'rtmpose[ncnn]'", "torch": "'rtmpose[export]'"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Choice:
     """What ``auto`` came to.
 
     Attributes:
-        engine: ``onnxruntime`` or ``openvino``.
+        engine: ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
         device: Such as ``cpu`` or ``cuda:0``.
         reason: One sentence for the log and for ``rtmpose doctor``.
     """
@@ -45,7 +51,7 @@ class Choice:
 
 def installed() -> tuple[str, ...]:
     """Engines whose package is installed."""
-    return tuple(e for e in ENGINES if importlib.util.find_spec(e) is not None)
+    return tuple(e for e in (*ENGINES, "ncnn", "torch") if importlib.util.find_spec(e) is not None)
 
 
 def choose(options: BackendOptions) -> Choice:
@@ -57,11 +63,11 @@ def choose(options: BackendOptions) -> Choice:
     """
     have = installed()
     engine, device = options.engine.lower(), options.device.lower()
-    if engine not in (*ENGINES, "auto"):
-        raise BackendError(f"unknown backend {options.engine!r}; use auto, {' or '.join(ENGINES)}")
+    if engine not in (*ENGINES, "ncnn", "torch", "auto"):
+        raise BackendError(f"unknown backend {options.engine!r}; use auto, {', '.join(ENGINES)}, ncnn or torch")
     if engine != "auto" and engine not in have:
         raise MissingDependencyError(f"backend {engine} is not installed: pip install {_remedy(engine)}")
-    if not have:
+    if not set(have) & set(ENGINES):
         raise MissingDependencyError("no inference engine is installed: pip install onnxruntime")
     if engine == "auto":
         return _auto_engine(device, have)
@@ -96,8 +102,20 @@ def _auto_engine(device: str, have: tuple[str, ...]) -> Choice:
     )
 
 
+def _for_file(path: Path, options: BackendOptions) -> BackendOptions:
+    """The options with the engine that the file's format calls for."""
+    needed = OWN_FORMAT.get(path.suffix)
+    if needed is None:
+        if options.engine == "ncnn":
+            raise BackendError(f"ncnn runs .param files, not {path.name}: `rtmpose export MODEL --to ncnn` makes one")
+        return options
+    if options.engine.lower() not in ("auto", needed):
+        raise BackendError(f"{path.name} runs with {needed} only, not with {options.engine}")
+    return replace(options, engine=needed)
+
+
 def _auto_device(engine: str) -> str:
-    if engine == "openvino":
+    if engine in ("openvino", "ncnn", "torch"):
         return "cpu"
     from rtmpose.backends import onnxruntime
 
@@ -116,7 +134,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
     """Open a model file.
 
     Args:
-        path: The ``.onnx`` file.
+        path: The model file; ``.onnx``, or one of :data:`OWN_FORMAT`.
         card: Its description: normalisation, and what reduced precision may be judged by.
         options: Engine, device, threads, precision.
 
@@ -127,20 +145,33 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
     """
     if options.threads < 0:
         raise BackendError(f"threads must be 0 (all cores) or more, not {options.threads}")
-    if options.precision not in ("auto", "fp32", "bf16"):
-        raise BackendError(f"unknown precision {options.precision!r}; use auto, fp32 or bf16")
+    if options.precision not in ("auto", "fp32", "bf16", "fp16"):
+        raise BackendError(f"unknown precision {options.precision!r}; use auto, fp32, bf16 or fp16")
+    options = _for_file(path, options)
     choice = choose(options)
     options = replace(options, engine=choice.engine, device=choice.device)
     backend: Backend
+    if choice.engine in ("openvino", "torch") and options.precision == "fp16":
+        raise BackendError("precision fp16 needs ncnn or TensorRT; OpenVINO and torch offer fp32 and bf16 here")
     if choice.engine == "openvino":
         from rtmpose.backends.openvino import OpenVinoBackend
         from rtmpose.backends.prepare import prepared_network
 
         network, options = prepared_network(path, card, options)
         backend = OpenVinoBackend(path, card.normalisation, options, network)
+    elif choice.engine == "torch":
+        from rtmpose.backends.torch import TorchBackend
+
+        backend = TorchBackend(path, card, options)
+    elif choice.engine == "ncnn":
+        from rtmpose.backends.ncnn import NcnnBackend
+
+        backend = NcnnBackend(path, card, options)
     else:
         from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 
+        if options.precision == "fp16" and not choice.device.startswith("tensorrt"):
+            raise BackendError("precision fp16 needs ncnn or TensorRT (--device tensorrt); or run a file exported as fp16")
         if options.precision == "bf16":
             raise BackendError("precision bf16 needs the OpenVINO backend; use --backend openvino or --precision fp32")
         backend = OnnxRuntimeBackend(path, card.normalisation, options)
@@ -149,4 +180,4 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
 
 
 def _remedy(engine: str) -> str:
-    return "'rtmpose[openvino]'" if engine == "openvino" else "onnxruntime"
+    return EXTRA.get(engine, engine)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,14 @@ class BackendOptions:
     """How to run a network.
 
     Attributes:
-        engine: ``auto``, ``onnxruntime`` or ``openvino``.
+        engine: ``auto``, ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's ``gpu``, ``npu``.
             A device that is not there is an error; only ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
         spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a machine of one's own,
             several times slower beside a busy neighbour, hence off.
-        precision: ``fp32``, ``bf16`` or ``auto``: reduced precision only where it is proved not to cost accuracy.
+        precision: ``fp32``, ``bf16`` (OpenVINO, torch), ``fp16`` (ncnn, TensorRT) or ``auto``: reduced precision only
+            where it is proved not to cost accuracy, or where the file was made for it (ncnn).
     """
 
     engine: str = "auto"
@@ -47,8 +48,8 @@ class Backend(Protocol):
     Attributes:
         engine: Name of the engine that runs it.
         device: Where it runs: ``cpu``, ``cuda:0``, ...
-        precision: ``fp32`` or ``bf16``: what it really computes in.
-        input: Shape ``(N, 3, H, W)``; a fixed N is obeyed by the caller.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``: what it really computes in.
+        input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N is obeyed by the caller.
         outputs: In the order they are returned.
         metadata: The text properties embedded in the model file.
     """

@@ -51,14 +51,12 @@ class OnnxRuntimeBackend:
     """
 
     engine = "onnxruntime"
-    precision = "fp32"
-
     def __init__(self, path: Path, normalisation: Normalisation, options: BackendOptions) -> None:
         import onnxruntime as ort
 
         ort.set_default_logger_severity(3)
         kind, _, number = options.device.partition(":")
-        wanted = _provider_list(kind, number)
+        wanted = _provider_list(kind, number, options.precision)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
@@ -78,13 +76,18 @@ class OnnxRuntimeBackend:
                 "cuDNN or TensorRT libraries did not load; `rtmpose doctor` tells more, or use --device cpu"
             )
         self.device = options.device
+        self.precision = "fp16" if options.precision == "fp16" else "fp32"
         inputs = self._session.get_inputs()
-        if len(inputs) != 1 or "float" not in inputs[0].type or len(inputs[0].shape) != 4:
+        self._raw = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[-1] == 3
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or not ("float" in inputs[0].type or self._raw):
             raise ModelError(
                 f"{path} does not take one float image batch (N, 3, H, W): its inputs are "
                 f"{[(i.name, i.type, i.shape) for i in inputs]}; it is not a model this package can run"
             )
         self.input = _spec(inputs[0])
+        if self._raw:  # normalisation is inside the file
+            n, h, w, c = self.input.shape
+            self.input = TensorSpec(self.input.name, (n, c, h, w))
         self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._half = inputs[0].type == "tensor(float16)"
@@ -94,7 +97,7 @@ class OnnxRuntimeBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        feed = self._normalise(images)
+        feed: NDArray[Any] = np.ascontiguousarray(images) if self._raw else self._normalise(images)
         try:
             outputs = self._session.run(None, {self.input.name: feed.astype(np.float16) if self._half else feed})
         except Exception as error:
@@ -130,7 +133,7 @@ def normalisation_tables(normalisation: Normalisation) -> list[NDArray[np.float3
     ]
 
 
-def _provider_list(kind: str, number: str) -> list[Any]:
+def _provider_list(kind: str, number: str, precision: str) -> list[Any]:
     """What ONNX Runtime is to be asked for; the CPU stays behind a GPU for the few operations it lacks."""
     if kind not in PROVIDERS:
         raise BackendError(f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1")
@@ -144,7 +147,18 @@ def _provider_list(kind: str, number: str) -> list[Any]:
         return [PROVIDERS["cpu"]]
     if number and not number.isdigit():
         raise BackendError(f"device number {number!r} is not a number; use {kind}:0")
-    return [(PROVIDERS[kind], {"device_id": number or "0"}), PROVIDERS["cpu"]]
+    settings = {"device_id": number or "0"}
+    if kind == "tensorrt":
+        # Engines take minutes to build; ONNX Runtime names them by network, GPU and TensorRT version.
+        from rtmpose.zoo.cache import cache_folder
+
+        engines = cache_folder() / "tensorrt"
+        engines.mkdir(parents=True, exist_ok=True)
+        settings |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
+        if precision == "fp16":
+            settings["trt_fp16_enable"] = "1"
+        return [(PROVIDERS[kind], settings), (PROVIDERS["cuda"], {"device_id": number or "0"}), PROVIDERS["cpu"]]
+    return [(PROVIDERS[kind], settings), PROVIDERS["cpu"]]
 
 
 def _spec(value: Any) -> TensorSpec:

@@ -98,13 +98,17 @@ class OpenVinoBackend:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
+        self._raw = str(network.inputs[0].get_element_type()) == "<Type: 'uint8_t'>"
+        if self._raw:  # normalisation is inside the file
+            n, h, w, c = self.input.shape
+            self.input = TensorSpec(self.input.name, (n, c, h, w))
         if options.device == "cpu":
             settings["ENABLE_CPU_PINNING"] = False  # pinned threads fight over cores with a busy neighbour
             if options.threads:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
         try:
             compiled = core().compile_model(
-                fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
+                network if self._raw else fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
             )
         except Exception as error:
             raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error

@@ -94,6 +94,8 @@ class PoseEstimator:
         crops, matrices = self.crop(images, detections)
         outputs = self.network(crops)
         if flip_test:
+            if self._decoded:
+                raise InputError(f"{self.path.name} decodes inside, so its outputs cannot be averaged: no flip test")
             outputs = self._average(outputs, self.network(np.ascontiguousarray(crops[:, :, ::-1])))
         return self.decode(outputs, matrices, detections)
 
@@ -142,10 +144,17 @@ class PoseEstimator:
         return poses
 
     @property
+    def _decoded(self) -> bool:
+        """Whether the file decodes itself: keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)`` come out."""
+        return [o.name for o in self.backend.outputs] == ["keypoints", "scores"]
+
+    @property
     def _udp(self) -> bool:
         return self.card.codec.kind == "heatmap"
 
     def _locate(self, outputs: Outputs) -> tuple[FloatArray, FloatArray]:
+        if self._decoded:
+            return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)
         if self._udp:
             blur = 17 if self.card.codec.sigma and self.card.codec.sigma[0] >= 3 else 11
             return heatmap.decode(outputs[0].astype(np.float32, copy=False), self.card.input_wh, blur)
@@ -164,7 +173,10 @@ class PoseEstimator:
         width, height = self.card.input_wh
         shapes = [o.shape for o in self.network(np.zeros((1, height, width, 3), np.uint8))]
         problem = f"{self.path} is not a pose model of this kind: it returns arrays of shape {shapes}, "
-        if self._udp:
+        if self._decoded:
+            if len(shapes) != 2 or shapes[0] != (*shapes[1], 2):
+                raise ModelError(problem + "where keypoints (N, K, 2) and scores (N, K) were expected")
+        elif self._udp:
             if len(shapes) != 1 or len(shapes[0]) != 4:
                 raise ModelError(problem + "where one heat map (N, K, h, w) was expected")
         else:
