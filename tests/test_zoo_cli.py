@@ -36,13 +36,13 @@ def test_list_shows_every_model() -> None:
     text = run("list")
     for card in zoo.load_zoo():
         assert card.id in text
-    assert "50 of 50 models" in text
+    assert "57 of 57 models" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
 def test_list_filters() -> None:
     everything = json.loads(run("list", "--json"))
-    assert len(everything) == 50
+    assert len(everything) == 57
     available = json.loads(run("list", "--json", "--available"))
     assert len(available) == 23
     assert all(m["files"][0]["format"] == "onnx" for m in available)

@@ -76,7 +76,7 @@ class OnnxRuntimeBackend:
                 "cuDNN or TensorRT libraries did not load; `rtmpose doctor` tells more, or use --device cpu"
             )
         self.device = options.device
-        self.precision = "fp16" if options.precision == "fp16" else "fp32"
+        self.precision = "fp16" if options.precision == "fp16" else "int8" if _is_quantised(path) else "fp32"
         inputs = self._session.get_inputs()
         self._raw = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[-1] == 3
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or not ("float" in inputs[0].type or self._raw):
@@ -122,6 +122,10 @@ class OnnxRuntimeBackend:
             for plane, source, table in zip(planes, self._channels, self._tables, strict=True):
                 cv2.LUT(channels[source], table, dst=plane)
         return batch
+
+
+def _is_quantised(path: Path) -> bool:
+    return b"QuantizeLinear" in path.read_bytes()
 
 
 def normalisation_tables(normalisation: Normalisation) -> list[NDArray[np.float32]]:

@@ -87,19 +87,19 @@ class OpenVinoBackend:
                 "precision bf16 was asked for, but this CPU has neither AVX512-BF16 nor AMX; use --precision fp32"
             )
         network = network or read_network(path)
+        quantised = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
         shape = network.inputs[0].get_partial_shape()
         self.input = TensorSpec(network.inputs[0].get_any_name(), _dims(shape))
         self.outputs = tuple(TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs)
         self.metadata: Mapping[str, str] = _metadata(network)
         self.device = options.device
-        self.precision = "bf16" if options.precision == "bf16" else "fp32"
+        self.precision = "bf16" if options.precision == "bf16" else "int8" if quantised else "fp32"
         # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
-        self._raw = str(network.inputs[0].get_element_type()) == "<Type: 'uint8_t'>"
-        if self._raw:  # normalisation is inside the file
+        if takes_pixels(network):
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
         if options.device == "cpu":
@@ -108,7 +108,7 @@ class OpenVinoBackend:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
         try:
             compiled = core().compile_model(
-                network if self._raw else fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
+                fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
             )
         except Exception as error:
             raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
@@ -126,9 +126,17 @@ class OpenVinoBackend:
         return tuple(np.array(outputs[i]) for i in range(len(self.outputs)))
 
 
+def takes_pixels(network: Any) -> bool:
+    """Whether normalisation is inside the file already: it takes BGR uint8 ``(N, H, W, 3)``."""
+    return str(network.inputs[0].get_element_type()) == "<Type: 'uint8_t'>"
+
+
 def fold_normalisation(network: Any, normalisation: Normalisation) -> Any:
     """The network with uint8 BGR NHWC input; mean, scale and channel order become its first layers."""
     import openvino
+
+    if takes_pixels(network):
+        return network
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     folding = PrePostProcessor(network)

@@ -77,6 +77,9 @@ def prepared_network(path: Path, card: ModelCard, options: BackendOptions) -> tu
     if options.precision == "fp32" or options.device != "cpu" or not openvino.cpu_has_bf16():
         settled = options if options.precision == "bf16" else replace(options, precision="fp32")
         return None, settled
+    network = openvino.read_network(path)
+    if not _can_be_judged(network, card):
+        return network, options if options.precision == "bf16" else replace(options, precision="fp32")
     network, record = prepare(path, card, threads=options.threads)
     if options.precision == "auto" and not record.trusted:
         log.warning(
@@ -191,6 +194,20 @@ def bundled_frames(card: ModelCard) -> NDArray[np.uint8]:
     plain = [letterbox(pixels, card.input_wh)[0] for _, pixels in _photos()]
     turned = [letterbox(np.ascontiguousarray(pixels[:, ::-1]), card.input_wh)[0] for _, pixels in _photos()]
     return np.stack(plain + turned)
+
+
+def bundled_photos() -> list[Image]:
+    """The package's photographs that no evaluation set holds, BGR."""
+    return [pixels for _, pixels in _photos()]
+
+
+def _can_be_judged(network: Any, card: ModelCard) -> bool:
+    """Whether the network takes normalised pixels and returns what :func:`pose_agreement` reads; not if quantised."""
+    from rtmpose.backends import openvino
+
+    outputs = [o.get_any_name() for o in network.outputs]
+    quantised = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
+    return not (openvino.takes_pixels(network) or quantised or outputs == ["keypoints", "scores"])
 
 
 def _photo_folder() -> Any:

@@ -11,6 +11,7 @@ from rtmpose.cli import models
 from rtmpose.cli.bench import bench
 from rtmpose.cli.doctor import doctor
 from rtmpose.cli.evaluate import evaluate
+from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
 
 app = typer.Typer(
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command("eval")(evaluate)
+app.command()(export)
+app.command()(verify)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(models.app, name="models")

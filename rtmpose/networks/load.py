@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
     codec = card.codec
     if codec.heatmap_wh:
         codec = replace(codec, heatmap_wh=(input_wh[0] // 4, input_wh[1] // 4))
-    return replace(card, input_wh=input_wh, codec=codec)
+    name = re.sub(r"\d+x\d+$", f"{input_wh[1]}x{input_wh[0]}", card.id)
+    return replace(card, id=name, input_wh=input_wh, codec=codec)
 
 
 def to_tensor(images: np.ndarray, normalisation: Normalisation) -> Tensor:

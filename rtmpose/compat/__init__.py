@@ -1,0 +1,1 @@
+"""Drop-in classes for people who leave another package."""

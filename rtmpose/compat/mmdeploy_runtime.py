@@ -1,0 +1,86 @@
+"""The classes of ``mmdeploy_runtime`` with its call signatures, on this package's runtime.
+
+``from rtmpose.compat.mmdeploy_runtime import Detector, PoseDetector`` in place of ``from mmdeploy_runtime import ...``
+reads the same model folders. Unlike the original, crops are not rounded to whole pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.backends import BackendOptions
+from rtmpose.detect.detector import Detector as _Detector
+from rtmpose.errors import InputError
+from rtmpose.pose.rtmpose import PoseEstimator
+from rtmpose.types import FloatArray, Image
+
+__all__ = ["Detector", "PoseDetector"]
+
+SCORE_FLOOR = 0.05
+
+
+def _options(device_name: str, device_id: int) -> BackendOptions:
+    device = device_name if device_name == "cpu" or ":" in device_name else f"{device_name}:{device_id}"
+    return BackendOptions(device=device, precision="fp32")
+
+
+class Detector:
+    """Finds objects.
+
+    Args:
+        model_path: Folder written for the deployment SDK, or any model this package opens.
+        device_name: ``cpu`` or ``cuda``.
+        device_id: Number of the GPU.
+    """
+
+    def __init__(self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0) -> None:
+        path = Path(model_path) if Path(model_path).exists() else str(model_path)
+        self._detector = _Detector(path, options=_options(device_name, device_id), score_thr=SCORE_FLOOR, label=None)
+
+    def __call__(self, img: Image) -> tuple[FloatArray, NDArray[np.int32], list[Any]]:
+        """Boxes with scores ``(n, 5)`` float32, labels ``(n,)`` int32, and no masks, for a BGR image."""
+        found = self._detector(img)
+        boxes = np.concatenate([found.boxes, found.scores[:, None]], axis=1)
+        return boxes.astype(np.float32), found.labels.astype(np.int32), []
+
+    def batch(self, imgs: Sequence[Image]) -> list[tuple[FloatArray, NDArray[np.int32], list[Any]]]:
+        """The same for several images."""
+        return [self(img) for img in imgs]
+
+
+class PoseDetector:
+    """Finds keypoints in boxes.
+
+    Args:
+        model_path: Folder written for the deployment SDK, or any model this package opens.
+        device_name: ``cpu`` or ``cuda``.
+        device_id: Number of the GPU.
+    """
+
+    def __init__(self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0) -> None:
+        path = Path(model_path) if Path(model_path).exists() else str(model_path)
+        self._pose = PoseEstimator(path, options=_options(device_name, device_id))
+
+    def __call__(self, img: Image, bboxes: Any = None) -> FloatArray:
+        """Keypoints ``(n, K, 3)`` float32 x, y, score.
+
+        Args:
+            img: BGR image.
+            bboxes: One box ``(4,)`` or several ``(n, 4)`` x1, y1, x2, y2; without it the whole image.
+        """
+        return self.batch([img], None if bboxes is None else [bboxes])[0]
+
+    def batch(self, imgs: Sequence[Image], bboxes: Sequence[Any] | None = None) -> list[FloatArray]:
+        """The same for several images; all their people share the network's batches."""
+        if bboxes is None:
+            bboxes = [np.array([[0, 0, img.shape[1], img.shape[0]]], np.float32) for img in imgs]
+        if len(bboxes) != len(imgs):
+            raise InputError(f"{len(imgs)} images need as many sets of boxes, not {len(bboxes)}")
+        boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in bboxes]
+        results = self._pose.batch(list(imgs), boxes)
+        return [np.concatenate([r.keypoints, r.scores[..., None]], axis=2).astype(np.float32) for r in results]
