@@ -109,7 +109,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _xml_card(path: Path) -> str | None:
-    node = ElementTree.parse(path).getroot().find(f"rt_info/framework/{KEY}")  # noqa: S314 (a local file)
+    node = ElementTree.parse(path).getroot().find(f"rt_info/framework/{KEY}")
     if node is None:
         node = ElementTree.parse(path).getroot().find(f"rt_info/{KEY}")
     return None if node is None else node.get("value")

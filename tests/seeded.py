@@ -51,6 +51,6 @@ def weights(record: dict) -> dict[str, np.ndarray]:
 def image(record: dict) -> np.ndarray:
     n, c, h, w = record["input"]
     coarse = unit("coarse:" + record["input_name"], (n, c, h // 32, w // 32))
-    return (np.repeat(np.repeat(coarse, 32, 2), 32, 3) + 0.5 * unit("fine:" + record["input_name"], (n, c, h, w))).astype(
-        np.float32
-    )
+    return (
+        np.repeat(np.repeat(coarse, 32, 2), 32, 3) + 0.5 * unit("fine:" + record["input_name"], (n, c, h, w))
+    ).astype(np.float32)

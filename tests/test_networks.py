@@ -168,3 +168,15 @@ def test_attention_can_be_left_out():
     assert not any("attention" in k for k in network.state_dict())
     x, y = network.eval()(torch.zeros(2, 3, 64, 64))
     assert x.shape == y.shape == (2, 5, 128)
+
+
+@pytest.mark.slow
+def test_table_command(capsys):
+    import json
+
+    from rtmpose.cli import main
+
+    assert main(["models", "table", "--json"]) == 0
+    rows = {r["id"]: r for r in json.loads(capsys.readouterr().out)}
+    assert rows["rtmpose-s_body8_256x192"]["params_m"] == 5.47
+    assert rows["rtmpose-s_body8_256x192"]["gflops"] == pytest.approx(0.682, abs=1e-3)

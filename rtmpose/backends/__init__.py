@@ -171,7 +171,9 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
         from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 
         if options.precision == "fp16" and not choice.device.startswith("tensorrt"):
-            raise BackendError("precision fp16 needs ncnn or TensorRT (--device tensorrt); or run a file exported as fp16")
+            raise BackendError(
+                "precision fp16 needs ncnn or TensorRT (--device tensorrt); or run a file exported as fp16"
+            )
         if options.precision == "bf16":
             raise BackendError("precision bf16 needs the OpenVINO backend; use --backend openvino or --precision fp32")
         backend = OnnxRuntimeBackend(path, card.normalisation, options)

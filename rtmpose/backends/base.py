@@ -49,7 +49,8 @@ class Backend(Protocol):
         engine: Name of the engine that runs it.
         device: Where it runs: ``cpu``, ``cuda:0``, ...
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``: what it really computes in.
-        input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N is obeyed by the caller.
+        input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N is obeyed by the
+            caller.
         outputs: In the order they are returned.
         metadata: The text properties embedded in the model file.
     """

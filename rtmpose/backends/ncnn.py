@@ -60,9 +60,7 @@ class NcnnBackend:
         self.input = TensorSpec(self._inputs[0], (None, 3, height, width))
         self.metadata: Mapping[str, str] = {}
         results = self(np.zeros((1, height, width, 3), np.uint8))
-        self.outputs = tuple(
-            TensorSpec(n, (None, *r.shape[1:])) for n, r in zip(self._outputs, results, strict=True)
-        )
+        self.outputs = tuple(TensorSpec(n, (None, *r.shape[1:])) for n, r in zip(self._outputs, results, strict=True))
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""

@@ -51,6 +51,7 @@ class OnnxRuntimeBackend:
     """
 
     engine = "onnxruntime"
+
     def __init__(self, path: Path, normalisation: Normalisation, options: BackendOptions) -> None:
         import onnxruntime as ort
 

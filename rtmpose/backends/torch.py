@@ -1,4 +1,4 @@
-"""torch: checkpoints as they are, without an export. For evaluation and as the reference of exports; not the fastest."""
+"""torch: checkpoints as they are. For evaluation and as the reference of exports; not the fastest."""
 
 from __future__ import annotations
 

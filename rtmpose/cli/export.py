@@ -15,7 +15,9 @@ CardOption = Annotated[
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file.")],
+    model: Annotated[
+        str, typer.Argument(help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file.")
+    ],
     to: Annotated[str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")] = "onnx",
     precision: Annotated[
         str | None, typer.Option(help="fp32, fp16 or int8; fp16 for ncnn and coreml unless said otherwise, else fp32.")

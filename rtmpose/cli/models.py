@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rtmpose import zoo
-from rtmpose.errors import InputError, ModelError
+from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.types import ModelCard, ModelFile
 from rtmpose.zoo.cache import accepts_digest, read_stamp, sha256_of
 from rtmpose.zoo.catalogue import find_file
@@ -29,6 +29,9 @@ app = typer.Typer(
 Wherever a command asks for a model, a name from this list, the path of an .onnx file or its URL will do.
 Downloads are kept in the cache folder (RTMPOSE_HOME moves it) and checked before use.""",
 )
+
+
+JSON_KEYS = ("id", "published_params_m", "params_m", "published_gflops", "gflops")
 
 
 class Format(str, Enum):
@@ -80,6 +83,47 @@ def list_models(
             f"\n{len(cards)} of {len(zoo.load_zoo())} models. 'onnx' can be downloaded and run; "
             "of 'pth' no ONNX is published.\n`rtmpose models info NAME` tells more of one."
         )
+
+
+@app.command()
+def table(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Compare the published parameters and multiply-adds with those of our networks (needs torch).
+
+    Example: rtmpose models table
+    """
+    try:
+        from rtmpose.networks import build, config_for, count_multiply_adds, count_parameters
+    except ImportError as error:
+        raise MissingDependencyError("counting needs torch: pip install 'rtmpose[export]'") from error
+    from rich.progress import track
+
+    from rtmpose.cli.terminal import stderr_console
+
+    rows = []
+    cards = [c for c in zoo.load_zoo() if c.codec.kind != "yolox" and not c.architecture.endswith("-pruned")]
+    for card in track(cards, "counting", console=stderr_console(), transient=True):
+        network = build(config_for(card))
+        ours = (count_parameters(network) / 1e6, count_multiply_adds(network, card.input_wh) / 1e9)
+        rows.append((card.id, card.params_m, round(ours[0], 2), card.gflops, round(ours[1], 3)))
+    head = ("model", "published M parameters", "ours", "published G multiply-adds", "ours")
+    if as_json:
+        typer.echo(json.dumps([dict(zip(JSON_KEYS, row, strict=True)) for row in rows], indent=2))
+        return
+    texts = [tuple("" if v is None else str(v) for v in row) for row in rows]
+    if markdown:
+        for line in (head, ("---", *["---:"] * 4), *texts):
+            typer.echo("| " + " | ".join(line) + " |")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*head)
+    for line in texts:
+        shown.add_row(*line)
+    Console().print(shown)
 
 
 def select(

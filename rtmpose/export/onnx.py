@@ -99,10 +99,10 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
         raise InputError(f"decoding inside the file is for SimCC networks, not for {kind}")
     if detector and options.nms and options.batch not in (None, 1):
         raise InputError("a detector with the suppression inside takes one image at a time: --no-nms, or --batch 1")
-    graph = fuse_norms(network)
+    graph = fuse_norms(network)  # leaves a network that is folded already as it is
     names = {"simcc": ["simcc_x", "simcc_y"], "heatmap": ["heatmap"], "classifier": ["logits"]}.get(kind, [])
     if detector:
-        graph, names = RTMDetBoxes(graph), ["boxes", "scores"]  # type: ignore[arg-type]
+        graph, names = RTMDetBoxes(graph), ["boxes", "scores"]
     if options.decode:
         graph, names = DecodeSimCC(graph, card.codec.split_ratio), ["keypoints", "scores"]
     width, height = card.input_wh
@@ -177,6 +177,16 @@ def embed_card(model: Any, card: ModelCard, **notes: str) -> None:
     """Put the card, and further text, into the model's properties."""
     kept = {p.key: p.value for p in model.metadata_props if not p.key.startswith(("pkg.", "namespace"))}
     _onnx().helper.set_model_props(model, {**kept, KEY: card_to_json(card), **notes})
+
+
+def normalised_input(card: ModelCard, images: np.ndarray) -> Any:
+    """One normalised ``(1, 3, h, w)`` float32 array after the other, for calibration."""
+    from rtmpose.backends.onnxruntime import normalisation_tables
+
+    tables = normalisation_tables(card.normalisation)
+    order = (2, 1, 0) if card.normalisation.colour == "rgb" else (0, 1, 2)
+    for image in images:
+        yield np.stack([table[image[..., c]] for c, table in zip(order, tables, strict=True)])[None]
 
 
 def to_half(path: Path, out: Path, card: ModelCard) -> None:

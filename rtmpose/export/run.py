@@ -18,6 +18,7 @@ from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 from rtmpose.backends.torch import TorchBackend
 from rtmpose.errors import InputError, ModelError, OutputError
 from rtmpose.export import engines, pipeline, quantise, sdk
+from rtmpose.export.equalise import equalise
 from rtmpose.export.onnx import OnnxOptions, to_half, write_onnx
 from rtmpose.export.verify import Verification, compare, run_on, sample_images
 from rtmpose.networks.load import load_network, resized
@@ -121,8 +122,9 @@ def export(
         if report.passed is False and not options.force:
             raise ModelError(
                 f"{made.name} is not the same model as {source.card.id} any more: outputs differ by "
-                f"{_number(report.logits)} of the largest value, {_number(report.equal)} of the keypoints or boxes are in "
-                f"the same place, mean displacement {_number(report.displacement)}. Nothing was written; --force keeps it"
+                f"{_number(report.logits)} of the largest value, {_number(report.equal)} of the keypoints or boxes "
+                f"are in the same place, mean displacement {_number(report.displacement)}. Nothing was "
+                "written; --force keeps it"
             )
         place = _move(made, out)
     beside = place.with_name(f"{place.name}.verify.json")
@@ -198,6 +200,10 @@ def _make(
     if precision == "int8":
         images = quantise.calibration_images(card, options.calibrate)
         progress(f"calibrating on {len(images)} {'crops' if card.is_pose else 'frames'} ...")
+        if source.network is None:
+            raise ModelError(f"{card.id} is known here from its ONNX file only; int8 needs the torch network")
+        equal = Source(card, equalise(source.network, card, images[:64]))
+        plain = _plain_onnx(equal, work, replace(options, precision=None), "equalised.onnx")
         if options.to == "openvino":
             network, record = quantise.quantise_openvino(plain, card, images, progress=progress)
             made = work / f"{stem}{suffix}.xml"
@@ -225,7 +231,9 @@ def _plain_onnx(source: Source, work: Path, options: ExportOptions, name: str = 
     if source.network is None:
         assert source.onnx is not None
         if options.normalise or options.decode or options.batch not in (None, 1):
-            raise InputError(f"{source.card.id} is taken from its ONNX file as it is: no --normalise, --decode or --batch")
+            raise InputError(
+                f"{source.card.id} is taken from its ONNX file as it is: no --normalise, --decode or --batch"
+            )
         return source.onnx
     batch = 1 if options.to == "sdk" and source.card.is_detector else options.batch
     path = work / name
@@ -235,9 +243,7 @@ def _plain_onnx(source: Source, work: Path, options: ExportOptions, name: str = 
     return path
 
 
-def _verify(
-    source: Source, made: Path, options: ExportOptions, precision: str, record: dict[str, Any]
-) -> Verification:
+def _verify(source: Source, made: Path, options: ExportOptions, precision: str, record: dict[str, Any]) -> Verification:
     card = source.card
     note = f"{len(record['float_layers'])} of {record['convolutions']} layers kept in float" if record else ""
     if options.to == "coreml":
@@ -324,7 +330,9 @@ def verify_file(model: str | Path, exported: Path, *, card: ModelCard | None = N
     source = open_source(model, card)
     path, known = resolve(exported)
     engine = {".xml": "openvino", ".param": "ncnn"}.get(path.suffix, "onnxruntime")
-    backend = open_backend(path, known or source.card, BackendOptions(engine, "cpu", precision="auto" if engine == "ncnn" else "fp32"))
+    backend = open_backend(
+        path, known or source.card, BackendOptions(engine, "cpu", precision="auto" if engine == "ncnn" else "fp32")
+    )
     images = sample_images(source.card)
     precision = backend.precision
     if precision == "fp32" and "fp16" in exported.stem:
@@ -368,5 +376,3 @@ def _is_path(model: str | Path) -> bool:
 
 def _number(value: float | None) -> str:
     return "?" if value is None else f"{value:.3g}"
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,9 +113,11 @@ def compare(
         equal, displacement = _box_difference(card, reference, runs)
     else:
         picks = [[int(o[0].argmax()) for o in part] for part in (reference, runs)]
-        equal, displacement = float(np.mean(np.equal(*picks))), 0.0
+        equal, displacement = float(np.mean(np.equal(np.array(picks[0]), np.array(picks[1])))), 0.0
     limits = TOLERANCES[precision]
-    passed = equal >= limits.equal and displacement <= limits.displacement and (logits is None or logits <= limits.logits)
+    passed = (
+        equal >= limits.equal and displacement <= limits.displacement and (logits is None or logits <= limits.logits)
+    )
     return Verification(name, backend.engine, precision, len(images), logits, equal, displacement, bool(passed))
 
 

@@ -42,7 +42,9 @@ def config_for(model: str | ModelCard) -> Config:
     card = find(model) if isinstance(model, str) else model
     match = re.fullmatch(r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-pruned|-humanart)?", card.architecture)
     if match is None:
-        raise ModelError(f"{card.id} is a {card.architecture}, which is not a network of this family: it runs from ONNX")
+        raise ModelError(
+            f"{card.id} is a {card.architecture}, which is not a network of this family: it runs from ONNX"
+        )
     family, size, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]

@@ -284,7 +284,12 @@ def _state_of(content: Any) -> dict[str, Tensor]:
 def _refusal(error: Exception) -> str:
     """What the file asked for, from torch's long message."""
     text = " ".join(str(error).split())
-    for marker in ("Unsupported global:", "Unsupported operand", "Trying to load unsupported GLOBAL", "Unsupported class"):
+    for marker in (
+        "Unsupported global:",
+        "Unsupported operand",
+        "Trying to load unsupported GLOBAL",
+        "Unsupported class",
+    ):
         if marker in text:
             return f"({text[text.index(marker) :].split(' was not')[0].split('. ')[0]})"
     return "(damaged, or not made by torch)"

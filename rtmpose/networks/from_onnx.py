@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from rtmpose.errors import MissingDependencyError, ModelError
 
-
 Arrays = Mapping[str, NDArray[Any]]
 
 

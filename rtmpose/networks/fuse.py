@@ -18,7 +18,7 @@ def fuse_norms(network: nn.Module) -> nn.Module:
         if isinstance(module, ConvModule) and isinstance(module.bn, nn.BatchNorm2d):
             # A convolution that levels share becomes one of its own per level.
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()  # type: ignore[assignment]
+            module.bn = nn.Identity()
         elif isinstance(module, HeatmapHead):
             layers = module.deconv_layers
             for i in range(0, len(layers), 3):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -54,7 +53,7 @@ class GatedAttentionUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens ``(N, K, dims)``; shape is kept."""
         gated, attention = self.o.in_features, self.gamma.shape[1]
-        u, v, base = F.silu(self.uv(self.ln(x))).split([gated, gated, attention], dim=2)
+        u, v, base = nn.functional.silu(self.uv(self.ln(x))).split([gated, gated, attention], dim=2)
         queries, keys = (base.unsqueeze(2) * self.gamma + self.beta).unbind(dim=2)
         kernel = torch.relu(torch.bmm(queries, keys.transpose(1, 2)) / attention**0.5).square()
         y: Tensor = self.res_scale(x) + self.o(u * torch.bmm(kernel, v))

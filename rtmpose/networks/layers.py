@@ -116,8 +116,8 @@ class CSPLayer(nn.Module):
         y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)
         if self.attention is not None:
             y = self.attention(y)
-        y = self.final_conv(y)
-        return y
+        final: Tensor = self.final_conv(y)
+        return final
 
 
 class SPP(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,9 +20,7 @@ class CSPNeXtPAFPN(nn.Module):
         depthwise: Separable convolutions.
     """
 
-    def __init__(
-        self, channels: tuple[int, ...], outputs: int | None, blocks: int, *, depthwise: bool = False
-    ) -> None:
+    def __init__(self, channels: tuple[int, ...], outputs: int | None, blocks: int, *, depthwise: bool = False) -> None:
         super().__init__()
         conv = conv_class(depthwise)
 
@@ -32,9 +32,7 @@ class CSPNeXtPAFPN(nn.Module):
         self.reduce_layers = nn.ModuleList(ConvModule(high, low, 1) for high, low in coarse_to_fine)
         self.top_down_blocks = nn.ModuleList(layer(2 * low, low) for _, low in coarse_to_fine)
         self.downsamples = nn.ModuleList(conv(c, c, 3, stride=2) for c in channels[:-1])
-        self.bottom_up_blocks = nn.ModuleList(
-            layer(2 * low, high) for low, high in zip(channels[:-1], channels[1:], strict=True)
-        )
+        self.bottom_up_blocks = nn.ModuleList(layer(2 * low, high) for low, high in pairwise(channels))
         if outputs is None:
             self.out_convs: nn.ModuleList | None = None
         else:

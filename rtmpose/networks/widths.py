@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from rtmpose.errors import ModelError
 
-_MASK = re.compile(r"(?P<layer>.*?)\.(?:mutable_attrs\.)?(?P<side>in|out)_(?:channels|features)?[\w.]*mask$|"
-                   r"(?P<layer2>.*?)\.(?P<side2>in|out)_mask$")
+_MASK = re.compile(
+    r"(?P<layer>.*?)\.(?:mutable_attrs\.)?(?P<side>in|out)_(?:channels|features)?[\w.]*mask$|"
+    r"(?P<layer2>.*?)\.(?P<side2>in|out)_mask$"
+)
 
 
 def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -106,8 +106,11 @@ def _form(card: ModelCard, format: Format) -> ModelFile:
     raise ModelError(
         f"{card.id} is published only as {' and '.join(f'.{f.format}' for f in card.files) or 'nothing'}: "
         f"no .{format} of it can be fetched. "
-        + (f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install 'rtmpose[export]'). "
-           if card.file("pth") and format == "onnx" else "")
+        + (
+            f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install 'rtmpose[export]'). "
+            if card.file("pth") and format == "onnx"
+            else ""
+        )
         + (f"For {card.task} there are: {', '.join(instead)}. " if instead else f"No {card.task} model has one. ")
         + "If you have exported it yourself, pass the path of your file."
     )

@@ -28,7 +28,7 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
         model = deploy["models"][0]
         network = folder / model["net"]
         transforms = {t["type"]: t for task in tasks for t in task.get("transforms", ())}
-        decode = next((t for t in tasks if t.get("component")), {})
+        decode: Any = next((t for t in tasks if t.get("component")), {})
         pixels = transforms["Normalize"]
         mean, std = tuple(map(float, pixels["mean"])), tuple(map(float, pixels["std"]))
         normalisation = Normalisation(mean, std, "rgb" if pixels.get("to_rgb", True) else "bgr")  # type: ignore[arg-type]
@@ -40,9 +40,7 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
     return network, embedded_card(network) or card
 
 
-def _card(
-    name: str, model: Any, transforms: dict[str, Any], decode: Any, normalisation: Normalisation
-) -> ModelCard:
+def _card(name: str, model: Any, transforms: dict[str, Any], decode: Any, normalisation: Normalisation) -> ModelCard:
     component = decode.get("component")
     params = decode.get("params", {})
     if component == "ResizeBBox":
