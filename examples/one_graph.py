@@ -25,9 +25,7 @@ def main() -> None:
     boxes, keypoints, scores = session.run(["boxes", "keypoints", "scores"], feed)
     # A tracker that knows where people are gives boxes instead: {"boxes_in": boxes, "detect": np.array(False)}.
     for person, (points, sure) in enumerate(zip(keypoints, scores, strict=True)):
-        print(
-            f"person {person}: box {boxes[person].round().astype(int).tolist()}, nose {points[0].round(1)} ({sure[0]:.2f})"
-        )
+        print(f"person {person}: box {boxes[person].round()}, nose {points[0].round(1)} ({sure[0]:.2f})")
         for (x, y), score in zip(points, sure, strict=True):
             if score > 0.3:
                 cv2.circle(image, (round(float(x)), round(float(y))), 3, (0, 255, 0), -1)

@@ -23,6 +23,7 @@ class Graph:
     def __init__(self, graph: GraphProto | None = None, prefix: str = "g") -> None:
         self.graph = GraphProto(name="rtmpose") if graph is None else graph
         self._prefix, self._count = prefix, 0
+        self._known: dict[Any, str] = {}
 
     @classmethod
     def of(cls, model: ModelProto) -> Graph:
@@ -37,15 +38,24 @@ class Graph:
     def op(self, kind: str, *inputs: Value, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node; the name of its output, or a list of names where ``outputs`` is more than 1."""
         names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        key = (kind, *names, repr(sorted(attributes.items())))
+        if outputs == 1 and key in self._known:  # the same twice
+            return self._known[key]
         results = [self.name() for _ in range(outputs)]
         self.graph.node.append(helper.make_node(kind, names, results, name=self.name(), **attributes))
-        return results[0] if outputs == 1 else results
+        if outputs > 1:
+            return results
+        self._known[key] = results[0]
+        return results[0]
 
     def constant(self, value: NDArray[Any]) -> str:
         """Add a constant; its name."""
-        name = self.name()
-        self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+        array = np.asarray(value)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = self.name()
+            self.graph.initializer.append(numpy_helper.from_array(array, self._known[key]))
+        return self._known[key]
 
     def inline(self, model: ModelProto, inputs: dict[str, str], prefix: str) -> dict[str, str]:
         """Put another model's nodes in.

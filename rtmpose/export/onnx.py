@@ -22,6 +22,8 @@ from rtmpose.networks.rtmdet import RTMDet, RTMDetBoxes
 from rtmpose.types import ModelCard, Normalisation
 
 OPSET = 18
+IR_VERSION = 8
+"""Old enough for the runtimes of 2023, the deployment SDK's among them."""
 NMS_IOU, NMS_SCORE, NMS_LIMIT = 0.6, 0.05, 100
 CANDIDATES = 1000
 
@@ -130,6 +132,7 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
     if detector and options.nms:
         append_nms(model)
     model = simplify(model)
+    model.ir_version = IR_VERSION
     embed_card(model, card)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))

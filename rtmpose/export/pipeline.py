@@ -20,7 +20,7 @@ from onnx import GraphProto, ModelProto, TensorProto, checker, helper, load, sav
 from rtmpose.detect.letterbox import PAD_VALUE
 from rtmpose.errors import ModelError
 from rtmpose.export.graph import Graph
-from rtmpose.export.onnx import OPSET, embed_card
+from rtmpose.export.onnx import IR_VERSION, OPSET, embed_card
 from rtmpose.pose.crop import PADDING
 from rtmpose.types import ModelCard
 
@@ -93,7 +93,7 @@ def write_pipeline(
     for name, value, dims in (("boxes", boxes, ["people", 4]), ("box_scores", box_scores, ["people"])):
         g.graph.node.append(helper.make_node("Identity", [value], [name], name=f"out_{name}"))
         g.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims))
-    model = helper.make_model(g.graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    model = helper.make_model(g.graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     embed_card(model, pose_card, **{"rtmpose.detector": detector_card.id, "rtmpose.kind": "pipeline"})
     checker.check_model(model, full_check=True)
     save(model, str(out))

@@ -124,10 +124,8 @@ def read_checkpoint(path: Path) -> State:
             f"code. {_refusal(error)}"
         ) from error
     except Exception as error:
-        raise ModelError(
-            f"{path} could not be read as a checkpoint: {str(error).strip().splitlines()[0] if str(error) else error!r}; "
-            "an unfinished download?"
-        ) from error
+        reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
+        raise ModelError(f"{path} could not be read as a checkpoint: {reason}; an unfinished download?") from error
     state = _state_of(content)
     if not state:
         raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")

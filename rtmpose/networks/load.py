@@ -29,8 +29,8 @@ def load_network(
     """Build a network and load its weights.
 
     Args:
-        model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors`` or ``.onnx`` file. A
-            zoo model is taken from its ONNX file where one is published, else from its checkpoint.
+        model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors`` or ``.onnx``
+            file. A zoo model is taken from its ONNX file where one is published, else from its checkpoint.
         card: Describes a file that does not say itself what it is (id of the zoo: ``zoo.find(...)``).
         config: The network's config where it differs from the card's.
         strict: Refuse a checkpoint with other keys or shapes.
@@ -74,8 +74,8 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
         raise ModelError(f"an input of {input_wh[0]}x{input_wh[1]} will not do: both sides must be multiples of 32")
     if card.codec.kind == "simcc":
         raise ModelError(
-            f"{card.id} has one weight per cell and bin of its {card.input_wh[0]}x{card.input_wh[1]} input: another size "
-            "needs another model or a training"
+            f"{card.id} has one weight per cell and bin of its {card.input_wh[0]}x{card.input_wh[1]} input: another "
+            "size needs another model or a training"
         )
     codec = card.codec
     if codec.heatmap_wh:

@@ -32,8 +32,8 @@ def resolve(
 
     Args:
         model: An id or alias of the zoo (``rtmpose-s``); the path of a local model file (:data:`MODEL_SUFFIXES`)
-            or deployment SDK folder; an http(s) URL of an ``.onnx`` or of a zip archive that holds one; or a card. A text
-            that ends like a model file or holds a path separator is taken for a path.
+            or deployment SDK folder; an http(s) URL of an ``.onnx`` or of a zip archive that holds one; or a card. A
+            text that ends like a model file or holds a path separator is taken for a path.
         format: Which form of a zoo model; for a path or URL the file is taken as it is.
         progress: Told of the bytes of a download; without one a bar is shown where stderr is a terminal.
 
