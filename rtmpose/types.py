@@ -143,6 +143,7 @@ class Poses:
         scores: ``(N, K)`` float32. For SimCC models the smaller of the x and y peak: a confidence of about
             0 to 1.25, larger is surer, not a probability.
         skeleton: What the K keypoints are.
+        ids: ``(N,)`` int64, one number per tracked person from 1 on; None without tracking.
 
     Raises:
         InputError: the shapes do not agree.
@@ -153,9 +154,12 @@ class Poses:
     keypoints: FloatArray
     scores: FloatArray
     skeleton: Skeleton
+    ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.skeleton)
+        if self.ids is not None and self.ids.shape != (n,):
+            raise InputError(f"{n} instances need as many ids, not {self.ids.shape}")
         got = (self.boxes.shape, self.box_scores.shape, self.keypoints.shape, self.scores.shape)
         if got != ((n, 4), (n,), (n, k, 2), (n, k)):
             raise InputError(f"poses of {n} instances with {k} keypoints have wrong shapes: {got}")
@@ -166,7 +170,10 @@ class Poses:
     def __getitem__(self, index: Any) -> Poses:
         """Select instances by index, slice, mask or index array; always returns ``Poses``."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        return Poses(self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton)
+        ids = None if self.ids is None else self.ids[rows]
+        return Poses(
+            self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton, ids
+        )
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> Poses:
@@ -188,7 +195,8 @@ class Poses:
         return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score).
+        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score),
+        and ``track_id`` where people are tracked.
 
         Plain Python numbers, ready for ``json.dump``.
         """
@@ -203,6 +211,7 @@ class Poses:
                 "bbox": [round(float(v), 2) for v in (*self.boxes[i, :2], *sizes[i])],
                 "score": round(float(self.instance_scores[i]), 5),
                 "keypoints": [round(float(v), 4) for v in rows[i]],
+                **({} if self.ids is None else {"track_id": int(self.ids[i])}),
             }
             for i in range(len(self))
         ]

@@ -1,0 +1,7 @@
+"""People followed through a video: ids, smoothing, boxes from the last pose."""
+
+from rtmpose.track.params import TrackerParams
+from rtmpose.track.smooth import OneEuro, smooth_offline
+from rtmpose.track.tracker import PoseTracker, TrackState
+
+__all__ = ["OneEuro", "PoseTracker", "TrackState", "TrackerParams", "smooth_offline"]

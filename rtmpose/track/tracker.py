@@ -1,0 +1,439 @@
+"""The pose tracker: detection now and then, poses in every frame, one id per person.
+
+The way of a frame: predict every track's box -> detect, or not -> merge detected and followed boxes -> poses of all in
+one call -> drop doubles -> assign poses to tracks (Hungarian) -> repair, smooth, give ids.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rtmpose.detect.detector import Detector
+from rtmpose.errors import InputError
+from rtmpose.geometry import box_iou, nms, oks, oks_nms
+from rtmpose.pose.rtmpose import PoseEstimator
+from rtmpose.track.kalman import FRAME_S, BoxFilter
+from rtmpose.track.params import TrackerParams
+from rtmpose.track.smooth import OneEuro
+from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
+
+LOST_REACH = 0.7
+"""A lost person may turn up again within this many box heights of where they were expected."""
+SURE_NEWCOMER = 0.45
+"""Mean keypoint score from which a newcomer needs no confirmation."""
+LONGEST_SWAP = 6
+"""Frames after which exchanged limbs are believed."""
+CONTAINED = 0.8
+
+
+@dataclass
+class Track:
+    """One person as far as known."""
+
+    id: int
+    filter: BoxFilter
+    keypoints: FloatArray
+    scores: FloatArray
+    box: FloatArray
+    box_score: float
+    smoother: OneEuro | None
+    missing: int = 0
+    hits: int = 1
+    swapped: int = 0
+    follow: bool = True
+    predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
+    moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
+
+
+class TrackState:
+    """What is remembered of one stream: its people and their ids. Made by :meth:`PoseTracker.create_state`.
+
+    Attributes:
+        history: Per id the last poses ``(K, 3)``, oldest first; as many as ``track_history_size``.
+        frames: Frames seen.
+    """
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self.history: dict[int, deque[FloatArray]] = {}
+        self.frames = 0
+        self.since_detection = 0
+        self._time: float | None = None
+        self._next_id = 0
+
+    def reset(self) -> None:
+        """Forget the people; ids go on, so that none is used twice."""
+        self.tracks, self.history, self._time = [], {}, None
+        self.frames = self.since_detection = 0
+
+    def new_id(self) -> int:
+        """An id not given before in this stream."""
+        self._next_id += 1
+        return self._next_id
+
+    def step(self, time_s: float | None) -> tuple[float, float]:
+        """Time of this frame and the interval from the last one, in seconds."""
+        now = (0.0 if self._time is None else self._time + FRAME_S) if time_s is None else float(time_s)
+        # Streams stamp frames twice or go back after reconnecting: a frame is never earlier than the last.
+        interval = FRAME_S if self._time is None else max(now - self._time, 1e-3)
+        self._time = now
+        return now, min(interval, 2.0)
+
+
+class PoseTracker:
+    """Follows people through videos; see the module's text for the way of a frame.
+
+    Args:
+        detector: Opened detector; None where boxes come with each frame.
+        pose: Opened pose estimator.
+        params: Settings.
+
+    One instance may serve many streams, each with a state of its own (:meth:`create_state`); calling the tracker
+    itself uses a state that belongs to it. Two trackers share nothing.
+    """
+
+    def __init__(self, detector: Detector | None, pose: PoseEstimator, params: TrackerParams | None = None) -> None:
+        self.detector, self.pose, self.params = detector, pose, params or TrackerParams()
+        self.state = TrackState()
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoint set of the poses."""
+        return self.pose.skeleton
+
+    def create_state(self) -> TrackState:
+        """The memory for one more stream."""
+        return TrackState()
+
+    def reset(self) -> None:
+        """Forget everybody; see :meth:`TrackState.reset`."""
+        self.state.reset()
+
+    def __call__(
+        self, image: Image, *, time_s: float | None = None, detect: bool | None = None, boxes: Any = None
+    ) -> Poses:
+        """The people in the next frame, with ids.
+
+        Args:
+            image: BGR uint8 ``(H, W, 3)``.
+            time_s: Seconds of this frame; without it frames are taken to come 30 times a second.
+            detect: Whether to run the detector now; None leaves it to ``det_interval``.
+            boxes: Detected boxes ``(N, 4)`` or detections, to use instead of the detector.
+
+        Returns:
+            Poses with ``ids``; people who are lost for the moment are not in it.
+
+        Raises:
+            InputError: the image or the boxes are not usable.
+        """
+        return self.batch([self.state], [image], times=[time_s], detect=[detect], boxes=[boxes])[0]
+
+    def batch(
+        self,
+        states: Sequence[TrackState],
+        images: Sequence[Image],
+        *,
+        times: Sequence[float | None] | None = None,
+        detect: Sequence[bool | None] | None = None,
+        boxes: Sequence[Any] | None = None,
+    ) -> list[Poses]:
+        """One frame each of several streams; all their people share the pose network's calls.
+
+        Args:
+            states: One per stream, each at most once.
+            images: As many.
+            times: See :meth:`__call__`.
+            detect: See :meth:`__call__`.
+            boxes: See :meth:`__call__`.
+        """
+        n = len(states)
+        if len(images) != n or len({id(s) for s in states}) != n:
+            raise InputError(f"{n} different states need as many images, not {len(images)}")
+        plans = []
+        for i, (state, image) in enumerate(zip(states, images, strict=True)):
+            check_image(image)
+            now, step = state.step(times[i] if times else None)
+            self._predict(state, step)
+            found = self._detections(state, image, detect[i] if detect else None, boxes[i] if boxes else None)
+            plans.append((now, self._merge(state, found)))
+        poses = self.pose.batch(images, [plan[1] for plan in plans])
+        return [
+            self._finish(state, found, now, image.shape[:2])
+            for state, found, (now, _), image in zip(states, poses, plans, images, strict=True)
+        ]
+
+    def wants_detection(self, state: TrackState) -> bool:
+        """Whether the detector's turn has come in the next frame of this stream."""
+        return state.frames % self.params.det_interval == 0
+
+    # ---- boxes -------------------------------------------------------------------------------------------------
+
+    def _predict(self, state: TrackState, step: float) -> None:
+        for track in state.tracks:
+            before = track.filter.box
+            track.predicted = track.filter.predict(step)
+            track.moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
+
+    def _detections(self, state: TrackState, image: Image, detect: bool | None, boxes: Any) -> Detections | None:
+        """What the detector finds; None where it is not its turn."""
+        wanted = self.wants_detection(state) if detect is None else detect
+        state.frames += 1
+        p = self.params
+        if boxes is not None:
+            found = boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
+        elif wanted and self.detector is not None:
+            found = self.detector(image, score_thr=p.det_thr)
+        else:
+            return None
+        keep = (found.scores >= p.det_thr) & (found.labels == p.det_label)
+        if p.det_min_bbox_size > 0:
+            keep &= _box_size(found.boxes) >= p.det_min_bbox_size
+        return found[np.flatnonzero(keep)]
+
+    def _merge(self, state: TrackState, found: Detections | None) -> Detections:
+        """Detected boxes, and those of people the detector does not see, are where poses are looked for."""
+        p = self.params
+        followed = [t for t in state.tracks if t.follow and t.missing <= 1]
+        boxes = np.array([t.box + np.tile(t.moved, 2) for t in followed], np.float32).reshape(-1, 4)
+        scores = np.array([t.box_score for t in followed], np.float32)
+        if found is not None and len(found) and len(boxes):
+            same = box_iou(boxes, found.boxes).max(axis=1) > p.det_nms_thr
+            same |= _contained(boxes, found.boxes)
+            boxes, scores = boxes[~same], scores[~same]
+        if found is not None:
+            boxes = np.concatenate([found.boxes, boxes])
+            scores = np.concatenate([found.scores, scores])
+        if len(boxes) and p.pose_min_bbox_size > 0:
+            large = _box_size(boxes) >= p.pose_min_bbox_size
+            boxes, scores = boxes[large], scores[large]
+        if p.pose_max_num_bboxes >= 0:
+            first = np.argsort(-scores, kind="stable")[: p.pose_max_num_bboxes]
+            boxes, scores = boxes[first], scores[first]
+        return Detections(boxes.reshape(-1, 4), scores, np.zeros(len(boxes), np.int64))
+
+    # ---- poses -------------------------------------------------------------------------------------------------
+
+    def _finish(self, state: TrackState, poses: Poses, now: float, shape: tuple[int, ...]) -> Poses:
+        """Poses of a frame to people with ids."""
+        p = self.params
+        boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)
+        enough = seen >= p.least_keypoints(len(poses.skeleton))
+        if p.pose_min_bbox_size > 0:
+            enough &= _box_size(boxes) >= p.pose_min_bbox_size
+        # Who can hardly be seen stays, if the detector found them; but is not followed by keypoints.
+        boxes = np.where(enough[:, None], boxes, poses.boxes).astype(np.float32)
+        kept = _suppress(poses, boxes, p)
+        poses, boxes, enough = poses[kept], boxes[kept], enough[kept]
+        matched = self._assign(state, poses, boxes)
+        order: list[tuple[Track, int]] = []
+        for row, track in matched.items():
+            self._update(track, poses, boxes[row], row, bool(enough[row]), now)
+            order.append((track, row))
+        for row in range(len(poses)):
+            if row not in matched and enough[row]:
+                track = self._start(state, poses, boxes[row], row, now)
+                order.append((track, row))
+        current = {id(t) for t, _ in order}
+        for track in state.tracks:
+            if id(track) not in current:
+                track.missing += 1
+                track.smoother = None
+        outside = [t for t in state.tracks if t.missing and _left(t, shape)]
+        state.tracks = [
+            t for t in state.tracks if t.missing <= p.track_max_missing and not (t.hits < p.confirm and t.missing > 1)
+            and t not in outside
+        ]
+        shown = [(t, row) for t, row in order if t.id > 0]
+        shown.sort(key=lambda pair: pair[0].id)
+        rows = [row for _, row in shown]
+        for track, _ in shown:
+            kept_poses = state.history.setdefault(track.id, deque(maxlen=p.track_history_size))
+            kept_poses.append(np.concatenate([track.keypoints, track.scores[:, None]], axis=1))
+        alive = {t.id for t in state.tracks}
+        state.history = {k: v for k, v in state.history.items() if k in alive}
+        places = [self._place(track, now) for track, _ in shown]
+        k = len(poses.skeleton)
+        return Poses(
+            poses.boxes[rows],
+            poses.box_scores[rows],
+            np.array(places, np.float32).reshape(-1, k, 2),
+            np.array([t.scores for t, _ in shown], np.float32).reshape(-1, k),
+            poses.skeleton,
+            np.array([t.id for t, _ in shown], np.int64),
+        )
+
+    def _place(self, track: Track, now: float) -> FloatArray:
+        """The keypoints to show: smoothed, or as they are."""
+        if self.params.smooth == "off":
+            return track.keypoints
+        if track.smoother is None:
+            track.smoother = OneEuro(*self.params.smooth_params)
+        return track.smoother(track.keypoints, now)
+
+    def _assign(self, state: TrackState, poses: Poses, boxes: FloatArray) -> dict[int, Track]:
+        """Pose rows to tracks: first those in sight, then those lost."""
+        from scipy.optimize import linear_sum_assignment
+
+        matched: dict[int, Track] = {}
+        free = list(range(len(poses)))
+        for lost in (False, True):
+            tracks = [t for t in state.tracks if (t.missing > 0) == lost and t not in matched.values()]
+            if not tracks or not free:
+                continue
+            similar = self._similarity(tracks, poses[free], boxes[free], lost)
+            rows, columns = linear_sum_assignment(-similar)
+            for r, c in zip(rows, columns, strict=True):
+                if similar[r, c] > 0:
+                    matched[free[c]] = tracks[r]
+            free = [row for row in free if row not in matched]
+        return matched
+
+    def _similarity(self, tracks: list[Track], poses: Poses, boxes: FloatArray, lost: bool) -> FloatArray:
+        """``(tracks, poses)``: overlap of the predicted box and likeness of the pose; 0 where it cannot be."""
+        p, sigmas = self.params, poses.skeleton.sigmas
+        predicted = np.stack([t.predicted for t in tracks])
+        overlap = np.asarray(box_iou(predicted, boxes), np.float64)
+        likeness = overlap
+        if sigmas:
+            points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
+            areas = _box_size(boxes) ** 2
+            rows = []
+            for track in tracks:
+                own = np.concatenate([track.keypoints + track.moved, track.scores[:, None]], axis=1)
+                size = float(_box_size(track.predicted[None])[0] ** 2)
+                # Wider than the evaluation's tolerance: people move from frame to frame.
+                rows.append(oks(own, points, 2 * size, 2 * areas, sigmas, 0.2))
+            likeness = np.asarray(rows, np.float64)
+        value = 0.5 * (overlap + likeness)
+        possible = (overlap >= p.track_iou_thr) | (likeness >= max(p.track_iou_thr, 0.3))
+        if lost:
+            centre, reach = (predicted[:, :2] + predicted[:, 2:]) / 2, []
+            for t in tracks:
+                height = float(t.predicted[3] - t.predicted[1])
+                reach.append(LOST_REACH * height * (1 + 0.1 * t.missing))
+            gap = np.linalg.norm(centre[:, None] - ((boxes[:, :2] + boxes[:, 2:]) / 2)[None], axis=2)
+            heights = (predicted[:, 3] - predicted[:, 1])[:, None] / np.maximum(boxes[:, 3] - boxes[:, 1], 1)[None]
+            alike = (heights > 0.6) & (heights < 1.7)
+            near = gap / np.array(reach)[:, None]
+            value = np.maximum(value, 1e-3) * (1 + np.maximum(0, 1 - near))
+            possible |= (near < 1) & alike
+        return np.asarray(np.where(possible, value, 0.0))
+
+    def _update(self, track: Track, poses: Poses, box: FloatArray, row: int, follow: bool, now: float) -> None:
+        keypoints, scores = poses.keypoints[row], poses.scores[row]
+        if self.params.repair_swaps and not track.missing and track.hits >= 3:
+            keypoints, scores = self._repair(track, keypoints, scores, poses.skeleton)
+        track.keypoints, track.scores, track.box = keypoints, scores, box
+        track.box_score = float(poses.box_scores[row])
+        track.filter.update(box)
+        track.missing, track.hits, track.follow = 0, track.hits + 1, follow
+        if track.id < 0 and track.hits >= self.params.confirm:
+            track.id = -track.id
+
+    def _start(self, state: TrackState, poses: Poses, box: FloatArray, row: int, now: float) -> Track:
+        p = self.params
+        sure = float(poses.scores[row].mean()) >= SURE_NEWCOMER or p.confirm <= 1 or state.frames <= 1
+        number = state.new_id()
+        track = Track(
+            number if sure else -number,
+            BoxFilter(box, p.std_weight_position, p.std_weight_velocity),
+            poses.keypoints[row],
+            poses.scores[row],
+            box,
+            float(poses.box_scores[row]),
+            None,
+        )
+        state.tracks.append(track)
+        return track
+
+    def _repair(
+        self, track: Track, keypoints: FloatArray, scores: FloatArray, skeleton: Skeleton
+    ) -> tuple[FloatArray, FloatArray]:
+        """Exchange left and right limbs back where that is far closer to the last frame."""
+        expected = track.keypoints + track.moved
+        height = max(float(track.box[3] - track.box[1]), 1.0)
+        flip = np.asarray(skeleton.flip_indices)
+        out_points, out_scores, swapped = keypoints.copy(), scores.copy(), False
+        for chain in limb_chains(skeleton):
+            both = np.concatenate([chain, flip[chain]])
+            mirror = flip[both]
+            straight = np.linalg.norm(keypoints[both] - expected[both], axis=1).sum()
+            crossed = np.linalg.norm(keypoints[mirror] - expected[both], axis=1).sum()
+            apart = np.linalg.norm(expected[chain] - expected[flip[chain]], axis=1).mean()
+            if crossed < 0.4 * straight and apart > 0.06 * height and scores[both].min() > 0.2:
+                out_points[both], out_scores[both] = keypoints[mirror], scores[mirror]
+                swapped = True
+        track.swapped = track.swapped + 1 if swapped else 0
+        if track.swapped > LONGEST_SWAP:  # the network insists: it was wrong before
+            track.swapped = 0
+            return keypoints, scores
+        return out_points, out_scores
+
+
+def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, np.ndarray]:
+    """Boxes ``(N, 4)`` around the seen keypoints, grown about their centre, and how many are seen ``(N,)``."""
+    seen = poses.scores > kpt_thr
+    if not len(poses):
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1)
+    high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1)
+    nothing = seen.sum(axis=1) < 2
+    low[nothing], high[nothing] = poses.boxes[nothing, :2], poses.boxes[nothing, 2:]
+    centre, half = (low + high) / 2, np.maximum((high - low) / 2 * scale, 1.0)
+    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32), seen.sum(axis=1)
+
+
+def limb_chains(skeleton: Skeleton) -> list[np.ndarray]:
+    """Indices of the left arm and of the left leg (with foot): the limbs that get exchanged; the right follow by flip."""
+    parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
+    chains = []
+    for names in parts:
+        found = [
+            i
+            for i, name in enumerate(skeleton.keypoints)
+            if skeleton.sides[i] == "left" and any(n in name for n in names) and skeleton.flip_indices[i] != i
+        ]
+        if found and len(found) <= 8:
+            chains.append(np.array(found))
+    return chains
+
+
+def _suppress(poses: Poses, boxes: FloatArray, p: TrackerParams) -> np.ndarray:
+    """Rows that stay when poses of one person are counted once, in ascending order."""
+    if len(poses) < 2:
+        return np.arange(len(poses))
+    scores = poses.instance_scores
+    if poses.skeleton.sigmas:
+        points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
+        kept = oks_nms(points, scores, _box_size(boxes) ** 2, poses.skeleton.sigmas, p.pose_nms_thr)
+    else:
+        kept = nms(boxes, scores, p.pose_nms_thr)
+    return np.sort(kept)
+
+
+def _box_size(boxes: FloatArray) -> FloatArray:
+    """Square roots of areas."""
+    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(np.sqrt(size[:, 0] * size[:, 1]))
+
+
+def _contained(boxes: FloatArray, others: FloatArray) -> np.ndarray:
+    """Whether most of a box lies in one of the others that is not much larger."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    size = np.maximum(high - low, 0)
+    shared = size[..., 0] * size[..., 1]
+    own, theirs = _box_size(boxes) ** 2, _box_size(others) ** 2
+    inside = shared > CONTAINED * np.minimum(own[:, None], theirs[None])
+    return np.asarray((inside & (shared > 0.45 * np.maximum(own[:, None], theirs[None]))).any(axis=1))
+
+
+def _left(track: Track, shape: tuple[int, ...]) -> bool:
+    """Whether a missing person is expected wholly outside the picture."""
+    x1, y1, x2, y2 = track.predicted
+    return bool(x2 < 0 or y2 < 0 or x1 > shape[1] or y1 > shape[0])
