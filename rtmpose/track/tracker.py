@@ -29,6 +29,8 @@ SURE_NEWCOMER = 0.45
 LONGEST_SWAP = 6
 """Frames after which exchanged limbs are believed."""
 CONTAINED = 0.8
+DOUBTFUL = 0.1
+"""Detections down to this score count where a known person is expected."""
 
 
 @dataclass
@@ -187,13 +189,27 @@ class PoseTracker:
         if boxes is not None:
             found = boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
         elif wanted and self.detector is not None:
-            found = self.detector(image, score_thr=p.det_thr)
+            found = self.detector(image, score_thr=min(p.det_thr, DOUBTFUL))
         else:
             return None
         keep = (found.scores >= p.det_thr) & (found.labels == p.det_label)
+        keep |= self._doubtful(state, found, keep)
         if p.det_min_bbox_size > 0:
             keep &= _box_size(found.boxes) >= p.det_min_bbox_size
         return found[np.flatnonzero(keep)]
+
+    def _doubtful(self, state: TrackState, found: Detections, sure: np.ndarray) -> np.ndarray:
+        """Weak detections where a known person is expected and no sure one is (as ByteTrack does, ECCV 2022)."""
+        weak = ~sure & (found.labels == self.params.det_label) & (found.scores >= DOUBTFUL)
+        if not weak.any() or not state.tracks:
+            return np.zeros(len(found), bool)
+        expected = np.stack([t.predicted for t in state.tracks])
+        if sure.any():
+            taken = box_iou(expected, found.boxes[sure]).max(axis=1) > 0.5
+            expected = expected[~taken]
+        if not len(expected):
+            return np.zeros(len(found), bool)
+        return np.asarray(weak & (box_iou(found.boxes, expected).max(axis=1) > 0.3))
 
     def _merge(self, state: TrackState, found: Detections | None) -> Detections:
         """Detected boxes, and those of people the detector does not see, are where poses are looked for."""
