@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +69,36 @@ def draw_detections(image: Image, detections: Detections, *, scores: bool = True
         size = float(np.clip((box[2:] - box[:2]).max() / 120, 1.0, 12.0))
         _draw_box(canvas, box, f"{score:.2f}" if scores else "", True, size)
     return canvas
+
+
+def draw_ids(canvas: Image, poses: Poses) -> None:
+    """Write each tracked person's id above the head, in the picture itself; each id has a colour of its own."""
+    if poses.ids is None:
+        return
+    for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
+        scale = float(np.clip((box[3] - box[1]) / 300, 0.5, 3.0))
+        text, line = str(number), max(1, round(scale * 2))
+        (text_w, text_h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, line)
+        x = int(np.clip((box[0] + box[2] - text_w) / 2, 0, max(0, canvas.shape[1] - text_w)))
+        y = int(np.clip(box[1] - 4, text_h + 2, canvas.shape[0] - 2))
+        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, OUTLINE, line + 3, cv2.LINE_AA)
+        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, id_colour(number), line, cv2.LINE_AA)
+
+
+def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]]]) -> None:
+    """Draw where people came from, in the picture itself: id to places, the latest last."""
+    width = max(1, round(max(canvas.shape[:2]) / 500))
+    for number, places in trails.items():
+        points = _fixed(np.array(places, np.float32).reshape(-1, 2))
+        for a, b in itertools.pairwise(points):
+            cv2.line(canvas, a, b, id_colour(number), width, cv2.LINE_AA, SHIFT)
+
+
+def id_colour(number: int) -> tuple[int, int, int]:
+    """A bright BGR colour for an id; neighbours differ."""
+    hue = int(number * 180 * 0.618034) % 180
+    b, g, r = cv2.cvtColor(np.array([[[hue, 150, 255]]], np.uint8), cv2.COLOR_HSV2BGR)[0, 0]
+    return int(b), int(g), int(r)
 
 
 def _draw_person(canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float) -> None:

@@ -195,8 +195,9 @@ class Poses:
         return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score),
-        and ``track_id`` where people are tracked.
+        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score).
+
+        Where people are tracked there is a ``track_id`` too.
 
         Plain Python numbers, ready for ``json.dump``.
         """

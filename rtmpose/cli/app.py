@@ -13,6 +13,7 @@ from rtmpose.cli.doctor import doctor
 from rtmpose.cli.evaluate import evaluate
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
+from rtmpose.cli.track import track
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app = typer.Typer(
     """,
 )
 app.command()(predict)
+app.command()(track)
 app.command("eval")(evaluate)
 app.command()(export)
 app.command()(verify)

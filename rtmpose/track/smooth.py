@@ -58,7 +58,7 @@ def _weight(cutoff: float | NDArray[np.float64], step: float) -> NDArray[np.floa
 
 
 def smooth_offline(
-    times: Sequence[float],
+    times: Sequence[float] | NDArray[np.float64],
     keypoints: FloatArray,
     scores: FloatArray,
     frame_times: Sequence[float],
@@ -95,9 +95,7 @@ def smooth_offline(
         if not len(inside):
             continue
         at = frames[inside]
-        track = np.stack(
-            [np.interp(at, seen[part], keypoints[part, j, c]) for j in range(k) for c in (0, 1)], axis=1
-        )
+        track = np.stack([np.interp(at, seen[part], keypoints[part, j, c]) for j in range(k) for c in (0, 1)], axis=1)
         sure = np.stack([np.interp(at, seen[part], scores[part, j]) for j in range(k)], axis=1)
         rate = (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 else 0.0
         if len(at) > 12 and rate > 2.2 * cutoff_hz:

@@ -179,7 +179,8 @@ class PoseTracker:
         for track in state.tracks:
             before = track.filter.box
             track.predicted = track.filter.predict(step)
-            track.moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
+            moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
+            track.moved = np.asarray(moved, np.float32)
 
     def _detections(self, state: TrackState, image: Image, detect: bool | None, boxes: Any) -> Detections | None:
         """What the detector finds; None where it is not its turn."""
@@ -261,8 +262,9 @@ class PoseTracker:
                 track.smoother = None
         outside = [t for t in state.tracks if t.missing and _left(t, shape)]
         state.tracks = [
-            t for t in state.tracks if t.missing <= p.track_max_missing and not (t.hits < p.confirm and t.missing > 1)
-            and t not in outside
+            t
+            for t in state.tracks
+            if t.missing <= p.track_max_missing and not (t.hits < p.confirm and t.missing > 1) and t not in outside
         ]
         shown = [(t, row) for t, row in order if t.id > 0]
         shown.sort(key=lambda pair: pair[0].id)
@@ -398,14 +400,17 @@ def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, 
         return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1)
     high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1)
-    nothing = seen.sum(axis=1) < 2
+    # One point, or all in one place, is no person's extent: keep the box the pose was looked for in.
+    size = (poses.boxes[:, 2:] - poses.boxes[:, :2]).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        nothing = (seen.sum(axis=1) < 2) | ~((high - low).max(axis=1) > 0.1 * size)
     low[nothing], high[nothing] = poses.boxes[nothing, :2], poses.boxes[nothing, 2:]
     centre, half = (low + high) / 2, np.maximum((high - low) / 2 * scale, 1.0)
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32), seen.sum(axis=1)
 
 
 def limb_chains(skeleton: Skeleton) -> list[np.ndarray]:
-    """Indices of the left arm and of the left leg (with foot): the limbs that get exchanged; the right follow by flip."""
+    """Indices of the left forearm and lower leg with foot: what gets exchanged; the right ones follow by flip."""
     parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
     chains = []
     for names in parts:

@@ -1,0 +1,141 @@
+"""Tracking a video: this package beside its own networks, rtmlib and mmdeploy-runtime, alternating in one run.
+
+    python benchmarks/track.py VIDEO [--rounds 3] [--det-interval 1] [--json out.json]
+        [--rtmlib] [--mmdeploy-python PYTHON --mmdeploy-models DETECTOR_FOLDER POSE_FOLDER]
+
+"networks" is the time of the same network calls, on the same ready tensors, one after the other. mmdeploy-runtime needs
+an interpreter of its own (it wants numpy 1); its figure is its own process's time from the first frame to the last.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.sources import expand_sources
+from rtmpose.track import PoseTracker, TrackerParams
+from rtmpose.track.run import Follower
+
+THEIRS = """
+import sys, time, cv2
+from mmdeploy_runtime import PoseTracker
+tracker = PoseTracker(sys.argv[2], sys.argv[3], "cpu")
+state = tracker.create_state(det_interval=int(sys.argv[4]))
+video = cv2.VideoCapture(sys.argv[1])
+n, start = 0, time.perf_counter()
+while True:
+    good, frame = video.read()
+    if not good:
+        break
+    tracker(state, frame, detect=-1)
+    n += 1
+print("seconds", time.perf_counter() - start, n)
+"""
+
+
+def recorded(tracker, video, interval):
+    """The inputs of every network call of one run."""
+    calls = []
+    detector, pose = tracker.detector, tracker.pose
+    networks = detector.network, pose.network
+    detector.network = lambda canvas: (calls.append((networks[0], canvas.copy())), networks[0](canvas))[1]
+    pose.network = lambda crops: (calls.append((networks[1], crops.copy())), networks[1](crops))[1]
+    list(Follower(tracker, interval=interval).run(expand_sources([video])))
+    detector.network, pose.network = networks
+    return calls
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--det-interval", type=int, default=1)
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--pose", default="rtmpose-s")
+    parser.add_argument("--detector", default="yolox-tiny")
+    parser.add_argument("--rtmlib", action="store_true")
+    parser.add_argument("--mmdeploy-python")
+    parser.add_argument("--mmdeploy-models", nargs=2)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    options = BackendOptions(arguments.backend, precision=arguments.precision)
+    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
+    tracker = PoseTracker(detector, pose, TrackerParams())
+    interval, video = arguments.det_interval, arguments.video
+    calls = recorded(tracker, video, interval)
+    frames = len(list(Follower(tracker, interval=interval).run(expand_sources([video]))))
+    times = {"networks": [], "rtmpose": [], "rtmpose, drawn and encoded": []}
+
+    def networks():
+        for network, tensor in calls:
+            network(tensor)
+
+    def plain():
+        for _ in Follower(tracker, interval=interval).run(expand_sources([video])):
+            pass
+
+    def drawn():
+        from rtmpose.cli.track import draw_tracked
+        from rtmpose.concurrent import Behind
+        from rtmpose.sinks.video import VideoSink
+
+        style = {"kpt_thr": 0.3, "background": "image", "skeleton": True, "ids": True, "trail": 0, "size": None}
+        with tempfile.TemporaryDirectory() as folder, VideoSink(Path(folder) / "v.mp4", 25) as sink:
+            with Behind(lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))) as behind:
+                for tracked in Follower(tracker, interval=interval).run(expand_sources([video])):
+                    behind.put(tracked)
+
+    runs = {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
+    if arguments.rtmlib:
+        import cv2
+        from rtmlib import BodyWithFeet
+        from rtmlib import PoseTracker as TheirTracker
+
+        for engine in ("onnxruntime", "openvino"):
+            theirs = TheirTracker(
+                BodyWithFeet, mode="lightweight", det_frequency=interval, backend=engine, device="cpu", tracking=True
+            )
+
+            def rtmlib(theirs=theirs):
+                theirs.reset()
+                capture = cv2.VideoCapture(video)
+                while True:
+                    good, image = capture.read()
+                    if not good:
+                        return
+                    theirs(image)
+
+            runs[f"rtmlib {engine}"] = rtmlib
+    for name in runs:
+        times[name] = []
+    for _ in range(arguments.rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+        if arguments.mmdeploy_python:
+            command = [arguments.mmdeploy_python, "-c", THEIRS, video, *arguments.mmdeploy_models, str(interval)]
+            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            line = next(x for x in out.splitlines() if x.startswith("seconds"))
+            times.setdefault("mmdeploy-runtime", []).append(float(line.split()[1]))
+    ours = float(np.median(times["rtmpose"]))
+    follower = Follower(tracker, interval=interval)
+    people = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
+    print(f"{Path(video).name}: {frames} frames, {people:.1f} people per frame, detection every {interval}, "
+          f"{detector.backend.engine} {detector.backend.precision}/{pose.backend.precision}")  # fmt: skip
+    for name, values in times.items():
+        seconds = float(np.median(values))
+        print(f"  {name:28} {frames / seconds:7.1f} fps   {seconds / ours:5.2f} x the time of rtmpose")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

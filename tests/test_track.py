@@ -1,0 +1,583 @@
+"""The tracker on made-up people with known truth, smoothing, threads, sinks, and the command."""
+
+import json
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import fixed_detector, spot_pose
+
+from rtmpose import Detections, InputError, OutputError, get_skeleton
+from rtmpose.cli import main
+from rtmpose.concurrent import Behind, Prefetch
+from rtmpose.sinks.tracks import SINKS
+from rtmpose.sinks.video import VideoSink, has_h264
+from rtmpose.track import OneEuro, PoseTracker, TrackerParams, smooth_offline
+from rtmpose.track.run import smooth_clip
+from rtmpose.types import Frame, Poses
+
+SKELETON = get_skeleton("coco17")
+# A standing person within a box of height 1, centre 0.
+BODY = np.array(
+    [
+        [0, -0.45], [0.02, -0.47], [-0.02, -0.47], [0.05, -0.45], [-0.05, -0.45], [0.1, -0.33], [-0.1, -0.33],
+        [0.14, -0.18], [-0.14, -0.18], [0.15, -0.05], [-0.15, -0.05], [0.07, 0.0], [-0.07, 0.0], [0.08, 0.22],
+        [-0.08, 0.22], [0.08, 0.45], [-0.08, 0.45],
+    ]
+)  # fmt: skip
+BLACK = np.zeros((480, 1000, 3), np.uint8)
+
+
+class Crowd:
+    """People at known places, and a pose network that sees whoever fills most of a box."""
+
+    skeleton = SKELETON
+
+    def __init__(self):
+        self.people = {}  # name -> (x, y, height)
+        self.jitter = np.random.default_rng(0)
+        self.noise = 0.0
+        self.swap = set()
+
+    def points(self, name):
+        x, y, height = self.people[name]
+        points = BODY * height + [x, y]
+        if name in self.swap:
+            points = points[list(SKELETON.flip_indices)]
+        return points
+
+    def box(self, name, margin=0.03):
+        points = self.points(name)
+        height = self.people[name][2]
+        return np.array([*(points.min(0) - margin * height), *(points.max(0) + margin * height)], np.float32)
+
+    def boxes(self, missing=()):
+        names = [n for n in self.people if n not in missing]
+        return Detections.from_boxes(
+            np.array([self.box(n) for n in names], np.float32).reshape(-1, 4), [0.9] * len(names)
+        )
+
+    def batch(self, images, detections):
+        out = []
+        for found in detections:
+            keypoints, scores = np.zeros((len(found), 17, 2), np.float32), np.full((len(found), 17), 0.05, np.float32)
+            for i, box in enumerate(found.boxes):
+                best, most = None, 0.25
+                for name in self.people:
+                    own = self.box(name)
+                    low, high = np.maximum(own[:2], box[:2]), np.minimum(own[2:], box[2:])
+                    shared = np.prod(np.maximum(high - low, 0))
+                    union = np.prod(own[2:] - own[:2]) + np.prod(box[2:] - box[:2]) - shared
+                    if shared / union > most:
+                        best, most = name, shared / union
+                if best is not None:
+                    keypoints[i] = self.points(best) + self.jitter.normal(0, self.noise, (17, 2))
+                    scores[i] = 0.9
+            out.append(Poses(found.boxes, found.scores, keypoints, scores, SKELETON))
+        return out
+
+
+def nearest(crowd, poses):
+    """True name -> id of the pose at that place."""
+    found = {}
+    for name, (x, y, height) in crowd.people.items():
+        if len(poses):
+            distance = np.linalg.norm(poses.keypoints[:, 11:13].mean(axis=1) - [x, y], axis=1)
+            if distance.min() < 0.3 * height:
+                found[name] = int(poses.ids[distance.argmin()])
+    return found
+
+
+def follow(tracker, crowd, frames, fps, place, missing=lambda f, t: ()):
+    """Run a scene; the id of every person in every frame."""
+    seen = []
+    for f in range(frames):
+        t = f / fps
+        crowd.people = place(t)
+        poses = tracker(BLACK, time_s=t, boxes=crowd.boxes(missing(f, t)))
+        assert len(set(poses.ids.tolist())) == len(poses)
+        seen.append(nearest(crowd, poses))
+    return seen
+
+
+def ids_of(seen, name):
+    return [s[name] for s in seen if name in s]
+
+
+@pytest.mark.parametrize("fps", [10, 30, 60])
+def test_two_people_cross(fps):
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+
+    def place(t):
+        return {"a": (100 + 150 * t, 240, 200), "b": (900 - 150 * t, 255, 190)}
+
+    seen = follow(tracker, crowd, 5 * fps, fps, place)
+    assert set(ids_of(seen, "a")[:3]) == set(ids_of(seen, "a")[-3:])
+    assert set(ids_of(seen, "b")[:3]) == set(ids_of(seen, "b")[-3:])
+    assert ids_of(seen, "a")[-1] != ids_of(seen, "b")[-1]
+
+
+def test_hidden_for_a_moment_keeps_the_id():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+
+    def place(t):
+        hidden = 1.0 < t < 1.25
+        return {} if hidden else {"a": (200 + 120 * t, 240, 200)}
+
+    seen = follow(tracker, crowd, 75, 30, place)
+    assert len(set(ids_of(seen, "a"))) == 1
+    assert tracker.state.new_id() == 2
+
+
+def test_gone_for_long_gets_a_new_id_and_none_is_reused():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+    seen = follow(tracker, crowd, 90, 30, lambda t: {} if 0.5 < t < 1.5 else {"a": (300, 240, 200)})
+    assert ids_of(seen, "a")[0] == 1
+    assert ids_of(seen, "a")[-1] == 2
+    tracker.reset()
+    again = follow(tracker, crowd, 3, 30, lambda t: {"a": (300, 240, 200)})
+    assert ids_of(again, "a") == [3, 3, 3]
+
+
+def test_missed_detections_are_bridged_by_the_keypoints():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+
+    def missing(f, t):
+        return ("a",) if 10 <= f < 40 else ()
+
+    seen = follow(tracker, crowd, 60, 30, lambda t: {"a": (200 + 60 * t, 240, 200)}, missing)
+    assert ids_of(seen, "a") == [1] * 60
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    fps=st.sampled_from([10, 15, 30, 60]),
+    pan=st.floats(-80, 80),
+    people=st.integers(1, 4),
+    lost=st.floats(0, 0.3),
+    seed=st.integers(0, 1000),
+)
+def test_any_calm_scene_keeps_its_ids(fps, pan, people, lost, seed):
+    """People apart from each other, a panning camera, detections missing at random: one id each."""
+    generator = np.random.default_rng(seed)
+    crowd = Crowd()
+    crowd.noise = 1.0
+    speed = generator.uniform(-30, 30, people)
+    tracker = PoseTracker(None, crowd)
+
+    def place(t):
+        return {str(i): (150 + 220 * i + (pan + speed[i] * 0.3) * t, 240, 150 + 10 * i) for i in range(people)}
+
+    gaps = generator.random((3 * fps, people)) < lost
+    gaps[:3] = False
+    seen = follow(tracker, crowd, 3 * fps, fps, place, lambda f, t: [str(i) for i in range(people) if gaps[f, i]])
+    for i in range(people):
+        assert len(set(ids_of(seen, str(i)))) == 1
+        assert len(ids_of(seen, str(i))) >= 0.9 * 3 * fps
+
+
+def test_doubtful_newcomers_wait():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+    follow(tracker, crowd, 3, 30, lambda t: {"a": (200, 240, 200)})
+
+    class Doubtful(Crowd):
+        def batch(self, images, detections):
+            poses = super().batch(images, detections)
+            return [
+                Poses(
+                    p.boxes,
+                    p.box_scores,
+                    p.keypoints,
+                    np.where(p.keypoints[..., :1].mean(1) > 500, 0.3, p.scores),
+                    SKELETON,
+                )
+                for p in poses
+            ]
+
+    other = Doubtful()
+    tracker.pose = other
+    tracker.params = TrackerParams(pose_kpt_thr=0.25)
+    other.people = {"a": (200, 240, 200), "b": (700, 240, 200)}
+    assert len(tracker(BLACK, time_s=0.2, boxes=other.boxes())) == 1
+    assert len(tracker(BLACK, time_s=0.233, boxes=other.boxes())) == 2
+
+
+def test_states_share_nothing_but_the_batch():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+    states = [tracker.create_state() for _ in range(3)]
+    crowd.people = {"a": (200, 240, 200), "b": (600, 240, 200)}
+    calls = []
+    batch = crowd.batch
+    crowd.batch = lambda images, boxes: calls.append(len(images)) or batch(images, boxes)
+    for k in range(3):
+        found = [crowd.boxes(), crowd.boxes(("b",)), Detections.empty()]
+        results = tracker.batch(states, [BLACK] * 3, times=[k / 30] * 3, boxes=found)
+    assert calls == [3, 3, 3]
+    assert [r.ids.tolist() for r in results] == [[1, 2], [1], []]
+    with pytest.raises(InputError, match="different states"):
+        tracker.batch([states[0], states[0]], [BLACK] * 2)
+
+
+def test_swapped_legs_are_put_back():
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd, TrackerParams(smooth="off"))
+    place = lambda t: {"a": (400, 240, 300)}  # noqa: E731
+    follow(tracker, crowd, 6, 30, place)
+    crowd.swap = {"a"}
+    poses = tracker(BLACK, time_s=0.2, boxes=crowd.boxes())
+    crowd.swap = set()
+    expected = crowd.points("a")
+    legs = [13, 14, 15, 16]
+    np.testing.assert_allclose(poses.keypoints[0, legs], expected[legs], atol=1)
+    # A person who really turns round is believed after some frames.
+    crowd.swap = {"a"}
+    for k in range(12):
+        poses = tracker(BLACK, time_s=0.3 + k / 30, boxes=crowd.boxes())
+    np.testing.assert_allclose(poses.keypoints[0, legs], crowd.points("a")[legs], atol=1)
+
+
+def test_published_names_and_defaults():
+    p = TrackerParams()
+    assert (p.det_interval, p.det_label, p.det_thr, p.det_min_bbox_size, p.det_nms_thr) == (1, 0, 0.5, -1, 0.7)
+    assert (p.pose_max_num_bboxes, p.pose_kpt_thr, p.pose_min_keypoints, p.pose_bbox_scale) == (-1, 0.5, -1, 1.25)
+    assert (p.pose_min_bbox_size, p.pose_nms_thr, p.track_iou_thr, p.track_max_missing) == (-1, 0.5, 0.4, 10)
+    assert (p.track_history_size, p.std_weight_position, p.std_weight_velocity) == (1, 0.05, 0.00625)
+    assert p.smooth_params == (0.007, 1, 1)
+    assert TrackerParams().least_keypoints(17) == 9
+    for wrong in (
+        {"det_interval": 0},
+        {"det_thr": 2},
+        {"smooth": "much"},
+        {"smooth_params": (1, 2)},
+        {"pose_bbox_scale": 0},
+    ):
+        with pytest.raises(InputError):
+            TrackerParams(**wrong)
+
+
+def test_limits_of_people_and_size():
+    crowd = Crowd()
+    crowd.people = {"a": (200, 240, 300), "b": (600, 240, 40), "c": (800, 240, 100)}
+    tracker = PoseTracker(None, crowd, TrackerParams(det_min_bbox_size=30))
+    assert len(tracker(BLACK, boxes=crowd.boxes())) == 2
+    tracker = PoseTracker(None, crowd, TrackerParams(pose_max_num_bboxes=1, track_history_size=3))
+    for _ in range(5):
+        assert len(tracker(BLACK, boxes=crowd.boxes())) == 1
+    assert [len(h) for h in tracker.state.history.values()] == [3]
+
+
+# ---- smoothing --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fps", [15, 30, 60])
+def test_jitter_is_halved_and_lag_stays_below_a_frame(fps):
+    generator = np.random.default_rng(0)
+    still, smooth = OneEuro(), []
+    noisy = 100 + generator.normal(0, 2, (fps * 10, 17, 2))
+    for k, points in enumerate(noisy):
+        smooth.append(still(points, k / fps))
+    assert np.std(smooth[fps:]) < 0.5 * np.std(noisy[fps:])
+    fast, lag = OneEuro(), []
+    for k in range(fps):
+        t = k / fps
+        x = 100 + 1500 * t  # a fast limb: 1500 pixels per second
+        lag.append((x - fast(np.array([[x, 0.0]]), t)[0, 0]) / 1500)
+    assert np.mean(lag[fps // 2 :]) < 1 / 30
+
+
+def test_offline_has_no_lag_and_fills_gaps():
+    times = np.arange(90) / 30
+    truth = np.stack([200 + 80 * np.sin(2 * np.pi * times), 100 + 0 * times], axis=1)[:, None].repeat(17, 1)
+    noisy = truth + np.random.default_rng(0).normal(0, 2, truth.shape)
+    keep = np.ones(90, bool)
+    keep[40:48] = False
+    present, points, _, filled = smooth_offline(times[keep], noisy[keep], np.ones((82, 17)), times)
+    assert present.all()
+    assert filled.sum() == 8
+    assert filled[40:48].all()
+    middle = np.r_[10:38, 50:80]
+    assert np.abs(points[middle] - truth[middle]).mean() < 0.6 * np.abs(noisy[middle] - truth[middle]).mean()
+    shifts = [np.abs(points[middle, 0, 0] - truth[middle + s, 0, 0]).mean() for s in (-1, 0, 1)]
+    assert np.argmin(shifts) == 1
+    # A long absence stays one.
+    keep[20:60] = False
+    present, *_ = smooth_offline(times[keep], noisy[keep], np.ones((keep.sum(), 17)), times)
+    assert not present[20:60].any()
+
+
+def poses_at(x, number=1):
+    points = (BODY * 200 + [x, 240])[None].astype(np.float32)
+    return Poses(
+        np.array([[x - 50, 130, x + 50, 350]], np.float32),
+        np.ones(1, np.float32),
+        points,
+        np.full((1, 17), 0.9, np.float32),
+        SKELETON,
+        np.array([number]),
+    )
+
+
+def test_smoothing_a_clip_keeps_ids_and_marks_what_was_filled():
+    frames = [(k / 30, poses_at(100 + k)) for k in range(40)]
+    frames[20] = (20 / 30, Poses.empty(SKELETON))
+    result = smooth_clip(frames, SKELETON)
+    assert [len(p) for p, _ in result] == [1] * 40
+    assert [bool(f[0]) for _, f in result] == [k == 20 for k in range(40)]
+    assert result[20][0].ids.tolist() == [1]
+    np.testing.assert_allclose(result[20][0].keypoints[0, 0, 0], 120, atol=1.0)
+
+
+# ---- threads ----------------------------------------------------------------------------------------------------
+
+
+def threads():
+    return sum(t.name.startswith("rtmpose-") for t in threading.enumerate())
+
+
+def test_prefetch_keeps_order_and_passes_errors_on():
+    def failing():
+        yield from range(5)
+        raise InputError("broken")
+
+    seen = []
+    with pytest.raises(InputError, match="broken"), Prefetch(failing()) as ahead:
+        for value in ahead:
+            seen.append(value)
+    assert seen == [0, 1, 2, 3, 4]
+    assert list(Prefetch(range(100), 3)) == list(range(100))
+
+
+def test_prefetch_stops_when_left_early_and_does_not_run_away():
+    made = []
+
+    def endless():
+        for k in range(10**9):
+            made.append(k)
+            yield k
+
+    for _ in range(50):
+        with Prefetch(endless(), 2) as ahead:
+            assert next(ahead) == 0
+        made_now = len(made)
+    time.sleep(0.05)
+    assert len(made) == made_now
+    assert threads() == 0
+
+
+def test_live_sources_stay_up_to_date():
+    def quick():
+        for k in range(200):
+            time.sleep(0.001)
+            yield k
+
+    with Prefetch(quick(), 2, drop_oldest=True) as ahead:
+        seen = []
+        for value in ahead:
+            seen.append(value)
+            time.sleep(0.01)
+    assert seen == sorted(seen)
+    assert ahead.dropped > 50
+    assert seen[-1] >= 195
+
+
+def test_behind_keeps_order_and_raises():
+    out = []
+    with Behind(out.append, 2) as behind:
+        for k in range(50):
+            behind.put(k)
+    assert out == list(range(50))
+
+    def full(_):
+        raise OutputError("the disk is full")
+
+    def fill():
+        with Behind(full) as behind:
+            for k in range(1000):
+                behind.put(k)
+
+    with pytest.raises(OutputError, match="full"):
+        fill()
+    assert threads() == 0
+
+
+# ---- sinks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["json", "csv", "mot", "openpose", "npz", "parquet"])
+def test_tables(name, tmp_path):
+    if name == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'rtmpose[parquet]'")
+    sink = SINKS[name](tmp_path / f"clip{SINKS[name].ending}", SKELETON)
+    for k in range(3):
+        sink.write(Frame(BLACK, k, k / 30), poses_at(100 + k, 7), np.array([k == 1]))
+    assert not (tmp_path / f"clip{SINKS[name].ending}").exists()
+    sink.close()
+    path = sink.path
+    if name == "json":
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [line["frame"] for line in lines] == [0, 1, 2]
+        assert lines[1]["people"][0]["track_id"] == 7
+        assert [p.get("filled") for line in lines for p in line["people"]] == [None, True, None]
+    elif name == "csv":
+        assert path.read_text().splitlines()[2].startswith("1,0.0333,7,1,51.0,130.0")
+    elif name == "mot":
+        assert path.read_text().splitlines()[0] == "1,7,50.00,130.00,100.00,220.00,1.0000,-1,-1,-1"
+    elif name == "openpose":
+        files = sorted(path.iterdir())
+        assert files[0].name == "clip_000000000000_keypoints.json"
+        person = json.loads(files[2].read_text())["people"][0]
+        assert person["person_id"] == [7]
+        assert len(person["pose_keypoints_2d"]) == 51
+    elif name == "npz":
+        with np.load(path / "person_0007.npz") as person:
+            assert person["keypoints"].shape == (3, 17, 2)
+            assert person["frames"].tolist() == [0, 1, 2]
+    else:
+        import pyarrow.parquet as parquet
+
+        assert parquet.read_table(path)["id"].to_pylist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize("codec", ["h264", "mpeg4"])
+def test_video_sink(codec, tmp_path):
+    if codec == "h264" and not has_h264():
+        pytest.skip("PyAV with H.264 is not installed: pip install 'rtmpose[video]'")
+    with VideoSink(tmp_path / "v.mp4", 10, codec=codec) as sink:
+        for k in range(12):
+            sink.write(np.full((61, 81, 3), 20 * k, np.uint8), k / 10)
+        sink.write(np.zeros((30, 40, 3), np.uint8))  # another size is scaled
+        assert not (tmp_path / "v.mp4").exists()
+    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 13
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, abs=0.5)
+    good, image = capture.read()
+    assert good
+    assert image.shape[:2] in ((60, 80), (61, 81))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        VideoSink(tmp_path / "file" / "v.mp4", 10)
+
+
+# ---- the command ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path):
+    (tmp_path / "models").mkdir()
+    pose = spot_pose(tmp_path / "models" / "spot.onnx")
+    detector = fixed_detector(tmp_path / "models" / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
+    engine = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
+    return ["--pose", str(pose), "--detector", str(detector), *engine, "--pose-min-keypoints", "0"]
+
+
+def clip(path, frames=20, size=(80, 60)):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
+    for k in range(frames):
+        image = np.zeros((size[1], size[0], 3), np.uint8)
+        cv2.rectangle(image, (20 + k, 10), (26 + k, 40), (0, 0, 255), -1)
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def test_track_command(tmp_path, models, capsys):
+    video = clip(tmp_path / "a.avi")
+    out = tmp_path / "out"
+    tables = ["--json", "--csv", "--mot", "--openpose", "--npz", "--trail", "5"]
+    assert main(["track", str(video), *models, "--output", str(out), *tables]) == 0
+    text = capsys.readouterr().out
+    assert "20 frames, 1 people" in text
+    names = {p.name for p in out.iterdir()}
+    assert names == {"a.mp4", "a.jsonl", "a.csv", "a.mot.txt", "a_openpose", "a_people"}
+    assert len((out / "a.jsonl").read_text().splitlines()) == 20
+    assert main(["track", str(video), *models, "--output", str(out), *tables, "--resume"]) == 0
+    assert "1 sources were finished" in capsys.readouterr().out
+    assert threads() == 0
+
+
+def test_track_options(tmp_path, models, capsys):
+    videos = [str(clip(tmp_path / f"{n}.avi")) for n in "ab"]
+    base = [*models, "--output", str(tmp_path / "o"), "--no-video", "--json"]
+    assert main(["track", *videos, *base, "--together", "--start", "0.5", "--end", "1.5"]) == 0
+    assert "20 frames, 2 people" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "o" / "b.jsonl").read_text().splitlines()]
+    assert [r["frame"] for r in rows] == list(range(5, 15))
+    assert main(["track", videos[0], *base, "--smooth", "offline", "--det-interval", "5", "--fps-limit", "5"]) == 0
+    assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 10
+    assert main(["track", videos[0], *base, "--det-interval", "auto", "--flip", "--background", "black"]) == 0
+    big = ["--output", str(tmp_path / "o"), "--output-size", "40", "--no-skeleton", "--no-ids"]
+    assert main(["track", videos[0], *models, *big]) == 0
+    assert cv2.VideoCapture(str(tmp_path / "o" / "a.mp4")).read()[1].shape[:2] == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--smooth", "very"], "--smooth takes"),
+        (["--det-interval", "often"], "--det-interval takes"),
+        (["--smooth-params", "1,2"], "--smooth-params takes"),
+        (["--smooth", "offline", "--together"], "one after the other"),
+        (["--det-thr", "3"], "det_thr must lie"),
+    ],
+)
+def test_track_refusals(tmp_path, models, capsys, arguments, message):
+    video = clip(tmp_path / "a.avi", 2)
+    assert main(["track", str(video), *models, "--output", str(tmp_path / "o"), *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_bad_clip_among_good_ones(tmp_path, models, capsys):
+    good, bad = clip(tmp_path / "a.avi"), tmp_path / "b.avi"
+    bad.write_bytes(b"RIFF----AVI nothing")
+    arguments = ["track", str(bad), str(good), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]
+    assert main(arguments) == 1
+    assert (tmp_path / "o" / "a.jsonl").exists()
+    assert "b.avi" in capsys.readouterr().err
+
+
+def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch):
+    from rtmpose.track.tracker import PoseTracker as Tracker
+
+    video, calls = clip(tmp_path / "a.avi"), []
+    batch = Tracker.batch
+
+    def failing(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 12:
+            raise InputError("the network broke")
+        return batch(self, *args, **kwargs)
+
+    monkeypatch.setattr(Tracker, "batch", failing)
+    assert main(["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]) == 1
+    assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 11
+    assert threads() == 0
+
+
+@pytest.mark.slow
+def test_real_clips_keep_their_ids(shared, rtmpose_s, tmp_path):
+    """Two people in contact, and a treadmill seen from one side: one id each, from the first frame to the last."""
+    from rtmpose import Detector, PoseEstimator
+    from rtmpose.backends import BackendOptions
+    from rtmpose.sources import expand_sources
+    from rtmpose.track.run import Follower
+
+    options = BackendOptions("onnxruntime", "cpu", precision="fp32")
+    rtmdet = shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_nms.onnx"
+    tracker = PoseTracker(Detector(rtmdet, options=options), PoseEstimator(rtmpose_s, options=options))
+    for name, people in (("mmaction2_two_people.mp4", 2),):
+        counts = {}
+        for tracked in Follower(tracker).run(expand_sources([str(shared / "data" / "video" / name)])):
+            for number in tracked.poses.ids.tolist():
+                counts[number] = counts.get(number, 0) + 1
+        long = [n for n, c in counts.items() if c > 60]
+        assert len(long) == people, counts
