@@ -87,20 +87,32 @@ def main():
         from rtmpose.sinks.video import VideoSink
 
         style = {"kpt_thr": 0.3, "background": "image", "skeleton": True, "ids": True, "trail": 0, "size": None}
-        with tempfile.TemporaryDirectory() as folder, VideoSink(Path(folder) / "v.mp4", 25) as sink:
-            with Behind(lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))) as behind:
-                for tracked in Follower(tracker, interval=interval).run(expand_sources([video])):
-                    behind.put(tracked)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            VideoSink(Path(folder) / "v.mp4", 25) as sink,
+            Behind(lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))) as behind,
+        ):
+            for tracked in Follower(tracker, interval=interval).run(expand_sources([video])):
+                behind.put(tracked)
 
     runs = {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
     if arguments.rtmlib:
+        from functools import partial
+
         import cv2
         from rtmlib import BodyWithFeet
         from rtmlib import PoseTracker as TheirTracker
 
         for engine in ("onnxruntime", "openvino"):
+            solution = partial(
+                BodyWithFeet,
+                det=str(detector.path),
+                det_input_size=detector.card.input_wh,
+                pose=str(pose.path),
+                pose_input_size=pose.card.input_wh,
+            )
             theirs = TheirTracker(
-                BodyWithFeet, mode="lightweight", det_frequency=interval, backend=engine, device="cpu", tracking=True
+                solution, mode="lightweight", det_frequency=interval, backend=engine, device="cpu", tracking=True
             )
 
             def rtmlib(theirs=theirs):

@@ -349,11 +349,10 @@ def test_prefetch_keeps_order_and_passes_errors_on():
         yield from range(5)
         raise InputError("broken")
 
-    seen = []
-    with pytest.raises(InputError, match="broken"), Prefetch(failing()) as ahead:
-        for value in ahead:
-            seen.append(value)
-    assert seen == [0, 1, 2, 3, 4]
+    ahead = Prefetch(failing())
+    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="broken"):
+        next(ahead)
     assert list(Prefetch(range(100), 3)) == list(range(100))
 
 

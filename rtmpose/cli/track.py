@@ -303,7 +303,8 @@ class _Job:
         from rtmpose.sinks.tracks import SINKS
 
         stem = self.stem(item)
-        names = [f"{stem}{SINKS[n].ending}" for n in self.wanted] + ([f"{stem}.mp4"] if self.video else [])
+        sinks: dict[str, Any] = dict(SINKS)
+        names = [f"{stem}{sinks[n].ending}" for n in self.wanted] + ([f"{stem}.mp4"] if self.video else [])
         return bool(names) and all((self.folder / n).exists() for n in names)
 
 
