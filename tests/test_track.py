@@ -580,3 +580,52 @@ def test_real_clips_keep_their_ids(shared, rtmpose_s, tmp_path):
                 counts[number] = counts.get(number, 0) + 1
         long = [n for n, c in counts.items() if c > 60]
         assert len(long) == people, counts
+
+
+def test_compatible_tracker(tmp_path):
+    from rtmpose.compat.mmdeploy_runtime import PoseTracker as Compatible
+
+    pose = spot_pose(tmp_path / "spot.onnx")
+    detector = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
+    tracker = Compatible(str(detector), str(pose), "cpu")
+    state, other = tracker.create_state(det_interval=1, pose_min_keypoints=0), tracker.create_state()
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    keypoints, boxes, ids = tracker(state, image)
+    assert keypoints.shape == (1, 17, 3)
+    assert boxes.shape == (1, 4)
+    assert ids.tolist() == [0]
+    assert ids.dtype == np.uint32
+    assert tracker(state, image, detect=1)[2].tolist() == [0]
+    assert other.state.tracks == []
+    with pytest.raises(InputError, match="does not know"):
+        tracker.create_state(det_intervall=1)
+
+
+def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
+    """50 short runs over a clip: no thread and no file handle stays."""
+    import os
+    from pathlib import Path
+
+    from rtmpose import BackendOptions, Detector, PoseEstimator
+    from rtmpose.sources import expand_sources
+    from rtmpose.track.run import Follower
+
+    options = BackendOptions("onnxruntime", "cpu", 1)
+    detector = Detector(fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options)
+    tracker = PoseTracker(detector, PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options))
+    items = expand_sources([str(clip(tmp_path / "a.avi", 6))])
+
+    def handles():
+        folder = Path("/proc/self/fd")
+        return len(list(folder.iterdir())) if folder.exists() else 0
+
+    for k in range(50):
+        run = Follower(tracker).run(items)
+        next(run)
+        run.close()  # left in the middle
+        if k == 4:
+            before = handles()
+    assert threads() == 0
+    assert handles() <= before + 2
+    assert os.getpid()

@@ -13,6 +13,7 @@ from rtmpose.cli.doctor import doctor
 from rtmpose.cli.evaluate import evaluate
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
+from rtmpose.cli.profile import profile
 from rtmpose.cli.track import track
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command("eval")(evaluate)
 app.command()(export)
 app.command()(verify)
 app.command()(bench)
+app.command()(profile)
 app.command()(doctor)
 app.add_typer(models.app, name="models")
 

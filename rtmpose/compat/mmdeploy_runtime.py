@@ -7,6 +7,7 @@ reads the same model folders. Unlike the original, crops are not rounded to whol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from rtmpose.backends import BackendOptions
 from rtmpose.detect.detector import Detector as _Detector
 from rtmpose.errors import InputError
 from rtmpose.pose.rtmpose import PoseEstimator
+from rtmpose.track import PoseTracker as _PoseTracker
+from rtmpose.track import TrackerParams, TrackState
+from rtmpose.track.tracker import pose_boxes
 from rtmpose.types import FloatArray, Image
 
-__all__ = ["Detector", "PoseDetector"]
+__all__ = ["Detector", "PoseDetector", "PoseTracker", "PoseTrackerState"]
 
 SCORE_FLOOR = 0.05
 
@@ -84,3 +88,59 @@ class PoseDetector:
         boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in bboxes]
         results = self._pose.batch(list(imgs), boxes)
         return [np.concatenate([r.keypoints, r.scores[..., None]], axis=2).astype(np.float32) for r in results]
+
+
+class PoseTracker:
+    """Follows people through videos.
+
+    Args:
+        det_model: Folder or model of the detector.
+        pose_model: Folder or model of the pose network.
+        device_name: ``cpu`` or ``cuda``.
+        device_id: Number of the GPU.
+    """
+
+    def __init__(
+        self, det_model: str | Path, pose_model: str | Path, device_name: str = "cpu", device_id: int = 0
+    ) -> None:
+        options = _options(device_name, device_id)
+        paths = [Path(m) if Path(m).exists() else str(m) for m in (det_model, pose_model)]
+        self._detector = _Detector(paths[0], options=options, label=None)
+        self._pose = PoseEstimator(paths[1], options=options)
+
+    def create_state(self, **params: Any) -> PoseTrackerState:
+        """The memory of one video; keywords are the fields of :class:`rtmpose.track.TrackerParams`.
+
+        Raises:
+            InputError: an unknown setting.
+        """
+        try:
+            settings = TrackerParams(**params)
+        except TypeError as error:
+            raise InputError(f"create_state does not know that setting: {error}") from error
+        tracker = _PoseTracker(self._detector, self._pose, settings)
+        return PoseTrackerState(tracker, tracker.state)
+
+    def __call__(
+        self, state: PoseTrackerState, frame: Image, detect: int = -1
+    ) -> tuple[FloatArray, FloatArray, NDArray[np.uint32]]:
+        """Keypoints ``(n, K, 3)``, boxes ``(n, 4)`` and ids ``(n,)`` from 0 on, for the next BGR frame.
+
+        Args:
+            state: From :meth:`create_state`.
+            frame: BGR image.
+            detect: 1 runs the detector, 0 does not, -1 leaves it to ``det_interval``.
+        """
+        poses = state.tracker(frame, detect=None if detect < 0 else bool(detect))
+        keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2).astype(np.float32)
+        assert poses.ids is not None
+        boxes, _ = pose_boxes(poses, state.tracker.params.pose_kpt_thr, state.tracker.params.pose_bbox_scale)
+        return keypoints, boxes, (poses.ids - 1).astype(np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrackerState:
+    """The memory of one video. Attributes: ``tracker`` and its ``state``."""
+
+    tracker: _PoseTracker
+    state: TrackState
