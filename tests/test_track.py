@@ -629,3 +629,124 @@ def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
     assert threads() == 0
     assert handles() <= before + 2
     assert os.getpid()
+
+
+# ---- things that go wrong -------------------------------------------------------------------------------------
+
+
+def tiny_tracker(tmp_path, **params):
+    from rtmpose import BackendOptions, Detector, PoseEstimator
+
+    options = BackendOptions("onnxruntime", "cpu", 1)
+    detector = Detector(fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options)
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
+    return PoseTracker(detector, pose, TrackerParams(pose_min_keypoints=0, **params))
+
+
+def test_nobody_for_500_frames(tmp_path):
+    tracker = PoseTracker(None, Crowd())
+    for k in range(500):
+        assert len(tracker(BLACK, time_s=k / 30, boxes=Detections.empty())) == 0
+    assert tracker.state.tracks == []
+    assert tracker.state.history == {}
+
+
+def test_the_resolution_changes_and_time_goes_back(tmp_path):
+    tracker = tiny_tracker(tmp_path)
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    assert len(tracker(image, time_s=1.0)) == 1
+    assert len(tracker(cv2.resize(image, (160, 120)), time_s=0.5)) <= 2
+    assert np.isfinite(tracker(image, time_s=0.5).keypoints).all()
+
+
+def test_four_streams_at_once(tmp_path):
+    from rtmpose.sources import expand_sources
+    from rtmpose.track.run import Follower
+
+    items = expand_sources([str(clip(tmp_path / f"{n}.avi", 6 + n)) for n in range(4)])
+    follower = Follower(tiny_tracker(tmp_path))
+    seen = {}
+    for tracked in follower.run(items):
+        seen.setdefault(tracked.item.name, []).append(tracked.frame.index)
+    assert [len(v) for v in seen.values()] == [6, 7, 8, 9]
+    assert all(v == sorted(v) for v in seen.values())
+    assert follower.statistics.frames == 30
+    assert threads() == 0
+
+
+def test_a_worker_that_dies_ends_the_run_with_its_error(tmp_path, monkeypatch):
+    from rtmpose.sources import expand_sources
+    from rtmpose.track.run import Follower
+
+    tracker = tiny_tracker(tmp_path)
+    calls = []
+
+    class Dying:
+        def __call__(self, image, *, score_thr=None):
+            calls.append(1)
+            if len(calls) > 5:
+                raise RuntimeError("the detector died")
+            return Detections.from_boxes([[8, 4, 40, 44]])
+
+    tracker.detector = Dying()
+    items, seen = expand_sources([str(clip(tmp_path / "a.avi"))]), []
+
+    def run():
+        for tracked in Follower(tracker).run(items):
+            seen.append(tracked.frame.index)
+
+    with pytest.raises(RuntimeError, match="the detector died"):
+        run()
+    assert seen == [0, 1, 2, 3, 4]
+    assert threads() == 0
+
+
+class Camera:
+    """An HTTP camera (multipart JPEG) that hangs up after some frames and can be called again."""
+
+    def __init__(self, frames_per_call):
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        camera = self
+        self.calls = 0
+        picture = np.zeros((60, 80, 3), np.uint8)
+        picture[10:40, 20:26] = (0, 0, 255)
+        jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                camera.calls += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                for _ in range(frames_per_call):
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    time.sleep(0.01)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/live.mjpg"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_a_stream_that_hangs_up_is_called_again(monkeypatch, caplog):
+    import rtmpose.sources.video as video
+    from rtmpose.sources import expand_sources, open_frames
+
+    sleep = time.sleep
+    monkeypatch.setattr(video.time, "sleep", lambda s: sleep(min(s, 0.05)))
+    camera = Camera(30)
+    try:
+        frames = open_frames(expand_sources([camera.url])[0])
+        shapes = [next(frames).image.shape for _ in range(45)]
+        frames.close()
+        assert set(shapes) == {(60, 80, 3)}
+    finally:
+        camera.server.shutdown()
+        camera.server.server_close()
+    assert camera.calls >= 2
+    assert "opening it again" in caplog.text
