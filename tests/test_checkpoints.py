@@ -250,8 +250,10 @@ def test_genuine_detector_weights(rtmdet_nano, rtmdet_nano_raw):
             logits, sides = network(frame)
         for theirs, a, b in zip(session.run(None, {"images": frame.numpy()}), logits, sides, strict=True):
             ours = torch.cat([a, b], 1).permute(0, 2, 3, 1).numpy()
-            # Distances are in pixels, up to hundreds: their noise is relative.
-            np.testing.assert_allclose(ours[..., 0], theirs[..., 0], atol=2e-3)
+            # Of 123 layers in float32 the noise depends on the CPU; only differences of scores matter. Distances are
+            # in pixels, up to hundreds: their noise is relative.
+            np.testing.assert_allclose(ours[..., 0], theirs[..., 0], rtol=5e-4, atol=5e-3)
+            np.testing.assert_allclose(1 / (1 + np.exp(-ours[..., 0])), 1 / (1 + np.exp(-theirs[..., 0])), atol=1e-4)
             np.testing.assert_allclose(ours[..., 1:], theirs[..., 1:], rtol=2e-4, atol=5e-3)
 
 

@@ -1,6 +1,7 @@
 """Reading pictures and videos, good ones and bad ones."""
 
 import logging
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -177,6 +178,23 @@ def test_video_cut_short(tmp_path, caplog):
     assert 30 < len(frames) < 70
     assert "cut short" in caplog.text
     assert "of 100 frames" in caplog.text
+
+
+def test_frames_that_do_not_come_evenly(tmp_path):
+    av = pytest.importorskip("av")
+    stamps = [0, 33, 66, 166, 200, 500, 533, 1000]
+    container = av.open(str(tmp_path / "uneven.mp4"), "w")
+    stream = container.add_stream("mpeg4", rate=30)
+    stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+    stream.codec_context.time_base = Fraction(1, 1000)
+    for stamp in stamps:
+        frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), stamp // 4, np.uint8), format="bgr24")
+        frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+    container.close()
+    frames = list(open_frames(expand_sources([str(tmp_path / "uneven.mp4")])[0]))
+    np.testing.assert_allclose([f.time_s for f in frames], np.array(stamps) / 1000, atol=2e-3)
 
 
 def test_videos_without_frames(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,7 +68,7 @@ def track(
     start: Annotated[float, typer.Option(min=0, help="Seconds to skip.")] = 0.0,
     end: Annotated[float | None, typer.Option(help="Second to stop at.")] = None,
     fps_limit: Annotated[float | None, typer.Option(min=0.1, help="Frames per second taken at most.")] = None,
-    resume: Annotated[bool, typer.Option(help="Skip sources whose files are all there.")] = False,
+    resume: Annotated[bool, typer.Option(help="Skip sources that an earlier run finished.")] = False,
     device: options.Device = "auto",
     backend: options.Backend = "auto",
     threads: options.Threads = 0,
@@ -266,6 +266,9 @@ class _Job:
 
         kept: list[tuple[Any, Poses]] = []
         begin = time.perf_counter()
+        finished = False
+        for item in group:
+            self._mark(item).unlink(missing_ok=True)
         try:
             with Behind(write) as behind:
                 for count, tracked in enumerate(follower.run(group, flip=flip), 1):
@@ -294,10 +297,18 @@ class _Job:
                             frame = type(frame)(image, frame.index, frame.time_s, frame.source)
                         poses, filled = by_index[frame.index]
                         behind.put((Tracked(group[0], frame, poses), filled))
+            finished = not self.stopped
         finally:
-            # Whatever happened, what was written so far is completed.
+            # Whatever happened, what was written so far is completed; but --resume must not take it for all.
+            for item in group if not finished else ():
+                with suppress(OSError):
+                    self._mark(item).touch()
             for sink in sinks.values():
                 self.saved += sink.close()
+
+    def _mark(self, item: Any) -> Path:
+        """Lies beside the files of a source that was not followed to its end."""
+        return self.folder / f".{self.stem(item)}.unfinished"
 
     def _is_done(self, item: Any) -> bool:
         from rtmpose.sinks.tracks import SINKS
@@ -305,7 +316,8 @@ class _Job:
         stem = self.stem(item)
         sinks: dict[str, Any] = dict(SINKS)
         names = [f"{stem}{sinks[n].ending}" for n in self.wanted] + ([f"{stem}.mp4"] if self.video else [])
-        return bool(names) and all((self.folder / n).exists() for n in names)
+        whole = not self._mark(item).exists()
+        return whole and bool(names) and all((self.folder / n).exists() for n in names)
 
 
 def draw_tracked(

@@ -112,12 +112,15 @@ def _fetch(url: str) -> Any:
 def _video_frames(item: SourceItem) -> Iterator[Frame]:
     capture = _open(item)
     try:
-        info, index = _info(capture), 0
+        info, index, seconds = _info(capture), 0, 0.0
         while True:
             good, image = capture.read()
             if not good or image is None:
                 break
-            seconds = index / info.fps if info.fps else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            # The container's own stamps, as frames need not come evenly; not every container has them.
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if index:
+                seconds = stamp if stamp > seconds else seconds + 1 / (info.fps or 30.0)
             yield Frame(_bgr(image), index, seconds, item.name)
             index += 1
     finally:

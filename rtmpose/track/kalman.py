@@ -9,6 +9,8 @@ from rtmpose.types import FloatArray
 
 FRAME_S = 1 / 30
 """The interval the published uncertainties are meant for."""
+COAST = 0.93
+"""Factor on the velocity per 30th of a second unseen."""
 Vector = NDArray[np.float64]
 
 
@@ -38,6 +40,14 @@ class BoxFilter:
         self.state = move @ self.state
         self._covariance = move @ self._covariance @ move.T + np.diag(np.square(spread)) * frames
         return self.box
+
+    def coast(self, step_s: float) -> None:
+        """Nobody was seen: size stays, and the pace is believed less and less.
+
+        A person half hidden has a box that shrinks; that must not go on when they are hidden wholly.
+        """
+        self.state[6:] = 0
+        self.state[4:6] *= COAST ** (step_s / FRAME_S)
 
     def update(self, box: FloatArray) -> None:
         """Take a measured box in."""

@@ -177,6 +177,8 @@ class PoseTracker:
 
     def _predict(self, state: TrackState, step: float) -> None:
         for track in state.tracks:
+            if track.missing:
+                track.filter.coast(step)
             before = track.filter.box
             track.predicted = track.filter.predict(step)
             moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
@@ -429,12 +431,21 @@ def _suppress(poses: Poses, boxes: FloatArray, p: TrackerParams) -> np.ndarray:
     if len(poses) < 2:
         return np.arange(len(poses))
     scores = poses.instance_scores
-    if poses.skeleton.sigmas:
-        points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
-        kept = oks_nms(points, scores, _box_size(boxes) ** 2, poses.skeleton.sigmas, p.pose_nms_thr)
-    else:
-        kept = nms(boxes, scores, p.pose_nms_thr)
-    return np.sort(kept)
+    sigmas = poses.skeleton.sigmas
+    if not sigmas:
+        return np.sort(nms(boxes, scores, p.pose_nms_thr))
+    points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
+    areas = _box_size(boxes) ** 2
+    kept = oks_nms(points, scores, areas, sigmas, p.pose_nms_thr)
+    # The upper half of somebody and the whole of them agree in the points both see.
+    chosen: list[int] = []
+    for i in kept[np.argsort(-scores[kept], kind="stable")]:
+        others = np.array(chosen, np.int64)
+        common = ((points[others, :, 2] > 0.3) & (points[i, :, 2] > 0.3)).sum(axis=1)
+        alike = oks(points[i], points[others], float(areas[i]), areas[others], sigmas, 0.3)
+        if not ((common >= 5) & (alike > max(p.pose_nms_thr, 0.6))).any():
+            chosen.append(int(i))
+    return np.sort(np.array(chosen, np.int64))
 
 
 def _box_size(boxes: FloatArray) -> FloatArray:

