@@ -135,9 +135,23 @@ def test_hidden_for_a_moment_keeps_the_id():
     assert tracker.state.new_id() == 2
 
 
+def test_who_was_seen_for_long_is_remembered_for_a_second():
+    def ids(fps, before, gone, **params):
+        tracker = PoseTracker(None, crowd := Crowd(), TrackerParams(**params))
+        here = lambda t: t < before or t > before + gone  # noqa: E731
+        seen = follow(tracker, crowd, round(3 * fps), fps, lambda t: {"a": (300, 240, 200)} if here(t) else {})
+        return set(ids_of(seen, "a"))
+
+    for fps in (25, 60):
+        assert len(ids(fps, 1.0, 0.8)) == 1
+        assert len(ids(fps, 0.1, 0.8)) == 2  # hardly known
+        assert len(ids(fps, 1.0, 1.2)) == 2
+        assert len(ids(fps, 1.0, 0.8, remember_s=0)) == 2
+
+
 def test_gone_for_long_gets_a_new_id_and_none_is_reused():
     crowd = Crowd()
-    tracker = PoseTracker(None, crowd)
+    tracker = PoseTracker(None, crowd, TrackerParams(remember_s=0))
     seen = follow(tracker, crowd, 90, 30, lambda t: {} if 0.5 < t < 1.5 else {"a": (300, 240, 200)})
     assert ids_of(seen, "a")[0] == 1
     assert ids_of(seen, "a")[-1] == 2
@@ -258,6 +272,7 @@ def test_published_names_and_defaults():
         {"det_interval": 0},
         {"det_thr": 2},
         {"smooth": "much"},
+        {"remember_s": -1},
         {"smooth_params": (1, 2)},
         {"pose_bbox_scale": 0},
     ):

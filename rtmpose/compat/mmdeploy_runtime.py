@@ -115,7 +115,7 @@ class PoseTracker:
             InputError: an unknown setting.
         """
         try:
-            settings = TrackerParams(**params)
+            settings = TrackerParams(**{"remember_s": 0.0, **params})  # as the original forgets
         except TypeError as error:
             raise InputError(f"create_state does not know that setting: {error}") from error
         tracker = _PoseTracker(self._detector, self._pose, settings)

@@ -12,7 +12,7 @@ from rtmpose.errors import InputError
 class TrackerParams:
     """Settings of :class:`rtmpose.track.PoseTracker`.
 
-    Names and defaults are those of the deployment SDK's pose tracker; the last three are ours.
+    Names and defaults are those of the deployment SDK's pose tracker; the last four are ours.
 
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by their own keypoints.
@@ -34,6 +34,8 @@ class TrackerParams:
         smooth_params: One-euro filter: ``beta``, ``fc_min`` and ``fc_derivative`` (Hz).
         smooth: ``off`` or ``live`` (the one-euro filter). Offline smoothing is :func:`rtmpose.track.smooth_offline`.
         repair_swaps: Undo left and right limbs exchanged for a moment.
+        remember_s: Seconds that somebody who was seen for long is remembered, where that is more than
+            ``track_max_missing`` frames.
         confirm: Sightings before a doubtful newcomer gets an id; a sure one gets it at once.
 
     Raises:
@@ -59,6 +61,7 @@ class TrackerParams:
     smooth_params: tuple[float, float, float] = (0.007, 1.0, 1.0)
     smooth: str = "live"
     repair_swaps: bool = True
+    remember_s: float = 1.0
     confirm: int = 2
 
     def __post_init__(self) -> None:
@@ -68,6 +71,8 @@ class TrackerParams:
         for name in ("det_thr", "det_nms_thr", "pose_nms_thr", "track_iou_thr"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        if not 0 <= self.remember_s < math.inf:
+            raise InputError(f"remember_s must be 0 or more seconds, not {self.remember_s}")
         if self.pose_bbox_scale <= 0:
             raise InputError(f"pose_bbox_scale must be above 0, not {self.pose_bbox_scale}")
         if self.smooth not in ("off", "live"):

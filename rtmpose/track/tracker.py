@@ -23,9 +23,11 @@ from rtmpose.track.smooth import OneEuro
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
 LOST_REACH = 0.7
-"""A lost person may turn up again within this many box heights of where they were expected."""
+"""A lost person may turn up again within this many box lengths of where they were expected."""
 SURE_NEWCOMER = 0.45
 """Mean keypoint score from which a newcomer needs no confirmation."""
+WELL_KNOWN = 15
+"""Sightings after which somebody is remembered for ``remember_s``."""
 LONGEST_SWAP = 6
 """Frames after which exchanged limbs are believed."""
 CONTAINED = 0.8
@@ -45,6 +47,7 @@ class Track:
     box_score: float
     smoother: OneEuro | None
     missing: int = 0
+    missing_s: float = 0.0
     hits: int = 1
     swapped: int = 0
     follow: bool = True
@@ -177,6 +180,7 @@ class PoseTracker:
 
     def _predict(self, state: TrackState, step: float) -> None:
         for track in state.tracks:
+            track.missing_s += step
             if track.missing:
                 track.filter.coast(step)
             before = track.filter.box
@@ -266,7 +270,7 @@ class PoseTracker:
         state.tracks = [
             t
             for t in state.tracks
-            if t.missing <= p.track_max_missing and not (t.hits < p.confirm and t.missing > 1) and t not in outside
+            if _remembered(t, p) and not (t.hits < p.confirm and t.missing > 1) and t not in outside
         ]
         shown = [(t, row) for t, row in order if t.id > 0]
         shown.sort(key=lambda pair: pair[0].id)
@@ -332,14 +336,15 @@ class PoseTracker:
         value = 0.5 * (overlap + likeness)
         possible = (overlap >= p.track_iou_thr) | (likeness >= max(p.track_iou_thr, 0.3))
         if lost:
-            centre, reach = (predicted[:, :2] + predicted[:, 2:]) / 2, []
-            for t in tracks:
-                height = float(t.predicted[3] - t.predicted[1])
-                reach.append(LOST_REACH * height * (1 + 0.1 * t.missing))
+            # The long side, as a person who curls up or falls is no longer tall but still about as long.
+            length = (predicted[:, 2:] - predicted[:, :2]).max(axis=1)
+            theirs = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1)
+            reach = LOST_REACH * length * (1 + 0.1 * np.array([t.missing for t in tracks]))
+            centre = (predicted[:, :2] + predicted[:, 2:]) / 2
             gap = np.linalg.norm(centre[:, None] - ((boxes[:, :2] + boxes[:, 2:]) / 2)[None], axis=2)
-            heights = (predicted[:, 3] - predicted[:, 1])[:, None] / np.maximum(boxes[:, 3] - boxes[:, 1], 1)[None]
-            alike = (heights > 0.6) & (heights < 1.7)
-            near = gap / np.array(reach)[:, None]
+            ratio = length[:, None] / theirs[None]
+            alike = (ratio > 0.6) & (ratio < 1.7)
+            near = gap / reach[:, None]
             value = np.maximum(value, 1e-3) * (1 + np.maximum(0, 1 - near))
             possible |= (near < 1) & alike
         return np.asarray(np.where(possible, value, 0.0))
@@ -351,7 +356,7 @@ class PoseTracker:
         track.keypoints, track.scores, track.box = keypoints, scores, box
         track.box_score = float(poses.box_scores[row])
         track.filter.update(box)
-        track.missing, track.hits, track.follow = 0, track.hits + 1, follow
+        track.missing, track.missing_s, track.hits, track.follow = 0, 0.0, track.hits + 1, follow
         if track.id < 0 and track.hits >= self.params.confirm:
             track.id = -track.id
 
@@ -463,6 +468,12 @@ def _contained(boxes: FloatArray, others: FloatArray) -> np.ndarray:
     own, theirs = _box_size(boxes) ** 2, _box_size(others) ** 2
     inside = shared > CONTAINED * np.minimum(own[:, None], theirs[None])
     return np.asarray((inside & (shared > 0.45 * np.maximum(own[:, None], theirs[None]))).any(axis=1))
+
+
+def _remembered(track: Track, p: TrackerParams) -> bool:
+    """Whether a person out of sight may still come back."""
+    well_known = track.hits >= WELL_KNOWN and track.missing_s <= p.remember_s
+    return track.missing <= p.track_max_missing or well_known
 
 
 def _left(track: Track, shape: tuple[int, ...]) -> bool:
