@@ -3,7 +3,27 @@ import pytest
 from rtmpose.errors import InputError
 from rtmpose.skeletons import generic_skeleton, get_skeleton, skeleton_for_count, skeleton_names
 
-COUNTS = {"coco17": 17, "halpe26": 26, "coco-wholebody133": 133, "ap10k17": 17, "lapa106": 106, "hand21": 21}
+COUNTS = {
+    "300w68": 68,
+    "aflw19": 19,
+    "aic14": 14,
+    "ap10k17": 17,
+    "coco-wholebody133": 133,
+    "coco17": 17,
+    "cofw29": 29,
+    "crowdpose14": 14,
+    "halpe136": 136,
+    "halpe26": 26,
+    "hand21": 21,
+    "humanart21": 21,
+    "jhmdb15": 15,
+    "lapa106": 106,
+    "mpii16": 16,
+    "posetrack18": 17,
+    "rhd21": 21,
+    "wflw98": 98,
+}
+NO_SIGMAS = {"aflw19", "cofw29", "lapa106", "wflw98"}
 
 
 def test_all_sets_are_there():
@@ -14,15 +34,14 @@ def test_all_sets_are_there():
 def test_set_is_consistent(name, count):
     s = get_skeleton(name)
     assert len(s) == len(set(s.keypoints)) == len(s.flip_indices) == len(s.sides) == len(s.keypoint_colours) == count
-    # Nobody has published constants for LaPa.
-    assert len(s.sigmas) == (0 if name == "lapa106" else count)
+    assert len(s.sigmas) == (0 if name in NO_SIGMAS else count)
     assert all(0 < v < 0.3 for v in s.sigmas)
     assert len(s.links) == len(s.link_colours) > 0
     assert all(0 <= a < count and 0 <= b < count and a != b for a, b in s.links)
     for i, j in enumerate(s.flip_indices):
         assert s.flip_indices[j] == i
         mine, other = s.keypoints[i].lower(), s.keypoints[j].lower()
-        if "left" in mine and name != "lapa106":
+        if "left" in mine:
             assert other == mine.replace("left", "right")
     connected = {p for link in s.links for p in link}
     assert len(connected) >= 0.8 * count
