@@ -1,0 +1,357 @@
+"""Structured channel pruning by group Fisher information (Liu et al., Group Fisher Pruning, ICML 2021).
+
+How much the loss would grow without a channel is estimated from the gradient with respect to a mask on it: per image
+the sum over positions of activation times gradient, added up over the layers that read the coupled channels, squared,
+added up over images (section 3.1). Divided by what the channel costs this orders channels across the network. The
+network is trained on between removals, and is a plain, ever smaller network all the time: there are no masks in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtmpose.errors import InputError, ModelError
+from rtmpose.networks.complexity import count_multiply_adds, count_parameters
+from rtmpose.training.channel_groups import (
+    ChannelGroup,
+    Side,
+    channel_groups,
+    readers,
+    remove_channels,
+    saved_memory,
+    saved_multiply_adds,
+    trace,
+    widths_of,
+)
+from rtmpose.types import ModelCard
+
+Loss = Callable[[nn.Module, Any], Tensor]
+Scores = list[NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """How channels are chosen and how the network is trained in between.
+
+    Attributes:
+        multiply_adds: Budget: prune until one image costs no more.
+        rounds: Removals on the way; each takes an equal share of the multiply-adds.
+        steps: Optimisation steps, and batches that the importance is estimated on, before each removal.
+        chunk: Channels of a group that go together. Widths that are multiples of 8 stay so with 8, and CPU engines,
+            which work on 8 or 16 channels at once, gain all that the count promises.
+        floor: Share of its channels that every group keeps.
+        criterion: ``fisher``; ``magnitude``, the norm of the weights that make a channel; both from small to large.
+        per: What importance is divided by: the ``multiply-adds`` or the ``memory`` (activations) saved, or ``nothing``.
+        uniform: Take the same share of every group instead of ordering channels across the network.
+        decay: What is left of the importance found in earlier rounds.
+        learning_rate: Of Adam, constant.
+        clip: Largest norm of the gradient.
+        bf16: Run the network in bfloat16 where that is safe (autocast); weights stay float32.
+    """
+
+    multiply_adds: int
+    rounds: int = 150
+    steps: int = 4
+    chunk: int = 8
+    floor: float = 0.125
+    criterion: Literal["fisher", "magnitude"] = "fisher"
+    per: Literal["multiply-adds", "memory", "nothing"] = "multiply-adds"
+    uniform: bool = False
+    decay: float = 0.8
+    learning_rate: float = 2e-4
+    clip: float = 1.0
+    bf16: bool = False
+
+    def __post_init__(self) -> None:
+        if self.multiply_adds <= 0 or self.rounds < 1 or self.steps < 1 or self.chunk < 1:
+            raise InputError("a budget, rounds, steps and chunk of pruning must be positive")
+        if not 0 <= self.floor < 1 or not 0 <= self.decay < 1:
+            raise InputError(f"floor and decay are shares from 0 to below 1, not {self.floor} and {self.decay}")
+
+
+@dataclass(frozen=True)
+class PruneRound:
+    """What is reported after each removal: its number, mean loss before it, channels taken, and what is left."""
+
+    number: int
+    loss: float
+    removed: int
+    multiply_adds: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What :func:`prune` did.
+
+    Attributes:
+        rounds: In order.
+        widths: Group name to channels before and after.
+    """
+
+    rounds: tuple[PruneRound, ...]
+    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class MaskGradients:
+    """Per image, the gradient of the loss with respect to a mask on every input channel of some layers.
+
+    A context: the layers are watched inside it. A layer called twice shares its mask.
+
+    Args:
+        network: Holds the layers.
+        layers: Their names.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        self.network, self.layers = network, layers
+        self.found: dict[str, Tensor] = {}
+        self.handles: list[Any] = []
+
+    def __enter__(self) -> MaskGradients:
+        for layer in self.layers:
+            self.handles.append(self.network.get_submodule(layer).register_forward_pre_hook(self._watch(layer)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles.clear()
+
+    def _watch(self, layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+            x = inputs[0]
+            if not x.requires_grad:
+                return None
+            # A view has a gradient of its own: that of this reader alone, not of all that use the map.
+            view = x.view_as(x)
+
+            def add(gradient: Tensor) -> None:
+                product = (x.detach() * gradient).sum(dim=(2, 3), dtype=torch.float32)
+                known = self.found.get(layer)
+                self.found[layer] = product if known is None else known + product
+
+            view.register_hook(add)
+            return (view,)
+
+        return hook
+
+    def take(self) -> dict[str, Tensor]:
+        """Layer name to ``(N, C)`` float32 since the last call; layers that no gradient reached are missing."""
+        found, self.found = self.found, {}
+        return found
+
+
+def fisher_scores(network: nn.Module, groups: Sequence[ChannelGroup], gradients: Mapping[str, Tensor]) -> Scores:
+    """Importance of every unit of every group from the mask gradients of one batch (equations 4 and 5).
+
+    Args:
+        network: That the groups are of.
+        groups: From :func:`rtmpose.training.channel_groups.channel_groups`.
+        gradients: From :meth:`MaskGradients.take`.
+    """
+    scores = []
+    for group in groups:
+        total: Tensor | None = None
+        for use in readers(network, group):
+            if use.layer in gradients:
+                part = gradients[use.layer][:, torch.from_numpy(use.positions)].sum(dim=2)
+                total = part if total is None else total + part
+        scores.append(np.zeros(len(group)) if total is None else total.double().square().sum(dim=0).cpu().numpy())
+    return scores
+
+
+def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
+    """The baseline: mean absolute weight of the convolutions that make a unit, in units of their layer's mean."""
+    scores = []
+    for group in groups:
+        total = np.zeros(len(group))
+        for use in group.uses:
+            module = network.get_submodule(use.layer)
+            if use.side == "out" and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                axes = (0, 2, 3) if isinstance(module, nn.ConvTranspose2d) else (1, 2, 3)
+                size = module.weight.detach().abs().mean(dim=axes)
+                total += (size / size.mean()).cpu().numpy()[use.positions].sum(axis=1)
+        scores.append(total)
+    return scores
+
+
+def choose(
+    network: nn.Module,
+    groups: Sequence[ChannelGroup],
+    scores: Scores,
+    surplus: int,
+    options: PruneOptions,
+    full: Sequence[int],
+) -> list[list[int]]:
+    """The units to take: the least important ones, until the surplus is gone.
+
+    Args:
+        network: That the groups are of.
+        groups: Its groups.
+        scores: Importance of every unit.
+        surplus: Multiply-adds to save at least.
+        options: The criterion.
+        full: Units of every group before any pruning.
+
+    Returns:
+        Unit indices per group.
+
+    Raises:
+        ModelError: every group is down to its floor before the surplus is gone.
+    """
+    order = [np.argsort(s, kind="stable") for s in scores]
+    taken = [0] * len(groups)
+    widths = widths_of(network)
+    floors = [max(round(options.floor * n), min(options.chunk, n), 1) for n in full]
+    while surplus > 0:
+        best, best_score = -1, np.inf
+        for i, group in enumerate(groups):
+            count = min(options.chunk, len(group) - taken[i] - floors[i])
+            if count <= 0:
+                continue
+            if options.uniform:
+                score = -(len(group) - taken[i]) / full[i]
+            else:
+                score = float(scores[i][order[i][taken[i] : taken[i] + count]].sum())
+                score /= _price(network, group, count, options, widths)
+            if score < best_score:
+                best, best_score = i, score
+        if best < 0:
+            raise ModelError(
+                f"{surplus / 1e6:.0f} million multiply-adds too many are left, and every group of channels is down to "
+                f"{options.floor:.0%}: raise the budget or lower the floor"
+            )
+        group = groups[best]
+        count = min(options.chunk, len(group) - taken[best] - floors[best])
+        surplus -= saved_multiply_adds(network, group, count, widths)
+        taken[best] += count
+        for use in group.uses:
+            if (use.layer, use.side) in widths:
+                widths[use.layer, use.side] -= count * use.positions.shape[1]
+    return [order[i][:n].tolist() for i, n in enumerate(taken)]
+
+
+def _price(
+    network: nn.Module, group: ChannelGroup, count: int, options: PruneOptions, widths: Mapping[tuple[str, Side], int]
+) -> float:
+    if options.per == "multiply-adds":
+        return saved_multiply_adds(network, group, count, widths)
+    if options.per == "memory":
+        return saved_memory(network, group, count)
+    return count
+
+
+def prune(
+    network: nn.Module,
+    input_wh: tuple[int, int],
+    batches: Iterator[Any],
+    loss: Loss,
+    options: PruneOptions,
+    on_round: Callable[[PruneRound], None] | None = None,
+) -> Pruning:
+    """Train a network and take channels out until it meets a budget.
+
+    Norms stay in evaluation mode: weights read from an export have no statistics that could be updated.
+
+    Args:
+        network: Changed in place: narrower layers, the same wiring.
+        input_wh: Width and height of the images that the budget is for.
+        batches: Endless; each batch goes to ``loss``.
+        loss: Scalar loss of the network on a batch, a mean over its images.
+        options: Budget and pace.
+        on_round: Called after every removal.
+
+    Raises:
+        ModelError: the network cannot be followed, the budget cannot be met, or the loss is no finite number.
+        InputError: the batches ran out.
+    """
+    wiring = trace(network, input_wh)
+    groups = channel_groups(network, wiring)
+    full = [len(g) for g in groups]
+    names = [g.name for g in groups]
+    start = now = count_multiply_adds(network, input_wh)
+    optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+    scores: Scores = [np.zeros(n) for n in full]
+    rounds: list[PruneRound] = []
+    training = network.training
+    network.eval()
+    for number in range(1, options.rounds + 1):
+        mean, found = _train(network, groups, batches, loss, optimiser, options)
+        scores = [options.decay * old + new for old, new in zip(scores, found, strict=True)]
+        target = start + (options.multiply_adds - start) * number // options.rounds
+        chosen = choose(network, groups, scores, now - target, options, full)
+        remove_channels(network, zip(groups, chosen, strict=True), optimiser)
+        scores = [np.delete(s, units) for s, units in zip(scores, chosen, strict=True)]
+        groups = channel_groups(network, wiring)
+        now = count_multiply_adds(network, input_wh)
+        rounds.append(PruneRound(number, mean, sum(map(len, chosen)), now, count_parameters(network)))
+        if on_round:
+            on_round(rounds[-1])
+    network.train(training)
+    widths = {name: (n, len(g)) for name, n, g in zip(names, full, groups, strict=True)}
+    return Pruning(tuple(rounds), widths)
+
+
+def _train(
+    network: nn.Module,
+    groups: Sequence[ChannelGroup],
+    batches: Iterator[Any],
+    loss: Loss,
+    optimiser: torch.optim.Optimizer,
+    options: PruneOptions,
+) -> tuple[float, Scores]:
+    """A few steps; the mean loss and the importance of every unit on those batches."""
+    watched = sorted({use.layer for group in groups for use in readers(network, group)})
+    scores: Scores = [np.zeros(len(g)) for g in groups]
+    device = next(network.parameters()).device.type
+    total = 0.0
+    with MaskGradients(network, watched if options.criterion == "fisher" else []) as gradients:
+        for _ in range(options.steps):
+            batch = next(batches, None)
+            if batch is None:
+                raise InputError("the training images ran out before the network was pruned: pass an endless iterator")
+            with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
+                value = loss(network, batch)
+            if not torch.isfinite(value):
+                raise ModelError("the loss is not a finite number any more: lower the learning rate")
+            optimiser.zero_grad()
+            value.backward()
+            found = fisher_scores(network, groups, gradients.take()) if options.criterion == "fisher" else None
+            nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+            optimiser.step()
+            total += float(value.detach())
+            if found is not None:
+                scores = [old + new for old, new in zip(scores, found, strict=True)]
+    if options.criterion == "magnitude":
+        scores = magnitude_scores(network, groups)
+    return total / options.steps, scores
+
+
+def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCard:
+    """The card of what pruning made of a model: says that the file's own widths hold, with its size and cost.
+
+    Raises:
+        ModelError: pruned networks of that architecture cannot be read back.
+    """
+    family = card.architecture.removesuffix("-pruned")
+    if family.endswith("-humanart"):
+        raise ModelError(f"{card.id} keeps unused classes; a pruned {family} cannot be read back. Prune another model")
+    return replace(
+        card,
+        id=card.id if card.architecture.endswith("-pruned") else card.id.replace(family, f"{family}-pruned", 1),
+        architecture=f"{family}-pruned",
+        aliases=(),
+        files=(),
+        published={},
+        params_m=round(count_parameters(network) / 1e6, 2),
+        gflops=round(count_multiply_adds(network, card.input_wh) / 1e9, 3),
+        notes=notes or f"Channels of {card.id} pruned by group Fisher information; not the layer widths of {family}.",
+    )

@@ -1,0 +1,362 @@
+"""Pruning: coupled channels, plain smaller networks that equal the masked ones, the budget, the way to a file."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
+
+from rtmpose import zoo  # noqa: E402
+from rtmpose.errors import InputError, ModelError  # noqa: E402
+from rtmpose.networks import (  # noqa: E402
+    build,
+    count_multiply_adds,
+    count_parameters,
+    load_network,
+    save_safetensors,
+)
+from rtmpose.networks.cspnext import SIZES, CSPNeXtConfig  # noqa: E402
+from rtmpose.networks.heatmap import HeatmapConfig  # noqa: E402
+from rtmpose.networks.rtmdet import RTMDetConfig  # noqa: E402
+from rtmpose.networks.rtmpose import RTMPoseConfig  # noqa: E402
+from rtmpose.networks.rtmw import RTMWConfig  # noqa: E402
+from rtmpose.training.channel_groups import (  # noqa: E402
+    channel_groups,
+    readers,
+    remove_channels,
+    saved_multiply_adds,
+    trace,
+    widths_of,
+)
+from rtmpose.training.prune import (  # noqa: E402
+    MaskGradients,
+    PruneOptions,
+    choose,
+    fisher_scores,
+    magnitude_scores,
+    prune,
+    pruned_card,
+)
+
+WH = (64, 64)
+SMALL = CSPNeXtConfig(0.33, 0.125)
+CONFIGS = {
+    "rtmpose-t": RTMPoseConfig(SIZES["tiny"], 5, WH),
+    "rtmpose-s": RTMPoseConfig(SIZES["s"], 5, WH),
+    "rtmpose-m": RTMPoseConfig(SIZES["m"], 5, WH),
+    "heatmap": HeatmapConfig(SIZES["tiny"], 5, WH),
+    "rtmdet-nano": RTMDetConfig(SIZES["nano"], 64, 1, share_conv=False, input_wh=WH),
+    "rtmdet-tiny": RTMDetConfig(SIZES["tiny"], 96, 1, share_conv=True, exp_on_reg=True, input_wh=WH),
+    "rtmw": RTMWConfig(SIZES["s"], 5, WH),
+}
+
+
+def random_network(config, seed=0):
+    """Every value random, norms included, so that no channel is zero by chance."""
+    torch.manual_seed(seed)
+    network = build(config).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                torch.nn.init.kaiming_normal_(module.weight)
+            elif isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(std=0.3)
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return network
+
+
+def flat(output):
+    """All tensors of an output."""
+    if isinstance(output, torch.Tensor):
+        return [output]
+    return list(itertools.chain.from_iterable(flat(o) for o in output))
+
+
+def run(network, image):
+    with torch.inference_mode():
+        return flat(network(image))
+
+
+def masked(network, cuts):
+    """A copy in which the layers that read the cut units see zeros there."""
+    network = copy.deepcopy(network)
+    masks = {}
+    for group, units in cuts:
+        for use in readers(network, group):
+            layer = network.get_submodule(use.layer)
+            mask = masks.setdefault(use.layer, torch.ones(1, layer.in_channels, 1, 1))
+            mask[0, use.positions[units].ravel()] = 0
+    for name, mask in masks.items():
+        network.get_submodule(name).register_forward_pre_hook(lambda m, i, mask=mask: (i[0] * mask,))
+    return network
+
+
+def random_cuts(groups, rng, share):
+    return [(g, np.flatnonzero(rng.random(len(g)) < share)[: len(g) - 1]) for g in groups]
+
+
+def close(a, b):
+    for one, other in zip(a, b, strict=True):
+        scale = max(1.0, float(other.abs().max()))
+        torch.testing.assert_close(one / scale, other / scale, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_smaller_network_equals_the_masked_one(name):
+    """Whatever is taken out, and in two goes; in double precision nothing but the order of sums differs."""
+    network = random_network(CONFIGS[name]).double()
+    wiring = trace(network, WH)
+    image = torch.randn(2, 3, *WH[::-1], dtype=torch.float64)
+    rng = np.random.default_rng(len(name))
+    full = run(network, image)
+    for share in (0.1, 0.4, 0.8):
+        small = copy.deepcopy(network)
+        groups = channel_groups(small, wiring)
+        cuts = random_cuts(groups, rng, share)
+        expected = run(masked(small, cuts).double(), image)
+        assert any((a - b).abs().max() > 1e-3 for a, b in zip(full, expected, strict=True))
+        remove_channels(small, cuts)
+        for got, known in zip(run(small, image), expected, strict=True):
+            torch.testing.assert_close(got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max())))
+        # The smaller one is a network like any other: it can be cut again.
+        again = channel_groups(small, wiring)
+        assert [len(g) for g in again] == [len(g) - len(u) for g, u in cuts]
+        cuts = random_cuts(again, rng, 0.2)
+        expected = run(masked(small, cuts), image)
+        remove_channels(small, cuts)
+        for got, known in zip(run(small, image), expected, strict=True):
+            torch.testing.assert_close(got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max())))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_saved_multiply_adds_are_exact(name):
+    network = random_network(CONFIGS[name])
+    wiring = trace(network, WH)
+    before = count_multiply_adds(network, WH)
+    groups = channel_groups(network, wiring)
+    for group in groups[:: max(1, len(groups) // 8)]:
+        small, units = copy.deepcopy(network), len(group) // 3 + 1
+        remove_channels(small, [(group, range(units))])
+        saved = saved_multiply_adds(network, group, units, widths_of(network))
+        assert count_multiply_adds(small, WH) == before - saved, group.name
+        assert count_parameters(small) < count_parameters(network)
+
+
+def test_groups_of_rtmpose_s():
+    network = build(CONFIGS["rtmpose-s"])
+    groups = {g.name: g for g in channel_groups(network, trace(network, WH))}
+    places = {
+        name: {(u.layer, u.side): u.positions.shape[1] for u in g.uses if ".bn" not in u.layer}
+        for name, g in groups.items()
+    }
+    # A stage with shortcuts: what the blocks add to stays together with what comes out of them, and the attention.
+    main = places["backbone.stage2.1.main_conv.conv"]
+    for block in (0, 1):
+        assert main[f"backbone.stage2.1.blocks.{block}.conv1.conv", "in"] == 1
+        assert main[f"backbone.stage2.1.blocks.{block}.conv2.pointwise_conv.conv", "out"] == 1
+    assert main["backbone.stage2.1.attention.fc", "in"] == main["backbone.stage2.1.attention.fc", "out"] == 1
+    assert main["backbone.stage2.1.final_conv.conv", "in"] == 1
+    # The joined halves: the second half of what the final convolution reads.
+    short = groups["backbone.stage2.1.short_conv.conv"]
+    final = next(u for u in short.uses if u.layer.endswith("final_conv.conv"))
+    assert final.positions.ravel().tolist() == list(range(64, 128))
+    # Without shortcuts the input and the output of a block are free of each other.
+    assert "backbone.stage4.2.blocks.0.conv2.pointwise_conv.conv" in groups
+    # Depthwise convolutions hang on the convolution before.
+    inner = places["backbone.stage2.1.blocks.0.conv1.conv"]
+    assert inner["backbone.stage2.1.blocks.0.conv2.depthwise_conv.conv", "out"] == 1
+    # Four pooled copies.
+    assert places["backbone.stage4.1.conv1.conv"]["backbone.stage4.1.conv2.conv", "in"] == 4
+    # The head's convolution reads what may go; the keypoints and all behind them stay.
+    assert places["backbone.stage4.2.final_conv.conv"]["head.final_layer", "in"] == 1
+    assert not any(u.layer.startswith("head") and u.side == "out" for g in groups.values() for u in g.uses)
+    assert len(groups) == 28
+    assert sum(map(len, groups.values())) == 4640
+
+
+def test_shared_convolutions_of_a_detector():
+    """The head's levels share convolutions, not norms: a channel goes from all of them at once."""
+    network = random_network(CONFIGS["rtmdet-tiny"])
+    group = next(g for g in channel_groups(network, trace(network, WH)) if g.name.startswith("bbox_head.cls_convs.0.0"))
+    assert {u.layer for u in group.uses} >= {f"bbox_head.cls_convs.{i}.0.bn" for i in range(3)}
+    remove_channels(network, [(group, [3, 4])])
+    shapes = {network.bbox_head.cls_convs[i][0].conv.weight.shape[0] for i in range(3)}
+    assert shapes == {94}
+    assert network.bbox_head.cls_convs[2][0].conv is network.bbox_head.cls_convs[0][0].conv
+
+
+def test_mask_gradients_are_those_of_real_masks():
+    """Against autograd through explicit masks, image by image."""
+    network = random_network(RTMPoseConfig(SMALL, 3, WH)).double()
+    groups = channel_groups(network, trace(network, WH))
+    image = torch.randn(3, 3, *WH[::-1], dtype=torch.float64)
+
+    def loss(output):
+        return sum(o.square().sum() for o in flat(output))
+
+    watched = sorted({u.layer for g in groups for u in readers(network, g)})
+    with MaskGradients(network, watched) as gradients:
+        loss(network(image)).backward()
+        scores = fisher_scores(network, groups, gradients.take())
+        assert gradients.take() == {}
+    plain = run(network, image)  # the hooks are gone and change nothing
+    for i in (0, 4, 5, len(groups) // 2, len(groups) - 1):
+        group = groups[i]
+        squares = torch.zeros(len(group), dtype=torch.float64)
+        for n in range(len(image)):
+            mask = torch.ones(len(group), dtype=torch.float64, requires_grad=True)
+            copied, handles = network, []
+            for use in readers(network, group):
+                layer = copied.get_submodule(use.layer)
+
+                def hook(module, inputs, use=use, mask=mask, layer=layer):
+                    index = torch.from_numpy(use.positions)
+                    whole = torch.ones(layer.in_channels, dtype=torch.float64)
+                    whole = whole.index_put((index,), mask[:, None].expand(index.shape))
+                    return (inputs[0] * whole.view(1, -1, 1, 1),)
+
+                handles.append(layer.register_forward_pre_hook(hook))
+            (gradient,) = torch.autograd.grad(loss(copied(image[n : n + 1])), mask)
+            squares += gradient.square()
+            for handle in handles:
+                handle.remove()
+        np.testing.assert_allclose(scores[i], squares.numpy(), rtol=1e-6, err_msg=group.name)
+    for a, b in zip(plain, run(network, image), strict=True):
+        assert torch.equal(a, b)
+
+
+def batches(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield torch.randn(4, 3, *WH[::-1], generator=generator)
+
+
+def loss_to(teacher):
+    def loss(network, images):
+        with torch.no_grad():
+            known = flat(teacher(images))
+        return sum((a - b).square().mean() for a, b in zip(flat(network(images)), known, strict=True))
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"uniform": True, "criterion": "magnitude"},
+        {"per": "memory", "chunk": 1},
+        {"bf16": True},
+    ],
+)
+def test_the_budget_is_met(options, tmp_path):
+    card = zoo.find("rtmpose-s")
+    config = RTMPoseConfig(CSPNeXtConfig(0.33, 0.25), 26, WH)
+    network, teacher = random_network(config), random_network(config, seed=1)
+    start = count_multiply_adds(network, WH)
+    seen = []
+    pace = PruneOptions(multiply_adds=int(0.55 * start), rounds=5, steps=2, **options)
+    result = prune(network, WH, batches(), loss_to(teacher), pace, seen.append)
+    costs = [r.multiply_adds for r in result.rounds]
+    assert seen == list(result.rounds)
+    assert costs == sorted(costs, reverse=True)
+    assert 0.5 * start < costs[-1] <= 0.55 * start
+    assert costs[-1] == count_multiply_adds(network, WH)
+    assert costs[1] == pytest.approx(start - 0.45 * start * 2 / 5, rel=0.06)
+    assert result.rounds[-1].parameters == count_parameters(network)
+    if options.get("chunk") != 1:
+        assert all(after % 4 == 0 for _, after in result.widths.values())
+    shares = [after / before for before, after in result.widths.values()]
+    assert min(shares) >= 0.125
+    if options.get("uniform"):
+        assert max(shares) - min(shares) < 0.51
+    # The file brings its widths along.
+    path = tmp_path / "small.safetensors"
+    save_safetensors(path, network, pruned_card(card, network))
+    back, known = load_network(path, config=config)
+    assert known.architecture == "rtmpose-s-pruned"
+    image = next(batches(7))
+    for a, b in zip(run(network, image), run(back, image), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_pruning_is_deterministic():
+    config = RTMPoseConfig(SMALL, 3, WH)
+    states = []
+    for _ in range(2):
+        network = random_network(config)
+        pace = PruneOptions(int(0.7 * count_multiply_adds(network, WH)), rounds=3, steps=2, chunk=2)
+        prune(network, WH, batches(), loss_to(random_network(config, seed=1)), pace)
+        states.append(network.state_dict())
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_useless_channels_go_first():
+    """Channels that nothing listens to have no importance, whatever they cost."""
+    network = random_network(RTMPoseConfig(SMALL, 3, WH))
+    with torch.no_grad():
+        network.backbone.stage3[0].conv.weight[:, 4:12] = 0  # what stage 2 makes in its channels 4 to 11
+    groups = channel_groups(network, trace(network, WH))
+    at = next(i for i, g in enumerate(groups) if g.name == "backbone.stage2.1.final_conv.conv")
+    full = [len(g) for g in groups]
+    watched = sorted({u.layer for g in groups for u in readers(network, g)})
+    with MaskGradients(network, watched) as gradients:
+        loss_to(random_network(RTMPoseConfig(SMALL, 3, WH), seed=1))(network, next(batches())).backward()
+        scores = fisher_scores(network, groups, gradients.take())
+    chosen = choose(network, groups, scores, 1, PruneOptions(1, chunk=8), full)
+    assert sorted(chosen[at]) == list(range(4, 12))
+    assert sum(map(len, chosen)) == 8
+
+
+def test_what_does_not_work_is_refused():
+    network = random_network(RTMPoseConfig(SMALL, 3, WH))
+    cost = count_multiply_adds(network, WH)
+    loss = loss_to(random_network(RTMPoseConfig(SMALL, 3, WH), seed=1))
+    with pytest.raises(ModelError, match="raise the budget"):
+        prune(copy.deepcopy(network), WH, batches(), loss, PruneOptions(cost // 50, rounds=1, steps=1))
+    with pytest.raises(InputError, match="ran out"):
+        prune(copy.deepcopy(network), WH, iter([]), loss, PruneOptions(cost // 2))
+    with pytest.raises(ModelError, match="finite"):
+        prune(copy.deepcopy(network), WH, batches(), lambda n, b: loss(n, b) * float("nan"), PruneOptions(cost // 2))
+    with pytest.raises(InputError):
+        PruneOptions(0)
+    with pytest.raises(InputError):
+        PruneOptions(1, floor=1.0)
+    group = channel_groups(network, trace(network, WH))[0]
+    with pytest.raises(ModelError, match="without"):
+        remove_channels(network, [(group, range(len(group)))])
+    with pytest.raises(ModelError, match="cannot be read back"):
+        pruned_card(zoo.find("rtmdet-tiny-humanart"), network)
+
+
+def test_the_optimiser_goes_on_with_what_is_left():
+    network = random_network(RTMPoseConfig(SMALL, 3, WH))
+    optimiser = torch.optim.Adam(network.parameters())
+    sum(o.square().sum() for o in run_with_gradient(network)).backward()
+    optimiser.step()
+    weight = network.backbone.stem[1].conv.weight
+    moments = optimiser.state[weight]["exp_avg"].clone()
+    group = channel_groups(network, trace(network, WH))[0]
+    remove_channels(network, [(group, [1])], optimiser)
+    assert network.backbone.stem[1].conv.weight is weight
+    keep = [i for i in range(len(group)) if i != 1]
+    assert torch.equal(optimiser.state[weight]["exp_avg"], moments[:, keep])
+    optimiser.zero_grad()
+    sum(o.square().sum() for o in run_with_gradient(network)).backward()
+    optimiser.step()
+
+
+def run_with_gradient(network):
+    return flat(network(torch.randn(1, 3, *WH[::-1])))
+
+
+def test_magnitudes_follow_the_weights():
+    network = random_network(RTMPoseConfig(SMALL, 3, WH))
+    with torch.no_grad():
+        network.backbone.stem[0].conv.weight[2] *= 1e-3
+    groups = channel_groups(network, trace(network, WH))
+    assert np.argmin(magnitude_scores(network, groups)[0]) == 2
