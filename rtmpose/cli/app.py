@@ -15,6 +15,7 @@ from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
 from rtmpose.cli.profile import profile
 from rtmpose.cli.track import track
+from rtmpose.cli.train import train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,7 @@ app.command("eval")(evaluate)
 app.command()(export)
 app.command()(verify)
 app.command()(bench)
+app.command()(train)
 app.command()(profile)
 app.command()(doctor)
 app.add_typer(models.app, name="models")

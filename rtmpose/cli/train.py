@@ -1,0 +1,82 @@
+"""``rtmpose train``: train, fine-tune and distil models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe; 'list' shows all.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Annotations or their folder; may be given several times.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")] = Path("training"),
+    init: Annotated[
+        str | None, typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random).")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option(help="Model to learn from; the one of --init by default.")] = None,
+    teacher_engine: Annotated[str, typer.Option(help="Run the teacher by: auto, engine, torch.")] = "auto",
+    skeleton: Annotated[str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state in --out.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and stop after so long; go on with --resume.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40.")
+    ] = None,
+) -> int:
+    """Train a model by a recipe; see docs/training.md.
+
+    Example: rtmpose train finetune --data crops --init rtmpose-s --out run --set epochs=10
+    """
+    from rtmpose.errors import InputError, MissingDependencyError
+
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError("training needs torch: pip install 'rtmpose[train]'") from error
+    from rtmpose.cli.training import Bar, show_recipes, show_result
+    from rtmpose.training import find_recipe, with_settings
+    from rtmpose.training import train as run
+    from rtmpose.training.start import make_task
+
+    if recipe == "list":
+        show_recipes()
+        return 0
+    if threads:
+        torch.set_num_threads(threads)
+    pairs = dict(s.partition("=")[::2] for s in settings or [])
+    if any(not value for value in pairs.values()):
+        raise InputError("--set takes FIELD=VALUE, such as --set lr=1e-4")
+    chosen = with_settings(find_recipe(recipe), pairs)
+    cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
+    task = make_task(
+        chosen,
+        data or [],
+        init=init,
+        teacher=teacher,
+        teacher_engine=teacher_engine,
+        skeleton=skeleton,
+        device="cuda" if cuda else "cpu",
+    )
+    with Bar(chosen) as bar:
+        result = run(
+            task,
+            chosen,
+            out,
+            resume=resume,
+            accelerator=accelerator,
+            devices=devices,
+            nodes=nodes,
+            stop_after_s=None if minutes is None else minutes * 60,
+            on_status=bar,
+        )
+    show_result(result)
+    return 0

@@ -1,0 +1,544 @@
+"""The training loop: the same for poses, heat maps, detectors and classifiers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import torch
+from torch import Tensor, nn
+
+from rtmpose.errors import InputError, MissingDependencyError, OutputError, RtmposeError
+from rtmpose.networks.checkpoint import save_safetensors, write_bytes
+from rtmpose.training import norms
+from rtmpose.training.checkpoint import load_state, save_state
+from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
+from rtmpose.training.ema import MovingAverage
+from rtmpose.training.optim import learning_rate, make_optimiser, rate_factor
+from rtmpose.training.recipes import Recipe, to_dict
+from rtmpose.types import ModelCard
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 20
+MOST_BAD_STEPS = 20
+HARMLESS_CHANGES = {"workers", "save_minutes", "eval_every", "name"}
+
+
+class Task(Protocol):
+    """What is trained, on what.
+
+    Optional members: ``auxiliary`` (a module trained along but not kept), ``begin_step(share)`` (told before each step
+    which share of the training is done), and ``skip(n)`` on what ``batches`` returns (to resume within an epoch
+    without making the batches before).
+
+    Attributes:
+        network: Trained in place.
+        card: Describes it; goes into the checkpoints.
+    """
+
+    network: nn.Module
+    card: ModelCard
+
+    def batches(self, epoch: int, generator_seed: int, rank: int, world: int) -> Iterable[Any]:
+        """A rank's share of an epoch, the same for the same arguments."""
+        ...
+
+    def steps(self) -> int:
+        """Batches per epoch and rank."""
+        ...
+
+    def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Weighted losses of a batch; their sum is minimised."""
+        ...
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Held-out metrics; the first chooses the best checkpoint, the higher the better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a training stands.
+
+    Attributes:
+        step: Steps done.
+        steps: Of the whole training.
+        epoch: The current one, from 0.
+        losses: Means since the last status.
+        lr: Learning rate.
+        samples_per_s: On all devices, evaluations and saves left out.
+        waiting: Share of the time spent waiting for data.
+        eta_s: Seconds to the end.
+        metrics: The newest evaluation.
+        best: The best value of the first metric.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    losses: dict[str, float]
+    lr: float
+    samples_per_s: float
+    waiting: float
+    eta_s: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to: the last status, whether it reached its end, and where its files are."""
+
+    status: Status
+    finished: bool
+    folder: Path
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    stop_after_s: float | None = None,
+    on_status: Callable[[Status], None] | None = None,
+) -> Trained:
+    """Train, evaluate, keep the best.
+
+    Files in ``out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights with the card), ``state.pt`` (all
+    that is needed to go on), ``steps.csv``, ``evaluations.csv``, ``tensorboard/``, ``recipe.json``.
+    Ctrl-C or SIGTERM saves and returns; a second one breaks off.
+
+    Args:
+        task: What is trained, on what.
+        recipe: How.
+        out: Folder; made if need be.
+        resume: Go on from the state in ``out``: with the same losses as without the break.
+        accelerator: ``auto``, ``cpu`` or ``cuda``.
+        devices: Per machine; each is a process of its own.
+        nodes: Machines (started by torchrun).
+        stop_after_s: Save and return after so many seconds.
+        on_status: Called every few steps and after evaluations, on the first process.
+
+    Raises:
+        InputError: nothing to resume from, or training runs in ``out`` already.
+        OutputError: the results cannot be written.
+        RtmposeError: memory runs out, or losses stay infinite; the message says what may help.
+    """
+    folder = Path(out)
+    fabric = make_fabric(recipe, accelerator, devices, nodes)
+    with _one_cv2_thread(), _stop_signal() as stop:
+        run = _Run(task, recipe, folder, fabric, on_status)
+        if resume:
+            run.load(load_state(folder))
+        elif fabric.global_rank == 0 and (folder / "state.pt").exists():
+            raise InputError(f"{folder} holds a training already; go on with it (--resume) or choose another folder")
+        if fabric.global_rank == 0:
+            _describe(folder, recipe, task.card)
+        try:
+            return run.go(stop, stop_after_s)
+        except RuntimeError as error:
+            if "out of memory" in str(error).lower() or "allocate memory" in str(error).lower():
+                raise RtmposeError(_memory_advice(recipe)) from error
+            raise
+        finally:
+            run.close()
+
+
+def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Any:
+    """Devices, processes and precision, launched.
+
+    Raises:
+        MissingDependencyError: lightning-fabric is not installed.
+        InputError: the precision or the devices are not to be had here.
+    """
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
+    except ImportError as error:
+        raise MissingDependencyError("training needs Lightning Fabric: pip install 'rtmpose[train]'") from error
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    if accelerator == "cuda" and torch.cuda.device_count() < devices:
+        raise InputError(f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are here")
+    kind = choose_precision(recipe.precision, accelerator)
+    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[kind]
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    try:
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise InputError(f"{devices} x {accelerator} with precision {kind} is not possible here: {error}") from error
+    fabric.launch()
+    return fabric
+
+
+def choose_precision(wanted: str, accelerator: str) -> str:
+    """``auto`` is bf16 where the hardware multiplies bf16 faster than fp32.
+
+    Raises:
+        InputError: fp16 was asked for on a CPU.
+    """
+    if wanted == "fp16" and accelerator != "cuda":
+        raise InputError("precision fp16 needs CUDA; use bf16 or fp32")
+    if wanted != "auto":
+        return wanted
+    if accelerator == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+
+class _Run:
+    """One call of :func:`train`."""
+
+    def __init__(
+        self, task: Task, recipe: Recipe, folder: Path, fabric: Any, on_status: Callable[[Status], None] | None
+    ) -> None:
+        self.task, self.recipe, self.folder, self.fabric, self.on_status = task, recipe, folder, fabric, on_status
+        torch.manual_seed(recipe.seed)
+        network = task.network.to(fabric.device, memory_format=torch.channels_last)
+        self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and norms.is_folded(network))
+        if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+            task.network = network
+        self.network = network
+        self.ema = MovingAverage(network, recipe.ema, recipe.ema_gamma) if recipe.ema else None
+        self.auxiliary: nn.Module | None = getattr(task, "auxiliary", None)
+        modules = [network, *([self.auxiliary.to(fabric.device)] if self.auxiliary is not None else [])]
+        samples = recipe.batch * recipe.accumulate * fabric.world_size
+        self.lr = learning_rate(recipe, samples)
+        optimiser = make_optimiser(modules, recipe, self.lr)
+        self.wrapped = fabric.setup_module(network)
+        if self.auxiliary is not None:
+            task.auxiliary = fabric.setup_module(self.auxiliary)  # type: ignore[attr-defined]
+        self.optimiser = fabric.setup_optimizers(optimiser)
+        self.samples = samples
+        if hasattr(task, "world"):
+            task.world = fabric.world_size
+        self.per_epoch = task.steps() // recipe.accumulate
+        if not self.per_epoch:
+            raise InputError(f"an epoch has {task.steps()} batches: not one step of {recipe.accumulate} batches")
+        self.total = self.per_epoch * recipe.epochs
+        self.step = self.bad = 0
+        self.best, self.metrics = -math.inf, dict[str, float]()
+        self.curves: Curves | None = None
+        self.meter = _Meter()
+        self.saved = time.monotonic()
+
+    # --- the loop
+
+    def go(self, stop: threading.Event, stop_after_s: float | None) -> Trained:
+        began = time.monotonic()
+        if self.fabric.global_rank == 0:
+            self.curves = Curves(self.folder, self.step)
+            log.info(
+                "%d steps of %d samples, rate %.3g, norms %s",
+                self.total,
+                self.samples,
+                self.lr,
+                "frozen" if self.frozen else "learning",
+            )
+        while self.step < self.total:
+            epoch, done = divmod(self.step, self.per_epoch)
+            batches = self.task.batches(epoch, self.recipe.seed, self.fabric.global_rank, self.fabric.world_size)
+            iterator = _from(batches, done * self.recipe.accumulate)
+            self._train_mode()
+            self.meter.start()
+            for _ in range(done, self.per_epoch):
+                self._one_step(iterator)
+                late = stop_after_s is not None and time.monotonic() - began > stop_after_s
+                if self._agreed(stop.is_set() or late):
+                    self.save(must=True)
+                    return self._result(finished=False)
+            self._end_of_epoch(epoch)
+        self.save(must=True)
+        return self._result(finished=True)
+
+    def _one_step(self, iterator: Iterator[Any]) -> None:
+        recipe, fabric = self.recipe, self.fabric
+        factor = rate_factor(recipe, self.step, self.total)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr * factor * group.get("factor", 1.0)
+        if hasattr(self.task, "begin_step"):
+            self.task.begin_step(self.step / self.total)
+        for part in range(recipe.accumulate):
+            with self.meter.waiting():
+                batch = next(iterator)
+            batch = fabric.to_device(batch)
+            with fabric.no_backward_sync(self.wrapped, enabled=part < recipe.accumulate - 1):
+                losses = self.task.losses(self.wrapped, batch)
+                fabric.backward(sum(losses.values()) / recipe.accumulate)
+            self.meter.add(losses, 1 / recipe.accumulate)
+        # Without a limit the norm is still worth knowing.
+        norm = fabric.clip_gradients(
+            self.wrapped, self.optimiser, max_norm=recipe.clip or 1e12, error_if_nonfinite=False
+        )
+        if recipe.precision == "fp16" or bool(torch.isfinite(norm)):
+            self.optimiser.step()
+            self.bad = 0
+        else:
+            self._bad_step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update(self.network)
+        self.step += 1
+        self.meter.steps += 1
+        if self.step % LOG_EVERY == 0:
+            self._report(float(norm), self.lr * factor)
+        if time.monotonic() - self.saved > recipe.save_minutes * 60 and fabric.world_size == 1:
+            self.save()
+
+    def _bad_step(self) -> None:
+        self.bad += 1
+        log.warning("step %d: the gradient is not finite; skipped", self.step)
+        if self.bad >= MOST_BAD_STEPS:
+            raise RtmposeError(
+                f"{self.bad} steps in a row had infinite gradients; lower the rate (--set lr={self.lr / 3:.2g}) or use "
+                "--set precision=fp32, and go on from the last state with --resume"
+            )
+
+    def _end_of_epoch(self, epoch: int) -> None:
+        last = epoch + 1 == self.recipe.epochs
+        if (epoch + 1) % self.recipe.eval_every == 0 or last:
+            self._evaluate()
+        if not last:
+            self.save()
+
+    def _evaluate(self) -> None:
+        if self.fabric.global_rank == 0:
+            network = self.averaged()
+            mode = network.training
+            self.metrics = self.task.evaluate(network.eval())
+            network.train(mode)
+            first = next(iter(self.metrics.values()), None)
+            if self.metrics and self.curves:
+                self.curves.add(EVALUATIONS, self.step, self.metrics)
+            if first is not None and first > self.best:
+                self.best = first
+                self._keep("best")
+            self._tell()
+        self.fabric.barrier()
+
+    def averaged(self) -> nn.Module:
+        """The network that is evaluated and kept."""
+        return self.ema.network if self.ema else self.network
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.frozen:
+            norms.freeze(self.network)
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any process wants to stop; asked of all every few steps."""
+        if self.fabric.world_size == 1:
+            return wish
+        if self.step % LOG_EVERY:
+            return False
+        return bool(self.fabric.all_reduce(torch.tensor(float(wish)), reduce_op="max") > 0)
+
+    # --- reports
+
+    def _report(self, norm: float, lr: float) -> None:
+        means = self.meter.read(self.samples)
+        self.lr_now = lr
+        if self.curves:
+            values = {**means.losses, "loss": sum(means.losses.values()), "lr": lr, "gradient": norm}
+            speed = {"samples_per_s": means.samples_per_s, "waiting": means.waiting}
+            self.curves.add(STEPS, self.step, {**values, **speed})
+        self.means = means
+        self._tell()
+
+    def status(self) -> Status:
+        m: _Means = getattr(self, "means", _Means({}, 0.0, 0.0))
+        left = (self.total - self.step) * self.samples / m.samples_per_s if m.samples_per_s else math.nan
+        epoch = min(self.step // self.per_epoch, self.recipe.epochs - 1)
+        lr = getattr(self, "lr_now", self.lr)
+        return Status(
+            self.step, self.total, epoch, m.losses, lr, m.samples_per_s, m.waiting, left, self.metrics, self.best
+        )
+
+    def _tell(self) -> None:
+        if self.on_status and self.fabric.global_rank == 0:
+            self.on_status(self.status())
+
+    def _result(self, *, finished: bool) -> Trained:
+        return Trained(self.status(), finished, self.folder)
+
+    # --- files
+
+    def save(self, *, must: bool = False) -> None:
+        """Write state and last weights. A full disk is a warning, unless nothing comes after."""
+        self.fabric.barrier()
+        if self.fabric.global_rank == 0:
+            self.saved = time.monotonic()
+            try:
+                save_state(self.folder, self.state())
+                self._keep("last")
+            except OutputError as error:
+                if must:
+                    raise
+                log.warning("%s. Training goes on; the state saved before is still there", error)
+        self.meter.start()
+
+    def _keep(self, name: str) -> None:
+        notes = {
+            "recipe": json.dumps(to_dict(self.recipe), default=str),
+            "step": f"{self.step} of {self.total}",
+            "metrics": json.dumps(self.metrics),
+        }
+        save_safetensors(self.folder / f"{name}.safetensors", self.averaged(), self.task.card, **notes)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "total": self.total,
+            "per_epoch": self.per_epoch,
+            "world": self.fabric.world_size,
+            "recipe": json.dumps(to_dict(self.recipe), default=str),
+            "network": self.network.state_dict(),
+            "auxiliary": self.auxiliary.state_dict() if self.auxiliary is not None else None,
+            "ema": self.ema.network.state_dict() if self.ema else None,
+            "ema_steps": self.ema.steps if self.ema else 0,
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "metrics": self.metrics,
+            "random": torch.get_rng_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        was = json.loads(state["recipe"])
+        now = json.loads(json.dumps(to_dict(self.recipe), default=str))
+        changed = [k for k in now if now[k] != was.get(k) and k not in HARMLESS_CHANGES]
+        if changed:
+            log.warning("the recipe has changed since the training began: %s", ", ".join(changed))
+        if state["per_epoch"] != self.per_epoch:
+            raise InputError(
+                f"an epoch had {state['per_epoch']} steps and now has {self.per_epoch}: data, batch size or number of "
+                "devices are others; start anew from last.safetensors (--init)"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.auxiliary is not None and state["auxiliary"] is not None:
+            self.auxiliary.load_state_dict(state["auxiliary"])
+        if self.ema and state["ema"] is not None:
+            self.ema.network.load_state_dict(state["ema"])
+            self.ema.steps = state["ema_steps"]
+        self.step, self.best, self.metrics = state["step"], state["best"], dict(state["metrics"])
+        torch.set_rng_state(state["random"])
+
+    def close(self) -> None:
+        if self.curves:
+            self.curves.close()
+
+
+@dataclass(frozen=True)
+class _Means:
+    losses: dict[str, float]
+    samples_per_s: float
+    waiting: float
+
+
+class _Meter:
+    """Means of losses and times between two reports."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps, self.waited, self.spent, self.since = 0, 0.0, 0.0, time.perf_counter()
+
+    def start(self) -> None:
+        """Time that passed since the last step does not count."""
+        self.since = time.perf_counter()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        before = time.perf_counter()
+        self.spent += before - self.since
+        yield
+        self.since = time.perf_counter()
+        self.waited += self.since - before
+        self.spent += self.since - before
+
+    def add(self, losses: dict[str, Tensor], factor: float) -> None:
+        for key, value in losses.items():
+            value = value.detach() * factor
+            self.sums[key] = self.sums[key] + value if key in self.sums else value
+
+    def read(self, samples: int) -> _Means:
+        now = time.perf_counter()
+        self.spent += now - self.since
+        losses = {k: float(v) / self.steps for k, v in self.sums.items()}
+        means = _Means(losses, self.steps * samples / self.spent, self.waited / self.spent)
+        self.sums, self.steps, self.waited, self.spent, self.since = {}, 0, 0.0, 0.0, now
+        return means
+
+
+def _from(batches: Iterable[Any], number: int) -> Iterator[Any]:
+    """The batches behind the first ``number``."""
+    if number and hasattr(batches, "skip"):
+        batches.skip(number)
+        return iter(batches)
+    iterator = iter(batches)
+    for _ in range(number):
+        next(iterator)
+    return iterator
+
+
+def _describe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
+    content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
+    write_bytes(folder / "recipe.json", json.dumps(content, indent=2, default=str).encode())
+
+
+def _memory_advice(recipe: Recipe) -> str:
+    half = max(recipe.batch // 2, 1)
+    return (
+        f"memory ran out with {recipe.batch} samples at a time. The same training in less memory: --set batch={half} "
+        f"--set accumulate={recipe.accumulate * 2}" + ("" if recipe.precision == "bf16" else " or --set precision=bf16")
+    )
+
+
+@contextmanager
+def _one_cv2_thread() -> Iterator[None]:
+    """Crops are made in threads of their own; more threads within each would only get in the way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C or SIGTERM; the second signal acts as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _frame: Any) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for s in before:
+        signal.signal(s, note)
+    try:
+        yield event
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)

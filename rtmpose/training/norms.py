@@ -1,0 +1,77 @@
+"""Batch norms in training that starts from an export, whose statistics are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch norms of a network, SyncBN included."""
+    return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def is_folded(network: nn.Module) -> bool:
+    """Whether the norms are those that :mod:`rtmpose.networks.from_onnx` makes: mean 0, variance 1 - eps."""
+    found = norms(network)
+    return bool(found) and all(
+        not bool(m.running_mean.any()) and bool((m.running_var - (1 - m.eps)).abs().max() < 1e-6) for m in found
+    )
+
+
+def freeze(network: nn.Module) -> None:
+    """Norms use and keep their stored statistics; their gains and offsets still learn."""
+    for module in norms(network):
+        module.eval()
+
+
+@torch.no_grad()
+def estimate_statistics(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]) -> int:
+    """Measure the norms' statistics on data without changing the network's function.
+
+    A norm that multiplies by g and adds c gets the mean m and variance v of its input as statistics, gain
+    ``g sqrt(v + eps)`` and offset ``c + g m``. Training with live statistics is possible from then on.
+
+    Args:
+        network: Changed in place; left in evaluation mode.
+        batches: A few hundred crops are enough.
+        run: Puts one batch through the network.
+
+    Returns:
+        How many batches were used.
+    """
+    network.eval()
+    sums: dict[nn.Module, list[Tensor]] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        axes = [0, *range(2, x.ndim)]
+        count = torch.tensor(x.numel() / x.shape[1], dtype=torch.float64)
+        entry = [count, x.sum(axes), (x * x).sum(axes)]
+        sums[module] = [a + b for a, b in zip(sums[module], entry, strict=True)] if module in sums else entry
+
+    found = norms(network)
+    handles = [m.register_forward_pre_hook(note) for m in found]
+    number = 0
+    try:
+        for number, batch in enumerate(batches, 1):  # noqa: B007
+            run(network, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for module in found:
+        if module not in sums:
+            continue
+        count, total, squares = sums[module]
+        mean = total / count
+        variance = (squares / count - mean**2).clamp(min=0)
+        gain = module.weight.double() / (module.running_var.double() + module.eps).sqrt()
+        offset = module.bias.double() - gain * module.running_mean.double()
+        module.weight.copy_(gain * (variance + module.eps).sqrt())
+        module.bias.copy_(offset + gain * mean)
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+    return number

@@ -1,0 +1,218 @@
+"""Training of pose networks: SimCC (RTMPose, RTMW) and heat maps (CSPNeXt-UDP)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtmpose.datasets import KeypointDataset
+from rtmpose.errors import InputError
+from rtmpose.pose import crop, heatmap, simcc
+from rtmpose.training import losses as loss
+from rtmpose.training.augment import NO_AUGMENTATION
+from rtmpose.training.crops import Ahead, Batch, BatchMaker, CropSettings, Sample, held_out, read_samples
+from rtmpose.training.distill import FeatureProjection, Teacher, TorchTeacher, flip_averaged, normalise
+from rtmpose.training.metrics import score_poses
+from rtmpose.training.recipes import Distillation, Recipe
+from rtmpose.types import FloatArray, ModelCard, Skeleton
+
+EVALUATION_BATCH = 64
+
+
+class PoseTask:
+    """A pose network and its data, for :func:`rtmpose.training.loop.train`.
+
+    Args:
+        network: Trained in place.
+        card: Describes it.
+        skeleton: Its keypoints.
+        datasets: People with keypoints. Part of the photos of each human-labelled set is held out; the metrics of the
+            first set come first.
+        recipe: Augmentation, weights of the losses, seed.
+        teacher: For ``recipe.distil.logits`` and ``features``.
+        shares: How often each set's samples occur in an epoch; 1 each by default.
+
+    Raises:
+        InputError: a set cannot be used, or too little of it is left for a batch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        skeleton: Skeleton,
+        datasets: Sequence[KeypointDataset],
+        recipe: Recipe,
+        *,
+        teacher: Teacher | None = None,
+        shares: Sequence[float] | None = None,
+    ) -> None:
+        self.network, self.card, self.skeleton, self.recipe, self.teacher = network, card, skeleton, recipe, teacher
+        self.settings = CropSettings(card, skeleton)
+        self.training: list[Sample] = []
+        self.heldout: list[Sample] = []
+        self.names = [_name(d) for d in datasets]
+        for number, dataset in enumerate(datasets):
+            samples, keys = read_samples(dataset, skeleton, number)
+            out = held_out(keys, recipe.heldout)
+            # What a model labelled cannot judge a model: nothing of it is held out.
+            self.heldout += [s for s, h in zip(samples, out, strict=True) if h and not s.machine]
+            self.training += [s for s, h in zip(samples, out, strict=True) if s.machine or not h]
+        self.shares = list(shares) if shares else [1.0] * len(datasets)
+        self.world = 1
+        if len(self._order(0)) < recipe.batch:
+            raise InputError(f"{len(self.training)} samples do not fill one batch of {recipe.batch}; lower --batch")
+        self.distil = recipe.distil or Distillation()
+        if (self.distil.logits or self.distil.features) and teacher is None:
+            raise InputError(f"the recipe {recipe.name} distils: it needs a teacher (--teacher)")
+        self._fading = 1.0
+        self.auxiliary = self._feature_projection() if self.distil.features else None
+
+    def steps(self) -> int:
+        """Batches per epoch and rank."""
+        return len(self._order(0)) // (self.recipe.batch * self.world)
+
+    def begin_step(self, share: float) -> None:
+        """Told by the loop which share of the training is done."""
+        self._fading = 1 - share if self.distil.fade else 1.0
+
+    def batches(self, epoch: int, generator_seed: int, rank: int, world: int) -> Iterable[Batch]:
+        """One epoch's batches for a rank; the ranks' batches of a step together are the batch of one process."""
+        self.world = world
+        recipe = self.recipe
+        milder = recipe.stage2 is not None and epoch >= recipe.epochs - recipe.stage2_epochs
+        augmentation = recipe.stage2 if milder and recipe.stage2 else recipe.augment
+        order = self._order(epoch)
+        salts = np.arange(len(order)) if len(order) > len(self.training) else np.zeros(len(order), np.int64)
+        mix = np.random.default_rng((generator_seed, epoch)).permutation(len(order))
+        maker = BatchMaker(self.training, self.settings, augmentation, (generator_seed, epoch))
+
+        def make(number: int) -> Batch:
+            start = (number * world + rank) * recipe.batch
+            chosen = mix[start : start + recipe.batch]
+            return maker(order[chosen], salts[chosen])
+
+        return Ahead(make, self.steps(), recipe.workers)
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Weighted losses of a batch: ``labels``, ``points``, ``logits``, ``features``, as far as the recipe has them."""
+        images, points, distil = batch["images"], batch["points"], self.distil
+        output = network(normalise(images, self.card))
+        weights = points[..., 2]
+        if not self.recipe.machine_labels:
+            weights = weights * ~batch["machine"][:, None]
+        out: dict[str, Tensor] = {}
+        if self.recipe.label_weight:
+            out["labels"] = self.recipe.label_weight * self._to_points(output, points, weights)
+        if distil.points:
+            scores = batch["teacher"][..., 2].clamp(max=1)
+            sure = scores * (scores >= distil.point_score)
+            out["points"] = self._fading * distil.points * self._to_points(output, batch["teacher"], sure)
+        if self.teacher is not None and (distil.logits or distil.features):
+            out |= self._from_teacher(output, images)
+        return out
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Accuracy on the held-out people in their annotated boxes; see :func:`rtmpose.training.metrics.score_poses`."""
+        if not self.heldout:
+            return {}
+        maker = BatchMaker(self.heldout, self.settings, NO_AUGMENTATION, (0,))
+        total = len(self.heldout)
+
+        def make(number: int) -> Batch:
+            rows = np.arange(number * EVALUATION_BATCH, min((number + 1) * EVALUATION_BATCH, total))
+            return maker(rows, np.zeros_like(rows))
+
+        device = next(network.parameters()).device
+        found: list[tuple[FloatArray, FloatArray]] = []
+        for batch in Ahead(make, -(-total // EVALUATION_BATCH), self.recipe.workers):
+            with torch.inference_mode():
+                output = network(normalise(batch["images"].to(device), self.card))
+            keypoints, scores = self._decode(output)
+            found.append((crop.uncrop(keypoints, batch["matrices"].numpy()), scores))
+        keypoints, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+        return score_poses(self.heldout, keypoints, scores, self.skeleton, self.names)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """The samples of an epoch, unshuffled; the fractions of a share are drawn anew each epoch."""
+        if all(share == 1 for share in self.shares):
+            return np.arange(len(self.training))
+        rng = np.random.default_rng((self.recipe.seed, epoch, 1))
+        source = np.array([s.source for s in self.training])
+        parts = []
+        for number, share in enumerate(self.shares):
+            rows = np.flatnonzero(source == number)
+            parts += [rows] * int(share)
+            parts.append(rng.permutation(rows)[: round(len(rows) * (share - int(share)))])
+        return np.concatenate(parts)
+
+    def _to_points(self, output: Any, points: Tensor, weights: Tensor) -> Tensor:
+        codec, wh = self.card.codec, self.card.input_wh
+        if codec.kind == "heatmap":
+            target, kept = loss.heatmap_targets(points[..., :2], weights, codec, wh)
+            return loss.keypoint_mse(output, target, kept)
+        targets, kept = loss.simcc_targets(points[..., :2], weights, codec, wh)
+        return self._scale(points) * loss.kl_discrete(output, targets, kept, beta=self.recipe.beta)
+
+    def _from_teacher(self, output: tuple[Tensor, Tensor], images: Tensor) -> dict[str, Tensor]:
+        assert self.teacher is not None
+        out, distil = {}, self.distil
+        student = self._features  # of the call just made
+        if distil.features:
+            x, y = self.teacher(images)
+            assert isinstance(self.teacher, TorchTeacher)
+            assert self.auxiliary is not None
+            target = self.teacher.features
+            out["features"] = self._fading * distil.features * self.auxiliary(student, target)
+        if distil.logits:
+            with torch.no_grad():
+                if distil.flip_average:
+                    x, y = flip_averaged(self.teacher, images, self.skeleton.flip_indices)
+                elif not distil.features:
+                    x, y = self.teacher(images)
+                scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
+                weights = scores if distil.sure else torch.ones_like(scores)
+            kl = loss.distribution_kl(output, (x, y), weights, beta=self.recipe.beta)
+            out["logits"] = self._fading * distil.logits * self._scale(images) * kl
+        return out
+
+    _features: Tensor = torch.empty(0)
+
+    def _feature_projection(self) -> nn.Module:
+        if not isinstance(self.teacher, TorchTeacher):
+            raise InputError("feature distillation needs a teacher that torch runs (--teacher-engine torch)")
+
+        def keep(_module: nn.Module, _inputs: Any, output: Sequence[Tensor]) -> None:
+            self._features = output[-1]
+
+        backbone = self.network.get_submodule("backbone")
+        handle: Callable[..., Any] = keep
+        backbone.register_forward_hook(handle)
+        return FeatureProjection(_width(backbone), _width(self.teacher.network.get_submodule("backbone")))
+
+    def _scale(self, per_sample: Tensor) -> float:
+        return self.recipe.loss_batch / len(per_sample)
+
+    def _decode(self, output: Any) -> tuple[FloatArray, FloatArray]:
+        codec = self.card.codec
+        if codec.kind == "heatmap":
+            blur = 17 if codec.sigma and codec.sigma[0] >= 3 else 11
+            return heatmap.decode(output.float().cpu().numpy(), self.card.input_wh, blur)
+        x, y = (o.float().cpu().numpy() for o in output)
+        return simcc.decode(x, y, codec.split_ratio)
+
+
+def _width(backbone: nn.Module) -> int:
+    """Channels of the last map."""
+    last = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)][-1]
+    final = getattr(backbone.get_submodule("stage4")[-1], "final_conv", None)
+    return int(final.conv.out_channels if final is not None else last.out_channels)
+
+
+def _name(dataset: KeypointDataset) -> str:
+    return dataset.path.parent.name.removeprefix("train_crops_") or dataset.path.stem
