@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from rtmpose.training.prune import (  # noqa: E402
 )
 
 WH = (64, 64)
+torch.set_num_threads(1)  # these networks are too small to share out
 SMALL = CSPNeXtConfig(0.33, 0.125)
 CONFIGS = {
     "rtmpose-t": RTMPoseConfig(SIZES["tiny"], 5, WH),
@@ -99,12 +101,6 @@ def random_cuts(groups, rng, share):
     return [(g, np.flatnonzero(rng.random(len(g)) < share)[: len(g) - 1]) for g in groups]
 
 
-def close(a, b):
-    for one, other in zip(a, b, strict=True):
-        scale = max(1.0, float(other.abs().max()))
-        torch.testing.assert_close(one / scale, other / scale, rtol=0, atol=2e-5)
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_smaller_network_equals_the_masked_one(name):
     """Whatever is taken out, and in two goes; in double precision nothing but the order of sums differs."""
@@ -138,7 +134,7 @@ def test_saved_multiply_adds_are_exact(name):
     wiring = trace(network, WH)
     before = count_multiply_adds(network, WH)
     groups = channel_groups(network, wiring)
-    for group in groups[:: max(1, len(groups) // 8)]:
+    for group in groups[1 :: len(groups) // 3]:
         small, units = copy.deepcopy(network), len(group) // 3 + 1
         remove_channels(small, [(group, range(units))])
         saved = saved_multiply_adds(network, group, units, widths_of(network))
@@ -224,7 +220,7 @@ def test_mask_gradients_are_those_of_real_masks():
             squares += gradient.square()
             for handle in handles:
                 handle.remove()
-        np.testing.assert_allclose(scores[i], squares.numpy(), rtol=1e-6, err_msg=group.name)
+        np.testing.assert_allclose(scores[i], squares.numpy(), rtol=1e-4, atol=1e-6 * squares.max(), err_msg=group.name)
     for a, b in zip(plain, run(network, image), strict=True):
         assert torch.equal(a, b)
 
@@ -248,13 +244,13 @@ def loss_to(teacher):
     "options",
     [
         {},
-        {"uniform": True, "criterion": "magnitude"},
+        {"uniform": True, "criterion": "magnitude", "chunk": 1},
         {"per": "memory", "chunk": 1},
         {"bf16": True},
     ],
 )
 def test_the_budget_is_met(options, tmp_path):
-    card = zoo.find("rtmpose-s")
+    card = replace(zoo.find("rtmpose-s"), input_wh=WH)
     config = RTMPoseConfig(CSPNeXtConfig(0.33, 0.25), 26, WH)
     network, teacher = random_network(config), random_network(config, seed=1)
     start = count_multiply_adds(network, WH)
@@ -273,7 +269,7 @@ def test_the_budget_is_met(options, tmp_path):
     shares = [after / before for before, after in result.widths.values()]
     assert min(shares) >= 0.125
     if options.get("uniform"):
-        assert max(shares) - min(shares) < 0.51
+        assert max(shares) - min(shares) < 0.15
     # The file brings its widths along.
     path = tmp_path / "small.safetensors"
     save_safetensors(path, network, pruned_card(card, network))
@@ -330,7 +326,7 @@ def test_what_does_not_work_is_refused():
     with pytest.raises(ModelError, match="without"):
         remove_channels(network, [(group, range(len(group)))])
     with pytest.raises(ModelError, match="cannot be read back"):
-        pruned_card(zoo.find("rtmdet-tiny-humanart"), network)
+        pruned_card(zoo.find("rtmdet-tiny_humanart_640x640"), network)
 
 
 def test_the_optimiser_goes_on_with_what_is_left():
