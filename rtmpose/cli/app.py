@@ -14,6 +14,7 @@ from rtmpose.cli.evaluate import evaluate
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
 from rtmpose.cli.profile import profile
+from rtmpose.cli.prune import prune
 from rtmpose.cli.track import track
 from rtmpose.cli.train import train
 
@@ -34,6 +35,7 @@ app.command()(export)
 app.command()(verify)
 app.command()(bench)
 app.command()(train)
+app.command()(prune)
 app.command()(profile)
 app.command()(doctor)
 app.add_typer(models.app, name="models")

@@ -351,7 +351,9 @@ def _select(module: nn.Module, name: str, axis: int, keep: Tensor, optimiser: to
         for key, entry in state.items():
             if isinstance(entry, Tensor) and entry.shape == before:
                 state[key] = entry.index_select(axis, keep)
-    value.data = value.data.index_select(axis, keep)
+    channels_last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
+    cut = value.data.index_select(axis, keep)
+    value.data = cut.contiguous(memory_format=torch.channels_last) if channels_last else cut
 
 
 def _tell(module: nn.Module, side: Side, width: int) -> None:

@@ -30,9 +30,12 @@ from rtmpose.training.channel_groups import (
     trace,
     widths_of,
 )
+from rtmpose.training.loop import Task
 from rtmpose.types import ModelCard
 
-Loss = Callable[[nn.Module, Any], Tensor]
+Loss = Callable[[Any, Any], Tensor]
+"""The network (or something called like it) and a batch to a scalar: a mean over the images, or a multiple of it."""
+
 Scores = list[NDArray[np.float64]]
 
 
@@ -52,8 +55,8 @@ class PruneOptions:
         uniform: Take the same share of every group instead of ordering channels across the network.
         decay: What is left of the importance found in earlier rounds.
         learning_rate: Of Adam, constant.
-        clip: Largest norm of the gradient.
-        bf16: Run the network in bfloat16 where that is safe (autocast); weights stay float32.
+        clip: Largest norm of the gradient; 0 for no limit.
+        bf16: Run the network in bfloat16 where that is safe (autocast); weights, losses and importance stay float32.
     """
 
     multiply_adds: int
@@ -66,7 +69,7 @@ class PruneOptions:
     uniform: bool = False
     decay: float = 0.8
     learning_rate: float = 2e-4
-    clip: float = 1.0
+    clip: float = 35.0
     bf16: bool = False
 
     def __post_init__(self) -> None:
@@ -265,7 +268,7 @@ def prune(
         network: Changed in place: narrower layers, the same wiring.
         input_wh: Width and height of the images that the budget is for.
         batches: Endless; each batch goes to ``loss``.
-        loss: Scalar loss of the network on a batch, a mean over its images.
+        loss: See :data:`Loss`.
         options: Budget and pace.
         on_round: Called after every removal.
 
@@ -311,21 +314,21 @@ def _train(
     """A few steps; the mean loss and the importance of every unit on those batches."""
     watched = sorted({use.layer for group in groups for use in readers(network, group)})
     scores: Scores = [np.zeros(len(g)) for g in groups]
-    device = next(network.parameters()).device.type
+    run = _in_bf16(network) if options.bf16 else network
     total = 0.0
     with MaskGradients(network, watched if options.criterion == "fisher" else []) as gradients:
         for _ in range(options.steps):
             batch = next(batches, None)
             if batch is None:
                 raise InputError("the training images ran out before the network was pruned: pass an endless iterator")
-            with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
-                value = loss(network, batch)
+            value = loss(run, batch)
             if not torch.isfinite(value):
                 raise ModelError("the loss is not a finite number any more: lower the learning rate")
             optimiser.zero_grad()
             value.backward()
             found = fisher_scores(network, groups, gradients.take()) if options.criterion == "fisher" else None
-            nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+            if options.clip:
+                nn.utils.clip_grad_norm_(network.parameters(), options.clip)
             optimiser.step()
             total += float(value.detach())
             if found is not None:
@@ -333,6 +336,59 @@ def _train(
     if options.criterion == "magnitude":
         scores = magnitude_scores(network, groups)
     return total / options.steps, scores
+
+
+def _in_bf16(network: nn.Module) -> Callable[..., Any]:
+    device = next(network.parameters()).device.type
+
+    def run(images: Tensor) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            return _as_float(network(images))
+
+    return run
+
+
+def _as_float(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float()
+    return type(output)(_as_float(part) for part in output)
+
+
+def endless(task: Task, seed: int) -> Iterator[Any]:
+    """The task's batches, epoch after epoch."""
+    epoch = 0
+    while True:
+        yield from task.batches(epoch, seed, 0, 1)
+        epoch += 1
+
+
+def prune_task(
+    task: Task, options: PruneOptions, *, seed: int = 0, on_round: Callable[[PruneRound], None] | None = None
+) -> Pruning:
+    """Prune the network of a training task with the task's own data and losses; its card is made to fit.
+
+    Args:
+        task: Its network is changed in place.
+        options: Budget and pace.
+        seed: Of the order of the data.
+        on_round: Called after every removal.
+
+    Raises:
+        ModelError: as :func:`prune` and :func:`pruned_card`.
+    """
+    pruned_card(task.card, task.network)  # complain before the work rather than after
+    task.network.to(memory_format=torch.channels_last)
+
+    def loss(network: Any, batch: Any) -> Tensor:
+        return torch.stack([value.float() for value in task.losses(network, batch).values()]).sum()
+
+    batches = endless(task, seed)
+    try:
+        result = prune(task.network, task.card.input_wh, batches, loss, options, on_round)
+    finally:
+        batches.close()  # type: ignore[attr-defined]
+    task.card = pruned_card(task.card, task.network)
+    return result
 
 
 def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCard:
