@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 ColourOrder = Literal["rgb", "bgr"]
+InputFit = Literal["letterbox", "rectangular"]
 
 POSE_SCORE_FLOOR = 0.2
 """Keypoints scoring at or below this do not count towards a person's score (the COCO evaluation habit)."""
@@ -132,6 +133,46 @@ class Skeleton:
         return f"Skeleton({self.name!r}, {len(self)} keypoints)"
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """From raw keypoint scores to the probability that the keypoint is right.
+
+    ``p = 1 / (1 + exp(-(slope * score + offset)))``, fitted to human labels (Platt, 1999). A keypoint is right when its
+    own object keypoint similarity with the label is at least ``oks``. Says nothing of whether it can be seen.
+
+    Attributes:
+        slope: One number for all keypoints, or one per keypoint.
+        offset: Likewise.
+        oks: Similarity from which a keypoint counts as right.
+        data: What it was fitted on.
+        ece: Expected calibration error found in cross-validation, as a fraction.
+
+    Raises:
+        InputError: slope and offset differ in number, or one is not finite.
+    """
+
+    slope: tuple[float, ...]
+    offset: tuple[float, ...]
+    oks: float = 0.5
+    data: str = ""
+    ece: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.slope or len(self.slope) != len(self.offset) or not np.isfinite([*self.slope, *self.offset]).all():
+            raise InputError(f"a calibration needs as many slopes as offsets, all finite: {self.slope}, {self.offset}")
+
+    def probabilities(self, scores: FloatArray) -> FloatArray:
+        """Probabilities ``(N, K)`` float32 for raw scores ``(N, K)``.
+
+        Raises:
+            InputError: the calibration is of another number of keypoints.
+        """
+        if len(self.slope) > 1 and scores.shape[-1] != len(self.slope):
+            raise InputError(f"a calibration of {len(self.slope)} keypoints does not fit {scores.shape[-1]} of them")
+        logits = np.asarray(self.slope) * scores + np.asarray(self.offset)
+        return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)  # the logistic, without overflow
+
+
 @dataclass(frozen=True, eq=False)
 class Poses:
     """The people (hands, faces, animals) of one image.
@@ -144,6 +185,7 @@ class Poses:
             0 to 1.25, larger is surer, not a probability.
         skeleton: What the K keypoints are.
         ids: ``(N,)`` int64, one number per tracked person from 1 on; None without tracking.
+        calibration: How scores become :attr:`probabilities`; None for models that were never calibrated.
 
     Raises:
         InputError: the shapes do not agree.
@@ -155,6 +197,7 @@ class Poses:
     scores: FloatArray
     skeleton: Skeleton
     ids: NDArray[np.int64] | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.skeleton)
@@ -170,13 +213,17 @@ class Poses:
     def __getitem__(self, index: Any) -> Poses:
         """Select instances by index, slice, mask or index array; always returns ``Poses``."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        ids = None if self.ids is None else self.ids[rows]
-        return Poses(
-            self.boxes[rows], self.box_scores[rows], self.keypoints[rows], self.scores[rows], self.skeleton, ids
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            box_scores=self.box_scores[rows],
+            keypoints=self.keypoints[rows],
+            scores=self.scores[rows],
+            ids=None if self.ids is None else self.ids[rows],
         )
 
     @classmethod
-    def empty(cls, skeleton: Skeleton) -> Poses:
+    def empty(cls, skeleton: Skeleton, calibration: Calibration | None = None) -> Poses:
         """Nobody."""
         k = len(skeleton)
         return cls(
@@ -185,6 +232,7 @@ class Poses:
             np.zeros((0, k, 2), np.float32),
             np.zeros((0, k), np.float32),
             skeleton,
+            calibration=calibration,
         )
 
     @cached_property
@@ -193,6 +241,14 @@ class Poses:
         sure = self.scores > POSE_SCORE_FLOOR
         total = np.where(sure, self.scores, 0).sum(axis=1)
         return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
+
+    @cached_property
+    def probabilities(self) -> FloatArray | None:
+        """``(N, K)`` float32: how likely each keypoint is right (see :class:`Calibration`); None without one.
+
+        Visibility is another question: hidden joints that are guessed well are right too.
+        """
+        return None if self.calibration is None else self.calibration.probabilities(self.scores)
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
         """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score).
@@ -337,6 +393,9 @@ class ModelCard:
         params_m: Million parameters.
         gflops: Published complexity, giga multiply-adds.
         notes: Anything a user should know.
+        input_fit: How a detector takes frames of any shape: ``letterbox`` pads them to ``input_wh``; ``rectangular``
+            shrinks them to its longer side and pads to the next multiples of 32 only.
+        calibration: From raw keypoint scores to probabilities; None where never fitted (``rtmpose eval --calibrate``).
     """
 
     id: str
@@ -354,6 +413,8 @@ class ModelCard:
     params_m: float | None = None
     gflops: float | None = None
     notes: str = ""
+    calibration: Calibration | None = None
+    input_fit: InputFit = "letterbox"
 
     @property
     def is_detector(self) -> bool:

@@ -152,9 +152,7 @@ def crowdpose_ap(
     for level, (low, high) in CROWD_LEVELS.items():
         chosen = [i for i in ids if low <= index[i] < high]
         here = [r for r in results if r["image_id"] in set(chosen)]
-        values[f"AP {level}"] = (
-            coco_keypoint_ap(truth, here, sigmas=sigmas, image_ids=chosen)["AP"] if chosen else -1.0
-        )
+        values[f"AP {level}"] = coco_keypoint_ap(truth, here, sigmas=sigmas, image_ids=chosen)["AP"] if chosen else -1.0
     return values
 
 

@@ -133,13 +133,14 @@ class PoseEstimator:
     def decode(self, outputs: Outputs, matrices: NDArray[np.float64], detections: Sequence[Detections]) -> list[Poses]:
         """Network outputs as poses in image pixels, one ``Poses`` per image."""
         if not outputs:
-            return [Poses.empty(self.skeleton) for _ in detections]
+            return [Poses.empty(self.skeleton, self.card.calibration) for _ in detections]
         keypoints, scores = self._locate(outputs)
         keypoints = crop.uncrop(keypoints, matrices)
-        poses, start = [], 0
+        poses, start, calibration = [], 0, self.card.calibration
         for found in detections:
             rows = slice(start, start + len(found))
-            poses.append(Poses(found.boxes, found.scores, keypoints[rows], scores[rows], self.skeleton))
+            points = (keypoints[rows], scores[rows])
+            poses.append(Poses(found.boxes, found.scores, *points, self.skeleton, calibration=calibration))
             start = rows.stop
         return poses
 
@@ -190,6 +191,11 @@ class PoseEstimator:
             skeleton = named or generic_skeleton(count)
         if len(skeleton) != count:
             raise ModelError(f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}")
+        if self.card.calibration is not None and len(self.card.calibration.slope) not in (1, count):
+            raise ModelError(
+                f"the calibration in the card of {self.path} is of {len(self.card.calibration.slope)} keypoints, not "
+                f"{count}; make a new one with rtmpose eval --calibrate"
+            )
         return skeleton
 
 

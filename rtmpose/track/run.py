@@ -233,6 +233,7 @@ def smooth_clip(frames: Sequence[tuple[float, Poses]], skeleton: Skeleton) -> li
         for f in np.flatnonzero(present):
             out[f].append((number, corners[f], sure[f], places[f], values[f], bool(filled[f])))
     k = len(skeleton)
+    calibration = next((poses.calibration for _, poses in frames), None)
     result = []
     for people in out:
         result.append(
@@ -244,6 +245,7 @@ def smooth_clip(frames: Sequence[tuple[float, Poses]], skeleton: Skeleton) -> li
                     np.array([p[4] for p in people], np.float32).reshape(-1, k),
                     skeleton,
                     np.array([p[0] for p in people], np.int64),
+                    calibration,
                 ),
                 np.array([p[5] for p in people], bool),
             )

@@ -289,6 +289,7 @@ class PoseTracker:
             np.array([t.scores for t, _ in shown], np.float32).reshape(-1, k),
             poses.skeleton,
             np.array([t.id for t, _ in shown], np.int64),
+            poses.calibration,
         )
 
     def _place(self, track: Track, now: float) -> FloatArray:

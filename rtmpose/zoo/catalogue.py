@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
+from rtmpose.cards import calibration_from
 from rtmpose.errors import ModelError
 from rtmpose.types import Codec, ModelCard, ModelFile, Normalisation, Source
 
@@ -94,6 +95,7 @@ def _card(entry: Table, table: Table) -> ModelCard:
         params_m=keys.get("params_m"),
         gflops=keys.get("gflops"),
         notes=keys.get("notes", ""),
+        calibration=calibration_from(keys["calibration"]) if "calibration" in keys else None,
     )
 
 
