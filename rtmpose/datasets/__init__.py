@@ -1,7 +1,22 @@
 """Annotated data: readers of the published formats, conversions between keypoint sets, checks. Torch-free."""
 
+from rtmpose.datasets.convert import conversion, convert
 from rtmpose.datasets.dataset import KeypointDataset, load_boxes
 from rtmpose.datasets.formats import FORMATS, read
 from rtmpose.datasets.imagenet import ImageFolder, read_image_folder
+from rtmpose.datasets.mixtures import MIXTURES, load_mixture, merge, open_mixture
 
-__all__ = ["FORMATS", "ImageFolder", "KeypointDataset", "load_boxes", "read", "read_image_folder"]
+__all__ = [
+    "FORMATS",
+    "MIXTURES",
+    "ImageFolder",
+    "KeypointDataset",
+    "conversion",
+    "convert",
+    "load_boxes",
+    "load_mixture",
+    "merge",
+    "open_mixture",
+    "read",
+    "read_image_folder",
+]

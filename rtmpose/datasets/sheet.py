@@ -97,8 +97,9 @@ def save_picture(path: Path, image: Image) -> None:
     Raises:
         OutputError: the folder cannot be written, or the ending is not that of a picture format.
     """
+    options = [cv2.IMWRITE_JPEG_QUALITY, 88] if path.suffix.lower() in (".jpg", ".jpeg") else []
     try:
-        good, data = cv2.imencode(path.suffix or ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        good, data = cv2.imencode(path.suffix, image, options)
     except cv2.error as error:
         raise OutputError(f"{path} does not end like a picture: use .jpg or .png") from error
     if not good:

@@ -1,0 +1,235 @@
+"""Mixtures of data sets: the published body8, face6 and hand5, and one's own from a TOML file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rtmpose.datasets.content import category_of
+from rtmpose.datasets.convert import convert
+from rtmpose.datasets.dataset import KeypointDataset
+from rtmpose.datasets.formats import find_skeleton, read
+from rtmpose.errors import InputError
+from rtmpose.types import Skeleton
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One data set of a mixture.
+
+    Attributes:
+        name: What it is called in the mixture.
+        format: How to read it, a key of :data:`rtmpose.datasets.FORMATS`.
+        path: The annotation file below the data folder; for the published mixtures where mmpose's tools put it.
+        images: The folder of the pictures below the data folder; empty looks around the file.
+        weight: How often it is seen, relative to its size.
+        test_only: It is scored on, never trained on.
+    """
+
+    name: str
+    format: str
+    path: str
+    images: str = ""
+    weight: float = 1.0
+    test_only: bool = False
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Data sets brought to one keypoint set.
+
+    Attributes:
+        name: Such as ``body8``.
+        target: The keypoint set, a name or a TOML file.
+        parts: The sets.
+    """
+
+    name: str
+    target: str
+    parts: tuple[Ingredient, ...]
+
+
+_BODY = (
+    Ingredient("aic", "aic", "aic/annotations/aic_train.json", "aic/images"),
+    Ingredient("crowdpose", "crowdpose", "crowdpose/annotations/mmpose_crowdpose_trainval.json", "crowdpose/images"),
+    Ingredient("mpii", "mpii", "mpii/annotations/mpii_train.json", "mpii/images"),
+    Ingredient("jhmdb", "jhmdb", "jhmdb/annotations/Sub1_train.json", "jhmdb"),
+    Ingredient("halpe", "halpe", "halpe/annotations/halpe_train_v1.json", "halpe/hico_20160224_det/images/train2015"),
+    Ingredient("posetrack18", "posetrack18", "posetrack18/annotations/posetrack18_train.json", "posetrack18"),
+)
+_OCHUMAN = Ingredient(
+    "ochuman",
+    "ochuman",
+    "ochuman/annotations/ochuman_coco_format_val_range_0.00_1.00.json",
+    "ochuman/images",
+    test_only=True,
+)
+_COCO = Ingredient("coco", "coco", "coco/annotations/person_keypoints_train2017.json", "coco/train2017")
+_WHOLE = Ingredient(
+    "coco-wholebody", "coco-wholebody", "coco/annotations/coco_wholebody_train_v1.0.json", "coco/train2017"
+)
+_HALPE_FULL = Ingredient(
+    "halpe", "halpe", "halpe/annotations/halpe_train_133kpt.json", "halpe/hico_20160224_det/images/train2015"
+)
+
+MIXTURES: Mapping[str, Mixture] = {
+    m.name: m
+    for m in (
+        Mixture("body8", "coco17", (_COCO, *_BODY, _OCHUMAN)),
+        # With feet, COCO comes with its foot keypoints.
+        Mixture("body8-halpe26", "halpe26", (_WHOLE, *_BODY, _OCHUMAN)),
+        Mixture(
+            "face6",
+            "lapa106",
+            (
+                Ingredient("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
+                _WHOLE,
+                Ingredient("wflw", "wflw", "wflw/annotations/face_landmarks_wflw_train.json", "wflw/images"),
+                Ingredient("300w", "300w", "300w/annotations/face_landmarks_300w_train.json", "300w/images"),
+                Ingredient("cofw", "cofw", "cofw/annotations/cofw_train.json", "cofw/images"),
+                _HALPE_FULL,
+            ),
+        ),
+        Mixture(
+            "hand5",
+            "hand21",
+            (
+                _WHOLE,
+                Ingredient("onehand10k", "onehand10k", "onehand10k/annotations/onehand10k_train.json", "onehand10k"),
+                Ingredient("freihand", "freihand", "freihand/annotations/freihand_train.json", "freihand"),
+                Ingredient("rhd", "rhd", "rhd/annotations/rhd_train.json", "rhd"),
+                replace(_HALPE_FULL, path="halpe/annotations/halpe_train_v1.json"),
+            ),
+        ),
+    )
+}
+"""The published mixtures; every set has the weight 1, as there: they are put one after the other."""
+
+
+def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
+    """A mixture of one's own from a TOML file, and the folder its paths start from.
+
+    The file has ``target`` (a keypoint set's name or TOML file) and one ``[[data]]`` table per set, with ``path`` and
+    perhaps ``format``, ``images``, ``name``, ``weight``. ``docs/datasets.md`` has an example.
+
+    Raises:
+        InputError: it cannot be read or is not such a file.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        parts = tuple(_ingredient(entry) for entry in table["data"])
+        target = str(table["target"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} is not a mixture of data sets: {fault}; see docs/datasets.md") from error
+    if target.endswith(".toml"):
+        target = str(path.parent / target)
+    return Mixture(str(table.get("name", path.stem)), target, parts), path.parent
+
+
+def open_mixture(
+    mixture: str | Mixture,
+    folder: str | Path,
+    *,
+    training: bool = True,
+    paths: Mapping[str, str | Path] | None = None,
+    skip_missing: bool = False,
+) -> list[tuple[KeypointDataset, float]]:
+    """Read the sets of a mixture and bring them to its keypoints.
+
+    Args:
+        mixture: A name out of :data:`MIXTURES`, or a mixture.
+        folder: What its paths are below.
+        training: Leave out sets that are only scored on.
+        paths: Other places of annotation files, by name of the set.
+        skip_missing: Leave out sets whose annotation file is not there, instead of failing.
+
+    Returns:
+        The sets with their weights, in the order of the mixture.
+
+    Raises:
+        InputError: the mixture is unknown, no set is there, or one is missing or damaged.
+    """
+    if isinstance(mixture, str):
+        if mixture not in MIXTURES:
+            raise InputError(f"there is no mixture {mixture!r}; the known ones are {', '.join(MIXTURES)}")
+        mixture = MIXTURES[mixture]
+    root, paths = Path(folder), paths or {}
+    target = find_skeleton(mixture.target) if mixture.target.endswith(".toml") else mixture.target
+    assert target is not None
+    found = []
+    for part in mixture.parts:
+        if training and part.test_only:
+            continue
+        path = Path(paths.get(part.name, root / part.path))
+        if skip_missing and not path.exists():
+            continue
+        images = root / part.images if part.images and (root / part.images).is_dir() else None
+        found.append((convert(read(path, part.format, images), target), part.weight))
+    if not found:
+        raise InputError(f"none of the sets of {mixture.name} is in {root}")
+    return found
+
+
+def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
+    """Several sets with the same keypoints as one; ids are given anew, file names become paths.
+
+    Raises:
+        InputError: there is none, or their keypoints differ.
+    """
+    if not datasets:
+        raise InputError("there is nothing to merge")
+    first = datasets[0]
+    if any(d.keypoint_names != first.keypoint_names for d in datasets):
+        raise InputError(
+            "sets with different keypoints cannot be merged; convert them first: "
+            + ", ".join(f"{d.path.name}: {_describe(d)}" for d in datasets)
+        )
+    images: dict[int, Path] = {}
+    entries: list[dict[str, Any]] = []
+    annotations: dict[int, list[dict[str, Any]]] = {}
+    for dataset in datasets:
+        rows = {int(i["id"]): i for i in dataset.content["images"]}
+        for old, place in dataset.images.items():
+            new = len(images) + 1
+            images[new] = place
+            entries.append({**rows.get(old, {}), "id": new, "file_name": str(place.absolute())})
+            annotations[new] = [{**a, "image_id": new, "category_id": 1} for a in dataset.annotations[old]]
+    flat = [a for rows in annotations.values() for a in rows]
+    for number, a in enumerate(flat, 1):
+        a["id"] = number
+    skeleton: Skeleton | None = first.skeleton
+    categories = [category_of(skeleton)] if skeleton else first.content["categories"][:1]
+    content = {"images": entries, "annotations": flat, "categories": categories}
+    return KeypointDataset(first.path, content, images, annotations, first.keypoint_names, skeleton)
+
+
+def _ingredient(entry: Mapping[str, Any]) -> Ingredient:
+    unknown = set(entry) - {"name", "format", "path", "images", "weight", "test_only"}
+    if unknown:
+        raise ValueError(f"a [[data]] table has no {', '.join(sorted(unknown))}")
+    path = str(entry["path"])
+    weight = float(entry.get("weight", 1.0))
+    if not weight > 0:
+        raise ValueError(f"the weight of {path} must be above 0, not {weight}")
+    return Ingredient(
+        str(entry.get("name", Path(path).stem)),
+        str(entry.get("format", "auto")),
+        path,
+        str(entry.get("images", "")),
+        weight,
+        bool(entry.get("test_only", False)),
+    )
+
+
+def _describe(dataset: KeypointDataset) -> str:
+    return dataset.skeleton.name if dataset.skeleton else f"{len(dataset.keypoint_names)} points"
