@@ -20,6 +20,7 @@ def train(
     teacher: Annotated[str | None, typer.Option(help="Model to learn from; the one of --init by default.")] = None,
     teacher_engine: Annotated[str, typer.Option(help="Run the teacher by: auto, engine, torch.")] = "auto",
     skeleton: Annotated[str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")] = None,
+    name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -64,6 +65,7 @@ def train(
         teacher=teacher,
         teacher_engine=teacher_engine,
         skeleton=skeleton,
+        name=name,
         device="cuda" if cuda else "cpu",
     )
     with Bar(chosen) as bar:

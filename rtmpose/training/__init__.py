@@ -1,7 +1,7 @@
 """Training, in torch (``pip install 'rtmpose[train]'``).
 
-:mod:`~rtmpose.training.loop` trains any :class:`~rtmpose.training.loop.Task`; :mod:`~rtmpose.training.recipes` holds the
-published recipes as numbers; :mod:`~rtmpose.training.pose` is the task of pose networks.
+:mod:`~rtmpose.training.loop` trains any :class:`~rtmpose.training.loop.Task`; :mod:`~rtmpose.training.recipes` holds
+the published recipes as numbers; :mod:`~rtmpose.training.pose` is the task of pose networks.
 """
 
 from rtmpose.training.loop import Status, Task, Trained, train

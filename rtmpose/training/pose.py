@@ -100,7 +100,7 @@ class PoseTask:
         return Ahead(make, self.steps(), recipe.workers)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Weighted losses of a batch: ``labels``, ``points``, ``logits``, ``features``, as far as the recipe has them."""
+        """Weighted losses: ``labels``, ``points``, ``logits``, ``features``, as far as the recipe has them."""
         images, points, distil = batch["images"], batch["points"], self.distil
         output = network(normalise(images, self.card))
         weights = points[..., 2]
@@ -118,7 +118,7 @@ class PoseTask:
         return out
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Accuracy on the held-out people in their annotated boxes; see :func:`rtmpose.training.metrics.score_poses`."""
+        """Accuracy on the held-out people in their annotated boxes: :func:`rtmpose.training.metrics.score_poses`."""
         if not self.heldout:
             return {}
         maker = BatchMaker(self.heldout, self.settings, NO_AUGMENTATION, (0,))

@@ -211,7 +211,7 @@ def _with_field(table: Any, names: list[str], text: str, key: str) -> Any:
     value = getattr(table, names[0])
     if len(names) > 1:
         if value is None:
-            inner = next((t for t in typing.get_args(kind) if is_dataclass(t)), None)
+            inner: Any = next((t for t in typing.get_args(kind) if is_dataclass(t)), None)
             if inner is None:
                 raise InputError(f"{key}: this recipe has no {names[0]}")
             value = inner()

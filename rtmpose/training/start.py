@@ -14,6 +14,8 @@ from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.networks import build, config_for, load_network, read_checkpoint
 from rtmpose.networks.checkpoint import load_state
+from rtmpose.networks.heatmap import HeatmapConfig
+from rtmpose.networks.rtmpose import RTMPoseConfig
 from rtmpose.skeletons import get_skeleton, load_skeleton
 from rtmpose.training.distill import Teacher, engine_teacher, torch_teacher
 from rtmpose.training.loop import Task, choose_precision
@@ -33,6 +35,7 @@ def pose_task(
     teacher: str | None = None,
     teacher_engine: str = "auto",
     skeleton: str | None = None,
+    name: str | None = None,
     device: str = "cpu",
 ) -> PoseTask:
     """The task of a pose recipe.
@@ -44,6 +47,7 @@ def pose_task(
         teacher: Model that is learnt from; the model started from, where the recipe distils.
         teacher_engine: ``engine`` (ONNX Runtime, OpenVINO), ``torch``, or ``auto``.
         skeleton: Name or TOML file of the keypoint set, where it is not the model's.
+        name: Id of the result in its card.
         device: Where a torch teacher runs.
 
     Raises:
@@ -55,14 +59,14 @@ def pose_task(
     datasets = [KeypointDataset.load(d) for d in data]
     init = recipe.init if init is None else init
     network, card, points = start_network(recipe, init, skeleton)
-    card = replace(card, trained_on=", ".join(d.path.parent.name for d in datasets))
+    card = replace(card, id=name or card.id, files=(), trained_on=", ".join(d.path.parent.name for d in datasets))
     guide: Teacher | None = None
     distil = recipe.distil
     if distil is not None and (distil.logits or distil.features):
-        name = teacher or (init if init not in ("none", "imagenet") else "")
-        if not name:
+        source = teacher or (init if init not in ("none", "imagenet") else "")
+        if not source:
             raise InputError(f"the recipe {recipe.name} learns from a teacher: name one (--teacher MODEL)")
-        guide = open_teacher(name, card, recipe, teacher_engine, device)
+        guide = open_teacher(source, card, recipe, teacher_engine, device)
     return PoseTask(network, card, points, datasets, recipe, teacher=guide)
 
 
@@ -83,7 +87,8 @@ def start_network(recipe: Recipe, init: str, skeleton: str | None) -> tuple[nn.M
         points = load_skeleton(skeleton) if skeleton.endswith(".toml") else get_skeleton(skeleton)
     config = config_for(card)
     if len(points) != len(get_skeleton(card.skeleton or "")):
-        config = replace(config, keypoints=len(points))  # type: ignore[call-arg]
+        assert isinstance(config, RTMPoseConfig | HeatmapConfig)
+        config = replace(config, keypoints=len(points))
     card = replace(card, skeleton=points.name, files=(), published={}, aliases=())
     network = build(config)
     if init != "none":
@@ -137,6 +142,7 @@ def make_task(
     teacher: str | None = None,
     teacher_engine: str = "auto",
     skeleton: str | None = None,
+    name: str | None = None,
     device: str = "cpu",
 ) -> Task:
     """The task of a recipe, by its kind; arguments as in :func:`pose_task`.
@@ -153,6 +159,7 @@ def make_task(
             teacher=teacher,
             teacher_engine=teacher_engine,
             skeleton=skeleton,
+            name=name,
             device=device,
         )
     raise InputError(f"recipes of kind {recipe.kind} cannot be trained yet")

@@ -1,0 +1,313 @@
+"""The training loop: it learns, it resumes exactly, it survives bad data and full disks."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+
+import trainable  # noqa: E402
+
+from rtmpose.errors import InputError, OutputError, RtmposeError  # noqa: E402
+from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
+from rtmpose.training import Distillation, Recipe, train, with_settings  # noqa: E402
+from rtmpose.training import checkpoint as states  # noqa: E402
+from rtmpose.training.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
+from rtmpose.training.loop import choose_precision  # noqa: E402
+from rtmpose.training.optim import learning_rate, parameter_groups, rate_factor  # noqa: E402
+
+TINY = Recipe(
+    "tiny", epochs=3, batch=4, lr=1e-3, base_batch=0, warmup_steps=4, precision="fp32", heldout=0.2, loss_batch=4,
+    augment=Augmentation(scale=(0.8, 1.2), rotate=20), ema_gamma=10, workers=2,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory):
+    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def every_step(monkeypatch):
+    monkeypatch.setattr("rtmpose.training.loop.LOG_EVERY", 1)
+
+
+def loss_column(folder):
+    return [float(r["loss"]) for r in rows(folder / "steps.csv")]
+
+
+def test_files_and_status(dots, tmp_path, monkeypatch):
+    every_step(monkeypatch)
+    seen = []
+    result = train(trainable.task(dots, TINY), TINY, tmp_path / "run", on_status=seen.append)
+    folder = tmp_path / "run"
+    assert result.finished
+    assert result.status.step == result.status.steps == len(loss_column(folder))
+    assert {"best.safetensors", "last.safetensors", "state.pt", "recipe.json", "tensorboard"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert [s.step for s in seen if s.step] == sorted(s.step for s in seen)
+    assert list(result.status.metrics) == ["AP", "PCK@0.1", "PCK@0.05"]
+    assert len(rows(folder / "evaluations.csv")) == TINY.epochs
+    assert 0 <= result.status.waiting < 1
+    assert result.status.samples_per_s > 0
+    assert json.loads((folder / "recipe.json").read_text())["recipe"]["lr"] == TINY.lr
+    state = read_checkpoint(folder / "last.safetensors")
+    assert set(state) == set(trainable.network().state_dict())
+    assert not list(folder.glob(".*tmp"))
+
+
+def test_same_seed_same_losses_another_seed_others(dots, tmp_path, monkeypatch):
+    every_step(monkeypatch)
+    short = replace(TINY, epochs=1)
+    runs = {}
+    for name, recipe in {
+        "a": short,
+        "b": replace(short, workers=0),
+        "c": replace(short, seed=22),
+    }.items():
+        train(trainable.task(dots, recipe), recipe, tmp_path / name)
+        runs[name] = loss_column(tmp_path / name)
+    assert runs["a"] == runs["b"]
+    assert runs["a"] != runs["c"]
+
+
+@pytest.mark.parametrize("stop_at", [2, 7])
+def test_resume_gives_the_losses_of_an_unbroken_run(dots, tmp_path, monkeypatch, stop_at):
+    every_step(monkeypatch)
+    recipe = replace(TINY, stage2=NO_AUGMENTATION, stage2_epochs=1)
+    whole = train(trainable.task(dots, recipe), recipe, tmp_path / "whole")
+
+    class Stop:
+        def is_set(self):
+            return self.step >= stop_at
+
+    import contextlib
+
+    signal = Stop()
+    signal.step = 0
+
+    @contextlib.contextmanager
+    def stopped():
+        yield signal
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rtmpose.training.loop._stop_signal", stopped)
+        part = train(
+            trainable.task(dots, recipe),
+            recipe,
+            tmp_path / "broken",
+            on_status=lambda status: setattr(signal, "step", status.step),
+        )
+    assert not part.finished
+    assert part.status.step == stop_at
+    with pytest.raises(InputError, match="--resume"):
+        train(trainable.task(dots, recipe), recipe, tmp_path / "broken")
+    rest = train(trainable.task(dots, recipe), recipe, tmp_path / "broken", resume=True)
+    assert rest.finished
+    assert loss_column(tmp_path / "broken") == loss_column(tmp_path / "whole")
+    assert rest.status.metrics == whole.status.metrics
+    one, two = (read_checkpoint(tmp_path / n / "last.safetensors") for n in ("whole", "broken"))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
+    """Without batch statistics, two halves give the step of the whole."""
+    every_step(monkeypatch)
+    whole = replace(TINY, epochs=1, batch=8, norms="frozen", augment=NO_AUGMENTATION, loss_batch=8, clip=0)
+    halves = replace(whole, batch=4, accumulate=2)
+    found = []
+    for name, recipe in (("whole", whole), ("halves", halves)):
+        train(trainable.task(dots, recipe), recipe, tmp_path / name)
+        found.append(loss_column(tmp_path / name))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_it_learns(dots, tmp_path, monkeypatch):
+    every_step(monkeypatch)
+    recipe = replace(TINY, epochs=30, batch=8, lr=2e-3, augment=NO_AUGMENTATION, eval_every=30, heldout=0)
+    result = train(trainable.task(dots, recipe), recipe, tmp_path)
+    losses = loss_column(tmp_path)
+    assert sum(losses[-3:]) < 0.75 * sum(losses[:3])
+    assert result.status.metrics == {}
+
+
+def test_the_damaged_state_gives_way_to_the_one_before(dots, tmp_path):
+    recipe = replace(TINY, epochs=2)
+    train(trainable.task(dots, recipe), recipe, tmp_path)
+    before = states.load_state(tmp_path)["step"]
+    longer = replace(TINY, epochs=4)
+    content = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
+    assert states.load_state(tmp_path)["step"] == before // 2
+    resumed = train(trainable.task(dots, longer), longer, tmp_path, resume=True)
+    assert resumed.finished
+    (tmp_path / "state.pt").write_bytes(b"")
+    (tmp_path / "state-previous.pt").write_bytes(b"x")
+    with pytest.raises(InputError, match="damaged"):
+        states.load_state(tmp_path)
+
+
+def test_a_write_cut_short_leaves_the_old_state(tmp_path, monkeypatch):
+    states.save_state(tmp_path, {"step": 1})
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        states.save_state(tmp_path, {"step": 2})
+    assert states.load_state(tmp_path) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplog):
+    import errno
+
+    recipe = replace(TINY, epochs=2)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    task = trainable.task(dots, recipe)
+    monkeypatch.setattr("rtmpose.training.loop.save_state", lambda *_: full_state())
+
+    def full_state():
+        raise OutputError("state.pt cannot be written: No space left on device")
+
+    with pytest.raises(OutputError, match="No space left"):
+        train(task, recipe, tmp_path)
+    assert "Training goes on" in caplog.text
+
+
+def test_endless_infinity_is_an_error_with_advice(dots, tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmpose.training.loop.MOST_BAD_STEPS", 3)
+    task = trainable.task(dots, TINY)
+    inner = task.losses
+    task.losses = lambda network, batch: {k: v * math.nan for k, v in inner(network, batch).items()}
+    with pytest.raises(RtmposeError, match="lower the rate"):
+        train(task, TINY, tmp_path)
+
+
+def test_out_of_memory_says_what_to_do(dots, tmp_path):
+    task = trainable.task(dots, TINY)
+
+    def losses(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    task.losses = losses
+    with pytest.raises(RtmposeError, match=r"batch=2 --set accumulate=2"):
+        train(task, TINY, tmp_path)
+
+
+def test_norms_of_an_export_stay_frozen(dots, tmp_path):
+    task = trainable.task(dots, replace(TINY, epochs=1))
+    for module in task.network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(1 - module.eps)
+    train(task, replace(TINY, epochs=1, ema=0), tmp_path)
+    norms = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(not m.running_mean.any() for m in norms)
+    assert any(not torch.equal(m.weight, torch.ones_like(m.weight)) for m in norms)
+
+
+def test_estimated_statistics_keep_the_function(dots):
+    from rtmpose.training import norms
+
+    task = trainable.task(dots, TINY)
+    batches = list(task.batches(0, 0, 0, 1))
+    pixels = torch.randn(2, 3, 64, 64)
+    network = task.network.eval()
+    before = network(pixels)
+    used = norms.estimate_statistics(network, batches, lambda n, b: task.losses(n, b))
+    assert used == len(batches)
+    assert not norms.is_folded(network)
+    for a, b in zip(before, network(pixels), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_learning_rate_and_its_course():
+    recipe = Recipe("r", lr=4e-3, base_batch=1024, warmup_steps=10, warmup_start=1e-5, flat=0.5, final_lr=0.05)
+    assert learning_rate(recipe, 2048) == pytest.approx(8e-3)
+    assert learning_rate(replace(recipe, lr_scaling="sqrt"), 4096) == pytest.approx(8e-3)
+    assert learning_rate(replace(recipe, lr_scaling="none"), 64) == 4e-3
+    course = [rate_factor(recipe, s, 100) for s in range(100)]
+    assert course[0] == pytest.approx(1e-5)
+    assert course[9:51] == [1.0] * 42
+    assert all(a > b for a, b in zip(course[51:], course[52:], strict=False))
+    assert course[75] == pytest.approx(0.05 + 0.95 * 0.5)
+    assert rate_factor(recipe, 100, 100) == pytest.approx(0.05)
+
+
+def test_no_decay_on_norms_and_biases():
+    network = trainable.network()
+    groups = parameter_groups(network, 0.05, 1e-3, head_lr=2.0)
+    names = {id(p): n for n, p in network.named_parameters()}
+    bare = {names[id(p)] for g in groups if g["weight_decay"] == 0 for p in g["params"]}
+    assert all(n.endswith(".bias") or ".bn." in n for n in bare)
+    assert {n for n in names.values() if ".bn." in n or n.endswith(".bias")} == bare
+    assert sum(len(g["params"]) for g in groups) == len(names)
+    assert {g["lr"] for g in groups} == {1e-3, 2e-3}
+
+
+def test_settings_as_text():
+    recipe = with_settings(
+        Recipe("r"), {"lr": "1e-4", "augment.rotate": "40", "augment.scale": "0.5,1.5", "distil.logits": "2"}
+    )
+    assert recipe.lr == 1e-4
+    assert recipe.augment == Augmentation(rotate=40, scale=(0.5, 1.5))
+    assert recipe.distil == Distillation(logits=2)
+    assert with_settings(recipe, {"distil": "none"}).distil is None
+    for bad in ({"learning": "1"}, {"lr": "fast"}, {"precision": "int8"}, {"augment": "1"}, {"augment.scale": "1"}):
+        with pytest.raises(InputError):
+            with_settings(recipe, bad)
+
+
+def test_precision():
+    assert choose_precision("fp32", "cpu") == "fp32"
+    assert choose_precision("auto", "cpu") in ("fp32", "bf16")
+    with pytest.raises(InputError, match="CUDA"):
+        choose_precision("fp16", "cpu")
+
+
+@pytest.mark.parametrize("kind", ["simcc", "heatmap"])
+def test_unlabelled_points_teach_nothing(dots, kind):
+    task = trainable.task(dots, replace(TINY, norms="frozen"), kind)
+    batch = next(iter(task.batches(0, 0, 0, 1)))
+    task.network.eval()
+    batch["points"][0, 1] = 0
+    one = task.losses(task.network, batch)["labels"]
+    batch["points"][0, 1] = torch.tensor([50.0, 20.0, 0.0])
+    assert task.losses(task.network, batch)["labels"] == one
+    batch["points"][0, 1, 2] = 1
+    assert task.losses(task.network, batch)["labels"] != one
+
+
+def test_checkpoints_open_with_their_card(dots, tmp_path, monkeypatch):
+    recipe = replace(TINY, epochs=1)
+    train(trainable.task(dots, recipe), recipe, tmp_path)
+    from rtmpose.networks.checkpoint import read_card
+
+    assert read_card(tmp_path / "best.safetensors") == trainable.card()
+    network = trainable.network()
+    monkeypatch.setattr("rtmpose.networks.load.config_for", lambda _: network.config)
+    loaded, card = load_network(tmp_path / "last.safetensors")
+    assert card.input_wh == trainable.WH
+    assert np.isfinite(loaded(torch.zeros(1, 3, 64, 64))[0].detach().numpy()).all()
