@@ -66,7 +66,7 @@ def calibration_from(table: Mapping[str, Any]) -> Calibration:
 
 
 def embedded_card(path: Path) -> ModelCard | None:
-    """The card of a model file: ``NAME.card.json`` beside it, else the one in an ``.onnx``, ``.safetensors`` or ``.xml``.
+    """The card of a model file: ``NAME.card.json`` beside it, else the one inside (ONNX, safetensors, OpenVINO).
 
     None where there is no card, or none that can be read.
     """

@@ -51,6 +51,27 @@ def epe(predicted: FloatArray, true: FloatArray, mask: Mask) -> float:
 
 
 def nme(predicted: FloatArray, true: FloatArray, mask: Mask, norm: FloatArray) -> float:
-    """Normalised mean error: mean distance over the labelled points in units of ``norm`` ``(N, 2)``."""
-    distances = normalised_distances(predicted, true, norm)[mask]
+    """Normalised mean error: mean distance over the labelled points in units of ``norm`` ``(N, 2)``.
+
+    An instance with a norm of 0 does not count.
+    """
+    counted = mask & np.all(norm > 0, axis=1, keepdims=True)
+    distances = normalised_distances(predicted, true, np.where(norm > 0, norm, 1))[counted]
     return float(distances.mean()) if len(distances) else 0.0
+
+
+def pckh(predicted: FloatArray, true: FloatArray, mask: Mask, threshold: float, sizes: FloatArray) -> float:
+    """PCKh (Andriluka et al., 2014): share of the labelled points no farther than ``threshold`` head sizes.
+
+    All points of all people are one pool, unlike in :func:`pck`, which is the mean over the keypoints.
+
+    Args:
+        predicted: ``(N, K, 2)``, the keypoints that count: MPII leaves out pelvis and thorax.
+        true: ``(N, K, 2)``.
+        mask: ``(N, K)``, the labelled points.
+        threshold: In units of ``sizes``.
+        sizes: ``(N, 2)`` head sizes; people with 0 do not count.
+    """
+    counted = mask & np.all(sizes > 0, axis=1, keepdims=True)
+    right = normalised_distances(predicted, true, np.where(sizes > 0, sizes, 1)) <= threshold
+    return float(right[counted].mean()) if counted.any() else 0.0
