@@ -62,7 +62,8 @@ def calibration_from(table: Mapping[str, Any]) -> Calibration:
         ValueError: the fields do not make a calibration.
     """
     numbers = {key: tuple(float(v) for v in table[key]) for key in ("slope", "offset")}
-    return Calibration(**numbers, **{k: v for k, v in table.items() if k not in numbers})
+    rest: dict[str, Any] = {k: v for k, v in table.items() if k not in numbers}
+    return Calibration(numbers["slope"], numbers["offset"], **rest)
 
 
 def embedded_card(path: Path) -> ModelCard | None:

@@ -213,7 +213,7 @@ def take(points: KeypointMap, keypoints: FloatArray, scores: FloatArray) -> tupl
     """Keypoints ``(N, len(points), 2)`` and scores of the set, from the model's; a middle has the lower score."""
     first, last = [s[0] for _, s in points], [s[-1] for _, s in points]
     places = (keypoints[:, first] + keypoints[:, last]) / 2 if first != last else keypoints[:, first]
-    return places, np.minimum(scores[:, first], scores[:, last])
+    return np.asarray(places, np.float32), np.minimum(scores[:, first], scores[:, last])
 
 
 class _Run:
