@@ -18,6 +18,7 @@ from rtmpose.cards import embedded_card  # noqa: E402
 from rtmpose.cli import main  # noqa: E402
 from rtmpose.errors import InputError, MissingDependencyError, ModelError, OutputError  # noqa: E402
 from rtmpose.export import quantise  # noqa: E402
+from rtmpose.export import verify as verification  # noqa: E402
 from rtmpose.export.equalise import equalise  # noqa: E402
 from rtmpose.export.onnx import OnnxOptions, to_half, write_onnx  # noqa: E402
 from rtmpose.export.pipeline import write_pipeline  # noqa: E402
@@ -213,6 +214,19 @@ def test_verification_fails_a_wrong_file(pose, files):
 
 
 # ---- the whole export ----------------------------------------------------------------------------------------
+
+
+def test_outputs_as_long_as_there_are_boxes_are_compared_by_boxes():
+    card = zoo.find("yolox-tiny")
+
+    def runs(*counts):
+        rows = [np.array([[[10 * i, 5, 10 * i + 40, 90, 0.9] for i in range(n)]], np.float32) for n in counts]
+        return [(r, np.zeros(r.shape[:2], np.int64)) for r in rows]
+
+    assert verification._largest_difference(runs(2, 3), runs(2, 3)) is None
+    assert verification._largest_difference(runs(2, 2), runs(2, 1)) is None
+    assert verification._largest_difference(runs(2, 2), runs(2, 2)) == 0
+    assert verification._box_difference(card, runs(2, 3), runs(2, 3)) == (1.0, 0.0)
 
 
 def test_a_wrong_export_is_not_written(rtmpose_s, tmp_path, monkeypatch):
