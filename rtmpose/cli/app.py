@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import rtmpose
-from rtmpose.cli import models
+from rtmpose.cli import data, models
 from rtmpose.cli.bench import bench
 from rtmpose.cli.doctor import doctor
 from rtmpose.cli.evaluate import evaluate
@@ -38,6 +38,7 @@ app.command()(train)
 app.command()(prune)
 app.command()(profile)
 app.command()(doctor)
+app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rtmpose.datasets.content import MARK, Annotations, category_of, skeleton_from_category
-from rtmpose.datasets.dataset import AREA_OF_BOX, annotation_file, category_names, read_json, skeleton_named
+from rtmpose.datasets.content import MARK, Annotations, category_of, image_size, skeleton_from_category
+from rtmpose.datasets.dataset import (
+    AREA_OF_BOX,
+    KeypointDataset,
+    annotation_file,
+    category_names,
+    read_json,
+    skeleton_named,
+)
 from rtmpose.errors import InputError
+from rtmpose.sinks.journal import write_text
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
 
@@ -132,27 +142,31 @@ def _has_points(category: Mapping[str, Any], categories: Sequence[Mapping[str, A
 def _annotation(source: dict[str, Any], style: Style, sizes: Mapping[Any, tuple[Any, Any]]) -> dict[str, Any]:
     """An annotation in plain COCO form; what cannot be read stays as it is, for the check to find."""
     a = dict(source)
+    shift = 1.0 if style.one_based else 0.0
     try:
         points = _points(a, style.fields)
+        if len(points) % 3 == 0:
+            points = [
+                c for i in range(0, len(points), 3) for c in _point(points[i], points[i + 1], points[i + 2], shift)
+            ]
+        count = sum(1 for v in points[2::3] if v > 0)
     except (TypeError, ValueError):
-        points = a.get("keypoints") or []
-    shift = 1.0 if style.one_based else 0.0
-    if points and len(points) % 3 == 0:
-        xs, ys, vs = points[::3], points[1::3], points[2::3]
-        points = [c for x, y, v in zip(xs, ys, vs, strict=True) for c in _point(x, y, v, shift)]
+        points, count = a.get("keypoints") or [], 0
     if points or "keypoints" in a:
         a["keypoints"] = points
     if len(style.fields) > 1 or style.fields[0] != "keypoints" or "num_keypoints" not in a:
-        a["num_keypoints"] = sum(1 for v in points[2::3] if v) if points else 0
+        a["num_keypoints"] = count
     for name in style.fields:
         if name != "keypoints":
             a.pop(name, None)
-    box = _box(a, style.box, sizes, shift)
-    if box is not None:
-        a["bbox"] = box
-    if "area" not in a and isinstance(a.get("bbox"), list) and len(a["bbox"]) == 4:
-        a["area"] = AREA_OF_BOX * a["bbox"][2] * a["bbox"][3]
-    a["iscrowd"] = int(a.get("iscrowd", 0) or 0)
+    try:
+        if (box := _box(a, style.box, sizes, shift)) is not None:
+            a["bbox"] = box
+        if "area" not in a:
+            a["area"] = AREA_OF_BOX * a["bbox"][2] * a["bbox"][3]
+    except (KeyError, TypeError, ValueError, IndexError):
+        a.setdefault("bbox", None)
+    a["iscrowd"] = int(bool(a.get("iscrowd")))
     return a
 
 
@@ -174,7 +188,9 @@ def _point(x: Any, y: Any, v: Any, shift: float) -> tuple[Any, Any, Any]:
     """One point: no label is 0, 0, 0; a confidence in place of v counts as a label where it is above 0."""
     if isinstance(v, float) and v == v:
         v = 0 if v <= 0 else min(2, max(1, round(v)))
-    return (x - shift, y - shift, v) if v else (0, 0, v)
+    if not v:
+        return 0, 0, v
+    return (x - shift, y - shift, v) if shift else (x, y, v)
 
 
 def _box(a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], shift: float) -> list[float] | None:
@@ -189,8 +205,23 @@ def _box(a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], 
     return None
 
 
-def marked_content(content: Mapping[str, Any], skeleton: Skeleton | None) -> dict[str, Any]:
-    """COCO content ready to be written: marked, so that reading it again changes nothing."""
-    info = content.get("info")
+def save_coco(dataset: KeypointDataset, path: Path) -> None:
+    """Write a set as COCO JSON, whole or not at all.
+
+    File names are relative to the folder of the file. The file is marked, so that reading it again changes nothing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    info = dataset.content.get("info")
     info = dict(info) if isinstance(info, Mapping) else {}
-    return {**content, "info": {**info, MARK: skeleton.name if skeleton else ""}}
+    images = []
+    for entry in dataset.content["images"]:
+        place = dataset.images[int(entry["id"])]
+        image = {**entry, "file_name": Path(os.path.relpath(place.absolute(), path.parent.absolute())).as_posix()}
+        if not image.get("width") and (size := image_size(place)):
+            image["width"], image["height"] = size
+        images.append(image)
+    name = dataset.skeleton.name if dataset.skeleton else ""
+    content = {**dataset.content, "info": {**info, MARK: name}, "images": images}
+    write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -78,7 +78,7 @@ def assemble(
         folder: The folder of the pictures.
         skeleton: Their keypoints.
         instances: Labelled instances.
-        sizes: Width and height of pictures by name; those without an instance are listed too.
+        sizes: Width and height of pictures by name, (0, 0) if unknown; those without an instance are listed too.
         category: Name of the one category.
     """
     sizes = sizes or {}
@@ -88,7 +88,7 @@ def assemble(
         image_id = ids.setdefault(instance.file_name, len(ids) + 1)
         annotations.append(annotation(number, image_id, instance.points, instance.box, instance.extra))
     images = [
-        {"id": i, "file_name": n, **({"width": sizes[n][0], "height": sizes[n][1]} if n in sizes else {})}
+        {"id": i, "file_name": n, **({"width": sizes[n][0], "height": sizes[n][1]} if sizes.get(n, (0, 0))[0] else {})}
         for n, i in ids.items()
     ]
     content = {"images": images, "annotations": annotations, "categories": [category_of(skeleton, category)]}

@@ -199,7 +199,7 @@ def complete(annotation: dict[str, Any], path: Path) -> bool:
     """
     points = annotation.get("keypoints") or []
     try:
-        total, box = sum(points), [float(v) for v in annotation.get("bbox", ())]
+        total, box = sum(points), [float(v) for v in annotation.get("bbox") or ()]
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{path}: annotation {annotation.get('id')} does not hold numbers (keypoints, bbox): {error}"
