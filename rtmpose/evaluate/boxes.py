@@ -71,7 +71,7 @@ def evaluate_boxes(
         "metrics": ["box-ap"],
     }
     n = len(scored)
-    return Evaluation(values, settings, n, len(ids) - n, len(results) / n, seconds * 1000 / n, results)
+    return Evaluation(values, settings, n, len(ids) - n, len(results) / n, seconds * 1000 / n, results, tuple(scored))
 
 
 def box_results(found: Detections, image_id: int, category: int = 1) -> list[dict[str, Any]]:

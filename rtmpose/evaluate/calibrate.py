@@ -1,8 +1,8 @@
 """The map from raw keypoint scores to the probability that a keypoint is right, and how good it is.
 
 A keypoint is *right* when its own object keypoint similarity with the human label is at least 0.5: when it lies nearer
-than ``2.355 sigma sqrt(area)``, 6 % of the square root of the person's area for a nose, 20 % for a knee. Keypoints without
-a label are left out, so the probability answers "is the joint here?" and not "can it be seen?".
+than ``2.355 sigma sqrt(area)``, 6 % of the square root of the person's area for a nose, 20 % for a knee. Keypoints
+without a label are left out, so the probability answers "is the joint here?" and not "can it be seen?".
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.evaluate.choose import Pairs
-from rtmpose.types import Calibration, FloatArray
+from rtmpose.evaluate.run import Evaluation
+from rtmpose.evaluate.score import keypoint_map, sigmas_of
+from rtmpose.skeletons import get_skeleton
+from rtmpose.types import Calibration, FloatArray, Skeleton
 
 RIGHT_OKS = 0.5
 BINS = 15
@@ -228,3 +232,42 @@ def calibrate(joints: JointScores, *, keypoints: int = 0, data: str = "", seed: 
         len(np.unique(joints.images)),
         float(joints.right.mean()),
     )
+
+
+def calibrate_model(
+    dataset: KeypointDataset,
+    skeleton: Skeleton,
+    result: Evaluation,
+    *,
+    per_keypoint: bool = False,
+    data: str = "",
+    seed: int = 0,
+) -> CalibrationReport:
+    """Fit and test on what :func:`rtmpose.evaluate.evaluate` found with annotated boxes.
+
+    Args:
+        dataset: The set that was evaluated.
+        skeleton: The model's keypoints.
+        result: Of the evaluation.
+        per_keypoint: Numbers of its own for each keypoint; the set must label all the model's keypoints.
+        data: Goes into the card.
+        seed: Of the halves.
+
+    Raises:
+        InputError: no annotated boxes were used, the set does not label the model's keypoints, or too few of them.
+    """
+    if result.pairs is None:
+        raise InputError("calibration needs an evaluation with annotated boxes")
+    points = keypoint_map(dataset, skeleton)
+    sigmas = sigmas_of(dataset, skeleton, points)
+    joints = joint_scores(result.pairs, get_skeleton("coco17").sigmas if sigmas is None else sigmas)
+    if not per_keypoint:
+        return calibrate(joints, data=data, seed=seed)
+    sources = np.array([s[0] for _, s in points])
+    if len({s for _, s in points}) != len(skeleton):
+        raise InputError(
+            f"{dataset.path} labels {len(points)} of the model's {len(skeleton)} keypoints: one calibration for all of "
+            "them can be fitted, not one for each (leave out --per-keypoint)"
+        )
+    joints = JointScores(joints.scores, joints.right, sources[joints.keypoints], joints.images)
+    return calibrate(joints, keypoints=len(skeleton), data=data, seed=seed)

@@ -12,6 +12,7 @@ import numpy as np
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.evaluate.metrics import Mask
+from rtmpose.skeletons import get_skeleton
 from rtmpose.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -182,10 +183,14 @@ def nme_sizes(pairs: Pairs, set_name: str, points: tuple[str, str] | None) -> tu
             sizes = np.array([a["box_size"] for a in pairs.annotations], np.float32)
             return np.stack([sizes, sizes], axis=1), "box_size"
         return box_scales(pairs), "box"
-    first, second = EYES[set_name] if points is None else (_index(p, pairs) for p in points)
+    if points is None:
+        left, right = EYES[set_name]
+        names = get_skeleton(set_name).keypoints
+        points = (names[left], names[right])
+    first, second = (_index(p, pairs) for p in points)
     sizes = np.linalg.norm(pairs.true[:, first, :2] - pairs.true[:, second, :2], axis=1)
     sizes = np.where(pairs.mask[:, [first, second]].all(axis=1), sizes, 0).astype(np.float32)
-    return np.stack([sizes, sizes], axis=1), f"distance of keypoints {first} and {second}"
+    return np.stack([sizes, sizes], axis=1), f"distance of {points[0]} and {points[1]}"
 
 
 def _index(point: str, pairs: Pairs) -> int:

@@ -163,7 +163,7 @@ def evaluate_classifier(
 
 
 def _bicubic(old: int, new: int) -> FloatArray:
-    """Weights ``(new, old)`` of Pillow's bicubic resizing (a = -0.5), widened when shrinking so that nothing aliases."""
+    """Weights ``(new, old)`` of Pillow's bicubic resizing (a = -0.5), widened when shrinking against aliasing."""
     scale = old / new
     wide = max(scale, 1.0)
     x = np.abs((np.arange(old) + 0.5)[None] - ((np.arange(new) + 0.5) * scale)[:, None]) / wide

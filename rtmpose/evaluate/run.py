@@ -11,26 +11,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rtmpose.datasets import KeypointDataset, conversion, load_boxes
+from rtmpose.datasets import KeypointDataset, load_boxes
 from rtmpose.errors import InputError, ModelError
-from rtmpose.evaluate import choose, metrics
-from rtmpose.evaluate.choose import AP_METRICS, Pairs, check_metrics, choose_metrics
-from rtmpose.evaluate.coco import coco_keypoint_ap, crowdpose_ap, joined_wholebody, wholebody_ap
-from rtmpose.skeletons import get_skeleton, skeleton_names
+from rtmpose.evaluate.choose import Pairs, check_metrics, choose_metrics
+from rtmpose.evaluate.coco import joined_wholebody
+from rtmpose.evaluate.score import KeypointMap, keypoint_map, score, take
+from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton
 
 log = logging.getLogger(__name__)
 
 BOX_THR = 0.05
-PCK_THRESHOLDS = (0.2, 0.1, 0.05)
-PCKH_THRESHOLDS = (0.5, 0.1)
-AUC_NORM = 30.0
-"""Pixels at which the curve of AUC ends, as published."""
-NOT_IN_PCKH = ("pelvis", "thorax")
-
-KeypointMap = tuple[tuple[int, tuple[int, ...]], ...]
-"""Keypoint of the set, and that of the model or the two whose middle it is."""
 
 
 class PoseModel(Protocol):
@@ -65,6 +57,7 @@ class Evaluation:
         people_per_image: Mean number of boxes.
         ms_per_image: Mean time of detection and pose estimation.
         results: COCO result dicts.
+        image_ids: The images evaluated.
         pairs: Annotated people and the poses in their boxes; None without annotated boxes.
     """
 
@@ -75,11 +68,12 @@ class Evaluation:
     people_per_image: float
     ms_per_image: float
     results: list[dict[str, Any]]
+    image_ids: tuple[int, ...] = ()
     pairs: Pairs | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, without the single results."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("results", "pairs")}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("results", "image_ids", "pairs")}
 
 
 def evaluate(
@@ -119,7 +113,7 @@ def evaluate(
     boxes = str(boxes)
     if boxes == "detect" and detector is None:
         raise InputError("boxes='detect' needs a detector")
-    dataset = _checked(dataset)
+    dataset = scorable(dataset)
     wanted = check_metrics(metrics, boxes) if metrics else choose_metrics(dataset, boxes)
     points = keypoint_map(dataset, pose.skeleton)
     given = load_boxes(Path(boxes)) if boxes not in ("gt", "detect") else {}
@@ -146,74 +140,8 @@ def evaluate(
         "metrics": list(wanted),
     }
     n = len(run.done)
-    return Evaluation(scores, settings, n, run.skipped, run.people / n, run.seconds * 1000 / n, run.results, pairs)
-
-
-def score(
-    dataset: KeypointDataset,
-    results: Sequence[dict[str, Any]],
-    image_ids: Sequence[int],
-    points: KeypointMap,
-    skeleton: Skeleton,
-    wanted: Sequence[str],
-    pairs: Pairs | None = None,
-    nme_points: tuple[str, str] | None = None,
-) -> dict[str, float]:
-    """Metrics of given results.
-
-    Args:
-        dataset: The annotated set.
-        results: COCO results with the keypoints of ``points``.
-        image_ids: The images they are of.
-        points: From :func:`keypoint_map`.
-        skeleton: The model's keypoints, for sigmas where the set has none.
-        wanted: Metrics.
-        pairs: For the metrics that compare person by person.
-        nme_points: As in :func:`evaluate`.
-
-    Raises:
-        InputError: a metric does not suit the set.
-    """
-    values: dict[str, float] = {}
-    for name in wanted:
-        if name in AP_METRICS:
-            values |= _average_precision(name, dataset, results, image_ids, points, skeleton)
-        elif pairs is not None:
-            values |= _pairwise(name, pairs, dataset.skeleton.name if dataset.skeleton else "", nme_points)
-        else:
-            raise InputError(f"{name} is not a metric of poses in these boxes")
-    return values
-
-
-def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
-    """Which of the model's keypoints stand for those of the set.
-
-    By the table of conversions where both sets are known, else by name, else, where the set has no names, by number.
-
-    Raises:
-        InputError: the model's keypoints are not those of the set.
-    """
-    known, target = skeleton_names(), dataset.skeleton
-    if target is not None and target.name in known and skeleton.name in known:
-        return conversion(skeleton.name, target.name)
-    names = target.keypoints if target is not None else dataset.keypoint_names
-    if names and set(names) & set(skeleton.keypoints):
-        return tuple((i, (skeleton.keypoints.index(n),)) for i, n in enumerate(names) if n in skeleton.keypoints)
-    lengths = {len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labelled(i)}
-    body = lengths == {17} and skeleton.keypoints[:17] == get_skeleton("coco17").keypoints
-    if lengths != {len(skeleton)} and not body:
-        raise InputError(
-            f"{dataset.path} has {sorted(lengths)} keypoints per person; the model's {skeleton.name} has "
-            f"{len(skeleton)}, and nothing says which of them belong together (names in the categories would)"
-        )
-    return tuple((i, (i,)) for i in range(lengths.pop()))
-
-
-def take(points: KeypointMap, keypoints: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Keypoints ``(N, len(points), 2)`` and scores of the set, from the model's; a middle has the lower score."""
-    first, last = [s[0] for _, s in points], [s[-1] for _, s in points]
-    places = (keypoints[:, first] + keypoints[:, last]) / 2 if first != last else keypoints[:, first]
-    return np.asarray(places, np.float32), np.minimum(scores[:, first], scores[:, last])
+    people, ms = run.people / n, run.seconds * 1000 / n
+    return Evaluation(scores, settings, n, run.skipped, people, ms, run.results, tuple(run.done), pairs)
 
 
 class _Run:
@@ -295,53 +223,8 @@ class _Run:
         self.people += len(poses)
 
 
-def _average_precision(
-    name: str,
-    dataset: KeypointDataset,
-    results: Sequence[dict[str, Any]],
-    image_ids: Sequence[int],
-    points: KeypointMap,
-    skeleton: Skeleton,
-) -> dict[str, float]:
-    targets = [t for t, _ in points]
-    total = len(dataset.skeleton) if dataset.skeleton else len(dataset.keypoint_names)
-    content = dict(dataset.content)
-    if total and targets != list(range(total)):
-        log.warning(
-            "only %d of the %d keypoints of %s can be scored with this model", len(targets), total, dataset.path
-        )
-        content["annotations"] = [_part(a, targets) for a in content["annotations"]]
-    sigmas = _sigmas(dataset, skeleton, points)
-    if name == "coco-ap":
-        return coco_keypoint_ap(content, results, sigmas=sigmas, image_ids=image_ids)
-    if sigmas is None or (name == "wholebody-ap" and len(targets) != len(get_skeleton("coco-wholebody133"))):
-        raise InputError(f"{name} is for its own keypoint set, and for models of all its points; use --metric coco-ap")
-    judge = wholebody_ap if name == "wholebody-ap" else crowdpose_ap
-    return judge(content, results, sigmas=sigmas, image_ids=image_ids)
-
-
-def _pairwise(name: str, pairs: Pairs, set_name: str, nme_points: tuple[str, str] | None) -> dict[str, float]:
-    predicted, true, mask = pairs.predicted, pairs.true[..., :2], pairs.mask
-    if name in ("pck", "tpck"):
-        norm = choose.box_sides(pairs) if name == "pck" else choose.torso_sizes(pairs)
-        title = "PCK" if name == "pck" else "tPCK"
-        return {f"{title}@{t}": metrics.pck(predicted, true, mask, t, norm)[1] for t in PCK_THRESHOLDS}
-    if name == "pckh":
-        norm = choose.head_sizes(pairs)
-        rows = [i for i in range(true.shape[1]) if not pairs.names or pairs.names[i] not in NOT_IN_PCKH]
-        part = (predicted[:, rows], true[:, rows], mask[:, rows])
-        return {f"PCKh@{t}": metrics.pckh(*part, t, norm) for t in PCKH_THRESHOLDS}
-    if name == "auc":
-        return {"AUC": metrics.auc(predicted, true, mask, AUC_NORM)}
-    if name == "epe":
-        return {"EPE": metrics.epe(predicted, true, mask)}
-    norm, unit = choose.nme_sizes(pairs, set_name, nme_points)
-    log.info("NME is measured in: %s", unit)
-    return {"NME": metrics.nme(predicted, true, mask, norm)}
-
-
-def _checked(dataset: KeypointDataset) -> KeypointDataset:
-    """The set in the form that is scored.
+def scorable(dataset: KeypointDataset) -> KeypointDataset:
+    """The set in the form that is scored: COCO-WholeBody's points in one list.
 
     Raises:
         InputError: nobody has keypoints, or they are not numbers.
@@ -363,28 +246,6 @@ def _checked(dataset: KeypointDataset) -> KeypointDataset:
         if not np.isfinite([*a["keypoints"], *a["bbox"]]).all():
             raise InputError(f"{dataset.path}: annotation {a.get('id')} holds NaN; `rtmpose data check` finds all such")
     return dataset
-
-
-def _part(annotation: Mapping[str, Any], targets: Sequence[int]) -> dict[str, Any]:
-    if not annotation.get("keypoints"):
-        return dict(annotation)
-    points = np.reshape(annotation["keypoints"], (-1, 3))[list(targets)]
-    count = int((points[:, 2] > 0).sum())
-    return {**annotation, "keypoints": points.reshape(-1).tolist(), "num_keypoints": count}
-
-
-def _sigmas(dataset: KeypointDataset, skeleton: Skeleton, points: KeypointMap) -> list[float] | None:
-    """Of the scored keypoints; None means the 17 of COCO."""
-    if dataset.skeleton is not None and dataset.skeleton.sigmas:
-        return [dataset.skeleton.sigmas[t] for t, _ in points]
-    if skeleton.sigmas:
-        return [skeleton.sigmas[s[0]] for _, s in points]
-    if len(points) != 17:
-        raise InputError(
-            f"average precision needs sigmas, and neither {dataset.path} nor the model's {skeleton.name} has any; use "
-            "--metric pck, or put sigmas into the keypoint set (docs/skeletons.md)"
-        )
-    return None
 
 
 def _describe(pose: Any) -> dict[str, Any]:
