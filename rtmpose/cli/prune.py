@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +31,7 @@ def prune(
     criterion: Annotated[str, typer.Option(help="What counts as important: fisher or magnitude.")] = "fisher",
     per: Annotated[str, typer.Option(help="Importance per: multiply-adds, memory or nothing.")] = "multiply-adds",
     uniform: Annotated[bool, typer.Option("--uniform", help="Take the same share of every layer.")] = False,
-    lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 2e-4,
+    lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 1e-4,
     name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
     settings: Annotated[
@@ -92,8 +92,6 @@ def prune(
 
         result = prune_task(task, options, seed=chosen.seed, on_round=show)
     metrics = task.evaluate(task.network.eval())
-    if name is None:
-        task.card = replace(task.card, trained_on=", ".join(Path(d).resolve().name for d in data or []))
     save_safetensors(
         out / "pruned.safetensors", task.network, task.card, prune=json.dumps(asdict(options)), recipe=chosen.name
     )

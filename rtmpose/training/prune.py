@@ -54,7 +54,8 @@ class PruneOptions:
         per: What importance is divided by: the ``multiply-adds`` or the ``memory`` (activations) saved, or ``nothing``.
         uniform: Take the same share of every group instead of ordering channels across the network.
         decay: What is left of the importance found in earlier rounds.
-        learning_rate: Of Adam, constant.
+        learning_rate: Of Adam; constant after the warm-up.
+        warmup: Steps over which the rate rises from 0.
         clip: Largest norm of the gradient; 0 for no limit.
         bf16: Run the network in bfloat16 where that is safe (autocast); weights, losses and importance stay float32.
     """
@@ -68,7 +69,8 @@ class PruneOptions:
     per: Literal["multiply-adds", "memory", "nothing"] = "multiply-adds"
     uniform: bool = False
     decay: float = 0.8
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
+    warmup: int = 50
     clip: float = 35.0
     bf16: bool = False
 
@@ -287,6 +289,9 @@ def prune(
     training = network.training
     network.eval()
     for number in range(1, options.rounds + 1):
+        done = min((number - 0.5) * options.steps, options.warmup)
+        for settings in optimiser.param_groups:
+            settings["lr"] = options.learning_rate * (done / options.warmup if options.warmup else 1)
         mean, found = _train(network, groups, batches, loss, optimiser, options)
         scores = [options.decay * old + new for old, new in zip(scores, found, strict=True)]
         target = start + (options.multiply_adds - start) * number // options.rounds
