@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,10 @@ import typer
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe; 'list' shows all.")],
     data: Annotated[
-        list[Path] | None, typer.Option(help="Annotations or their folder; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."),
     ] = None,
+    val: Annotated[list[str] | None, typer.Option(help="Evaluate on this instead of held-out photos.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")] = Path("training"),
     init: Annotated[
         str | None, typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random).")
@@ -39,6 +42,8 @@ def train(
     """
     from rtmpose.errors import InputError, MissingDependencyError
 
+    # A waiting thread that spins slows down every other process; torch reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         import torch
     except ImportError as error:
@@ -67,6 +72,7 @@ def train(
         skeleton=skeleton,
         name=name,
         device="cuda" if cuda else "cpu",
+        evaluate_on=val or (),
     )
     with Bar(chosen) as bar:
         result = run(

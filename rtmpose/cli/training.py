@@ -9,7 +9,7 @@ import typer
 
 from rtmpose.cli.terminal import stderr_console
 from rtmpose.training.loop import Status, Trained
-from rtmpose.training.recipes import RECIPES, Recipe
+from rtmpose.training.recipes import Recipe, all_recipes
 
 LINE_EVERY_S = 30.0
 
@@ -81,7 +81,7 @@ def show_recipes() -> None:
     from rich.table import Table
 
     table = Table("recipe", "kind", "model", "epochs", "batch", "lr")
-    for name, make in RECIPES.items():
+    for name, make in all_recipes().items():
         r = make()
         table.add_row(name, r.kind, r.model, str(r.epochs), str(r.batch), f"{r.lr:g}")
     Console().print(table)

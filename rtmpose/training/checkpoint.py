@@ -51,7 +51,7 @@ def load_state(folder: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001 - torch raises whatever the damage leads to
-            faults.append(f"{name} is damaged ({str(error).splitlines()[0][:80]})")
+            faults.append(f"{name} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:80]})")
             log.warning("%s is damaged; trying the state before it", path)
             continue
         return state

@@ -36,6 +36,7 @@ class PoseTask:
         recipe: Augmentation, weights of the losses, seed.
         teacher: For ``recipe.distil.logits`` and ``features``.
         shares: How often each set's samples occur in an epoch; 1 each by default.
+        evaluate_on: Sets to evaluate on; the training sets give up no photos then.
 
     Raises:
         InputError: a set cannot be used, or too little of it is left for a batch.
@@ -51,15 +52,18 @@ class PoseTask:
         *,
         teacher: Teacher | None = None,
         shares: Sequence[float] | None = None,
+        evaluate_on: Sequence[KeypointDataset] = (),
     ) -> None:
         self.network, self.card, self.skeleton, self.recipe, self.teacher = network, card, skeleton, recipe, teacher
         self.settings = CropSettings(card, skeleton)
         self.training: list[Sample] = []
         self.heldout: list[Sample] = []
-        self.names = [_name(d) for d in datasets]
+        self.names = [_name(d) for d in evaluate_on or datasets]
+        for number, dataset in enumerate(evaluate_on):
+            self.heldout += read_samples(dataset, skeleton, number)[0]
         for number, dataset in enumerate(datasets):
             samples, keys = read_samples(dataset, skeleton, number)
-            out = held_out(keys, recipe.heldout)
+            out = held_out(keys, 0 if evaluate_on else recipe.heldout)
             # What a model labelled cannot judge a model: nothing of it is held out.
             self.heldout += [s for s, h in zip(samples, out, strict=True) if h and not s.machine]
             self.training += [s for s, h in zip(samples, out, strict=True) if s.machine or not h]
@@ -106,6 +110,9 @@ class PoseTask:
         weights = points[..., 2]
         if not self.recipe.machine_labels:
             weights = weights * ~batch["machine"][:, None]
+        first, last = self.recipe.half_points
+        if last > first:
+            weights = torch.cat([weights[:, :first], weights[:, first:last] / 2, weights[:, last:]], dim=1)
         out: dict[str, Tensor] = {}
         if self.recipe.label_weight:
             out["labels"] = self.recipe.label_weight * self._to_points(output, points, weights)

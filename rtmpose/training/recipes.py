@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
-from rtmpose.errors import InputError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.training.augment import Augmentation
+from rtmpose.zoo import find
 
 Kind = Literal["pose", "heatmap", "detector", "classifier"]
 
@@ -70,6 +72,7 @@ class Recipe:
         stage2: Augmentation of the last ``stage2_epochs`` epochs; None keeps the first.
         stage2_epochs: Length of the second stage.
         beta: Of the SimCC loss.
+        half_points: First and last (exclusive) of the keypoints whose labels weigh half.
         label_weight: Factor on the loss of labels.
         loss_batch: Losses are those of a batch of this size, whatever the real one: the published clipping is meant
             for sums over a device's batch.
@@ -109,6 +112,7 @@ class Recipe:
     stage2: Augmentation | None = None
     stage2_epochs: int = 30
     beta: float = 10.0
+    half_points: tuple[int, int] = (0, 0)
     label_weight: float = 1.0
     loss_batch: int = 256
     machine_labels: bool = True
@@ -169,8 +173,15 @@ def plain() -> Recipe:
     )
 
 
-RECIPES = {"finetune": finetune, "plain": plain}
-"""Recipes by the name the command line knows them by."""
+OWN: dict[str, Callable[[], Recipe]] = {"finetune": finetune, "plain": plain}
+
+
+def all_recipes() -> dict[str, Callable[[], Recipe]]:
+    """Recipes by the name the command line knows them by: ours, then those of the published models by their ids."""
+    from rtmpose.training.detection_recipes import DETECTORS
+    from rtmpose.training.published import PUBLISHED
+
+    return {**OWN, **DETECTORS, **PUBLISHED}
 
 
 def find_recipe(name: str) -> Recipe:
@@ -179,12 +190,21 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         InputError: there is none.
     """
-    import difflib
-
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=4, cutoff=0.4)
-        raise InputError(f"no recipe is called {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else ""))
-    return RECIPES[name]()
+    if name in OWN:
+        return OWN[name]()
+    recipes = all_recipes()
+    if name in recipes:
+        return recipes[name]()
+    try:
+        # Short names of the published models will do.
+        card = find(name)
+    except ModelError:
+        card = None
+    if card is not None and card.id in recipes:
+        return recipes[card.id]()
+    near = difflib.get_close_matches(name, recipes, n=4, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise InputError(f"no recipe is called {name!r}; {hint}`rtmpose train list` shows all")
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
