@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from rtmpose.types import FloatArray, Image
 
 PAD_VALUE = 114
+CELL = 32
+"""The largest stride: sides of an input are multiples of it."""
 
 
 def letterbox(
@@ -37,6 +39,19 @@ def letterbox(
     canvas[:new_h, :new_w] = resized
     canvas[new_h:], canvas[:new_h, new_w:] = PAD_VALUE, PAD_VALUE
     return canvas, (ratio, ratio) if truncate else (new_w / image_w, new_h / image_h)
+
+
+def rectangle(image_wh: tuple[int, int], input_wh: tuple[int, int]) -> tuple[int, int]:
+    """The smallest input with sides of multiples of 32 that holds an image shrunk (or enlarged) to fit ``input_wh``.
+
+    A 16:9 frame needs 320x192 of 320x320: a network that takes any shape saves the padding.
+    """
+    ratio = min(input_wh[0] / image_wh[0], input_wh[1] / image_wh[1])
+    width, height = (
+        min(most, -(-max(1, int(side * ratio + 0.5)) // CELL) * CELL)
+        for side, most in zip(image_wh, input_wh, strict=True)
+    )
+    return width, height
 
 
 def unletterbox(boxes: FloatArray, factors: tuple[float, float]) -> FloatArray:
