@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from rtmpose.errors import InputError, ModelError, OutputError
-from rtmpose.types import Calibration, Codec, ModelCard, Normalisation
+from rtmpose.types import Calibration, Codec, ModelCard, Normalisation, Skeleton
 
 KEY = "rtmpose.card"
 """Name of the text property that holds the card."""
@@ -38,6 +38,7 @@ def card_from_json(text: str) -> ModelCard:
         table: dict[str, Any] = json.loads(text)
         scaling, codec = table.pop("normalisation"), table.pop("codec")
         heatmap, calibration = codec.get("heatmap_wh"), table.pop("calibration", None)
+        points = table.pop("own_skeleton", None)
         return ModelCard(
             **{k: v for k, v in table.items() if k != "input_wh"},
             input_wh=(int(table["input_wh"][0]), int(table["input_wh"][1])),
@@ -49,9 +50,15 @@ def card_from_json(text: str) -> ModelCard:
                 (heatmap[0], heatmap[1]) if heatmap else None,
             ),
             calibration=calibration_from(calibration) if calibration else None,
+            own_skeleton=Skeleton(**{k: _tuples(v) for k, v in points.items()}) if points else None,
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a model card: {error!r}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which JSON makes of tuples, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def calibration_from(table: Mapping[str, Any]) -> Calibration:

@@ -385,6 +385,7 @@ class ModelCard:
         normalisation: Pixel scaling and channel order.
         codec: Output coding.
         skeleton: Name of the keypoint set; None for detectors and classifiers.
+        own_skeleton: The set itself, where it does not come with the package.
         trained_on: Name of the training mixture.
         licence: SPDX id of the weights.
         aliases: Short names that also find it.
@@ -405,6 +406,7 @@ class ModelCard:
     normalisation: Normalisation
     codec: Codec
     skeleton: str | None = None
+    own_skeleton: Skeleton | None = None
     trained_on: str = ""
     licence: str = "Apache-2.0"
     aliases: tuple[str, ...] = ()

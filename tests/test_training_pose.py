@@ -54,9 +54,7 @@ def test_simcc_loss_and_gradient_are_the_originals(ops, name, beta, softmax):
     z = ops("losses")
     x, y = tensor(z["pred_x"]).requires_grad_(), tensor(z["pred_y"])
     weight = tensor(z["weight"]) if softmax else None
-    value = loss.kl_discrete(
-        (x, y), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=beta, label_softmax=softmax
-    )
+    value = loss.kl_discrete((x, y), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=beta, label_softmax=softmax)
     value.backward()
     assert value.item() == pytest.approx(float(z[name]), rel=1e-5)
     np.testing.assert_allclose(x.grad[:1].numpy(), z[f"{name}_grad_x"], atol=1e-7)
@@ -378,9 +376,7 @@ def test_when_most_images_are_corrupt_training_stops(tmp_path):
 
 
 def test_sets_without_a_common_point_or_too_small(dots, tmp_path):
-    dataset = damaged(
-        tmp_path / "a", lambda c: c["categories"][0].update(keypoints=["elbow_of_nobody", "x", "y"])
-    )
+    dataset = damaged(tmp_path / "a", lambda c: c["categories"][0].update(keypoints=["elbow_of_nobody", "x", "y"]))
     with pytest.raises(InputError, match="none of its keypoints"):
         read_samples(dataset, trainable.SKELETON)
     dataset = damaged(tmp_path / "b", lambda c: [a.update(num_keypoints=0) for a in c["annotations"]])
@@ -467,7 +463,8 @@ def test_average_precision_is_cocos(golden):
         "categories": [{"id": 1, "name": "person"}],
         "annotations": [
             {
-                "id": i + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "area": area[i], "bbox": [0, 0, 200, 200],
+                "id": i + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "area": area[i],
+                "bbox": [0, 0, 200, 200],
                 "keypoints": truth[i].ravel().tolist(), "num_keypoints": int((truth[i, :, 2] > 0).sum()),
             }
             for i in range(n)

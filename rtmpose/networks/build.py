@@ -13,7 +13,7 @@ from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig
-from rtmpose.skeletons import get_skeleton
+from rtmpose.skeletons import get_skeleton, skeleton_of
 from rtmpose.types import ModelCard
 from rtmpose.zoo import find
 
@@ -54,7 +54,7 @@ def config_for(model: str | ModelCard) -> Config:
         return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
     if card.codec.kind == "classifier":
         return ClassifierConfig(backbone, input_wh=card.input_wh)
-    keypoints = len(get_skeleton(card.skeleton or ""))
+    keypoints = len(skeleton_of(card) or get_skeleton(""))
     if family == "cspnext":
         return HeatmapConfig(backbone, keypoints, card.input_wh)
     kind = RTMWConfig if family == "rtmw" else RTMPoseConfig

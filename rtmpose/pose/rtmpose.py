@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.errors import InputError, ModelError
 from rtmpose.pose import crop, heatmap, simcc
-from rtmpose.skeletons import generic_skeleton, get_skeleton, skeleton_for_count
+from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import (
     Codec,
     Detections,
@@ -187,7 +187,7 @@ class PoseEstimator:
                 raise ModelError(problem + f"where SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]}) were expected")
         count = shapes[0][1]
         if skeleton is None:
-            named = get_skeleton(self.card.skeleton) if self.card.skeleton else skeleton_for_count(count)
+            named = skeleton_of(self.card) or skeleton_for_count(count)
             skeleton = named or generic_skeleton(count)
         if len(skeleton) != count:
             raise ModelError(f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmpose.errors import InputError, ModelError
-from rtmpose.types import Skeleton
+from rtmpose.types import ModelCard, Skeleton
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,6 +67,17 @@ def load_skeleton(path: str | Path) -> Skeleton:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the keypoint set {path}: {error}") from error
     return _parse(text, str(path))
+
+
+def skeleton_of(card: ModelCard) -> Skeleton | None:
+    """The keypoint set of a model; None for detectors and classifiers.
+
+    Raises:
+        InputError: the card names a set that does not come with the package, and does not hold it.
+    """
+    if card.own_skeleton is not None:
+        return card.own_skeleton
+    return get_skeleton(card.skeleton) if card.skeleton else None
 
 
 def skeleton_for_count(k: int) -> Skeleton | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rtmpose.errors import ModelError
+from rtmpose.skeletons import skeleton_of
 from rtmpose.types import ModelCard
 
 Logits = tuple[Tensor, Tensor]
@@ -70,10 +71,8 @@ def torch_teacher(
         ModelError: as :func:`engine_teacher`.
     """
     from rtmpose.networks import load_network
-    from rtmpose.skeletons import get_skeleton
-
     network, known = load_network(model)
-    _check(known, card, len(get_skeleton(known.skeleton)) if known.skeleton else 0)
+    _check(known, card, len(skeleton_of(known) or ()))
     return TorchTeacher(network.to(device, memory_format=torch.channels_last), known, precision)
 
 
@@ -117,9 +116,7 @@ def normalise(images: Tensor, card: ModelCard) -> Tensor:
 
 
 def _check(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
-    from rtmpose.skeletons import get_skeleton
-
-    wanted = len(get_skeleton(student.skeleton)) if student.skeleton else keypoints
+    wanted = len(skeleton_of(student) or ()) or keypoints
     if teacher.codec.kind != "simcc" or teacher.input_wh != student.input_wh or keypoints != wanted:
         raise ModelError(
             f"the teacher {teacher.id} ({keypoints} keypoints, {teacher.input_wh[0]}x{teacher.input_wh[1]}, "

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -213,6 +213,8 @@ class _Run:
         torch.manual_seed(recipe.seed)
         network = task.network.to(fabric.device, memory_format=torch.channels_last)
         self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and norms.is_folded(network))
+        if self.frozen:
+            norms.balance(network)
         if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             task.network = network
@@ -355,6 +357,11 @@ class _Run:
 
     def _report(self, norm: float, lr: float) -> None:
         means = self.meter.read(self.samples)
+        if self.fabric.world_size > 1 and means.losses:
+            # Every process saw a part of the samples.
+            values = torch.tensor(list(means.losses.values()), device=self.fabric.device)
+            whole = self.fabric.all_reduce(values, reduce_op="mean").tolist()
+            means = replace(means, losses=dict(zip(means.losses, whole, strict=True)))
         self.lr_now = lr
         if self.curves:
             values = {**means.losses, "loss": sum(means.losses.values()), "lr": lr, "gradient": norm}

@@ -75,3 +75,33 @@ def estimate_statistics(network: nn.Module, batches: Iterable[Any], run: Callabl
         module.running_mean.copy_(mean)
         module.running_var.copy_(variance)
     return number
+
+
+@torch.no_grad()
+def balance(network: nn.Module) -> int:
+    """Give every filter unit norm and put its size into the gain of the norm behind; the function is the same.
+
+    Folding multiplies each filter by gain / sqrt(variance) of its norm: sizes that lie orders of magnitude apart. The
+    steps of Adam are of one size for all weights and would wreck the small filters.
+
+    Args:
+        network: Changed in place; only where its norms are folded, see :func:`is_folded`.
+
+    Returns:
+        How many norms were changed.
+    """
+    if not is_folded(network):
+        return 0
+    sizes: dict[nn.Module, Tensor] = {}
+    changed = 0
+    for module in network.modules():
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if not isinstance(conv, nn.Conv2d) or norm is None:
+            continue
+        if conv not in sizes:  # levels may share a convolution
+            size = conv.weight.flatten(1).norm(dim=1)
+            sizes[conv] = torch.where(size > 0, size, torch.ones_like(size))
+            conv.weight.div_(sizes[conv].view(-1, 1, 1, 1))
+        norm.weight.mul_(sizes[conv])
+        changed += 1
+    return changed

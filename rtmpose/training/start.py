@@ -18,7 +18,7 @@ from rtmpose.networks.checkpoint import load_state
 from rtmpose.networks.classifier import ClassifierConfig
 from rtmpose.networks.heatmap import HeatmapConfig
 from rtmpose.networks.rtmpose import RTMPoseConfig
-from rtmpose.skeletons import get_skeleton, load_skeleton
+from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classifier import ClassifierTask
 from rtmpose.training.distill import Teacher, engine_teacher, torch_teacher
 from rtmpose.training.loop import Task, choose_precision
@@ -165,13 +165,7 @@ def _fitting(dataset: KeypointDataset, points: Skeleton) -> KeypointDataset:
     names = dataset.keypoint_names
     if names == points.keypoints or not names or "keypoints26_names" in dataset.content["categories"][0]:
         return dataset
-    return convert(dataset, points if points.name not in _shipped() else points.name)
-
-
-def _shipped() -> tuple[str, ...]:
-    from rtmpose.skeletons import skeleton_names
-
-    return skeleton_names()
+    return convert(dataset, points if points.name not in skeleton_names() else points.name)
 
 
 def start_network(recipe: Recipe, init: str, skeleton: str | None) -> tuple[nn.Module, ModelCard, Skeleton]:
@@ -183,17 +177,18 @@ def start_network(recipe: Recipe, init: str, skeleton: str | None) -> tuple[nn.M
     # The whole network where it is of the wanted form, its backbone otherwise.
     if init not in ("none", "imagenet") and (_is_file(init) or wanted is None or find(init).id == wanted.id):
         network, card = load_network(init)
-        own = _skeleton(card.skeleton)
+        own = skeleton_of(card)
         if own is not None and (points is None or points.keypoints == own.keypoints):
             pruned = card.architecture.endswith("-pruned")
             if wanted is None or pruned or _same_shape(card, wanted):
                 return network, card, own
     card = wanted or find(init)
-    points = points or get_skeleton(card.skeleton or "")
+    points = points or skeleton_of(card) or get_skeleton("")
     config = config_for(card)
     assert isinstance(config, RTMPoseConfig | HeatmapConfig)
     network = build(replace(config, keypoints=len(points)))
-    card = replace(card, skeleton=points.name, files=(), published={}, aliases=())
+    own = None if points.name in skeleton_names() else points
+    card = replace(card, skeleton=points.name, own_skeleton=own, files=(), published={}, aliases=(), notes="")
     if init != "none":
         _backbone_from(network, card, init)
     return network, card, points

@@ -1,0 +1,105 @@
+"""32 crops are learnt by heart; a keypoint set of one's own trains, evaluates, exports and draws."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+
+from rtmpose.datasets import KeypointDataset  # noqa: E402
+from rtmpose.training import Recipe, train  # noqa: E402
+from rtmpose.training.augment import NO_AUGMENTATION  # noqa: E402
+from rtmpose.training.pose import PoseTask  # noqa: E402
+from rtmpose.training.start import start_network  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+QUICK = Recipe(
+    "overfit", epochs=60, batch=16, lr=2e-3, base_batch=0, warmup_steps=10, warmup_start=0.01, weight_decay=0.0,
+    augment=NO_AUGMENTATION, ema=0.0, norms="train", eval_every=30, workers=1, flat=0.4, final_lr=0.01, heldout=0.0,
+)  # fmt: skip
+
+
+def first_people(shared, n=32) -> KeypointDataset:
+    whole = KeypointDataset.load(shared / "data" / "train_crops_coco")
+    content = dict(whole.content)
+    chosen = [a for a in content["annotations"] if a["num_keypoints"] >= 14][:n]
+    ids = {a["image_id"] for a in chosen}
+    content |= {"annotations": chosen, "images": [i for i in content["images"] if i["id"] in ids]}
+    return KeypointDataset.from_content(content, whole.path.parent / "images", whole.path)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "epochs"),
+    [("rtmpose-t_aic-coco_256x192", "pose", 60), ("cspnext-tiny-udp_aic-coco_256x192", "heatmap", 60)],
+)
+def test_32_crops_are_learnt_by_heart(shared, tmp_path, model, kind, epochs):
+    people = first_people(shared)
+    recipe = replace(QUICK, model=model, kind=kind, epochs=epochs)
+    torch.manual_seed(0)
+    network, card, skeleton = start_network(recipe, "none", None)
+    task = PoseTask(network, card, skeleton, [people], recipe, evaluate_on=[people])
+    result = train(task, recipe, tmp_path)
+    assert result.status.metrics["PCK@0.05"] > 0.98
+    assert result.status.waiting < 0.1
+
+
+MOUSE = """
+name = "mouse4"
+keypoints = ["snout", "leftear", "rightear", "tailbase"]
+flip = [["leftear", "rightear"]]
+links = [["leftear", "snout", "rightear"], ["snout", "tailbase"]]
+sigmas = [0.03, 0.03, 0.03, 0.05]
+"""
+
+
+def test_a_keypoint_set_of_ones_own(shared, tmp_path, monkeypatch):
+    """Trains, evaluates, exports and draws by the command line alone."""
+    from rtmpose.cli import main
+
+    data = shared / "data" / "tasks" / "animal" / "openfield_mouse"
+    skeleton = tmp_path / "mouse4.toml"
+    skeleton.write_text(MOUSE)
+    out = tmp_path / "run"
+    settings = {
+        "model": "rtmpose-t_aic-coco_256x192", "epochs": 12, "batch": 16, "lr": 2e-3, "warmup_steps": 10,
+        "stage2": "none", "eval_every": 6, "augment.rotate": 180, "augment.dropout": 0, "heldout": 0.15,
+        "ema": 0.02, "ema_gamma": 20,
+    }  # fmt: skip
+    command = [
+        "train",
+        "plain",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--skeleton",
+        str(skeleton),
+        "--name",
+        "mouse-t",
+    ]
+    assert main(command + [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]) == 0
+    rows = (out / "evaluations.csv").read_text().splitlines()
+    assert rows[0].startswith("step,AP,PCK@0.1")
+    assert float(rows[-1].split(",")[2]) > 0.5
+    best = out / "best.safetensors"
+
+    metrics = tmp_path / "metrics.json"
+    assert main(["eval", str(data), "--pose", str(best), "--limit", "20", "--json", str(metrics)]) == 0
+    found = json.loads(metrics.read_text())["metrics"]
+    assert 0 < max(found.values()) <= 1
+
+    assert main(["export", str(best), "--to", "onnx", "--out", str(tmp_path / "exported")]) == 0
+    (onnx,) = (tmp_path / "exported").glob("*.onnx")
+    from rtmpose import PoseEstimator, draw_poses
+    from rtmpose.sources import read_image
+
+    estimator = PoseEstimator(onnx)
+    assert estimator.skeleton.keypoints == ("snout", "leftear", "rightear", "tailbase")
+    photo = read_image(next(Path(data).rglob("*.png"), None) or next(Path(data).rglob("*.jpg")))
+    h, w = photo.shape[:2]
+    poses = estimator(photo, [[0, 0, w, h]])
+    assert (draw_poses(photo, poses, kpt_thr=0.0) != photo).any()
