@@ -31,6 +31,7 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     trace,
     widths_of,
 )
+from rtmpose.training.norms import balance, is_folded  # noqa: E402
 from rtmpose.training.prune import (  # noqa: E402
     MaskGradients,
     PruneOptions,
@@ -356,3 +357,31 @@ def test_magnitudes_follow_the_weights():
         network.backbone.stem[0].conv.weight[2] *= 1e-3
     groups = channel_groups(network, trace(network, WH))
     assert np.argmin(magnitude_scores(network, groups)[0]) == 2
+
+
+@pytest.mark.parametrize("name", ["rtmpose-t", "rtmdet-tiny"])
+def test_balancing_changes_no_output(name):
+    """Filters of very different sizes get one; the norms' gains make up for it, also where levels share filters."""
+    network = random_network(CONFIGS[name]).double()
+    assert balance(network) == 0  # live statistics: nothing to do
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.zero_()
+                module.running_var.fill_(1 - module.eps)
+        spread = 10 ** torch.linspace(-3, 1, network.backbone.stem[1].conv.out_channels, dtype=torch.float64)
+        network.backbone.stem[1].conv.weight.mul_(spread.view(-1, 1, 1, 1))
+        network.backbone.stem[1].conv.weight[3] = 0
+    image = torch.randn(1, 3, *WH[::-1], dtype=torch.float64)
+    before = run(network, image)
+    groups = channel_groups(network, trace(network, WH))
+    magnitudes = magnitude_scores(network, groups)
+    assert balance(network) == sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+    for a, b in zip(run(network, image), before, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8 * max(1.0, float(b.abs().max())))
+    sizes = network.backbone.stem[1].conv.weight.flatten(1).norm(dim=1)
+    assert sizes[3] == 0
+    torch.testing.assert_close(sizes[4:], torch.ones_like(sizes[4:]))
+    assert is_folded(network)
+    for a, b in zip(magnitude_scores(network, groups), magnitudes, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

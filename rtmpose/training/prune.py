@@ -31,6 +31,7 @@ from rtmpose.training.channel_groups import (
     widths_of,
 )
 from rtmpose.training.loop import Task
+from rtmpose.training.norms import balance
 from rtmpose.types import ModelCard
 
 Loss = Callable[[Any, Any], Tensor]
@@ -174,7 +175,7 @@ def fisher_scores(network: nn.Module, groups: Sequence[ChannelGroup], gradients:
 
 
 def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
-    """The baseline: mean absolute weight of the convolutions that make a unit, in units of their layer's mean."""
+    """The baseline: mean absolute weight of the convolutions that make a unit, norms folded in, over their layer's."""
     scores = []
     for group in groups:
         total = np.zeros(len(group))
@@ -182,10 +183,18 @@ def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scor
             module = network.get_submodule(use.layer)
             if use.side == "out" and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 axes = (0, 2, 3) if isinstance(module, nn.ConvTranspose2d) else (1, 2, 3)
-                size = module.weight.detach().abs().mean(dim=axes)
+                size = module.weight.detach().abs().mean(dim=axes) * _gain(network, use.layer)
                 total += (size / size.mean()).cpu().numpy()[use.positions].sum(axis=1)
         scores.append(total)
     return scores
+
+
+def _gain(network: nn.Module, layer: str) -> Tensor | float:
+    """What the norm behind a convolution multiplies its filters by; 1 where there is none."""
+    norm = getattr(network.get_submodule(layer.rpartition(".")[0]), "bn", None)
+    if not layer.endswith(".conv") or not isinstance(norm, nn.BatchNorm2d):
+        return 1.0
+    return norm.weight.detach().abs() / (norm.running_var + norm.eps).sqrt()
 
 
 def choose(
@@ -382,6 +391,7 @@ def prune_task(
         ModelError: as :func:`prune` and :func:`pruned_card`.
     """
     pruned_card(task.card, task.network)  # complain before the work rather than after
+    balance(task.network)
     task.network.to(memory_format=torch.channels_last)
 
     def loss(network: Any, batch: Any) -> Tensor:
