@@ -19,7 +19,7 @@ from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
 from rtmpose.training import Distillation, Recipe, train, with_settings  # noqa: E402
 from rtmpose.training import checkpoint as states  # noqa: E402
 from rtmpose.training.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
-from rtmpose.training.loop import choose_precision  # noqa: E402
+from rtmpose.training.devices import choose_precision  # noqa: E402
 from rtmpose.training.optim import learning_rate, parameter_groups, rate_factor  # noqa: E402
 
 TINY = Recipe(
@@ -110,7 +110,7 @@ def test_resume_gives_the_losses_of_an_unbroken_run(dots, tmp_path, monkeypatch,
         yield signal
 
     with monkeypatch.context() as patch:
-        patch.setattr("rtmpose.training.loop._stop_signal", stopped)
+        patch.setattr("rtmpose.training.loop.stop_signal", stopped)
         part = train(
             trainable.task(dots, recipe),
             recipe,

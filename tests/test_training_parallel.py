@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,27 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path, how):
     one, two = (read_checkpoint(tmp_path / n / "last.safetensors") for n in ("alone", "together"))
     for key, value in one.items():
         assert torch.allclose(value.float(), two[key].float(), atol=2e-5), key
+
+
+def test_a_killed_process_is_told_and_its_training_goes_on(tmp_path):
+    data, out = trainable.write_set(tmp_path / "set"), tmp_path / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, str(HERE / "two_processes.py"), str(data), str(out), "4", "2", "epochs=400"]
+    first = subprocess.Popen(command, env=environment, cwd=HERE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 200
+        while not (out / "state-previous.pt").exists() and time.monotonic() < deadline and first.poll() is None:
+            time.sleep(0.2)
+        assert first.poll() is None
+        children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
+        others = [int(c) for c in children if "two_processes" in Path(f"/proc/{c}/cmdline").read_text()]
+        assert others
+        os.kill(others[0], signal.SIGKILL)
+        _, text = first.communicate(timeout=200)
+    finally:
+        first.kill()
+    assert first.returncode != 0
+    assert "another process of the training is gone" in text
+    from rtmpose.training.checkpoint import load_state
+
+    assert load_state(out)["step"] > 0

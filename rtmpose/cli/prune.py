@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,14 +56,16 @@ def prune(
     from rtmpose.networks import count_multiply_adds, count_parameters
     from rtmpose.networks.checkpoint import save_safetensors, write_bytes
     from rtmpose.training import find_recipe, with_settings
-    from rtmpose.training.loop import choose_precision
+    from rtmpose.training.devices import choose_precision
     from rtmpose.training.prune import PruneOptions, PruneRound, prune_task
     from rtmpose.training.start import make_task
 
     if threads:
         torch.set_num_threads(threads)
     pairs = dict(s.partition("=")[::2] for s in settings or [])
-    chosen = with_settings(find_recipe(recipe), pairs)
+    if any(not value for value in pairs.values()):
+        raise InputError("--set takes FIELD=VALUE, such as --set batch=16")
+    chosen = replace(with_settings(find_recipe(recipe), pairs), model="")  # MODEL says which network it is
     task = make_task(chosen, data or [], init=model, teacher=teacher, teacher_engine=teacher_engine, name=name)
     full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
     options = PruneOptions(

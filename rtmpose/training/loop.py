@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import torch
 from torch import Tensor, nn
 
-from rtmpose.errors import InputError, MissingDependencyError, OutputError, RtmposeError
+from rtmpose.errors import InputError, OutputError, RtmposeError
 from rtmpose.networks.checkpoint import save_safetensors, write_bytes
 from rtmpose.training import norms
 from rtmpose.training.checkpoint import load_state, save_state
 from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
+from rtmpose.training.devices import make_fabric
 from rtmpose.training.ema import MovingAverage
+from rtmpose.training.guards import explained, one_cv2_thread, stop_signal
+from rtmpose.training.meter import Means, Meter
 from rtmpose.training.optim import learning_rate, make_optimiser, rate_factor
 from rtmpose.training.recipes import Recipe, to_dict
 from rtmpose.types import ModelCard
@@ -31,6 +31,7 @@ from rtmpose.types import ModelCard
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 20
+SECONDS_PER_MINUTE = 60
 MOST_BAD_STEPS = 20
 HARMLESS_CHANGES = {"workers", "save_minutes", "eval_every", "name"}
 
@@ -141,7 +142,7 @@ def train(
     """
     folder = Path(out)
     fabric = make_fabric(recipe, accelerator, devices, nodes)
-    with _one_cv2_thread(), _stop_signal() as stop:
+    with one_cv2_thread(), stop_signal() as stop:
         run = _Run(task, recipe, folder, fabric, on_status)
         if resume:
             run.load(load_state(folder))
@@ -152,55 +153,12 @@ def train(
         try:
             return run.go(stop, stop_after_s)
         except RuntimeError as error:
-            if "out of memory" in str(error).lower() or "allocate memory" in str(error).lower():
-                raise RtmposeError(_memory_advice(recipe)) from error
-            raise
+            known = explained(error, recipe, folder, fabric.world_size)
+            if known is None:
+                raise
+            raise known from error
         finally:
             run.close()
-
-
-def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Any:
-    """Devices, processes and precision, launched.
-
-    Raises:
-        MissingDependencyError: lightning-fabric is not installed.
-        InputError: the precision or the devices are not to be had here.
-    """
-    try:
-        from lightning_fabric import Fabric
-        from lightning_fabric.utilities.exceptions import MisconfigurationException
-    except ImportError as error:
-        raise MissingDependencyError("training needs Lightning Fabric: pip install 'rtmpose[train]'") from error
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    if accelerator == "cuda" and torch.cuda.device_count() < devices:
-        raise InputError(f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are here")
-    kind = choose_precision(recipe.precision, accelerator)
-    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[kind]
-    strategy = "ddp" if devices * nodes > 1 else "auto"
-    try:
-        fabric = Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy
-        )
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise InputError(f"{devices} x {accelerator} with precision {kind} is not possible here: {error}") from error
-    fabric.launch()
-    return fabric
-
-
-def choose_precision(wanted: str, accelerator: str) -> str:
-    """``auto`` is bf16 where the hardware multiplies bf16 faster than fp32.
-
-    Raises:
-        InputError: fp16 was asked for on a CPU.
-    """
-    if wanted == "fp16" and accelerator != "cuda":
-        raise InputError("precision fp16 needs CUDA; use bf16 or fp32")
-    if wanted != "auto":
-        return wanted
-    if accelerator == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
 
 
 class _Run:
@@ -239,7 +197,7 @@ class _Run:
         self.step = self.bad = 0
         self.best, self.metrics = -math.inf, dict[str, float]()
         self.curves: Curves | None = None
-        self.meter = _Meter()
+        self.meter = Meter()
         self.saved = time.monotonic()
 
     # --- the loop
@@ -263,10 +221,16 @@ class _Run:
             self.meter.start()
             for _ in range(done, self.per_epoch):
                 self._one_step(iterator)
-                late = stop_after_s is not None and time.monotonic() - began > stop_after_s
-                if self._agreed(stop.is_set() or late):
+                now = time.monotonic()
+                late = stop_after_s is not None and now - began > stop_after_s
+                leave, save = self._agreed(
+                    stop.is_set() or late, now - self.saved > self.recipe.save_minutes * SECONDS_PER_MINUTE
+                )
+                if leave:
                     self.save(must=True)
                     return self._result(finished=False)
+                if save:
+                    self.save()
             self._end_of_epoch(epoch)
         self.save(must=True)
         return self._result(finished=True)
@@ -302,8 +266,6 @@ class _Run:
         self.meter.steps += 1
         if self.step % LOG_EVERY == 0:
             self._report(float(norm), self.lr * factor)
-        if time.monotonic() - self.saved > recipe.save_minutes * 60 and fabric.world_size == 1:
-            self.save()
 
     def _bad_step(self) -> None:
         self.bad += 1
@@ -345,13 +307,14 @@ class _Run:
         if self.frozen:
             norms.freeze(self.network)
 
-    def _agreed(self, wish: bool) -> bool:
-        """Whether any process wants to stop; asked of all every few steps."""
+    def _agreed(self, *wishes: bool) -> list[bool]:
+        """Which of the wishes any process has; asked of all every few steps."""
         if self.fabric.world_size == 1:
-            return wish
+            return list(wishes)
         if self.step % LOG_EVERY:
-            return False
-        return bool(self.fabric.all_reduce(torch.tensor(float(wish)), reduce_op="max") > 0)
+            return [False] * len(wishes)
+        votes = torch.tensor(wishes, dtype=torch.float32, device=self.fabric.device)
+        return [bool(v > 0) for v in self.fabric.all_reduce(votes, reduce_op="sum")]
 
     # --- reports
 
@@ -371,7 +334,7 @@ class _Run:
         self._tell()
 
     def status(self) -> Status:
-        m: _Means = getattr(self, "means", _Means({}, 0.0, 0.0))
+        m: Means = getattr(self, "means", Means({}, 0.0, 0.0))
         left = (self.total - self.step) * self.samples / m.samples_per_s if m.samples_per_s else math.nan
         epoch = min(self.step // self.per_epoch, self.recipe.epochs - 1)
         lr = getattr(self, "lr_now", self.lr)
@@ -391,8 +354,8 @@ class _Run:
     def save(self, *, must: bool = False) -> None:
         """Write state and last weights. A full disk is a warning, unless nothing comes after."""
         self.fabric.barrier()
+        self.saved = time.monotonic()
         if self.fabric.global_rank == 0:
-            self.saved = time.monotonic()
             try:
                 save_state(self.folder, self.state())
                 self._keep("last")
@@ -453,47 +416,6 @@ class _Run:
             self.curves.close()
 
 
-@dataclass(frozen=True)
-class _Means:
-    losses: dict[str, float]
-    samples_per_s: float
-    waiting: float
-
-
-class _Meter:
-    """Means of losses and times between two reports."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.steps, self.waited, self.spent, self.since = 0, 0.0, 0.0, time.perf_counter()
-
-    def start(self) -> None:
-        """Time that passed since the last step does not count."""
-        self.since = time.perf_counter()
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        before = time.perf_counter()
-        self.spent += before - self.since
-        yield
-        self.since = time.perf_counter()
-        self.waited += self.since - before
-        self.spent += self.since - before
-
-    def add(self, losses: dict[str, Tensor], factor: float) -> None:
-        for key, value in losses.items():
-            value = value.detach() * factor
-            self.sums[key] = self.sums[key] + value if key in self.sums else value
-
-    def read(self, samples: int) -> _Means:
-        now = time.perf_counter()
-        self.spent += now - self.since
-        losses = {k: float(v) / self.steps for k, v in self.sums.items()}
-        means = _Means(losses, self.steps * samples / self.spent, self.waited / self.spent)
-        self.sums, self.steps, self.waited, self.spent, self.since = {}, 0, 0.0, 0.0, now
-        return means
-
-
 def _from(batches: Iterable[Any], number: int) -> Iterator[Any]:
     """The batches behind the first ``number``."""
     if number and hasattr(batches, "skip"):
@@ -508,44 +430,3 @@ def _from(batches: Iterable[Any], number: int) -> Iterator[Any]:
 def _describe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
     write_bytes(folder / "recipe.json", json.dumps(content, indent=2, default=str).encode())
-
-
-def _memory_advice(recipe: Recipe) -> str:
-    half = max(recipe.batch // 2, 1)
-    return (
-        f"memory ran out with {recipe.batch} samples at a time. The same training in less memory: --set batch={half} "
-        f"--set accumulate={recipe.accumulate * 2}" + ("" if recipe.precision == "bf16" else " or --set precision=bf16")
-    )
-
-
-@contextmanager
-def _one_cv2_thread() -> Iterator[None]:
-    """Crops are made in threads of their own; more threads within each would only get in the way."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """An event set by Ctrl-C or SIGTERM; the second signal acts as usual."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, _frame: Any) -> None:
-        event.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for s in before:
-        signal.signal(s, note)
-    try:
-        yield event
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

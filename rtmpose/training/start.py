@@ -20,8 +20,9 @@ from rtmpose.networks.heatmap import HeatmapConfig
 from rtmpose.networks.rtmpose import RTMPoseConfig
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classifier import ClassifierTask
+from rtmpose.training.devices import choose_precision
 from rtmpose.training.distill import Teacher, engine_teacher, torch_teacher
-from rtmpose.training.loop import Task, choose_precision
+from rtmpose.training.loop import Task
 from rtmpose.training.pose import PoseTask
 from rtmpose.training.recipes import Recipe
 from rtmpose.types import ModelCard, Skeleton
@@ -98,13 +99,10 @@ def detector_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices =
     """The task of a recipe of kind ``detector``; as :func:`make_task`."""
     from rtmpose.training.detection_start import start_detector
 
-    if choices.evaluate_on or choices.skeleton:
-        raise InputError("detectors take no skeleton, and are evaluated on held-out photos (--set heldout=0.1)")
-    half = choose_precision(recipe.precision, "cuda" if choices.device.startswith("cuda") else "cpu")
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(half)
-    sets = [read(d) for d in data]
     init = recipe.init if choices.init is None else choices.init
-    return start_detector(recipe, sets, init, choices.teacher, choices.name, torch.device(choices.device), kind)
+    half = teacher_precision(recipe, choices.device)
+    sets = [read(d) for d in data]
+    return start_detector(recipe, sets, init, choices.teacher, choices.name, torch.device(choices.device), half)
 
 
 def pose_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices = Choices()) -> PoseTask:
@@ -201,12 +199,16 @@ def open_teacher(name: str, card: ModelCard, recipe: Recipe, engine: str, device
     if engine == "engine" or (engine == "auto" and device == "cpu" and not features and exported):
         guide, known = engine_teacher(name, card)
     else:
-        half = choose_precision(recipe.precision, "cuda" if device.startswith("cuda") else "cpu")
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(half)
-        network = torch_teacher(name, card, torch.device(device), kind)
+        network = torch_teacher(name, card, torch.device(device), teacher_precision(recipe, device))
         guide, known = network, network.card
     log.info("teacher: %s", known.id)
     return guide
+
+
+def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
+    """What a teacher computes in: the training's precision; None for float32."""
+    half = choose_precision(recipe.precision, "cuda" if device.startswith("cuda") else "cpu")
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(half)
 
 
 def _backbone_from(network: nn.Module, card: ModelCard, init: str) -> None:

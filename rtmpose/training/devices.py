@@ -1,0 +1,54 @@
+"""Devices, processes and precision of a training, through Lightning Fabric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.training.recipes import Recipe
+
+
+def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Any:
+    """Devices, processes and precision, launched.
+
+    Raises:
+        MissingDependencyError: lightning-fabric is not installed.
+        InputError: the precision or the devices are not to be had here.
+    """
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
+    except ImportError as error:
+        raise MissingDependencyError("training needs Lightning Fabric: pip install 'rtmpose[train]'") from error
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    if accelerator == "cuda" and torch.cuda.device_count() < devices:
+        raise InputError(f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are here")
+    kind = choose_precision(recipe.precision, accelerator)
+    precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[kind]
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    try:
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise InputError(f"{devices} x {accelerator} with precision {kind} is not possible here: {error}") from error
+    fabric.launch()
+    return fabric
+
+
+def choose_precision(wanted: str, accelerator: str) -> str:
+    """``auto`` is bf16 where the hardware multiplies bf16 faster than fp32.
+
+    Raises:
+        InputError: fp16 was asked for on a CPU.
+    """
+    if wanted == "fp16" and accelerator != "cuda":
+        raise InputError("precision fp16 needs CUDA; use bf16 or fp32")
+    if wanted != "auto":
+        return wanted
+    if accelerator == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
