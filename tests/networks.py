@@ -108,3 +108,25 @@ def fixed_detector(path: Path, dets: list[list[float]], *, size: int = 64) -> Pa
         ],
         constants,
     )
+
+
+def colour_classifier(path: Path, *, size: int = 32):
+    """A classifier of three classes: how red, green and blue a picture is. Its card comes first."""
+    from rtmpose.types import Codec, ModelCard, Normalisation
+
+    constants = {"shape": np.array([-1, 3], np.int64)}
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
+        helper.make_node("Reshape", ["mean", "shape"], ["logits"]),
+    ]
+    value = helper.make_tensor_value_info
+    _save(
+        path,
+        nodes,
+        [value("input", TensorProto.FLOAT, ["batch", 3, size, size])],
+        [value("logits", TensorProto.FLOAT, ["batch", 3])],
+        constants,
+    )
+    pixels = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
+    card = ModelCard("colours", "image classification", "colours", (size, size), pixels, Codec("classifier"))
+    return card, path
