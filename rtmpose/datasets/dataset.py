@@ -120,7 +120,8 @@ class KeypointDataset:
     def keypoints(self, image_id: int) -> FloatArray:
         """Keypoints ``(N, K, 3)`` x, y, v of :meth:`labelled`."""
         rows = [a["keypoints"] for a in self.labelled(image_id)]
-        return np.array(rows, np.float32).reshape(len(rows), -1, 3)
+        k = len(rows[0]) // 3 if rows else len(self.skeleton) if self.skeleton else len(self.keypoint_names)
+        return np.array(rows, np.float32).reshape(len(rows), k, 3)
 
 
 def load_boxes(path: Path) -> dict[int, Detections]:
