@@ -112,7 +112,7 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
     example = torch.zeros(batch or 2, 3, height, width)
     if options.normalise:
         graph, example = Normalise(graph, card.normalisation), torch.zeros(batch or 2, height, width, 3).byte()
-    dynamic = ({0: torch.export.Dim("batch")},) if batch is None else None
+    dynamic = _dynamic_sides(batch, card, options)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
             warnings.simplefilter("ignore")  # the exporter's notes to its own developers
@@ -136,6 +136,15 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
     embed_card(model, card)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _dynamic_sides(batch: int | None, card: ModelCard, options: OnnxOptions) -> tuple[dict[int, Any]] | None:
+    """The axes that are left open: the batch; height and width too for detectors that take any shape."""
+    open_axes: dict[int, Any] = {} if batch is not None else {0: torch.export.Dim("batch")}
+    if card.input_fit == "rectangular":
+        first = 1 if options.normalise else 2
+        open_axes |= {first: 32 * torch.export.Dim("rows", min=1), first + 1: 32 * torch.export.Dim("columns", min=1)}
+    return (open_axes,) if open_axes else None
 
 
 def append_nms(model: Any) -> None:

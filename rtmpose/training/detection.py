@@ -190,7 +190,7 @@ class DetectorTask:
 
 
 def collate(pictures: Sequence[Picture]) -> Batch:
-    """A batch: ``images`` BGR uint8 ``(N, H, W, 3)``, and ``boxes``, ``labels``, ``weights``, ``crowds`` of all pictures.
+    """A batch: ``images`` BGR uint8 ``(N, H, W, 3)``, and the columns of all pictures behind one another.
 
     ``box_of`` and ``crowd_of`` say which picture a row belongs to.
     """

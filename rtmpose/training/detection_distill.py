@@ -9,7 +9,7 @@ from torch.nn import functional
 from rtmpose.detect.letterbox import PAD_VALUE
 from rtmpose.errors import ModelError
 from rtmpose.networks.rtmdet import STRIDES, RTMDet
-from rtmpose.training.detection_losses import Cells, giou_loss, quality_focal_loss, to_cells
+from rtmpose.training.detection_losses import Cells, giou_loss, mean_over_processes, quality_focal_loss, to_cells
 from rtmpose.training.distill import normalise
 from rtmpose.types import ModelCard
 
@@ -83,11 +83,11 @@ def dense_losses(student: Cells, teacher: Cells) -> tuple[Tensor, Tensor]:
     """
     scores = teacher.logits[..., : student.logits.shape[2]].sigmoid()
     best = scores.amax(dim=2)
-    classes = quality_focal_loss(student.logits, scores).sum() / best.sum().clamp(min=1)
+    classes = quality_focal_loss(student.logits, scores).sum() / mean_over_processes(best.sum()).clamp(min=1)
     rows = best > SEEN
     weights = best[rows].square()
     boxes = giou_loss(student.boxes[rows], teacher.boxes[rows]) * weights
-    return classes, boxes.sum() / weights.sum().clamp(min=1)
+    return classes, boxes.sum() / mean_over_processes(weights.sum()).clamp(min=1)
 
 
 def _back(maps: Tensor, own: Tensor) -> Tensor:

@@ -127,13 +127,22 @@ def detection_losses(
         loss = giou_loss(cells.boxes[i, rows], truth.boxes[which]) * quality * weight
         box_parts.append(sums.new_zeros(number).index_add(0, levels[rows], loss))
         total = total + (quality * weight).sum()
-    total = total.clamp(min=1)
+    total = mean_over_processes(total).clamp(min=1)
     classes = (quality_focal_loss(cells.logits, target) * weights).sum(dim=(0, 2))
     loss_cls = torch.zeros(number, device=target.device).index_add(0, levels, classes) / total
     # Keeps a batch without people on the graph.
     zero = cells.boxes.sum() * 0
     loss_bbox = BOX_WEIGHT * (torch.stack(box_parts).sum(dim=0) / total if box_parts else sums) + zero
     return loss_cls, loss_bbox, assigned
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """So that the gradients of several processes are those of one with all the pictures."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    mean = value.clone()
+    torch.distributed.all_reduce(mean)
+    return mean / torch.distributed.get_world_size()
 
 
 def _in_crowd(boxes: Tensor, points: Tensor, crowds: Tensor) -> Tensor:

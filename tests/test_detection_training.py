@@ -1,0 +1,478 @@
+"""Detector training: assigner and losses like the originals, pictures, distillation, bad data, the loop."""
+
+import json
+import logging
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rtmpose.datasets import KeypointDataset  # noqa: E402
+from rtmpose.detect.letterbox import rectangle  # noqa: E402
+from rtmpose.errors import InputError  # noqa: E402
+from rtmpose.networks import build, config_for  # noqa: E402
+from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
+from rtmpose.networks.rtmdet import STRIDES, RTMDet, RTMDetConfig  # noqa: E402
+from rtmpose.training import mosaic, train  # noqa: E402
+from rtmpose.training.assign import assign, cell_points  # noqa: E402
+from rtmpose.training.detection import DetectorTask, collate, find_boxes, truths  # noqa: E402
+from rtmpose.training.detection_distill import DetectorTeacher, dense_losses  # noqa: E402
+from rtmpose.training.detection_losses import Truth, detection_losses, giou_loss, to_cells  # noqa: E402
+from rtmpose.training.detection_recipes import DETECTORS, DetectorSettings  # noqa: E402
+from rtmpose.training.detection_start import detector_card, start_detector  # noqa: E402
+from rtmpose.training.photos import read_photos, with_detections  # noqa: E402
+from rtmpose.training.recipes import Recipe, find_recipe  # noqa: E402
+from rtmpose.types import Codec, Detections, ModelCard, Normalisation  # noqa: E402
+
+PIXELS = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
+CARD = ModelCard("tiny-detector", "person detection", "tiny", (96, 96), PIXELS, Codec("rtmdet"))
+SMALL = Recipe(
+    "small", kind="detector", epochs=2, batch=4, lr=2e-3, base_batch=0, warmup_steps=5, clip=35, ema=0, heldout=0,
+    precision="fp32", workers=0, detector=DetectorSettings(mosaic.Pictures(mosaic=0.5), category="blob"),
+)  # fmt: skip
+
+
+def tiny():
+    torch.manual_seed(5)
+    return RTMDet(RTMDetConfig(CSPNeXtConfig(0.167, 0.125), 32, 1))
+
+
+def write_set(folder, n=12, seed=0, size=(120, 90)):
+    """Grey noise with one to three bright upright ellipses, and their boxes."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for i in range(1, n + 1):
+        width, height = size if i % 3 else size[::-1]
+        picture = rng.integers(0, 90, (height, width, 3), np.uint8)
+        for _ in range(int(rng.integers(1, 4))):
+            w, h = rng.uniform(10, 24), rng.uniform(20, 48)
+            x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+            colour = tuple(int(c) for c in rng.integers(150, 256, 3))
+            cv2.ellipse(
+                picture, (round(x + w / 2), round(y + h / 2)), (round(w / 2), round(h / 2)), 0, 0, 360, colour, -1
+            )
+            box = [round(float(v), 2) for v in (x, y, w, h)]
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": box, "area": w * h}
+            )
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
+        images.append({"id": i, "file_name": f"{i}.png", "width": width, "height": height})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "blob"}]}
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder
+
+
+def edit(folder, change):
+    path = folder / "boxes.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return KeypointDataset.load(folder)
+
+
+def truth(boxes, crowds=()):
+    rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    regions = torch.tensor(crowds, dtype=torch.float32).reshape(-1, 4)
+    return Truth(rows, torch.zeros(len(rows), dtype=torch.int64), torch.ones(len(rows)), regions)
+
+
+# --- assigner and losses
+
+
+def test_losses_assignment_and_gradients_are_the_originals(golden):
+    z = np.load(golden / "ops" / "rtmdet.npz")
+    logits = [torch.tensor(z[f"cls{i}"], requires_grad=True) for i in range(3)]
+    distances = [torch.tensor(z[f"box{i}"], requires_grad=True) for i in range(3)]
+    classes, boxes, assigned = detection_losses(to_cells(logits, distances), [truth(z["gt_bboxes"])])
+    (classes.sum() + boxes.sum()).backward()
+
+    theirs = z["assign/gt_inds"]  # 1-based, 0 for background
+    assert np.array_equal(assigned[0].box.numpy() + 1, theirs)
+    assert (theirs > 0).sum() > 10
+    expected = np.where(theirs > 0, z["assign/max_overlaps"], 0)
+    assert np.abs(assigned[0].quality.numpy() - expected).max() < 1e-5
+    assert np.abs(classes.detach().numpy() - z["loss/loss_cls"]).max() < 1e-5
+    assert np.abs(boxes.detach().numpy() - z["loss/loss_bbox"]).max() < 1e-5
+    for i in range(3):
+        assert np.abs(logits[i].grad.numpy() - z[f"loss/grad_cls{i}"]).max() < 1e-7
+        assert np.abs(distances[i].grad.numpy() - z[f"loss/grad_box{i}"]).max() < 1e-7
+
+
+def test_a_cell_answers_for_one_box_and_every_box_gets_one():
+    points = cell_points([(12, 12), (6, 6), (3, 3)], STRIDES)
+    boxes = torch.tensor([[10.0, 10, 40, 60], [20, 15, 50, 70], [60, 60, 61, 61], [70, 5, 90, 25]])
+    predicted = torch.cat([points[:, :2] - 12, points[:, :2] + 12], dim=1)
+    found = assign(points, predicted, torch.zeros(len(points), 1), boxes, torch.zeros(4, dtype=torch.int64))
+    taken = found.box >= 0
+    assert set(found.box[taken].tolist()) == {0, 1, 2, 3}
+    inside = (points[:, None, :2] > boxes[:, :2]) & (points[:, None, :2] < boxes[:, 2:])
+    assert inside.all(dim=2).any(dim=1)[taken].all()  # only cells whose point lies in some box
+    assert (found.quality[~taken] == 0).all()
+    assert (found.box == 0).sum() > 1
+
+
+def test_pictures_without_people_are_background_and_crowds_are_left_out():
+    torch.manual_seed(0)
+    logits = [torch.randn(2, 1, s, s) for s in (12, 6, 3)]
+    distances = [torch.rand(2, 4, s, s) * 8 for s in (12, 6, 3)]
+    cells = to_cells(logits, distances)
+    empty, _, found = detection_losses(cells, [truth([]), truth([])])
+    assert torch.isfinite(empty).all()
+    assert empty.sum() > 0
+    assert all((f.box == -1).all() for f in found)
+    hidden, _, _ = detection_losses(cells, [truth([], [[-9, -9, 200, 200]])] * 2)
+    assert hidden.sum() == 0
+    half, _, _ = detection_losses(cells, [truth([], [[-9, -9, 200, 200]]), truth([])])
+    assert 0 < half.sum() < empty.sum()
+
+
+def test_giou_of_known_boxes():
+    a = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10]])
+    b = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [0, 0, 10, 5]])
+    assert giou_loss(a, b).tolist() == pytest.approx([0, 1 + 1 / 3, 0.5], abs=1e-6)
+
+
+# --- pictures
+
+
+def marked(size_wh, box):
+    image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    x0, y0, x1, y1 = box
+    image[y0:y1, x0:x1] = 255
+    return image
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    photos = []
+    for k in range(5):
+        size = (int(rng.integers(60, 200)), int(rng.integers(60, 200)))
+        x, y = (int(rng.integers(5, s // 2)) for s in size)
+        box = (x, y, x + int(rng.integers(12, 30)), y + int(rng.integers(12, 30)))
+        path = tmp_path / f"{k}.png"
+        cv2.imwrite(str(path), marked(size, box))
+        rows = np.array([box], np.float32)
+        photos.append(
+            mosaic.Photo(
+                k, path, size, rows, np.zeros(1, np.int64), np.ones(1, np.float32), np.zeros((0, 4), np.float32)
+            )
+        )
+    how = mosaic.Pictures(mosaic=float(seed % 2), colour="none", cover=seed % 3 == 0)
+    picture = mosaic.PictureMaker(photos, how, (seed,))(seed % 5, (128, 96))
+    bright = picture.image.min(axis=2) > 180
+    drawn = np.zeros_like(bright)
+    for x0, y0, x1, y1 in picture.boxes:
+        assert 0 <= x0 < x1 <= 128
+        assert 0 <= y0 < y1 <= 96
+        inside = bright[round(y0 + 1) : round(y1 - 1), round(x0 + 1) : round(x1 - 1)]
+        assert inside.size == 0 or inside.mean() > 0.9
+        drawn[max(0, int(y0 - 1)) : int(y1 + 2), max(0, int(x0 - 1)) : int(x1 + 2)] = True
+    assert not (bright & ~drawn).any()
+
+
+def test_a_photo_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
+    from rtmpose.detect.letterbox import letterbox
+
+    dataset = KeypointDataset.load(write_set(tmp_path / "set"))
+    photos = read_photos(dataset)
+    for number in range(4):
+        wh = rectangle(photos[number].size_wh, (96, 96))
+        picture = mosaic.PictureMaker(photos, mosaic.PLAIN, (0,))(number, wh)
+        canvas, factors = letterbox(cv2.imread(str(photos[number].path)), wh)
+        assert np.abs(picture.image.astype(int) - canvas).mean() < 1.5
+        assert np.abs(picture.boxes - photos[number].boxes * np.array([*factors, *factors])).max() < 1
+
+
+def test_barely_visible_boxes_become_unknown_regions_and_mixing_keeps_all():
+    image = np.zeros((50, 50, 3), np.uint8)
+    placement = mosaic.Placement(1.0, -19.0, 0.0, (0, 0, 50, 50))
+    boxes = np.array([[0, 0, 21, 20], [10, 0, 40, 20]], np.float32)
+    clipped, left = mosaic.move(boxes, placement)
+    assert clipped[0].tolist() == [0, 0, 2, 20]
+    assert left.tolist() == pytest.approx([2 / 21, 0.7], abs=1e-4)
+    a = mosaic.Picture(image, boxes, np.zeros(2, np.int64), np.ones(2, np.float32), boxes[:1])
+    both = mosaic.mixed(a, mosaic.mirrored(a))
+    assert len(both.boxes) == 4
+    assert both.boxes[2].tolist() == [29, 0, 50, 20]
+    assert np.array_equal(mosaic.mirrored(mosaic.mirrored(a)).boxes, boxes)
+
+
+def test_batches_depend_on_seed_and_epoch_only(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set"))
+    settings = DetectorSettings(mosaic.Pictures(mosaic=0.5, mixup=0.5), fit="rectangular", sides=(64, 128), reshape=0.3)
+    recipe = replace(SMALL, detector=settings)
+
+    def epoch(number, workers):
+        task = DetectorTask(tiny(), CARD, [dataset], replace(recipe, workers=workers))
+        return list(task.batches(number, 7, 0, 1))
+
+    one, again, other = epoch(0, 0), epoch(0, 2), epoch(1, 0)
+    assert len(one) == 3
+    for a, b in zip(one, again, strict=True):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+    assert any(a["images"].shape != b["images"].shape or not torch.equal(a["images"], b["images"])
+               for a, b in zip(one, other, strict=True))  # fmt: skip
+    assert all(side % 32 == 0 for b in one for side in b["images"].shape[1:3])
+
+
+def test_two_processes_share_what_one_would_take(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set"))
+    whole = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=4))
+    part = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=2))
+    halves = [list(part.batches(0, 1, rank, 2)) for rank in (0, 1)]
+    for number, batch in enumerate(whole.batches(0, 1, 0, 1)):
+        joined = torch.cat([halves[0][number]["images"], halves[1][number]["images"]])
+        assert torch.equal(joined, batch["images"])
+
+
+def test_rectangular_batches_have_the_shape_of_their_photos(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set"))
+    settings = DetectorSettings(mosaic.PLAIN, None, fit="rectangular", sides=(96, 96))
+    task = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=2, detector=settings))
+    plan = task.plan(0, 3)
+    alike = 0
+    for number, shape in enumerate(plan.shapes_wh):
+        sizes = [task.training[i].size_wh for i in plan.order[2 * number : 2 * number + 2]]
+        alike += all(rectangle(s, (96, 96)) == shape for s in sizes)
+    assert alike >= len(plan.shapes_wh) - 1
+    assert sorted(plan.order) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("image_wh", "expected"),
+    [((1920, 1080), (320, 192)), ((1080, 1920), (192, 320)), ((640, 480), (320, 256)), ((500, 500), (320, 320)),
+     ((4000, 100), (320, 32)), ((640, 427), (320, 224)), ((1, 1), (320, 320))],
+)  # fmt: skip
+def test_smallest_rectangle(image_wh, expected):
+    assert rectangle(image_wh, (320, 320)) == expected
+
+
+# --- distillation
+
+
+class Blob(RTMDet):
+    """Finds the bright rectangle by looking, so that its answer for a mirror image is known."""
+
+    def __init__(self):
+        super().__init__(RTMDetConfig(CSPNeXtConfig(0.167, 0.125), 32, 1))
+
+    def forward(self, images):
+        logits, distances = [], []
+        for stride in STRIDES:
+            height, width = images.shape[2] // stride, images.shape[3] // stride
+            points = cell_points([(height, width)], (stride,))
+            rows = []
+            for image in images:
+                y, x = (image[0] > 1.5).nonzero(as_tuple=True)
+                box = [float(v) for v in (x.min(), y.min(), x.max() + 1, y.max() + 1)]
+                sides = [points[:, 0] - box[0], points[:, 1] - box[1], box[2] - points[:, 0], box[3] - points[:, 1]]
+                rows.append(torch.stack(sides).reshape(4, height, width))
+            distances.append(torch.stack(rows))
+            inside = distances[-1].amin(dim=1, keepdim=True) > 0
+            logits.append(torch.where(inside, 3.0, -4.0))
+        return logits, distances
+
+
+def test_the_mirrored_teacher_speaks_of_the_same_cells_and_padding_is_cut_off():
+    image = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
+    image[:, 16:40, 10:51] = 255
+    plain = DetectorTeacher(Blob(), CARD, flip_average=False)(image)
+    both = DetectorTeacher(Blob(), CARD, flip_average=True)(image)
+    assert plain.logits.shape[1] == 12 * 8 + 6 * 4 + 3 * 2
+    assert torch.allclose(both.boxes, torch.tensor([10.0, 16, 51, 40]).expand_as(both.boxes), atol=1e-4)
+    assert torch.allclose(both.logits, plain.logits, atol=1e-3)
+
+
+def test_a_student_that_is_its_teacher_has_nothing_to_learn():
+    network = tiny().eval()
+    teacher = DetectorTeacher(network, CARD, flip_average=False)
+    image = torch.randint(0, 255, (2, 96, 96, 3), dtype=torch.uint8)
+    cells = teacher(image)
+    scores, boxes = dense_losses(cells, cells)
+    assert float(scores) < 1e-6
+    assert float(boxes) < 1e-4
+    shifted = replace(cells, logits=cells.logits + 1, boxes=cells.boxes + 3)
+    more, _ = dense_losses(shifted, cells)
+    assert float(more) > 0
+
+
+# --- data
+
+
+def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_ones():
+    empty = np.zeros((0, 4), np.float32)
+    photo = mosaic.Photo(1, None, (100, 100), np.array([[0, 0, 20, 40]], np.float32), np.zeros(1, np.int64),
+                         np.ones(1, np.float32), np.array([[60, 60, 100, 100]], np.float32))  # fmt: skip
+    found = Detections.from_boxes(
+        [[1, 1, 20, 40], [40, 0, 60, 40], [70, 70, 90, 90], [30, 50, 45, 90], [0, 60, 9, 90]], [0.9, 0.8, 0.7, 0.4, 0.1]
+    )
+    full = with_detections(photo, found, partial=False, sure=0.6, doubt=0.3)
+    assert len(full.boxes) == 1
+    assert len(full.crowds) == 3  # the known region and the two that nobody labelled
+    part = with_detections(photo, found, partial=True, sure=0.6, doubt=0.3)
+    assert part.boxes[1].tolist() == [40, 0, 60, 40]
+    assert part.weights.tolist() == pytest.approx([1, 0.8])
+    assert len(part.crowds) == 2
+
+    assert len(with_detections(replace(photo, boxes=empty), found, partial=True, sure=0.6, doubt=0.3).boxes) == 2
+
+
+def test_unusable_annotations_are_counted_and_left_out(tmp_path, caplog):
+    def spoil(content):
+        by_image = {}
+        for a in content["annotations"]:
+            by_image.setdefault(a["image_id"], []).append(a)
+        by_image[1][0]["bbox"] = [3, 3, 0, 10]
+        by_image[2][0]["bbox"] = [3, float("nan"), 5, 10]
+        for a in by_image[3]:
+            a["iscrowd"] = 1
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 4]
+        by_image[5].append({"id": 999, "image_id": 5, "category_id": 1})
+        content["annotations"].append(by_image[5][-1])
+
+    dataset = edit(write_set(tmp_path / "set", n=40), spoil)
+    (tmp_path / "set" / "images" / "6.png").unlink()
+    with caplog.at_level(logging.WARNING):
+        photos = read_photos(dataset)
+    text = caplog.text
+    assert "3 boxes without area or numbers" in text
+    assert "crowds only" in text
+    assert "without any box" in text
+    assert "1 of 40 images are missing" in text
+    assert {3, 4, 6}.isdisjoint(p.id for p in photos)
+
+
+@pytest.mark.parametrize("fault", ["crowd", "none", "missing", "category"])
+def test_a_set_without_anything_to_learn_says_why(tmp_path, fault):
+    def spoil(content):
+        if fault == "crowd":
+            for a in content["annotations"]:
+                a["iscrowd"] = 1
+        elif fault == "none":
+            content["annotations"] = []
+        elif fault == "category":
+            content["categories"] += [{"id": 2, "name": "thing"}]
+
+    dataset = edit(write_set(tmp_path / "set"), spoil)
+    if fault == "missing":
+        for path in (tmp_path / "set" / "images").iterdir():
+            path.unlink()
+    expected = {"crowd": "crowds only", "none": "without any box", "missing": "missing", "category": "no category"}
+    with pytest.raises(InputError, match=expected[fault]):
+        read_photos(dataset, "person")
+
+
+def test_damaged_pictures_stay_grey_and_too_many_stop_the_training(tmp_path, caplog):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set", n=24))
+    (tmp_path / "set" / "images" / "3.png").write_bytes(b"\x89PNG broken")
+    task = DetectorTask(tiny(), CARD, [dataset], SMALL)
+    with caplog.at_level(logging.WARNING):
+        batches = list(task.batches(0, 1, 0, 1))
+    assert len(batches) == 6
+    assert caplog.text.count("3.png is missing or damaged") == 1
+    for number in range(4, 20):
+        (tmp_path / "set" / "images" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be read"):
+        list(DetectorTask(tiny(), CARD, [dataset], SMALL).batches(0, 1, 0, 1))
+
+
+def test_too_few_photos_and_a_missing_teacher_are_told(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set", n=3))
+    with pytest.raises(InputError, match="do not fill one batch"):
+        DetectorTask(tiny(), CARD, [dataset], SMALL)
+    distilling = replace(SMALL, batch=2, detector=replace(SMALL.detector, soft_scores=1.0))
+    with pytest.raises(InputError, match="teacher"):
+        DetectorTask(tiny(), CARD, [dataset], distilling)
+
+
+def test_truths_come_back_out_of_a_batch():
+    image = np.zeros((32, 32, 3), np.uint8)
+    empty = np.zeros((0, 4), np.float32)
+    some = mosaic.Picture(image, np.ones((2, 4), np.float32), np.zeros(2, np.int64), np.ones(2, np.float32), empty)
+    none = mosaic.Picture(image, empty, np.zeros(0, np.int64), np.zeros(0, np.float32), np.ones((3, 4), np.float32))
+    rows = truths(collate([none, some, none]))
+    assert [len(t.boxes) for t in rows] == [0, 2, 0]
+    assert [len(t.crowds) for t in rows] == [3, 0, 3]
+
+
+# --- recipes, start, loop
+
+
+def test_recipes_have_the_published_figures():
+    for name in DETECTORS:
+        recipe = find_recipe(name)
+        assert recipe.name == name
+        config = config_for(detector_card(recipe.model))
+        assert config.classes == 1
+    nano, tiny_one, large = (find_recipe(f"rtmdet-{n}") for n in ("nano", "tiny", "l"))
+    for recipe in (nano, tiny_one, large):
+        assert (recipe.epochs, recipe.stage2_epochs, recipe.lr, recipe.base_batch) == (300, 20, 0.004, 256)
+        assert (recipe.weight_decay, recipe.ema, recipe.flat, recipe.final_lr) == (0.05, 2e-4, 0.5, 0.05)
+    first = nano.detector.pictures
+    assert (first.scale, first.mosaic_cache, first.mixup) == ((0.5, 1.5), 20, 0)
+    first = tiny_one.detector.pictures
+    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == ((0.5, 2.0), 20, 0.5, 10)
+    first, second = large.detector.pictures, large.detector.stage2
+    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == ((0.1, 2.0), 40, 1, 20)
+    assert (second.mosaic, second.mixup, second.scale) == (0, 0, (0.1, 2.0))
+
+
+def test_a_training_runs_evaluates_and_its_result_detects(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set", n=20))
+    task = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, heldout=0.3))
+    assert task.judged
+    result = train(task, replace(SMALL, heldout=0.3), tmp_path / "run", accelerator="cpu")
+    assert result.finished
+    assert "AP" in result.status.metrics
+    assert (tmp_path / "run" / "last.safetensors").is_file()
+    rows = find_boxes(task.network.eval(), replace(CARD, input_fit="rectangular"), task.training[:2], 0)
+    assert all(len(r["bbox"]) == 4 for r in rows)
+
+
+def test_genuine_weights_start_with_the_same_function_and_learnable_norms(tmp_path, rtmdet_nano_raw):
+    pytest.importorskip("onnx")
+    from rtmpose.networks import load_network
+    from rtmpose.training import norms
+    from rtmpose.zoo import find
+
+    dataset = KeypointDataset.load(write_set(tmp_path / "set", n=8))
+    own = find_recipe("person-detector")
+    recipe = replace(own, batch=4, heldout=0, workers=0, detector=replace(own.detector, pseudo="", category="blob"))
+    task = start_detector(recipe, [dataset], str(rtmdet_nano_raw), None, "mine", torch.device("cpu"), None)
+    before, _ = load_network(rtmdet_nano_raw, card=find("rtmdet-nano"))
+    assert not norms.is_folded(task.network)
+    assert (task.card.id, task.card.input_fit, task.teacher is not None) == ("mine", "rectangular", True)
+    x = torch.randn(1, 3, 96, 128)
+    with torch.inference_mode():
+        ours, theirs = task.network.eval()(x), before(x)
+    for a, b in zip([*ours[0], *ours[1]], [*theirs[0], *theirs[1]], strict=True):
+        assert torch.allclose(a, b, atol=2e-3, rtol=2e-3)
+
+
+def test_unpublished_sizes_and_other_families(tmp_path):
+    card = detector_card("rtmdet-x_person_640x640")
+    assert card.architecture == "rtmdet-x"
+    assert card.input_wh == (640, 640)
+    with torch.device("meta"):
+        network = build(config_for(card))
+    assert sum(p.numel() for p in network.parameters()) > 90e6
+    with pytest.raises(InputError, match="not an RTMDet"):
+        detector_card("yolox-tiny")
+
+
+@pytest.mark.slow
+def test_thirty_two_pictures_are_learnt_by_heart(tmp_path):
+    folder = write_set(tmp_path / "set", n=32)
+    dataset = KeypointDataset.load(folder)
+    recipe = replace(
+        SMALL, epochs=60, batch=8, lr=4e-3, detector=replace(SMALL.detector, pictures=mosaic.PLAIN, stage2=None)
+    )
+    task = DetectorTask(tiny(), CARD, [dataset], recipe)
+    task.judged = [(dataset, task.training)]
+    result = train(task, replace(recipe, eval_every=60), tmp_path / "run", accelerator="cpu")
+    assert result.status.metrics["AP50"] > 0.95
