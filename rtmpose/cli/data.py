@@ -67,7 +67,7 @@ def check_data(
     points far from their box, instances whose left and right look exchanged, duplicates within and between splits,
     keypoints and classes without labels.
 
-    Exit status: 0 when there are only notes, 1 when there are errors.
+    Exit status: 0 when there is nothing or only notes, 1 when there are errors.
 
     Examples:
     rtmpose data check coco/annotations/person_keypoints_val2017.json

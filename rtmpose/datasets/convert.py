@@ -186,7 +186,7 @@ def conversions(source: str | Sequence[str], target: str) -> tuple[Conversion, .
     if not same:
         raise InputError(
             f"there is no conversion from {known or 'points named ' + ', '.join(names[:4]) + ', ...'} to {target}: "
-            "no point of one is known to be one of the other; `rtmpose data convert --help` lists the conversions"
+            "no point of one is known to be one of the other; `rtmpose data formats` lists the conversions"
         )
     return (Conversion(known, target, same),)
 

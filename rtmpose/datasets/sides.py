@@ -112,7 +112,7 @@ def share_facing_wrong(annotations: Iterable[Mapping[str, Any]], skeleton: Skele
         return None
     index = [skeleton.keypoints.index(n) for n in names]
     rows = [a["keypoints"] for a in annotations if len(a.get("keypoints") or ()) == 3 * len(skeleton)]
-    points = np.array(rows, np.float64).reshape(len(rows), -1, 3)[:, index]
+    points = np.array(rows, np.float64).reshape(len(rows), len(skeleton), 3)[:, index]
     points = points[(points[..., 2] > 0).all(axis=1)]
     span = points[:, 1, :2] - points[:, 0, :2]
     arm = points[:, 2:, :2].mean(axis=1) - points[:, 0, :2]

@@ -1,0 +1,340 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from annotated import coco_content, coco_folder, person, picture, write
+
+from rtmpose.datasets import KeypointDataset, read
+from rtmpose.datasets.check import check, drawable
+from rtmpose.datasets.findings import KINDS
+from rtmpose.datasets.formats import read_annotations
+from rtmpose.datasets.pictures import difference_hash, examine, look_alikes
+from rtmpose.datasets.sheet import annotated_poses, contact_sheet, draw_annotated, save_picture
+from rtmpose.datasets.sides import find_swapped, share_facing_wrong, swap_sides
+from rtmpose.errors import InputError, OutputError
+from rtmpose.skeletons import get_skeleton
+from rtmpose.sources import read_image
+
+
+def _found(path, **options):
+    return {f.kind: f for f in check(read_annotations(path), **options).faults}
+
+
+def test_a_sound_set_has_no_faults(tmp_path):
+    report = check(read_annotations(coco_folder(tmp_path)))
+    assert report.faults == ()
+    assert report.errors == 0
+    assert (report.images, report.annotations, report.labelled) == (3, 3, 3)
+    assert report.keypoint_set == "coco17"
+    assert set(report.points.values()) == {3}
+    assert json.loads(json.dumps(report.to_dict()))["errors"] == 0
+
+
+# What is done to a sound set of three, the kind of fault, how often, and what the example names.
+BREAKS = [
+    (lambda c: c["images"].append({"id": 7}), "broken-image-entry", 1, "file_name"),
+    (lambda c: c["images"].append({**c["images"][0], "file_name": "x.png"}), "duplicate-image-id", 1, "x.png"),
+    (lambda c: c["annotations"][0].pop("image_id"), "broken-annotation", 1, "image_id"),
+    (lambda c: c["annotations"][0].update(image_id=99), "annotation-of-no-image", 1, "image 99"),
+    (lambda c: c["annotations"][1].update(id=10), "duplicate-annotation-id", 1, "annotation 10"),
+    (lambda c: c["annotations"][1].update(category_id=5), "unknown-category", 1, "category 5"),
+    (lambda c: c["annotations"][1].update(bbox=[1, 2, float("nan"), 4]), "box-not-numbers", 1, "annotation 20"),
+    (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "box-not-numbers", 1, "annotation 20"),
+    (lambda c: c["annotations"][1].update(bbox=["a", 2, 3, 4]), "box-not-numbers", 1, "annotation 20"),
+    (lambda c: c["annotations"][1].pop("bbox"), "box-not-numbers", 1, "None"),
+    (lambda c: c["annotations"][1].update(bbox=[5, 4, 30, 0]), "box-without-area", 1, "annotation 20"),
+    (lambda c: c["annotations"][1].update(bbox=[70, 4, 30, 36]), "box-outside", 1, "64 x 48"),
+    (lambda c: c["annotations"][1].update(bbox=[5, 4, 90, 36]), "box-over-edge", 1, "64 x 48"),
+    (lambda c: c["annotations"][1].update(keypoints=person(16)), "wrong-keypoint-count", 1, "48 values, not 51"),
+    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, float("inf")), "keypoints-not-numbers", 1, "20"),
+    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, "4"), "keypoints-not-numbers", 1, "20"),
+    (lambda c: c["annotations"][1]["keypoints"].__setitem__(5, 7), "visibility-values", 1, "v = 7"),
+    (lambda c: c["annotations"][1]["keypoints"].__setitem__(0, -9), "point-outside-picture", 1, "(-9"),
+    (lambda c: c["annotations"][1].update(bbox=[5, 4, 8, 8]), "points-beside-boxes", 1, "box (5, 4, 8, 8)"),
+    (lambda c: c["annotations"][1].update(num_keypoints=3), "num-keypoints", 1, "says 3, has 17"),
+    (lambda c: c["annotations"][1].update(keypoints=[0] * 51), "without-keypoints", 1, "annotation 20"),
+    (lambda c: c["annotations"][1].pop("keypoints"), "without-keypoints", 1, "annotation 20"),
+    (lambda c: c["annotations"].append({**c["annotations"][0], "id": 8}), "same-box", 1, "annotation 8"),
+    (lambda c: c["annotations"].pop(), "image-without-instance", 1, "3.png"),
+    (lambda c: c["images"].append({**c["images"][0], "id": 4}), "same-file", 1, "1.png"),
+    (lambda c: c["images"][2].update(file_name="gone.png"), "missing-picture", 1, "gone.png"),
+    (lambda c: c["images"][2].update(width=48, height=64), "other-size", 1, "64 x 48, not 48 x 64"),
+    (lambda c: [a["keypoints"].__setitem__(5, 0) for a in c["annotations"]], "point-never-labelled", 1, "left_eye"),
+    (lambda c: c["categories"].append({"id": 2, "name": "cat"}), "class-without-instance", 1, "cat"),
+    (lambda c: c.update(annotations=[]), "nothing-labelled", 1, "3 images"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "count", "example"), BREAKS, ids=[f"{b[1]}-{i}" for i, b in enumerate(BREAKS)]
+)
+def test_each_fault_is_found(tmp_path, change, kind, count, example):
+    path = coco_folder(tmp_path)
+    content = json.loads(path.read_text())
+    change(content)
+    fault = _found(write(path, content))[kind]
+    assert fault.count == count
+    assert example in fault.examples[0]
+    assert fault.severity == KINDS[kind][0]
+
+
+def test_class_of_one_image(tmp_path):
+    path = coco_folder(tmp_path)
+    content = json.loads(path.read_text())
+    content["categories"].append({**content["categories"][0], "id": 2, "name": "cat"})
+    content["annotations"][0]["category_id"] = 2
+    found = _found(write(path, content))
+    assert found["class-of-one-image"].examples == ("cat",)
+    assert "class-without-instance" not in found
+
+
+def test_stray_points_are_a_note_where_they_are_few(tmp_path):
+    path = coco_folder(tmp_path, 5)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = [5, 4, 8, 8]
+    found = _found(write(path, content))
+    assert found["point-far-from-box"].severity == "note"
+    assert "points-beside-boxes" not in found
+
+
+def test_damaged_pictures(tmp_path):
+    path = coco_folder(tmp_path, 4)
+    folder = tmp_path / "images"
+    image = read_image(folder / "1.png")
+    for name, data in (
+        ("2.png", cv2.imencode(".jpg", image)[1].tobytes()[:400]),
+        ("3.png", b"no picture"),
+        ("4.png", b""),
+    ):
+        (folder / name).write_bytes(data)
+    fault = _found(path)["unreadable-picture"]
+    assert fault.severity == "error"
+    assert fault.count == 3
+    assert "cut short" in fault.examples[0]
+    assert "unreadable-picture" not in _found(path, pictures=False)
+
+
+def test_many_faults_at_once_are_all_counted(tmp_path):
+    path = coco_folder(tmp_path, 8)
+    content = json.loads(path.read_text())
+    for a in content["annotations"]:
+        a["bbox"][2] = 0
+    report = check(read_annotations(write(path, content)))
+    fault = report.faults[0]
+    assert (fault.kind, fault.count, len(fault.examples), len(fault.ids)) == ("box-without-area", 8, 5, 8)
+    assert report.errors >= 1
+
+
+def test_content_that_is_hardly_there(tmp_path):
+    content = {"images": [], "annotations": [], "categories": []}
+    report = check(read_annotations(write(tmp_path / "a.json", content)))
+    assert [f.kind for f in report.faults] == ["nothing-labelled"]
+
+
+# ---- duplicates --------------------------------------------------------------------------------------------
+
+
+def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
+    dataset = read(shared / "data" / "coco_val_subset")
+    paths = dict(list(dataset.images.items())[:40])
+    pictures = examine(paths)
+    assert look_alikes(pictures) == []
+    for i in list(paths)[:15]:
+        image = read_image(paths[i])
+        small = cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+        again = difference_hash(cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1))
+        apart = sum(bin(int(a) ^ int(b)).count("1") for a, b in zip(pictures[i].hash, again, strict=True))
+        assert apart <= 24
+
+
+def test_flat_pictures_are_not_compared():
+    assert difference_hash(np.full((40, 60, 3), 128, np.uint8)) is None
+
+
+def test_duplicates_within_and_between_splits(tmp_path):
+    first, second = coco_folder(tmp_path / "a", 4), coco_folder(tmp_path / "b", 4, seed=100)
+    image = read_image(tmp_path / "a" / "images" / "2.png")
+    cv2.imwrite(str(tmp_path / "a" / "images" / "4.png"), image)
+    bigger = cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / "b" / "images" / "3.png"), bigger)
+    progress = []
+    report = check(
+        read_annotations(first), against=read_annotations(second), on_progress=lambda *step: progress.append(step)
+    )
+    found = {f.kind: f for f in report.faults}
+    assert found["look-alike"].count == 1
+    assert "4.png and 2.png" in found["look-alike"].examples[0]
+    assert found["in-both-splits"].count == 2
+    assert found["in-both-splits"].severity == "error"
+    assert found["shared-file-name"].count == 2  # 1.png and 3.png: the same names, other pictures
+    assert progress[-1] == (8, 8)
+
+
+# ---- left and right ----------------------------------------------------------------------------------------
+
+
+def _mice(n=60, seed=0):
+    """Mice seen from above in all directions: the ears lie on fixed sides of the way from snout to tail."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        shape = np.array([[0, -10], [-3, -7], [3, -7], [0, 9]]) + rng.normal(0, 0.6, (4, 2))
+        angle = rng.uniform(0, 2 * np.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        xy = shape @ turn.T * rng.uniform(0.5, 3) + rng.uniform(0, 100, 2)
+        rows.append({"id": i + 1, "image_id": i + 1, "keypoints": [float(c) for p in xy for c in (*p, 2)]})
+    return rows
+
+
+@pytest.fixture
+def mouse(tmp_path):
+    content = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [], "categories": [{"id": 1}]}
+    content["categories"][0] |= {"name": "mouse", "keypoints": ["snout", "left_ear", "right_ear", "tail"]}
+    content["annotations"] = [{**_mice(1)[0], "category_id": 1, "bbox": [0, 0, 9, 9]}]
+    return read(write(tmp_path / "mouse.json", content)).skeleton
+
+
+def test_swapped_ears_are_found_in_any_direction(mouse):
+    rows = _mice()
+    bad = {5, 17, 40}
+    for a in rows:
+        if a["id"] in bad:
+            a["keypoints"] = swap_sides(a["keypoints"], mouse)
+    sides = find_swapped(rows, mouse)
+    assert set(sides.suspects) == bad
+    assert sides.accuracy == pytest.approx(57 / 60)
+
+
+def test_nothing_is_said_about_small_sets_or_sets_without_sides(mouse):
+    assert find_swapped(_mice(19), mouse) is None
+    assert find_swapped(_mice(), get_skeleton("hand21")) is None
+    blind = [{**a, "keypoints": [0.0] * 12} for a in _mice()]
+    assert find_swapped(blind, mouse) is None
+
+
+def test_no_suspects_where_the_set_says_nothing(mouse):
+    """Ears on either side by chance: there is no rest of the set to agree with."""
+    rng = np.random.default_rng(1)
+    rows = [{**a, "keypoints": swap_sides(a["keypoints"], mouse)} if rng.random() < 0.5 else a for a in _mice(80)]
+    sides = find_swapped(rows, mouse)
+    assert sides.accuracy < 0.8
+    assert sides.suspects == ()
+
+
+def test_people_that_were_swapped_are_found_among_genuine_ones(shared):
+    """On 750 COCO people: a third or more of the swapped ones (many cannot be told), few others."""
+    dataset = read(shared / "data" / "coco_val_subset")
+    rows = [a for i in dataset.images for a in dataset.labelled(i)]
+    rng = np.random.default_rng(1)
+    bad = {rows[i]["id"] for i in rng.choice(len(rows), 25, replace=False)}
+    mixed = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a for a in rows]
+    sides = find_swapped(mixed, dataset.skeleton)
+    found = set(sides.suspects)
+    assert sides.accuracy > 0.75
+    assert len(found & bad) >= 7
+    assert len(found - bad) <= 8
+
+
+def test_faces_that_were_swapped_are_found(shared):
+    folder = shared / "data" / "tasks" / "face" / "ytf68_train"
+    if not folder.is_dir():
+        pytest.skip("needs the samples of other tasks")
+    dataset = read(folder, skeleton="300w68")
+    rows = [a for i in dataset.images for a in dataset.labelled(i)]
+    bad = {rows[i]["id"] for i in (3, 50, 99, 200)}
+    mixed = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a for a in rows]
+    assert set(find_swapped(mixed, dataset.skeleton).suspects) == bad
+    assert share_facing_wrong(rows, dataset.skeleton) == (0.0, 240)
+    wrong = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} for a in rows]
+    assert share_facing_wrong(wrong, dataset.skeleton) == (1.0, 240)
+
+
+def test_a_whole_set_the_wrong_way_round(tmp_path, shared):
+    path = shared / "data" / "coco_val_subset" / "person_keypoints.json"
+    content = json.loads(path.read_text())
+    skeleton = get_skeleton("coco17")
+    for a in content["annotations"]:
+        a["keypoints"] = swap_sides(a["keypoints"], skeleton)
+    found = _found(write(tmp_path / "a.json", content), pictures=False)
+    assert found["all-sides-exchanged"].severity == "error"
+    assert "faces seen from the front" in found["all-sides-exchanged"].examples[0]
+    sound = {f.kind for f in check(read_annotations(path), pictures=False).faults}
+    assert "all-sides-exchanged" not in sound
+
+
+@pytest.mark.parametrize("name", ["coco17", "lapa106", "rhd21", "halpe136"])
+def test_swapping_twice_changes_nothing(name):
+    skeleton = get_skeleton(name)
+    flat = person(len(skeleton), seed=3)
+    assert swap_sides(swap_sides(flat, skeleton), skeleton) == flat
+    assert (swap_sides(flat, skeleton) == flat) == (name == "rhd21")
+
+
+# ---- sheets ------------------------------------------------------------------------------------------------
+
+
+def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
+    """A white dot is drawn where the picture has one: black picture, one bright pixel block under a label."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "1.png"), image)
+    content = coco_content(1)
+    content["annotations"][0]["keypoints"] = [20.0, 22.0, 2] + [0] * 48
+    dataset = read(write(tmp_path / "a.json", content))
+    sheet = contact_sheet(dataset)
+    assert sheet.shape == (258, 240, 3)
+    # Box 5..35 x 4..40 with a quarter around it: 45 pixels onto 240, centred at (20, 22).
+    assert sheet[120, 120].max() > 100
+    assert sheet[60, 60].max() < 60
+    poses = annotated_poses(dataset, dataset.labelled(1))
+    np.testing.assert_array_equal(poses.scores[0], [1.0] + [0.0] * 16)
+
+
+def test_contact_sheet_marks_and_counts(tmp_path):
+    dataset = read(coco_folder(tmp_path, 5))
+    sheet = contact_sheet(dataset, columns=2, marked={30: "odd"})
+    assert sheet.shape == (3 * 258, 480, 3)
+    red = (sheet[..., 2] > 200) & (sheet[..., 0] < 100) & (sheet[..., 1] < 100)
+    assert red[:240, :240].sum() > 1500  # the marked one comes first
+    assert contact_sheet(dataset, count=1).shape == (258, 240, 3)
+    (tmp_path / "images" / "1.png").write_bytes(b"broken")
+    assert contact_sheet(dataset, columns=4).shape == (258, 960, 3)
+    empty = KeypointDataset.from_content({**coco_content(1), "annotations": []}, None, tmp_path / "a.json")
+    with pytest.raises(InputError, match="no labelled instance"):
+        contact_sheet(empty)
+
+
+def test_drawable_leaves_out_what_is_broken(tmp_path):
+    path = coco_folder(tmp_path, 4)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = None
+    content["annotations"][1]["image_id"] = 77
+    content["annotations"][2]["keypoints"] = [1, 2]
+    dataset = drawable(read_annotations(write(path, content)))
+    assert [a["id"] for i in dataset.images for a in dataset.labelled(i)] == [40]
+    assert draw_annotated(dataset, 4).shape == (48, 64, 3)
+
+
+def test_pictures_are_written_whole(tmp_path):
+    image = np.zeros((4, 4, 3), np.uint8)
+    save_picture(tmp_path / "deep" / "a.png", image)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.png"]
+    with pytest.raises(OutputError, match="does not end like a picture"):
+        save_picture(tmp_path / "a.txt", image)
+    write(tmp_path / "file", "x")
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_picture(tmp_path / "file" / "a.png", image)
+
+
+def test_pictures_turned_by_exif_have_their_upright_size(tmp_path):
+    """Annotations made on the raw pixels of a phone's photo do not fit what a training sees."""
+    plain = cv2.imencode(".jpg", read_image(picture(tmp_path / "x.png")))[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
+    path = coco_folder(tmp_path)
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = "1.jpg"
+    (tmp_path / "images" / "1.jpg").write_bytes(turned)
+    fault = _found(write(path, content))["other-size"]
+    assert fault.examples == ("1.jpg: 48 x 64, not 64 x 48",)
