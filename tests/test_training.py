@@ -141,6 +141,7 @@ def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns(dots, tmp_path, monkeypatch):
     every_step(monkeypatch)
     recipe = replace(TINY, epochs=30, batch=8, lr=2e-3, augment=NO_AUGMENTATION, eval_every=30, heldout=0)

@@ -23,7 +23,8 @@ def simcc_targets(
         input_wh: Network input size.
 
     Returns:
-        Targets ``(N, K, 2W)`` and ``(N, K, 2H)`` peaking at 1, and the weights, 0 where the Gaussian lies outside.
+        Targets ``(N, K, 2W)`` and ``(N, K, 2H)`` peaking at 1, and the weights, 0 where the
+        Gaussian lies outside; nothing is drawn where the weight is 0.
     """
     centres = (points * codec.split_ratio).round()
     inside = torch.ones_like(weights, dtype=torch.bool)
@@ -35,7 +36,8 @@ def simcc_targets(
         bins = torch.arange(size, device=points.device, dtype=torch.float32)
         targets.append(torch.exp((bins - middle[..., None]) ** 2 * (-0.5 / spread**2)))
     kept = weights * inside
-    return (targets[0] * inside[..., None], targets[1] * inside[..., None]), kept
+    drawn = (kept > 0)[..., None]
+    return (targets[0] * drawn, targets[1] * drawn), kept
 
 
 def kl_discrete(
