@@ -7,7 +7,9 @@ import pytest
 from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.errors import ModelError
 from rtmpose.evaluate import KeypointDataset, evaluate
-from rtmpose.zoo import resolve
+from rtmpose.evaluate.boxes import evaluate_boxes
+from rtmpose.evaluate.calibrate import calibrate_model
+from rtmpose.zoo import find, resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -51,6 +53,23 @@ def test_yolox_boxes(data, pose):
         pytest.skip("needs the yolox-tiny detector, in the cache or from the package index")
     detector = Detector(path, options=ORT)
     assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(68.83, abs=0.1)
+
+
+def test_box_ap(data, rtmdet_nano):
+    result = evaluate_boxes(data, Detector(rtmdet_nano, options=ORT))
+    assert ap(result) == pytest.approx(46.96, abs=0.1)
+
+
+def test_calibration(data, pose):
+    """The bar is on photos that the fit has not seen; the shipped numbers are those of this fit."""
+    result = evaluate(data, pose)
+    report = calibrate_model(data, pose.skeleton, result)
+    assert report.ece_raw > 0.25
+    assert report.ece_crossed <= 0.01
+    assert report.points == 8059
+    shipped = find("rtmpose-s").calibration
+    assert report.calibration.slope[0] == pytest.approx(shipped.slope[0], abs=0.05)
+    assert report.calibration.offset[0] == pytest.approx(shipped.offset[0], abs=0.05)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")

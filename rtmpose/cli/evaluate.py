@@ -324,13 +324,14 @@ def _show(title: str, result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title)
+    console, table = Console(), Table()
     table.add_column("metric")
     table.add_column("%", justify="right")
     for name, value in result.metrics.items():
         text = f"{value:.2f} px" if name in IN_PIXELS else "-" if value == -1 else f"{100 * value:.2f}"
         table.add_row(name, text)
-    Console().print(table)
+    console.print(title, highlight=False)
+    console.print(table)
 
 
 @contextmanager

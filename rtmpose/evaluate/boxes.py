@@ -22,7 +22,7 @@ def evaluate_boxes(
     dataset: KeypointDataset,
     detector: BoxModel,
     *,
-    score_thr: float = 0.0,
+    score_thr: float = 0.001,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -33,7 +33,7 @@ def evaluate_boxes(
     Args:
         dataset: The annotated set.
         detector: A :class:`rtmpose.Detector` or anything called like it.
-        score_thr: Boxes below it are not asked for. COCO counts the 100 surest of an image.
+        score_thr: Boxes below it are not asked for; 0.001 is the published choice. COCO counts an image's 100 surest.
         limit: First so many images.
         on_progress: Called with images done and total.
 

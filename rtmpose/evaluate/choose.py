@@ -44,6 +44,8 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
 EYES: Mapping[str, tuple[int, int]] = {"300w68": (36, 45), "cofw29": (8, 9), "lapa106": (66, 79), "wflw98": (60, 72)}
 """The two keypoints whose distance NME is measured in: the outer corners of the eyes (COFW: the pupils' places)."""
 
+WHOLE_BODY = 133
+
 HEAD_SHARE = 0.6
 """MPII's head size is this share of the diagonal of the head box."""
 
@@ -76,8 +78,13 @@ class Pairs:
         return np.asarray(self.true[..., 2] > 0)
 
 
-def choose_metrics(dataset: KeypointDataset, boxes: str) -> tuple[str, ...]:
+def choose_metrics(dataset: KeypointDataset, boxes: str, scored: int | None = None) -> tuple[str, ...]:
     """The metrics a set is published with; without annotated boxes only average precision.
+
+    Args:
+        dataset: The set.
+        boxes: As in :func:`rtmpose.evaluate.evaluate`.
+        scored: How many of its keypoints the model has; None for all.
 
     Raises:
         InputError: the set is published with metrics that need annotated boxes.
@@ -87,6 +94,8 @@ def choose_metrics(dataset: KeypointDataset, boxes: str) -> tuple[str, ...]:
     if chosen is None:
         known = dataset.skeleton is None or bool(dataset.skeleton.sigmas)
         chosen = ("coco-ap", "pck") if known else ("pck", "auc", "epe")
+    if "wholebody-ap" in chosen and scored not in (None, WHOLE_BODY):
+        chosen = ("coco-ap", "pck")  # a model of the body alone
     if "crowdpose-ap" in chosen and not all("crowdIndex" in i for i in dataset.content["images"]):
         chosen = ("coco-ap", "pck")
     if boxes != "gt":

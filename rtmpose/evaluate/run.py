@@ -114,8 +114,8 @@ def evaluate(
     if boxes == "detect" and detector is None:
         raise InputError("boxes='detect' needs a detector")
     dataset = scorable(dataset)
-    wanted = check_metrics(metrics, boxes) if metrics else choose_metrics(dataset, boxes)
     points = keypoint_map(dataset, pose.skeleton)
+    wanted = check_metrics(metrics, boxes) if metrics else choose_metrics(dataset, boxes, len(points))
     given = load_boxes(Path(boxes)) if boxes not in ("gt", "detect") else {}
 
     def find(image: Image, image_id: int) -> Detections:

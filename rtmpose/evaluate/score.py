@@ -149,7 +149,7 @@ def _average_precision(
     content, sigmas = scored_truth(dataset, points, skeleton)
     if name == "coco-ap":
         return coco_keypoint_ap(content, results, sigmas=sigmas, image_ids=image_ids)
-    if sigmas is None or (name == "wholebody-ap" and len(points) != len(get_skeleton("coco-wholebody133"))):
+    if sigmas is None or (name == "wholebody-ap" and len(points) != choose.WHOLE_BODY):
         raise InputError(f"{name} is for its own keypoint set, and for models of all its points; use --metric coco-ap")
     judge = wholebody_ap if name == "wholebody-ap" else crowdpose_ap
     return judge(content, results, sigmas=sigmas, image_ids=image_ids)
