@@ -130,3 +130,50 @@ def colour_classifier(path: Path, *, size: int = 32):
     pixels = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
     card = ModelCard("colours", "image classification", "colours", (size, size), pixels, Codec("classifier"))
     return card, path
+
+
+def grid_detector(path: Path, *, size: int | str = 96) -> Path:
+    """A one-class detector with YOLOX's habit of constants with one row per cell; boxes sit on bright cells.
+
+    Every cell of strides 8, 16 and 32 proposes a box of twice its stride around its centre, scored by the mean of its
+    pixels over 255. ``size`` as text leaves height and width open, and the constants out: then every cell proposes
+    the box 2, 2, 10, 10.
+    """
+    value = helper.make_tensor_value_info
+    fixed = isinstance(size, int)
+    sides = [size, size] if fixed else ["height", "width"]
+    nodes, columns = [helper.make_node("ReduceMean", ["input"], ["grey"], axes=[1], keepdims=1)], []
+    for stride in (8, 16, 32):
+        window = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+        nodes.append(helper.make_node("AveragePool", ["grey"], [f"mean{stride}"], **window))
+        nodes.append(helper.make_node("Reshape", [f"mean{stride}", "rows"], [f"column{stride}"]))
+        columns.append(f"column{stride}")
+    nodes.append(helper.make_node("Concat", columns, ["bright"], axis=1))
+    nodes.append(helper.make_node("Mul", ["bright", "scale"], ["scores"]))
+    nodes.append(helper.make_node("Mul", ["scores", "zero"], ["nothing"]))
+    constants = {
+        "rows": np.array([1, -1, 1], np.int64),
+        "scale": np.array([1 / 255], np.float32),
+        "zero": np.zeros((1, 1, 4), np.float32),
+        "flat": np.array([1, -1], np.int64),
+    }
+    if fixed:
+        boxes = []
+        for stride in (8, 16, 32):
+            y, x = np.mgrid[: size // stride, : size // stride] * stride + stride / 2
+            boxes.append(np.stack([x - stride, y - stride, x + stride, y + stride], axis=-1).reshape(-1, 4))
+        constants["boxes"] = np.concatenate(boxes).astype(np.float32)
+    else:
+        constants["boxes"] = np.array([[2, 2, 10, 10]], np.float32)
+    nodes.append(helper.make_node("Add", ["nothing", "boxes"], ["corners"]))
+    nodes.append(helper.make_node("Concat", ["corners", "scores"], ["dets"], axis=2))
+    nodes.append(helper.make_node("Reshape", ["nothing_", "flat"], ["labels_"]))
+    nodes.insert(-1, helper.make_node("Mul", ["scores", "zero1"], ["nothing_"]))
+    constants["zero1"] = np.zeros(1, np.float32)
+    nodes.append(helper.make_node("Cast", ["labels_"], ["labels"], to=TensorProto.INT64))
+    inputs = [value("input", TensorProto.FLOAT, [1, 3, *sides])]
+    outputs = [
+        value("dets", TensorProto.FLOAT, [1, "n", 5]),
+        value("labels", TensorProto.INT64, [1, "n"]),
+    ]
+    return _save(path, nodes, inputs, outputs, constants)

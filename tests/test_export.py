@@ -175,8 +175,8 @@ def test_detector_with_suppression_inside_equals_ours(detector, tmp_path):
     maps = TorchBackend(detector, BOX_CARD, CPU["torch"])(canvas)
     from rtmpose.detect.outputs import read_outputs
 
-    ours = read_outputs(maps, (64, 64), 0.05, "maps")
-    theirs = read_outputs(inside.network(canvas), (64, 64), 0.05, "nms")
+    ours = read_outputs(maps, 0.05, "maps")
+    theirs = read_outputs(inside.network(canvas), 0.05, "nms")
     assert len(ours) == len(theirs) > 0
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-2)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)

@@ -52,6 +52,7 @@ class Backend(Protocol):
         input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N is obeyed by the
             caller.
         outputs: In the order they are returned.
+        flexible: Whether images of other heights and widths (multiples of 32, no larger than the declared) are taken.
         metadata: The text properties embedded in the model file.
     """
 
@@ -60,6 +61,7 @@ class Backend(Protocol):
     precision: str
     input: TensorSpec
     outputs: tuple[TensorSpec, ...]
+    flexible: bool
     metadata: Mapping[str, str]
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:

@@ -59,6 +59,7 @@ class NcnnBackend:
             raise ModelError(f"{path} takes {len(self._inputs)} inputs; this package runs networks that take one image")
         self.input = TensorSpec(self._inputs[0], (None, 3, height, width))
         self.metadata: Mapping[str, str] = {}
+        self.flexible = False
         results = self(np.zeros((1, height, width, 3), np.uint8))
         self.outputs = tuple(TensorSpec(n, (None, *r.shape[1:])) for n, r in zip(self._outputs, results, strict=True))
 

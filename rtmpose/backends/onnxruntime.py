@@ -89,6 +89,7 @@ class OnnxRuntimeBackend:
         if self._raw:  # normalisation is inside the file
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
+        self.flexible = None in self.input.shape[2:]
         self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._half = inputs[0].type == "tensor(float16)"

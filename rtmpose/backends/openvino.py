@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.backends import grid
 from rtmpose.backends.base import BackendOptions, TensorSpec
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.types import Normalisation
 
 log = logging.getLogger(__name__)
+
+SIZES_KEPT = 8
+"""Compiled sizes of one network kept at the same time."""
 
 _core: Any = None
 
@@ -106,24 +111,58 @@ class OpenVinoBackend:
             settings["ENABLE_CPU_PINNING"] = False  # pinned threads fight over cores with a busy neighbour
             if options.threads:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
-        try:
-            compiled = core().compile_model(
-                fold_normalisation(network, normalisation), options.device.upper().replace(":", "."), settings
-            )
-        except Exception as error:
-            raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
-        self._request = compiled.create_infer_request()
+        height, width = self.input.shape[2:]
+        declared = (height, width) if height and width else None
+        if declared is None:
+            self.flexible = True
+        else:
+            self.flexible = not takes_pixels(network) and grid.has_grid(network, declared)
+
+        def request(size_hw: tuple[int, int] | None) -> Any:
+            fitted = network
+            if self.flexible and size_hw is not None:
+                fitted = _of_size(network, declared, size_hw)
+            try:
+                compiled = core().compile_model(
+                    fold_normalisation(fitted, normalisation), options.device.upper().replace(":", "."), settings
+                )
+            except Exception as error:
+                raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
+            return compiled.create_infer_request()
+
+        # The engine is fastest on fixed sizes: one compiled network for each, made when it is met. Videos need one.
+        self._requests = lru_cache(maxsize=SIZES_KEPT)(request)
+        if not self.flexible:
+            self._requests(None)
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        request = self._requests((images.shape[1], images.shape[2]) if self.flexible else None)
         try:
-            outputs = self._request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
+            outputs = request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
         except Exception as error:
             raise BackendError(
                 f"OpenVINO failed on a batch of shape {images.shape} (the model declares {self.input.shape}): "
                 f"{_reason(error)}"
             ) from error
         return tuple(np.array(outputs[i]) for i in range(len(self.outputs)))
+
+
+def _of_size(network: Any, declared_hw: tuple[int, int] | None, size_hw: tuple[int, int]) -> Any:
+    """A copy of a flexible network for one size."""
+    from openvino import PartialShape
+
+    if declared_hw == size_hw:
+        return network.clone()
+    if declared_hw is not None:
+        return grid.shrink(network, declared_hw, size_hw)
+    copy = network.clone()
+    shape = copy.inputs[0].get_partial_shape()
+    first = 1 if takes_pixels(copy) else 2
+    dims = [shape[i] for i in range(4)]
+    dims[first : first + 2] = size_hw
+    copy.reshape(PartialShape(dims))
+    return copy
 
 
 def takes_pixels(network: Any) -> bool:

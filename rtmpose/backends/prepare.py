@@ -78,6 +78,9 @@ def prepared_network(path: Path, card: ModelCard, options: BackendOptions) -> tu
         settled = options if options.precision == "bf16" else replace(options, precision="fp32")
         return None, settled
     network = openvino.read_network(path)
+    height, width = (d.get_length() if d.is_static else None for d in list(network.inputs[0].get_partial_shape())[2:])
+    if height and width:
+        card = replace(card, input_wh=(width, height))  # a file the zoo does not know may have another size
     if not _can_be_judged(network, card):
         return network, options if options.precision == "bf16" else replace(options, precision="fp32")
     network, record = prepare(path, card, threads=options.threads)
@@ -276,7 +279,7 @@ def box_agreement(card: ModelCard, exact: Runs, other: Runs) -> float:
     """Mean over the sure boxes of the overlap with the best box, less the difference of the scores."""
     values = []
     for ours, theirs in zip(exact, other, strict=True):
-        a, b = (read_outputs(o, card.input_wh, 0.05, card.id) for o in (ours, theirs))
+        a, b = (read_outputs(o, 0.05, card.id) for o in (ours, theirs))
         a = a[a.scores > 0.3]
         if len(a) and len(b):
             overlap = box_iou(a.boxes, b.boxes)

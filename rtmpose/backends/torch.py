@@ -49,6 +49,7 @@ class TorchBackend:
         width, height = card.input_wh
         self.input = TensorSpec("input", (None, 3, height, width))
         self.metadata: Mapping[str, str] = {}
+        self.flexible = card.is_detector  # no layer of theirs is tied to a size
         self.outputs: tuple[TensorSpec, ...] = ()
         results = self(np.zeros((1, height, width, 3), np.uint8))
         self.outputs = tuple(TensorSpec(f"output{i}", (None, *r.shape[1:])) for i, r in enumerate(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
-from rtmpose.detect.letterbox import letterbox, unletterbox
+from rtmpose.detect.letterbox import letterbox, rectangle, unletterbox
 from rtmpose.detect.outputs import read_outputs
-from rtmpose.errors import ModelError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.types import Codec, Detections, Image, ModelCard, Normalisation, check_image
 from rtmpose.zoo import resolve
 
@@ -41,6 +42,10 @@ class Detector:
         card: Describes a file the zoo does not know; without it the family is recognised from the layers' names.
         score_thr: Lowest score returned unless a call says otherwise.
         label: Class index to keep; None keeps all.
+        fit: ``letterbox`` fills every frame up to the network's input; ``rectangular`` computes the smallest rectangle
+            only; ``auto`` does what the card says, where the engine can (:attr:`rectangular` tells).
+
+    May be called from several threads; they wait for each other.
 
     Raises:
         ModelError: the model cannot be had, is damaged, or is not a detector.
@@ -55,6 +60,7 @@ class Detector:
         card: ModelCard | None = None,
         score_thr: float = DEFAULT_SCORE_THR,
         label: int | None = 0,
+        fit: str = "auto",
     ) -> None:
         path, known = resolve(model)
         card = card or known or _recognise(path)
@@ -64,9 +70,13 @@ class Detector:
         self.backend: Backend = open_backend(path, card, options or BackendOptions())
         height, width = self.backend.input.shape[2:]
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
-        self._canvas = np.empty((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
-        self._canvas[:] = 0
-        self.decode(self.network(self._canvas), (1.0, 1.0))  # warms up, and raises if this is no detector
+        if fit not in ("auto", "letterbox", "rectangular"):
+            raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
+        self.rectangular = self.backend.flexible and (self.card.input_fit if fit == "auto" else fit) == "rectangular"
+        self._lock = threading.Lock()
+        self._canvas = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
+        if not self.rectangular:  # else every size is compiled when it is met
+            self.decode(self.network(self._canvas), (1.0, 1.0))  # warms up, and raises if this is no detector
 
     def __call__(self, image: Image, *, score_thr: float | None = None) -> Detections:
         """Detect.
@@ -81,12 +91,19 @@ class Detector:
         Raises:
             InputError: the image is not usable.
         """
-        canvas, factors = self.letterbox(image)
-        return self.decode(self.network(canvas), factors, score_thr=score_thr)
+        with self._lock:  # one canvas, one request
+            canvas, factors = self.letterbox(image)
+            outputs = self.network(canvas)
+        return self.decode(outputs, factors, score_thr=score_thr)
 
     def letterbox(self, image: Image) -> tuple[NDArray[np.uint8], tuple[float, float]]:
         """The image as a network batch ``(1, h, w, 3)``, overwritten by the next call, and the scale factors."""
         truncate = self.card.codec.kind == "yolox"
+        size_wh = self.card.input_wh
+        if self.rectangular:
+            size_wh = rectangle((check_image(image).shape[1], image.shape[0]), size_wh)
+            if self._canvas.shape[1:3] != size_wh[::-1]:
+                self._canvas = np.empty((1, size_wh[1], size_wh[0], 3), np.uint8)
         _, factors = letterbox(check_image(image), self.card.input_wh, self._canvas[0], truncate=truncate)
         return self._canvas, factors
 
@@ -103,7 +120,7 @@ class Detector:
     ) -> Detections:
         """Network outputs as detections in image pixels."""
         thr = self.score_thr if score_thr is None else score_thr
-        found = read_outputs(outputs, self.card.input_wh, thr, str(self.path))
+        found = read_outputs(outputs, thr, str(self.path))
         keep = found.scores >= thr
         keep &= np.isfinite(found.boxes).all(axis=1) & (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
         if self.label is not None:

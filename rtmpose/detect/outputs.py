@@ -13,13 +13,12 @@ from rtmpose.errors import ModelError
 from rtmpose.types import Detections
 
 
-def read_outputs(outputs: Sequence[NDArray[Any]], input_wh: tuple[int, int], score_thr: float, name: str) -> Detections:
+def read_outputs(outputs: Sequence[NDArray[Any]], score_thr: float, name: str) -> Detections:
     """Detections in input pixels, in the network's order.
 
     Args:
         outputs: Boxes ``(1, n, 5)`` with labels ``(1, n)``; or RTMDet's three joined maps ``(1, H, W, C + 4)``; or its
             six class and box maps ``(1, C or 4, H, W)``.
-        input_wh: Network input size.
         score_thr: Used where the suppression is ours; others are returned as they are.
         name: Names the model in errors.
 
@@ -32,14 +31,12 @@ def read_outputs(outputs: Sequence[NDArray[Any]], input_wh: tuple[int, int], sco
         dets = outputs[0][0].astype(np.float32, copy=False)
         return Detections(dets[:, :4], dets[:, 4], outputs[1].reshape(-1)[: len(dets)].astype(np.int64))
     if len(outputs) == 3 and all(o.ndim == 4 and o.shape[-1] >= 5 for o in outputs):
-        strides = tuple(input_wh[1] // o.shape[1] for o in outputs)
-        return rtmdet.decode(*rtmdet.split_channels_last(outputs), strides, score_thr=thr)
+        return rtmdet.decode(*rtmdet.split_channels_last(outputs), score_thr=thr)
     if len(outputs) == 6 and all(o.ndim == 4 for o in outputs):
         boxes = [o[0] for o in outputs if o.shape[1] == 4]
         classes = [o[0] for o in outputs if o.shape[1] != 4]
         if len(boxes) == len(classes) == 3:
-            strides = tuple(input_wh[1] // c.shape[1] for c in classes)
-            return rtmdet.decode(classes, boxes, strides, score_thr=thr)
+            return rtmdet.decode(classes, boxes, score_thr=thr)
     raise ModelError(
         f"{name} is not a detector of a known form: it returns arrays of shape {shapes}; expected boxes (1, n, 5) with "
         "labels (1, n), or RTMDet's maps for three strides"

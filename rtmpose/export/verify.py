@@ -162,7 +162,7 @@ def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[floa
 def _box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
     overlaps: list[float] = []
     for ours, theirs in zip(reference, runs, strict=True):
-        a, b = (read_outputs(o, card.input_wh, 0.05, card.id) for o in (ours, theirs))
+        a, b = (read_outputs(o, 0.05, card.id) for o in (ours, theirs))
         a = a[a.scores > SURE]
         overlaps += list(box_iou(a.boxes, b.boxes).max(axis=1)) if len(a) and len(b) else [0.0] * len(a)
     if not overlaps:

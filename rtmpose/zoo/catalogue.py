@@ -96,6 +96,7 @@ def _card(entry: Table, table: Table) -> ModelCard:
         gflops=keys.get("gflops"),
         notes=keys.get("notes", ""),
         calibration=calibration_from(keys["calibration"]) if "calibration" in keys else None,
+        input_fit=keys.get("input_fit", "letterbox"),
     )
 
 
