@@ -19,7 +19,7 @@ from rtmpose.networks.rtmdet import STRIDES, RTMDet, RTMDetConfig  # noqa: E402
 from rtmpose.training import mosaic, train  # noqa: E402
 from rtmpose.training.assign import assign, cell_points  # noqa: E402
 from rtmpose.training.detection import DetectorTask, collate, find_boxes, truths  # noqa: E402
-from rtmpose.training.detection_distill import DetectorTeacher, dense_losses  # noqa: E402
+from rtmpose.training.detection_distill import DetectorTeacher, dense_losses, engine_for  # noqa: E402
 from rtmpose.training.detection_losses import Truth, detection_losses, giou_loss, to_cells  # noqa: E402
 from rtmpose.training.detection_recipes import DETECTORS, DetectorSettings  # noqa: E402
 from rtmpose.training.detection_start import detector_card, start_detector  # noqa: E402
@@ -286,6 +286,16 @@ def test_the_mirrored_teacher_speaks_of_the_same_cells_and_padding_is_cut_off():
     assert plain.logits.shape[1] == 12 * 8 + 6 * 4 + 3 * 2
     assert torch.allclose(both.boxes, torch.tensor([10.0, 16, 51, 40]).expand_as(both.boxes), atol=1e-4)
     assert torch.allclose(both.logits, plain.logits, atol=1e-3)
+
+
+def test_an_engine_says_what_torch_says():
+    pytest.importorskip("onnx")
+    network = tiny().eval()
+    image = torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8)
+    engine = engine_for(network, CARD)
+    by_torch, by_engine = DetectorTeacher(network, CARD)(image), DetectorTeacher(network, CARD, engine=engine)(image)
+    assert torch.allclose(by_torch.logits, by_engine.logits, atol=1e-3)
+    assert torch.allclose(by_torch.boxes, by_engine.boxes, atol=1e-2)
 
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn():

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,9 +18,10 @@ from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.networks import build, config_for, load_network, read_checkpoint
 from rtmpose.networks.checkpoint import load_state, read_card
+from rtmpose.networks.rtmdet import RTMDet
 from rtmpose.training import norms
 from rtmpose.training.detection import DetectorTask
-from rtmpose.training.detection_distill import DetectorTeacher
+from rtmpose.training.detection_distill import DetectorTeacher, engine_for
 from rtmpose.training.detection_recipes import DetectorSettings
 from rtmpose.training.distill import normalise
 from rtmpose.training.recipes import Recipe
@@ -43,6 +45,7 @@ def start_detector(
     name: str | None,
     device: torch.device,
     precision: torch.dtype | None,
+    engine: str = "auto",
 ) -> DetectorTask:
     """The task of a detector recipe.
 
@@ -53,7 +56,8 @@ def start_detector(
         teacher: An RTMDet that is learnt from; the one started from by default, where the recipe distils.
         name: Id of the result in its card.
         device: Where the teacher runs.
-        precision: The teacher's; None for float32.
+        precision: The teacher's where torch runs it; None for float32.
+        engine: ``engine``, ``torch`` or ``auto`` (an inference engine on CPUs): what runs the teacher.
 
     Raises:
         InputError: something does not fit.
@@ -67,7 +71,7 @@ def start_detector(
         source = teacher or (init if init not in ("none", "imagenet") else "")
         if not source:
             raise InputError(f"the recipe {recipe.name} learns from a teacher: name one (--teacher MODEL)")
-        guide = _teacher(source, device, precision, settings)
+        guide = _teacher(source, device, precision, settings, engine)
     card = replace(
         card,
         id=name or card.id,
@@ -139,16 +143,19 @@ def _start_network(card: ModelCard, init: str) -> nn.Module:
 
 
 def _teacher(
-    source: str, device: torch.device, precision: torch.dtype | None, settings: DetectorSettings
+    source: str, device: torch.device, precision: torch.dtype | None, settings: DetectorSettings, engine: str
 ) -> DetectorTeacher:
     known = read_card(Path(source)) if _is_file(source) else find(source)
     # A teacher's export without a card: the only one that is passed around so is the nano person detector's.
     known = known or find("rtmdet-nano_person_320x320")
     network, card = load_network(Path(source) if _is_file(source) else source, card=known)
     log.info("teacher: %s", card.id)
+    wanted = engine == "engine" or (engine == "auto" and device.type == "cpu" and find_spec("onnx") is not None)
+    assert isinstance(network, RTMDet)
+    backend = engine_for(network, card) if wanted else None
     network = network.to(device, memory_format=torch.channels_last)
     square = card.input_fit == "letterbox"
-    return DetectorTeacher(network, card, precision, square=square, flip_average=settings.flip_average)
+    return DetectorTeacher(network, card, precision, square=square, flip_average=settings.flip_average, engine=backend)
 
 
 def _is_file(name: str) -> bool:

@@ -102,7 +102,8 @@ def detector_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices =
     init = recipe.init if choices.init is None else choices.init
     half = teacher_precision(recipe, choices.device)
     sets = [read(d) for d in data]
-    return start_detector(recipe, sets, init, choices.teacher, choices.name, torch.device(choices.device), half)
+    place = torch.device(choices.device)
+    return start_detector(recipe, sets, init, choices.teacher, choices.name, place, kind, choices.teacher_engine)
 
 
 def pose_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices = Choices()) -> PoseTask:
