@@ -103,7 +103,7 @@ def detector_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices =
     half = teacher_precision(recipe, choices.device)
     sets = [read(d) for d in data]
     place = torch.device(choices.device)
-    return start_detector(recipe, sets, init, choices.teacher, choices.name, place, kind, choices.teacher_engine)
+    return start_detector(recipe, sets, init, choices.teacher, choices.name, place, half, choices.teacher_engine)
 
 
 def pose_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices = Choices()) -> PoseTask:
