@@ -60,13 +60,24 @@ def test_simcc_loss_and_gradient_are_the_originals(ops, name, beta, softmax):
     np.testing.assert_allclose(x.grad[:1].numpy(), z[f"{name}_grad_x"], atol=1e-7)
 
 
-def test_half_weight_points(ops):
-    """``kl_masked``: the loss of some points counts half, which is what halved weights give."""
+def test_masked_simcc_loss_is_the_original(ops):
+    """RTMW's: beta 1, some points (here the first five) count half."""
     z = ops("losses")
-    predicted, targets = (tensor(z["pred_x"]), tensor(z["pred_y"])), (tensor(z["gt_x"]), tensor(z["gt_y"]))
-    weight = tensor(z["weight"])
-    each = [loss.kl_discrete(predicted, targets, weight * (torch.arange(17) == k)).item() for k in range(17)]
-    assert sum(each) == pytest.approx(loss.kl_discrete(predicted, targets, weight).item(), rel=1e-4)
+    x = tensor(z["pred_x"]).requires_grad_()
+    weight = tensor(z["weight"]) * torch.where(torch.arange(17) < 5, 0.5, 1.0)
+    value = loss.kl_discrete((x, tensor(z["pred_y"])), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=1.0)
+    value.backward()
+    assert value.item() == pytest.approx(float(z["kl_masked"]), rel=1e-5)
+    np.testing.assert_allclose(x.grad[:1].numpy(), z["kl_masked_grad_x"], atol=1e-7)
+
+
+def test_half_points_of_the_recipe(dots):
+    task = trainable.task(dots, replace(RECIPE, half_points=(1, 3)))
+    batch = next(iter(task.batches(0, 0, 0, 1)))
+    halved = task.losses(task.network.eval(), batch)["labels"].item()
+    batch["points"][:, 1:3, 2] /= 2
+    task.recipe = RECIPE
+    assert task.losses(task.network, batch)["labels"].item() == pytest.approx(halved, rel=1e-5)
 
 
 def test_heatmap_loss_is_the_original(ops):

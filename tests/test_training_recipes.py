@@ -71,3 +71,19 @@ def test_short_names_and_mistakes():
     assert find_recipe("finetune").distil.logits > 0
     with pytest.raises(InputError, match="did you mean finetune"):
         find_recipe("finetunes")
+
+
+def test_the_command_lists_recipes_and_names_mistakes(capsys):
+    from rtmpose.cli import main
+
+    assert main(["train", "list"]) == 0
+    assert "finetune" in capsys.readouterr().out
+    for arguments, message in (
+        (["train", "finetune"], "needs data"),
+        (["train", "nothing-like-it", "--data", "x"], "no recipe"),
+        (["train", "finetune", "--data", "x", "--set", "lr"], "FIELD=VALUE"),
+        (["train", "finetune", "--data", "x", "--set", "rate=1"], "no field"),
+        (["train", "plain", "--data", "/does/not/exist"], "does not exist"),
+    ):
+        assert main(arguments) == 1
+        assert message in capsys.readouterr().err
