@@ -20,7 +20,7 @@ from rtmpose.networks.checkpoint import save_safetensors, write_bytes
 from rtmpose.training import norms
 from rtmpose.training.checkpoint import load_state, save_state
 from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
-from rtmpose.training.devices import make_fabric
+from rtmpose.training.devices import choose_precision, make_fabric
 from rtmpose.training.ema import MovingAverage
 from rtmpose.training.guards import explained, one_cv2_thread, stop_signal
 from rtmpose.training.meter import Means, Meter
@@ -31,6 +31,7 @@ from rtmpose.types import ModelCard
 log = logging.getLogger(__name__)
 
 LOG_EVERY = 20
+SAVING_SHARE = 20
 SECONDS_PER_MINUTE = 60
 MOST_BAD_STEPS = 20
 HARMLESS_CHANGES = {"workers", "save_minutes", "eval_every", "name"}
@@ -182,7 +183,8 @@ class _Run:
         modules = [network, *([self.auxiliary.to(fabric.device)] if self.auxiliary is not None else [])]
         samples = recipe.batch * recipe.accumulate * fabric.world_size
         self.lr = learning_rate(recipe, samples)
-        optimiser = make_optimiser(modules, recipe, self.lr)
+        self.scaled = choose_precision(recipe.precision, fabric.device.type) == "fp16"
+        optimiser = make_optimiser(modules, recipe, self.lr, fused=not self.scaled)
         self.wrapped = fabric.setup_module(network)
         if self.auxiliary is not None:
             task.auxiliary = fabric.setup_module(self.auxiliary)  # type: ignore[attr-defined]
@@ -198,7 +200,7 @@ class _Run:
         self.best, self.metrics = -math.inf, dict[str, float]()
         self.curves: Curves | None = None
         self.meter = Meter()
-        self.saved = time.monotonic()
+        self.saved, self.save_s = time.monotonic(), 0.0
 
     # --- the loop
 
@@ -254,7 +256,7 @@ class _Run:
         norm = fabric.clip_gradients(
             self.wrapped, self.optimiser, max_norm=recipe.clip or 1e12, error_if_nonfinite=False
         )
-        if recipe.precision == "fp16" or bool(torch.isfinite(norm)):
+        if self.scaled or bool(torch.isfinite(norm)):
             self.optimiser.step()
             self.bad = 0
         else:
@@ -280,7 +282,9 @@ class _Run:
         last = epoch + 1 == self.recipe.epochs
         if (epoch + 1) % self.recipe.eval_every == 0 or last:
             self._evaluate()
-        if not last:
+        # Short epochs are not all worth a write: saving takes at most a twentieth of the time.
+        due = time.monotonic() - self.saved > SAVING_SHARE * self.save_s
+        if not last and self.fabric.broadcast(due):
             self.save()
 
     def _evaluate(self) -> None:
@@ -354,7 +358,7 @@ class _Run:
     def save(self, *, must: bool = False) -> None:
         """Write state and last weights. A full disk is a warning, unless nothing comes after."""
         self.fabric.barrier()
-        self.saved = time.monotonic()
+        began = time.monotonic()
         if self.fabric.global_rank == 0:
             try:
                 save_state(self.folder, self.state())
@@ -363,6 +367,8 @@ class _Run:
                 if must:
                     raise
                 log.warning("%s. Training goes on; the state saved before is still there", error)
+        self.saved = time.monotonic()
+        self.save_s = self.saved - began
         self.meter.start()
 
     def _keep(self, name: str) -> None:

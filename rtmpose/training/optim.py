@@ -38,10 +38,10 @@ def parameter_groups(network: nn.Module, weight_decay: float, lr: float, head_lr
     ]
 
 
-def make_optimiser(modules: list[nn.Module], recipe: Recipe, lr: float) -> torch.optim.AdamW:
-    """AdamW over all the modules."""
+def make_optimiser(modules: list[nn.Module], recipe: Recipe, lr: float, *, fused: bool = False) -> torch.optim.AdamW:
+    """AdamW over all the modules; ``fused`` is one pass over the weights, but does not go with fp16's scaled losses."""
     groups = [g for m in modules for g in parameter_groups(m, recipe.weight_decay, lr, recipe.head_lr)]
-    return torch.optim.AdamW(groups, lr=lr)
+    return torch.optim.AdamW(groups, lr=lr, fused=fused)
 
 
 def rate_factor(recipe: Recipe, step: int, total: int) -> float:
