@@ -250,7 +250,7 @@ def loss_to(teacher):
     [
         {},
         {"uniform": True, "criterion": "magnitude", "chunk": 1},
-        {"per": "memory", "chunk": 1},
+        {"per": "multiply-adds", "chunk": 1},
         {"bf16": True},
     ],
 )
@@ -260,14 +260,14 @@ def test_the_budget_is_met(options, tmp_path):
     network, teacher = random_network(config), random_network(config, seed=1)
     start = count_multiply_adds(network, WH)
     seen = []
-    pace = PruneOptions(multiply_adds=int(0.55 * start), rounds=5, steps=2, **options)
+    pace = PruneOptions(multiply_adds=int(0.55 * start), rounds=5, steps=2, floor=0.125, **options)
     result = prune(network, WH, batches(), loss_to(teacher), pace, seen.append)
     costs = [r.multiply_adds for r in result.rounds]
     assert seen == list(result.rounds)
     assert costs == sorted(costs, reverse=True)
-    assert 0.5 * start < costs[-1] <= 0.55 * start
+    assert 0.54 * start < costs[-1] <= 0.55 * start
     assert costs[-1] == count_multiply_adds(network, WH)
-    assert costs[1] == pytest.approx(start - 0.45 * start * 2 / 5, rel=0.06)
+    assert costs[1] <= start - 0.45 * start * 2 / 5
     assert result.rounds[-1].parameters == count_parameters(network)
     if options.get("chunk") != 1:
         assert all(after % 4 == 0 for _, after in result.widths.values())

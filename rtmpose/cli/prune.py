@@ -29,7 +29,8 @@ def prune(
     steps: Annotated[int, typer.Option(min=1, help="Training steps before each removal.")] = 4,
     chunk: Annotated[int, typer.Option(min=1, help="Channels that go together.")] = 8,
     criterion: Annotated[str, typer.Option(help="What counts as important: fisher or magnitude.")] = "fisher",
-    per: Annotated[str, typer.Option(help="Importance per: multiply-adds, memory or nothing.")] = "multiply-adds",
+    per: Annotated[str, typer.Option(help="Importance per: memory, multiply-adds or nothing.")] = "memory",
+    floor: Annotated[float, typer.Option(min=0, max=0.99, help="Share of its channels that every layer keeps.")] = 0.25,
     uniform: Annotated[bool, typer.Option("--uniform", help="Take the same share of every layer.")] = False,
     lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 1e-4,
     name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
@@ -73,6 +74,7 @@ def prune(
         rounds,
         steps,
         chunk,
+        floor=floor,
         criterion=_one_of("criterion", criterion, ("fisher", "magnitude")),  # type: ignore[arg-type]
         per=_one_of("per", per, ("multiply-adds", "memory", "nothing")),  # type: ignore[arg-type]
         uniform=uniform,

@@ -174,10 +174,9 @@ def _check_points(
     found: Findings,
 ) -> None:
     number = a["id"]
-    array = np.array(points, np.float64).reshape(-1, 3)
-    if not np.isin(array[:, 2], (0, 1, 2)).all():
-        odd = sorted({float(v) for v in array[:, 2]} - {0, 1, 2})
+    if odd := sorted(set(points[2::3]) - {0, 1, 2}):
         found.add("visibility-values", f"{where}: v = {', '.join(f'{v:g}' for v in odd[:3])}", number)
+    array = np.array(points, np.float64).reshape(-1, 3)
     seen = array[array[:, 2] > 0, :2]
     if not len(seen):
         if not a.get("iscrowd"):
@@ -205,7 +204,7 @@ def _finite(values: Any) -> bool:
     """Whether it is a list of finite numbers."""
     if not isinstance(values, list | tuple):
         return False
-    return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    return set(map(type, values)) <= {int, float} and math.isfinite(sum(values))
 
 
 def _is_good(a: Mapping[str, Any], k: int) -> bool:

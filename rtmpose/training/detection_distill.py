@@ -92,7 +92,7 @@ def engine_for(network: RTMDet, card: ModelCard) -> Backend:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
         write_onnx(network, card, path, OnnxOptions(nms=False))
-        return open_backend(path, card, BackendOptions(device="cpu", precision="fp32"))
+        return open_backend(path, card, BackendOptions(device="cpu", threads=torch.get_num_threads(), precision="fp32"))
 
 
 def _maps_of(engine: Backend, images: Tensor) -> Maps:

@@ -71,6 +71,7 @@ def torch_teacher(
         ModelError: as :func:`engine_teacher`.
     """
     from rtmpose.networks import load_network
+
     network, known = load_network(model)
     _check(known, card, len(skeleton_of(known) or ()))
     return TorchTeacher(network.to(device, memory_format=torch.channels_last), known, precision)

@@ -8,6 +8,7 @@ network is trained on between removals, and is a plain, ever smaller network all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -21,7 +22,6 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.networks.complexity import count_multiply_adds, count_parameters
 from rtmpose.training.channel_groups import (
     ChannelGroup,
-    Side,
     channel_groups,
     readers,
     remove_channels,
@@ -39,6 +39,9 @@ Loss = Callable[[Any, Any], Tensor]
 
 Scores = list[NDArray[np.float64]]
 
+TOLERANCE = 0.01
+"""How far below the budget the network may end, as long as there is a choice."""
+
 
 @dataclass(frozen=True)
 class PruneOptions:
@@ -52,7 +55,7 @@ class PruneOptions:
             which work on 8 or 16 channels at once, gain all that the count promises.
         floor: Share of its channels that every group keeps.
         criterion: ``fisher``; ``magnitude``, the norm of the weights that make a channel; both from small to large.
-        per: What importance is divided by: the ``multiply-adds`` or the ``memory`` (activations) saved, or ``nothing``.
+        per: What importance is divided by: the ``memory`` (activations) or the ``multiply-adds`` saved, or ``nothing``.
         uniform: Take the same share of every group instead of ordering channels across the network.
         decay: What is left of the importance found in earlier rounds.
         learning_rate: Of Adam; constant after the warm-up.
@@ -65,9 +68,9 @@ class PruneOptions:
     rounds: int = 150
     steps: int = 4
     chunk: int = 8
-    floor: float = 0.125
+    floor: float = 0.25
     criterion: Literal["fisher", "magnitude"] = "fisher"
-    per: Literal["multiply-adds", "memory", "nothing"] = "multiply-adds"
+    per: Literal["multiply-adds", "memory", "nothing"] = "memory"
     uniform: bool = False
     decay: float = 0.8
     learning_rate: float = 1e-4
@@ -204,6 +207,7 @@ def choose(
     surplus: int,
     options: PruneOptions,
     full: Sequence[int],
+    spare: float = math.inf,
 ) -> list[list[int]]:
     """The units to take: the least important ones, until the surplus is gone.
 
@@ -214,6 +218,7 @@ def choose(
         surplus: Multiply-adds to save at least.
         options: The criterion.
         full: Units of every group before any pruning.
+        spare: How many more than the surplus may go.
 
     Returns:
         Unit indices per group.
@@ -226,41 +231,32 @@ def choose(
     widths = widths_of(network)
     floors = [max(round(options.floor * n), min(options.chunk, n), 1) for n in full]
     while surplus > 0:
-        best, best_score = -1, np.inf
+        best: tuple[bool, float, int, int, int] | None = None
         for i, group in enumerate(groups):
             count = min(options.chunk, len(group) - taken[i] - floors[i])
             if count <= 0:
                 continue
+            saved = saved_multiply_adds(network, group, count, widths)
             if options.uniform:
                 score = -(len(group) - taken[i]) / full[i]
             else:
-                score = float(scores[i][order[i][taken[i] : taken[i] + count]].sum())
-                score /= _price(network, group, count, options, widths)
-            if score < best_score:
-                best, best_score = i, score
-        if best < 0:
+                price = {"multiply-adds": saved, "memory": saved_memory(network, group, count), "nothing": count}
+                score = float(scores[i][order[i][taken[i] : taken[i] + count]].sum()) / price[options.per]
+            # What would miss the budget by far is taken only where nothing else is left.
+            candidate = (saved > surplus + spare, score, i, count, saved)
+            best = candidate if best is None or candidate < best else best
+        if best is None:
             raise ModelError(
                 f"{surplus / 1e6:.0f} million multiply-adds too many are left, and every group of channels is down to "
                 f"{options.floor:.0%}: raise the budget or lower the floor"
             )
-        group = groups[best]
-        count = min(options.chunk, len(group) - taken[best] - floors[best])
-        surplus -= saved_multiply_adds(network, group, count, widths)
-        taken[best] += count
-        for use in group.uses:
+        _, _, i, count, saved = best
+        surplus -= saved
+        taken[i] += count
+        for use in groups[i].uses:
             if (use.layer, use.side) in widths:
                 widths[use.layer, use.side] -= count * use.positions.shape[1]
     return [order[i][:n].tolist() for i, n in enumerate(taken)]
-
-
-def _price(
-    network: nn.Module, group: ChannelGroup, count: int, options: PruneOptions, widths: Mapping[tuple[str, Side], int]
-) -> float:
-    if options.per == "multiply-adds":
-        return saved_multiply_adds(network, group, count, widths)
-    if options.per == "memory":
-        return saved_memory(network, group, count)
-    return count
 
 
 def prune(
@@ -304,7 +300,9 @@ def prune(
         mean, found = _train(network, groups, batches, loss, optimiser, options)
         scores = [options.decay * old + new for old, new in zip(scores, found, strict=True)]
         target = start + (options.multiply_adds - start) * number // options.rounds
-        chosen = choose(network, groups, scores, now - target, options, full)
+        # A round may run ahead of its share, but not past the budget.
+        spare = target - options.multiply_adds * (1 - TOLERANCE)
+        chosen = choose(network, groups, scores, now - target, options, full, spare)
         remove_channels(network, zip(groups, chosen, strict=True), optimiser)
         scores = [np.delete(s, units) for s, units in zip(scores, chosen, strict=True)]
         groups = channel_groups(network, wiring)
