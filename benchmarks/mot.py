@@ -3,8 +3,8 @@
     python benchmarks/mot.py VIDEO
 
 The ground truth beside this file: boxes from the tracker itself with a longer memory and lower thresholds, ids
-corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One far pedestrian on the upper lawn is left out of
-truth and results. IDF1 compares with a threshold of 0.5 on the overlap.
+corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One far pedestrian on the upper lawn is
+left out of truth and results. IDF1 compares with a threshold of 0.5 on the overlap.
 """
 
 import sys
