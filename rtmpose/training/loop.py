@@ -184,7 +184,7 @@ class _Run:
         samples = recipe.batch * recipe.accumulate * fabric.world_size
         self.lr = learning_rate(recipe, samples)
         self.scaled = choose_precision(recipe.precision, fabric.device.type) == "fp16"
-        optimiser = make_optimiser(modules, recipe, self.lr, fused=not self.scaled)
+        optimiser = make_optimiser(modules, recipe, self.lr)
         self.wrapped = fabric.setup_module(network)
         if self.auxiliary is not None:
             task.auxiliary = fabric.setup_module(self.auxiliary)  # type: ignore[attr-defined]

@@ -1,0 +1,84 @@
+"""A long run: does the pipeline grow in memory, threads or file handles?
+
+    python benchmarks/soak.py VIDEO [--frames 10000] [--detector rtmdet-nano] [--det-interval 5]
+
+The clip is repeated, at half size, until there are so many frames, and followed in one run of `rtmpose.track`; then the
+run is started and left 50 times. Resident memory, threads and open files are read on the way (Linux only).
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+
+from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.sources import expand_sources
+from rtmpose.track import PoseTracker, TrackerParams
+from rtmpose.track.run import Follower
+
+
+def usage():
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), files
+
+
+def report(what):
+    memory, threads, files = usage()
+    print(f"{what:>24}: {memory:7.0f} MB, {threads:3d} threads, {files:3d} files", flush=True)
+
+
+def repeated(video, frames, folder):
+    path, done, writer = Path(folder) / "long.mp4", 0, None
+    while done < frames:
+        capture = cv2.VideoCapture(video)
+        while done < frames:
+            good, image = capture.read()
+            if not good:
+                break
+            image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            if writer is None:
+                size = (image.shape[1], image.shape[0])
+                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, size)
+            writer.write(image)
+            done += 1
+        capture.release()
+    writer.release()
+    return path
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--detector", default="yolox-tiny")
+    parser.add_argument("--pose", default="rtmpose-s")
+    parser.add_argument("--det-interval", type=int, default=5)
+    arguments = parser.parse_args()
+    options = BackendOptions()
+    detector = Detector(arguments.detector, options=options)
+    tracker = PoseTracker(detector, PoseEstimator(arguments.pose, options=options), TrackerParams())
+    with tempfile.TemporaryDirectory() as folder:
+        items = expand_sources([str(repeated(arguments.video, arguments.frames, folder))])
+        report("opened")
+        start, people = time.perf_counter(), 0
+        follower = Follower(tracker, interval=arguments.det_interval)
+        for count, tracked in enumerate(follower.run(items), 1):
+            people += len(tracked.poses)
+            if count % (arguments.frames // 10) == 0 or count == 100:
+                report(f"{count} frames")
+        seconds = time.perf_counter() - start
+        print(f"{count} frames, {people / count:.1f} people per frame, {count / seconds:.1f} fps")
+        for k in range(50):
+            run = Follower(tracker, interval=arguments.det_interval).run(items)
+            for _ in range(3):
+                next(run)
+            run.close()
+            if k in (0, 9, 24, 49):
+                report(f"{k + 1} starts and stops")
+
+
+if __name__ == "__main__":
+    main()
