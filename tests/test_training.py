@@ -220,14 +220,24 @@ def test_out_of_memory_says_what_to_do(dots, tmp_path):
 
 
 def test_norms_of_an_export_stay_frozen(dots, tmp_path):
-    task = trainable.task(dots, replace(TINY, epochs=1))
-    for module in task.network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_var.fill_(1 - module.eps)
-    train(task, replace(TINY, epochs=1, ema=0), tmp_path)
-    norms = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert all(not m.running_mean.any() for m in norms)
-    assert any(not torch.equal(m.weight, torch.ones_like(m.weight)) for m in norms)
+    pixels, variances, outputs = torch.randn(2, 3, 64, 64), [], []
+    for epochs in (1, 2):
+        task = trainable.task(dots, replace(TINY, epochs=epochs))
+        for module in task.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_var.fill_(1 - module.eps)
+        out = tmp_path / str(epochs)
+        train(task, replace(TINY, epochs=epochs, ema=0), out)
+        norms = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        variances.append([m.running_var for m in norms])
+        outputs.append([o.detach() for o in task.network.eval()(pixels)])
+        # What is kept is the plain network of the same function.
+        kept = trainable.network()
+        kept.load_state_dict(read_checkpoint(out / "last.safetensors"))
+        for a, b in zip(outputs[-1], kept.eval()(pixels), strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(*variances, strict=True))
+    assert not torch.allclose(outputs[0][0], outputs[1][0], atol=1e-3)
 
 
 def test_estimated_statistics_keep_the_function(dots):
@@ -243,6 +253,29 @@ def test_estimated_statistics_keep_the_function(dots):
     assert not norms.is_folded(network)
     for a, b in zip(before, network(pixels), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_centred_convolutions_keep_the_function_and_can_be_taken_out_again(dots):
+    from rtmpose.training import norms
+
+    task = trainable.task(dots, TINY)
+    batches = list(task.batches(0, 0, 0, 1))
+    pixels = torch.randn(2, 3, 64, 64)
+    network = task.network.eval()
+    before, keys = network(pixels), set(network.state_dict())
+    changed = norms.centre(network, batches, lambda n, b: task.losses(n, b))
+    added = set(network.state_dict()) - keys
+    assert len(added) == changed > 10
+    assert all(k.endswith(".conv.centre") for k in added)
+    with torch.no_grad():
+        for parameter in network.parameters():  # as training does
+            parameter.add_(torch.randn_like(parameter) * 1e-3)
+    trained = network(pixels)
+    without = norms.plain(network)
+    assert set(without.state_dict()) == keys
+    for a, b, c in zip(before, trained, without(pixels), strict=True):
+        assert torch.allclose(b, c, atol=1e-5)
+        assert not torch.allclose(a, b, atol=1e-4)
 
 
 def test_learning_rate_and_its_course():

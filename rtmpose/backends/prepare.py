@@ -33,6 +33,7 @@ from rtmpose.geometry import box_iou
 from rtmpose.pose import crop, heatmap, simcc
 from rtmpose.sources.images import decode_image
 from rtmpose.types import FloatArray, Image, ModelCard
+from rtmpose.zoo.cache import bundled_folder, cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -309,18 +310,19 @@ def _constant(output: Any) -> NDArray[np.float32] | None:
 
 
 def _place(digest: str) -> Path:
-    from rtmpose.zoo import cache_folder
-
     return cache_folder() / "prepared" / f"{digest[:16]}-v{METHOD_VERSION}.npz"
 
 
 def _load(digest: str) -> tuple[dict[str, FloatArray], Preparation | None]:
-    try:
-        with np.load(_place(digest), allow_pickle=False) as stored:
-            record = Preparation(**json.loads(str(stored["record"])))
-            return {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}, record
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}, None
+    """From the cache, or from the package, which brings those of its own models."""
+    for path in (_place(digest), bundled_folder() / _place(digest).name):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                record = Preparation(**json.loads(str(stored["record"])))
+                return {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}, record
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}, None
 
 
 def _save(digest: str, medians: dict[str, FloatArray], record: Preparation) -> None:

@@ -30,6 +30,9 @@ def export(
     normalise: Annotated[bool, typer.Option("--normalise", help="onnx: BGR uint8 images (N, H, W, 3) go in.")] = False,
     decode: Annotated[bool, typer.Option("--decode", help="onnx: keypoints and scores come out.")] = False,
     nms: Annotated[bool, typer.Option(help="Detectors: suppress doubles inside the file (batch 1).")] = True,
+    half_weights: Annotated[
+        bool, typer.Option("--half-weights", help="onnx: half the file size; weights kept as fp16, computed in fp32.")
+    ] = False,
     detector: Annotated[str, typer.Option(help="pipeline: the detector to join.")] = "rtmdet-nano",
     score_thr: Annotated[float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")] = 0.3,
     calibrate: Annotated[
@@ -65,6 +68,7 @@ def export(
         normalise=normalise,
         decode=decode,
         nms=nms,
+        half_weights=half_weights,
         detector=detector,
         score_thr=score_thr,
         calibrate=calibrate,

@@ -15,7 +15,7 @@ import typer
 from rtmpose import zoo
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.types import ModelCard, ModelFile
-from rtmpose.zoo.cache import accepts_digest, read_stamp, sha256_of
+from rtmpose.zoo.cache import accepts_digest, is_bundled, read_stamp, sha256_of
 from rtmpose.zoo.catalogue import find_file
 from rtmpose.zoo.sources import label
 
@@ -80,8 +80,9 @@ def list_models(
     else:
         _show(cards)
         typer.echo(
-            f"\n{len(cards)} of {len(zoo.load_zoo())} models. 'onnx' can be downloaded and run; "
-            "of 'pth' no ONNX is published.\n`rtmpose models info NAME` tells more of one."
+            f"\n{len(cards)} of {len(zoo.load_zoo())} models. 'bundled' is in the package, "
+            "'onnx' can be downloaded and run; of 'pth' no ONNX is published.\n"
+            "`rtmpose models info NAME` tells more of one."
         )
 
 
@@ -213,7 +214,7 @@ def _table(cards: tuple[ModelCard, ...], wide: bool) -> Table:
         table.add_row(
             " " + cells[0],
             *cells[1:],
-            "onnx" if card.file("onnx") else "pth",
+            _short_form(card),
             style=None if card.file("onnx") else "dim",
         )
     return table
@@ -228,7 +229,14 @@ def _accuracy(card: ModelCard) -> str:
 
 
 def _kept_in(card: ModelCard) -> str:
+    if _short_form(card) == "bundled":
+        return "in the package"
     return "onnx, pth" if card.file("onnx") else "pth only"
+
+
+def _short_form(card: ModelCard) -> str:
+    file = card.file("onnx")
+    return "pth" if file is None else "bundled" if is_bundled(file) else "onnx"
 
 
 def _as_dict(card: ModelCard) -> dict[str, Any]:
@@ -292,6 +300,8 @@ def _row(values: tuple[float, ...]) -> str:
 def _file_lines(file: ModelFile) -> list[str]:
     state = zoo.cached_state(file)
     here = {"good": "in the cache", "bad": "in the cache, DAMAGED", "absent": "not downloaded"}[state]
+    if is_bundled(file):
+        here = "part of this package" if state == "good" else "MISSING from the package; install rtmpose anew"
     lines = [f"  {file.format}: {file.name}", f"    {here}: {zoo.cached_path(file)}"]
     lines += [f"    sha256 {file.sha256 or 'not published; recorded at the first download'}"]
     return lines + [f"    source {n}: {label(source)}" for n, source in enumerate(file.sources, 1)]
@@ -300,8 +310,8 @@ def _file_lines(file: ModelFile) -> list[str]:
 def _how_to_use(card: ModelCard) -> str:
     if not card.file("onnx"):
         return (
-            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth), and this\n"
-            "version does not convert: it cannot run it. If you exported it, pass the path of your .onnx."
+            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth). Make one of it:\n"
+            f"  pip install 'rtmpose[export]' && rtmpose export {card.id} --to onnx"
         )
     short = card.aliases[0] if card.aliases else card.id
     if card.is_detector or card.is_pose:
@@ -354,7 +364,7 @@ Verdict = Literal["good", "bad", "new"]
 
 @app.command()
 def verify() -> None:
-    """Read every file in the cache again and compare its sha256; exit with status 1 if one is damaged.
+    """Read every model in the package and the cache again, compare its sha256; exit status 1 if one is damaged.
 
     Files whose digest nobody has published are held against the digest recorded when they were downloaded.
 
@@ -363,7 +373,8 @@ def verify() -> None:
       rtmpose models verify
     """
     folder = zoo.weights_folder()
-    paths = sorted(p for ending in ("*.onnx", "*.pth") for p in folder.rglob(ending))
+    paths = [zoo.cached_path(f) for card in zoo.load_zoo() for f in card.files if is_bundled(f)]
+    paths += sorted(p for ending in ("*.onnx", "*.pth") for p in folder.rglob(ending))
     words = {"good": "ok", "bad": "DAMAGED", "new": "no digest to compare with"}
     damaged = []
     for path in paths:

@@ -37,12 +37,14 @@ class OnnxOptions:
         normalise: Normalisation inside: BGR uint8 ``(N, H, W, 3)`` goes in.
         decode: Decoding inside: keypoints in crop pixels and scores come out (SimCC networks).
         nms: For detectors: non-maximum suppression inside; the batch is 1.
+        half_weights: Weights are stored as float16 and computed with in float32.
     """
 
     batch: int | None = None
     normalise: bool = False
     decode: bool = False
     nms: bool = True
+    half_weights: bool = False
 
 
 class Normalise(nn.Module):
@@ -132,6 +134,8 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
     if detector and options.nms:
         append_nms(model)
     model = simplify(model)
+    if options.half_weights:
+        model = store_half(model)
     model.ir_version = IR_VERSION
     embed_card(model, card)
     onnx.checker.check_model(model, full_check=True)
@@ -213,6 +217,32 @@ def to_half(path: Path, out: Path, card: ModelCard) -> None:
         model = convert_float_to_float16(onnx.load(str(path)), keep_io_types=True, op_block_list=keep)
     embed_card(model, card)
     onnx.save(model, str(out))
+
+
+def store_half(model: Any, least: int = 512) -> Any:
+    """Halve the file: large float32 constants are kept as float16 and cast back when the file is opened.
+
+    Engines do the cast once, at loading: what is computed stays float32.
+
+    Args:
+        model: ONNX model; changed in place.
+        least: Constants of fewer elements stay as they are.
+    """
+    onnx = _onnx()
+    casts = []
+    for constant in model.graph.initializer:
+        if constant.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = onnx.numpy_helper.to_array(constant)
+        if values.size < least or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = constant.name
+        constant.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _onnx() -> Any:

@@ -44,6 +44,7 @@ class ExportOptions:
         normalise: For ``onnx``: BGR uint8 images go in.
         decode: For ``onnx``: keypoints and scores come out.
         nms: For detectors: suppression inside.
+        half_weights: For ``onnx`` in fp32: a file of half the size, whose weights are stored as float16.
         detector: For ``pipeline``: the detector to join.
         score_thr: For ``pipeline``: lowest box score.
         calibrate: For ``int8``: folder of photographs; without it the package's own few.
@@ -58,6 +59,7 @@ class ExportOptions:
     normalise: bool = False
     decode: bool = False
     nms: bool = True
+    half_weights: bool = False
     detector: str = "rtmdet-nano"
     score_thr: float = 0.3
     calibrate: Path | None = None
@@ -167,6 +169,8 @@ def _check(options: ExportOptions) -> str:
         raise InputError(f"int8 is made for onnx and openvino, not for {options.to}")
     if precision == "int8" and (options.normalise or options.decode):
         raise InputError("int8 takes and returns plain tensors: leave out --normalise and --decode")
+    if options.half_weights and (options.to != "onnx" or precision != "fp32"):
+        raise InputError("--half-weights is for ONNX files that are computed in fp32: leave out --to and --precision")
     if options.batch is not None and options.batch < 1:
         raise InputError(f"the batch must be 1 or more, or dynamic, not {options.batch}")
     return precision
@@ -238,7 +242,8 @@ def _plain_onnx(source: Source, work: Path, options: ExportOptions, name: str = 
     batch = 1 if options.to == "sdk" and source.card.is_detector else options.batch
     path = work / name
     extras = options.to == "onnx"
-    wanted = OnnxOptions(batch, extras and options.normalise, extras and options.decode, options.nms)
+    half = extras and options.half_weights
+    wanted = OnnxOptions(batch, extras and options.normalise, extras and options.decode, options.nms, half)
     write_onnx(source.network, source.card, path, wanted)
     return path
 

@@ -18,17 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmpose.errors import MissingDependencyError, ModelError
+from rtmpose.networks.widths import fit_widths
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int]) -> None:
+def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int], *, pruned: bool = False) -> None:
     """Fill a network from an ONNX export of it.
 
     Args:
         network: Of the file's architecture; changed in place, left in evaluation mode.
         path: The ``.onnx`` file; float32 weights, norms folded or not needed.
         input_wh: Width and height of an image the network accepts.
+        pruned: Give the network's layers the widths that the file has.
 
     Raises:
         ModelError: the file is damaged or is an export of another network.
@@ -42,6 +44,9 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int])
     try:
         graph = onnx.load(str(path)).graph
         constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+        for node in graph.node:  # weights that are stored in half precision
+            if node.op_type == "Cast" and node.input[0] in constants:
+                constants[node.output[0]] = constants.pop(node.input[0]).astype(np.float32)
     except Exception as error:
         raise ModelError(f"{path} could not be read as an ONNX file: {error}") from error
     convolutions = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose") and n.input[1] in constants]
@@ -54,6 +59,8 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int])
             what = "convolutions" if kind is nn.Conv2d else "matrix products"
             raise ModelError(f"{path} is an export of another network: it has {len(nodes)} {what}, not {len(ours)}")
 
+    if pruned:
+        fit_widths(network, _shapes(order, theirs, constants))
     first_use: dict[int, NDArray[Any]] = {}
     with torch.no_grad():
         for name, module in order:
@@ -79,6 +86,27 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int])
         _named_parameters(network, constants, path)
 
     network.eval()
+
+
+def _shapes(
+    order: list[tuple[str, nn.Module]], nodes: Mapping[type[nn.Module], list[Any]], constants: Arrays
+) -> dict[str, Tensor]:
+    """Empty tensors of the file's sizes, under the keys that a checkpoint has."""
+    left = {kind: iter(found) for kind, found in nodes.items()}
+    state = {}
+    for name, module in order:
+        if not isinstance(module, nn.Conv2d):
+            continue
+        weight = constants[next(left[nn.Conv2d]).input[1]]
+        state[f"{name}.weight"] = torch.empty(weight.shape)
+        if module.bias is not None:
+            state[f"{name}.bias"] = torch.empty(len(weight))
+        else:
+            norm = f"{name.rpartition('.')[0]}.bn"
+            state |= {
+                f"{norm}.{k}": torch.empty(len(weight)) for k in ("weight", "bias", "running_mean", "running_var")
+            }
+    return state
 
 
 def _execution_order(network: nn.Module, input_wh: tuple[int, int]) -> list[tuple[str, nn.Module]]:

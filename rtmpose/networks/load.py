@@ -53,7 +53,8 @@ def load_network(
     config = config or config_for(card)
     network = build(config)
     if path.suffix == ".onnx":
-        read_onnx_weights(network, path, config.input_wh)
+        pruned = card.architecture.endswith("-pruned")
+        read_onnx_weights(network, path, config.input_wh, pruned=pruned)
     else:
         state = apply_masks(read_checkpoint(path))
         if card.architecture.endswith("-pruned"):

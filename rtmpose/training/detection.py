@@ -153,10 +153,14 @@ class DetectorTask:
 
         return Ahead(make, self.steps(), recipe.workers)
 
+    def forward(self, network: nn.Module, batch: Any) -> Any:
+        """The network's output for a batch's pictures."""
+        return network(normalise(batch["images"], self.card))
+
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch: ``cls`` and ``box``; from a teacher ``soft`` and ``soft_box``."""
         settings = self.settings
-        logits, distances = network(normalise(batch["images"], self.card))
+        logits, distances = self.forward(network, batch)
         cells = to_cells(logits, distances)
         out: dict[str, Tensor] = {}
         if settings.labels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import re
@@ -19,19 +18,14 @@ from rtmpose.errors import InputError
 from rtmpose.networks import build, config_for, load_network, read_checkpoint
 from rtmpose.networks.checkpoint import load_state, read_card
 from rtmpose.networks.rtmdet import RTMDet
-from rtmpose.training import norms
 from rtmpose.training.detection import DetectorTask
 from rtmpose.training.detection_distill import DetectorTeacher, engine_for
 from rtmpose.training.detection_recipes import DetectorSettings
-from rtmpose.training.distill import normalise
 from rtmpose.training.recipes import Recipe
 from rtmpose.types import ModelCard
 from rtmpose.zoo import find
 
 log = logging.getLogger(__name__)
-
-MEASURED = 8
-"""Batches that the statistics of an export's norms are measured on."""
 
 NOT_PUBLISHED = re.compile(r"rtmdet-(tiny|s|l|x)_person_640x640")
 """Person detectors that nobody has published weights of; everything but the size is that of the m."""
@@ -82,18 +76,7 @@ def start_detector(
         trained_on=", ".join(dict.fromkeys(d.path.parent.name for d in datasets)),
         input_fit="rectangular" if settings.fit == "rectangular" else "letterbox",
     )
-    task = DetectorTask(network, card, datasets, recipe, teacher=guide)
-    if norms.is_folded(network):
-        _unfold(task)
-    return task
-
-
-def _unfold(task: DetectorTask) -> None:
-    """Give a network from an export well-sized filters and norms with the statistics of the data; same function."""
-    norms.balance(task.network)
-    batches = itertools.islice(task.batches(0, task.recipe.seed, 0, 1), MEASURED)
-    with torch.no_grad():
-        norms.estimate_statistics(task.network, batches, lambda n, b: n(normalise(b["images"], task.card)))
+    return DetectorTask(network, card, datasets, recipe, teacher=guide)
 
 
 def detector_card(model: str) -> ModelCard:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.training.recipes import Recipe
@@ -37,6 +40,26 @@ def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nod
         raise InputError(f"{devices} x {accelerator} with precision {kind} is not possible here: {error}") from error
     fabric.launch()
     return fabric
+
+
+def keep_in_float32(network: nn.Module, names: Sequence[str]) -> None:
+    """Exempt parts of a network from mixed precision, whose rounding they do not bear.
+
+    Args:
+        network: Changed in place. Copies made afterwards would run the original's layers.
+        names: Of submodules; those that the network does not have are passed over.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        module = modules.get(name)
+        if module is not None:
+            module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
+
+
+def _in_float32(forward: Callable[..., Any], *inputs: Any) -> Any:
+    device = next(x.device.type for x in inputs if isinstance(x, Tensor))
+    with torch.autocast(device, enabled=False):
+        return forward(*(x.float() if isinstance(x, Tensor) else x for x in inputs))
 
 
 def choose_precision(wanted: str, accelerator: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -20,7 +21,7 @@ from rtmpose.networks.checkpoint import save_safetensors, write_bytes
 from rtmpose.training import norms
 from rtmpose.training.checkpoint import load_state, save_state
 from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
-from rtmpose.training.devices import choose_precision, make_fabric
+from rtmpose.training.devices import choose_precision, keep_in_float32, make_fabric
 from rtmpose.training.ema import MovingAverage
 from rtmpose.training.guards import explained, one_cv2_thread, stop_signal
 from rtmpose.training.meter import Means, Meter
@@ -34,6 +35,7 @@ LOG_EVERY = 20
 SAVING_SHARE = 20
 SECONDS_PER_MINUTE = 60
 MOST_BAD_STEPS = 20
+MEASURED = 12  # batches that the statistics of folded norms are estimated from
 HARMLESS_CHANGES = {"workers", "save_minutes", "eval_every", "name"}
 
 
@@ -41,8 +43,8 @@ class Task(Protocol):
     """What is trained, on what.
 
     Optional members: ``auxiliary`` (a module trained along but not kept), ``begin_step(share)`` (told before each step
-    which share of the training is done), and ``skip(n)`` on what ``batches`` returns (to resume within an epoch
-    without making the batches before).
+    which share of the training is done), ``forward(network, batch)`` (the network's output for a batch), and
+    ``skip(n)`` on what ``batches`` returns (to resume within an epoch without making the batches before).
 
     Attributes:
         network: Trained in place.
@@ -171,14 +173,16 @@ class _Run:
         self.task, self.recipe, self.folder, self.fabric, self.on_status = task, recipe, folder, fabric, on_status
         torch.manual_seed(recipe.seed)
         network = task.network.to(fabric.device, memory_format=torch.channels_last)
-        self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and norms.is_folded(network))
-        if self.frozen:
-            norms.balance(network)
+        folded = norms.is_folded(network)
+        self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and folded)
+        if folded:
+            _unfold(task, network, centre=self.frozen)
         if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             task.network = network
         self.network = network
         self.ema = MovingAverage(network, recipe.ema, recipe.ema_gamma) if recipe.ema else None
+        keep_in_float32(network, recipe.float32)
         self.auxiliary: nn.Module | None = getattr(task, "auxiliary", None)
         modules = [network, *([self.auxiliary.to(fabric.device)] if self.auxiliary is not None else [])]
         samples = recipe.batch * recipe.accumulate * fabric.world_size
@@ -377,7 +381,7 @@ class _Run:
             "step": f"{self.step} of {self.total}",
             "metrics": json.dumps(self.metrics),
         }
-        save_safetensors(self.folder / f"{name}.safetensors", self.averaged(), self.task.card, **notes)
+        save_safetensors(self.folder / f"{name}.safetensors", norms.plain(self.averaged()), self.task.card, **notes)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -436,3 +440,21 @@ def _from(batches: Iterable[Any], number: int) -> Iterator[Any]:
 def _describe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
     write_bytes(folder / "recipe.json", json.dumps(content, indent=2, default=str).encode())
+
+
+def _unfold(task: Task, network: nn.Module, *, centre: bool) -> None:
+    """Filters of one size, and norms with the statistics of the data: the network's function stays what it was."""
+    norms.balance(network)
+    forward = getattr(task, "forward", None)
+    if forward is None:
+        return
+    device = next(network.parameters()).device
+    batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
+
+    def run(net: nn.Module, batch: Any) -> None:
+        forward(net, {"images": batch["images"].to(device)})
+
+    with torch.no_grad():
+        norms.estimate_statistics(network, batches, run)
+        if centre:
+            norms.centre(network, batches, run)

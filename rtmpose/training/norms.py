@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -105,3 +106,78 @@ def balance(network: nn.Module) -> int:
         norm.weight.mul_(sizes[conv])
         changed += 1
     return changed
+
+
+@torch.no_grad()
+def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]) -> int:
+    """Let 1x1 convolutions work on their inputs less the inputs' means; the norms behind make up for it.
+
+    Many channels behind SiLU hardly leave the function's floor. With frozen statistics every small change of a weight
+    on such a channel shifts the whole map behind, for all images alike: steps of a useful size wreck the network. A
+    norm with live statistics would take the shift out again; so does this, without the noise of a batch's statistics.
+
+    Args:
+        network: Changed in place, its function is not; left in evaluation mode. Its state has a buffer ``centre`` more
+            per convolution, until :func:`plain` takes them out.
+        batches: A few hundred crops are enough.
+        run: Puts one batch through the network.
+
+    Returns:
+        How many convolutions were changed.
+    """
+    network.eval()
+    pairs = list(_pointwise(network))
+    sums: dict[nn.Module, tuple[Tensor, int]] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        total, count = sums.get(module, (torch.zeros((), dtype=torch.float64), 0))
+        sums[module] = (total + x.sum((0, 2, 3)), count + x.numel() // x.shape[1])
+
+    handles = [conv.register_forward_pre_hook(note) for conv in {conv for conv, _ in pairs}]
+    try:
+        for batch in batches:
+            run(network, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for conv, (total, count) in sums.items():
+        conv.register_buffer("centre", (total / count).float())
+        conv.register_forward_pre_hook(_less_centre)
+    _shift_means(pairs, -1)
+    return len(sums)
+
+
+@torch.no_grad()
+def plain(network: nn.Module) -> nn.Module:
+    """A copy of the network without what :func:`centre` added, of the same function."""
+    copy = deepcopy(network)
+    pairs = list(_pointwise(copy))
+    _shift_means(pairs, 1)
+    for conv in {conv for conv, _ in pairs if hasattr(conv, "centre")}:
+        del conv.centre
+        hooks = conv._forward_pre_hooks
+        for key in [k for k, hook in hooks.items() if hook is _less_centre]:
+            del hooks[key]
+    return copy
+
+
+def _less_centre(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    x = inputs[0]
+    centre: Tensor = module.centre
+    return (x - centre.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
+
+
+def _pointwise(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """The 1x1 convolutions with a norm behind; levels may share a convolution."""
+    for module in network.modules():
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(conv, nn.Conv2d) and conv.kernel_size == (1, 1) and conv.groups == 1 and norm is not None:
+            yield conv, norm
+
+
+def _shift_means(pairs: Iterable[tuple[nn.Conv2d, nn.BatchNorm2d]], sign: int) -> None:
+    for conv, norm in pairs:
+        if hasattr(conv, "centre"):
+            shift = conv.weight.double().flatten(1) @ conv.centre.double()
+            norm.running_mean.add_(sign * shift)

@@ -103,10 +103,14 @@ class PoseTask:
 
         return Ahead(make, self.steps(), recipe.workers)
 
+    def forward(self, network: nn.Module, batch: Batch) -> Any:
+        """The network's output for a batch's crops."""
+        return network(normalise(batch["images"], self.card))
+
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses: ``labels``, ``points``, ``logits``, ``features``, as far as the recipe has them."""
         images, points, distil = batch["images"], batch["points"], self.distil
-        output = network(normalise(images, self.card))
+        output = self.forward(network, batch)
         weights = points[..., 2]
         if not self.recipe.machine_labels:
             weights = weights * ~batch["machine"][:, None]

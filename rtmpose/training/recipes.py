@@ -64,6 +64,7 @@ class Recipe:
         ema_gamma: Steps over which its warm-up fades.
         precision: ``auto`` (bf16 where the hardware has it), ``bf16``, ``fp16`` (CUDA only) or ``fp32``; weights are
             float32 in any case.
+        float32: Modules that mixed precision leaves alone.
         norms: Batch norms ``train``, keep their statistics (``frozen``), or ``auto``: frozen where the network comes
             from an export with folded norms, whose statistics are lost.
         sync_norms: Statistics over all GPUs.
@@ -105,6 +106,7 @@ class Recipe:
     ema: float = 2e-4
     ema_gamma: float = 2000.0
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    float32: tuple[str, ...] = ()
     norms: Literal["auto", "train", "frozen"] = "auto"
     sync_norms: bool = True
     head_lr: float = 1.0
@@ -129,10 +131,15 @@ STAGE2 = Augmentation(shift=0, scale=(0.75, 1.25), rotate=60, dropout=0.5)
 """The milder augmentation of the last epochs."""
 
 
+UNROUNDED = ("backbone.stage2.1.blocks", "head.gau", "head.cls_x", "head.cls_y")
+"""Where bfloat16 damages the published networks: large terms cancel in the 1x1 convolutions there."""
+
+
 def finetune() -> Recipe:
     """Fine-tuning of a finished model on a few thousand crops, with a teacher: see docs/training.md.
 
-    The rate is small: the published models ended at 2e-4 with up to 8192 samples a step, which is 1e-5 with 32.
+    The rate is small: the published models ended at 2e-4 with up to 8192 samples a step, which is 1e-5 with 32. The
+    layers that bfloat16 harms are computed in float32; the network would learn to make up for the rounding otherwise.
     """
     mild = Augmentation(scale=(0.7, 1.35), rotate=60, dropout=0.5, shift=0.1)
     return Recipe(
@@ -149,6 +156,7 @@ def finetune() -> Recipe:
         flat=0.5,
         final_lr=0.01,
         ema=5e-4,
+        float32=UNROUNDED,
         augment=mild,
         stage2=replace(mild, scale=(0.8, 1.25), rotate=40, dropout=0.25),
         stage2_epochs=5,

@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -89,17 +90,30 @@ def verify(path: str | Path, sha256: str) -> None:
         )
 
 
+def bundled_folder() -> Path:
+    """Where the models that are part of the package lie."""
+    return Path(str(resources.files("rtmpose"))) / "assets" / "models"
+
+
+def is_bundled(file: ModelFile) -> bool:
+    """Whether the file is part of the package: there is nothing to fetch."""
+    return any(source.kind == "package" for source in file.sources)
+
+
 def cached_path(file: ModelFile) -> Path:
-    """Where that file is, or would be, in the cache."""
-    return weights_folder() / file.name
+    """Where that file is, or would be: in the cache, or in the package."""
+    return (bundled_folder() if is_bundled(file) else weights_folder()) / file.name
 
 
 def cached_state(file: ModelFile) -> CachedState:
     """Whether the file is in the cache and intact.
 
-    A file without a published digest is held against the digest recorded when it was first seen.
+    A file without a published digest is held against the digest recorded when it was first seen. One that is part of
+    the package is taken as it is (``rtmpose models verify`` reads it).
     """
     path = cached_path(file)
+    if is_bundled(file):
+        return "good" if path.is_file() else "absent"
     try:
         stat = path.stat()
     except OSError:

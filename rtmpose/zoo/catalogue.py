@@ -101,6 +101,8 @@ def _card(entry: Table, table: Table) -> ModelCard:
 
 
 def _model_files(keys: Table, table: Table) -> tuple[ModelFile, ...]:
+    if "bundled" in keys:
+        return (ModelFile("onnx", keys["bundled"], (Source("package"),), keys["sha256"]),)
     pth = PurePosixPath(keys["pth"])
     checkpoint = Source("url", url=table["publisher"]["url"] + keys["pth"], note="publisher")
     files = [ModelFile("pth", pth.name, (checkpoint,))]

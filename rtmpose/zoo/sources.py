@@ -42,6 +42,8 @@ def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
     state = cache.cached_state(file)
     if state == "good":
         return path
+    if cache.is_bundled(file):
+        raise ModelError(f"{path}, a part of this package, is missing: install rtmpose anew")
     if cache.is_offline():
         what = "damaged in" if state == "bad" else "not in"
         raise ModelError(
@@ -191,6 +193,8 @@ def _beside(path: Path, ending: str) -> Path:
 
 def label(source: Source) -> str:
     """A source in full, as in the error that lists them all."""
+    if source.kind == "package":
+        return "part of this package"
     place = f"{source.member} in the wheel {source.package}" if source.kind == "wheel" else source.url
     return f"{place} ({source.note})" if source.note else place
 

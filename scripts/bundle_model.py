@@ -1,0 +1,61 @@
+"""Put a trained model into the package: an ONNX file of half the size, prepared for bf16, and its row of models.toml.
+
+    python scripts/bundle_model.py run/best.safetensors rtmpose-s_own-halpe26_256x192 --notes "..." \
+        --calibration calibration.json
+
+Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what models.toml needs to know.
+The preparation is measured on a CPU with bf16, once, so that users need not.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from rtmpose.backends import prepare
+from rtmpose.cards import calibration_from
+from rtmpose.export.onnx import OnnxOptions, write_onnx
+from rtmpose.networks import count_multiply_adds, count_parameters, load_network
+from rtmpose.zoo.cache import bundled_folder, sha256_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", help="best.safetensors of a training")
+    parser.add_argument("id", help="id in the zoo, also the file's name")
+    parser.add_argument("--notes", default="", help="origin, data, recipe, measured accuracy: for the card")
+    parser.add_argument("--trained-on", default="")
+    parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
+    arguments = parser.parse_args()
+    network, card = load_network(arguments.checkpoint)
+    calibration = calibration_from(json.loads(arguments.calibration.read_text())) if arguments.calibration else None
+    card = replace(
+        card,
+        id=arguments.id,
+        aliases=(),
+        files=(),
+        published={},
+        notes=arguments.notes or card.notes,
+        trained_on=arguments.trained_on or card.trained_on,
+        params_m=round(count_parameters(network) / 1e6, 2),
+        gflops=round(count_multiply_adds(network, card.input_wh) / 1e9, 3),
+        calibration=calibration or card.calibration,
+    )
+    folder = bundled_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{arguments.id}.onnx"
+    write_onnx(network, card, path, OnnxOptions(nms=False, half_weights=True))
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
+        _, record = prepare.prepare(path, card)
+        (made,) = Path(home).rglob("*.npz")
+        (folder / made.name).write_bytes(made.read_bytes())
+    print(record)
+    print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
+    print(f"{path.stat().st_size / 1e6:.2f} MB, {(folder / made.name).stat().st_size / 1e6:.3f} MB")
+
+
+if __name__ == "__main__":
+    main()
