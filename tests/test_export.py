@@ -1,6 +1,8 @@
 """Exports: the same model in other files, refusals, the one-graph pipeline, SDK folders."""
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,9 @@ from rtmpose.export.run import ExportOptions, export  # noqa: E402
 from rtmpose.export.verify import TOLERANCES, compare, run_on, sample_images  # noqa: E402
 from rtmpose.networks import build, load_network, save_safetensors  # noqa: E402
 from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
+from rtmpose.networks.fuse import fuse_norms  # noqa: E402
 from rtmpose.networks.heatmap import HeatmapConfig  # noqa: E402
+from rtmpose.networks.load import to_tensor  # noqa: E402
 from rtmpose.networks.rtmdet import RTMDetConfig  # noqa: E402
 from rtmpose.networks.rtmpose import RTMPoseConfig  # noqa: E402
 from rtmpose.types import Codec, ModelCard, Normalisation  # noqa: E402
@@ -182,6 +186,45 @@ def test_detector_with_suppression_inside_equals_ours(detector, tmp_path):
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
     with pytest.raises(InputError, match="one image at a time"):
         write_onnx(detector, BOX_CARD, tmp_path / "a.onnx", OnnxOptions(batch=4))
+
+
+def test_candidates_of_a_file_without_suppression(detector, tmp_path):
+    from rtmpose.detect import rtmdet
+    from rtmpose.detect.outputs import read_outputs
+
+    write_onnx(detector, replace(BOX_CARD, input_fit="rectangular"), tmp_path / "d.onnx", OnnxOptions(nms=False))
+    backend = open_backend(tmp_path / "d.onnx", BOX_CARD, CPU["onnxruntime"])
+    for height, width in ((64, 64), (64, 96)):
+        canvas = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), np.uint8)
+        outputs = backend(canvas)
+        with torch.inference_mode():
+            logits, sides = detector(to_tensor(canvas, BOX_CARD.normalisation))
+        found = read_outputs(outputs, 0.05, "candidates")
+        wanted = rtmdet.decode([m[0].numpy() for m in logits], [m[0].numpy() for m in sides])
+        assert len(found) == len(wanted) > 0
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
+        np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-2)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_weights_stored_in_half_precision_are_computed_with_in_single(engine, pose, files, tmp_path):
+    write_onnx(pose, POSE_CARD, tmp_path / "half.onnx", OnnxOptions(half_weights=True))
+    whole, small = (p.stat().st_size for p in (files / "pose.onnx", tmp_path / "half.onnx"))
+    assert small < 0.65 * whole
+    images = np.random.default_rng(0).integers(0, 255, (3, 96, 64, 3), np.uint8)
+    with torch.inference_mode():
+        exact = pose(to_tensor(images, PIXELS))
+        rounded = copy.deepcopy(fuse_norms(pose))
+        for parameter in rounded.parameters():
+            if parameter.numel() >= 512:
+                parameter.copy_(parameter.half().float())
+        wanted = rounded(to_tensor(images, PIXELS))
+    for a, b, c in zip(
+        open_backend(tmp_path / "half.onnx", POSE_CARD, CPU[engine])(images), wanted, exact, strict=True
+    ):
+        scale = float(c.abs().max())
+        np.testing.assert_allclose(a, b.numpy(), atol=2e-4 * scale)
+        assert float((b - c).abs().max()) > 1e-6 * scale
 
 
 def test_half_precision_file(files, tmp_path):

@@ -473,6 +473,7 @@ def test_the_command(small_set, tmp_path, capsys):
 def test_pruned_networks_export(small_set, tmp_path, target):
     """The export's own comparison passes, and the file runs."""
     from rtmpose.cli import main
+    from rtmpose.export.onnx import OnnxOptions, write_onnx
     from rtmpose.pose.rtmpose import PoseEstimator
     from rtmpose.types import Detections
 
@@ -488,6 +489,13 @@ def test_pruned_networks_export(small_set, tmp_path, target):
     boxes = Detections.from_boxes([[5, 5, 55, 75]])
     ours, theirs = PoseEstimator(path)(image, boxes), PoseEstimator(made)(image, boxes)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=2e-2 * max(1.0, float(np.abs(ours.scores).max())))
+    if target == "onnx":  # and back, with the weights stored in half precision, as the package keeps its own
+        write_onnx(network, pruned_card(card, network), made, OnnxOptions(half_weights=True))
+        back, _ = load_network(made)
+        pixels = torch.randn(1, 3, *WH[::-1])
+        with torch.inference_mode():
+            for a, b in zip(back(pixels), network.eval()(pixels), strict=True):
+                torch.testing.assert_close(a, b, atol=2e-2 * float(b.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize(

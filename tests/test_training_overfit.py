@@ -70,7 +70,7 @@ sigmas = [0.03, 0.03, 0.03, 0.05]
 """
 
 
-def test_a_keypoint_set_of_ones_own(shared, tmp_path, monkeypatch):
+def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
     """Trains, evaluates, exports and draws by the command line alone."""
     from rtmpose.cli import main
 
@@ -79,9 +79,9 @@ def test_a_keypoint_set_of_ones_own(shared, tmp_path, monkeypatch):
     skeleton.write_text(MOUSE)
     out = tmp_path / "run"
     settings = {
-        "model": "rtmpose-t_aic-coco_256x192", "epochs": 12, "batch": 16, "lr": 2e-3, "warmup_steps": 10,
-        "stage2": "none", "eval_every": 6, "augment.rotate": 180, "augment.dropout": 0, "heldout": 0.15,
-        "ema": 0.02, "ema_gamma": 20,
+        "model": "rtmpose-s_aic-coco_256x192", "epochs": 16, "batch": 8, "lr": 1e-3, "warmup_steps": 10,
+        "stage2": "none", "eval_every": 8, "norms": "auto", "augment.rotate": 180, "augment.dropout": 0,
+        "heldout": 0.15, "ema": 0.02, "ema_gamma": 20,
     }  # fmt: skip
     command = [
         "train",
@@ -93,7 +93,9 @@ def test_a_keypoint_set_of_ones_own(shared, tmp_path, monkeypatch):
         "--skeleton",
         str(skeleton),
         "--name",
-        "mouse-t",
+        "mouse-s",
+        "--init",
+        str(rtmpose_s),
     ]
     assert main(command + [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]) == 0
     rows = (out / "evaluations.csv").read_text().splitlines()

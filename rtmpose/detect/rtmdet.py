@@ -47,7 +47,26 @@ def decode(
         ltrb = distances.reshape(4, -1).T[cells]
         boxes = np.concatenate([points - ltrb[:, :2], points + ltrb[:, 2:]], axis=1)
         parts.append((boxes.astype(np.float32), values, labels.astype(np.int64)))
-    boxes, values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _best(*(np.concatenate(column) for column in zip(*parts, strict=True)), iou_thr, limit)
+
+
+def suppress(
+    boxes: FloatArray,
+    scores: FloatArray,
+    *,
+    score_thr: float = 0.05,
+    iou_thr: float = 0.6,
+    most: int = 1000,
+    limit: int = 100,
+) -> Detections:
+    """Boxes from candidates ``(A, 4)`` and their scores per class ``(A, C)``; the numbers as in :func:`decode`."""
+    rows, labels = np.nonzero(scores > score_thr)
+    values = scores[rows, labels].astype(np.float32)
+    best = np.argsort(-values, kind="stable")[:most]
+    return _best(boxes[rows[best]].astype(np.float32), values[best], labels[best].astype(np.int64), iou_thr, limit)
+
+
+def _best(boxes: FloatArray, values: FloatArray, labels: NDArray[np.int64], iou_thr: float, limit: int) -> Detections:
     # Classes are kept apart by moving each into a plane of its own.
     apart = boxes + (labels * (boxes.max(initial=0) + 1)).astype(np.float32)[:, None]
     keep = nms(apart, values, iou_thr)[:limit]

@@ -53,7 +53,7 @@ def keep_in_float32(network: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         module = modules.get(name)
         if module is not None:
-            module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
+            module.forward = partial(_in_float32, module.forward)
 
 
 def _in_float32(forward: Callable[..., Any], *inputs: Any) -> Any:

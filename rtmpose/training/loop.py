@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import math
@@ -35,7 +34,6 @@ LOG_EVERY = 20
 SAVING_SHARE = 20
 SECONDS_PER_MINUTE = 60
 MOST_BAD_STEPS = 20
-MEASURED = 12  # batches that the statistics of folded norms are estimated from
 HARMLESS_CHANGES = {"workers", "save_minutes", "eval_every", "name"}
 
 
@@ -176,7 +174,7 @@ class _Run:
         folded = norms.is_folded(network)
         self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and folded)
         if folded:
-            _unfold(task, network, centre=self.frozen)
+            norms.unfold(network, task, centred=self.frozen)
         if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             task.network = network
@@ -440,21 +438,3 @@ def _from(batches: Iterable[Any], number: int) -> Iterator[Any]:
 def _describe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
     write_bytes(folder / "recipe.json", json.dumps(content, indent=2, default=str).encode())
-
-
-def _unfold(task: Task, network: nn.Module, *, centre: bool) -> None:
-    """Filters of one size, and norms with the statistics of the data: the network's function stays what it was."""
-    norms.balance(network)
-    forward = getattr(task, "forward", None)
-    if forward is None:
-        return
-    device = next(network.parameters()).device
-    batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
-
-    def run(net: nn.Module, batch: Any) -> None:
-        forward(net, {"images": batch["images"].to(device)})
-
-    with torch.no_grad():
-        norms.estimate_statistics(network, batches, run)
-        if centre:
-            norms.centre(network, batches, run)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+MEASURED = 12
+"""Batches that the statistics of an export are estimated from."""
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
@@ -106,6 +110,32 @@ def balance(network: nn.Module) -> int:
         norm.weight.mul_(sizes[conv])
         changed += 1
     return changed
+
+
+@torch.no_grad()
+def unfold(network: nn.Module, task: Any, *, centred: bool) -> None:
+    """Make a network that was read from an export fit to be trained; its function stays what it was.
+
+    :func:`balance`, then :func:`estimate_statistics` and, if wanted, :func:`centre` on the task's first batches.
+
+    Args:
+        network: Changed in place.
+        task: A :class:`rtmpose.training.loop.Task`; without ``forward`` the statistics are left alone.
+        centred: For norms that stay frozen.
+    """
+    balance(network)
+    forward = getattr(task, "forward", None)
+    if forward is None:
+        return
+    device = next(network.parameters()).device
+    batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
+
+    def run(net: nn.Module, batch: Any) -> None:
+        forward(net, {"images": batch["images"].to(device)})
+
+    estimate_statistics(network, batches, run)
+    if centred:
+        centre(network, batches, run)
 
 
 @torch.no_grad()

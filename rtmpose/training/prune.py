@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.networks.complexity import count_multiply_adds, count_parameters
+from rtmpose.training import norms
 from rtmpose.training.channel_groups import (
     ChannelGroup,
     channel_groups,
@@ -31,7 +32,6 @@ from rtmpose.training.channel_groups import (
     widths_of,
 )
 from rtmpose.training.loop import Task
-from rtmpose.training.norms import balance
 from rtmpose.types import ModelCard
 
 Loss = Callable[[Any, Any], Tensor]
@@ -389,8 +389,9 @@ def prune_task(
         ModelError: as :func:`prune` and :func:`pruned_card`.
     """
     pruned_card(task.card, task.network)  # complain before the work rather than after
-    balance(task.network)
     task.network.to(memory_format=torch.channels_last)
+    if norms.is_folded(task.network):
+        norms.unfold(task.network, task, centred=True)
 
     def loss(network: Any, batch: Any) -> Tensor:
         return torch.stack([value.float() for value in task.losses(network, batch).values()]).sum()
@@ -400,6 +401,7 @@ def prune_task(
         result = prune(task.network, task.card.input_wh, batches, loss, options, on_round)
     finally:
         batches.close()  # type: ignore[attr-defined]
+    task.network = norms.plain(task.network)
     task.card = pruned_card(task.card, task.network)
     return result
 
