@@ -47,7 +47,8 @@ def decode(
         ltrb = distances.reshape(4, -1).T[cells]
         boxes = np.concatenate([points - ltrb[:, :2], points + ltrb[:, 2:]], axis=1)
         parts.append((boxes.astype(np.float32), values, labels.astype(np.int64)))
-    return _best(*(np.concatenate(column) for column in zip(*parts, strict=True)), iou_thr, limit)
+    boxes, values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _best(boxes, values, labels, iou_thr, limit)
 
 
 def suppress(
