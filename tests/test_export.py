@@ -203,7 +203,8 @@ def test_candidates_of_a_file_without_suppression(detector, tmp_path):
         wanted = rtmdet.decode([m[0].numpy() for m in logits], [m[0].numpy() for m in sides])
         assert len(found) == len(wanted) > 0
         np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
-        np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-2)
+        rows = [b[np.lexsort(b.round(1).T)] for b in (found.boxes, wanted.boxes)]  # scores may tie
+        np.testing.assert_allclose(rows[0], rows[1], atol=1e-2)
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

@@ -52,7 +52,7 @@ def test_32_crops_are_learnt_by_heart_as_heat_maps(shared, rtmpose_s, tmp_path):
         QUICK,
         model="cspnext-s-udp_aic-coco_256x192",
         kind="heatmap",
-        norms="auto",
+        norms="train",
         batch=8,
         epochs=70,
         lr=1e-3,
@@ -80,7 +80,7 @@ def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
     out = tmp_path / "run"
     settings = {
         "model": "rtmpose-s_aic-coco_256x192", "epochs": 16, "batch": 8, "lr": 1e-3, "warmup_steps": 10,
-        "stage2": "none", "eval_every": 8, "norms": "auto", "augment.rotate": 180, "augment.dropout": 0,
+        "stage2": "none", "eval_every": 8, "norms": "train", "augment.rotate": 180, "augment.dropout": 0,
         "heldout": 0.15, "ema": 0.02, "ema_gamma": 20,
     }  # fmt: skip
     command = [
@@ -106,7 +106,7 @@ def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
     metrics = tmp_path / "metrics.json"
     assert main(["eval", str(data), "--pose", str(best), "--limit", "20", "--json", str(metrics)]) == 0
     found = json.loads(metrics.read_text())["metrics"]
-    assert 0 < max(found.values()) <= 1
+    assert 0.5 < found["PCK@0.1"] <= 1
 
     assert main(["export", str(best), "--to", "onnx", "--out", str(tmp_path / "exported")]) == 0
     (onnx,) = (tmp_path / "exported").glob("*.onnx")
