@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 MEASURED = 12
 """Batches that the statistics of an export are estimated from."""
@@ -140,7 +141,7 @@ def unfold(network: nn.Module, task: Any, *, centred: bool) -> None:
 
 @torch.no_grad()
 def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]) -> int:
-    """Let 1x1 convolutions work on their inputs less the inputs' means; the norms behind make up for it.
+    """Let convolutions work on their inputs less the inputs' means; the norms behind make up for it.
 
     Many channels behind SiLU hardly leave the function's floor. With frozen statistics every small change of a weight
     on such a channel shifts the whole map behind, for all images alike: steps of a useful size wreck the network. A
@@ -156,7 +157,7 @@ def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module,
         How many convolutions were changed.
     """
     network.eval()
-    pairs = list(_pointwise(network))
+    pairs = list(_normed(network))
     sums: dict[nn.Module, tuple[Tensor, int]] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -173,6 +174,8 @@ def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module,
             handle.remove()
     for conv, (total, count) in sums.items():
         conv.register_buffer("centre", (total / count).float())
+        # The border of zeros lies as far from the means as zeros do: it is added before they are subtracted.
+        conv.border, conv.padding = conv.padding, (0, 0)
         conv.register_forward_pre_hook(_less_centre)
     _shift_means(pairs, -1)
     return len(sums)
@@ -182,10 +185,11 @@ def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module,
 def plain(network: nn.Module) -> nn.Module:
     """A copy of the network without what :func:`centre` added, of the same function."""
     copy = deepcopy(network)
-    pairs = list(_pointwise(copy))
+    pairs = list(_normed(copy))
     _shift_means(pairs, 1)
     for conv in {conv for conv, _ in pairs if hasattr(conv, "centre")}:
-        del conv.centre
+        conv.padding = conv.border
+        del conv.centre, conv.border
         hooks = conv._forward_pre_hooks
         for key in [k for k, hook in hooks.items() if hook is _less_centre]:
             del hooks[key]
@@ -195,19 +199,26 @@ def plain(network: nn.Module) -> nn.Module:
 def _less_centre(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     x = inputs[0]
     centre: Tensor = module.centre
+    rows, columns = module.border
+    if rows or columns:
+        x = functional.pad(x, (columns, columns, rows, rows))
     return (x - centre.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
 
 
-def _pointwise(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """The 1x1 convolutions with a norm behind; levels may share a convolution."""
+def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
+    """The convolutions with a norm behind; levels may share a convolution."""
     for module in network.modules():
         conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
-        if isinstance(conv, nn.Conv2d) and conv.kernel_size == (1, 1) and conv.groups == 1 and norm is not None:
+        simple = isinstance(conv, nn.Conv2d) and conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
+        if simple and isinstance(conv.padding, tuple) and norm is not None:
             yield conv, norm
 
 
-def _shift_means(pairs: Iterable[tuple[nn.Conv2d, nn.BatchNorm2d]], sign: int) -> None:
+def _shift_means(pairs: Iterable[tuple[Any, Any]], sign: int) -> None:
     for conv, norm in pairs:
         if hasattr(conv, "centre"):
-            shift = conv.weight.double().flatten(1) @ conv.centre.double()
+            taps = conv.weight.double().sum((2, 3))
+            centre = conv.centre.double()
+            # In a depthwise convolution every channel has its own filter.
+            shift = taps[:, 0] * centre if conv.groups > 1 else taps @ centre
             norm.running_mean.add_(sign * shift)
