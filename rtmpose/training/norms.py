@@ -206,11 +206,13 @@ def _less_centre(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
-    """The convolutions with a norm behind; levels may share a convolution."""
+    """The ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
     for module in network.modules():
         conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
-        simple = isinstance(conv, nn.Conv2d) and conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
-        if simple and isinstance(conv.padding, tuple) and norm is not None:
+        if not isinstance(conv, nn.Conv2d) or norm is None:
+            continue
+        ordinary = conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
+        if ordinary and isinstance(conv.padding, tuple):
             yield conv, norm
 
 
