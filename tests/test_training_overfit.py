@@ -54,7 +54,8 @@ def test_32_crops_are_learnt_by_heart_as_heat_maps(shared, rtmpose_s, tmp_path):
         kind="heatmap",
         norms="train",
         batch=8,
-        epochs=70,
+        epochs=100,
+        eval_every=50,
         lr=1e-3,
         flat=0.6,
     )
