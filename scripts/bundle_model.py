@@ -1,7 +1,10 @@
 """Put a trained model into the package: an ONNX file of half the size, prepared for bf16, and its row of models.toml.
 
-    python scripts/bundle_model.py run/best.safetensors rtmpose-s_own-halpe26_256x192 --notes "..." \
+    python scripts/bundle_model.py rtmpose-s_own-halpe26_256x192 run/last.safetensors --notes "..." \
         --calibration calibration.json
+
+Several checkpoints (trainings from one start with different seeds) become one network of their mean weights: "Model
+soups", Wortsman et al., 2022.
 
 Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what models.toml needs to know.
 The preparation is measured on a CPU with bf16, once, so that users need not.
@@ -14,22 +17,37 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from rtmpose.backends import prepare
-from rtmpose.cards import calibration_from
+from rtmpose.cards import ModelCard, calibration_from
 from rtmpose.export.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
+from rtmpose.networks.fuse import fuse_norms
 from rtmpose.zoo.cache import bundled_folder, sha256_of
+
+
+def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
+    """The network whose weights, norms folded in, are the mean of those of ``checkpoints``; the first one's card."""
+    networks = [(fuse_norms(network), card) for network, card in map(load_network, checkpoints)]
+    mean, card = networks[0]
+    states = [network.state_dict() for network, _ in networks]
+    mean.load_state_dict(
+        {k: torch.stack([s[k].double() for s in states]).mean(0).to(v.dtype) for k, v in states[0].items()}
+    )
+    return mean, card
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", help="best.safetensors of a training")
     parser.add_argument("id", help="id in the zoo, also the file's name")
+    parser.add_argument("checkpoints", nargs="+", help="best.safetensors or last.safetensors of a training, or of more")
     parser.add_argument("--notes", default="", help="origin, data, recipe, measured accuracy: for the card")
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
     arguments = parser.parse_args()
-    network, card = load_network(arguments.checkpoint)
+    network, card = mean_network(arguments.checkpoints)
     calibration = calibration_from(json.loads(arguments.calibration.read_text())) if arguments.calibration else None
     card = replace(
         card,

@@ -134,6 +134,22 @@ def test_the_smaller_network_equals_the_masked_one(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+def test_centred_convolutions_lose_their_centres_too(name):
+    """Depthwise ones included: the smaller centred network is the plain network that comes out of it."""
+    from rtmpose.training import norms
+
+    network = random_network(CONFIGS[name]).double()
+    image = torch.randn(2, 3, *WH, dtype=torch.float64)
+    wiring = trace(network, WH)
+    assert norms.centre(network, [image], lambda net, batch: net(batch)) > 10
+    groups = channel_groups(network, wiring)
+    remove_channels(network, random_cuts(groups, np.random.default_rng(3), 0.3))
+    expected = run(network, image)
+    for a, b in zip(run(norms.plain(network), image), expected, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_saved_multiply_adds_are_exact(name):
     network = random_network(CONFIGS[name])
     wiring = trace(network, WH)

@@ -265,8 +265,9 @@ def _verify(source: Source, made: Path, options: ExportOptions, precision: str, 
             return replace(checked, engine="onnxruntime (for tensorrt)", passed=None, note=text)
         backend = open_backend(made, card, BackendOptions("onnxruntime", "tensorrt", precision=precision))  # type: ignore[arg-type]
         return compare(card, reference, backend, images, made.name, precision)
-    report = compare(card, reference, _opened(network, card, options), images, made.name, precision)
-    return replace(report, note=note)
+    stored = "fp16" if options.half_weights else precision
+    report = compare(card, reference, _opened(network, card, options), images, made.name, stored)
+    return replace(report, precision=precision, note=note)
 
 
 def _reference(source: Source) -> Backend:

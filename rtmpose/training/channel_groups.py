@@ -335,7 +335,8 @@ def remove_channels(
         if not len(keep):
             raise ModelError(f"{layer} would be left without {side}put channels")
         _select(module, "weight", axis, keep, optimiser)
-        if side == "in" and getattr(module, "centre", None) is not None:  # rtmpose.training.norms.centre
+        reads = side == "in" or _is_depthwise(module)
+        if reads and getattr(module, "centre", None) is not None:  # rtmpose.training.norms.centre
             _select(module, "centre", 0, keep, optimiser)
         if side == "out":
             for name in ("bias", "running_mean", "running_var"):

@@ -146,20 +146,22 @@ def finetune() -> Recipe:
         name="finetune",
         model="rtmpose-s",
         init="rtmpose-s",
-        epochs=20,
+        epochs=3,
         batch=32,
-        lr=1e-5,
+        lr=2e-5,
         base_batch=0,
         weight_decay=0.02,
-        warmup_steps=200,
+        warmup_steps=50,
         warmup_start=0.01,
-        flat=0.5,
+        flat=0.3,
         final_lr=0.01,
-        ema=5e-4,
+        ema=2e-3,
+        ema_gamma=100.0,
         float32=UNROUNDED,
         augment=mild,
         stage2=replace(mild, scale=(0.8, 1.25), rotate=40, dropout=0.25),
-        stage2_epochs=5,
+        stage2_epochs=1,
+        label_weight=0.3,
         machine_labels=False,
         distil=Distillation(logits=1.0),
     )
@@ -167,7 +169,19 @@ def finetune() -> Recipe:
 
 def distil() -> Recipe:
     """A smaller network, pruned or new, learns from a finished one (``--teacher``): as :func:`finetune`, but faster."""
-    return replace(finetune(), name="distil", init="none", epochs=60, lr=3e-4, flat=0.3, ema=1e-3, stage2_epochs=10)
+    return replace(
+        finetune(),
+        name="distil",
+        init="none",
+        epochs=20,
+        lr=3e-4,
+        warmup_steps=200,
+        label_weight=1.0,
+        norms="train",
+        ema=1e-3,
+        ema_gamma=500.0,
+        stage2_epochs=4,
+    )
 
 
 def plain() -> Recipe:
