@@ -86,6 +86,28 @@ def test_prepared_bf16_loses_little(data, rtmpose_s):
     assert ap(evaluate(data, prepared)) >= 70.28
 
 
+@pytest.fixture(scope="module")
+def ours(data):
+    """The default pair in fp32, which is the same on every CPU."""
+    return Detector(options=ORT), PoseEstimator(options=ORT)
+
+
+def test_our_pose_model(data, ours):
+    result = evaluate(data, ours[1])
+    assert ap(result) == pytest.approx(70.28, abs=0.1)
+    report = calibrate_model(data, ours[1].skeleton, result)
+    assert report.ece_crossed <= 0.01
+    assert report.calibration.slope[0] == pytest.approx(ours[1].card.calibration.slope[0], abs=0.05)
+
+
+def test_our_detector(data, ours):
+    assert ap(evaluate_boxes(data, ours[0])) == pytest.approx(47.33, abs=0.1)
+
+
+def test_our_pair(data, ours):
+    assert ap(evaluate(data, ours[1], boxes="detect", detector=ours[0])) == pytest.approx(67.22, abs=0.1)
+
+
 def test_export_up_to_the_head_agrees(data, rtmdet_nano, rtmdet_nano_raw):
     """Our own decoding and suppression against those inside the other export of the same weights."""
     from rtmpose.sources import read_image

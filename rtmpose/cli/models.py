@@ -343,7 +343,8 @@ def download(
     """
     wanted = list(names or [])
     if every:
-        wanted += [card.id for card in zoo.load_zoo() if card.file(format.value)]
+        files = [(card, card.file(format.value)) for card in zoo.load_zoo()]
+        wanted += [card.id for card, file in files if file is not None and not is_bundled(file)]
     if not wanted:
         raise InputError("say which models to download, such as `rtmpose models download rtmpose-s`, or --all")
     failures: list[ModelError] = []
@@ -373,16 +374,16 @@ def verify() -> None:
       rtmpose models verify
     """
     folder = zoo.weights_folder()
-    paths = [zoo.cached_path(f) for card in zoo.load_zoo() for f in card.files if is_bundled(f)]
-    paths += sorted(p for ending in ("*.onnx", "*.pth") for p in folder.rglob(ending))
+    bundled = [zoo.cached_path(f) for card in zoo.load_zoo() for f in card.files if is_bundled(f)]
+    cached = sorted(p for ending in ("*.onnx", "*.pth") for p in folder.rglob(ending))
     words = {"good": "ok", "bad": "DAMAGED", "new": "no digest to compare with"}
     damaged = []
-    for path in paths:
+    for path in bundled + cached:
         verdict = check(path)
         typer.echo(f"{words[verdict]:<10} {path}")
         if verdict == "bad":
             damaged.append(path)
-    if not paths:
+    if not cached:
         typer.echo(f"nothing is in the cache yet: {folder}")
     if damaged:
         typer.echo(f"{len(damaged)} damaged: delete them, or download them again", err=True)

@@ -20,7 +20,7 @@ from rtmpose.zoo import resolve
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DETECTOR = "yolox-tiny"
+DEFAULT_DETECTOR = "rtmdet-nano-own"
 DEFAULT_SCORE_THR = 0.3
 
 RTMDET_PIXELS = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")

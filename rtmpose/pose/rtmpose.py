@@ -27,7 +27,7 @@ from rtmpose.types import (
 )
 from rtmpose.zoo import resolve
 
-DEFAULT_POSE_MODEL = "rtmpose-s"
+DEFAULT_POSE_MODEL = "rtmpose-s-own"
 LARGEST_BATCH = 64
 """People per network call; more go in turns, so that a crowd does not exhaust the memory."""
 

@@ -1,0 +1,82 @@
+"""The models that are part of the package: whole, described, prepared, and enough without a network."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rtmpose
+from rtmpose import zoo
+from rtmpose.backends import prepare
+from rtmpose.backends.openvino import cpu_has_bf16
+from rtmpose.cards import embedded_card
+from rtmpose.cli import main
+from rtmpose.errors import ModelError
+from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
+
+CARDS = [card for card in zoo.load_zoo() if any(map(is_bundled, card.files))]
+MOST_BYTES = 24e6
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """A machine without a cache and without a network."""
+    monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RTMPOSE_OFFLINE", "1")
+    return tmp_path
+
+
+def test_what_there_is():
+    assert {"rtmpose-s-own", "rtmdet-nano-own"} <= {alias for card in CARDS for alias in card.aliases}
+    assert sum(p.stat().st_size for p in bundled_folder().iterdir()) <= MOST_BYTES
+    known = {file.name for card in CARDS for file in card.files}
+    assert {p.name for p in bundled_folder().glob("*.onnx")} == known
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
+def test_files_and_cards(card, fresh):
+    path, found = zoo.resolve(card.id)
+    assert found == card
+    assert sha256_of(path) == card.file("onnx").sha256
+    inside = embedded_card(path)
+    same = ("id", "task", "architecture", "input_wh", "normalisation", "codec", "skeleton", "input_fit", "calibration")
+    assert {k: getattr(inside, k) for k in same} == {k: getattr(card, k) for k in same}
+    assert (inside.params_m, inside.gflops) == (card.params_m, card.gflops)
+    assert all(word in inside.notes for word in ("AP", "seed"))
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
+def test_preparations(card, fresh):
+    """Users do not wait for one: it comes with the package and is trusted."""
+    digest = card.file("onnx").sha256
+    medians, record = prepare._load(digest)
+    assert record is not None
+    assert (record.sha256, record.trusted) == (digest, True)
+    assert bool(medians) == bool(record.convolutions)
+    if cpu_has_bf16():
+        pytest.importorskip("openvino")
+        prepare.prepare(zoo.resolve(card.id)[0], card)
+        assert not list(fresh.rglob("*.npz"))
+
+
+def test_predict_without_cache_or_network(fresh, capsys):
+    photo = prepare._photo_folder() / "000000541055.jpg"
+    arguments = ["predict", str(photo), "--save", str(fresh / "out"), "--json", str(fresh / "poses.json")]
+    assert main(arguments) == 0
+    people = json.loads((fresh / "poses.json").read_text())
+    sure = [p for p in people if p["score"] > 0.3]
+    assert len(sure) >= 3
+    assert all(len(p["keypoints"]) == 3 * 26 for p in people)
+    assert (fresh / "out" / "000000541055.jpg").is_file()
+
+
+def test_defaults_are_bundled(fresh):
+    pipeline = rtmpose.Pipeline(engine="onnxruntime", device="cpu", threads=1)
+    assert {pipeline.detector.card.id, pipeline.pose.card.id} <= {card.id for card in CARDS}
+    assert len(pipeline(np.zeros((240, 320, 3), np.uint8))) == 0
+
+
+def test_a_damaged_installation_is_told(fresh, monkeypatch):
+    monkeypatch.setattr("rtmpose.zoo.cache.bundled_folder", lambda: fresh / "nothing")
+    with pytest.raises(ModelError, match="install rtmpose anew"):
+        zoo.resolve(CARDS[0].id)
