@@ -74,15 +74,28 @@ def oks(
     Returns:
         ``(N,)`` in 0..1.
     """
+    return oks_pairs(keypoints[None], others, np.array([area]), other_areas, sigmas, min_score)[0]
+
+
+def oks_pairs(
+    poses: FloatArray,
+    others: FloatArray,
+    areas: FloatArray,
+    other_areas: FloatArray,
+    sigmas: Sequence[float] | FloatArray,
+    min_score: float | None = None,
+) -> FloatArray:
+    """:func:`oks` of each of ``(M, K, 3)`` with each of ``(N, K, 3)``: ``(M, N)``; areas ``(M,)`` and ``(N,)``."""
     variances = (np.asarray(sigmas) * 2) ** 2
-    distance = ((others[..., :2] - keypoints[None, :, :2]) ** 2).sum(axis=2)
-    mean_area = (area + np.asarray(other_areas))[:, None] / 2 + np.spacing(1)
-    similarity = np.exp(-distance / variances / mean_area / 2)
+    x = poses[:, None, :, 0] - others[None, :, :, 0]
+    y = poses[:, None, :, 1] - others[None, :, :, 1]
+    mean_area = (np.asarray(areas)[:, None] + np.asarray(other_areas)[None])[..., None] / 2 + np.spacing(1)
+    similarity = np.exp((x * x + y * y) / (-2 * variances * mean_area))
     if min_score is None:
-        return np.asarray(similarity.mean(axis=1), np.float32)
-    counted = (keypoints[None, :, 2] > min_score) & (others[..., 2] > min_score)
-    number = counted.sum(axis=1)
-    total = (similarity * counted).sum(axis=1)
+        return np.asarray(similarity.mean(axis=2), np.float32)
+    counted = (poses[:, None, :, 2] > min_score) & (others[None, :, :, 2] > min_score)
+    number = counted.sum(axis=2)
+    total = (similarity * counted).sum(axis=2)
     return np.asarray(np.where(number > 0, total / np.maximum(number, 1), 0), np.float32)
 
 
@@ -92,10 +105,8 @@ def oks_nms(
     """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the best first."""
     order = np.argsort(scores)[::-1]
 
-    def keep(best: int, rest: Indices) -> NDArray[np.bool_]:
-        return oks(keypoints[best], keypoints[rest], float(areas[best]), areas[rest], sigmas) <= threshold
-
-    return _greedy(order, keep)
+    apart = oks_pairs(keypoints, keypoints, areas, areas, sigmas) <= threshold
+    return _greedy(order, lambda best, rest: apart[best, rest])
 
 
 def soft_oks_nms(

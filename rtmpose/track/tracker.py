@@ -6,6 +6,7 @@ one call -> drop doubles -> assign poses to tracks (Hungarian) -> repair, smooth
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 
 from rtmpose.detect.detector import Detector
 from rtmpose.errors import InputError
-from rtmpose.geometry import box_iou, nms, oks, oks_nms
+from rtmpose.geometry import box_iou, nms, oks_nms, oks_pairs
 from rtmpose.pose.rtmpose import PoseEstimator
 from rtmpose.track.kalman import FRAME_S, BoxFilter
 from rtmpose.track.params import TrackerParams
@@ -326,14 +327,11 @@ class PoseTracker:
         likeness = overlap
         if sigmas:
             points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
-            areas = _box_size(boxes) ** 2
-            rows = []
-            for track in tracks:
-                own = np.concatenate([track.keypoints + track.moved, track.scores[:, None]], axis=1)
-                size = float(_box_size(track.predicted[None])[0] ** 2)
-                # Wider than the evaluation's tolerance: people move from frame to frame.
-                rows.append(oks(own, points, 2 * size, 2 * areas, sigmas, 0.2))
-            likeness = np.asarray(rows, np.float64)
+            places = np.stack([t.keypoints + t.moved for t in tracks])
+            own = np.concatenate([places, np.stack([t.scores for t in tracks])[..., None]], axis=2)
+            areas, sizes = _box_size(boxes) ** 2, _box_size(predicted) ** 2
+            # Wider than the evaluation's tolerance: people move from frame to frame.
+            likeness = np.asarray(oks_pairs(own, points, 2 * sizes, 2 * areas, sigmas, 0.2), np.float64)
         value = 0.5 * (overlap + likeness)
         possible = (overlap >= p.track_iou_thr) | (likeness >= max(p.track_iou_thr, 0.3))
         if lost:
@@ -385,13 +383,13 @@ class PoseTracker:
         height = max(float(track.box[3] - track.box[1]), 1.0)
         flip = np.asarray(skeleton.flip_indices)
         out_points, out_scores, swapped = keypoints.copy(), scores.copy(), False
-        for chain in limb_chains(skeleton):
-            both = np.concatenate([chain, flip[chain]])
+        straight_far = _length(keypoints - expected)
+        crossed_far = _length(keypoints[flip] - expected)
+        sides_apart = _length(expected - expected[flip])
+        for chain, both in limb_chains(skeleton):
             mirror = flip[both]
-            straight = np.linalg.norm(keypoints[both] - expected[both], axis=1).sum()
-            crossed = np.linalg.norm(keypoints[mirror] - expected[both], axis=1).sum()
-            apart = np.linalg.norm(expected[chain] - expected[flip[chain]], axis=1).mean()
-            if crossed < 0.4 * straight and apart > 0.06 * height and scores[both].min() > 0.2:
+            crossed = crossed_far[both].sum() < 0.4 * straight_far[both].sum()
+            if crossed and sides_apart[chain].mean() > 0.06 * height and scores[both].min() > 0.2:
                 out_points[both], out_scores[both] = keypoints[mirror], scores[mirror]
                 swapped = True
         track.swapped = track.swapped + 1 if swapped else 0
@@ -417,10 +415,11 @@ def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, 
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32), seen.sum(axis=1)
 
 
-def limb_chains(skeleton: Skeleton) -> list[np.ndarray]:
-    """Indices of the left forearm and lower leg with foot: what gets exchanged; the right ones follow by flip."""
+@functools.lru_cache(maxsize=16)
+def limb_chains(skeleton: Skeleton) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """What gets exchanged: indices of the left forearm and of the left lower leg with foot, each with both sides'."""
     parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
-    chains = []
+    flip, chains = np.asarray(skeleton.flip_indices), []
     for names in parts:
         found = [
             i
@@ -428,8 +427,14 @@ def limb_chains(skeleton: Skeleton) -> list[np.ndarray]:
             if skeleton.sides[i] == "left" and any(n in name for n in names) and skeleton.flip_indices[i] != i
         ]
         if found and len(found) <= 8:
-            chains.append(np.array(found))
-    return chains
+            chain = np.array(found)
+            chains.append((chain, np.concatenate([chain, flip[chain]])))
+    return tuple(chains)
+
+
+def _length(vectors: FloatArray) -> FloatArray:
+    """``(K,)`` of ``(K, 2)``."""
+    return np.asarray(np.hypot(vectors[:, 0], vectors[:, 1]))
 
 
 def _suppress(poses: Poses, boxes: FloatArray, p: TrackerParams) -> np.ndarray:
@@ -444,12 +449,12 @@ def _suppress(poses: Poses, boxes: FloatArray, p: TrackerParams) -> np.ndarray:
     areas = _box_size(boxes) ** 2
     kept = oks_nms(points, scores, areas, sigmas, p.pose_nms_thr)
     # The upper half of somebody and the whole of them agree in the points both see.
+    sure = (points[..., 2] > 0.3).astype(np.float32)
+    same = oks_pairs(points, points, areas, areas, sigmas, 0.3) > max(p.pose_nms_thr, 0.6)
+    same &= sure @ sure.T >= 5
     chosen: list[int] = []
     for i in kept[np.argsort(-scores[kept], kind="stable")]:
-        others = np.array(chosen, np.int64)
-        common = ((points[others, :, 2] > 0.3) & (points[i, :, 2] > 0.3)).sum(axis=1)
-        alike = oks(points[i], points[others], float(areas[i]), areas[others], sigmas, 0.3)
-        if not ((common >= 5) & (alike > max(p.pose_nms_thr, 0.6))).any():
+        if not same[i, chosen].any():
             chosen.append(int(i))
     return np.sort(np.array(chosen, np.int64))
 
