@@ -127,14 +127,16 @@ class VideoSink:
         self._stream = self._container.add_stream("libx264", rate=Fraction(self._fps).limit_denominator(1001))
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "21"}
+        # Half the work of "veryfast" for files a quarter larger: the networks need the cores.
+        self._stream.options = {"preset": "superfast", "crf": "21"}
         self._stream.codec_context.time_base = Fraction(1, 90000)
         self._open_sound()
 
     def _encode(self, image: Image, time_s: float | None) -> None:
         import av
 
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        # OpenCV converts faster than the encoder's library does.
+        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
         moment = self.frames / self._fps if time_s is None else time_s
         stamp = round(moment * 90000)
         frame.pts = stamp if not self.frames else max(stamp, self._last + 1)
