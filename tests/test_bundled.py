@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import rtmpose
-from rtmpose import zoo
+from rtmpose import pipeline, zoo
 from rtmpose.backends import prepare
 from rtmpose.backends.openvino import cpu_has_bf16
 from rtmpose.cards import embedded_card
-from rtmpose.cli import main
+from rtmpose.cli import main, options
 from rtmpose.errors import ModelError
 from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
 
@@ -70,10 +70,14 @@ def test_predict_without_cache_or_network(fresh, capsys):
     assert (fresh / "out" / "000000541055.jpg").is_file()
 
 
+def test_the_command_line_has_the_same_defaults():
+    assert (options.DETECTOR, options.POSE) == (pipeline.DEFAULT_DETECTOR, pipeline.DEFAULT_POSE_MODEL)
+
+
 def test_defaults_are_bundled(fresh):
-    pipeline = rtmpose.Pipeline(engine="onnxruntime", device="cpu", threads=1)
-    assert {pipeline.detector.card.id, pipeline.pose.card.id} <= {card.id for card in CARDS}
-    assert len(pipeline(np.zeros((240, 320, 3), np.uint8))) == 0
+    whole = rtmpose.Pipeline(engine="onnxruntime", device="cpu", threads=1)
+    assert {whole.detector.card.id, whole.pose.card.id} <= {card.id for card in CARDS}
+    assert len(whole(np.zeros((240, 320, 3), np.uint8))) == 0
 
 
 def test_a_damaged_installation_is_told(fresh, monkeypatch):

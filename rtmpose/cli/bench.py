@@ -13,8 +13,8 @@ from rtmpose.cli import options
 
 def bench(
     source: Annotated[str, typer.Argument(help="Image or video; a bundled photo by default.")] = "",
-    pose: options.Pose = "rtmpose-s-own",
-    detector: options.DetectorName = "rtmdet-nano-own",
+    pose: options.Pose = options.POSE,
+    detector: options.DetectorName = options.DETECTOR,
     device: options.Device = "auto",
     backend: options.Backend = "auto",
     threads: options.Threads = 0,

@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+POSE = "rtmpose-s-own"
+"""The default; :data:`rtmpose.pipeline.DEFAULT_POSE_MODEL`, which would load the engines for ``--help``."""
+DETECTOR = "rtmdet-nano-own"
+"""Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
 Pose = Annotated[str, typer.Option(help="Pose model: a name from `rtmpose models list`, an .onnx file or URL.")]
 DetectorName = Annotated[
     str, typer.Option(help="Detector: a name, an .onnx file or URL, or 'none' to take each whole image as one person.")

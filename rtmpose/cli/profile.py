@@ -21,8 +21,8 @@ def profile(
         Path | None, typer.Option(help="--pipeline: folder of photographs; a bundled one without.")
     ] = None,
     pipeline: Annotated[bool, typer.Option("--pipeline", help="Time whole pipelines at 1, 5 and 20 people.")] = False,
-    detector: options.DetectorName = "rtmdet-nano-own",
-    pose: options.Pose = "rtmpose-s-own",
+    detector: options.DetectorName = options.DETECTOR,
+    pose: options.Pose = options.POSE,
     threads: options.Threads = 0,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table as JSON.")] = None,

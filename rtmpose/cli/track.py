@@ -24,8 +24,8 @@ P = "Published tracker setting."
 
 def track(
     sources: Annotated[list[str], typer.Argument(help="Videos, folders, cameras (0), RTSP or HTTP URLs.")],
-    pose: options.Pose = "rtmpose-s-own",
-    detector: options.DetectorName = "rtmdet-nano-own",
+    pose: options.Pose = options.POSE,
+    detector: options.DetectorName = options.DETECTOR,
     output: Annotated[Path, typer.Option(help="Folder; files are named after the sources.")] = Path("tracks"),
     video: Annotated[bool, typer.Option(help="Write an annotated video.")] = True,
     json: Annotated[bool, typer.Option("--json", help="NAME.jsonl: one line per frame, COCO people.")] = False,

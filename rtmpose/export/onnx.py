@@ -136,9 +136,8 @@ def write_onnx(network: nn.Module, card: ModelCard, path: Path, options: OnnxOpt
     model = simplify(model)
     if options.half_weights:
         model = store_half(model)
-    del model.graph.value_info[
-        :
-    ]  # shapes of values in between: up to a quarter of a small file, and every engine infers them
+    # Shapes of values in between are up to a quarter of a small file, and every engine infers them.
+    model.graph.ClearField("value_info")
     model.ir_version = IR_VERSION
     embed_card(model, card)
     onnx.checker.check_model(model, full_check=True)
