@@ -33,7 +33,7 @@ def evaluate(
         ),
     ],
     pose: Annotated[
-        str | None, typer.Option(help=f"Pose model: a name, a model file or an SDK folder.  [default: {options.POSE}]")
+        str | None, typer.Option(help="Pose model: a name, a model file or an SDK folder.", show_default=options.POSE)
     ] = None,
     detector: Annotated[
         str | None,
