@@ -44,7 +44,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="coco-ap, wholebody-ap, crowdpose-ap, pck, pckh, tpck, auc, epe, nme, box-ap or top-k; may be "
-            "repeated.  [default: those the keypoint set is published with]"
+            "repeated.",
+            show_default="those the keypoint set is published with",
         ),
     ] = None,
     boxes: Annotated[
