@@ -35,6 +35,7 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     trace,
     widths_of,
 )
+from rtmpose.training.compensate import InputMoments, compensate
 from rtmpose.training.norms import balance, is_folded  # noqa: E402
 from rtmpose.training.prune import (  # noqa: E402
     MaskGradients,
@@ -327,6 +328,65 @@ def test_useless_channels_go_first():
     chosen = choose(network, groups, scores, 1, PruneOptions(1, chunk=8), full)
     assert sorted(chosen[at]) == list(range(4, 12))
     assert sum(map(len, chosen)) == 8
+
+
+def double(network, group, unit, other):
+    """Make one unit's channels the same as another's, everywhere they are made."""
+    with torch.no_grad():
+        for use in group.uses:
+            module = network.get_submodule(use.layer)
+            if use.side == "out" and hasattr(module, "weight"):
+                for name in ("weight", "bias", "running_mean", "running_var"):
+                    value = getattr(module, name, None)
+                    if value is not None:
+                        value[use.positions[other]] = value[use.positions[unit]]
+
+
+@pytest.mark.parametrize("name", ["rtmpose-s", "rtmdet-nano", "rtmdet-tiny"])
+def test_what_stays_makes_up_for_what_goes(name):
+    """Of two channels that say the same one is taken; without compensation the outputs change far more."""
+    images = torch.randn(8, 3, *WH[::-1], generator=torch.Generator().manual_seed(5))
+    groups = channel_groups(random_network(CONFIGS[name]), trace(random_network(CONFIGS[name]), WH))
+    for at in (1, len(groups) // 2, len(groups) - 2):
+        group = groups[at]
+        network = random_network(CONFIGS[name])
+        double(network, group, 0, 2)
+        before = run(network, images)
+        plain = copy.deepcopy(network)
+        dense = [u.layer for u in readers(network, group) if network.get_submodule(u.layer).groups == 1]
+        with InputMoments(network, dense) as moments, torch.inference_mode():
+            network(images)
+        changed = compensate(network, [group], [[2]], moments.found)
+        assert changed == len(set(dense)) > 0
+        errors = []
+        for smaller in (network, plain):
+            remove_channels(smaller, [(group, [2])])
+            pairs = zip(before, run(smaller, images), strict=True)
+            errors.append(max(float((a - b).abs().max() / a.std()) for a, b in pairs))
+        assert errors[0] < 0.2 * errors[1], group.name
+
+
+def test_a_constant_channel_becomes_an_offset():
+    """A channel that always says the same is taken out for nothing, with a bias or a norm behind."""
+    network = random_network(CONFIGS["rtmpose-s"])
+    group = next(
+        g for g in channel_groups(network, trace(network, WH)) if g.name == "backbone.stage2.1.final_conv.conv"
+    )
+    with torch.no_grad():
+        norm = network.backbone.stage2[1].final_conv.bn
+        norm.weight[5], norm.bias[5] = 0, 1.7
+    images = next(batches())
+    inner = network.backbone.stage3[0].conv
+    inner.padding_mode, inner._reversed_padding_repeated_twice = "replicate", [1, 1, 1, 1]  # no border of zeros
+    before = run(network, images)
+    with InputMoments(network, ["backbone.stage3.0.conv"]) as moments, torch.inference_mode():
+        network(images)
+    inner.padding_mode = "zeros"
+    assert compensate(network, [group], [[5]], moments.found) == 1
+    inner.padding_mode = "replicate"
+    remove_channels(network, [(group, [5])])
+    for a, b in zip(before, run(network, images), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(a.std()))
 
 
 def test_what_does_not_work_is_refused():

@@ -17,6 +17,7 @@ from rtmpose.concurrent import Behind, Prefetch
 from rtmpose.sinks.tracks import SINKS
 from rtmpose.sinks.video import VideoSink, has_h264
 from rtmpose.track import OneEuro, PoseTracker, TrackerParams, smooth_offline
+from rtmpose.track.kalman import BoxFilter
 from rtmpose.track.run import smooth_clip
 from rtmpose.types import Frame, Poses
 
@@ -771,3 +772,33 @@ def test_a_stream_that_hangs_up_is_called_again(monkeypatch, caplog):
         camera.server.server_close()
     assert camera.calls >= 2
     assert "opening it again" in caplog.text
+
+
+def test_the_box_filter_is_the_usual_one():
+    """Against the matrix form: eight values, constant velocity, the published uncertainties."""
+    rng = np.random.default_rng(4)
+    position, velocity = 0.05, 0.00625
+    box, centre = np.array([100, 50, 160, 250], np.float32), 130.0
+    ours = BoxFilter(box, position, velocity)
+    state = np.array([130, 150, 60, 200, 0, 0, 0, 0], np.float64)
+    covariance = np.diag(np.square([2 * position * 200] * 4 + [10 * velocity * 200 * 30] * 4))
+    for _ in range(30):
+        step = float(rng.uniform(0.01, 0.1))
+        move = np.eye(8)
+        move[:4, 4:] = np.eye(4) * step
+        spread = [position * state[3]] * 4 + [velocity * state[3] * 30] * 4
+        state = move @ state
+        covariance = move @ covariance @ move.T + np.diag(np.square(spread)) * step * 30
+        predicted = ours.predict(step)
+        low, high = state[:2] - state[2:4] / 2, state[:2] + state[2:4] / 2
+        np.testing.assert_allclose(predicted, [*low, *high], rtol=1e-5)
+        centre += 90 * step
+        box = np.array([centre - 30, 50, centre + 30, 250]) + rng.normal(size=4) * 4
+        measured = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]]
+        look = np.eye(4, 8)
+        total = look @ covariance @ look.T + np.eye(4) * (position * state[3]) ** 2
+        gain = covariance @ look.T @ np.linalg.inv(total)
+        state = state + gain @ (measured - look @ state)
+        covariance = (np.eye(8) - gain @ look) @ covariance
+        ours.update(box)
+        np.testing.assert_allclose([*ours.place, *ours.pace], state, rtol=1e-6, atol=1e-6)

@@ -32,6 +32,9 @@ def prune(
     per: Annotated[str, typer.Option(help="Importance per: memory, multiply-adds or nothing.")] = "memory",
     floor: Annotated[float, typer.Option(min=0, max=0.99, help="Share of its channels that every layer keeps.")] = 0.25,
     uniform: Annotated[bool, typer.Option("--uniform", help="Take the same share of every layer.")] = False,
+    make_up: Annotated[
+        bool, typer.Option("--compensate/--no-compensate", help="Let weights that stay make up for channels that go.")
+    ] = True,
     lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 1e-4,
     name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
@@ -80,6 +83,7 @@ def prune(
         uniform=uniform,
         learning_rate=lr,
         clip=chosen.clip,
+        compensate=make_up,
         bf16=choose_precision(chosen.precision, "cpu") == "bf16",
     )
     if options.multiply_adds >= full[0]:

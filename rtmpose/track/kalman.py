@@ -17,6 +17,9 @@ Vector = NDArray[np.float64]
 class BoxFilter:
     """One person's box.
 
+    The four values of a box do not depend on each other and are all as uncertain: the covariance of the usual 8 x 8
+    filter holds three different numbers.
+
     Args:
         box: ``(4,)`` xyxy.
         position: Uncertainty of the place as a fraction of the height.
@@ -25,20 +28,23 @@ class BoxFilter:
 
     def __init__(self, box: FloatArray, position: float, velocity: float) -> None:
         self._position, self._velocity = position, velocity
-        self.state: Vector = np.concatenate([_measure(box), np.zeros(4)])
-        height = max(float(self.state[3]), 1.0)
-        spread = [2 * position * height] * 4 + [10 * velocity * height / FRAME_S] * 4
-        self._covariance = np.diag(np.square(spread))
+        self.place: Vector = _measure(box)
+        """Centre and size in pixels."""
+        self.pace: Vector = np.zeros(4)
+        """Their change per second."""
+        self._place_variance = (2 * position * self._height) ** 2
+        self._shared = 0.0  # covariance of place and pace
+        self._pace_variance = (10 * velocity * self._height / FRAME_S) ** 2
 
     def predict(self, step_s: float) -> FloatArray:
         """The box so many seconds on ``(4,)`` xyxy; the filter moves there."""
-        move = np.eye(8)
-        move[:4, 4:] = np.eye(4) * step_s
-        height = max(float(self.state[3]), 1.0)
         frames = max(step_s / FRAME_S, 1e-3)
-        spread = [self._position * height] * 4 + [self._velocity * height / FRAME_S] * 4
-        self.state = move @ self.state
-        self._covariance = move @ self._covariance @ move.T + np.diag(np.square(spread)) * frames
+        noise = (self._position * self._height) ** 2 * frames
+        pace_noise = (self._velocity * self._height / FRAME_S) ** 2 * frames
+        self.place = self.place + self.pace * step_s
+        self._place_variance += (2 * self._shared + self._pace_variance * step_s) * step_s + noise
+        self._shared += self._pace_variance * step_s
+        self._pace_variance += pace_noise
         return self.box
 
     def coast(self, step_s: float) -> None:
@@ -46,24 +52,32 @@ class BoxFilter:
 
         A person half hidden has a box that shrinks; that must not go on when they are hidden wholly.
         """
-        self.state[6:] = 0
-        self.state[4:6] *= COAST ** (step_s / FRAME_S)
+        self.pace[2:] = 0
+        self.pace[:2] *= COAST ** (step_s / FRAME_S)
 
     def update(self, box: FloatArray) -> None:
         """Take a measured box in."""
-        noise = np.eye(4) * (self._position * max(float(self.state[3]), 1.0)) ** 2
-        total = self._covariance[:4, :4] + noise
-        gain = np.linalg.solve(total, self._covariance[:4]).T
-        self.state = self.state + gain @ (_measure(box) - self.state[:4])
-        self._covariance = self._covariance - gain @ self._covariance[:4]
+        total = self._place_variance + (self._position * self._height) ** 2
+        gain, pace_gain = self._place_variance / total, self._shared / total
+        surprise = _measure(box) - self.place
+        self.place = self.place + gain * surprise
+        self.pace = self.pace + pace_gain * surprise
+        self._pace_variance -= pace_gain * self._shared
+        self._shared -= gain * self._shared
+        self._place_variance -= gain * self._place_variance
 
     @property
     def box(self) -> FloatArray:
         """``(4,)`` xyxy."""
-        centre, size = self.state[:2], np.maximum(self.state[2:4], 1.0)
-        return np.concatenate([centre - size / 2, centre + size / 2]).astype(np.float32)
+        x, y, w, h = self.place.tolist()
+        w, h = max(w, 1.0) / 2, max(h, 1.0) / 2
+        return np.array([x - w, y - h, x + w, y + h], np.float32)
+
+    @property
+    def _height(self) -> float:
+        return max(float(self.place[3]), 1.0)
 
 
 def _measure(box: FloatArray) -> Vector:
-    low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
-    return np.concatenate([(low + high) / 2, high - low])
+    x1, y1, x2, y2 = map(float, box)
+    return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])

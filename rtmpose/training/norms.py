@@ -205,6 +205,14 @@ def _less_centre(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
     return (x - centre.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
 
 
+def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
+    """The norms that read what a convolution writes; levels may share a convolution, each with a norm of its own."""
+    found: dict[nn.Module, list[nn.BatchNorm2d]] = {}
+    for conv, norm in _normed(network):
+        found.setdefault(conv, []).append(norm)
+    return found
+
+
 def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
     """The ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
     for module in network.modules():

@@ -31,6 +31,7 @@ from rtmpose.training.channel_groups import (
     trace,
     widths_of,
 )
+from rtmpose.training.compensate import InputMoments, Moments, compensate
 from rtmpose.training.loop import Task
 from rtmpose.types import ModelCard
 
@@ -61,6 +62,8 @@ class PruneOptions:
         learning_rate: Of Adam; constant after the warm-up.
         warmup: Steps over which the rate rises from 0.
         clip: Largest norm of the gradient; 0 for no limit.
+        compensate: Change the weights that stay so that they make up for what goes, see
+            :mod:`rtmpose.training.compensate`.
         bf16: Run the network in bfloat16 where that is safe (autocast); weights, losses and importance stay float32.
     """
 
@@ -76,6 +79,7 @@ class PruneOptions:
     learning_rate: float = 1e-4
     warmup: int = 50
     clip: float = 35.0
+    compensate: bool = True
     bf16: bool = False
 
     def __post_init__(self) -> None:
@@ -297,12 +301,14 @@ def prune(
         done = min((number - 0.5) * options.steps, options.warmup)
         for settings in optimiser.param_groups:
             settings["lr"] = options.learning_rate * (done / options.warmup if options.warmup else 1)
-        mean, found = _train(network, groups, batches, loss, optimiser, options)
+        mean, found, moments = _train(network, groups, batches, loss, optimiser, options)
         scores = [options.decay * old + new for old, new in zip(scores, found, strict=True)]
         target = start + (options.multiply_adds - start) * number // options.rounds
         # A round may run ahead of its share, but not past the budget.
         spare = target - options.multiply_adds * (1 - TOLERANCE)
         chosen = choose(network, groups, scores, now - target, options, full, spare)
+        if options.compensate:
+            compensate(network, groups, chosen, moments)
         remove_channels(network, zip(groups, chosen, strict=True), optimiser)
         scores = [np.delete(s, units) for s, units in zip(scores, chosen, strict=True)]
         groups = channel_groups(network, wiring)
@@ -322,13 +328,17 @@ def _train(
     loss: Loss,
     optimiser: torch.optim.Optimizer,
     options: PruneOptions,
-) -> tuple[float, Scores]:
-    """A few steps; the mean loss and the importance of every unit on those batches."""
+) -> tuple[float, Scores, dict[str, Moments]]:
+    """A few steps; the mean loss, the importance of every unit and what the layers read, on those batches."""
     watched = sorted({use.layer for group in groups for use in readers(network, group)})
+    dense = [n for n in watched if options.compensate and _is_dense(network.get_submodule(n))]
     scores: Scores = [np.zeros(len(g)) for g in groups]
     run = _in_bf16(network) if options.bf16 else network
     total = 0.0
-    with MaskGradients(network, watched if options.criterion == "fisher" else []) as gradients:
+    with (
+        MaskGradients(network, watched if options.criterion == "fisher" else []) as gradients,
+        InputMoments(network, dense) as moments,
+    ):
         for _ in range(options.steps):
             batch = next(batches, None)
             if batch is None:
@@ -347,7 +357,11 @@ def _train(
                 scores = [old + new for old, new in zip(scores, found, strict=True)]
     if options.criterion == "magnitude":
         scores = magnitude_scores(network, groups)
-    return total / options.steps, scores
+    return total / options.steps, scores, moments.found
+
+
+def _is_dense(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.groups == 1
 
 
 def _in_bf16(network: nn.Module) -> Callable[..., Any]:
