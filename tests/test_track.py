@@ -19,6 +19,7 @@ from rtmpose.sinks.video import VideoSink, has_h264
 from rtmpose.track import OneEuro, PoseTracker, TrackerParams, smooth_offline
 from rtmpose.track.kalman import BoxFilter
 from rtmpose.track.run import smooth_clip
+from rtmpose.track.smooth import smooth_together
 from rtmpose.types import Frame, Poses
 
 SKELETON = get_skeleton("coco17")
@@ -802,3 +803,18 @@ def test_the_box_filter_is_the_usual_one():
         covariance = (np.eye(8) - gain @ look) @ covariance
         ours.update(box)
         np.testing.assert_allclose([*ours.place, *ours.pace], state, rtol=1e-6, atol=1e-6)
+
+
+def test_people_smoothed_together_are_smoothed_alike():
+    rng = np.random.default_rng(3)
+    alone, together = [OneEuro() for _ in range(3)], [OneEuro() for _ in range(3)]
+    for frame in range(12):
+        # The second comes later, the third is away for a while.
+        present = [i for i in range(3) if not (i == 1 and frame < 4) and not (i == 2 and 5 <= frame < 8)]
+        values = rng.normal(size=(len(present), 5, 2)).astype(np.float32) * 20
+        now = frame * 0.04 + rng.uniform(0, 0.01)
+        found = smooth_together([together[i] for i in present], values, now)
+        for row, i in enumerate(present):
+            np.testing.assert_allclose(found[row], alone[i](values[row], now), rtol=1e-6)
+        assert found.shape == values.shape
+        assert found.dtype == np.float32

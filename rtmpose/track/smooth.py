@@ -37,22 +37,40 @@ class OneEuro:
             values: Any shape, the same every time.
             time_s: Seconds; the interval to the last call is what counts.
         """
-        new = np.asarray(values, np.float64)
-        if self._value is None or self._speed is None:
-            self._value, self._speed = new.copy(), np.zeros_like(new)
-        else:
-            step = max(time_s - self._time, 1e-4)
-            weight = _weight(self._fc_derivative, step)
-            self._speed = self._speed + weight * ((new - self._value) / step - self._speed)
-            # One cut-off per point: a limb that moves along x must not be held back along y.
-            pace = np.linalg.norm(self._speed, axis=-1, keepdims=True)
-            gain = _weight(self._fc_min + self._beta * pace, step)
-            self._value = self._value + gain * (new - self._value)
-        self._time = time_s
-        return self._value.astype(np.float32)
+        return smooth_together([self], np.asarray(values)[None], time_s)[0]
 
 
-def _weight(cutoff: float | NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def smooth_together(filters: Sequence[OneEuro], values: FloatArray, time_s: float) -> FloatArray:
+    """Several filters in one go, for speed: values ``(N, ...)``, a row for each filter, to smoothed ones.
+
+    Args:
+        filters: Of equal parameters; each keeps its own memory.
+        values: The rows' shape is the same every time.
+        time_s: As for :class:`OneEuro`.
+    """
+    new = np.asarray(values, np.float64)
+    old = [i for i, f in enumerate(filters) if f._value is not None]
+    if old:
+        known, rows = [filters[i] for i in old], new[old]
+        value, speed = np.stack([f._value for f in known]), np.stack([f._speed for f in known])  # type: ignore[misc]
+        each = (-1, *[1] * (new.ndim - 1))
+        step = np.maximum(time_s - np.array([f._time for f in known]), 1e-4).reshape(each)
+        speed += _weight(known[0]._fc_derivative, step) * ((rows - value) / step - speed)
+        # One cut-off per point: a limb that moves along x must not be held back along y.
+        pace = np.linalg.norm(speed, axis=-1, keepdims=True)
+        value += _weight(known[0]._fc_min + known[0]._beta * pace, step) * (rows - value)
+        new = new.copy()
+        new[old] = value
+        for i, row in zip(old, speed, strict=True):
+            filters[i]._speed = row
+    for f, row in zip(filters, new, strict=True):
+        if f._speed is None:
+            f._speed = np.zeros_like(row)
+        f._value, f._time = row.copy(), time_s
+    return new.astype(np.float32)
+
+
+def _weight(cutoff: float | NDArray[np.float64], step: float | NDArray[np.float64]) -> NDArray[np.float64]:
     turn = 2 * math.pi * np.asarray(cutoff, np.float64) * step
     return np.asarray(turn / (turn + 1))
 

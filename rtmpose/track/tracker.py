@@ -20,7 +20,7 @@ from rtmpose.geometry import box_iou, nms, oks_nms, oks_pairs
 from rtmpose.pose.rtmpose import PoseEstimator
 from rtmpose.track.kalman import FRAME_S, BoxFilter
 from rtmpose.track.params import TrackerParams
-from rtmpose.track.smooth import OneEuro
+from rtmpose.track.smooth import OneEuro, smooth_together
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
 LOST_REACH = 0.7
@@ -281,25 +281,27 @@ class PoseTracker:
             kept_poses.append(np.concatenate([track.keypoints, track.scores[:, None]], axis=1))
         alive = {t.id for t in state.tracks}
         state.history = {k: v for k, v in state.history.items() if k in alive}
-        places = [self._place(track, now) for track, _ in shown]
+        places = self._places([track for track, _ in shown], now)
         k = len(poses.skeleton)
         return Poses(
             poses.boxes[rows],
             poses.box_scores[rows],
-            np.array(places, np.float32).reshape(-1, k, 2),
+            places.reshape(-1, k, 2),
             np.array([t.scores for t, _ in shown], np.float32).reshape(-1, k),
             poses.skeleton,
             np.array([t.id for t, _ in shown], np.int64),
             poses.calibration,
         )
 
-    def _place(self, track: Track, now: float) -> FloatArray:
-        """The keypoints to show: smoothed, or as they are."""
-        if self.params.smooth == "off":
-            return track.keypoints
-        if track.smoother is None:
-            track.smoother = OneEuro(*self.params.smooth_params)
-        return track.smoother(track.keypoints, now)
+    def _places(self, tracks: list[Track], now: float) -> FloatArray:
+        """The keypoints to show ``(N, K, 2)``: smoothed, or as they are."""
+        found = np.array([t.keypoints for t in tracks], np.float32)
+        if self.params.smooth == "off" or not tracks:
+            return found
+        for track in tracks:
+            if track.smoother is None:
+                track.smoother = OneEuro(*self.params.smooth_params)
+        return smooth_together([t.smoother for t in tracks if t.smoother is not None], found, now)
 
     def _assign(self, state: TrackState, poses: Poses, boxes: FloatArray) -> dict[int, Track]:
         """Pose rows to tracks: first those in sight, then those lost."""
