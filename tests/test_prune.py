@@ -35,7 +35,7 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     trace,
     widths_of,
 )
-from rtmpose.training.compensate import InputMoments, compensate
+from rtmpose.training.compensate import InputMoments, compensate  # noqa: E402
 from rtmpose.training.norms import balance, is_folded  # noqa: E402
 from rtmpose.training.prune import (  # noqa: E402
     MaskGradients,

@@ -16,9 +16,10 @@ from rtmpose.cli import main
 from rtmpose.concurrent import Behind, Prefetch
 from rtmpose.sinks.tracks import SINKS
 from rtmpose.sinks.video import VideoSink, has_h264
+from rtmpose.sources import SourceItem
 from rtmpose.track import OneEuro, PoseTracker, TrackerParams, smooth_offline
 from rtmpose.track.kalman import BoxFilter
-from rtmpose.track.run import smooth_clip
+from rtmpose.track.run import Follower, smooth_clip
 from rtmpose.track.smooth import smooth_together
 from rtmpose.types import Frame, Poses
 
@@ -818,3 +819,33 @@ def test_people_smoothed_together_are_smoothed_alike():
             np.testing.assert_allclose(found[row], alone[i](values[row], now), rtol=1e-6)
         assert found.shape == values.shape
         assert found.dtype == np.float32
+
+
+def test_live_sources_give_their_newest_frame(monkeypatch):
+    """Nothing is detected ahead of a slow pose network: what is shown would be old."""
+    made, ages = [], []
+
+    def camera(_item):
+        for index in range(60):
+            made.append(index)
+            yield Frame(np.full((8, 8, 3), index, np.uint8), index, index / 200, "camera")
+            time.sleep(0.005)
+
+    class Slow:
+        params, detector = TrackerParams(), None
+
+        def create_state(self):
+            return PoseTracker.create_state(self)
+
+        def batch(self, states, images, **_):
+            ages.append(made[-1] - int(images[0][0, 0, 0]))
+            time.sleep(0.04)
+            return [Poses.empty(SKELETON)]
+
+    monkeypatch.setattr("rtmpose.track.run.open_frames", camera)
+    follower = Follower(Slow())
+    shown = [t.frame.index for t in follower.run([SourceItem("camera", "camera")])]
+    assert shown == sorted(shown)
+    assert len(shown) < 30
+    assert follower.statistics.dropped >= 60 - len(shown) - 2
+    assert np.median(ages) <= 2

@@ -3,7 +3,8 @@
     decode (thread) -> detect ahead (thread) -> poses and ids (here) -> draw, encode, write (a `Behind` of the caller)
 
 The detector does not depend on the poses of the frame before, so it works on the next frame while the pose network
-works on this one.
+works on this one. Not so with live sources: a frame detected ahead would only grow old. There the newest frame is taken
+whenever the networks are free.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rtmpose.track.tracker import PoseTracker, TrackState
 from rtmpose.types import Detections, Frame, Poses, Skeleton
 
 AHEAD = 4
-LIVE_AHEAD = 2
+DETECTED_AHEAD = 2
 CHANGED = 18.0
 """Mean difference of two thumbnails (0..255) that means a new scene."""
 
@@ -143,9 +144,10 @@ class Follower:
                 self.statistics.latencies_s.append(now - entry[2])
             yield Tracked(items[i], entry[0], found)
 
-    def _feed(self, item: SourceItem, flip: bool) -> Prefetch[Any]:
-        frames = Prefetch(self._stamped(item, flip), LIVE_AHEAD if item.live else AHEAD, drop_oldest=item.live)
-        return _Chained(self._with_detections(frames), frames, 1 if item.live else 2)
+    def _feed(self, item: SourceItem, flip: bool) -> _Feed:
+        frames = Prefetch(self._stamped(item, flip), 1 if item.live else AHEAD, drop_oldest=item.live)
+        entries: Any = self._with_detections(frames)
+        return _Feed(frames, entries if item.live else Prefetch(entries, DETECTED_AHEAD))
 
     def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
         """Frames within the wanted time, with the moment they were read."""
@@ -193,17 +195,25 @@ class Follower:
         return weak and state.since_detection >= 3
 
 
-class _Chained(Prefetch[Any]):
-    """A stage behind another one: closing it closes both, and the dropped frames are those of the first."""
+class _Feed:
+    """Frames with their detections, made ahead or when they are asked for; closing it closes what it reads from."""
 
-    def __init__(self, items: Iterator[Any], source: Prefetch[Any], ahead: int) -> None:
-        self._source = source
-        super().__init__(items, ahead)
+    def __init__(self, frames: Prefetch[Any], entries: Any) -> None:
+        self._frames, self._entries = frames, entries
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._entries)
 
     def close(self) -> None:
-        self._source.close()
-        super().close()
-        self.dropped = self._source.dropped
+        self._frames.close()
+        self._entries.close()
+
+    @property
+    def dropped(self) -> int:
+        return self._frames.dropped
 
 
 def smooth_clip(frames: Sequence[tuple[float, Poses]], skeleton: Skeleton) -> list[tuple[Poses, np.ndarray]]:

@@ -1,0 +1,114 @@
+"""A live source: from a frame's arrival to its poses, beside the time of the network calls alone.
+
+    python benchmarks/latency.py VIDEO [--rounds 3] [--det-interval 1] [--load 0.6 --load 2] [--json out.json]
+
+A thread plays the video's frames as a camera would, at ``--load`` times the rate that the networks alone could keep up
+with. Above 1 frames are dropped, and what is taken has waited for up to a camera frame.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from track import recorded
+
+import rtmpose.track.run as run
+from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.sources import SourceItem
+from rtmpose.track import PoseTracker, TrackerParams
+from rtmpose.types import Frame
+
+
+def frames_of(video):
+    capture, frames = cv2.VideoCapture(video), []
+    while True:
+        good, image = capture.read()
+        if not good:
+            return frames
+        frames.append(image)
+
+
+def camera(images, fps):
+    """Stands in for ``open_frames``."""
+
+    def frames(_item):
+        start = time.perf_counter()
+        for index, image in enumerate(images):
+            time.sleep(max(0.0, start + index / fps - time.perf_counter()))
+            yield Frame(image.copy(), index, index / fps, "camera")
+
+    return frames
+
+
+def per_frame(calls, detect):
+    """Seconds of the calls of each frame: its detection, if it had one, and its poses."""
+    seconds, open_frame = [], False
+    for network, tensor in calls:
+        start = time.perf_counter()
+        network(tensor)
+        took = time.perf_counter() - start
+        if open_frame and network != detect:
+            seconds[-1] += took
+        else:
+            seconds.append(took)
+        open_frame = network == detect
+    return seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--det-interval", type=int, default=1)
+    parser.add_argument("--load", type=float, action="append")
+    parser.add_argument("--pose", default="rtmpose-s-own")
+    parser.add_argument("--detector", default="rtmdet-nano-own")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    options = BackendOptions(arguments.backend, precision=arguments.precision)
+    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
+    tracker, interval = PoseTracker(detector, pose, TrackerParams()), arguments.det_interval
+    images = frames_of(arguments.video)
+    calls = recorded(tracker, arguments.video, interval)
+    results = {}
+    loads = arguments.load or [0.6, 2.0]
+    alone = {load: [] for load in loads}
+    latencies = {load: [] for load in loads}
+    dropped = dict.fromkeys(loads, 0)
+    for _ in range(arguments.rounds):
+        for load in loads:
+            seconds = per_frame(calls, detector.network)
+            alone[load] += seconds
+            fps = load * len(images) / sum(seconds)
+            original, run.open_frames = run.open_frames, camera(images, fps)
+            try:
+                follower = run.Follower(tracker, interval=interval)
+                for _ in follower.run([SourceItem("camera", "camera")]):
+                    pass
+            finally:
+                run.open_frames = original
+            latencies[load] += follower.statistics.latencies_s[2:]
+            dropped[load] += follower.statistics.dropped
+    print(f"{Path(arguments.video).name}: {len(images)} frames, detection every {interval}, {detector.backend.engine} "
+          f"{detector.backend.precision}/{pose.backend.precision}, {detector.card.id} + {pose.card.id}")  # fmt: skip
+    for load in loads:
+        ours, theirs = np.array(latencies[load]) * 1000, np.array(alone[load]) * 1000
+        rows = {}
+        for name, share in (("median", 50), ("p95", 95)):
+            a, b = np.percentile(ours, share), np.percentile(theirs, share)
+            rows[name] = {"ms": float(a), "networks_ms": float(b), "ratio": float(a / b)}
+        results[str(load)] = {**rows, "dropped": dropped[load]}
+        text = "; ".join(f"{k} {v['ms']:.1f} ms, {v['ratio']:.2f} x {v['networks_ms']:.1f} ms" for k, v in rows.items())
+        print(f"  camera at {load:g} of the networks' rate: {text}; {dropped[load]} frames dropped")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
