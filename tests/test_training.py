@@ -240,6 +240,22 @@ def test_norms_of_an_export_stay_frozen(dots, tmp_path):
     assert not torch.allclose(outputs[0][0], outputs[1][0], atol=1e-3)
 
 
+def test_centred_training_starts_at_the_same_function(dots, tmp_path):
+    """Norms with statistics of their own too: nothing is lost before the first step, and the file kept is plain."""
+    task = trainable.task(dots, TINY)
+    pixels = torch.randn(2, 3, 64, 64)
+    for module in task.network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+    before = [o.detach() for o in task.network.eval()(pixels)]
+    train(task, replace(TINY, norms="centred", lr=1e-9, ema=0), tmp_path)
+    assert any(hasattr(m, "centre") for m in task.network.modules())
+    kept = trainable.network()
+    kept.load_state_dict(read_checkpoint(tmp_path / "last.safetensors"))
+    for a, b in zip(before, kept.eval()(pixels), strict=True):
+        assert torch.allclose(a, b, atol=1e-3)
+
+
 def test_estimated_statistics_keep_the_function(dots):
     from rtmpose.training import norms
 

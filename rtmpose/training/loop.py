@@ -172,8 +172,8 @@ class _Run:
         torch.manual_seed(recipe.seed)
         network = task.network.to(fabric.device, memory_format=torch.channels_last)
         folded = norms.is_folded(network)
-        self.frozen = recipe.norms == "frozen" or (recipe.norms == "auto" and folded)
-        if folded:
+        self.frozen = recipe.norms in ("frozen", "centred") or (recipe.norms == "auto" and folded)
+        if folded or recipe.norms == "centred":
             norms.unfold(network, task, centred=self.frozen)
         if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)

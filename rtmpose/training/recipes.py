@@ -65,8 +65,9 @@ class Recipe:
         precision: ``auto`` (bf16 where the hardware has it), ``bf16``, ``fp16`` (CUDA only) or ``fp32``; weights are
             float32 in any case.
         float32: Modules that mixed precision leaves alone.
-        norms: Batch norms ``train``, keep their statistics (``frozen``), or ``auto``: frozen where the network comes
-            from an export with folded norms, whose statistics are lost.
+        norms: Batch norms ``train``, keep their statistics (``frozen``), the same while convolutions see their inputs
+            less the inputs' means (``centred``, :func:`rtmpose.training.norms.centre`), or ``auto``: centred where the
+            network comes from an export with folded norms, whose statistics are lost.
         sync_norms: Statistics over all GPUs.
         head_lr: Factor on the rate of what is not the backbone.
         augment: In the first stage.
@@ -107,7 +108,7 @@ class Recipe:
     ema_gamma: float = 2000.0
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     float32: tuple[str, ...] = ()
-    norms: Literal["auto", "train", "frozen"] = "auto"
+    norms: Literal["auto", "train", "frozen", "centred"] = "auto"
     sync_norms: bool = True
     head_lr: float = 1.0
     augment: Augmentation = field(default_factory=Augmentation)
