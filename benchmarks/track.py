@@ -3,7 +3,8 @@
     python benchmarks/track.py VIDEO [--rounds 3] [--det-interval 1] [--json out.json]
         [--rtmlib] [--mmdeploy-python PYTHON --mmdeploy-models DETECTOR_FOLDER POSE_FOLDER]
 
-"networks" is the time of the same network calls, on the same ready tensors, one after the other. mmdeploy-runtime needs
+"networks" is the time of the same network calls, on the same ready tensors, one after the other. `--pose` takes a file of
+`benchmarks/seeded.py` too. mmdeploy-runtime needs
 an interpreter of its own (it wants numpy 1); its figure is its own process's time from the first frame to the last.
 """
 
@@ -137,14 +138,15 @@ def main():
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             line = next(x for x in out.splitlines() if x.startswith("seconds"))
             times.setdefault("mmdeploy-runtime", []).append(float(line.split()[1]))
-    ours = float(np.median(times["rtmpose"]))
+    ours = np.array(times["rtmpose"])
     follower = Follower(tracker, interval=interval)
     people = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
     print(f"{Path(video).name}: {frames} frames, {people:.1f} people per frame, detection every {interval}, "
           f"{detector.backend.engine} {detector.backend.precision}/{pose.backend.precision}")  # fmt: skip
     for name, values in times.items():
-        seconds = float(np.median(values))
-        print(f"  {name:28} {frames / seconds:7.1f} fps   {seconds / ours:5.2f} x the time of rtmpose")
+        # Round by round, as the machine's speed drifts.
+        ratio = float(np.median(np.array(values) / ours))
+        print(f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of rtmpose")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2))
 

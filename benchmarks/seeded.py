@@ -1,0 +1,31 @@
+"""A model with random weights, where no genuine ones can be had: as fast as the trained one, its answers mean nothing.
+
+    python benchmarks/seeded.py rtmpose-m seeded-m.onnx [--seed 21]
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from rtmpose import zoo
+from rtmpose.export.onnx import write_onnx
+from rtmpose.networks import build, config_for
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a name from `rtmpose models list`")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=21)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    card = zoo.find(arguments.model)
+    network = build(config_for(card)).eval()
+    write_onnx(network, replace(card, id=f"seeded-{card.id}", aliases=(), files=(), published={}), arguments.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
