@@ -1,6 +1,6 @@
 """A model with random weights, where no genuine ones can be had: as fast as the trained one, its answers mean nothing.
 
-    python benchmarks/seeded.py rtmpose-m seeded-m.onnx [--seed 21]
+python benchmarks/seeded.py rtmpose-m seeded-m.onnx [--seed 21]
 """
 
 import argparse

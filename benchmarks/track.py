@@ -3,9 +3,9 @@
     python benchmarks/track.py VIDEO [--rounds 3] [--det-interval 1] [--json out.json]
         [--rtmlib] [--mmdeploy-python PYTHON --mmdeploy-models DETECTOR_FOLDER POSE_FOLDER]
 
-"networks" is the time of the same network calls, on the same ready tensors, one after the other. `--pose` takes a file of
-`benchmarks/seeded.py` too. mmdeploy-runtime needs
-an interpreter of its own (it wants numpy 1); its figure is its own process's time from the first frame to the last.
+"networks" is the time of the same network calls, on the same ready tensors, one after the other. `--pose` takes a file
+of benchmarks/seeded.py too. mmdeploy-runtime needs an interpreter of its own (it wants numpy 1); its figure is its own
+process's time from the first frame to the last.
 """
 
 import argparse

@@ -7,7 +7,7 @@ Several checkpoints (trainings from one start with different seeds) become one n
 soups", Wortsman et al., 2022.
 
 Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what models.toml needs to know.
-The preparation is measured on a CPU with bf16, once, so that users need not.
+The preparation is measured once, so that users need not; on a CPU without bf16 it cannot be, and is left to them.
 """
 
 import argparse
@@ -69,10 +69,11 @@ def main() -> None:
         os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
         _, record = prepare.prepare(path, card)
         (made,) = Path(home).rglob("*.npz")
-        (folder / made.name).write_bytes(made.read_bytes())
+        if record.agreement is not None:
+            (folder / made.name).write_bytes(made.read_bytes())
     print(record)
     print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
-    print(f"{path.stat().st_size / 1e6:.2f} MB, {(folder / made.name).stat().st_size / 1e6:.3f} MB")
+    print(f"{path.stat().st_size / 1e6:.2f} MB; {'prepared' if record.agreement else 'not prepared'} for bf16")
 
 
 if __name__ == "__main__":
