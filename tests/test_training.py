@@ -318,6 +318,23 @@ def test_no_decay_on_norms_and_biases():
     assert {g["lr"] for g in groups} == {1e-3, 2e-3}
 
 
+def test_rates_by_size():
+    network = trainable.network()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.3)
+        next(network.parameters()).zero_()
+    groups = parameter_groups(network, 0.05, 1e-3, head_lr=2.0, by_size=True)
+    names = {id(p): n for n, p in network.named_parameters()}
+    assert sum(len(g["params"]) for g in groups) == len(names)
+    for group in groups:
+        for parameter in group["params"]:
+            name, size = names[id(parameter)], float(parameter.detach().square().mean().sqrt())
+            weight = parameter.ndim > 1 and size > 0
+            share = (size / 0.1 if weight else 1) * (1 if name.startswith("backbone.") else 2)
+            assert group["lr"] == pytest.approx(1e-3 * share, rel=1e-5), name
+
+
 def test_settings_as_text():
     recipe = with_settings(
         Recipe("r"), {"lr": "1e-4", "augment.rotate": "40", "augment.scale": "0.5,1.5", "distil.logits": "2"}

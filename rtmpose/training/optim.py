@@ -10,6 +10,9 @@ from torch import nn
 
 from rtmpose.training.recipes import Recipe
 
+USUAL_SIZE = 0.1
+"""Root mean square of a weight whose rate is the recipe's, where rates go by size."""
+
 
 def learning_rate(recipe: Recipe, samples_per_step: int) -> float:
     """The recipe's rate for that many samples per step, over all devices and accumulated batches."""
@@ -19,22 +22,31 @@ def learning_rate(recipe: Recipe, samples_per_step: int) -> float:
     return recipe.lr * (factor if recipe.lr_scaling == "linear" else math.sqrt(factor))
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, lr: float, head_lr: float = 1.0) -> list[dict[str, Any]]:
-    """Parameters with and without decay (norms and biases), backbone and the rest apart."""
+def parameter_groups(
+    network: nn.Module, weight_decay: float, lr: float, head_lr: float = 1.0, *, by_size: bool = False
+) -> list[dict[str, Any]]:
+    """Parameters with and without decay (norms and biases), backbone and the rest apart.
+
+    Args:
+        network: Whose parameters.
+        weight_decay: Of weights.
+        lr: Of the backbone.
+        head_lr: Factor on the rate of the rest.
+        by_size: A weight's rate is proportional to its root mean square, ``lr`` where that is :data:`USUAL_SIZE`.
+    """
     bare = {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             decays = id(parameter) not in bare and name.rpartition(".")[2] != "bias"
-            groups.setdefault((decays, name.startswith("backbone.")), []).append(parameter)
+            factor = 1.0 if name.startswith("backbone.") else head_lr
+            if by_size and decays and parameter.ndim > 1:
+                size = float(parameter.detach().square().mean().sqrt())
+                factor *= size / USUAL_SIZE if size else 1.0
+            groups.setdefault((decays, factor), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "weight_decay": weight_decay if decays else 0.0,
-            "lr": lr * (1 if in_backbone else head_lr),
-            "factor": 1.0 if in_backbone else head_lr,
-        }
-        for (decays, in_backbone), parameters in groups.items()
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0, "lr": lr * factor, "factor": factor}
+        for (decays, factor), parameters in groups.items()
     ]
 
 
@@ -44,7 +56,11 @@ def make_optimiser(modules: list[nn.Module], recipe: Recipe, lr: float) -> torch
     Not torch's fused one: on CPUs (2.13) it takes weights and gradients for arrays of the same layout, which they are
     not with channels last, and learns nonsense without a word.
     """
-    groups = [g for m in modules for g in parameter_groups(m, recipe.weight_decay, lr, recipe.head_lr)]
+    groups = [
+        g
+        for m in modules
+        for g in parameter_groups(m, recipe.weight_decay, lr, recipe.head_lr, by_size=recipe.lr_by_size)
+    ]
     return torch.optim.AdamW(groups, lr=lr)
 
 

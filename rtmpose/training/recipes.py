@@ -70,6 +70,8 @@ class Recipe:
             network comes from an export with folded norms, whose statistics are lost.
         sync_norms: Statistics over all GPUs.
         head_lr: Factor on the rate of what is not the backbone.
+        lr_by_size: The rate of each weight follows its root mean square at the start, and is ``lr`` at 0.1: wide layers
+            with small weights take small steps. For weights that are to be kept rather than found.
         augment: In the first stage.
         stage2: Augmentation of the last ``stage2_epochs`` epochs; None keeps the first.
         stage2_epochs: Length of the second stage.
@@ -111,6 +113,7 @@ class Recipe:
     norms: Literal["auto", "train", "frozen", "centred"] = "auto"
     sync_norms: bool = True
     head_lr: float = 1.0
+    lr_by_size: bool = False
     augment: Augmentation = field(default_factory=Augmentation)
     stage2: Augmentation | None = None
     stage2_epochs: int = 30
