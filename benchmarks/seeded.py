@@ -1,6 +1,6 @@
 """A model with random weights, where no genuine ones can be had: as fast as the trained one, its answers mean nothing.
 
-python benchmarks/seeded.py rtmpose-m seeded-m.onnx [--seed 21]
+python benchmarks/seeded.py rtmpose-m seeded-m.onnx (or .safetensors) [--seed 21]
 """
 
 import argparse
@@ -12,7 +12,7 @@ import torch
 
 from rtmpose import zoo
 from rtmpose.export.onnx import write_onnx
-from rtmpose.networks import build, config_for
+from rtmpose.networks import build, config_for, save_safetensors
 
 
 def main():
@@ -24,7 +24,11 @@ def main():
     torch.manual_seed(arguments.seed)
     card = zoo.find(arguments.model)
     network = build(config_for(card)).eval()
-    write_onnx(network, replace(card, id=f"seeded-{card.id}", aliases=(), files=(), published={}), arguments.out)
+    card = replace(card, id=f"seeded-{card.id}", aliases=(), files=(), published={})
+    if arguments.out.suffix == ".safetensors":  # for `rtmpose export`
+        save_safetensors(arguments.out, network, card)
+    else:
+        write_onnx(network, card, arguments.out)
 
 
 if __name__ == "__main__":
