@@ -36,15 +36,15 @@ def test_list_shows_every_model() -> None:
     text = run("list")
     for card in zoo.load_zoo():
         assert card.id in text
-    assert "59 of 59 models" in text
+    assert "60 of 60 models" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
 def test_list_filters() -> None:
     everything = json.loads(run("list", "--json"))
-    assert len(everything) == 59
+    assert len(everything) == 60
     available = json.loads(run("list", "--json", "--available"))
-    assert len(available) == 23 + 2
+    assert len(available) == 23 + 3
     assert all(m["files"][0]["format"] == "onnx" for m in available)
     feet = json.loads(run("list", "--json", "--task", "body-feet"))
     assert {m["skeleton"] for m in feet} == {"halpe26"}

@@ -195,13 +195,14 @@ def _table(cards: tuple[ModelCard, ...], wide: bool) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", no_wrap=True)
+    # Ids are what commands take: where there is no room, short names are cut.
+    table.add_column("model", no_wrap=True, min_width=1 + max((len(card.id) for card in cards), default=0))
     table.add_column("short name", no_wrap=True)
-    for name in ("kpts", "Mparam", *(("GFLOPs",) if wide else ())):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("kpts", *(("Mparam", "GFLOPs") if wide else ("Mpar",))):
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(5, len(name)))
     if wide:
         table.add_column("published", overflow="fold")
-    table.add_column("files", no_wrap=True)
+    table.add_column("files", no_wrap=True, min_width=len("bundled"))
     task = ""
     tasks = list(dict.fromkeys(card.task for card in cards))
     for card in sorted(cards, key=lambda card: tasks.index(card.task)):
