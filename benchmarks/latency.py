@@ -6,7 +6,6 @@ A thread plays the video's frames as a camera would, at ``--load`` times the rat
 with. Above 1 frames are dropped, and what is taken has waited for up to a camera frame.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -14,12 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from track import recorded
+from track import common_arguments, open_tracker, recorded
 
 import rtmpose.track.run as run
-from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.sources import SourceItem
-from rtmpose.track import PoseTracker, TrackerParams
 from rtmpose.types import Frame
 
 
@@ -60,20 +57,11 @@ def per_frame(calls, detect):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--det-interval", type=int, default=1)
+    parser = common_arguments(__doc__, "rtmpose-s-own", "rtmdet-nano-own")
     parser.add_argument("--load", type=float, action="append")
-    parser.add_argument("--pose", default="rtmpose-s-own")
-    parser.add_argument("--detector", default="rtmdet-nano-own")
-    parser.add_argument("--backend", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--json")
     arguments = parser.parse_args()
-    options = BackendOptions(arguments.backend, precision=arguments.precision)
-    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
-    tracker, interval = PoseTracker(detector, pose, TrackerParams()), arguments.det_interval
+    tracker, interval = open_tracker(arguments), arguments.det_interval
+    detector, pose = tracker.detector, tracker.pose
     images = frames_of(arguments.video)
     calls = recorded(tracker, arguments.video, interval)
     results = {}

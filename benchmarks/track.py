@@ -52,23 +52,34 @@ def recorded(tracker, video, interval):
     return calls
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def common_arguments(description, pose, detector):
+    """What the benchmarks of tracking share; the defaults of the models are their own."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--det-interval", type=int, default=1)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--pose", default="rtmpose-s")
-    parser.add_argument("--detector", default="yolox-tiny")
+    parser.add_argument("--pose", default=pose)
+    parser.add_argument("--detector", default=detector)
+    parser.add_argument("--json")
+    return parser
+
+
+def open_tracker(arguments):
+    options = BackendOptions(arguments.backend, precision=arguments.precision)
+    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
+    return PoseTracker(detector, pose, TrackerParams())
+
+
+def main():
+    parser = common_arguments(__doc__, "rtmpose-s", "yolox-tiny")
     parser.add_argument("--rtmlib", action="store_true")
     parser.add_argument("--mmdeploy-python")
     parser.add_argument("--mmdeploy-models", nargs=2)
-    parser.add_argument("--json")
     arguments = parser.parse_args()
-    options = BackendOptions(arguments.backend, precision=arguments.precision)
-    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
-    tracker = PoseTracker(detector, pose, TrackerParams())
+    tracker = open_tracker(arguments)
+    detector, pose = tracker.detector, tracker.pose
     interval, video = arguments.det_interval, arguments.video
     calls = recorded(tracker, video, interval)
     frames = len(list(Follower(tracker, interval=interval).run(expand_sources([video]))))

@@ -69,11 +69,12 @@ def main() -> None:
         os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
         _, record = prepare.prepare(path, card)
         (made,) = Path(home).rglob("*.npz")
-        if record.agreement is not None:
+        prepared = record.agreement is not None
+        if prepared:
             (folder / made.name).write_bytes(made.read_bytes())
     print(record)
     print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
-    print(f"{path.stat().st_size / 1e6:.2f} MB; {'prepared' if record.agreement else 'not prepared'} for bf16")
+    print(f"{path.stat().st_size / 1e6:.2f} MB; {'prepared' if prepared else 'not prepared'} for bf16")
 
 
 if __name__ == "__main__":

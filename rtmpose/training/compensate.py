@@ -7,7 +7,7 @@ form, without training (the reconstruction of He et al., Channel Pruning, ICCV 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rtmpose.training.channel_groups import ChannelGroup
 from rtmpose.training.norms import norms_behind
+from rtmpose.training.watch import InputWatch
 
 RIDGE = 1e-2
 """Of the mean variance of the channels that stay: keeps the weights small where channels say the same."""
@@ -34,48 +35,32 @@ class Moments:
     products: Tensor
 
 
-class InputMoments:
-    """Means and covariances of what convolutions read.
+class InputMoments(InputWatch):
+    """Means and covariances of what convolutions read; see :class:`rtmpose.training.watch.InputWatch`.
 
-    A context: the layers are watched inside it.
-
-    Args:
-        network: Holds the layers.
-        layers: Their names.
+    Attributes:
+        found: By layer.
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
-        self.network, self.layers = network, layers
+        super().__init__(network, layers)
         self.found: dict[str, Moments] = {}
-        self.handles: list[Any] = []
 
-    def __enter__(self) -> InputMoments:
-        for layer in self.layers:
-            self.handles.append(self.network.get_submodule(layer).register_forward_pre_hook(self._watch(layer)))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-        self.handles.clear()
-
-    def _watch(self, layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0].detach()
-            step = 1
-            while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
-                step += 1
-            rows = x[:, :, ::step, ::step].permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
-            total, products = rows.sum(0).double(), (rows.T @ rows).double()
-            known = self.found.get(layer)
-            if known is None:
-                self.found[layer] = Moments(len(rows), total, products)
-            else:
-                known.count += len(rows)
-                known.total += total
-                known.products += products
-
-        return hook
+    def see(self, layer: str, x: Tensor) -> None:
+        """Add a layer's input ``(N, C, H, W)``."""
+        x = x.detach()
+        step = 1
+        while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
+            step += 1
+        rows = x[:, :, ::step, ::step].permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
+        total, products = rows.sum(0).double(), (rows.T @ rows).double()
+        known = self.found.get(layer)
+        if known is None:
+            self.found[layer] = Moments(len(rows), total, products)
+        else:
+            known.count += len(rows)
+            known.total += total
+            known.products += products
 
 
 @torch.no_grad()

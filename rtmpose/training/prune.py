@@ -33,6 +33,7 @@ from rtmpose.training.channel_groups import (
 )
 from rtmpose.training.compensate import InputMoments, Moments, compensate
 from rtmpose.training.loop import Task
+from rtmpose.training.watch import InputWatch
 from rtmpose.types import ModelCard
 
 Loss = Callable[[Any, Any], Tensor]
@@ -113,48 +114,30 @@ class Pruning:
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-class MaskGradients:
+class MaskGradients(InputWatch):
     """Per image, the gradient of the loss with respect to a mask on every input channel of some layers.
 
-    A context: the layers are watched inside it. A layer called twice shares its mask.
-
-    Args:
-        network: Holds the layers.
-        layers: Their names.
+    See :class:`rtmpose.training.watch.InputWatch`. A layer called twice shares its mask.
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
-        self.network, self.layers = network, layers
+        super().__init__(network, layers)
         self.found: dict[str, Tensor] = {}
-        self.handles: list[Any] = []
 
-    def __enter__(self) -> MaskGradients:
-        for layer in self.layers:
-            self.handles.append(self.network.get_submodule(layer).register_forward_pre_hook(self._watch(layer)))
-        return self
+    def see(self, layer: str, x: Tensor) -> tuple[Tensor, ...] | None:
+        """Watch the gradient of a layer's input ``(N, C, H, W)``."""
+        if not x.requires_grad:
+            return None
+        # A view has a gradient of its own: that of this reader alone, not of all that use the map.
+        view = x.view_as(x)
 
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-        self.handles.clear()
+        def add(gradient: Tensor) -> None:
+            product = (x.detach() * gradient).sum(dim=(2, 3), dtype=torch.float32)
+            known = self.found.get(layer)
+            self.found[layer] = product if known is None else known + product
 
-    def _watch(self, layer: str) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-            x = inputs[0]
-            if not x.requires_grad:
-                return None
-            # A view has a gradient of its own: that of this reader alone, not of all that use the map.
-            view = x.view_as(x)
-
-            def add(gradient: Tensor) -> None:
-                product = (x.detach() * gradient).sum(dim=(2, 3), dtype=torch.float32)
-                known = self.found.get(layer)
-                self.found[layer] = product if known is None else known + product
-
-            view.register_hook(add)
-            return (view,)
-
-        return hook
+        view.register_hook(add)
+        return (view,)
 
     def take(self) -> dict[str, Tensor]:
         """Layer name to ``(N, C)`` float32 since the last call; layers that no gradient reached are missing."""
