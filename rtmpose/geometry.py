@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from rtmpose.types import FloatArray
 
 Indices = NDArray[np.int64]
+
+NMS_BLOCK = 128
+"""Boxes compared with each other at once: few enough that most comparisons are needed."""
 
 
 def xyxy_to_xywh(boxes: FloatArray) -> FloatArray:
@@ -38,19 +41,31 @@ def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny))
 
 
-def nms(boxes: FloatArray, scores: FloatArray, iou_thr: float) -> Indices:
+def nms(boxes: FloatArray, scores: FloatArray, iou_thr: float, limit: int | None = None) -> Indices:
     """Greedy non-maximum suppression.
+
+    Candidates are looked at in blocks, so that a frame costs a few array operations rather than a few per box.
 
     Args:
         boxes: ``(N, 4)`` xyxy.
         scores: ``(N,)``.
         iou_thr: A box overlapping a better one by more than this goes.
+        limit: Boxes kept at most.
 
     Returns:
         Kept indices, the best first.
     """
     order = np.argsort(-scores, kind="stable")
-    return _greedy(order, lambda best, rest: box_iou(boxes[best : best + 1], boxes[rest])[0] <= iou_thr)
+    kept = order[:0]
+    for start in range(0, len(order), NMS_BLOCK):
+        if limit is not None and len(kept) >= limit:
+            break
+        block = order[start : start + NMS_BLOCK]
+        if len(kept):
+            block = block[(box_iou(boxes[block], boxes[kept]) <= iou_thr).all(axis=1)]
+        apart = box_iou(boxes[block], boxes[block]) <= iou_thr
+        kept = np.concatenate([kept, block[_greedy(np.arange(len(block)), apart)]])
+    return kept[:limit]
 
 
 def oks(
@@ -103,10 +118,8 @@ def oks_nms(
     keypoints: FloatArray, scores: FloatArray, areas: FloatArray, sigmas: Sequence[float], threshold: float
 ) -> Indices:
     """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the best first."""
-    order = np.argsort(scores)[::-1]
-
     apart = oks_pairs(keypoints, keypoints, areas, areas, sigmas) <= threshold
-    return _greedy(order, lambda best, rest: apart[best, rest])
+    return _greedy(np.argsort(scores)[::-1], apart)
 
 
 def soft_oks_nms(
@@ -163,10 +176,12 @@ def nearby_joints_nms(
     return np.asarray(kept, np.int64)
 
 
-def _greedy(order: Indices, keep: Callable[[int, Indices], NDArray[np.bool_]]) -> Indices:
+def _greedy(order: Indices, apart: NDArray[np.bool_]) -> Indices:
+    """Those of ``order`` that are apart from all kept before them; ``apart`` is ``(N, N)``."""
+    left = np.ones(len(apart), bool)
     kept: list[int] = []
-    while len(order):
-        best, rest = int(order[0]), order[1:]
-        kept.append(best)
-        order = rest[keep(best, rest)] if len(rest) else rest
+    for i in order.tolist():
+        if left[i]:
+            kept.append(i)
+            left &= apart[i]
     return np.asarray(kept, np.int64)

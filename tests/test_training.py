@@ -1,5 +1,6 @@
 """The training loop: it learns, it resumes exactly, it survives bad data and full disks."""
 
+import copy
 import csv
 import itertools
 import json
@@ -292,6 +293,44 @@ def test_centred_convolutions_keep_the_function_and_can_be_taken_out_again(dots)
     for a, b, c in zip(before, trained, without(pixels), strict=True):
         assert torch.allclose(b, c, atol=1e-5)
         assert not torch.allclose(a, b, atol=1e-4)
+
+
+def test_training_ends_early_where_it_is_good_enough(dots, tmp_path):
+    task = trainable.task(dots, replace(TINY, epochs=50))
+    result = train(task, replace(TINY, epochs=50), tmp_path, until=lambda status: "PCK@0.05" in status.metrics)
+    assert not result.finished
+    assert result.status.step == task.steps() + 1  # the first step after the first evaluation
+    assert (tmp_path / "last.safetensors").exists()
+    assert train(task, replace(TINY, epochs=50), tmp_path, resume=True, until=lambda s: s.step > 7).status.step < 50
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_frozen_norms_are_computed_with_their_convolutions(dots, centred):
+    """The same function, the same gradients; undone by a plain copy."""
+    from rtmpose.networks.layers import ConvModule
+    from rtmpose.training import norms
+
+    task = trainable.task(dots, TINY)
+    pixels = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    network = task.network.double()
+    for module in norms.norms(network):
+        module.running_mean.normal_(std=0.1)
+        module.running_var.uniform_(0.5, 2)
+    if centred:
+        norms.centre(network, [pixels], lambda n, b: n(b))
+    network.train()
+    norms.freeze(network)
+    fused = copy.deepcopy(network)
+    assert norms.fuse(fused) > 10
+    results = [n(pixels) for n in (network, fused)]
+    for result in results:
+        sum(o.square().sum() for o in result).backward()
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-9)
+    for a, b in zip(network.parameters(), fused.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-9 * float(a.grad.abs().max()))
+    assert any("forward" in vars(m) for m in copy.deepcopy(fused).modules())
+    assert not any("forward" in vars(m) for m in norms.plain(fused).modules() if isinstance(m, ConvModule))
 
 
 def test_learning_rate_and_its_course():

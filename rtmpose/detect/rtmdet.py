@@ -70,7 +70,7 @@ def suppress(
 def _best(boxes: FloatArray, values: FloatArray, labels: NDArray[np.int64], iou_thr: float, limit: int) -> Detections:
     # Classes are kept apart by moving each into a plane of its own.
     apart = boxes + (labels * (boxes.max(initial=0) + 1)).astype(np.float32)[:, None]
-    keep = nms(apart, values, iou_thr)[:limit]
+    keep = nms(apart, values, iou_thr, limit)
     return Detections(boxes[keep], values[keep], labels[keep])
 
 

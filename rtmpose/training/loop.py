@@ -118,6 +118,7 @@ def train(
     nodes: int = 1,
     stop_after_s: float | None = None,
     on_status: Callable[[Status], None] | None = None,
+    until: Callable[[Status], bool] | None = None,
 ) -> Trained:
     """Train, evaluate, keep the best.
 
@@ -135,6 +136,7 @@ def train(
         nodes: Machines (started by torchrun).
         stop_after_s: Save and return after so many seconds.
         on_status: Called every few steps and after evaluations, on the first process.
+        until: Save and return as soon as it is true of a status, such as ``lambda s: s.best > 0.7``.
 
     Raises:
         InputError: nothing to resume from, or training runs in ``out`` already.
@@ -144,7 +146,14 @@ def train(
     folder = Path(out)
     fabric = make_fabric(recipe, accelerator, devices, nodes)
     with one_cv2_thread(), stop_signal() as stop:
-        run = _Run(task, recipe, folder, fabric, on_status)
+
+        def tell(status: Status) -> None:
+            if on_status:
+                on_status(status)
+            if until and until(status):
+                stop.set()
+
+        run = _Run(task, recipe, folder, fabric, tell)
         if resume:
             run.load(load_state(folder))
         elif fabric.global_rank == 0 and (folder / "state.pt").exists():
@@ -166,7 +175,7 @@ class _Run:
     """One call of :func:`train`."""
 
     def __init__(
-        self, task: Task, recipe: Recipe, folder: Path, fabric: Any, on_status: Callable[[Status], None] | None
+        self, task: Task, recipe: Recipe, folder: Path, fabric: Any, on_status: Callable[[Status], None]
     ) -> None:
         self.task, self.recipe, self.folder, self.fabric, self.on_status = task, recipe, folder, fabric, on_status
         torch.manual_seed(recipe.seed)
@@ -175,6 +184,8 @@ class _Run:
         self.frozen = recipe.norms in ("frozen", "centred") or (recipe.norms == "auto" and folded)
         if folded or recipe.norms == "centred":
             norms.unfold(network, task, centred=self.frozen)
+        if self.frozen:
+            norms.fuse(network)
         if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             task.network = network
@@ -349,7 +360,7 @@ class _Run:
         )
 
     def _tell(self) -> None:
-        if self.on_status and self.fabric.global_rank == 0:
+        if self.fabric.global_rank == 0:
             self.on_status(self.status())
 
     def _result(self, *, finished: bool) -> Trained:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from rtmpose.networks.layers import ConvModule
 
 MEASURED = 12
 """Batches that the statistics of an export are estimated from."""
@@ -181,10 +184,32 @@ def centre(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module,
     return len(sums)
 
 
+def fuse(network: nn.Module) -> int:
+    """Let convolutions and the frozen norms behind them be computed as one convolution while training.
+
+    Frozen norms multiply and add constants. To do so with the weights costs nothing; with whole maps it is, with the
+    means that :func:`centre` subtracts, about a fifth of a training step on a CPU. Functions and gradients are the
+    same. Nothing is fused in mixed precision, where the order of operations matters, and where norms follow the batch.
+
+    Args:
+        network: Computes in another way from now on, until :func:`plain`; its state is as before.
+
+    Returns:
+        How many convolutions it concerns.
+    """
+    found = [m for m in network.modules() if isinstance(m, ConvModule)]
+    for module in found:
+        module.forward = MethodType(_fused, module)  # type: ignore[method-assign]
+    return len(found)
+
+
 @torch.no_grad()
 def plain(network: nn.Module) -> nn.Module:
-    """A copy of the network without what :func:`centre` added, of the same function."""
+    """A copy of the network without what :func:`centre` and :func:`fuse` added, of the same function."""
     copy = deepcopy(network)
+    for module in copy.modules():
+        if isinstance(module, ConvModule):
+            module.__dict__.pop("forward", None)
     pairs = list(_normed(copy))
     _shift_means(pairs, 1)
     for conv in {conv for conv, _ in pairs if hasattr(conv, "centre")}:
@@ -203,6 +228,27 @@ def _less_centre(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
     if rows or columns:
         x = functional.pad(x, (columns, columns, rows, rows))
     return (x - centre.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
+
+
+def _fused(module: ConvModule, x: Tensor) -> Tensor:
+    conv, norm = module.conv, module.bn
+    if norm.training or torch.is_autocast_enabled(x.device.type):
+        return ConvModule.forward(module, x)
+    gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    mean, padding = norm.running_mean, conv.padding
+    if hasattr(conv, "centre"):
+        mean, padding = mean + _seen(conv, conv.centre.to(mean.dtype)), conv.border
+    weight = conv.weight * gain.view(-1, 1, 1, 1)
+    y = functional.conv2d(x, weight, norm.bias - gain * mean, conv.stride, padding, conv.dilation, conv.groups)
+    activated: Tensor = module.activate(y)
+    return activated
+
+
+def _seen(conv: nn.Conv2d, values: Tensor) -> Tensor:
+    """What a convolution makes of a map that has these values everywhere."""
+    taps = conv.weight.to(values.dtype).sum((2, 3))
+    # In a depthwise convolution every channel has its own filter.
+    return taps[:, 0] * values if conv.groups > 1 else taps @ values
 
 
 def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
@@ -227,8 +273,4 @@ def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
 def _shift_means(pairs: Iterable[tuple[Any, Any]], sign: int) -> None:
     for conv, norm in pairs:
         if hasattr(conv, "centre"):
-            taps = conv.weight.double().sum((2, 3))
-            centre = conv.centre.double()
-            # In a depthwise convolution every channel has its own filter.
-            shift = taps[:, 0] * centre if conv.groups > 1 else taps @ centre
-            norm.running_mean.add_(sign * shift)
+            norm.running_mean.add_(sign * _seen(conv, conv.centre.double()))
