@@ -103,9 +103,12 @@ def id_colour(number: int) -> tuple[int, int, int]:
 
 def _draw_person(canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float) -> None:
     points = _fixed(poses.keypoints[i])
+    skeleton = poses.skeleton
     links = [
-        (points[a], points[b], colour, _link_width(poses, i, a, b, width))
-        for (a, b), colour in zip(poses.skeleton.links, poses.skeleton.link_colours, strict=True)
+        (points[a], points[b], colour, line)
+        for (a, b), colour, line in zip(
+            skeleton.links, skeleton.link_colours, _link_widths(poses, i, width), strict=True
+        )
         if seen[a] and seen[b]
     ]
     # All outlines lie below all colours, so that they part a person from the background and not limb from limb.
@@ -115,16 +118,19 @@ def _draw_person(canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], w
         cv2.line(canvas, a, b, colour, max(1, round(line)), cv2.LINE_AA, SHIFT)
     radii = _point_radii(poses, width)
     unit = 1 << SHIFT
-    for k in np.flatnonzero(seen):
+    for k in np.flatnonzero(seen).tolist():
         radius = radii[k]
         cv2.circle(canvas, points[k], round((radius + max(0.7, radius * 0.3)) * unit), OUTLINE, -1, cv2.LINE_AA, SHIFT)
-        cv2.circle(canvas, points[k], round(radius * unit), poses.skeleton.keypoint_colours[k], -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, points[k], round(radius * unit), skeleton.keypoint_colours[k], -1, cv2.LINE_AA, SHIFT)
 
 
-def _link_width(poses: Poses, i: int, a: int, b: int, width: float) -> float:
+def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
     """Short links (fingers, face) are drawn thinner than a fifth of their length."""
-    length = float(np.linalg.norm(poses.keypoints[i, a] - poses.keypoints[i, b]))
-    return float(np.clip(length / 5, 1.0, width))
+    ends = np.asarray(poses.skeleton.links, np.int64).reshape(-1, 2)
+    points = np.nan_to_num(poses.keypoints[i], posinf=FARTHEST, neginf=-FARTHEST)
+    lengths = np.linalg.norm(points[ends[:, 0]] - points[ends[:, 1]], axis=1)
+    widths: list[float] = np.clip(lengths / 5, 1.0, width).tolist()
+    return widths
 
 
 def _point_radii(poses: Poses, width: float) -> list[float]:
@@ -158,4 +164,4 @@ def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
 
 def _fixed(points: FloatArray) -> list[tuple[int, int]]:
     clipped = np.clip(np.nan_to_num(points), -FARTHEST, FARTHEST)
-    return [(int(x), int(y)) for x, y in np.rint(clipped * (1 << SHIFT))]
+    return [(x, y) for x, y in np.rint(clipped * (1 << SHIFT)).astype(np.int64).tolist()]
