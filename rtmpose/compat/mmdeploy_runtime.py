@@ -20,7 +20,7 @@ from rtmpose.errors import InputError
 from rtmpose.pose.rtmpose import PoseEstimator
 from rtmpose.track import PoseTracker as _PoseTracker
 from rtmpose.track import TrackerParams, TrackState
-from rtmpose.track.tracker import pose_boxes
+from rtmpose.track.boxes import pose_boxes
 from rtmpose.types import FloatArray, Image
 
 __all__ = ["Detector", "PoseDetector", "PoseTracker", "PoseTrackerState"]

@@ -2,6 +2,7 @@
 
 from rtmpose.track.params import TrackerParams
 from rtmpose.track.smooth import OneEuro, smooth_offline
-from rtmpose.track.tracker import PoseTracker, TrackState
+from rtmpose.track.state import TrackState
+from rtmpose.track.tracker import PoseTracker
 
 __all__ = ["OneEuro", "PoseTracker", "TrackState", "TrackerParams", "smooth_offline"]

@@ -19,7 +19,8 @@ import numpy as np
 from rtmpose.concurrent import Prefetch
 from rtmpose.sources import SourceItem, open_frames
 from rtmpose.track.smooth import smooth_offline
-from rtmpose.track.tracker import PoseTracker, TrackState
+from rtmpose.track.state import TrackState
+from rtmpose.track.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses, Skeleton
 
 AHEAD = 4

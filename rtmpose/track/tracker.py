@@ -6,21 +6,22 @@ one call -> drop doubles -> assign poses to tracks (Hungarian) -> repair, smooth
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rtmpose.detect.detector import Detector
 from rtmpose.errors import InputError
-from rtmpose.geometry import box_iou, nms, oks_nms, oks_pairs
+from rtmpose.geometry import box_iou, oks_pairs
 from rtmpose.pose.rtmpose import PoseEstimator
-from rtmpose.track.kalman import FRAME_S, BoxFilter
+from rtmpose.track.boxes import box_size, contained, distinct, pose_boxes
+from rtmpose.track.kalman import BoxFilter
 from rtmpose.track.params import TrackerParams
 from rtmpose.track.smooth import OneEuro, smooth_together
+from rtmpose.track.state import Track, TrackState
+from rtmpose.track.swaps import repair_swaps
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
 LOST_REACH = 0.7
@@ -29,66 +30,8 @@ SURE_NEWCOMER = 0.45
 """Mean keypoint score from which a newcomer needs no confirmation."""
 WELL_KNOWN = 15
 """Sightings after which somebody is remembered for ``remember_s``."""
-LONGEST_SWAP = 6
-"""Frames after which exchanged limbs are believed."""
-CONTAINED = 0.8
 DOUBTFUL = 0.1
 """Detections down to this score count where a known person is expected."""
-
-
-@dataclass
-class Track:
-    """One person as far as known."""
-
-    id: int
-    filter: BoxFilter
-    keypoints: FloatArray
-    scores: FloatArray
-    box: FloatArray
-    box_score: float
-    smoother: OneEuro | None
-    missing: int = 0
-    missing_s: float = 0.0
-    hits: int = 1
-    swapped: int = 0
-    follow: bool = True
-    predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
-    moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
-
-
-class TrackState:
-    """What is remembered of one stream: its people and their ids. Made by :meth:`PoseTracker.create_state`.
-
-    Attributes:
-        history: Per id the last poses ``(K, 3)``, oldest first; as many as ``track_history_size``.
-        frames: Frames seen.
-    """
-
-    def __init__(self) -> None:
-        self.tracks: list[Track] = []
-        self.history: dict[int, deque[FloatArray]] = {}
-        self.frames = 0
-        self.since_detection = 0
-        self._time: float | None = None
-        self._next_id = 0
-
-    def reset(self) -> None:
-        """Forget the people; ids go on, so that none is used twice."""
-        self.tracks, self.history, self._time = [], {}, None
-        self.frames = self.since_detection = 0
-
-    def new_id(self) -> int:
-        """An id not given before in this stream."""
-        self._next_id += 1
-        return self._next_id
-
-    def step(self, time_s: float | None) -> tuple[float, float]:
-        """Time of this frame and the interval from the last one, in seconds."""
-        now = (0.0 if self._time is None else self._time + FRAME_S) if time_s is None else float(time_s)
-        # Streams stamp frames twice or go back after reconnecting: a frame is never earlier than the last.
-        interval = FRAME_S if self._time is None else max(now - self._time, 1e-3)
-        self._time = now
-        return now, min(interval, 2.0)
 
 
 class PoseTracker:
@@ -203,7 +146,7 @@ class PoseTracker:
         keep = (found.scores >= p.det_thr) & (found.labels == p.det_label)
         keep |= self._doubtful(state, found, keep)
         if p.det_min_bbox_size > 0:
-            keep &= _box_size(found.boxes) >= p.det_min_bbox_size
+            keep &= box_size(found.boxes) >= p.det_min_bbox_size
         return found[np.flatnonzero(keep)]
 
     def _doubtful(self, state: TrackState, found: Detections, sure: np.ndarray) -> np.ndarray:
@@ -227,13 +170,13 @@ class PoseTracker:
         scores = np.array([t.box_score for t in followed], np.float32)
         if found is not None and len(found) and len(boxes):
             same = box_iou(boxes, found.boxes).max(axis=1) > p.det_nms_thr
-            same |= _contained(boxes, found.boxes)
+            same |= contained(boxes, found.boxes)
             boxes, scores = boxes[~same], scores[~same]
         if found is not None:
             boxes = np.concatenate([found.boxes, boxes])
             scores = np.concatenate([found.scores, scores])
         if len(boxes) and p.pose_min_bbox_size > 0:
-            large = _box_size(boxes) >= p.pose_min_bbox_size
+            large = box_size(boxes) >= p.pose_min_bbox_size
             boxes, scores = boxes[large], scores[large]
         if p.pose_max_num_bboxes >= 0:
             first = np.argsort(-scores, kind="stable")[: p.pose_max_num_bboxes]
@@ -248,10 +191,10 @@ class PoseTracker:
         boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)
         enough = seen >= p.least_keypoints(len(poses.skeleton))
         if p.pose_min_bbox_size > 0:
-            enough &= _box_size(boxes) >= p.pose_min_bbox_size
+            enough &= box_size(boxes) >= p.pose_min_bbox_size
         # Who can hardly be seen stays, if the detector found them; but is not followed by keypoints.
         boxes = np.where(enough[:, None], boxes, poses.boxes).astype(np.float32)
-        kept = _suppress(poses, boxes, p)
+        kept = distinct(poses, boxes, p.pose_nms_thr)
         poses, boxes, enough = poses[kept], boxes[kept], enough[kept]
         matched = self._assign(state, poses, boxes)
         order: list[tuple[Track, int]] = []
@@ -331,7 +274,7 @@ class PoseTracker:
             points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
             places = np.stack([t.keypoints + t.moved for t in tracks])
             own = np.concatenate([places, np.stack([t.scores for t in tracks])[..., None]], axis=2)
-            areas, sizes = _box_size(boxes) ** 2, _box_size(predicted) ** 2
+            areas, sizes = box_size(boxes) ** 2, box_size(predicted) ** 2
             # Wider than the evaluation's tolerance: people move from frame to frame.
             likeness = np.asarray(oks_pairs(own, points, 2 * sizes, 2 * areas, sigmas, 0.2), np.float64)
         value = 0.5 * (overlap + likeness)
@@ -353,7 +296,7 @@ class PoseTracker:
     def _update(self, track: Track, poses: Poses, box: FloatArray, row: int, follow: bool, now: float) -> None:
         keypoints, scores = poses.keypoints[row], poses.scores[row]
         if self.params.repair_swaps and not track.missing and track.hits >= 3:
-            keypoints, scores = self._repair(track, keypoints, scores, poses.skeleton)
+            keypoints, scores = repair_swaps(track, keypoints, scores, poses.skeleton)
         track.keypoints, track.scores, track.box = keypoints, scores, box
         track.box_score = float(poses.box_scores[row])
         track.filter.update(box)
@@ -376,106 +319,6 @@ class PoseTracker:
         )
         state.tracks.append(track)
         return track
-
-    def _repair(
-        self, track: Track, keypoints: FloatArray, scores: FloatArray, skeleton: Skeleton
-    ) -> tuple[FloatArray, FloatArray]:
-        """Exchange left and right limbs back where that is far closer to the last frame."""
-        expected = track.keypoints + track.moved
-        height = max(float(track.box[3] - track.box[1]), 1.0)
-        flip = np.asarray(skeleton.flip_indices)
-        out_points, out_scores, swapped = keypoints.copy(), scores.copy(), False
-        straight_far = _length(keypoints - expected)
-        crossed_far = _length(keypoints[flip] - expected)
-        sides_apart = _length(expected - expected[flip])
-        for chain, both in limb_chains(skeleton):
-            mirror = flip[both]
-            crossed = crossed_far[both].sum() < 0.4 * straight_far[both].sum()
-            if crossed and sides_apart[chain].mean() > 0.06 * height and scores[both].min() > 0.2:
-                out_points[both], out_scores[both] = keypoints[mirror], scores[mirror]
-                swapped = True
-        track.swapped = track.swapped + 1 if swapped else 0
-        if track.swapped > LONGEST_SWAP:  # the network insists: it was wrong before
-            track.swapped = 0
-            return keypoints, scores
-        return out_points, out_scores
-
-
-def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, np.ndarray]:
-    """Boxes ``(N, 4)`` around the seen keypoints, grown about their centre, and how many are seen ``(N,)``."""
-    seen = poses.scores > kpt_thr
-    if not len(poses):
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-    low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1)
-    high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1)
-    # One point, or all in one place, is no person's extent: keep the box the pose was looked for in.
-    size = (poses.boxes[:, 2:] - poses.boxes[:, :2]).max(axis=1)
-    with np.errstate(invalid="ignore"):
-        nothing = (seen.sum(axis=1) < 2) | ~((high - low).max(axis=1) > 0.1 * size)
-    low[nothing], high[nothing] = poses.boxes[nothing, :2], poses.boxes[nothing, 2:]
-    centre, half = (low + high) / 2, np.maximum((high - low) / 2 * scale, 1.0)
-    return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32), seen.sum(axis=1)
-
-
-@functools.lru_cache(maxsize=16)
-def limb_chains(skeleton: Skeleton) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """What gets exchanged: indices of the left forearm and of the left lower leg with foot, each with both sides'."""
-    parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
-    flip, chains = np.asarray(skeleton.flip_indices), []
-    for names in parts:
-        found = [
-            i
-            for i, name in enumerate(skeleton.keypoints)
-            if skeleton.sides[i] == "left" and any(n in name for n in names) and skeleton.flip_indices[i] != i
-        ]
-        if found and len(found) <= 8:
-            chain = np.array(found)
-            chains.append((chain, np.concatenate([chain, flip[chain]])))
-    return tuple(chains)
-
-
-def _length(vectors: FloatArray) -> FloatArray:
-    """``(K,)`` of ``(K, 2)``."""
-    return np.asarray(np.hypot(vectors[:, 0], vectors[:, 1]))
-
-
-def _suppress(poses: Poses, boxes: FloatArray, p: TrackerParams) -> np.ndarray:
-    """Rows that stay when poses of one person are counted once, in ascending order."""
-    if len(poses) < 2:
-        return np.arange(len(poses))
-    scores = poses.instance_scores
-    sigmas = poses.skeleton.sigmas
-    if not sigmas:
-        return np.sort(nms(boxes, scores, p.pose_nms_thr))
-    points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
-    areas = _box_size(boxes) ** 2
-    kept = oks_nms(points, scores, areas, sigmas, p.pose_nms_thr)
-    # The upper half of somebody and the whole of them agree in the points both see.
-    sure = (points[..., 2] > 0.3).astype(np.float32)
-    same = oks_pairs(points, points, areas, areas, sigmas, 0.3) > max(p.pose_nms_thr, 0.6)
-    same &= sure @ sure.T >= 5
-    chosen: list[int] = []
-    for i in kept[np.argsort(-scores[kept], kind="stable")]:
-        if not same[i, chosen].any():
-            chosen.append(int(i))
-    return np.sort(np.array(chosen, np.int64))
-
-
-def _box_size(boxes: FloatArray) -> FloatArray:
-    """Square roots of areas."""
-    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return np.asarray(np.sqrt(size[:, 0] * size[:, 1]))
-
-
-def _contained(boxes: FloatArray, others: FloatArray) -> np.ndarray:
-    """Whether most of a box lies in one of the others that is not much larger."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    size = np.maximum(high - low, 0)
-    shared = size[..., 0] * size[..., 1]
-    own, theirs = _box_size(boxes) ** 2, _box_size(others) ** 2
-    inside = shared > CONTAINED * np.minimum(own[:, None], theirs[None])
-    return np.asarray((inside & (shared > 0.45 * np.maximum(own[:, None], theirs[None]))).any(axis=1))
 
 
 def _remembered(track: Track, p: TrackerParams) -> bool:
