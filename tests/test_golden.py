@@ -94,8 +94,15 @@ def test_warp(ops, size, kind):
     y, x = np.mgrid[:height, :width]
     waves = [np.round(127.5 + 127.5 * np.sin(x / a + y / b)) for a, b in ((17, 23), (31, -11), (-9, 41))]
     image = np.stack(waves, axis=-1).astype(np.uint8)
+    crops = np.empty((len(matrices), size[1], size[0], 3), np.uint8)
+    crop.warp(image, matrices, crops)
+    large = np.zeros((3000, 4000, 3), np.uint8)  # where a fourth channel is not worth its time
+    large[:height, :width] = image
     for i in (0, 6):
-        warped = cv2.warpAffine(image, matrices[i], size, flags=cv2.INTER_LINEAR)
+        warped = crops[i]
+        assert np.array_equal(warped, cv2.warpAffine(image, matrices[i], size, flags=cv2.INTER_LINEAR))
+        crop.warp(large, matrices[i : i + 1], again := np.empty_like(crops[:1]))
+        assert np.array_equal(again[0], cv2.warpAffine(large, matrices[i], size, flags=cv2.INTER_LINEAR))
         assert np.abs(warped.astype(int) - stored[f"{prefix}/{i}/image"]).max() <= 2
         points = stored[f"{prefix}/{i}/keypoints"]
         moved = points @ matrices[i, :, :2].T + matrices[i, :, 2]

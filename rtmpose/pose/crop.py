@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from rtmpose.types import FloatArray, Image
 
 PADDING = 1.25
+WORTH_A_CHANNEL = 12
+"""Pixels of an image that get a fourth channel in the time that it saves per pixel of a crop."""
 
 
 def box_to_center_scale(
@@ -108,9 +110,32 @@ def crop_people(
     matrices = crop_matrices(center, scale, input_wh, udp=udp)
     n = len(matrices)
     crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
-    for matrix, crop in zip(matrices, crops, strict=True):
-        cv2.warpAffine(image, matrix, input_wh, dst=crop, flags=cv2.INTER_LINEAR)
+    warp(image, matrices, crops)
     return crops, matrices
+
+
+def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
+    """Bilinear warps of one image; what lies outside the image is black.
+
+    OpenCV 5 warps four channels three times as fast as three, to the same numbers. Where the crops are not too small a
+    part of the image, it gets a fourth first.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        matrices: ``(N, 2, 3)``, image to crop.
+        out: ``(N, h, w, 3)``, overwritten.
+    """
+    height, width = out.shape[1:3]
+    four = len(out) * height * width * WORTH_A_CHANNEL > image.shape[0] * image.shape[1]
+    if not four:
+        for matrix, crop in zip(matrices, out, strict=True):
+            cv2.warpAffine(image, matrix, (width, height), dst=crop, flags=cv2.INTER_LINEAR)
+        return
+    source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    warped = np.empty((height, width, 4), np.uint8)
+    for matrix, crop in zip(matrices, out, strict=True):
+        cv2.warpAffine(source, matrix, (width, height), dst=warped, flags=cv2.INTER_LINEAR)
+        cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR, dst=crop)
 
 
 def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:

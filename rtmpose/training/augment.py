@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.pose.crop import box_to_center_scale, crop_matrices
-from rtmpose.types import FloatArray, Image, Skeleton
+from rtmpose.types import FloatArray, Skeleton
 
 LOWER_BODY = ("hip", "knee", "ankle", "toe", "heel", "foot")
 
@@ -123,11 +123,6 @@ def transform(
     out = points.astype(np.float32, copy=True)
     out[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     return out[flip_indices] if flipped else out
-
-
-def cut(image: Image, matrix: NDArray[np.float64], input_wh: tuple[int, int], out: NDArray[np.uint8]) -> None:
-    """The crop, written to ``out`` ``(h, w, 3)``; what lies outside the image is black."""
-    cv2.warpAffine(image, matrix, input_wh, dst=out, flags=cv2.INTER_LINEAR)
 
 
 def recolour(rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
-from rtmpose.training.augment import Augmentation, Halves, cut, place, recolour, transform
+from rtmpose.pose.crop import warp
+from rtmpose.training.augment import Augmentation, Halves, place, recolour, transform
 from rtmpose.types import FloatArray, ModelCard, Skeleton
 
 log = logging.getLogger(__name__)
@@ -231,7 +232,7 @@ class BatchMaker:
             matrix, flipped = place(
                 rng, self.augmentation, sample.box, sample.points, (w, h), self.halves, udp=self.settings.udp
             )
-            cut(image, matrix, (w, h), images[i])
+            warp(image, matrix[None], images[i : i + 1])
             recolour(rng, self.augmentation, images[i])
             points[i] = transform(sample.points, matrix, flipped, self.flip)
             if sample.teacher is not None:
