@@ -1,9 +1,11 @@
-"""Suppression of doubles against the definition, box by box."""
+"""Suppression of doubles and maps of crops, against their definitions box by box."""
 
+import cv2
 import numpy as np
 import pytest
 
 from rtmpose.geometry import NMS_BLOCK, box_iou, nms
+from rtmpose.pose.crop import crop_matrices
 
 
 def one_by_one(boxes, scores, iou_thr):
@@ -26,3 +28,17 @@ def test_suppression_in_blocks_is_suppression_box_by_box(count, spread):
         assert nms(boxes, scores, iou_thr).tolist() == expected
         for limit in (0, 5, len(expected) + 1):
             assert nms(boxes, scores, iou_thr, limit).tolist() == expected[:limit]
+
+
+@pytest.mark.parametrize("degrees", [0.0, 33.0])
+def test_maps_of_crops_are_those_of_three_points(degrees):
+    rng = np.random.default_rng(3)
+    centres = np.concatenate([rng.uniform(-100, 3000, (50, 2)), [[5, 5], [30000, 3]]]).astype(np.float32)
+    widths = np.concatenate([rng.uniform(1, 900, 50), [0, 1e-4]]).astype(np.float32)  # the last two have no extent
+    maps = crop_matrices(centres, widths[:, None] * np.float32([1, 4 / 3]), (192, 256), degrees)
+    turn = np.deg2rad(degrees)
+    for centre, width, found in zip(centres, widths, maps, strict=True):
+        second = (centre + np.array([np.cos(turn), np.sin(turn)]) * width * -0.5).astype(np.float32)
+        source = np.stack([centre, second, second + (centre - second)[::-1] * np.float32([-1, 1])])
+        target = np.float32([[96, 128], [0, 128], [0, 224]])
+        assert np.allclose(found, cv2.getAffineTransform(source, target), atol=1e-6)

@@ -61,14 +61,15 @@ def crop_matrices(
     sin, cos = np.sin(theta), np.cos(theta)
     if not udp:
         # Three corresponding points, in float32 as the networks were trained: their rounding is part of the map.
-        middle, left = np.array([width, height]) * 0.5, np.array([width * -0.5, 0.0])
+        middle, left = np.array([[width, height]]) * 0.5, np.array([[width * -0.5, 0.0]])
         target = _three_points(middle, left)
-        return np.array(
-            [
-                cv2.getAffineTransform(_three_points(c, np.array([cos, sin]) * s[0] * -0.5), target)
-                for c, s in zip(center, scale, strict=True)
-            ]
-        ).reshape(-1, 2, 3)
+        source = _three_points(center, np.array([cos, sin]) * np.asarray(scale)[:, :1] * -0.5)
+        corners = np.concatenate([source, np.ones_like(source[..., :1])], axis=2).astype(np.float64)
+        nothing = np.linalg.det(corners) == 0  # a box without extent: its crop is one pixel all over
+        corners[nothing] = np.eye(3)
+        maps = np.linalg.solve(corners, np.broadcast_to(target, source.shape).astype(np.float64)).transpose(0, 2, 1)
+        maps[nothing] = 0
+        return maps
     x, y = np.asarray(center, np.float64).T
     w, h = np.asarray(scale, np.float64).T
     sx, sy = (width - 1) / w, (height - 1) / h
@@ -80,10 +81,10 @@ def crop_matrices(
 
 
 def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) -> FloatArray:
-    """A point, its neighbour at the offset, and the neighbour's neighbour at a right angle; float32 ``(3, 2)``."""
+    """Points, neighbours at the offsets, and the neighbours' neighbours at right angles; float32 ``(N, 3, 2)``."""
     first, second = center.astype(np.float32), (center + offset).astype(np.float32)
     back = first - second
-    return np.stack([first, second, second + np.array([-back[1], back[0]], np.float32)])
+    return np.stack([first, second, second + np.stack([-back[:, 1], back[:, 0]], axis=1)], axis=1)
 
 
 def crop_people(
