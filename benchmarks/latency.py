@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from track import common_arguments, open_tracker, recorded
+from track import common_arguments, open_tracker, watched
 
 import rtmpose.track.run as run
 from rtmpose.sources import SourceItem
@@ -41,18 +41,24 @@ def camera(images, fps):
     return frames
 
 
-def per_frame(calls, detect):
-    """Seconds of the calls of each frame: its detection, if it had one, and its poses."""
-    seconds, open_frame = [], False
-    for network, tensor in calls:
+def per_frame(tracker, images, interval):
+    """The network calls of each frame, its detection, if it has one, and its poses, with their inputs."""
+    calls, state = [], tracker.create_state()
+    with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
+        for index, image in enumerate(images):
+            calls.append([])
+            tracker.batch([state], [image], times=[index / 25], detect=[index % interval == 0])
+    return calls
+
+
+def seconds_alone(calls):
+    """Seconds of the network calls of each frame."""
+    seconds = []
+    for frame in calls:
         start = time.perf_counter()
-        network(tensor)
-        took = time.perf_counter() - start
-        if open_frame and network != detect:
-            seconds[-1] += took
-        else:
-            seconds.append(took)
-        open_frame = network == detect
+        for network, tensor in frame:
+            network(tensor)
+        seconds.append(time.perf_counter() - start)
     return seconds
 
 
@@ -63,7 +69,7 @@ def main():
     tracker, interval = open_tracker(arguments), arguments.det_interval
     detector, pose = tracker.detector, tracker.pose
     images = frames_of(arguments.video)
-    calls = recorded(tracker, arguments.video, interval)
+    calls = per_frame(tracker, images, interval)
     results = {}
     loads = arguments.load or [0.6, 2.0]
     alone = {load: [] for load in loads}
@@ -71,7 +77,7 @@ def main():
     dropped = dict.fromkeys(loads, 0)
     for _ in range(arguments.rounds):
         for load in loads:
-            seconds = per_frame(calls, detector.network)
+            seconds = seconds_alone(calls)
             alone[load] += seconds
             fps = load * len(images) / sum(seconds)
             original, run.open_frames = run.open_frames, camera(images, fps)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,24 @@ print("seconds", time.perf_counter() - start, n)
 """
 
 
-def recorded(tracker, video, interval):
-    """The inputs of every network call of one run."""
-    calls = []
+@contextmanager
+def watched(tracker, note):
+    """``note(network, input)`` is called for every network call of the tracker."""
     detector, pose = tracker.detector, tracker.pose
     networks = detector.network, pose.network
-    detector.network = lambda canvas: (calls.append((networks[0], canvas.copy())), networks[0](canvas))[1]
-    pose.network = lambda crops: (calls.append((networks[1], crops.copy())), networks[1](crops))[1]
-    list(Follower(tracker, interval=interval).run(expand_sources([video])))
-    detector.network, pose.network = networks
+    detector.network = lambda canvas: (note(networks[0], canvas), networks[0](canvas))[1]
+    pose.network = lambda crops: (note(networks[1], crops), networks[1](crops))[1]
+    try:
+        yield
+    finally:
+        detector.network, pose.network = networks
+
+
+def recorded(tracker, video, interval):
+    """The inputs of every network call of one run; detections may come frames ahead of their poses."""
+    calls = []
+    with watched(tracker, lambda network, tensor: calls.append((network, tensor.copy()))):
+        list(Follower(tracker, interval=interval).run(expand_sources([video])))
     return calls
 
 
