@@ -8,8 +8,8 @@ from types import TracebackType
 import typer
 
 from rtmpose.cli.terminal import stderr_console
-from rtmpose.training.loop import Status, Trained
 from rtmpose.training.recipes import Recipe, all_recipes
+from rtmpose.training.task import Status, Trained
 
 LINE_EVERY_S = 30.0
 

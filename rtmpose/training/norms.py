@@ -124,7 +124,7 @@ def unfold(network: nn.Module, task: Any, *, centred: bool) -> None:
 
     Args:
         network: Changed in place.
-        task: A :class:`rtmpose.training.loop.Task`; without ``forward`` the statistics are left alone.
+        task: A :class:`rtmpose.training.task.Task`; without ``forward`` the statistics are left alone.
         centred: For norms that stay frozen.
     """
     balance(network)

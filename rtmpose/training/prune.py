@@ -32,7 +32,7 @@ from rtmpose.training.channel_groups import (
     widths_of,
 )
 from rtmpose.training.compensate import InputMoments, Moments, compensate
-from rtmpose.training.loop import Task
+from rtmpose.training.task import Task
 from rtmpose.training.watch import InputWatch
 from rtmpose.types import ModelCard
 

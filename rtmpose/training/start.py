@@ -22,9 +22,9 @@ from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skele
 from rtmpose.training.classifier import ClassifierTask
 from rtmpose.training.devices import choose_precision
 from rtmpose.training.distill import Teacher, engine_teacher, torch_teacher
-from rtmpose.training.loop import Task
 from rtmpose.training.pose import PoseTask
 from rtmpose.training.recipes import Recipe
+from rtmpose.training.task import Task
 from rtmpose.types import ModelCard, Skeleton
 from rtmpose.zoo import find
 
