@@ -1,6 +1,8 @@
 """Targets, losses, augmentation, distillation and data of pose training."""
 
+import gc
 import json
+import threading
 from dataclasses import replace
 
 import cv2
@@ -20,7 +22,7 @@ from rtmpose.skeletons import get_skeleton  # noqa: E402
 from rtmpose.training import Distillation, Recipe  # noqa: E402
 from rtmpose.training import losses as loss  # noqa: E402
 from rtmpose.training.augment import NO_AUGMENTATION, Augmentation, Halves, place, recolour, transform  # noqa: E402
-from rtmpose.training.crops import held_out, match_names, read_samples  # noqa: E402
+from rtmpose.training.crops import Ahead, held_out, match_names, read_samples  # noqa: E402
 from rtmpose.training.distill import TorchTeacher, flip_averaged, normalise  # noqa: E402
 from rtmpose.training.ema import MovingAverage  # noqa: E402
 from rtmpose.training.metrics import average_precision  # noqa: E402
@@ -497,3 +499,22 @@ def test_average_precision_is_cocos(golden):
     ours = average_precision(person_oks(distance, truth[..., 2] > 0, area, sigmas), confidence)
     assert 0.1 < ours < 0.9
     assert ours == pytest.approx(coco_keypoint_ap(content, results)["AP"], abs=1e-6)
+
+
+def test_what_was_left_half_way_may_be_cleared_away_by_its_own_thread():
+    """The garbage collector runs in whatever thread it likes."""
+    dropped, collected = threading.Event(), threading.Event()
+
+    def make(number):
+        if number == 1:
+            dropped.wait(10)
+            gc.collect()
+            collected.set()
+        return number
+
+    holder = {"iterator": iter(Ahead(make, 20, 1))}
+    holder["itself"] = holder
+    assert next(holder["iterator"]) == 0
+    del holder
+    dropped.set()
+    assert collected.wait(10)

@@ -274,15 +274,15 @@ class Ahead:
         if not self.workers:
             yield from map(self.make, numbers)
             return
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="crops") as pool:
-            waiting: deque[Future[Any]] = deque()
-            try:
-                for number in numbers:
-                    waiting.append(pool.submit(self.make, number))
-                    if len(waiting) >= self.ahead + self.workers:
-                        yield waiting.popleft().result()
-                while waiting:
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
+        waiting: deque[Future[Any]] = deque()
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(self.make, number))
+                if len(waiting) >= self.ahead + self.workers:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            # Not waited for: what was left half-way may be cleared away by one of these very threads.
+            pool.shutdown(wait=False, cancel_futures=True)
