@@ -3,7 +3,8 @@
     python benchmarks/latency.py VIDEO [--rounds 3] [--det-interval 1] [--load 0.6 --load 2] [--json out.json]
 
 A thread plays the video's frames as a camera would, at ``--load`` times the rate that the networks alone could keep up
-with. Above 1 frames are dropped, and what is taken has waited for up to a camera frame.
+with. The same calls are timed frame after frame, and at the camera's pace. With a load above 1 frames are dropped, and
+what is taken has waited for up to a camera frame.
 """
 
 import json
@@ -51,10 +52,15 @@ def per_frame(tracker, images, interval):
     return calls
 
 
-def seconds_alone(calls):
-    """Seconds of the network calls of each frame."""
-    seconds = []
-    for frame in calls:
+def seconds_alone(calls, fps=None):
+    """Seconds of the network calls of each frame, frame after frame or at a camera's pace.
+
+    After a pause the same call takes longer, as threads sleep and caches hold other things.
+    """
+    seconds, began = [], time.perf_counter()
+    for index, frame in enumerate(calls):
+        if fps:
+            time.sleep(max(0.0, began + index / fps - time.perf_counter()))
         start = time.perf_counter()
         for network, tensor in frame:
             network(tensor)
@@ -72,7 +78,7 @@ def main():
     calls = per_frame(tracker, images, interval)
     results = {}
     loads = arguments.load or [0.6, 2.0]
-    alone = {load: [] for load in loads}
+    alone, paced = {load: [] for load in loads}, {load: [] for load in loads}
     latencies = {load: [] for load in loads}
     dropped = dict.fromkeys(loads, 0)
     for _ in range(arguments.rounds):
@@ -80,6 +86,7 @@ def main():
             seconds = seconds_alone(calls)
             alone[load] += seconds
             fps = load * len(images) / sum(seconds)
+            paced[load] += seconds_alone(calls, fps)
             original, run.open_frames = run.open_frames, camera(images, fps)
             try:
                 follower = run.Follower(tracker, interval=interval)
@@ -92,13 +99,17 @@ def main():
     print(f"{Path(arguments.video).name}: {len(images)} frames, detection every {interval}, {detector.backend.engine} "
           f"{detector.backend.precision}/{pose.backend.precision}, {detector.card.id} + {pose.card.id}")  # fmt: skip
     for load in loads:
-        ours, theirs = np.array(latencies[load]) * 1000, np.array(alone[load]) * 1000
+        ours, theirs, spaced = (np.array(v[load]) * 1000 for v in (latencies, alone, paced))
         rows = {}
         for name, share in (("median", 50), ("p95", 95)):
-            a, b = np.percentile(ours, share), np.percentile(theirs, share)
-            rows[name] = {"ms": float(a), "networks_ms": float(b), "ratio": float(a / b)}
+            a, b, c = (float(np.percentile(v, share)) for v in (ours, theirs, spaced))
+            rows[name] = {"ms": a, "networks_ms": b, "ratio": a / b, "paced_networks_ms": c, "paced_ratio": a / c}
         results[str(load)] = {**rows, "dropped": dropped[load]}
-        text = "; ".join(f"{k} {v['ms']:.1f} ms, {v['ratio']:.2f} x {v['networks_ms']:.1f} ms" for k, v in rows.items())
+        text = "; ".join(
+            f"{k} {v['ms']:.1f} ms, {v['ratio']:.2f} x {v['networks_ms']:.1f} ms, "
+            f"{v['paced_ratio']:.2f} x {v['paced_networks_ms']:.1f} ms at the camera's pace"
+            for k, v in rows.items()
+        )
         print(f"  camera at {load:g} of the networks' rate: {text}; {dropped[load]} frames dropped")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=2))
