@@ -42,7 +42,7 @@ def learn_by_heart(people, recipe, init, folder):
 
 
 def test_32_crops_are_learnt_by_heart(shared, tmp_path):
-    recipe = replace(QUICK, model="rtmpose-t_aic-coco_256x192", kind="pose")
+    recipe = replace(QUICK, model="rtmpose-t_aic-coco_256x192", kind="pose", epochs=120)
     learn_by_heart(first_people(shared), recipe, "none", tmp_path)
 
 
