@@ -128,15 +128,13 @@ def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) ->
     """
     height, width = out.shape[1:3]
     four = len(out) * height * width * WORTH_A_CHANNEL > image.shape[0] * image.shape[1]
-    if not four:
-        for matrix, crop in zip(matrices, out, strict=True):
-            cv2.warpAffine(image, matrix, (width, height), dst=crop, flags=cv2.INTER_LINEAR)
-        return
-    source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    warped = np.empty((height, width, 4), np.uint8)
+    source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if four else image
+    buffer = np.empty((height, width, 4), np.uint8) if four else None
     for matrix, crop in zip(matrices, out, strict=True):
+        warped = crop if buffer is None else buffer
         cv2.warpAffine(source, matrix, (width, height), dst=warped, flags=cv2.INTER_LINEAR)
-        cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR, dst=crop)
+        if buffer is not None:
+            cv2.cvtColor(buffer, cv2.COLOR_BGRA2BGR, dst=crop)
 
 
 def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:
