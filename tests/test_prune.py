@@ -262,6 +262,21 @@ def loss_to(teacher):
     return loss
 
 
+def test_what_every_group_keeps_is_whole_chunks():
+    """Widths stay multiples of the chunk on the way to their floors and at them."""
+    network = random_network(RTMPoseConfig(CSPNeXtConfig(0.33, 0.25), 26, WH))
+    groups = channel_groups(network, trace(network, WH))
+    full = [len(g) for g in groups]
+    options = PruneOptions(multiply_adds=1, floor=0.4, chunk=8)
+    with pytest.raises(ModelError, match="down to 40%"):
+        choose(network, groups, [np.ones(n) for n in full], 10**12, options, full)
+    everything = sum(saved_multiply_adds(network, g, len(g) // 2, widths_of(network)) for g in groups)
+    chosen = choose(network, groups, [np.ones(n) for n in full], everything // 3, options, full)
+    left = [n - len(c) for n, c in zip(full, chosen, strict=True)]
+    assert any(chosen)
+    assert all(n % 8 == 0 and n >= 0.4 * before for n, before in zip(left, full, strict=True) if before % 8 == 0)
+
+
 @pytest.mark.parametrize(
     "options",
     [

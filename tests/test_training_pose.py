@@ -23,10 +23,11 @@ from rtmpose.training import Distillation, Recipe  # noqa: E402
 from rtmpose.training import losses as loss  # noqa: E402
 from rtmpose.training.augment import NO_AUGMENTATION, Augmentation, Halves, place, recolour, transform  # noqa: E402
 from rtmpose.training.crops import Ahead, held_out, match_names, read_samples  # noqa: E402
-from rtmpose.training.distill import TorchTeacher, flip_averaged, normalise  # noqa: E402
+from rtmpose.training.distill import MapLoss, TorchTeacher, flip_averaged, normalise  # noqa: E402
 from rtmpose.training.ema import MovingAverage  # noqa: E402
 from rtmpose.training.metrics import average_precision  # noqa: E402
 from rtmpose.training.optim import make_optimiser  # noqa: E402
+from rtmpose.training.pose import PoseTask  # noqa: E402
 from rtmpose.types import Codec  # noqa: E402
 
 RECIPE = Recipe("r", epochs=1, batch=4, precision="fp32", heldout=0.2, loss_batch=4, workers=0, norms="frozen")
@@ -316,6 +317,57 @@ def test_features_and_stored_points_are_learnt_from(dots, tmp_path):
     assert task.losses(task.network, batch)["points"] == found["points"]  # its score is too low to count
     task.begin_step(0.75)
     assert task.losses(task.network, batch)["points"].item() == pytest.approx(found["points"].item() / 4, rel=1e-4)
+
+
+def test_maps_are_compared_from_the_best_linear_guess_on():
+    """The convolutions are fitted before the training: what is linear in the student's maps is not missed at all."""
+    rng = torch.Generator().manual_seed(3)
+    ours = [torch.randn(8, c, 6, 5, generator=rng) for c in (4, 7)]
+    mixing = [torch.randn(t, c, generator=rng) for t, c in ((6, 4), (3, 7))]
+    theirs = [torch.einsum("tc,nchw->nthw", m, x) + 5 for m, x in zip(mixing, ours, strict=True)]
+    missed = MapLoss([4, 7], [6, 3])
+    before = missed(ours, theirs).item()
+    missed.fit([([x[:4] for x in ours], [x[:4] for x in theirs]), ([x[4:] for x in ours], [x[4:] for x in theirs])])
+    assert before > 0.5
+    assert missed(ours, theirs).item() < 1e-3
+    unrelated = [torch.randn(8, t, 6, 5, generator=rng) for t in (6, 3)]
+    missed.fit([(ours, unrelated)])
+    assert missed(ours, unrelated).item() == pytest.approx(1, abs=0.1)
+    assert MapLoss([4], [6])(ours[:1], [torch.full((8, 6, 6, 5), 2.0)]).isfinite()
+
+
+def test_the_maps_of_several_stages_are_learnt_from(dots):
+    recipe = replace(RECIPE, distil=Distillation(features=1.0, stages=3), augment=NO_AUGMENTATION)
+    teacher, student = TorchTeacher(trainable.network(), trainable.card(), None), trainable.network()
+    for stage in (student.backbone.stage2, student.backbone.stage3):
+        torch.nn.init.normal_(stage[0].conv.weight)
+    found = {}
+    for name, network in (("other", student), ("same", trainable.network())):
+        task = PoseTask(
+            network, trainable.card(), trainable.SKELETON, [KeypointDataset.load(dots)], recipe, teacher=teacher
+        )
+        assert isinstance(task.auxiliary, MapLoss)
+        assert len(task.auxiliary.convs) == 3
+        found[name] = task.losses(network.eval(), next(iter(task.batches(0, 0, 0, 1))))["features"]
+    assert found["other"].item() > 3 * found["same"].item()
+    found["other"].backward()
+    for stage in range(1, 5):
+        parameters = list(student.get_submodule(f"backbone.stage{stage}").parameters())
+        assert all(p.grad is not None for p in parameters)
+
+
+def test_rounding_does_not_spoil_a_teacher(dots):
+    """In lower precision a teacher sees its maps less their means; in float32 nothing is changed."""
+    batch = next(iter(trainable.task(dots, RECIPE).batches(0, 0, 0, 1)))["images"]
+    exact = TorchTeacher(trainable.network(), trainable.card(), None)
+    expected = exact(batch)
+    exact.prepare([batch], ())
+    assert all(torch.equal(a, b) for a, b in zip(expected, exact(batch), strict=True))
+    rounded = TorchTeacher(trainable.network(), trainable.card(), torch.bfloat16)
+    rounded.prepare([batch], ("head",))
+    assert any(hasattr(m, "centre") for m in rounded.network.modules())
+    for a, b in zip(expected, rounded(batch), strict=True):
+        torch.testing.assert_close(a, b, atol=0.02, rtol=0.02)
 
 
 def test_teachers_must_fit(dots, rtmpose_s):

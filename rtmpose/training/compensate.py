@@ -28,11 +28,26 @@ MOST_POSITIONS = 768
 
 @dataclass
 class Moments:
-    """Count, sums ``(C,)`` and sums of products ``(C, C)`` of a layer's input channels, float64."""
+    """Count, sums ``(C,)`` and sums of products ``(C, C)`` of the channels of a map, float64."""
 
     count: int
     total: Tensor
     products: Tensor
+
+    @classmethod
+    def none(cls) -> Moments:
+        """Of nothing yet."""
+        return cls(0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64))
+
+    def add(self, x: Tensor) -> None:
+        """Add maps ``(N, C, H, W)``."""
+        step = 1
+        while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
+            step += 1
+        rows = x[:, :, ::step, ::step].permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
+        self.count += len(rows)
+        self.total = self.total + rows.sum(0).double()
+        self.products = self.products + (rows.T @ rows).double()
 
 
 class InputMoments(InputWatch):
@@ -48,19 +63,7 @@ class InputMoments(InputWatch):
 
     def see(self, layer: str, x: Tensor) -> None:
         """Add a layer's input ``(N, C, H, W)``."""
-        x = x.detach()
-        step = 1
-        while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
-            step += 1
-        rows = x[:, :, ::step, ::step].permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
-        total, products = rows.sum(0).double(), (rows.T @ rows).double()
-        known = self.found.get(layer)
-        if known is None:
-            self.found[layer] = Moments(len(rows), total, products)
-        else:
-            known.count += len(rows)
-            known.total += total
-            known.products += products
+        self.found.setdefault(layer, Moments.none()).add(x.detach())
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from torch.nn import functional
 
 from rtmpose.errors import ModelError
 from rtmpose.skeletons import skeleton_of
+from rtmpose.training import norms
+from rtmpose.training.compensate import Moments, regress
+from rtmpose.training.devices import keep_in_float32
 from rtmpose.types import ModelCard
 
 Logits = tuple[Tensor, Tensor]
@@ -41,17 +45,51 @@ def engine_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCa
     return run, estimator.card
 
 
+class StageMaps:
+    """Keeps the maps that the stages of a backbone put out.
+
+    Args:
+        network: Has ``backbone.stage1`` to ``backbone.stage4``.
+        count: How many stages, the last ones.
+
+    Attributes:
+        maps: Of the network's last call, ``(N, C, H, W)`` each, from the first stage to the last.
+    """
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        backbone = network.get_submodule("backbone")
+        stages = [module for name, module in backbone.named_children() if name.startswith("stage")][-count:]
+        self.maps = [torch.empty(0)] * len(stages)
+        for number, stage in enumerate(stages):
+            stage.register_forward_hook(partial(self._keep, number))
+
+    def _keep(self, number: int, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self.maps[number] = output
+
+
 class TorchTeacher(nn.Module):
-    """A teacher run by torch; keeps the last backbone map for feature distillation."""
+    """A teacher run by torch, whose maps can be learnt from (:class:`StageMaps`)."""
 
     def __init__(self, network: nn.Module, card: ModelCard, precision: torch.dtype | None) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.card, self.precision, self.features = card, precision, torch.empty(0)
-        self.network.get_submodule("backbone").register_forward_hook(self._keep)
+        self.card, self.precision = card, precision
 
-    def _keep(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Sequence[Tensor]) -> None:
-        self.features = output[-1]
+    def prepare(self, batches: Iterable[Tensor], float32: Sequence[str]) -> None:
+        """Keep rounding from harming it, as in the student's training; nothing in float32.
+
+        Args:
+            batches: Crops, as in :meth:`forward`; a few hundred.
+            float32: Modules that mixed precision leaves alone.
+        """
+        if self.precision is None:
+            return
+
+        def run(network: nn.Module, images: Tensor) -> None:
+            network(normalise(images, self.card))
+
+        norms.centre(self.network, batches, run)
+        keep_in_float32(self.network, float32)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Logits:
@@ -91,16 +129,49 @@ def flip_averaged(teacher: Teacher, images: Tensor, flip_indices: Sequence[int])
     return (x + back) / 2, (y + mirrored_y[:, flip]) / 2
 
 
-class FeatureProjection(nn.Module):
-    """A 1x1 convolution from the student's last map to the width of the teacher's."""
+class MapLoss(nn.Module):
+    """How far a student's maps are from telling the teacher's, through a 1x1 convolution per map.
 
-    def __init__(self, student: int, teacher: int) -> None:
+    Args:
+        student: Channels of the student's maps.
+        teacher: Channels of the teacher's.
+    """
+
+    def __init__(self, student: Sequence[int], teacher: Sequence[int]) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(student, teacher, 1)
+        self.convs = nn.ModuleList(nn.Conv2d(s, t, 1) for s, t in zip(student, teacher, strict=True))
 
-    def forward(self, features: Tensor, target: Tensor) -> Tensor:
-        """Mean squared difference of the projected map from the teacher's (DWPose, section 3.1)."""
-        return functional.mse_loss(self.conv(features).float(), target.float())
+    @torch.no_grad()
+    def fit(self, pairs: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> None:
+        """Start from the convolutions that predict best, by least squares over the positions of some maps.
+
+        Without, the student would first be taught by random convolutions.
+
+        Args:
+            pairs: Maps of the student and of the teacher, a batch at a time.
+        """
+        found = [Moments.none() for _ in self.convs]
+        for student, teacher in pairs:
+            for moments, ours, theirs in zip(found, student, teacher, strict=True):
+                moments.add(torch.cat([ours.detach().cpu().float(), theirs.detach().cpu().float()], dim=1))
+        for conv, moments in zip(self.convs, found, strict=True):
+            ours = conv.in_channels
+            columns = torch.arange(ours + conv.out_channels)
+            factors, offset = regress(moments, columns[:ours], columns[ours:])
+            conv.weight.copy_(factors.T[:, :, None, None])
+            conv.bias.copy_(offset)
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """The share of the variance of the teacher's maps that is missed, mean over the maps.
+
+        The mean squared difference of DWPose (arXiv 2307.15880, section 3.1), over the variance of the channels.
+        """
+        shares = []
+        for conv, ours, theirs in zip(self.convs, student, teacher, strict=True):
+            target = theirs.float()
+            variance = target.var((0, 2, 3), correction=0).mean().clamp(min=1e-12)
+            shares.append(functional.mse_loss(conv(ours).float(), target) / variance)
+        return torch.stack(shares).mean()
 
 
 def normalise(images: Tensor, card: ModelCard) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from rtmpose.pose import crop, heatmap, simcc
 from rtmpose.training import losses as loss
 from rtmpose.training.augment import NO_AUGMENTATION
 from rtmpose.training.crops import Ahead, Batch, BatchMaker, CropSettings, Sample, held_out, read_samples
-from rtmpose.training.distill import FeatureProjection, Teacher, TorchTeacher, flip_averaged, normalise
+from rtmpose.training.distill import MapLoss, StageMaps, Teacher, TorchTeacher, flip_averaged, normalise
 from rtmpose.training.metrics import score_poses
 from rtmpose.training.recipes import Distillation, Recipe
 from rtmpose.types import FloatArray, ModelCard, Skeleton
 
 EVALUATION_BATCH = 64
+FITTED = 8
+"""Batches that the convolutions of feature distillation are fitted to before the training."""
 
 
 class PoseTask:
@@ -75,7 +78,7 @@ class PoseTask:
         if (self.distil.logits or self.distil.features) and teacher is None:
             raise InputError(f"the recipe {recipe.name} distils: it needs a teacher (--teacher)")
         self._fading = 1.0
-        self.auxiliary = self._feature_projection() if self.distil.features else None
+        self.auxiliary = self._map_loss() if self.distil.features else None
 
     def steps(self) -> int:
         """Batches per epoch and rank."""
@@ -173,38 +176,44 @@ class PoseTask:
     def _from_teacher(self, output: tuple[Tensor, Tensor], images: Tensor) -> dict[str, Tensor]:
         assert self.teacher is not None
         out, distil = {}, self.distil
-        student = self._features  # of the call just made
-        if distil.features:
-            x, y = self.teacher(images)
-            assert isinstance(self.teacher, TorchTeacher)
-            assert self.auxiliary is not None
-            target = self.teacher.features
-            out["features"] = self._fading * distil.features * self.auxiliary(student, target)
+        bins: tuple[Tensor, Tensor] | None = None
+        if self.auxiliary is not None:
+            ours = list(self._ours.maps)  # of the call just made
+            bins = self.teacher(images)
+            out["features"] = self._fading * distil.features * self.auxiliary(ours, self._theirs.maps)
         if distil.logits:
             with torch.no_grad():
                 if distil.flip_average:
-                    x, y = flip_averaged(self.teacher, images, self.skeleton.flip_indices)
-                elif not distil.features:
-                    x, y = self.teacher(images)
+                    bins = flip_averaged(self.teacher, images, self.skeleton.flip_indices)
+                x, y = self.teacher(images) if bins is None else bins
                 scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
                 weights = scores if distil.sure else torch.ones_like(scores)
             kl = loss.distribution_kl(output, (x, y), weights, beta=self.recipe.beta)
             out["logits"] = self._fading * distil.logits * self._scale(images) * kl
         return out
 
-    _features: Tensor = torch.empty(0)
-
-    def _feature_projection(self) -> nn.Module:
-        if not isinstance(self.teacher, TorchTeacher):
+    def _map_loss(self) -> MapLoss:
+        teacher = self.teacher
+        if not isinstance(teacher, TorchTeacher):
             raise InputError("feature distillation needs a teacher that torch runs (--teacher-engine torch)")
+        count = self.distil.stages
+        self._ours, self._theirs = StageMaps(self.network, count), StageMaps(teacher.network, count)
+        device, place = next(self.network.parameters()).device, next(teacher.parameters()).device
+        batches = [b["images"] for b in itertools.islice(self.batches(0, self.recipe.seed, 0, 1), FITTED)]
+        teacher.prepare([images.to(place) for images in batches], self.recipe.float32)
 
-        def keep(_module: nn.Module, _inputs: Any, output: Sequence[Tensor]) -> None:
-            self._features = output[-1]
+        def pair(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            with torch.inference_mode():
+                self.forward(self.network.eval(), {"images": images.to(device)})
+                teacher(images.to(place))
+            return self._ours.maps, self._theirs.maps
 
-        backbone = self.network.get_submodule("backbone")
-        handle: Callable[..., Any] = keep
-        backbone.register_forward_hook(handle)
-        return FeatureProjection(_width(backbone), _width(self.teacher.network.get_submodule("backbone")))
+        pairs = map(pair, batches)
+        first = next(pairs)
+        ours, theirs = ([len(m[0]) for m in maps] for maps in first)
+        found = MapLoss(ours, theirs)
+        found.fit(itertools.chain([first], pairs))
+        return found
 
     def _scale(self, per_sample: Tensor) -> float:
         return self.recipe.loss_batch / len(per_sample)
@@ -216,13 +225,6 @@ class PoseTask:
             return heatmap.decode(output.float().cpu().numpy(), self.card.input_wh, blur)
         x, y = (o.float().cpu().numpy() for o in output)
         return simcc.decode(x, y, codec.split_ratio)
-
-
-def _width(backbone: nn.Module) -> int:
-    """Channels of the last map."""
-    last = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)][-1]
-    final = getattr(backbone.get_submodule("stage4")[-1], "final_conv", None)
-    return int(final.conv.out_channels if final is not None else last.out_channels)
 
 
 def _name(dataset: KeypointDataset) -> str:

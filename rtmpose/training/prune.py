@@ -55,7 +55,7 @@ class PruneOptions:
         steps: Optimisation steps, and batches that the importance is estimated on, before each removal.
         chunk: Channels of a group that go together. Widths that are multiples of 8 stay so with 8, and CPU engines,
             which work on 8 or 16 channels at once, gain all that the count promises.
-        floor: Share of its channels that every group keeps.
+        floor: Share of its channels that every group keeps, in whole chunks.
         criterion: ``fisher``; ``magnitude``, the norm of the weights that make a channel; both from small to large.
         per: What importance is divided by: the ``memory`` (activations) or the ``multiply-adds`` saved, or ``nothing``.
         uniform: Take the same share of every group instead of ordering channels across the network.
@@ -216,7 +216,7 @@ def choose(
     order = [np.argsort(s, kind="stable") for s in scores]
     taken = [0] * len(groups)
     widths = widths_of(network)
-    floors = [max(round(options.floor * n), min(options.chunk, n), 1) for n in full]
+    floors = [min(max(math.ceil(options.floor * n / options.chunk), 1) * options.chunk, n) for n in full]
     while surplus > 0:
         best: tuple[bool, float, int, int, int] | None = None
         for i, group in enumerate(groups):

@@ -21,7 +21,10 @@ class Distillation:
 
     Attributes:
         logits: Weight of the divergence from a live teacher's bins, over all its keypoints.
-        features: Weight of the squared difference from the teacher's last backbone map, through a 1x1 convolution.
+        features: Weight of the squared difference from the teacher's backbone maps, through 1x1 convolutions, as a
+            share of their variance.
+        stages: How many maps are compared: those of the last stages, 1 to 4.
+        precision: What a teacher run by torch computes in; ``auto`` for that of the training.
         points: Weight of teacher points stored with the annotations (``keypoints26``: x, y, score), as labels.
         point_score: Stored points of a lower score are not used; the others weigh as much as their score, at most 1.
         flip_average: The live teacher sees each crop and its mirror image; its outputs are averaged.
@@ -31,6 +34,8 @@ class Distillation:
 
     logits: float = 0.0
     features: float = 0.0
+    stages: int = 1
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     points: float = 0.0
     point_score: float = 0.3
     flip_average: bool = True
