@@ -16,7 +16,7 @@ from rtmpose.detect.detector import Detector
 from rtmpose.errors import InputError
 from rtmpose.geometry import box_iou, oks_pairs
 from rtmpose.pose.rtmpose import PoseEstimator
-from rtmpose.track.boxes import box_size, contained, distinct, pose_boxes
+from rtmpose.track.boxes import box_size, contained, distinct, nested, pose_boxes
 from rtmpose.track.kalman import BoxFilter
 from rtmpose.track.params import TrackerParams
 from rtmpose.track.smooth import OneEuro, smooth_together
@@ -201,10 +201,11 @@ class PoseTracker:
         for row, track in matched.items():
             self._update(track, poses, boxes[row], row, bool(enough[row]), now)
             order.append((track, row))
+        # A second pose of somebody who is there looks like a newcomer in the same place: it has to last.
+        doubled = nested(boxes, boxes[sorted(matched)])
         for row in range(len(poses)):
             if row not in matched and enough[row]:
-                track = self._start(state, poses, boxes[row], row, now)
-                order.append((track, row))
+                order.append((self._start(state, poses, boxes[row], row, bool(doubled[row])), row))
         current = {id(t) for t, _ in order}
         for track in state.tracks:
             if id(track) not in current:
@@ -247,13 +248,15 @@ class PoseTracker:
         return smooth_together([t.smoother for t in tracks if t.smoother is not None], found, now)
 
     def _assign(self, state: TrackState, poses: Poses, boxes: FloatArray) -> dict[int, Track]:
-        """Pose rows to tracks: first those in sight, then those lost."""
+        """Pose rows to tracks: first those in sight, then newcomers who are not confirmed, then those lost."""
         from scipy.optimize import linear_sum_assignment
 
         matched: dict[int, Track] = {}
         free = list(range(len(poses)))
-        for lost in (False, True):
-            tracks = [t for t in state.tracks if (t.missing > 0) == lost and t not in matched.values()]
+        here = [t for t in state.tracks if not t.missing]
+        rounds = ([t for t in here if t.id > 0], [t for t in here if t.id < 0], [t for t in state.tracks if t.missing])
+        for tracks in rounds:
+            lost = tracks is rounds[-1]
             if not tracks or not free:
                 continue
             similar = self._similarity(tracks, poses[free], boxes[free], lost)
@@ -300,13 +303,16 @@ class PoseTracker:
         track.keypoints, track.scores, track.box = keypoints, scores, box
         track.box_score = float(poses.box_scores[row])
         track.filter.update(box)
-        track.missing, track.missing_s, track.hits, track.follow = 0, 0.0, track.hits + 1, follow
+        # A box that is only followed is no sighting of a newcomer: there has to be a pose in it.
+        track.hits += follow or track.id > 0
+        track.missing, track.missing_s, track.follow = 0, 0.0, follow
         if track.id < 0 and track.hits >= self.params.confirm:
             track.id = -track.id
 
-    def _start(self, state: TrackState, poses: Poses, box: FloatArray, row: int, now: float) -> Track:
+    def _start(self, state: TrackState, poses: Poses, box: FloatArray, row: int, doubled: bool) -> Track:
         p = self.params
-        sure = float(poses.scores[row].mean()) >= SURE_NEWCOMER or p.confirm <= 1 or state.frames <= 1
+        sure = float(poses.scores[row].mean()) >= SURE_NEWCOMER and not doubled
+        sure |= p.confirm <= 1 or state.frames <= 1
         number = state.new_id()
         track = Track(
             number if sure else -number,
