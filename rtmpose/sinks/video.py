@@ -127,8 +127,10 @@ class VideoSink:
         self._stream = self._container.add_stream("libx264", rate=Fraction(self._fps).limit_denominator(1001))
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
-        # Half the work of "veryfast" for files a quarter larger: the networks need the cores.
-        self._stream.options = {"preset": "superfast", "crf": "21"}
+        # As good as "superfast" at 21 (PSNR of a street) for half its work, as the networks need the cores; with the
+        # entropy coding that "ultrafast" leaves out, files are little larger.
+        coding = "cabac=1:8x8dct=1:deblock=0,0"
+        self._stream.options = {"preset": "ultrafast", "crf": "22", "x264-params": coding}
         self._stream.codec_context.time_base = Fraction(1, 90000)
         self._open_sound()
 
