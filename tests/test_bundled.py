@@ -16,7 +16,11 @@ from rtmpose.errors import ModelError
 from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
 
 CARDS = [card for card in zoo.load_zoo() if any(map(is_bundled, card.files))]
-PREPARED = {"rtmdet-nano_own_320x320", "rtmpose-s_own-halpe26_256x192"}
+PREPARED = {
+    "rtmdet-nano_own_320x320",
+    "rtmpose-s_own-halpe26_256x192",
+    "rtmpose-s-pruned_own-halpe26_256x192",
+}
 MOST_BYTES = 24e6
 
 
