@@ -16,11 +16,7 @@ from rtmpose.errors import ModelError
 from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
 
 CARDS = [card for card in zoo.load_zoo() if any(map(is_bundled, card.files))]
-PREPARED = {
-    "rtmdet-nano_own_320x320",
-    "rtmpose-s_own-halpe26_256x192",
-    "rtmpose-s-pruned_own-halpe26_256x192",
-}
+DEFAULTS = {"rtmdet-nano_own_320x320", "rtmpose-s_own-halpe26_256x192"}
 MOST_BYTES = 24e6
 
 
@@ -53,9 +49,9 @@ def test_files_and_cards(card, fresh):
     assert all(word in inside.notes for word in ("AP", "seed"))
 
 
-@pytest.mark.parametrize("card", [c for c in CARDS if c.id in PREPARED], ids=lambda card: card.id)
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_preparations(card, fresh):
-    """Users of the defaults do not wait for one: it comes with the package and is trusted."""
+    """Nobody waits for one: it comes with the package and is trusted."""
     digest = card.file("onnx").sha256
     medians, record = prepare._load(digest)
     assert record is not None
@@ -83,7 +79,7 @@ def test_the_command_line_has_the_same_defaults():
 
 def test_defaults_are_bundled(fresh):
     whole = rtmpose.Pipeline(engine="onnxruntime", device="cpu", threads=1)
-    assert {whole.detector.card.id, whole.pose.card.id} == PREPARED <= {card.id for card in CARDS}
+    assert {whole.detector.card.id, whole.pose.card.id} == DEFAULTS <= {card.id for card in CARDS}
     assert len(whole(np.zeros((240, 320, 3), np.uint8))) == 0
 
 
