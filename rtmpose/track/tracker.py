@@ -290,7 +290,7 @@ class PoseTracker:
             centre = (predicted[:, :2] + predicted[:, 2:]) / 2
             gap = np.linalg.norm(centre[:, None] - ((boxes[:, :2] + boxes[:, 2:]) / 2)[None], axis=2)
             ratio = length[:, None] / theirs[None]
-            alike = (ratio > 0.6) & (ratio < 1.7)
+            alike = (ratio > 0.5) & (ratio < 2)
             near = gap / reach[:, None]
             value = np.maximum(value, 1e-3) * (1 + np.maximum(0, 1 - near))
             possible |= (near < 1) & alike
