@@ -115,13 +115,16 @@ def torch_teacher(
     return TorchTeacher(network.to(device, memory_format=torch.channels_last), known, precision)
 
 
-def flip_averaged(teacher: Teacher, images: Tensor, flip_indices: Sequence[int]) -> Logits:
+def flip_averaged(
+    teacher: Teacher, images: Tensor, flip_indices: Sequence[int], upright: Logits | None = None
+) -> Logits:
     """The mean of the outputs for the crops and for their mirror images.
 
     A point at column x of the crop is at w - 1 - x of the mirror image, hence at bin 2w - 2 - b: the mirrored vector
-    is shifted by one bin, so that both speak of the same place.
+    is shifted by one bin, so that both speak of the same place. ``upright`` are the outputs for the crops
+    themselves, where they are known already.
     """
-    x, y = teacher(images)
+    x, y = teacher(images) if upright is None else upright
     flip = list(flip_indices)
     mirrored_x, mirrored_y = teacher(images.flip(2).contiguous())
     back = mirrored_x[:, flip].flip(2)

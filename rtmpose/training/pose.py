@@ -184,7 +184,7 @@ class PoseTask:
         if distil.logits:
             with torch.no_grad():
                 if distil.flip_average:
-                    bins = flip_averaged(self.teacher, images, self.skeleton.flip_indices)
+                    bins = flip_averaged(self.teacher, images, self.skeleton.flip_indices, bins)
                 x, y = self.teacher(images) if bins is None else bins
                 scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
                 weights = scores if distil.sure else torch.ones_like(scores)

@@ -207,7 +207,7 @@ def open_teacher(name: str, card: ModelCard, recipe: Recipe, engine: str, device
 
 
 def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
-    """What a teacher computes in: the training's precision; None for float32."""
+    """What a torch teacher computes in: ``distil.precision``, or the training's; None for float32."""
     wanted = recipe.precision if recipe.distil is None or recipe.distil.precision == "auto" else recipe.distil.precision
     half = choose_precision(wanted, "cuda" if device.startswith("cuda") else "cpu")
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(half)
