@@ -32,6 +32,7 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     readers,
     remove_channels,
     saved_multiply_adds,
+    saved_parameters,
     trace,
     widths_of,
 )
@@ -161,7 +162,8 @@ def test_saved_multiply_adds_are_exact(name):
         remove_channels(small, [(group, range(units))])
         saved = saved_multiply_adds(network, group, units, widths_of(network))
         assert count_multiply_adds(small, WH) == before - saved, group.name
-        assert count_parameters(small) < count_parameters(network)
+        lighter = saved_parameters(network, group, units, widths_of(network))
+        assert count_parameters(small) == count_parameters(network) - lighter, group.name
 
 
 def test_groups_of_rtmpose_s():
@@ -260,6 +262,23 @@ def loss_to(teacher):
         return sum((a - b).square().mean() for a, b in zip(flat(network(images)), known, strict=True))
 
     return loss
+
+
+def test_a_budget_of_parameters_is_met_where_they_matter_least():
+    """The last stage holds most parameters, the first ones most of the arithmetic."""
+    network = random_network(RTMPoseConfig(CSPNeXtConfig(0.33, 0.25), 26, WH))
+    groups = channel_groups(network, trace(network, WH))
+    full = [len(g) for g in groups]
+    ones = [np.ones(n) for n in full]
+    options = PruneOptions(multiply_adds=1, floor=0.2)
+    values = count_parameters(network) // 3
+    chosen = choose(network, groups, ones, 0, options, full, values=values)
+    last = [len(c) for c, g in zip(chosen, groups, strict=True) if "stage4" in g.name]
+    assert sum(last) > 0.5 * sum(map(len, chosen))
+    remove_channels(network, zip(groups, chosen, strict=True))
+    assert count_parameters(network) <= 3 * values - values + 2
+    with pytest.raises(InputError, match="positive"):
+        PruneOptions(multiply_adds=1, parameters=0)
 
 
 def test_what_every_group_keeps_is_whole_chunks():

@@ -16,6 +16,7 @@ from rtmpose.errors import InputError, MissingDependencyError
 def prune(
     model: Annotated[str, typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file.")],
     macs: Annotated[str, typer.Option(help="Budget of multiply-adds per image: 0.35G, 350M, or a share: 50%.")],
+    params: Annotated[str | None, typer.Option(help="Budget of parameters: 3.4M, or a share: 60%.")] = None,
     data: Annotated[
         list[Path] | None, typer.Option(help="Annotations or their folder; may be given several times.")
     ] = None,
@@ -74,6 +75,7 @@ def prune(
     full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
     options = PruneOptions(
         parse_budget(macs, full[0]),
+        None if params is None else parse_budget(params, full[1], "--params", "3.4M"),
         rounds,
         steps,
         chunk,
@@ -86,7 +88,7 @@ def prune(
         compensate=make_up,
         bf16=choose_precision(chosen.precision, "cpu") == "bf16",
     )
-    if options.multiply_adds >= full[0]:
+    if options.multiply_adds >= full[0] and (options.parameters or full[1]) >= full[1]:
         raise InputError(f"{model} costs {full[0] / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it as it is")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr_console(), transient=True) as progress:
@@ -122,7 +124,7 @@ def prune(
     return 0
 
 
-def parse_budget(text: str, full: int) -> int:
+def parse_budget(text: str, full: int, option: str = "--macs", example: str = "0.35G or 350M") -> int:
     """``0.35G``, ``350M``, a plain number, or a share of ``full`` such as ``50%``.
 
     Raises:
@@ -132,7 +134,7 @@ def parse_budget(text: str, full: int) -> int:
     factor = {"G": 1e9, "M": 1e6, "%": full / 100, "": 1.0}
     budget = int(float(match[1]) * factor[match[2].upper()]) if match else 0
     if budget <= 0:
-        raise InputError(f"--macs takes multiply-adds such as 0.35G or 350M, or a share such as 50%, not {text!r}")
+        raise InputError(f"{option} takes a number such as {example}, or a share such as 50%, not {text!r}")
     return budget
 
 

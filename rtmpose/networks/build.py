@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from torch import nn
 
@@ -10,6 +11,7 @@ from rtmpose.errors import ModelError
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
 from rtmpose.networks.cspnext import SIZES
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
+from rtmpose.networks.reduced import enlarged_map
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig
@@ -40,12 +42,14 @@ def config_for(model: str | ModelCard) -> Config:
         ModelError: the zoo has no such model, or its network is not of this family (YOLOX).
     """
     card = find(model) if isinstance(model, str) else model
-    match = re.fullmatch(r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-pruned|-humanart)?", card.architecture)
+    match = re.fullmatch(
+        r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?", card.architecture
+    )
     if match is None:
         raise ModelError(
             f"{card.id} is a {card.architecture}, which is not a network of this family: it runs from ONNX"
         )
-    family, size, variant = match.groups()
+    family, size, reduced, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]
     if family == "rtmdet":
@@ -58,6 +62,8 @@ def config_for(model: str | ModelCard) -> Config:
     if family == "cspnext":
         return HeatmapConfig(backbone, keypoints, card.input_wh)
     kind = RTMWConfig if family == "rtmw" else RTMPoseConfig
+    if reduced:
+        backbone = replace(backbone, enlarge=enlarged_map(card.input_wh))
     return kind(backbone, keypoints, card.input_wh, card.codec.split_ratio)
 
 

@@ -21,12 +21,15 @@ class CSPNeXtConfig:
         width: Factor on the number of channels.
         depthwise: Separable convolutions in place of dense 3x3 ones.
         attention: Channel attention in every stage.
+        enlarge: Height and width that the map of stage 3 is brought to before stage 4; None leaves it as it is. See
+            :mod:`rtmpose.networks.reduced`.
     """
 
     depth: float
     width: float
     depthwise: bool = False
     attention: bool = True
+    enlarge: tuple[int, int] | None = None
 
     def channels(self, full: int) -> int:
         """Channels at this width where the full network has so many."""
@@ -75,12 +78,16 @@ class CSPNeXt(nn.Module):
                 )
             )
             self.add_module(f"stage{number}", nn.Sequential(*layers))
+        # Corners on corners: the one bilinear rule that all engines share.
+        self.enlarge = nn.Upsample(size=config.enlarge, mode="bilinear", align_corners=True) if config.enlarge else None
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images ``(N, 3, H, W)``, sides multiples of 32, to the maps of the four stages."""
         x = self.stem(x)
         maps = []
         for number in range(1, len(STAGES) + 1):
+            if number == len(STAGES) and self.enlarge is not None:
+                x = self.enlarge(x)
             x = self.get_submodule(f"stage{number}")(x)
             maps.append(x)
         return maps

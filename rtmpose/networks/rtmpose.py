@@ -38,12 +38,15 @@ class RTMPoseConfig:
     @property
     def cells(self) -> int:
         """Cells of the coarsest map."""
+        if self.backbone.enlarge:
+            height, width = self.backbone.enlarge
+            return (height // 2) * (width // 2)
         return (self.input_wh[0] // STRIDE) * (self.input_wh[1] // STRIDE)
 
     @property
     def bins(self) -> tuple[int, int]:
         """Bins of x and of y."""
-        return int(self.input_wh[0] * self.split_ratio), int(self.input_wh[1] * self.split_ratio)
+        return round(self.input_wh[0] * self.split_ratio), round(self.input_wh[1] * self.split_ratio)
 
 
 class RTMPoseHead(nn.Module):

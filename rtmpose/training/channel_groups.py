@@ -276,18 +276,33 @@ def saved_multiply_adds(
         units: How many.
         widths: What is left of each layer before, see :func:`widths_of`.
     """
+    return _saved(network, group, units, widths, of_values=False)
+
+
+def saved_parameters(
+    network: nn.Module, group: ChannelGroup, units: int, widths: Mapping[tuple[str, Side], int]
+) -> int:
+    """Learnt values that go with units of a group; arguments as :func:`saved_multiply_adds`."""
+    return _saved(network, group, units, widths, of_values=True)
+
+
+def _saved(
+    network: nn.Module, group: ChannelGroup, units: int, widths: Mapping[tuple[str, Side], int], of_values: bool
+) -> int:
     dense: dict[tuple[str, int], Counter[str]] = {}
     saved = 0
     for use in group.uses:
         module, lost = network.get_submodule(use.layer), units * use.positions.shape[1]
-        area = use.area
+        area = 1 if of_values else use.area
+        if of_values and use.side == "out" and isinstance(getattr(module, "bias", None), Tensor):
+            saved += lost if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) else 0
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not _is_depthwise(module):
             dense.setdefault((use.layer, area), Counter())[use.side] += lost
         elif isinstance(module, nn.Conv2d):
             saved += area * math.prod(module.kernel_size) * lost
         elif isinstance(module, nn.BatchNorm2d):
             saved += 2 * area * lost
-        elif isinstance(module, nn.AdaptiveAvgPool2d | nn.Upsample):
+        elif isinstance(module, nn.AdaptiveAvgPool2d | nn.Upsample) and not of_values:
             saved += area * lost
     for (layer, area), lost_on in dense.items():
         a, b = widths[layer, "in"], widths[layer, "out"]

@@ -156,6 +156,7 @@ class MapLoss(nn.Module):
         found = [Moments.none() for _ in self.convs]
         for student, teacher in pairs:
             for moments, ours, theirs in zip(found, student, teacher, strict=True):
+                theirs = _resize_map(theirs, ours)
                 moments.add(torch.cat([ours.detach().cpu().float(), theirs.detach().cpu().float()], dim=1))
         for conv, moments in zip(self.convs, found, strict=True):
             ours = conv.in_channels
@@ -171,10 +172,34 @@ class MapLoss(nn.Module):
         """
         shares = []
         for conv, ours, theirs in zip(self.convs, student, teacher, strict=True):
-            target = theirs.float()
+            target = _resize_map(theirs.float(), ours)
             variance = target.var((0, 2, 3), correction=0).mean().clamp(min=1e-12)
             shares.append(functional.mse_loss(conv(ours).float(), target) / variance)
         return torch.stack(shares).mean()
+
+
+def resize_crops(images: Tensor, wh: tuple[int, int]) -> Tensor:
+    """Crops in another size, bilinearly, for a teacher that takes larger ones.
+
+    A crop's pixel (x, y) shows what (x s, y s) shows of one that is s times as large: no half pixels in between, as
+    the crops are cut (:mod:`rtmpose.pose.crop`).
+
+    Args:
+        images: ``(N, h, w, 3)`` uint8.
+        wh: Size wanted; the same tensor is returned where it has it.
+    """
+    height, width = images.shape[1:3]
+    if (width, height) == wh:
+        return images
+    axes = (
+        torch.arange(new, device=images.device) * (2 * old / new / (old - 1)) - 1
+        for new, old in ((wh[1], height), (wh[0], width))
+    )
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    grid = torch.stack([x, y], dim=2).expand(len(images), -1, -1, -1)
+    pixels = images.permute(0, 3, 1, 2).float()
+    found = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=True)
+    return found.round().to(images.dtype).permute(0, 2, 3, 1).contiguous()
 
 
 def normalise(images: Tensor, card: ModelCard) -> Tensor:
@@ -190,9 +215,17 @@ def normalise(images: Tensor, card: ModelCard) -> Tensor:
     return ((pixels - mean) / std).permute(0, 3, 1, 2)
 
 
+def _resize_map(theirs: Tensor, ours: Tensor) -> Tensor:
+    """A teacher's map at the size of the student's."""
+    if theirs.shape[2:] == ours.shape[2:]:
+        return theirs
+    return functional.interpolate(theirs, ours.shape[2:], mode="bilinear", align_corners=True)
+
+
 def _check(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
     wanted = len(skeleton_of(student) or ()) or keypoints
-    if teacher.codec.kind != "simcc" or teacher.input_wh != student.input_wh or keypoints != wanted:
+    bins, ours = ([round(side * card.codec.split_ratio) for side in card.input_wh] for card in (teacher, student))
+    if teacher.codec.kind != "simcc" or bins != ours or keypoints != wanted:
         raise ModelError(
             f"the teacher {teacher.id} ({keypoints} keypoints, {teacher.input_wh[0]}x{teacher.input_wh[1]}, "
             f"{teacher.codec.kind}) does not fit a student with {wanted} keypoints, "

@@ -118,9 +118,10 @@ def balance(network: nn.Module) -> int:
 
 @torch.no_grad()
 def unfold(network: nn.Module, task: Any, *, centred: bool) -> None:
-    """Make a network that was read from an export fit to be trained; its function stays what it was.
+    """Make a network fit to be trained with frozen norms; its function stays what it was.
 
-    :func:`balance`, then :func:`estimate_statistics` and, if wanted, :func:`centre` on the task's first batches.
+    :func:`balance` where it was read from an export, then :func:`estimate_statistics` and, if wanted, :func:`centre` on
+    the task's first batches.
 
     Args:
         network: Changed in place.

@@ -17,7 +17,7 @@ from rtmpose.pose import crop, heatmap, simcc
 from rtmpose.training import losses as loss
 from rtmpose.training.augment import NO_AUGMENTATION
 from rtmpose.training.crops import Ahead, Batch, BatchMaker, CropSettings, Sample, held_out, read_samples
-from rtmpose.training.distill import MapLoss, StageMaps, Teacher, TorchTeacher, flip_averaged, normalise
+from rtmpose.training.distill import MapLoss, StageMaps, Teacher, TorchTeacher, flip_averaged, normalise, resize_crops
 from rtmpose.training.metrics import score_poses
 from rtmpose.training.recipes import Distillation, Recipe
 from rtmpose.types import FloatArray, ModelCard, Skeleton
@@ -38,6 +38,7 @@ class PoseTask:
             first set come first.
         recipe: Augmentation, weights of the losses, seed.
         teacher: For ``recipe.distil.logits`` and ``features``.
+        teacher_wh: Size of the crops it takes, where that is not the network's: it gets them enlarged.
         shares: How often each set's samples occur in an epoch; 1 each by default.
         evaluate_on: Sets to evaluate on; the training sets give up no photos then.
 
@@ -54,10 +55,12 @@ class PoseTask:
         recipe: Recipe,
         *,
         teacher: Teacher | None = None,
+        teacher_wh: tuple[int, int] | None = None,
         shares: Sequence[float] | None = None,
         evaluate_on: Sequence[KeypointDataset] = (),
     ) -> None:
         self.network, self.card, self.skeleton, self.recipe, self.teacher = network, card, skeleton, recipe, teacher
+        self.teacher_wh = teacher_wh or card.input_wh
         self.settings = CropSettings(card, skeleton)
         self.training: list[Sample] = []
         self.heldout: list[Sample] = []
@@ -176,6 +179,7 @@ class PoseTask:
     def _from_teacher(self, output: tuple[Tensor, Tensor], images: Tensor) -> dict[str, Tensor]:
         assert self.teacher is not None
         out, distil = {}, self.distil
+        images = resize_crops(images, self.teacher_wh)
         bins: tuple[Tensor, Tensor] | None = None
         if self.auxiliary is not None:
             ours = list(self._ours.maps)  # of the call just made
@@ -200,12 +204,12 @@ class PoseTask:
         self._ours, self._theirs = StageMaps(self.network, count), StageMaps(teacher.network, count)
         device, place = next(self.network.parameters()).device, next(teacher.parameters()).device
         batches = [b["images"] for b in itertools.islice(self.batches(0, self.recipe.seed, 0, 1), FITTED)]
-        teacher.prepare([images.to(place) for images in batches], self.recipe.float32)
+        teacher.prepare([resize_crops(images, self.teacher_wh).to(place) for images in batches], self.recipe.float32)
 
         def pair(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
             with torch.inference_mode():
                 self.forward(self.network.eval(), {"images": images.to(device)})
-                teacher(images.to(place))
+                teacher(resize_crops(images, self.teacher_wh).to(place))
             return self._ours.maps, self._theirs.maps
 
         pairs = map(pair, batches)

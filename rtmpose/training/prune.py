@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.networks.complexity import count_multiply_adds, count_parameters
+from rtmpose.networks.reduced import SUFFIX
 from rtmpose.training import norms
 from rtmpose.training.channel_groups import (
     ChannelGroup,
@@ -28,6 +29,7 @@ from rtmpose.training.channel_groups import (
     remove_channels,
     saved_memory,
     saved_multiply_adds,
+    saved_parameters,
     trace,
     widths_of,
 )
@@ -51,6 +53,8 @@ class PruneOptions:
 
     Attributes:
         multiply_adds: Budget: prune until one image costs no more.
+        parameters: The same for the size of the network; None for no limit. Each round first takes what is least
+            important per value, down to its share of this, then what is least important by ``per``.
         rounds: Removals on the way; each takes an equal share of the multiply-adds.
         steps: Optimisation steps, and batches that the importance is estimated on, before each removal.
         chunk: Channels of a group that go together. Widths that are multiples of 8 stay so with 8, and CPU engines,
@@ -69,6 +73,7 @@ class PruneOptions:
     """
 
     multiply_adds: int
+    parameters: int | None = None
     rounds: int = 150
     steps: int = 4
     chunk: int = 8
@@ -84,7 +89,8 @@ class PruneOptions:
     bf16: bool = False
 
     def __post_init__(self) -> None:
-        if self.multiply_adds <= 0 or self.rounds < 1 or self.steps < 1 or self.chunk < 1:
+        budgets = (self.multiply_adds, 1 if self.parameters is None else self.parameters)
+        if min(budgets) <= 0 or self.rounds < 1 or self.steps < 1 or self.chunk < 1:
             raise InputError("a budget, rounds, steps and chunk of pruning must be positive")
         if not 0 <= self.floor < 1 or not 0 <= self.decay < 1:
             raise InputError(f"floor and decay are shares from 0 to below 1, not {self.floor} and {self.decay}")
@@ -195,6 +201,7 @@ def choose(
     options: PruneOptions,
     full: Sequence[int],
     spare: float = math.inf,
+    values: int = 0,
 ) -> list[list[int]]:
     """The units to take: the least important ones, until the surplus is gone.
 
@@ -206,6 +213,7 @@ def choose(
         options: The criterion.
         full: Units of every group before any pruning.
         spare: How many more than the surplus may go.
+        values: Parameters to save at least.
 
     Returns:
         Unit indices per group.
@@ -217,28 +225,32 @@ def choose(
     taken = [0] * len(groups)
     widths = widths_of(network)
     floors = [min(max(math.ceil(options.floor * n / options.chunk), 1) * options.chunk, n) for n in full]
-    while surplus > 0:
-        best: tuple[bool, float, int, int, int] | None = None
+    while surplus > 0 or values > 0:
+        best: tuple[bool, float, int, int, int, int] | None = None
         for i, group in enumerate(groups):
             count = min(options.chunk, len(group) - taken[i] - floors[i])
             if count <= 0:
                 continue
             saved = saved_multiply_adds(network, group, count, widths)
+            lighter = saved_parameters(network, group, count, widths)
             if options.uniform:
                 score = -(len(group) - taken[i]) / full[i]
             else:
                 price = {"multiply-adds": saved, "memory": saved_memory(network, group, count), "nothing": count}
-                score = float(scores[i][order[i][taken[i] : taken[i] + count]].sum()) / price[options.per]
+                importance = float(scores[i][order[i][taken[i] : taken[i] + count]].sum())
+                score = importance / (lighter if values > 0 else price[options.per])
             # What would miss the budget by far is taken only where nothing else is left.
-            candidate = (saved > surplus + spare, score, i, count, saved)
+            candidate = (values <= 0 and saved > surplus + spare, score, i, count, saved, lighter)
             best = candidate if best is None or candidate < best else best
         if best is None:
             raise ModelError(
-                f"{surplus / 1e6:.0f} million multiply-adds too many are left, and every group of channels is down to "
-                f"{options.floor:.0%}: raise the budget or lower the floor"
+                f"{max(surplus, 0) / 1e6:.0f} million multiply-adds and {max(values, 0) / 1e6:.2f} million parameters "
+                f"too many are left, and every group of channels is down to {options.floor:.0%}: raise the budget or "
+                "lower the floor"
             )
-        _, _, i, count, saved = best
+        _, _, i, count, saved, lighter = best
         surplus -= saved
+        values -= lighter
         taken[i] += count
         for use in groups[i].uses:
             if (use.layer, use.side) in widths:
@@ -275,6 +287,7 @@ def prune(
     full = [len(g) for g in groups]
     names = [g.name for g in groups]
     start = now = count_multiply_adds(network, input_wh)
+    heavy = weight = count_parameters(network)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     scores: Scores = [np.zeros(n) for n in full]
     rounds: list[PruneRound] = []
@@ -289,14 +302,15 @@ def prune(
         target = start + (options.multiply_adds - start) * number // options.rounds
         # A round may run ahead of its share, but not past the budget.
         spare = target - options.multiply_adds * (1 - TOLERANCE)
-        chosen = choose(network, groups, scores, now - target, options, full, spare)
+        light = heavy if options.parameters is None else heavy + (options.parameters - heavy) * number // options.rounds
+        chosen = choose(network, groups, scores, now - target, options, full, spare, weight - light)
         if options.compensate:
             compensate(network, groups, chosen, moments)
         remove_channels(network, zip(groups, chosen, strict=True), optimiser)
         scores = [np.delete(s, units) for s, units in zip(scores, chosen, strict=True)]
         groups = channel_groups(network, wiring)
-        now = count_multiply_adds(network, input_wh)
-        rounds.append(PruneRound(number, mean, sum(map(len, chosen)), now, count_parameters(network)))
+        now, weight = count_multiply_adds(network, input_wh), count_parameters(network)
+        rounds.append(PruneRound(number, mean, sum(map(len, chosen)), now, weight))
         if on_round:
             on_round(rounds[-1])
     network.train(training)
@@ -387,8 +401,7 @@ def prune_task(
     """
     pruned_card(task.card, task.network)  # complain before the work rather than after
     task.network.to(memory_format=torch.channels_last)
-    if norms.is_folded(task.network):
-        norms.unfold(task.network, task, centred=True)
+    norms.unfold(task.network, task, centred=True)
 
     def loss(network: Any, batch: Any) -> Tensor:
         return torch.stack([value.float() for value in task.losses(network, batch).values()]).sum()
@@ -410,11 +423,12 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
         ModelError: pruned networks of that architecture cannot be read back.
     """
     family = card.architecture.removesuffix("-pruned")
+    base = family.removesuffix(SUFFIX)
     if family.endswith("-humanart"):
         raise ModelError(f"{card.id} keeps unused classes; a pruned {family} cannot be read back. Prune another model")
     return replace(
         card,
-        id=card.id if card.architecture.endswith("-pruned") else card.id.replace(family, f"{family}-pruned", 1),
+        id=card.id if card.architecture.endswith("-pruned") else card.id.replace(base, f"{base}-pruned", 1),
         architecture=f"{family}-pruned",
         aliases=(),
         files=(),

@@ -17,6 +17,7 @@ from rtmpose.networks import build, config_for, load_network, read_checkpoint
 from rtmpose.networks.checkpoint import load_state
 from rtmpose.networks.classifier import ClassifierConfig
 from rtmpose.networks.heatmap import HeatmapConfig
+from rtmpose.networks.reduced import SUFFIX, reduce_input
 from rtmpose.networks.rtmpose import RTMPoseConfig
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classifier import ClassifierTask
@@ -110,18 +111,23 @@ def pose_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices = Cho
     """The task of a recipe of kind ``pose`` or ``heatmap``; as :func:`make_task`."""
     init = recipe.init if choices.init is None else choices.init
     network, card, points = start_network(recipe, init, choices.skeleton)
+    if recipe.reduced_input:
+        network, card = reduce_input(network, card)
     sets, shares = open_data(data, points)
     judges, _ = open_data(choices.evaluate_on, points)
     trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in sets))
     card = replace(card, id=choices.name or card.id, files=(), trained_on=trained_on)
     guide: Teacher | None = None
+    guide_wh: tuple[int, int] | None = None
     distil = recipe.distil
     if distil is not None and (distil.logits or distil.features):
         source = choices.teacher or (init if init not in ("none", "imagenet") else "")
         if not source:
             raise InputError(f"the recipe {recipe.name} learns from a teacher: name one (--teacher MODEL)")
-        guide = open_teacher(source, card, recipe, choices.teacher_engine, choices.device)
-    return PoseTask(network, card, points, sets, recipe, teacher=guide, shares=shares, evaluate_on=judges)
+        guide, guide_wh = open_teacher(source, card, recipe, choices.teacher_engine, choices.device)
+    return PoseTask(
+        network, card, points, sets, recipe, teacher=guide, teacher_wh=guide_wh, shares=shares, evaluate_on=judges
+    )
 
 
 def classifier_task(recipe: Recipe, data: Sequence[str | Path], choices: Choices = Choices()) -> ClassifierTask:
@@ -178,8 +184,8 @@ def start_network(recipe: Recipe, init: str, skeleton: str | None) -> tuple[nn.M
         network, card = load_network(init)
         own = skeleton_of(card)
         if own is not None and (points is None or points.keypoints == own.keypoints):
-            pruned = card.architecture.endswith("-pruned")
-            if wanted is None or pruned or _same_shape(card, wanted):
+            special = card.architecture.endswith("-pruned") or SUFFIX in card.architecture
+            if wanted is None or special or _same_shape(card, wanted):
                 return network, card, own
     card = wanted or find(init)
     points = points or skeleton_of(card) or get_skeleton("")
@@ -193,8 +199,10 @@ def start_network(recipe: Recipe, init: str, skeleton: str | None) -> tuple[nn.M
     return network, card, points
 
 
-def open_teacher(name: str, card: ModelCard, recipe: Recipe, engine: str, device: str) -> Teacher:
-    """The teacher of that name, run by the engine asked for."""
+def open_teacher(
+    name: str, card: ModelCard, recipe: Recipe, engine: str, device: str
+) -> tuple[Teacher, tuple[int, int]]:
+    """The teacher of that name, run by the engine asked for, and the size of the crops it takes."""
     features = recipe.distil is not None and recipe.distil.features > 0
     exported = not name.endswith((".pth", ".safetensors"))
     if engine == "engine" or (engine == "auto" and device == "cpu" and not features and exported):
@@ -203,7 +211,7 @@ def open_teacher(name: str, card: ModelCard, recipe: Recipe, engine: str, device
         network = torch_teacher(name, card, torch.device(device), teacher_precision(recipe, device))
         guide, known = network, network.card
     log.info("teacher: %s", known.id)
-    return guide
+    return guide, known.input_wh
 
 
 def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
