@@ -302,7 +302,6 @@ def test_what_every_group_keeps_is_whole_chunks():
         {},
         {"uniform": True, "criterion": "magnitude", "chunk": 1},
         {"per": "multiply-adds", "chunk": 1},
-        {"bf16": True},
     ],
 )
 def test_the_budget_is_met(options, tmp_path):
@@ -334,6 +333,17 @@ def test_the_budget_is_met(options, tmp_path):
     image = next(batches(7))
     for a, b in zip(run(network, image), run(back, image), strict=True):
         assert torch.equal(a, b)
+
+
+def test_pruning_in_bfloat16():
+    # The gradient of a 7x7 kernel on a map of 2x2 cannot be trusted there: devices.settle_precision.
+    config = RTMPoseConfig(SMALL, 5, WH, kernel=3)
+    network, teacher = random_network(config), random_network(config, seed=1)
+    budget = int(0.75 * count_multiply_adds(network, WH))
+    result = prune(network, WH, batches(), loss_to(teacher), PruneOptions(budget, rounds=3, steps=2, bf16=True))
+    assert count_multiply_adds(network, WH) <= budget
+    assert all(np.isfinite(r.loss) for r in result.rounds)
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 
 def test_pruning_is_deterministic():

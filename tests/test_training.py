@@ -20,7 +20,7 @@ from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
 from rtmpose.training import Distillation, Recipe, train, with_settings  # noqa: E402
 from rtmpose.training import checkpoint as states  # noqa: E402
 from rtmpose.training.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
-from rtmpose.training.devices import choose_precision  # noqa: E402
+from rtmpose.training.devices import choose_precision, settle_precision  # noqa: E402
 from rtmpose.training.optim import learning_rate, parameter_groups, rate_factor  # noqa: E402
 
 TINY = Recipe(
@@ -388,6 +388,10 @@ def test_settings_as_text():
 
 
 def test_precision():
+    recipe = Recipe("small")
+    assert settle_precision(recipe, (64, 64)).precision == "fp32"
+    assert settle_precision(recipe, (192, 256)) is recipe
+    assert settle_precision(replace(recipe, precision="bf16"), (64, 64)).precision == "bf16"
     assert choose_precision("fp32", "cpu") == "fp32"
     assert choose_precision("auto", "cpu") in ("fp32", "bf16")
     with pytest.raises(InputError, match="CUDA"):

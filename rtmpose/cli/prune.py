@@ -61,7 +61,7 @@ def prune(
     from rtmpose.networks import count_multiply_adds, count_parameters
     from rtmpose.networks.checkpoint import save_safetensors, write_bytes
     from rtmpose.training import find_recipe, with_settings
-    from rtmpose.training.devices import choose_precision
+    from rtmpose.training.devices import choose_precision, settle_precision
     from rtmpose.training.prune import PruneOptions, PruneRound, prune_task
     from rtmpose.training.start import make_task
 
@@ -86,7 +86,7 @@ def prune(
         learning_rate=lr,
         clip=chosen.clip,
         compensate=make_up,
-        bf16=choose_precision(chosen.precision, "cpu") == "bf16",
+        bf16=choose_precision(settle_precision(chosen, task.card.input_wh).precision, "cpu") == "bf16",
     )
     if options.multiply_adds >= full[0] and (options.parameters or full[1]) >= full[1]:
         raise InputError(f"{model} costs {full[0] / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it as it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.training.recipes import Recipe
+
+SMALLEST_IN_BF16 = 96
+"""Shortest side of an input, in pixels, that is trained on in bfloat16."""
 
 
 def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Any:
@@ -60,6 +64,17 @@ def _in_float32(forward: Callable[..., Any], *inputs: Any) -> Any:
     device = next(x.device.type for x in inputs if isinstance(x, Tensor))
     with torch.autocast(device, enabled=False):
         return forward(*(x.float() if isinstance(x, Tensor) else x for x in inputs))
+
+
+def settle_precision(recipe: Recipe, input_wh: tuple[int, int]) -> Recipe:
+    """The recipe with ``auto`` settled as fp32 where the input is so small that bfloat16 is not safe.
+
+    On CPUs with AVX512-BF16 but no AMX, oneDNN's weight gradients of a convolution that reaches beyond its whole map
+    (7x7 on 2x2) are made of memory that nobody wrote to: other values each time, at times no numbers.
+    """
+    if recipe.precision == "auto" and min(input_wh) < SMALLEST_IN_BF16:
+        return replace(recipe, precision="fp32")
+    return recipe
 
 
 def choose_precision(wanted: str, accelerator: str) -> str:

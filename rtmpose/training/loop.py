@@ -20,7 +20,7 @@ from rtmpose.networks.checkpoint import save_safetensors, write_bytes
 from rtmpose.training import norms
 from rtmpose.training.checkpoint import load_state, save_state
 from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
-from rtmpose.training.devices import choose_precision, keep_in_float32, make_fabric
+from rtmpose.training.devices import choose_precision, keep_in_float32, make_fabric, settle_precision
 from rtmpose.training.ema import MovingAverage
 from rtmpose.training.guards import explained, one_cv2_thread, stop_signal
 from rtmpose.training.meter import Means, Meter
@@ -75,6 +75,7 @@ def train(
         RtmposeError: memory runs out, or losses stay infinite; the message says what may help.
     """
     folder = Path(out)
+    recipe = settle_precision(recipe, task.card.input_wh)
     fabric = make_fabric(recipe, accelerator, devices, nodes)
     with one_cv2_thread(), stop_signal() as stop:
 
