@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtmpose.geometry import nms, oks_nms, oks_pairs
+from rtmpose.geometry import nms, oks_nms, oks_pairs, shared_area
 from rtmpose.types import FloatArray, Poses
 
 CONTAINED = 0.8
@@ -57,20 +57,12 @@ def box_size(boxes: FloatArray) -> FloatArray:
 def nested(boxes: FloatArray, others: FloatArray) -> np.ndarray:
     """Whether a box and one of the others lie mostly one in the other, whichever is the larger."""
     smaller = np.minimum(box_size(boxes)[:, None], box_size(others)[None]) ** 2
-    return np.asarray((_shared(boxes, others) > CONTAINED * smaller).any(axis=1))
+    return np.asarray((shared_area(boxes, others) > CONTAINED * smaller).any(axis=1))
 
 
 def contained(boxes: FloatArray, others: FloatArray) -> np.ndarray:
     """Whether most of a box lies in one of the others that is not much larger."""
-    shared = _shared(boxes, others)
+    shared = shared_area(boxes, others)
     own, theirs = box_size(boxes) ** 2, box_size(others) ** 2
     inside = shared > CONTAINED * np.minimum(own[:, None], theirs[None])
     return np.asarray((inside & (shared > 0.45 * np.maximum(own[:, None], theirs[None]))).any(axis=1))
-
-
-def _shared(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """Areas ``(N, M)`` that boxes and others have in common."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    size = np.maximum(high - low, 0)
-    return np.asarray(size[..., 0] * size[..., 1])
