@@ -37,6 +37,12 @@ def prune(
         bool, typer.Option("--compensate/--no-compensate", help="Let weights that stay make up for channels that go.")
     ] = True,
     lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 1e-4,
+    kernel: Annotated[
+        int | None, typer.Option(help="First cut the 7x7 kernel of an RTMPose head down to this side.")
+    ] = None,
+    gated: Annotated[
+        int | None, typer.Option(help="First keep so many of the 512 gated units of an RTMPose head.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
     settings: Annotated[
@@ -64,6 +70,7 @@ def prune(
     from rtmpose.training.devices import choose_precision, settle_precision
     from rtmpose.training.prune import PruneOptions, PruneRound, prune_task
     from rtmpose.training.start import make_task
+    from rtmpose.training.trim import trim_head
 
     if threads:
         torch.set_num_threads(threads)
@@ -73,6 +80,7 @@ def prune(
     chosen = replace(with_settings(find_recipe(recipe), pairs), model="")  # MODEL says which network it is
     task = make_task(chosen, data or [], init=model, teacher=teacher, teacher_engine=teacher_engine, name=name)
     full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
+    trim_head(task, kernel, gated)
     options = PruneOptions(
         parse_budget(macs, full[0]),
         None if params is None else parse_budget(params, full[1], "--params", "3.4M"),

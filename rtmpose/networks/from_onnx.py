@@ -77,8 +77,7 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int],
                     _unfold(module, norm, weight, bias, first_use)
             elif isinstance(module, nn.Linear):
                 node = theirs[nn.Linear].pop(0)
-                transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-                weight = constants[node.input[1]] if transposed else constants[node.input[1]].T
+                weight = _product(node, constants)
                 _check(path, name, module.weight, weight)
                 module.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
                 if module.bias is not None:
@@ -88,6 +87,12 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int],
     network.eval()
 
 
+def _product(node: Any, constants: Arrays) -> NDArray[Any]:
+    """The weight ``(out, in)`` of a matrix product."""
+    transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
+    return constants[node.input[1]] if transposed else constants[node.input[1]].T
+
+
 def _shapes(
     order: list[tuple[str, nn.Module]], nodes: Mapping[type[nn.Module], list[Any]], constants: Arrays
 ) -> dict[str, Tensor]:
@@ -95,6 +100,8 @@ def _shapes(
     left = {kind: iter(found) for kind, found in nodes.items()}
     state = {}
     for name, module in order:
+        if isinstance(module, nn.Linear):
+            state[f"{name}.weight"] = torch.empty(_product(next(left[nn.Linear]), constants).shape)
         if not isinstance(module, nn.Conv2d):
             continue
         weight = constants[next(left[nn.Conv2d]).input[1]]

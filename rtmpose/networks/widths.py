@@ -64,6 +64,9 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
                 module.out_channels = weight.shape[0]
                 module.in_channels = weight.shape[0] if depthwise else weight.shape[1]
                 module.groups = weight.shape[0] if depthwise else 1
+                if tuple(weight.shape[2:]) != module.kernel_size:
+                    module.kernel_size = (weight.shape[2], weight.shape[3])
+                    module.padding = (weight.shape[2] // 2, weight.shape[3] // 2)
             elif isinstance(module, nn.Linear) and weight is not None:
                 module.out_features, module.in_features = weight.shape
             elif isinstance(module, nn.BatchNorm2d) and weight is not None:

@@ -428,7 +428,7 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
         raise ModelError(f"{card.id} keeps unused classes; a pruned {family} cannot be read back. Prune another model")
     return replace(
         card,
-        id=card.id if card.architecture.endswith("-pruned") else card.id.replace(base, f"{base}-pruned", 1),
+        id=card.id if "-pruned" in card.architecture + card.id else card.id.replace(base, f"{base}-pruned", 1),
         architecture=f"{family}-pruned",
         aliases=(),
         files=(),
