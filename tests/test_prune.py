@@ -37,16 +37,9 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     widths_of,
 )
 from rtmpose.training.compensate import InputMoments, compensate  # noqa: E402
+from rtmpose.training.importance import MaskGradients, fisher_scores, magnitude_scores  # noqa: E402
 from rtmpose.training.norms import balance, is_folded  # noqa: E402
-from rtmpose.training.prune import (  # noqa: E402
-    MaskGradients,
-    PruneOptions,
-    choose,
-    fisher_scores,
-    magnitude_scores,
-    prune,
-    pruned_card,
-)
+from rtmpose.training.prune import PruneOptions, choose, prune, pruned_card  # noqa: E402
 
 WH = (64, 64)
 torch.set_num_threads(1)  # these networks are too small to share out
