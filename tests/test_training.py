@@ -382,7 +382,8 @@ def test_settings_as_text():
     assert recipe.augment == Augmentation(rotate=40, scale=(0.5, 1.5))
     assert recipe.distil == Distillation(logits=2)
     assert with_settings(recipe, {"distil": "none"}).distil is None
-    for bad in ({"learning": "1"}, {"lr": "fast"}, {"precision": "int8"}, {"augment": "1"}, {"augment.scale": "1"}):
+    wrong = ({"learning": "1"}, {"lr": "fast"}, {"precision": "int8"}, {"augment": "1"}, {"augment.scale": "1"})
+    for bad in (*wrong, {"distil.stages": "0"}, {"distil.stages": "5"}):
         with pytest.raises(InputError):
             with_settings(recipe, bad)
 

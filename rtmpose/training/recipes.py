@@ -30,6 +30,9 @@ class Distillation:
         flip_average: The live teacher sees each crop and its mirror image; its outputs are averaged.
         sure: Teacher keypoints count as much as their score, at most 1, rather than all the same.
         fade: Whether the teacher's weights fall linearly to 0 over the training.
+
+    Raises:
+        InputError: ``stages`` is not 1 to 4.
     """
 
     logits: float = 0.0
@@ -41,6 +44,10 @@ class Distillation:
     flip_average: bool = True
     sure: bool = False
     fade: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stages <= 4:
+            raise InputError(f"distil.stages is 1 to 4, as a backbone has four stages, not {self.stages}")
 
 
 @dataclass(frozen=True)
