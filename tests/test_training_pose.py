@@ -22,7 +22,7 @@ from rtmpose.skeletons import get_skeleton  # noqa: E402
 from rtmpose.training import Distillation, Recipe  # noqa: E402
 from rtmpose.training import losses as loss  # noqa: E402
 from rtmpose.training.augment import NO_AUGMENTATION, Augmentation, Halves, place, recolour, transform  # noqa: E402
-from rtmpose.training.crops import Ahead, held_out, match_names, read_samples  # noqa: E402
+from rtmpose.training.crops import Ahead, held_out, match_names, photo_key, read_samples  # noqa: E402
 from rtmpose.training.distill import MapLoss, TorchTeacher, flip_averaged, normalise  # noqa: E402
 from rtmpose.training.ema import MovingAverage  # noqa: E402
 from rtmpose.training.metrics import average_precision  # noqa: E402
@@ -474,6 +474,17 @@ def test_the_split_is_by_photo_and_fixed():
     assert (out[::2] == out[1::2]).all()
     assert 0.03 < out.mean() < 0.2
     assert (held_out(keys, 0.2) >= out).all()
+
+
+def test_a_photo_is_held_out_of_all_sets_that_have_it():
+    same = [
+        {"file_name": "000000000139.jpg"},
+        {"file_name": "val2017/000000000139.jpg"},
+        {"file_name": "val_139_0.jpg", "coco_image_id": 139},
+    ]
+    assert {photo_key(image) for image in same} == {"coco_image_id:139"}
+    assert photo_key({"file_name": "139.jpg"}) == "139.jpg"
+    assert photo_key({"file_name": "a.jpg", "source_image": "b.jpg"}) == "source_image:b.jpg"
 
 
 def test_ranks_share_the_batches_of_one_process(dots):

@@ -97,7 +97,7 @@ def read_samples(dataset: KeypointDataset, skeleton: Skeleton, source: int = 0) 
         )
     teacher_names = dataset.content["categories"][0].get("keypoints26_names", ())
     teacher_pairs = match_names(teacher_names, skeleton)
-    photos = {int(i["id"]): _photo_key(i) for i in dataset.content["images"]}
+    photos = {int(i["id"]): photo_key(i) for i in dataset.content["images"]}
     samples, keys, faults, missing = [], [], 0, []
     for image_id, path in dataset.images.items():
         annotations = dataset.labelled(image_id)
@@ -139,10 +139,14 @@ def _points_per_person(dataset: KeypointDataset) -> int:
     return next((len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labelled(i)), 0)
 
 
-def _photo_key(image: Mapping[str, Any]) -> str:
+def photo_key(image: Mapping[str, Any]) -> str:
+    """The same for the same photo in several sets: COCO's own files are named by the id."""
     for field in ("coco_image_id", "source_image"):
         if field in image:
             return f"{field}:{image[field]}"
+    name = Path(image["file_name"])
+    if len(name.stem) == 12 and name.stem.isdecimal():
+        return f"coco_image_id:{int(name.stem)}"
     return str(image["file_name"])
 
 
