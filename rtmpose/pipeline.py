@@ -38,6 +38,7 @@ class Pipeline:
         score_thr: Lowest box score taken.
         max_people: Take only the surest so many boxes of a frame.
         whole_image: Without a detector, take the whole image as the box of one person.
+        antialias: See :class:`PoseEstimator`.
 
     Raises:
         ModelError: a model cannot be had or is of the wrong kind.
@@ -57,13 +58,16 @@ class Pipeline:
         score_thr: float = DEFAULT_SCORE_THR,
         max_people: int | None = None,
         whole_image: bool = False,
+        antialias: bool = False,
     ) -> None:
         if not 0 <= score_thr <= 1:
             raise InputError(f"score_thr must lie in 0..1, not {score_thr}")
         if max_people is not None and max_people < 1:
             raise InputError(f"max_people must be 1 or more, not {max_people}")
         options = BackendOptions(engine, device, threads, spinning, precision)  # type: ignore[arg-type]
-        self.pose = pose if isinstance(pose, PoseEstimator) else PoseEstimator(pose, options=options)
+        if not isinstance(pose, PoseEstimator):
+            pose = PoseEstimator(pose, options=options, antialias=antialias)
+        self.pose = pose
         self.detector = detector if isinstance(detector, Detector | None) else Detector(detector, options=options)
         self.score_thr, self.max_people, self.whole_image = score_thr, max_people, whole_image
 

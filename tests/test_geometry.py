@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmpose.geometry import NMS_BLOCK, box_iou, nms
-from rtmpose.pose.crop import crop_matrices
+from rtmpose.geometry import NMS_BLOCK, box_iou, nms, shared_area
+from rtmpose.pose.crop import crop_matrices, crop_people
 
 
 def one_by_one(boxes, scores, iou_thr):
@@ -42,3 +42,39 @@ def test_maps_of_crops_are_those_of_three_points(degrees):
         source = np.stack([centre, second, second + (centre - second)[::-1] * np.float32([-1, 1])])
         target = np.float32([[96, 128], [0, 128], [0, 224]])
         assert np.allclose(found, cv2.getAffineTransform(source, target), atol=1e-6)
+
+
+def test_shared_area_is_that_of_painted_boxes():
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 30, (12, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(0, 20, (12, 2))], axis=1).astype(np.float32)
+    painted = np.zeros((12, 64, 64), bool)
+    for mask, (x1, y1, x2, y2) in zip(painted, boxes.astype(int), strict=True):
+        mask[y1:y2, x1:x2] = True
+    expected = (painted[:7, None] & painted[None, 7:]).sum(axis=(2, 3))
+    np.testing.assert_array_equal(shared_area(boxes[:7], boxes[7:]), expected)
+    assert shared_area(boxes[:0], boxes).shape == (0, 12)
+    assert shared_area(boxes, boxes[:0]).shape == (12, 0)
+
+
+def test_antialiased_crops():
+    stripes = np.zeros((800, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    box = np.array([[100, 100, 541, 688]], np.float32)  # shrunk by about three
+    plain, smooth = (crop_people(stripes, box, (192, 256), antialias=a)[0][0] for a in (False, True))
+    assert plain.std() > 60
+    assert smooth.std() < 30
+    assert abs(smooth.mean() - 127.5) < 3
+    # Nothing moves, and who is smaller than the crop is cut as ever.
+    y, x = np.mgrid[:800, :800].astype(np.float32)
+    slope = cv2.merge([(x + y) / 8] * 3).astype(np.uint8)
+    for b in (box, np.array([[300.5, 200, 410, 350]], np.float32), np.array([[-200, -300, 900, 1200]], np.float32)):
+        plain, smooth = (crop_people(slope, b, (192, 256), antialias=a)[0][0].astype(int) for a in (False, True))
+        inside = (plain > 0) & (smooth > 0)
+        assert abs((plain - smooth)[inside]).mean() < 0.6
+        assert abs((plain - smooth)[inside].mean()) < 0.3
+    small = box * 0.2
+    both = [crop_people(stripes, small, (192, 256), antialias=a)[0] for a in (False, True)]
+    np.testing.assert_array_equal(*both)
+    nothing = np.array([[50, 50, 50, 50]], np.float32)
+    assert crop_people(slope, nothing, (192, 256), antialias=True)[0].shape == (1, 256, 192, 3)

@@ -54,6 +54,9 @@ def evaluate(
     flip_test: Annotated[
         bool, typer.Option(help="Average with the mirrored image: a little better, twice the time.")
     ] = False,
+    antialias: Annotated[
+        bool, typer.Option("--antialias", help="Cut large people without aliasing: a little better, a little slower.")
+    ] = False,
     box_thr: Annotated[float, typer.Option(min=0, max=1, help="Lowest score of a detected box.")] = 0.05,
     nme_points: Annotated[
         str | None, typer.Option(help="Two keypoints, such as left_eye,right_eye: NME in units of their distance.")
@@ -125,7 +128,7 @@ def evaluate(
         else:
             points = _two(nme_points)
             request = _PoseRequest(pose, detector, boxes, flip_test, box_thr, metrics, points, limit, against)
-            estimator = _estimator(request, settings, known)
+            estimator = _estimator(request, settings, known, antialias)
             target = _card_target(estimator, pose, write_card, out)
             result, other = _pose(dataset, estimator, request, settings)
             if calibrate:
@@ -200,6 +203,7 @@ def _pose(
     with _progress(len(dataset.images)) as tell:
         result = run(dataset, estimator, detector=finder, on_progress=tell, **request.arguments)
     flipped = ", flip test" if request.arguments["flip_test"] else ""
+    flipped += ", antialiased" if estimator.antialias else ""
     _show(f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{flipped}", result)
     typer.echo(
         f"{result.images} images ({result.skipped} skipped), {result.people_per_image:.1f} people and "
@@ -210,10 +214,13 @@ def _pose(
     return result, difference(dataset, result.results, theirs, result.image_ids, estimator.skeleton)
 
 
-def _estimator(request: _PoseRequest, settings: BackendOptions, card: ModelCard | None) -> PoseEstimator:
+def _estimator(
+    request: _PoseRequest, settings: BackendOptions, card: ModelCard | None, antialias: bool
+) -> PoseEstimator:
     from rtmpose.pose.rtmpose import DEFAULT_POSE_MODEL, PoseEstimator
 
-    return PoseEstimator(_model(request.pose or DEFAULT_POSE_MODEL), options=settings, card=card)
+    name = _model(request.pose or DEFAULT_POSE_MODEL)
+    return PoseEstimator(name, options=settings, card=card, antialias=antialias)
 
 
 def _detector(

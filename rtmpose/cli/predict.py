@@ -47,6 +47,9 @@ def predict(
             help="Boxes to use instead of a detector: COCO results JSON with image (or image_id) and bbox (x, y, w, h)."
         ),
     ] = None,
+    antialias: Annotated[
+        bool, typer.Option("--antialias", help="Cut large people without aliasing: a little better, a little slower.")
+    ] = False,
     score_thr: Annotated[float, typer.Option(min=0, max=1, help="Lowest box score taken.")] = 0.3,
     kpt_thr: Annotated[float, typer.Option(min=0, help="Lowest keypoint score drawn.")] = 0.3,
     save: Annotated[Path | None, typer.Option(help="Folder for annotated pictures and videos.")] = None,
@@ -88,6 +91,7 @@ def predict(
         score_thr=score_thr,
         max_people=max_people,
         whole_image=whole,
+        antialias=antialias,
     )
     settings = {
         "pose": pipeline.pose.card.id,
