@@ -80,7 +80,6 @@ def prune(
     chosen = replace(with_settings(find_recipe(recipe), pairs), model="")  # MODEL says which network it is
     task = make_task(chosen, data or [], init=model, teacher=teacher, teacher_engine=teacher_engine, name=name)
     full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
-    trim_head(task, kernel, gated)
     options = PruneOptions(
         parse_budget(macs, full[0]),
         None if params is None else parse_budget(params, full[1], "--params", "3.4M"),
@@ -98,6 +97,7 @@ def prune(
     )
     if options.multiply_adds >= full[0] and (options.parameters or full[1]) >= full[1]:
         raise InputError(f"{model} costs {full[0] / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it as it is")
+    trim_head(task, kernel, gated)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr_console(), transient=True) as progress:
         bar = progress.add_task("pruning", total=rounds)

@@ -106,7 +106,7 @@ def crop_people(
         input_wh: Network input size.
         out: Reusable buffer of shape ``(>= N, h, w, 3)``.
         udp: See :func:`crop_matrices`.
-        antialias: See :func:`warp_smoothly`.
+        antialias: See :func:`warp`.
 
     Returns:
         Crops ``(N, h, w, 3)`` BGR uint8 (a view of ``out`` if given) and the maps ``(N, 2, 3)`` that made them.
@@ -115,11 +115,11 @@ def crop_people(
     matrices = crop_matrices(center, scale, input_wh, udp=udp)
     n = len(matrices)
     crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
-    (warp_smoothly if antialias else warp)(image, matrices, crops)
+    warp(image, matrices, crops, antialias=antialias)
     return crops, matrices
 
 
-def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
+def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8], *, antialias: bool = False) -> None:
     """Bilinear warps of one image; what lies outside the image is black.
 
     OpenCV 5 warps four channels three times as fast as three, to the same numbers. Where the crops are not too small a
@@ -129,6 +129,9 @@ def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) ->
         image: BGR uint8 ``(H, W, 3)``.
         matrices: ``(N, 2, 3)``, image to crop.
         out: ``(N, h, w, 3)``, overwritten.
+        antialias: Count every pixel of people who are larger than their crops. A bilinear warp looks at four pixels
+            around each place and passes over the rest when it shrinks: fine stripes turn into coarse ones. Such a crop
+            is first cut a whole number of times as large, then averaged.
     """
     height, width = out.shape[1:3]
     four = len(out) * height * width * WORTH_A_CHANNEL > image.shape[0] * image.shape[1]
@@ -136,28 +139,22 @@ def warp(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) ->
     buffer = np.empty((height, width, 4), np.uint8) if four else None
     for matrix, crop in zip(matrices, out, strict=True):
         warped = crop if buffer is None else buffer
-        cv2.warpAffine(source, matrix, (width, height), dst=warped, flags=cv2.INTER_LINEAR)
+        times = _times_too_small(matrix) if antialias else 1
+        if times > 1:
+            finer = matrix * times
+            finer[:, 2] += (times - 1) / 2  # a pixel's middle is the middle of its parts
+            large = cv2.warpAffine(source, finer, (width * times, height * times), flags=cv2.INTER_LINEAR)
+            cv2.resize(large, (width, height), dst=warped, interpolation=cv2.INTER_AREA)
+        else:
+            cv2.warpAffine(source, matrix, (width, height), dst=warped, flags=cv2.INTER_LINEAR)
         if buffer is not None:
             cv2.cvtColor(buffer, cv2.COLOR_BGRA2BGR, dst=crop)
 
 
-def warp_smoothly(image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
-    """As :func:`warp`, with every pixel of the image counted where people are larger than their crops.
-
-    A bilinear warp looks at four pixels around each place and passes over the rest when it shrinks: fine stripes turn
-    into coarse ones. Here such a crop is first cut a whole number of times as large, then averaged.
-    """
-    height, width = out.shape[1:3]
-    for matrix, crop in zip(matrices, out, strict=True):
-        scale = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
-        times = min(int(np.ceil(1 / scale)), MOST_TIMES) if scale > 0 else 1
-        if times <= 1:
-            cv2.warpAffine(image, matrix, (width, height), dst=crop, flags=cv2.INTER_LINEAR)
-            continue
-        finer = matrix * times
-        finer[:, 2] += (times - 1) / 2  # a pixel's middle is the middle of its parts
-        large = cv2.warpAffine(image, finer, (width * times, height * times), flags=cv2.INTER_LINEAR)
-        cv2.resize(large, (width, height), dst=crop, interpolation=cv2.INTER_AREA)
+def _times_too_small(matrix: NDArray[np.float64]) -> int:
+    """Image pixels per crop pixel, along one side, as a whole number."""
+    scale = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
+    return min(int(np.ceil(1 / scale)), MOST_TIMES) if scale > 0 else 1
 
 
 def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:

@@ -40,18 +40,20 @@ class Moments:
         return cls(0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64))
 
     def add(self, x: Tensor) -> None:
-        """Add maps ``(N, C, H, W)``."""
-        step = 1
-        while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
-            step += 1
-        rows = x[:, :, ::step, ::step].permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
+        """Add maps ``(N, C, H, W)`` or tokens ``(N, K, C)``."""
+        if x.ndim == 4:
+            step = 1
+            while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
+                step += 1
+            x = x[:, :, ::step, ::step].permute(0, 2, 3, 1)
+        rows = x.reshape(-1, x.shape[-1]).float()
         self.count += len(rows)
         self.total = self.total + rows.sum(0).double()
         self.products = self.products + (rows.T @ rows).double()
 
 
 class InputMoments(InputWatch):
-    """Means and covariances of what convolutions read; see :class:`rtmpose.training.watch.InputWatch`.
+    """Means and covariances of what layers read; see :class:`rtmpose.training.watch.InputWatch`.
 
     Attributes:
         found: By layer.
@@ -62,7 +64,7 @@ class InputMoments(InputWatch):
         self.found: dict[str, Moments] = {}
 
     def see(self, layer: str, x: Tensor) -> None:
-        """Add a layer's input ``(N, C, H, W)``."""
+        """Add a layer's input; see :meth:`Moments.add`."""
         self.found.setdefault(layer, Moments.none()).add(x.detach())
 
 

@@ -6,7 +6,7 @@ What goes is made up for as in :mod:`rtmpose.training.compensate`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.networks.rtmpose import RTMPose
-from rtmpose.training.compensate import Moments, regress
+from rtmpose.training.compensate import InputMoments, Moments, regress
 from rtmpose.training.norms import MEASURED
 from rtmpose.training.task import Task
-from rtmpose.training.watch import InputWatch
 
 Run = Callable[[nn.Module, Any], Any]
 """Puts a batch through a network."""
@@ -66,17 +65,6 @@ def trim_kernel(network: nn.Module, size: int, batches: Iterable[Any], run: Run)
     layer.bias += torch.stack(lost).mean(0).to(layer.bias.dtype)
 
 
-class _Tokens(InputWatch):
-    """Means and covariances of what a linear layer reads."""
-
-    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
-        super().__init__(network, layers)
-        self.moments = Moments.none()
-
-    def see(self, _layer: str, x: Tensor) -> None:
-        self.moments.add(x.detach().flatten(0, -2)[:, :, None, None])
-
-
 @torch.no_grad()
 def trim_attention(network: nn.Module, units: int, batches: Iterable[Any], run: Run) -> None:
     """Keep the gated units that matter most to the tokens: variance times the size of what is done with it.
@@ -97,10 +85,11 @@ def trim_attention(network: nn.Module, units: int, batches: Iterable[Any], run: 
         raise InputError(f"of {before} gated units at least 1 and at most all can be kept, not {units}")
     if units == before:
         return
-    with _Tokens(network, ["head.gau.o"]) as tokens:
+    layer = "head.gau.o"
+    with InputMoments(network, [layer]) as seen:
         for batch in batches:
             run(network, batch)
-    moments = tokens.moments
+    moments = seen.found[layer]
     mean = moments.total / moments.count
     variance = (moments.products.diagonal() / moments.count - mean**2).clamp(min=0)
     weight = variance.sqrt() * gau.o.weight.double().norm(dim=0).cpu()
