@@ -12,22 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
-from track import common_arguments, open_tracker, watched
+from track import common_arguments, frames_of, open_tracker, recorded
 
 import rtmpose.track.run as run
 from rtmpose.sources import SourceItem
 from rtmpose.types import Frame
-
-
-def frames_of(video):
-    capture, frames = cv2.VideoCapture(video), []
-    while True:
-        good, image = capture.read()
-        if not good:
-            return frames
-        frames.append(image)
 
 
 def camera(images, fps):
@@ -40,16 +30,6 @@ def camera(images, fps):
             yield Frame(image.copy(), index, index / fps, "camera")
 
     return frames
-
-
-def per_frame(tracker, images, interval):
-    """The network calls of each frame, its detection, if it has one, and its poses, with their inputs."""
-    calls, state = [], tracker.create_state()
-    with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
-        for index, image in enumerate(images):
-            calls.append([])
-            tracker.batch([state], [image], times=[index / 25], detect=[index % interval == 0])
-    return calls
 
 
 def seconds_alone(calls, fps=None):
@@ -75,7 +55,7 @@ def main():
     tracker, interval = open_tracker(arguments), arguments.det_interval
     detector, pose = tracker.detector, tracker.pose
     images = frames_of(arguments.video)
-    calls = per_frame(tracker, images, interval)
+    calls = recorded(tracker, images, interval)
     results = {}
     loads = arguments.load or [0.6, 2.0]
     alone, paced = {load: [] for load in loads}, {load: [] for load in loads}

@@ -17,6 +17,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
@@ -51,14 +52,25 @@ def watched(tracker, note):
     try:
         yield
     finally:
-        detector.network, pose.network = networks
+        del detector.network, pose.network  # the classes' own again
 
 
-def recorded(tracker, video, interval):
-    """The inputs of every network call of one run; detections may come frames ahead of their poses."""
-    calls = []
-    with watched(tracker, lambda network, tensor: calls.append((network, tensor.copy()))):
-        list(Follower(tracker, interval=interval).run(expand_sources([video])))
+def frames_of(video):
+    capture, frames = cv2.VideoCapture(video), []
+    while True:
+        good, image = capture.read()
+        if not good:
+            return frames
+        frames.append(image)
+
+
+def recorded(tracker, images, interval):
+    """The network calls of each frame, its detection, if it has one, and its poses, with their inputs."""
+    calls, state = [], tracker.create_state()
+    with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
+        for index, image in enumerate(images):
+            calls.append([])
+            tracker.batch([state], [image], times=[index / 25], detect=[index % interval == 0])
     return calls
 
 
@@ -91,7 +103,7 @@ def main():
     tracker = open_tracker(arguments)
     detector, pose = tracker.detector, tracker.pose
     interval, video = arguments.det_interval, arguments.video
-    calls = recorded(tracker, video, interval)
+    calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
     frames = len(list(Follower(tracker, interval=interval).run(expand_sources([video]))))
     times = {"networks": [], "rtmpose": [], "rtmpose, drawn and encoded": []}
 
@@ -121,7 +133,6 @@ def main():
     if arguments.rtmlib:
         from functools import partial
 
-        import cv2
         from rtmlib import BodyWithFeet
         from rtmlib import PoseTracker as TheirTracker
 

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -97,6 +98,30 @@ class Prefetch(Generic[T]):
                         self._queue.get_nowait()
                         self.dropped += 1
         return False
+
+
+class InOrder(Generic[T]):
+    """Works on several items at once, ahead of the one that is taken; results come in the order of the items.
+
+    Args:
+        work: Called with each item, in threads.
+        items: Iterated in a thread of its own.
+        workers: Those threads; the caller ends them, after :meth:`close`.
+        ahead: Most items worked on or waiting.
+    """
+
+    def __init__(self, work: Callable[[Any], T], items: Iterable[Any], workers: Executor, ahead: int) -> None:
+        self._futures = Prefetch((workers.submit(work, item) for item in items), ahead)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._futures).result()
+
+    def close(self) -> None:
+        """Take no more items."""
+        self._futures.close()
 
 
 class Behind(Generic[T]):

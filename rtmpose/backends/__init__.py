@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtmpose.backends.base import Backend, BackendOptions, Precision, TensorSpec
+from rtmpose.backends.beside import calls_at_once
 from rtmpose.errors import BackendError, MissingDependencyError
 from rtmpose.types import ModelCard
 
@@ -18,6 +19,7 @@ __all__ = [
     "Choice",
     "Precision",
     "TensorSpec",
+    "calls_at_once",
     "choose",
     "installed",
     "open_backend",
@@ -145,6 +147,8 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions = BackendO
     """
     if options.threads < 0:
         raise BackendError(f"threads must be 0 (all cores) or more, not {options.threads}")
+    if options.side_by_side < 1:
+        raise BackendError(f"side_by_side must be 1 or more, not {options.side_by_side}")
     if options.precision not in ("auto", "fp32", "bf16", "fp16"):
         raise BackendError(f"unknown precision {options.precision!r}; use auto, fp32, bf16 or fp16")
     options = _for_file(path, options)

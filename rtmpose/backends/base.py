@@ -29,6 +29,8 @@ class BackendOptions:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's ``gpu``, ``npu``.
             A device that is not there is an error; only ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
+        side_by_side: Calls from several threads that run at the same time, each with its share of ``threads``: more
+            images per second, but each one later. With 1 a call has all threads. OpenVINO and ONNX Runtime on CPUs.
         spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a machine of one's own,
             several times slower beside a busy neighbour, hence off.
         precision: ``fp32``, ``bf16`` (OpenVINO, torch), ``fp16`` (ncnn, TensorRT) or ``auto``: reduced precision only
@@ -40,10 +42,11 @@ class BackendOptions:
     threads: int = 0
     spinning: bool = False
     precision: Precision = "auto"
+    side_by_side: int = 1
 
 
 class Backend(Protocol):
-    """A network opened with an engine.
+    """A network opened with an engine. It may be called from several threads.
 
     Attributes:
         engine: Name of the engine that runs it.

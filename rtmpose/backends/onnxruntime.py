@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ class OnnxRuntimeBackend:
         wanted = _provider_list(kind, number, options.precision)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
+        if kind == "cpu" and options.side_by_side > 1:  # every call brings a thread of its own
+            settings.intra_op_num_threads = max(1, options.threads // options.side_by_side)
         settings.inter_op_num_threads = 1
         # A spinning pool beside a busy neighbour costs 2 to 3 times; see docs/conventions.md.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
@@ -95,7 +98,7 @@ class OnnxRuntimeBackend:
         self._half = inputs[0].type == "tensor(float16)"
         self._tables = normalisation_tables(normalisation)
         self._channels = (2, 1, 0) if normalisation.colour == "rgb" else (0, 1, 2)
-        self._buffer = np.zeros(0, np.float32)
+        self._buffers = threading.local()
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
@@ -116,9 +119,10 @@ class OnnxRuntimeBackend:
         """
         n, h, w, _ = images.shape
         size = n * 3 * h * w
-        if self._buffer.size < size:
-            self._buffer = np.empty(size, np.float32)
-        batch = self._buffer[:size].reshape(n, 3, h, w)
+        buffer = getattr(self._buffers, "pixels", None)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers.pixels = np.empty(size, np.float32)
+        batch = buffer[:size].reshape(n, 3, h, w)
         for image, planes in zip(images, batch, strict=True):
             channels = cv2.split(image)
             for plane, source, table in zip(planes, self._channels, self._tables, strict=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from rtmpose.backends import grid
 from rtmpose.backends.base import BackendOptions, TensorSpec
+from rtmpose.backends.beside import usable_cpus
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.types import Normalisation
 
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 
 SIZES_KEPT = 8
 """Compiled sizes of one network kept at the same time."""
+
+LARGEST_BATCHES = (2, 16)
+"""Bounds of the largest batch that a network is compiled for. Others are put together, which costs nothing: the weights
+stay in the cache from one call to the next."""
 
 _core: Any = None
 
@@ -100,13 +106,12 @@ class OpenVinoBackend:
         self.device = options.device
         self.precision = "bf16" if options.precision == "bf16" else "int8" if quantised else "fp32"
         # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-        }
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32"}
         if takes_pixels(network):
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
+        self._beside = options.device == "cpu" and options.side_by_side > 1
+        settings |= {"NUM_STREAMS": options.side_by_side} if self._beside else {"PERFORMANCE_HINT": "LATENCY"}
         if options.device == "cpu":
             settings["ENABLE_CPU_PINNING"] = False  # pinned threads fight over cores with a busy neighbour
             if options.threads:
@@ -118,51 +123,103 @@ class OpenVinoBackend:
         else:
             self.flexible = not takes_pixels(network) and grid.has_grid(network, declared)
 
-        def request(size_hw: tuple[int, int] | None) -> Any:
-            fitted = network
-            if self.flexible and size_hw is not None:
-                fitted = _of_size(network, declared, size_hw)
+        def requests(batch: int, size_hw: tuple[int, int]) -> _Requests:
+            fitted = _of_size(network, declared, size_hw) if self.flexible else network.clone()
+            if self._any_batch:
+                _set_dims(fitted, {0: batch})
             try:
                 compiled = core().compile_model(
                     fold_normalisation(fitted, normalisation), options.device.upper().replace(":", "."), settings
                 )
             except Exception as error:
                 raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
-            return compiled.create_infer_request()
+            return _Requests(compiled)
 
-        # The engine is fastest on fixed sizes: one compiled network for each, made when it is met. Videos need one.
-        self._requests = lru_cache(maxsize=SIZES_KEPT)(request)
-        if not self.flexible:
-            self._requests(None)
+        # The engine is fastest on fixed sizes: one compiled network for each, made when it is met. A change of the
+        # batch alone costs up to a tenth of a call, and the number of people changes all the time.
+        self._requests = lru_cache(maxsize=SIZES_KEPT)(requests)
+        self._compiling = threading.Lock()
+        self._any_batch = self.input.shape[0] is None
+        cores = (options.threads or usable_cpus()) // options.side_by_side
+        least, most = LARGEST_BATCHES
+        self._batches = tuple(2**k for k in reversed(range(most.bit_length())) if 2**k <= max(cores, least))
+        if declared is not None and not self.flexible:
+            self._requests(1, declared)
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        request = self._requests((images.shape[1], images.shape[2]) if self.flexible else None)
+        parts = (
+            [self._call(part) for part in _in_batches(images, self._batches)]
+            if self._any_batch
+            else [self._call(images)]
+        )
+        if len(parts) == 1:
+            return parts[0]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _call(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+        with self._compiling:
+            requests = self._requests(len(images), (images.shape[1], images.shape[2]))
+        pixels = {0: np.ascontiguousarray(images)}
+        request = requests.take()
         try:
-            outputs = request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)
+            if self._beside:  # each in a thread of the engine's own
+                request.start_async(pixels, share_inputs=True)
+                request.wait()
+            else:
+                request.infer(pixels, share_inputs=True)
+            return tuple(np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs)))
         except Exception as error:
             raise BackendError(
                 f"OpenVINO failed on a batch of shape {images.shape} (the model declares {self.input.shape}): "
                 f"{_reason(error)}"
             ) from error
-        return tuple(np.array(outputs[i]) for i in range(len(self.outputs)))
+        finally:
+            requests.give_back(request)
+
+
+class _Requests:
+    """The requests of one compiled network: one for each call that is going on."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled, self._free = compiled, [compiled.create_infer_request()]
+
+    def take(self) -> Any:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
+
+    def give_back(self, request: Any) -> None:
+        self._free.append(request)
 
 
 def _of_size(network: Any, declared_hw: tuple[int, int] | None, size_hw: tuple[int, int]) -> Any:
     """A copy of a flexible network for one size."""
-    from openvino import PartialShape
-
     if declared_hw == size_hw:
         return network.clone()
     if declared_hw is not None:
         return grid.shrink(network, declared_hw, size_hw)
     copy = network.clone()
-    shape = copy.inputs[0].get_partial_shape()
     first = 1 if takes_pixels(copy) else 2
-    dims = [shape[i] for i in range(4)]
-    dims[first : first + 2] = size_hw
-    copy.reshape(PartialShape(dims))
+    _set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
     return copy
+
+
+def _set_dims(network: Any, dims: Mapping[int, int]) -> None:
+    from openvino import PartialShape
+
+    shape = network.inputs[0].get_partial_shape()
+    network.reshape(PartialShape([dims.get(i, shape[i]) for i in range(4)]))
+
+
+def _in_batches(images: NDArray[np.uint8], sizes: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+    """Views of the images, each of one of the sizes, the largest first."""
+    start = 0
+    for size in sizes:
+        while len(images) - start >= size:
+            yield images[start : start + size]
+            start += size
 
 
 def takes_pixels(network: Any) -> bool:

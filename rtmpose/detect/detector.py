@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Detector:
         fit: ``letterbox`` fills every frame up to the network's input; ``rectangular`` computes the smallest rectangle
             only; ``auto`` does what the card says, where the engine can (:attr:`rectangular` tells).
 
-    May be called from several threads; they wait for each other.
+    May be called from several threads.
 
     Raises:
         ModelError: the model cannot be had, is damaged, or is not a detector.
@@ -67,16 +68,17 @@ class Detector:
         if not card.is_detector:
             raise ModelError(f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those")
         self.path, self.score_thr, self.label = path, score_thr, label
-        self.backend: Backend = open_backend(path, card, options or BackendOptions())
+        self.options = options or BackendOptions()
+        self.backend: Backend = open_backend(path, card, self.options)
         height, width = self.backend.input.shape[2:]
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
         if fit not in ("auto", "letterbox", "rectangular"):
             raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
         self.rectangular = self.backend.flexible and (self.card.input_fit if fit == "auto" else fit) == "rectangular"
-        self._lock = threading.Lock()
-        self._canvas = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
+        self._local = threading.local()  # a canvas per thread
         if not self.rectangular:  # else every size is compiled when it is met
-            self.decode(self.network(self._canvas), (1.0, 1.0))  # warms up, and raises if this is no detector
+            black = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
+            self.decode(self.network(black), (1.0, 1.0))  # warms up, and raises if this is no detector
 
     def __call__(self, image: Image, *, score_thr: float | None = None) -> Detections:
         """Detect.
@@ -91,21 +93,26 @@ class Detector:
         Raises:
             InputError: the image is not usable.
         """
-        with self._lock:  # one canvas, one request
-            canvas, factors = self.letterbox(image)
-            outputs = self.network(canvas)
-        return self.decode(outputs, factors, score_thr=score_thr)
+        canvas, factors = self.letterbox(image)
+        return self.decode(self.network(canvas), factors, score_thr=score_thr)
+
+    def with_backend(self, backend: Backend) -> Detector:
+        """The same detector, its network run by another backend."""
+        other = copy(self)
+        other.backend = backend
+        return other
 
     def letterbox(self, image: Image) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-        """The image as a network batch ``(1, h, w, 3)``, overwritten by the next call, and the scale factors."""
+        """The image as a network batch ``(1, h, w, 3)``, overwritten by this thread's next call, and the factors."""
         truncate = self.card.codec.kind == "yolox"
         size_wh = self.card.input_wh
         if self.rectangular:
             size_wh = rectangle((check_image(image).shape[1], image.shape[0]), size_wh)
-            if self._canvas.shape[1:3] != size_wh[::-1]:
-                self._canvas = np.empty((1, size_wh[1], size_wh[0], 3), np.uint8)
-        _, factors = letterbox(check_image(image), self.card.input_wh, self._canvas[0], truncate=truncate)
-        return self._canvas, factors
+        canvas: NDArray[np.uint8] | None = getattr(self._local, "canvas", None)
+        if canvas is None or canvas.shape[1:3] != size_wh[::-1]:
+            canvas = self._local.canvas = np.empty((1, size_wh[1], size_wh[0], 3), np.uint8)
+        _, factors = letterbox(check_image(image), self.card.input_wh, canvas[0], truncate=truncate)
+        return canvas, factors
 
     def network(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
         """Raw outputs for a batch ``(1, h, w, 3)``."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +71,10 @@ class PoseEstimator:
         if not card.is_pose:
             raise ModelError(f"{card.id} is for {card.task}, not a pose model; `rtmpose models list` shows those")
         self.path, self.antialias = path, antialias
-        self.backend: Backend = open_backend(path, card, options or BackendOptions())
+        self.options = options or BackendOptions()
+        self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)
-        self._crops = np.zeros((0, 0, 0, 3), np.uint8)
+        self._local = threading.local()  # a buffer for crops per thread
         self.skeleton = self._check_outputs(skeleton)
 
     def __call__(self, image: Image, boxes: Detections | Any, *, flip_test: bool = False) -> Poses:
@@ -86,6 +89,12 @@ class PoseEstimator:
             InputError: the image or a box is not usable.
         """
         return self.batch([image], [boxes], flip_test=flip_test)[0]
+
+    def with_backend(self, backend: Backend) -> PoseEstimator:
+        """The same estimator, its network run by another backend."""
+        other = copy(self)
+        other.backend = backend
+        return other
 
     def batch(
         self, images: Sequence[Image], boxes: Sequence[Detections | Any], *, flip_test: bool = False
@@ -105,20 +114,21 @@ class PoseEstimator:
     def crop(
         self, images: Sequence[Image], detections: Sequence[Detections]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Crops ``(N, h, w, 3)`` of all people, in a buffer that the next call overwrites, and their affine maps."""
+        """Crops ``(N, h, w, 3)`` of all people, in a buffer that this thread's next call overwrites, and their maps."""
         total, (width, height) = sum(map(len, detections)), self.card.input_wh
-        if len(self._crops) < total:
-            self._crops = np.empty((total, height, width, 3), np.uint8)
+        buffer = getattr(self._local, "crops", None)
+        if buffer is None or len(buffer) < total:
+            buffer = self._local.crops = np.empty((total, height, width, 3), np.uint8)
         maps, start = [np.zeros((0, 2, 3))], 0
         for image, found in zip(images, detections, strict=True):
             check_image(image)
-            out = self._crops[start : start + len(found)]
+            out = buffer[start : start + len(found)]
             _, own = crop.crop_people(
                 image, found.boxes, self.card.input_wh, out, udp=self._udp, antialias=self.antialias
             )
             maps.append(own)
             start += len(found)
-        return self._crops[:total], np.concatenate(maps)
+        return buffer[:total], np.concatenate(maps)
 
     def network(self, crops: NDArray[np.uint8]) -> Outputs:
         """Raw outputs for crops ``(N, h, w, 3)``; a fixed batch size of the file is met by filling up."""

@@ -1,27 +1,29 @@
 """Tracking whole videos and streams: decoding, detection, poses and whatever follows overlap.
 
-    decode (thread) -> detect ahead (thread) -> poses and ids (here) -> draw, encode, write (a `Behind` of the caller)
+    decode (thread) -> detect, and poses of those surely found (threads, `ahead.py`) -> poses of others, ids (here)
+        -> draw, encode, write (a `Behind` of the caller)
 
-The detector does not depend on the poses of the frame before, so it works on the next frame while the pose network
-works on this one. Not so with live sources: a frame detected ahead would only grow old. There the newest frame is taken
-whenever the networks are free.
+What the detector finds does not depend on the frame before, so files are worked on some frames ahead. Not so live
+sources: a frame detected ahead would only grow old. There the newest frame is taken whenever the networks are free.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rtmpose.concurrent import Prefetch
+from rtmpose.concurrent import InOrder, Prefetch
 from rtmpose.sources import SourceItem, open_frames
+from rtmpose.track.ahead import Crew, Entry, find
 from rtmpose.track.smooth import smooth_offline
 from rtmpose.track.state import TrackState
 from rtmpose.track.tracker import PoseTracker
-from rtmpose.types import Detections, Frame, Poses, Skeleton
+from rtmpose.types import Frame, Poses, Skeleton
 
 AHEAD = 4
 DETECTED_AHEAD = 2
@@ -98,57 +100,69 @@ class Follower:
             InputError: a source cannot be read.
         """
         states = [self.tracker.create_state() for _ in items]
-        feeds = [self._feed(item, flip) for item in items]
-        try:
-            going = list(range(len(items)))
-            while going:
-                rows, arrived = [], []
-                for i in list(going):
-                    entry = next(feeds[i], None)
-                    if entry is None:
-                        going.remove(i)
-                    else:
-                        rows.append((i, entry))
-                        arrived.append(entry[2])
-                if not rows:
-                    break
-                yield from self._together(items, states, rows)
-        finally:
-            for feed in feeds:
-                feed.close()
-                self.statistics.dropped += feed.dropped
+        # Where most of a frame's work depends on the frame before, its calls do best with all cores.
+        waits = self.interval != 1 or any(item.live for item in items)
+        crew = Crew(self.tracker, at_once=1 if waits else None)
+        with crew.at_work() as (tracker, workers):
+            feeds = [self._feed(item, flip, crew, workers) for item in items]
+            try:
+                going = list(range(len(items)))
+                while going:
+                    rows = []
+                    for i in list(going):
+                        entry = next(feeds[i], None)
+                        if entry is None:
+                            going.remove(i)
+                        else:
+                            rows.append((i, entry))
+                    if rows:
+                        yield from self._together(tracker, items, states, rows)
+            finally:
+                for feed in feeds:
+                    feed.close()
+                    self.statistics.dropped += feed.dropped
 
     def _together(
-        self, items: Sequence[SourceItem], states: Sequence[TrackState], rows: list[tuple[int, Any]]
+        self,
+        tracker: PoseTracker,
+        items: Sequence[SourceItem],
+        states: Sequence[TrackState],
+        rows: list[tuple[int, Entry]],
     ) -> Iterator[Tracked]:
         used = [states[i] for i, _ in rows]
-        frames = [entry[0] for _, entry in rows]
-        boxes: list[Detections | None] = []
-        for (_, entry), state in zip(rows, used, strict=True):
-            found = entry[1]
-            if self.interval == "auto" and found is None and self._doubt(state, entry[3]):
-                found = self._detect(entry[0])
+        entries = [entry for _, entry in rows]
+        boxes = []
+        for entry, state in zip(entries, used, strict=True):
+            found = entry.found
+            if self.interval == "auto" and found is None and self._doubt(state, entry.changed):
+                found = find(tracker.detector, entry.frame.image, tracker.params.det_thr)
                 state.since_detection = 0
+            self.statistics.detections += found is not None and tracker.detector is not None
             boxes.append(found)
             state.since_detection += 1
-        poses = self.tracker.batch(
+        poses = tracker.batch(
             used,
-            [f.image for f in frames],
-            times=[f.time_s for f in frames],
+            [entry.frame.image for entry in entries],
+            times=[entry.frame.time_s for entry in entries],
             detect=[False] * len(rows),
             boxes=boxes,
+            known=[entry.known for entry in entries],
         )
         now = time.perf_counter()
-        for (i, entry), found in zip(rows, poses, strict=True):
+        for (i, entry), people in zip(rows, poses, strict=True):
             self.statistics.frames += 1
             if len(self.statistics.latencies_s) < 100_000:
-                self.statistics.latencies_s.append(now - entry[2])
-            yield Tracked(items[i], entry[0], found)
+                self.statistics.latencies_s.append(now - entry.moment)
+            yield Tracked(items[i], entry.frame, people)
 
-    def _feed(self, item: SourceItem, flip: bool) -> _Feed:
+    def _feed(self, item: SourceItem, flip: bool, crew: Crew, workers: Executor | None) -> _Feed:
         frames = Prefetch(self._stamped(item, flip), 1 if item.live else AHEAD, drop_oldest=item.live)
-        entries: Any = self._with_detections(frames)
-        return _Feed(frames, entries if item.live else Prefetch(entries, DETECTED_AHEAD))
+        planned = self._planned(frames)
+        if item.live:
+            return _Feed(frames, map(crew.prepare, planned))
+        if workers is None:
+            return _Feed(frames, Prefetch(map(crew.prepare, planned), DETECTED_AHEAD))
+        return _Feed(frames, InOrder(crew.prepare, planned, workers, crew.at_once + 1))
 
     def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
         """Frames within the wanted time, with the moment they were read."""
@@ -165,28 +179,21 @@ class Follower:
                 frame = Frame(np.ascontiguousarray(frame.image[:, ::-1]), frame.index, frame.time_s, frame.source)
             yield frame, time.perf_counter()
 
-    def _with_detections(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[tuple[Frame, Any, float, bool]]:
-        """Frame, detections or None, moment read, whether the scene changed."""
+    def _planned(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[Entry]:
+        """Frames, and whether to detect in them."""
         thumbnail: Any = None
         for count, (frame, moment) in enumerate(frames):
-            changed = False
+            changed, detect = False, False
             if self.interval == "auto":
                 small = frame.image[:: max(1, frame.image.shape[0] // 32), :: max(1, frame.image.shape[1] // 32)]
                 small = small.astype(np.int16)
                 changed = thumbnail is None or thumbnail.shape != small.shape
                 changed = changed or float(np.abs(small - thumbnail).mean()) > CHANGED
                 thumbnail = small
-                found = self._detect(frame) if changed else None
+                detect = changed
             else:
-                found = self._detect(frame) if count % int(self.interval) == 0 else None
-            yield frame, found, moment, changed
-
-    def _detect(self, frame: Frame) -> Detections | None:
-        if self.tracker.detector is None:
-            height, width = frame.image.shape[:2]
-            return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
-        self.statistics.detections += 1
-        return self.tracker.detector(frame.image, score_thr=min(self.tracker.params.det_thr, 0.1))
+                detect = count % int(self.interval) == 0
+            yield Entry(frame, moment, detect, changed)
 
     def _doubt(self, state: TrackState, changed: bool) -> bool:
         """Whether it is time to look for people again."""
@@ -210,7 +217,9 @@ class _Feed:
 
     def close(self) -> None:
         self._frames.close()
-        self._entries.close()
+        close = getattr(self._entries, "close", None)
+        if close is not None:
+            close()
 
     @property
     def dropped(self) -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.detect.detector import Detector
 from rtmpose.errors import InputError
@@ -90,6 +92,7 @@ class PoseTracker:
         times: Sequence[float | None] | None = None,
         detect: Sequence[bool | None] | None = None,
         boxes: Sequence[Any] | None = None,
+        known: Sequence[Poses | None] | None = None,
     ) -> list[Poses]:
         """One frame each of several streams; all their people share the pose network's calls.
 
@@ -99,6 +102,7 @@ class PoseTracker:
             times: See :meth:`__call__`.
             detect: See :meth:`__call__`.
             boxes: See :meth:`__call__`.
+            known: Poses estimated before in some of these boxes; in boxes of the same coordinates they are not again.
         """
         n = len(states)
         if len(images) != n or len({id(s) for s in states}) != n:
@@ -110,7 +114,7 @@ class PoseTracker:
             self._predict(state, step)
             found = self._detections(state, image, detect[i] if detect else None, boxes[i] if boxes else None)
             plans.append((now, self._merge(state, found)))
-        poses = self.pose.batch(images, [plan[1] for plan in plans])
+        poses = self._poses(images, [plan[1] for plan in plans], known or [None] * n)
         return [
             self._finish(state, found, now, image.shape[:2])
             for state, found, (now, _), image in zip(states, poses, plans, images, strict=True)
@@ -143,15 +147,23 @@ class PoseTracker:
             found = self.detector(image, score_thr=min(p.det_thr, DOUBTFUL))
         else:
             return None
-        keep = (found.scores >= p.det_thr) & (found.labels == p.det_label)
+        keep = self.sure(found)
         keep |= self._doubtful(state, found, keep)
-        if p.det_min_bbox_size > 0:
-            keep &= box_size(found.boxes) >= p.det_min_bbox_size
-        return found[np.flatnonzero(keep)]
+        return found[keep]
+
+    def sure(self, found: Detections) -> np.ndarray:
+        """Which detections are people, whoever was there before ``(N,)``."""
+        p = self.params
+        return np.asarray((found.scores >= p.det_thr) & self._eligible(found))
+
+    def _eligible(self, found: Detections) -> np.ndarray:
+        p = self.params
+        right = found.labels == p.det_label
+        return right & (box_size(found.boxes) >= p.det_min_bbox_size) if p.det_min_bbox_size > 0 else right
 
     def _doubtful(self, state: TrackState, found: Detections, sure: np.ndarray) -> np.ndarray:
         """Weak detections where a known person is expected and no sure one is (as ByteTrack does, ECCV 2022)."""
-        weak = ~sure & (found.labels == self.params.det_label) & (found.scores >= DOUBTFUL)
+        weak = ~sure & self._eligible(found) & (found.scores >= DOUBTFUL)
         if not weak.any() or not state.tracks:
             return np.zeros(len(found), bool)
         expected = np.stack([t.predicted for t in state.tracks])
@@ -182,6 +194,17 @@ class PoseTracker:
             first = np.argsort(-scores, kind="stable")[: p.pose_max_num_bboxes]
             boxes, scores = boxes[first], scores[first]
         return Detections(boxes.reshape(-1, 4), scores, np.zeros(len(boxes), np.int64))
+
+    def _poses(
+        self, images: Sequence[Image], wanted: Sequence[Detections], known: Sequence[Poses | None]
+    ) -> list[Poses]:
+        """The poses in the boxes of each image, as far as they are not known."""
+        rows = [_rows_of(boxes, poses) for boxes, poses in zip(wanted, known, strict=True)]
+        found = self.pose.batch(images, [boxes[row < 0] for boxes, row in zip(wanted, rows, strict=True)])
+        return [
+            new if poses is None else _joined(boxes, row, poses, new)
+            for boxes, row, poses, new in zip(wanted, rows, known, found, strict=True)
+        ]
 
     # ---- poses -------------------------------------------------------------------------------------------------
 
@@ -325,6 +348,27 @@ class PoseTracker:
         )
         state.tracks.append(track)
         return track
+
+
+def _rows_of(wanted: Detections, known: Poses | None) -> NDArray[np.int64]:
+    """For each box the row of the pose that is known in it, or -1."""
+    if known is None:
+        return np.full(len(wanted), -1)
+    rows = {box.tobytes(): i for i, box in enumerate(known.boxes)}
+    return np.array([rows.get(box.tobytes(), -1) for box in wanted.boxes], np.int64)
+
+
+def _joined(boxes: Detections, rows: NDArray[np.int64], known: Poses, found: Poses) -> Poses:
+    """Known poses, and those found in the other boxes, in the order of the boxes."""
+    # Row i of ``found`` is for the i-th box without a known pose.
+    source = np.where(rows >= 0, rows, len(known) + np.cumsum(rows < 0) - 1)
+    return replace(
+        found,
+        boxes=boxes.boxes,
+        box_scores=boxes.scores,
+        keypoints=np.concatenate([known.keypoints, found.keypoints])[source],
+        scores=np.concatenate([known.scores, found.scores])[source],
+    )
 
 
 def _remembered(track: Track, p: TrackerParams) -> bool:

@@ -1,0 +1,260 @@
+"""Network calls that go side by side, and frames that are worked on ahead of the tracker."""
+
+import importlib.util
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from networks import fixed_detector, spot_pose
+
+from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
+from rtmpose.backends import calls_at_once, open_backend
+from rtmpose.backends.beside import MOST_CALLS, Spread
+from rtmpose.concurrent import InOrder
+from rtmpose.errors import BackendError, InputError
+from rtmpose.sources import expand_sources
+from rtmpose.track import PoseTracker, TrackerParams
+from rtmpose.track.ahead import Crew, Entry
+from rtmpose.track.run import Follower
+from rtmpose.types import Frame
+
+ENGINES = [
+    "onnxruntime",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"),
+    ),
+]
+BOXES = [[8, 4, 40, 44, 0.9], [30, 10, 60, 60, 0.8], [0, 0, 30, 60, 0.2]]
+
+
+def threads():
+    return sum(t.name.startswith("rtmpose-") for t in threading.enumerate())
+
+
+def tracker(folder, engine="onnxruntime", cores=2, boxes=BOXES, **params):
+    """``cores`` is what the machine seems to have."""
+    options = BackendOptions(engine, "cpu", cores, precision="fp32")
+    detector = Detector(fixed_detector(folder / "yolox_t.onnx", boxes), options=options)
+    pose = PoseEstimator(spot_pose(folder / "spot.onnx"), options=options)
+    return PoseTracker(detector, pose, TrackerParams(pose_min_keypoints=0, pose_nms_thr=1.0, **params))
+
+
+def clip(path, frames=20):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 60))
+    for k in range(frames):
+        image = np.zeros((60, 80, 3), np.uint8)
+        cv2.rectangle(image, (20 + k, 10), (26 + k, 40), (0, 0, 255), -1)
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def crops(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 64, 48, 3), np.uint8)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_any_batch_is_the_same_as_one_by_one(engine, tmp_path):
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions(engine, "cpu", 4, precision="fp32"))
+    for count in (1, 2, 3, 5, 7, 8, 13):
+        images = crops(count, count)
+        together = pose.backend(images)
+        alone = [pose.backend(image[None]) for image in images]
+        for k, output in enumerate(together):
+            assert len(output) == count
+            np.testing.assert_allclose(output, np.concatenate([a[k] for a in alone]), atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("calls", [1, 3])
+def test_calls_from_many_threads_do_not_mix(engine, calls, tmp_path):
+    options = BackendOptions(engine, "cpu", 3, precision="fp32", side_by_side=calls)
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
+    batches = [crops(1 + seed % 5, seed) for seed in range(40)]
+    expected = [pose.backend(batch) for batch in batches]
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(pose.backend, batches))
+    for one, other in zip(got, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_what_can_go_side_by_side(tmp_path):
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu"))
+    assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 3
+    assert calls_at_once(pose.backend, BackendOptions(threads=100)) == MOST_CALLS
+    assert calls_at_once(pose.backend, BackendOptions()) >= 1
+    pose.backend.device = "cuda:0"
+    assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
+    pose.backend.device, pose.backend.engine = "cpu", "torch"
+    assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
+    with pytest.raises(BackendError, match="side_by_side must be 1 or more"):
+        open_backend(pose.path, pose.card, BackendOptions("onnxruntime", side_by_side=0))
+
+
+def test_a_batch_is_spread_over_the_calls(tmp_path):
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu", 1))
+    wide, narrow = [], []
+
+    class Counting:
+        def __init__(self, sizes):
+            self.sizes = sizes
+
+        def __getattr__(self, name):
+            return getattr(pose.backend, name)
+
+        def __call__(self, images):
+            self.sizes.append(len(images))
+            return pose.backend(images)
+
+    with ThreadPoolExecutor(3) as pool:
+        spread = Spread(Counting(wide), Counting(narrow), 3, pool)
+        for count in (1, 2, 3, 8):
+            images = crops(count)
+            for a, b in zip(spread(images), pose.backend(images), strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-6)
+    assert wide == [1, 2]
+    assert sorted(narrow) == [1, 1, 1, 2, 3, 3]
+
+
+def test_files_of_one_batch_size_are_not_spread(tmp_path):
+    pose = PoseEstimator(spot_pose(tmp_path / "four.onnx", batch=4), options=BackendOptions("onnxruntime", "cpu", 1))
+
+    def never(_images):
+        raise AssertionError("a part of the batch was asked for")
+
+    with ThreadPoolExecutor(2) as pool:
+        spread = Spread(pose.backend, never, 2, pool)
+        assert len(pose.with_backend(spread).network(crops(5))[0]) == 5
+
+
+def test_in_order_whatever_takes_how_long():
+    waits = np.random.default_rng(0).uniform(0, 0.01, 60)
+
+    def work(k):
+        time.sleep(waits[k])
+        if k == 50:
+            raise InputError("the fiftieth")
+        return k
+
+    seen = []
+    with ThreadPoolExecutor(4, "rtmpose-test") as pool:
+        results = InOrder(work, range(60), pool, 5)
+        with pytest.raises(InputError, match="the fiftieth"):
+            seen.extend(results)
+        results.close()
+    assert seen == list(range(50))
+    with ThreadPoolExecutor(4, "rtmpose-test") as pool:
+        results = InOrder(work, range(50), pool, 5)
+        assert list(results) == list(range(50))
+        results.close()
+    assert threads() == 0
+
+
+def test_in_order_does_not_run_away():
+    started = []
+
+    def work(k):
+        started.append(k)
+        return k
+
+    with ThreadPoolExecutor(2, "rtmpose-test") as pool:
+        results = InOrder(work, iter(range(10**9)), pool, 3)
+        assert next(results) == 0
+        time.sleep(0.1)
+        assert len(started) <= 6
+        results.close()
+    assert threads() == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
+    """A source alone and three of different lengths together, with one core and with three."""
+    items = expand_sources([str(clip(tmp_path / f"{n}.avi", 12 + n)) for n in range(3)])
+    (tmp_path / "one").mkdir()
+    runs = {}
+    for cores in (1, 3):
+        for group in ([items[2]], items):
+            own = tracker(tmp_path / "one", engine, cores)
+            runs[cores, len(group)] = [
+                (t.item.name, t.frame.index, t.poses) for t in Follower(own, interval=1).run(group)
+            ]
+    assert len(runs[1, 3]) == 12 + 13 + 14
+    for count in (1, 3):
+        for (name, index, one), (other_name, other_index, other) in zip(runs[1, count], runs[3, count], strict=True):
+            assert (name, index) == (other_name, other_index)
+            assert len(one) == 2
+            np.testing.assert_array_equal(one.ids, other.ids)
+            np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-4)
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+            np.testing.assert_array_equal(one.box_scores, other.box_scores)
+    assert threads() == 0
+
+
+def test_known_poses_are_not_estimated_again(tmp_path):
+    own = tracker(tmp_path)
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    boxes = Detections.from_boxes([[8, 4, 40, 44], [30, 10, 60, 60], [0, 0, 30, 60]], [0.9, 0.8, 0.7])
+    whole = own.batch([own.create_state()], [image], boxes=[boxes])[0]
+    asked = []
+
+    class Watching:
+        skeleton = own.pose.skeleton
+
+        def batch(self, images, wanted):
+            asked.extend(b.tolist() for w in wanted for b in w.boxes)
+            return own.pose.batch(images, wanted)
+
+    second = PoseTracker(None, Watching(), own.params)
+    known = own.pose(image, boxes[[2, 0]])  # in another order
+    found = second.batch([second.create_state()], [image], boxes=[boxes], known=[known])[0]
+    assert asked == [[30, 10, 60, 60]]
+    np.testing.assert_array_equal(found.ids, whole.ids)
+    np.testing.assert_allclose(found.keypoints, whole.keypoints, atol=1e-5)
+    np.testing.assert_array_equal(found.box_scores, whole.box_scores)
+    second.batch([second.create_state()], [image], boxes=[boxes], known=[Poses.empty(own.skeleton)])
+    assert len(asked) == 4
+
+
+def test_only_sure_detections_are_worked_on_ahead(tmp_path):
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    for params, expected in (({}, 2), ({"pose_max_num_bboxes": 1}, 1), ({"det_min_bbox_size": 46}, 1)):
+        own = tracker(tmp_path, **params)
+        crew = Crew(own)
+        assert crew.at_once == 2
+        entry = crew.prepare(Entry(Frame(image), 0.0, True))
+        assert len(entry.found) == 3
+        assert len(entry.known) == expected
+        assert crew.prepare(Entry(Frame(image), 0.0, False)).found is None
+
+
+def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):
+    own = tracker(tmp_path)
+    original, calls = PoseEstimator.network, []
+
+    def failing(self, images):
+        calls.append(1)
+        if len(calls) > 6:
+            raise BackendError("the network died")
+        return original(self, images)
+
+    monkeypatch.setattr(PoseEstimator, "network", failing)
+    seen = []
+    with pytest.raises(BackendError, match="the network died"):
+        seen.extend(t.frame.index for t in Follower(own).run(expand_sources([str(clip(tmp_path / "a.avi"))])))
+    assert threads() == 0
+
+
+def test_leaving_early_leaves_nothing_behind(tmp_path):
+    own, items = tracker(tmp_path), expand_sources([str(clip(tmp_path / "a.avi", 40))])
+    for _ in range(10):
+        run = Follower(own).run(items)
+        next(run)
+        run.close()
+    assert threads() == 0
