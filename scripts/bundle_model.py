@@ -8,6 +8,7 @@ soups", Wortsman et al., 2022.
 
 Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what models.toml needs to know.
 The preparation is measured once, so that users need not; on a CPU without bf16 it cannot be, and is left to them.
+Without a checkpoint the model that is there is only prepared again, after a change of the method.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from rtmpose.cards import ModelCard, calibration_from
 from rtmpose.export.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
 from rtmpose.networks.fuse import fuse_norms
+from rtmpose.zoo import find
 from rtmpose.zoo.cache import bundled_folder, sha256_of
 
 
@@ -42,11 +44,15 @@ def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("id", help="id in the zoo, also the file's name")
-    parser.add_argument("checkpoints", nargs="+", help="best.safetensors or last.safetensors of a training, or of more")
+    parser.add_argument("checkpoints", nargs="*", help="best.safetensors or last.safetensors of a training, or of more")
     parser.add_argument("--notes", default="", help="origin, data, recipe, measured accuracy: for the card")
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
     arguments = parser.parse_args()
+    path = bundled_folder() / f"{arguments.id}.onnx"
+    if not arguments.checkpoints:
+        put_preparation(path, find(arguments.id))
+        return
     network, card = mean_network(arguments.checkpoints)
     calibration = calibration_from(json.loads(arguments.calibration.read_text())) if arguments.calibration else None
     card = replace(
@@ -61,20 +67,24 @@ def main() -> None:
         gflops=round(count_multiply_adds(network, card.input_wh) / 1e9, 3),
         calibration=calibration or card.calibration,
     )
-    folder = bundled_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{arguments.id}.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_onnx(network, card, path, OnnxOptions(nms=False, half_weights=True))
+    put_preparation(path, card)
+    print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
+    print(f"{path.stat().st_size / 1e6:.2f} MB")
+
+
+def put_preparation(path: Path, card: ModelCard) -> None:
+    """Measure the preparation of a model and put it beside the file, in place of older ones."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
         _, record = prepare.prepare(path, card)
         (made,) = Path(home).rglob("*.npz")
-        prepared = record.agreement is not None
-        if prepared:
-            (folder / made.name).write_bytes(made.read_bytes())
+        for old in path.parent.glob(f"{made.name.split('-')[0]}-*.npz"):
+            old.unlink()
+        if record.agreement is not None:
+            (path.parent / made.name).write_bytes(made.read_bytes())
     print(record)
-    print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
-    print(f"{path.stat().st_size / 1e6:.2f} MB; {'prepared' if prepared else 'not prepared'} for bf16")
 
 
 if __name__ == "__main__":

@@ -102,3 +102,50 @@ def test_detector_is_judged_too(rtmdet_nano, cache):
     _, record = prepare.prepare(rtmdet_nano, detector.card)
     assert 0.5 < record.agreement_raw <= record.agreement <= 1
     assert detector.backend.precision == ("bf16" if record.trusted else "fp32")
+
+
+def biased_network(bias):
+    """A depthwise convolution with a large bias, SiLU, and differences of channels."""
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    generator = np.random.default_rng(0)
+    depthwise = generator.normal(0, 1e-4, (16, 1, 1, 5, 5)).astype(np.float32)
+    spread, gather = np.ones((16, 3, 1, 1), np.float32) / 3, np.zeros((8, 16, 1, 1), np.float32)
+    for i in range(8):
+        gather[i, 2 * i : 2 * i + 2, 0, 0] = 1, -1
+    image = ops.parameter([-1, 3, 16, 16], np.float32, name="input")
+    x = ops.convolution(image, ops.constant(spread), [1, 1], [0, 0], [0, 0], [1, 1])
+    x = ops.group_convolution(x, ops.constant(depthwise), [1, 1], [2, 2], [2, 2], [1, 1])
+    x = ops.swish(ops.add(x, ops.constant(bias.reshape(1, -1, 1, 1))))
+    out = ops.convolution(x, ops.constant(gather), [1, 1], [0, 0], [0, 0], [1, 1])
+    return Model([out.output(0)], [image], "biased")
+
+
+def test_biases_are_not_rounded(tmp_path):
+    """A bias of 11.71 is 11.69 in bf16: harmless where it is looked at, not where it should cancel."""
+    from rtmpose.types import Normalisation
+
+    bias = np.full(16, 11.7076, np.float32)
+    bias[1::2] = 11.63
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    center = (bias / (1 + np.exp(-bias))).astype(np.float32)
+
+    def run(precision, medians=False, biases=False):
+        network = biased_network(bias)
+        last = prepare._pointwise_convolutions(network)[-1]
+        if medians:
+            assert prepare.subtract_medians(network, {last.get_friendly_name(): center}) == 1
+        if biases:
+            assert prepare.keep_biases(network) == (2 if medians else 1)
+        options = BackendOptions("openvino", "cpu", 1, precision=precision)
+        scaling = Normalisation((0, 0, 0), (1, 1, 1), "bgr")
+        return openvino.OpenVinoBackend(tmp_path, scaling, options, network)(pixels)[0]
+
+    exact = run("fp32")
+    np.testing.assert_allclose(run("fp32", medians=True, biases=True), exact, atol=2e-5)
+    needs_bf16()
+    rounded = np.abs(run("bf16", medians=True) - exact).max()
+    kept = np.abs(run("bf16", medians=True, biases=True) - exact).max()
+    assert rounded > 0.01
+    assert kept < 0.1 * rounded
