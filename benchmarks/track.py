@@ -31,14 +31,14 @@ from mmdeploy_runtime import PoseTracker
 tracker = PoseTracker(sys.argv[2], sys.argv[3], "cpu")
 state = tracker.create_state(det_interval=int(sys.argv[4]))
 video = cv2.VideoCapture(sys.argv[1])
-n, start = 0, time.perf_counter()
+n, people, start = 0, 0, time.perf_counter()
 while True:
     good, frame = video.read()
     if not good:
         break
-    tracker(state, frame, detect=-1)
+    people += len(tracker(state, frame, detect=-1)[0])
     n += 1
-print("seconds", time.perf_counter() - start, n)
+print("seconds", time.perf_counter() - start, people / n)
 """
 
 
@@ -105,15 +105,15 @@ def main():
     interval, video = arguments.det_interval, arguments.video
     calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
     frames = len(list(Follower(tracker, interval=interval).run(expand_sources([video]))))
-    times = {"networks": [], "rtmpose": [], "rtmpose, drawn and encoded": []}
+    times, people = {}, {}
 
     def networks():
         for network, tensor in calls:
             network(tensor)
 
     def plain():
-        for _ in Follower(tracker, interval=interval).run(expand_sources([video])):
-            pass
+        follower = Follower(tracker, interval=interval)
+        people["rtmpose"] = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
 
     def drawn():
         from rtmpose.cli.track import draw_tracked
@@ -148,14 +148,15 @@ def main():
                 solution, mode="lightweight", det_frequency=interval, backend=engine, device="cpu", tracking=True
             )
 
-            def rtmlib(theirs=theirs):
+            def rtmlib(theirs=theirs, name=f"rtmlib {engine}"):
                 theirs.reset()
-                capture = cv2.VideoCapture(video)
+                capture, found = cv2.VideoCapture(video), []
                 while True:
                     good, image = capture.read()
                     if not good:
-                        return
-                    theirs(image)
+                        break
+                    found.append(len(theirs(image)[0]))
+                people[name] = np.mean(found)
 
             runs[f"rtmlib {engine}"] = rtmlib
     for name in runs:
@@ -170,15 +171,15 @@ def main():
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             line = next(x for x in out.splitlines() if x.startswith("seconds"))
             times.setdefault("mmdeploy-runtime", []).append(float(line.split()[1]))
+            people["mmdeploy-runtime"] = float(line.split()[2])
     ours = np.array(times["rtmpose"])
-    follower = Follower(tracker, interval=interval)
-    people = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
-    print(f"{Path(video).name}: {frames} frames, {people:.1f} people per frame, detection every {interval}, "
+    print(f"{Path(video).name}: {frames} frames, detection every {interval}, "
           f"{detector.backend.engine} {detector.backend.precision}/{pose.backend.precision}")  # fmt: skip
     for name, values in times.items():
         # Round by round, as the machine's speed drifts.
         ratio = float(np.median(np.array(values) / ours))
-        print(f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of rtmpose")
+        seen = f"{people[name]:5.1f} people per frame" if name in people else ""
+        print(f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of rtmpose   {seen}")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2))
 
