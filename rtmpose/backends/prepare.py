@@ -346,8 +346,8 @@ def _place(digest: str) -> Path:
 
 
 def _load(digest: str) -> tuple[dict[str, FloatArray], Preparation | None]:
-    """From the cache, or from the package, which brings those of its own models."""
-    for path in (_place(digest), bundled_folder() / _place(digest).name):
+    """From the package, which brings those of its own models, or from the cache."""
+    for path in (bundled_folder() / _place(digest).name, _place(digest)):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 record = Preparation(**json.loads(str(stored["record"])))
