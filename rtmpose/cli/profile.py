@@ -62,6 +62,7 @@ def profile(
     if markdown:
         for line in (head, ["---"] * len(head), *texts):
             typer.echo("| " + " | ".join(line) + " |")
+        typer.echo()  # what follows is no row
     else:
         from rich.console import Console
         from rich.table import Table
