@@ -58,8 +58,10 @@ def crops(count, seed=0):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_any_batch_is_the_same_as_one_by_one(engine, tmp_path):
-    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions(engine, "cpu", 4, precision="fp32"))
+@pytest.mark.parametrize("cores", [1, 4, 8])
+def test_any_batch_is_the_same_as_one_by_one(engine, cores, tmp_path):
+    options = BackendOptions(engine, "cpu", cores, precision="fp32")
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
     for count in (1, 2, 3, 5, 7, 8, 13):
         images = crops(count, count)
         together = pose.backend(images)

@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 SIZES_KEPT = 8
 """Compiled sizes of one network kept at the same time."""
 
-LARGEST_BATCHES = (2, 16)
-"""Bounds of the largest batch that a network is compiled for. Others are put together, which costs nothing: the weights
-stay in the cache from one call to the next."""
+FEW_CORES = 4
+"""Up to so many, batches are put together from small ones. They are as fast an image as large ones (the weights stay in
+the cache from one call to the next), but do not keep more cores busy."""
 
 _core: Any = None
 
@@ -123,9 +123,9 @@ class OpenVinoBackend:
         else:
             self.flexible = not takes_pixels(network) and grid.has_grid(network, declared)
 
-        def requests(batch: int, size_hw: tuple[int, int]) -> _Requests:
+        def requests(batch: int | None, size_hw: tuple[int, int]) -> _Requests:
             fitted = _of_size(network, declared, size_hw) if self.flexible else network.clone()
-            if self._any_batch:
+            if batch is not None:
                 _set_dims(fitted, {0: batch})
             try:
                 compiled = core().compile_model(
@@ -141,25 +141,23 @@ class OpenVinoBackend:
         self._compiling = threading.Lock()
         self._any_batch = self.input.shape[0] is None
         cores = (options.threads or usable_cpus()) // options.side_by_side
-        least, most = LARGEST_BATCHES
-        self._batches = tuple(2**k for k in reversed(range(most.bit_length())) if 2**k <= max(cores, least))
+        few = options.device == "cpu" and cores <= FEW_CORES
+        self._batches = tuple(n for n in (4, 2, 1) if n <= max(cores, 2)) if few else ()
         if declared is not None and not self.flexible:
-            self._requests(1, declared)
+            self._requests(1 if self._any_batch else None, declared)
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        parts = (
-            [self._call(part) for part in _in_batches(images, self._batches)]
-            if self._any_batch
-            else [self._call(images)]
-        )
+        if not self._any_batch or not (self._batches or len(images) == 1):
+            return self._call(images, None)
+        parts = [self._call(part, len(part)) for part in _in_batches(images, self._batches or (1,))]
         if len(parts) == 1:
             return parts[0]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def _call(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+    def _call(self, images: NDArray[np.uint8], batch: int | None) -> tuple[NDArray[np.generic], ...]:
         with self._compiling:
-            requests = self._requests(len(images), (images.shape[1], images.shape[2]))
+            requests = self._requests(batch, (images.shape[1], images.shape[2]))
         pixels = {0: np.ascontiguousarray(images)}
         request = requests.take()
         try:
