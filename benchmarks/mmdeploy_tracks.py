@@ -52,7 +52,7 @@ def theirs(arguments):
     command = [arguments.mmdeploy_python, "-c", THEIRS, arguments.video, arguments.detector, arguments.pose]
     out = subprocess.run([*command, str(arguments.det_interval)], capture_output=True, text=True, check=True).stdout
     line = next(x for x in out.splitlines() if x.startswith("frames "))
-    return [(np.array(k).reshape(len(i), -1, 3), i) for k, i in json.loads(line[7:])]
+    return [(np.array(k, np.float32), i) for k, i in json.loads(line[7:])]
 
 
 def main():
