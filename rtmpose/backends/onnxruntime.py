@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends.base import BackendOptions, TensorSpec
+from rtmpose.backends.beside import usable_cpus
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.types import Normalisation
 
@@ -62,7 +63,7 @@ class OnnxRuntimeBackend:
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
         if kind == "cpu" and options.side_by_side > 1:  # every call brings a thread of its own
-            settings.intra_op_num_threads = max(1, options.threads // options.side_by_side)
+            settings.intra_op_num_threads = max(1, (options.threads or usable_cpus()) // options.side_by_side)
         settings.inter_op_num_threads = 1
         # A spinning pool beside a busy neighbour costs 2 to 3 times; see docs/conventions.md.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
