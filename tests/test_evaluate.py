@@ -482,5 +482,8 @@ def test_a_real_estimator_fits_the_protocol(tmp_path):
     model = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=ORT)
     result = evaluate(data, model)
     assert result.settings["engine"] == "onnxruntime"
+    assert not result.settings["antialias"]
+    smooth = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=ORT, antialias=True)
+    assert evaluate(data, smooth).settings["antialias"]
     assert result.pairs is not None
     assert result.pairs.predicted.shape == (6, 17, 2)

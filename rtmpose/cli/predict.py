@@ -98,6 +98,7 @@ def predict(
         "detector": pipeline.detector.card.id if pipeline.detector else str(boxes or "none"),
         "score_thr": score_thr,
         "max_people": max_people,
+        "antialias": antialias,
         "limit": limit,
     }
     with ExitStack() as stack:

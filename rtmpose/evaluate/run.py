@@ -251,7 +251,7 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
 def _describe(pose: Any) -> dict[str, Any]:
     backend = getattr(pose, "backend", None)
     parts = {name: getattr(backend, name, None) for name in ("engine", "device", "precision")}
-    return {"pose": _id(pose), **parts}
+    return {"pose": _id(pose), **parts, "antialias": getattr(pose, "antialias", False)}
 
 
 def _id(model: Any) -> str | None:
