@@ -147,5 +147,5 @@ def test_biases_are_not_rounded(tmp_path):
     needs_bf16()
     rounded = np.abs(run("bf16", medians=True) - exact).max()
     kept = np.abs(run("bf16", medians=True, biases=True) - exact).max()
-    assert rounded > 0.01
-    assert kept < 0.1 * rounded
+    assert kept < 0.004  # 0.017 where the engine rounds biases; another one may not
+    assert kept <= rounded
