@@ -75,7 +75,7 @@ class Crew:
             return
         pose = self._tracker.pose
         with (
-            ThreadPoolExecutor(self.at_once, "rtmpose-frames") as frames,
+            ThreadPoolExecutor(self.at_once + 1, "rtmpose-frames") as frames,  # one of them is between two calls
             ThreadPoolExecutor(self.at_once, "rtmpose-people") as people,
         ):
             spread = Spread(pose.backend, self._narrow, self.at_once, people)

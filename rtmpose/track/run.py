@@ -162,7 +162,7 @@ class Follower:
             return _Feed(frames, map(crew.prepare, planned))
         if workers is None:
             return _Feed(frames, Prefetch(map(crew.prepare, planned), DETECTED_AHEAD))
-        return _Feed(frames, InOrder(crew.prepare, planned, workers, crew.at_once + 1))
+        return _Feed(frames, InOrder(crew.prepare, planned, workers, crew.at_once + 2))
 
     def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
         """Frames within the wanted time, with the moment they were read."""
