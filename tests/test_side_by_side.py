@@ -1,13 +1,12 @@
 """Network calls that go side by side, and frames that are worked on ahead of the tracker."""
 
 import importlib.util
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 import pytest
+from clips import clip, threads
 from networks import fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
@@ -31,26 +30,12 @@ ENGINES = [
 BOXES = [[8, 4, 40, 44, 0.9], [30, 10, 60, 60, 0.8], [0, 0, 30, 60, 0.2]]
 
 
-def threads():
-    return sum(t.name.startswith("rtmpose-") for t in threading.enumerate())
-
-
-def tracker(folder, engine="onnxruntime", cores=2, boxes=BOXES, **params):
+def tracker(folder, engine="onnxruntime", cores=2, **params):
     """``cores`` is what the machine seems to have."""
     options = BackendOptions(engine, "cpu", cores, precision="fp32")
-    detector = Detector(fixed_detector(folder / "yolox_t.onnx", boxes), options=options)
+    detector = Detector(fixed_detector(folder / "yolox_t.onnx", BOXES), options=options)
     pose = PoseEstimator(spot_pose(folder / "spot.onnx"), options=options)
     return PoseTracker(detector, pose, TrackerParams(pose_min_keypoints=0, pose_nms_thr=1.0, **params))
-
-
-def clip(path, frames=20):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 60))
-    for k in range(frames):
-        image = np.zeros((60, 80, 3), np.uint8)
-        cv2.rectangle(image, (20 + k, 10), (26 + k, 40), (0, 0, 255), -1)
-        writer.write(image)
-    writer.release()
-    return path
 
 
 def crops(count, seed=0):
@@ -177,11 +162,10 @@ def test_in_order_does_not_run_away():
 def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
     """A source alone and three of different lengths together, with one core and with three."""
     items = expand_sources([str(clip(tmp_path / f"{n}.avi", 12 + n)) for n in range(3)])
-    (tmp_path / "one").mkdir()
     runs = {}
     for cores in (1, 3):
         for group in ([items[2]], items):
-            own = tracker(tmp_path / "one", engine, cores)
+            own = tracker(tmp_path, engine, cores)
             runs[cores, len(group)] = [
                 (t.item.name, t.frame.index, t.poses) for t in Follower(own, interval=1).run(group)
             ]

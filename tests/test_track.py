@@ -7,6 +7,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from clips import clip, threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import fixed_detector, spot_pose
@@ -388,10 +389,6 @@ def test_smoothing_a_clip_keeps_ids_and_marks_what_was_filled():
 # ---- threads ----------------------------------------------------------------------------------------------------
 
 
-def threads():
-    return sum(t.name.startswith("rtmpose-") for t in threading.enumerate())
-
-
 def test_prefetch_keeps_order_and_passes_errors_on():
     def failing():
         yield from range(5)
@@ -525,16 +522,6 @@ def models(tmp_path):
     detector = fixed_detector(tmp_path / "models" / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
     engine = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
     return ["--pose", str(pose), "--detector", str(detector), *engine, "--pose-min-keypoints", "0"]
-
-
-def clip(path, frames=20, size=(80, 60)):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
-    for k in range(frames):
-        image = np.zeros((size[1], size[0], 3), np.uint8)
-        cv2.rectangle(image, (20 + k, 10), (26 + k, 40), (0, 0, 255), -1)
-        writer.write(image)
-    writer.release()
-    return path
 
 
 def test_track_command(tmp_path, models, capsys):

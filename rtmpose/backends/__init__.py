@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtmpose.backends.base import Backend, BackendOptions, Precision, TensorSpec
-from rtmpose.backends.beside import calls_at_once
+from rtmpose.backends.beside import calls_at_once, usable_cpus
 from rtmpose.errors import BackendError, MissingDependencyError
 from rtmpose.types import ModelCard
 
@@ -23,6 +23,7 @@ __all__ = [
     "choose",
     "installed",
     "open_backend",
+    "usable_cpus",
 ]
 
 log = logging.getLogger(__name__)

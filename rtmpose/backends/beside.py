@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
 
-ENGINES = ("onnxruntime", "openvino")
+SIDE_BY_SIDE = ("onnxruntime", "openvino")
+"""Engines that know ``BackendOptions.side_by_side``."""
 MOST_CALLS = 8
 """Each going call holds the memory of a batch; where there are more cores, each has several."""
 
 
 def calls_at_once(backend: Backend, options: BackendOptions) -> int:
     """How many calls of a network can go side by side to advantage: 1 on GPUs, and with engines that cannot."""
-    if backend.device != "cpu" or backend.engine not in ENGINES:
+    if backend.device != "cpu" or backend.engine not in SIDE_BY_SIDE:
         return 1
     return min(MOST_CALLS, options.threads or usable_cpus())
 

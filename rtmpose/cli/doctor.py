@@ -41,7 +41,7 @@ def examine() -> tuple[dict[str, Any], list[str], bool]:
     report: dict[str, Any] = {
         "rtmpose": rtmpose.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": backends.usable_cpus(),
         "numpy": _version("numpy"),
         "opencv": cv2.__version__,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -122,13 +121,14 @@ def spread_boxes(image: Image, people: int) -> Detections:
 
 def machine() -> str:
     """CPU name and usable cores."""
+    from rtmpose.backends import usable_cpus
+
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         name = names[0] if names else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
+    return f"{name}, {usable_cpus()} cores"
 
 
 def demo_photo() -> Path:

@@ -18,8 +18,8 @@ from rtmpose.backends import Backend, calls_at_once, open_backend
 from rtmpose.backends.beside import Spread
 from rtmpose.detect.detector import Detector
 from rtmpose.pose.rtmpose import PoseEstimator
-from rtmpose.track.tracker import DOUBTFUL, PoseTracker
-from rtmpose.types import Detections, Frame, Image, Poses
+from rtmpose.track.tracker import PoseTracker, find
+from rtmpose.types import Detections, Frame, Poses
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Crew:
     """
 
     def __init__(self, tracker: PoseTracker, at_once: int | None = None) -> None:
-        self._tracker, self.at_once = tracker, at_once or 1
+        self._tracker, self._detector, self.at_once = tracker, tracker.detector, at_once or 1
         if (
             at_once is None
             and isinstance(tracker.pose, PoseEstimator)
@@ -61,9 +61,7 @@ class Crew:
         ):
             self.at_once = calls_at_once(tracker.pose.backend, tracker.pose.options)
         if self.at_once > 1:
-            self._narrow = _side_by_side(tracker.pose, self.at_once)
-            self._pose = tracker.pose.with_backend(self._narrow)
-            self._detector = tracker.detector
+            self._pose = tracker.pose.with_backend(_side_by_side(tracker.pose, self.at_once))
             if tracker.detector is not None:
                 self._detector = tracker.detector.with_backend(_side_by_side(tracker.detector, self.at_once))
 
@@ -78,7 +76,7 @@ class Crew:
             ThreadPoolExecutor(self.at_once + 1, "rtmpose-frames") as frames,  # one of them is between two calls
             ThreadPoolExecutor(self.at_once, "rtmpose-people") as people,
         ):
-            spread = Spread(pose.backend, self._narrow, self.at_once, people)
+            spread = Spread(pose.backend, self._pose.backend, self.at_once, people)
             try:
                 yield PoseTracker(self._tracker.detector, pose.with_backend(spread), self._tracker.params), frames
             finally:
@@ -89,21 +87,13 @@ class Crew:
         if not entry.detect:
             return entry
         params, image = self._tracker.params, entry.frame.image
-        if self.at_once == 1:
-            return replace(entry, found=find(self._tracker.detector, image, params.det_thr))
         found = find(self._detector, image, params.det_thr)
+        if self.at_once == 1:
+            return replace(entry, found=found)
         sure = np.flatnonzero(self._tracker.sure(found))
         if params.pose_max_num_bboxes >= 0:
             sure = sure[: params.pose_max_num_bboxes]  # the surest come first
         return replace(entry, found=found, known=self._pose(image, found[sure]))
-
-
-def find(detector: Detector | None, image: Image, det_thr: float) -> Detections:
-    """Boxes down to the score that is worth a look where somebody is expected; without a detector the whole image."""
-    if detector is None:
-        height, width = image.shape[:2]
-        return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
-    return detector(image, score_thr=min(det_thr, DOUBTFUL))
 
 
 _opened: WeakKeyDictionary[Backend, Backend] = WeakKeyDictionary()

@@ -19,10 +19,10 @@ import numpy as np
 
 from rtmpose.concurrent import InOrder, Prefetch
 from rtmpose.sources import SourceItem, open_frames
-from rtmpose.track.ahead import Crew, Entry, find
+from rtmpose.track.ahead import Crew, Entry
 from rtmpose.track.smooth import smooth_offline
 from rtmpose.track.state import TrackState
-from rtmpose.track.tracker import PoseTracker
+from rtmpose.track.tracker import PoseTracker, find
 from rtmpose.types import Frame, Poses, Skeleton
 
 AHEAD = 4

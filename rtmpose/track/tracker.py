@@ -144,7 +144,7 @@ class PoseTracker:
         if boxes is not None:
             found = boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
         elif wanted and self.detector is not None:
-            found = self.detector(image, score_thr=min(p.det_thr, DOUBTFUL))
+            found = find(self.detector, image, p.det_thr)
         else:
             return None
         keep = self.sure(found)
@@ -348,6 +348,14 @@ class PoseTracker:
         )
         state.tracks.append(track)
         return track
+
+
+def find(detector: Detector | None, image: Image, det_thr: float) -> Detections:
+    """Boxes down to the score that is worth a look where somebody is expected; without a detector the whole image."""
+    if detector is None:
+        height, width = image.shape[:2]
+        return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
+    return detector(image, score_thr=min(det_thr, DOUBTFUL))
 
 
 def _rows_of(wanted: Detections, known: Poses | None) -> NDArray[np.int64]:
