@@ -1,18 +1,20 @@
 """Detector plus pose per 720p frame, side by side with other runtimes on the same ONNX files.
 
-    python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output benchmarks/results/mine.json
+    python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output
+    benchmarks/results/mine.json
 
-Every contender is a process of its own that stays alive; they take turns, a few frames at a time, so that a noisy
-machine hits all of them alike. The detector runs for real on every frame; the pose network then gets so many given
-boxes, so that all contenders do the same work. Each frame's time is taken inside the process, from image to keypoints.
-rtmlib cannot be told a number of threads, and ONNX Runtime then binds its threads to all cores of the machine whatever
-the process is bound to; its sessions get the number of cores here, or it would win by using a second one. For
-mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded for everyone.
-Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
+Every contender is a process of its own that stays alive; they take turns, a few frames at a time,
+so that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
+network then gets so many given boxes, so that all contenders do the same work. Each frame's time is
+taken inside the process, from image to keypoints. rtmlib cannot be told a number of threads, and
+ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
+its sessions get the number of cores here, or it would win by using a second one. For
+mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
+for everyone. Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
 
-Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed are left out).
-mmdeploy-runtime needs an old numpy, so it lives in an environment of its own, named by --mmdeploy-python:
-pip install mmdeploy-runtime==1.3.1 'numpy<2'.
+Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
+are left out). mmdeploy-runtime needs an old numpy, so it lives in an environment of its own, named
+by --mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
     """A 720p frame made of a photograph, and so many boxes on it."""
     import cv2
 
-    from rtmpose.profile import demo_photo, spread_boxes
+    from rtmpose.benchmark.stages import demo_photo, spread_boxes
 
     image = cv2.resize(cv2.imread(str(demo_photo())), (1280, 720))
     return image, spread_boxes(image, people).boxes
@@ -56,25 +58,38 @@ def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
 def write_inputs(folder: Path, detector: str, pose: str) -> None:
     """Frames and boxes for the workers, and the networks as directories of the deployment SDK."""
     from rtmpose import Detector, PoseEstimator
-    from rtmpose.export.sdk import write_sdk
+    from rtmpose.exporting.sdk import write_sdk
 
     for people in PEOPLE:
         image, boxes = frame_and_boxes(people)
         np.savez(folder / f"{people}.npz", image=image, boxes=boxes)
-    write_sdk(Detector(detector).card, Path(detector), folder / "detector", input_name="input", batched=False)
-    write_sdk(PoseEstimator(pose).card, Path(pose), folder / "pose", input_name="input", batched=True)
+    write_sdk(
+        Detector(detector).card,
+        Path(detector),
+        folder / "detector",
+        input_name="input",
+        batched=False,
+    )
+    write_sdk(
+        PoseEstimator(pose).card, Path(pose), folder / "pose", input_name="input", batched=True
+    )
 
 
 def make_mmdeploy(folder: Path) -> Any:
     """mmdeploy-runtime on the same files; it is told neither threads nor precision."""
     from mmdeploy_runtime import Detector, PoseDetector
 
-    find, estimate = Detector(str(folder / "detector"), "cpu", 0), PoseDetector(str(folder / "pose"), "cpu", 0)
+    find, estimate = (
+        Detector(str(folder / "detector"), "cpu", 0),
+        PoseDetector(str(folder / "pose"), "cpu", 0),
+    )
     return lambda image, boxes: (find(image), estimate(image, boxes)), "fp32"
 
 
 def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -> Any:
-    """A function of image and boxes that detects, throws the boxes away and estimates in the given ones."""
+    """A function of image and boxes that detects, throws the boxes away and estimates in the given
+    ones.
+    """
     who, _, engine = contender.partition("-")
     if who == "mmdeploy":
         return make_mmdeploy(folder)
@@ -84,7 +99,10 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         engine, _, precision = engine.partition("-")
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
         find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
-        return lambda image, boxes: (find(image), estimate(image, boxes)), estimate.backend.precision
+        return lambda image, boxes: (
+            find(image),
+            estimate(image, boxes),
+        ), estimate.backend.precision
     import onnxruntime
     from rtmlib import YOLOX, RTMDet, RTMPose
 
@@ -128,7 +146,16 @@ class Contender:
 
     def __init__(self, name: str, args: argparse.Namespace, cores: int) -> None:
         python = args.mmdeploy_python if name.startswith("mmdeploy") else sys.executable
-        command = [python, __file__, "--worker", name, "--threads", str(cores), "--inputs", str(args.inputs)]
+        command = [
+            python,
+            __file__,
+            "--worker",
+            name,
+            "--threads",
+            str(cores),
+            "--inputs",
+            str(args.inputs),
+        ]
         command += ["--detector", args.detector, "--pose", args.pose]
 
         def bind() -> None:
@@ -189,7 +216,10 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
             "median_ms": {n: round(v, 2) for n, v in medians.items()},
             "p10_ms": {n: round(v, 2) for n, v in low.items()},
             "ratios": {
-                f"{a} vs {b}": {"median": round(medians[b] / medians[a], 3), "p10": round(low[b] / low[a], 3)}
+                f"{a} vs {b}": {
+                    "median": round(medians[b] / medians[a], 3),
+                    "p10": round(low[b] / low[a], 3),
+                }
                 for a, b in PAIRS
                 if a in times and b in times
             },
@@ -205,7 +235,14 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
 
 def versions() -> dict[str, str]:
     found = {}
-    for package in ("rtmpose", "rtmlib", "onnxruntime", "openvino", "numpy", "opencv-python-headless"):
+    for package in (
+        "rtmpose",
+        "rtmlib",
+        "onnxruntime",
+        "openvino",
+        "numpy",
+        "opencv-python-headless",
+    ):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -214,9 +251,13 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--detector", required=True, help="YOLOX (416x416) or RTMDet (320x320) export with suppression inside"
+        "--detector",
+        required=True,
+        help="YOLOX (416x416) or RTMDet (320x320) export with suppression inside",
     )
     parser.add_argument("--pose", required=True, help="RTMPose export, 256x192")
     parser.add_argument("--rounds", type=int, default=12)
@@ -224,7 +265,9 @@ def main() -> None:
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--output", type=Path)
     parser.add_argument("--debug", action="store_true", help="show what the workers print")
-    parser.add_argument("--mmdeploy-python", help="Python of an environment with mmdeploy-runtime 1.3.1")
+    parser.add_argument(
+        "--mmdeploy-python", help="Python of an environment with mmdeploy-runtime 1.3.1"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--inputs", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
@@ -232,13 +275,18 @@ def main() -> None:
     if args.worker:
         work(args.worker, args.detector, args.pose, args.threads, args.inputs)
         return
-    from rtmpose.profile import machine
+    from rtmpose.benchmark.stages import machine
 
     with tempfile.TemporaryDirectory() as folder:
         args.inputs = Path(folder)
         write_inputs(args.inputs, args.detector, args.pose)
         rows = [row for cores in args.cores for row in measure(args, cores)]
-    result = {"machine": machine(), "python": platform.python_version(), "versions": versions(), "rows": rows}
+    result = {
+        "machine": machine(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "rows": rows,
+    }
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n")
 

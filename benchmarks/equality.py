@@ -1,4 +1,5 @@
-"""The table of docs/model-zoo.md: every network against the original's numbers. Needs rtmpose[export].
+"""The table of docs/model-zoo.md: every network against the original's numbers. Needs
+rtmpose[export].
 
 python benchmarks/equality.py
 """
@@ -18,23 +19,31 @@ from rtmpose.networks import build, count_multiply_adds, count_parameters
 
 
 def main() -> None:
-    print("| network | parameters | multiply-adds (G) | original | largest difference, float32 | allowed |")
+    print(
+        "| network | parameters | multiply-adds (G) | original | largest difference, float32 |"
+        " allowed |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, record in seeded.records().items():
         network = build(config_of(record)).eval()
-        network.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in seeded.weights(record).items()})
+        network.load_state_dict(
+            {k: torch.from_numpy(np.asarray(v)) for k, v in seeded.weights(record).items()}
+        )
         found = outputs_of(network, torch.from_numpy(seeded.image(record)))
         worst, allowed = 0.0, 1e-5
         for key, known in record["outputs"].items():
             limit = max(1e-5, 3 * record["fp32_vs_fp64_max_abs"].get(key, 0.0))
-            difference = np.abs(found[key].ravel()[known["probe_index"]] - known["probe_value"]).max()
+            difference = np.abs(
+                found[key].ravel()[known["probe_index"]] - known["probe_value"]
+            ).max()
             if difference / limit >= worst / allowed:
                 worst, allowed = difference, limit
         wh = (record["input"][3], record["input"][2])
         same = "=" if count_parameters(network) == record["params"] else "!="
         print(
-            f"| {name} | {count_parameters(network):,} {same} | {count_multiply_adds(network, wh) / 1e9:.4f} "
-            f"| {record['gflops_mmengine']:.4f} | {worst:.1e} | {allowed:.1e} |"
+            f"| {name} | {count_parameters(network):,} {same} |"
+            f" {count_multiply_adds(network, wh) / 1e9:.4f} | {record['gflops_mmengine']:.4f} |"
+            f" {worst:.1e} | {allowed:.1e} |"
         )
 
 

@@ -1,10 +1,11 @@
 """A live source: from a frame's arrival to its poses, beside the time of the network calls alone.
 
-    python benchmarks/latency.py VIDEO [--rounds 3] [--det-interval 1] [--load 0.6 --load 2] [--json out.json]
+    python benchmarks/latency.py VIDEO [--rounds 3] [--det-interval 1] [--load 0.6 --load 2] [--json
+    out.json]
 
-A thread plays the video's frames as a camera would, at ``--load`` times the rate that the networks alone could keep up
-with. The same calls are timed frame after frame, and at the camera's pace. With a load above 1 frames are dropped, and
-what is taken has waited for up to a camera frame.
+A thread plays the video's frames as a camera would, at ``--load`` times the rate that the networks
+alone could keep up with. The same calls are timed frame after frame, and at the camera's pace. With
+a load above 1 frames are dropped, and what is taken has waited for up to a camera frame.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from track import common_arguments, frames_of, open_tracker, recorded
 
-import rtmpose.track.run as run
+import rtmpose.tracking.video as run
 from rtmpose.sources import SourceItem
 from rtmpose.types import Frame
 
@@ -49,7 +50,7 @@ def seconds_alone(calls, fps=None):
 
 
 def main():
-    parser = common_arguments(__doc__, "rtmpose-s-own", "rtmdet-nano-own")
+    parser = common_arguments(__doc__, "rtmpose-s-finetuned", "rtmdet-nano-finetuned")
     parser.add_argument("--load", type=float, action="append")
     arguments = parser.parse_args()
     tracker, interval = open_tracker(arguments), arguments.det_interval
@@ -69,7 +70,7 @@ def main():
             paced[load] += seconds_alone(calls, fps)
             original, run.open_frames = run.open_frames, camera(images, fps)
             try:
-                follower = run.Follower(tracker, interval=interval)
+                follower = run.VideoTracker(tracker, interval=interval)
                 for _ in follower.run([SourceItem("camera", "camera")]):
                     pass
             finally:
@@ -83,7 +84,13 @@ def main():
         rows = {}
         for name, share in (("median", 50), ("p95", 95)):
             a, b, c = (float(np.percentile(v, share)) for v in (ours, theirs, spaced))
-            rows[name] = {"ms": a, "networks_ms": b, "ratio": a / b, "paced_networks_ms": c, "paced_ratio": a / c}
+            rows[name] = {
+                "ms": a,
+                "networks_ms": b,
+                "ratio": a / b,
+                "paced_networks_ms": c,
+                "paced_ratio": a / c,
+            }
         results[str(load)] = {**rows, "dropped": dropped[load]}
         text = "; ".join(
             f"{k} {v['ms']:.1f} ms, {v['ratio']:.2f} x {v['networks_ms']:.1f} ms, "

@@ -1,10 +1,12 @@
-"""The same video through mmdeploy-runtime's PoseTracker and through `rtmpose.compat`: the same people, the same ids?
+"""The same video through mmdeploy-runtime's PoseTracker and through `rtmpose.compat`: the same
+people, the same ids?
 
-    python benchmarks/mmdeploy_tracks.py VIDEO DETECTOR_FOLDER POSE_FOLDER --mmdeploy-python PYTHON [--det-interval 1]
+    python benchmarks/mmdeploy_tracks.py VIDEO DETECTOR_FOLDER POSE_FOLDER --mmdeploy-python PYTHON
+    [--det-interval 1]
 
-The folders are exports (`rtmpose export NAME --to sdk`); the interpreter has mmdeploy-runtime 1.3.1 (and numpy 1). In
-each frame people are paired by the distance of their sure keypoints; ids are the same where each of theirs always goes
-with the same one of ours.
+The folders are exports (`rtmpose export NAME --to sdk`); the interpreter has mmdeploy-runtime 1.3.1
+(and numpy 1). In each frame people are paired by the distance of their sure keypoints; ids are the
+same where each of theirs always goes with the same one of ours.
 """
 
 import argparse
@@ -49,14 +51,25 @@ def ours(arguments):
 
 
 def theirs(arguments):
-    command = [arguments.mmdeploy_python, "-c", THEIRS, arguments.video, arguments.detector, arguments.pose]
-    out = subprocess.run([*command, str(arguments.det_interval)], capture_output=True, text=True, check=True).stdout
+    command = [
+        arguments.mmdeploy_python,
+        "-c",
+        THEIRS,
+        arguments.video,
+        arguments.detector,
+        arguments.pose,
+    ]
+    out = subprocess.run(
+        [*command, str(arguments.det_interval)], capture_output=True, text=True, check=True
+    ).stdout
     line = next(x for x in out.splitlines() if x.startswith("frames "))
     return [(np.array(k, np.float32), i) for k, i in json.loads(line[7:])]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("video")
     parser.add_argument("detector")
     parser.add_argument("pose")
@@ -81,14 +94,22 @@ def main():
             together[a_ids[i], b_ids[j]] += 1
             distances += (gaps[i, j][sure[i, j]] / height[j]).tolist()
     frames = sum(counts.values())
-    print(f"{frames} frames, detection every {arguments.det_interval}; the same people in {same_people}")
-    print("people in ours and theirs: " + ", ".join(f"{a} and {b} in {n}" for (a, b), n in counts.most_common()))
     print(
-        "ids of ours and theirs together: " + ", ".join(f"{a} with {b} in {n}" for (a, b), n in together.most_common())
+        f"{frames} frames, detection every {arguments.det_interval}; the same people in"
+        f" {same_people}"
+    )
+    print(
+        "people in ours and theirs: "
+        + ", ".join(f"{a} and {b} in {n}" for (a, b), n in counts.most_common())
+    )
+    print(
+        "ids of ours and theirs together: "
+        + ", ".join(f"{a} with {b} in {n}" for (a, b), n in together.most_common())
     )
     half, most = np.percentile(distances, [50, 90]) * 100
     print(
-        f"sure keypoints lie apart by {half:.2f} % of a person's height in the median, 90 % by less than {most:.2f} %"
+        f"sure keypoints lie apart by {half:.2f} % of a person's height in the median, 90 % by less"
+        f" than {most:.2f} %"
     )
 
 

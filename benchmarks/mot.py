@@ -1,10 +1,12 @@
-"""Identity metrics of the tracker on the first 110 frames of OpenCV's vtest.avi (pip install motmetrics).
+"""Identity metrics of the tracker on the first 110 frames of OpenCV's vtest.avi (pip install
+motmetrics).
 
     python benchmarks/mot.py VIDEO
 
-The ground truth beside this file: boxes from the tracker itself with a longer memory and lower thresholds, ids
-corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One far pedestrian on the upper lawn is
-left out of truth and results. IDF1 compares with a threshold of 0.5 on the overlap.
+The ground truth beside this file: boxes from the tracker itself with a longer memory and lower
+thresholds, ids corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One
+far pedestrian on the upper lawn is left out of truth and results. IDF1 compares with a threshold of
+0.5 on the overlap.
 """
 
 import sys
@@ -14,10 +16,10 @@ import motmetrics
 import numpy as np
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
-from rtmpose.geometry import box_iou
+from rtmpose.ops.boxes import box_iou
 from rtmpose.sources import expand_sources
-from rtmpose.track import PoseTracker, TrackerParams
-from rtmpose.track.run import Follower
+from rtmpose.tracking import PoseTracker, TrackerParams
+from rtmpose.tracking.video import VideoTracker
 
 FRAMES = 110
 
@@ -42,23 +44,42 @@ def read(path):
 def main():
     truth = read(Path(__file__).with_name("vtest_truth.mot.txt"))
     options = BackendOptions("auto", precision="fp32")
-    detector, pose = Detector("yolox-tiny", options=options), PoseEstimator("rtmpose-s", options=options)
+    detector, pose = (
+        Detector("yolox-tiny", options=options),
+        PoseEstimator("rtmpose-s", options=options),
+    )
     host, summaries, names = motmetrics.metrics.create(), [], []
     for interval in (1, 5, "auto"):
         tracker = PoseTracker(detector, pose, TrackerParams())
         account = motmetrics.MOTAccumulator(auto_id=True)
-        for tracked in Follower(tracker, interval=interval).run(expand_sources([sys.argv[1]])):
+        for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([sys.argv[1]])):
             if tracked.frame.index >= FRAMES:
                 break
             boxes = np.concatenate(
-                [tracked.poses.boxes[:, :2], tracked.poses.boxes[:, 2:] - tracked.poses.boxes[:, :2]], 1
+                [
+                    tracked.poses.boxes[:, :2],
+                    tracked.poses.boxes[:, 2:] - tracked.poses.boxes[:, :2],
+                ],
+                1,
             )
-            found = [(i, b) for i, b in zip(tracked.poses.ids.tolist(), boxes, strict=True) if not far_away(b)]
+            found = [
+                (i, b)
+                for i, b in zip(tracked.poses.ids.tolist(), boxes, strict=True)
+                if not far_away(b)
+            ]
             known = truth.get(tracked.frame.index, [])
             overlap = box_iou(corners([b for _, b in known]), corners([b for _, b in found]))
             distances = np.where(overlap >= 0.5, 1 - overlap, np.nan)
             account.update([i for i, _ in known], [i for i, _ in found], distances)
-        metrics = ["idf1", "num_switches", "num_fragmentations", "mota", "recall", "precision", "num_unique_objects"]
+        metrics = [
+            "idf1",
+            "num_switches",
+            "num_fragmentations",
+            "mota",
+            "recall",
+            "precision",
+            "num_unique_objects",
+        ]
         summaries.append(account)
         names.append(f"detection every {interval}")
     summary = host.compute_many(summaries, metrics=metrics, names=names)

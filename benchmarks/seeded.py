@@ -1,4 +1,5 @@
-"""A model with random weights, where no genuine ones can be had: as fast as the trained one, its answers mean nothing.
+"""A model with random weights, where no genuine ones can be had: as fast as the trained one, its
+answers mean nothing.
 
 python benchmarks/seeded.py rtmpose-m seeded-m.onnx (or .safetensors) [--seed 21]
 """
@@ -11,12 +12,14 @@ from pathlib import Path
 import torch
 
 from rtmpose import zoo
-from rtmpose.export.onnx import write_onnx
+from rtmpose.exporting.onnx import write_onnx
 from rtmpose.networks import build, config_for, save_safetensors
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", help="a name from `rtmpose models list`")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=21)

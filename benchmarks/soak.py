@@ -2,8 +2,9 @@
 
     python benchmarks/soak.py VIDEO [--frames 10000] [--detector rtmdet-nano] [--det-interval 5]
 
-The clip is repeated, at half size, until there are so many frames, and followed in one run of `rtmpose.track`; then the
-run is started and left 50 times. Resident memory, threads and open files are read on the way (Linux only).
+The clip is repeated, at half size, until there are so many frames, and followed in one run of
+`rtmpose.tracking`; then the run is started and left 50 times. Resident memory, threads and open
+files are read on the way (Linux only).
 """
 
 import argparse
@@ -15,8 +16,8 @@ import cv2
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.sources import expand_sources
-from rtmpose.track import PoseTracker, TrackerParams
-from rtmpose.track.run import Follower
+from rtmpose.tracking import PoseTracker, TrackerParams
+from rtmpose.tracking.video import VideoTracker
 
 
 def usage():
@@ -50,7 +51,9 @@ def repeated(video, frames, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("video")
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--detector", default="yolox-tiny")
@@ -64,7 +67,7 @@ def main():
         items = expand_sources([str(repeated(arguments.video, arguments.frames, folder))])
         report("opened")
         start, people = time.perf_counter(), 0
-        follower = Follower(tracker, interval=arguments.det_interval)
+        follower = VideoTracker(tracker, interval=arguments.det_interval)
         for count, tracked in enumerate(follower.run(items), 1):
             people += len(tracked.poses)
             if count % (arguments.frames // 10) == 0 or count == 100:
@@ -72,7 +75,7 @@ def main():
         seconds = time.perf_counter() - start
         print(f"{count} frames, {people / count:.1f} people per frame, {count / seconds:.1f} fps")
         for k in range(50):
-            run = Follower(tracker, interval=arguments.det_interval).run(items)
+            run = VideoTracker(tracker, interval=arguments.det_interval).run(items)
             for _ in range(3):
                 next(run)
             run.close()

@@ -1,11 +1,12 @@
-"""Tracking a video: this package beside its own networks, rtmlib and mmdeploy-runtime, alternating in one run.
+"""Tracking a video: this package beside its own networks, rtmlib and mmdeploy-runtime, alternating
+in one run.
 
     python benchmarks/track.py VIDEO [--rounds 3] [--det-interval 1] [--json out.json]
         [--rtmlib] [--mmdeploy-python PYTHON --mmdeploy-models DETECTOR_FOLDER POSE_FOLDER]
 
-"networks" is the time of the same network calls, on the same ready tensors, one after the other. `--pose` takes a file
-of benchmarks/seeded.py too. mmdeploy-runtime needs an interpreter of its own (it wants numpy 1); its figure is its own
-process's time from the first frame to the last.
+"networks" is the time of the same network calls, on the same ready tensors, one after the other.
+`--pose` takes a file of benchmarks/seeded.py too. mmdeploy-runtime needs an interpreter of its own
+(it wants numpy 1); its figure is its own process's time from the first frame to the last.
 """
 
 import argparse
@@ -22,8 +23,8 @@ import numpy as np
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.sources import expand_sources
-from rtmpose.track import PoseTracker, TrackerParams
-from rtmpose.track.run import Follower
+from rtmpose.tracking import PoseTracker, TrackerParams
+from rtmpose.tracking.video import VideoTracker
 
 THEIRS = """
 import sys, time, cv2
@@ -65,7 +66,9 @@ def frames_of(video):
 
 
 def recorded(tracker, images, interval):
-    """The network calls of each frame, its detection, if it has one, and its poses, with their inputs."""
+    """The network calls of each frame, its detection, if it has one, and its poses, with their
+    inputs.
+    """
     calls, state = [], tracker.create_state()
     with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
         for index, image in enumerate(images):
@@ -76,7 +79,9 @@ def recorded(tracker, images, interval):
 
 def common_arguments(description, pose, detector):
     """What the benchmarks of tracking share; the defaults of the models are their own."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("video")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--det-interval", type=int, default=1)
@@ -90,7 +95,10 @@ def common_arguments(description, pose, detector):
 
 def open_tracker(arguments):
     options = BackendOptions(arguments.backend, precision=arguments.precision)
-    detector, pose = Detector(arguments.detector, options=options), PoseEstimator(arguments.pose, options=options)
+    detector, pose = (
+        Detector(arguments.detector, options=options),
+        PoseEstimator(arguments.pose, options=options),
+    )
     return PoseTracker(detector, pose, TrackerParams())
 
 
@@ -104,7 +112,7 @@ def main():
     detector, pose = tracker.detector, tracker.pose
     interval, video = arguments.det_interval, arguments.video
     calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
-    frames = len(list(Follower(tracker, interval=interval).run(expand_sources([video]))))
+    frames = len(list(VideoTracker(tracker, interval=interval).run(expand_sources([video]))))
     times, people = {}, {}
 
     def networks():
@@ -112,21 +120,30 @@ def main():
             network(tensor)
 
     def plain():
-        follower = Follower(tracker, interval=interval)
+        follower = VideoTracker(tracker, interval=interval)
         people["rtmpose"] = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
 
     def drawn():
         from rtmpose.cli.track import draw_tracked
-        from rtmpose.concurrent import Behind
-        from rtmpose.sinks.video import VideoSink
+        from rtmpose.worker_threads import BackgroundWriter
+        from rtmpose.writers.video import VideoSink
 
-        style = {"kpt_thr": 0.3, "background": "image", "skeleton": True, "ids": True, "trail": 0, "size": None}
+        style = {
+            "kpt_thr": 0.3,
+            "background": "image",
+            "skeleton": True,
+            "ids": True,
+            "trail": 0,
+            "size": None,
+        }
         with (
             tempfile.TemporaryDirectory() as folder,
             VideoSink(Path(folder) / "v.mp4", 25) as sink,
-            Behind(lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))) as behind,
+            BackgroundWriter(
+                lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))
+            ) as behind,
         ):
-            for tracked in Follower(tracker, interval=interval).run(expand_sources([video])):
+            for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):
                 behind.put(tracked)
 
     runs = {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
@@ -145,7 +162,12 @@ def main():
                 pose_input_size=pose.card.input_wh,
             )
             theirs = TheirTracker(
-                solution, mode="lightweight", det_frequency=interval, backend=engine, device="cpu", tracking=True
+                solution,
+                mode="lightweight",
+                det_frequency=interval,
+                backend=engine,
+                device="cpu",
+                tracking=True,
             )
 
             def rtmlib(theirs=theirs, name=f"rtmlib {engine}"):
@@ -167,7 +189,14 @@ def main():
             run()
             times[name].append(time.perf_counter() - start)
         if arguments.mmdeploy_python:
-            command = [arguments.mmdeploy_python, "-c", THEIRS, video, *arguments.mmdeploy_models, str(interval)]
+            command = [
+                arguments.mmdeploy_python,
+                "-c",
+                THEIRS,
+                video,
+                *arguments.mmdeploy_models,
+                str(interval),
+            ]
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             line = next(x for x in out.splitlines() if x.startswith("seconds"))
             times.setdefault("mmdeploy-runtime", []).append(float(line.split()[1]))
@@ -179,9 +208,14 @@ def main():
         # Round by round, as the machine's speed drifts.
         ratio = float(np.median(np.array(values) / ours))
         seen = f"{people[name]:5.1f} people per frame" if name in people else ""
-        print(f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of rtmpose   {seen}")
+        print(
+            f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of"
+            f" rtmpose   {seen}"
+        )
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2))
+        Path(arguments.json).write_text(
+            json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2)
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The whole pipeline from one ONNX file, with nothing but ONNX Runtime, numpy and something that reads pictures.
+"""The whole pipeline from one ONNX file, with nothing but ONNX Runtime, numpy and something that
+reads pictures.
 
     rtmpose export rtmpose-s --to pipeline --detector yolox-tiny --out exports
-    python examples/one_graph.py exports/yolox-tiny_humanart_416x416+rtmpose-s_body8-halpe26_256x192.onnx photo.jpg
+    python examples/one_graph.py
+    exports/yolox-tiny_humanart_416x416+rtmpose-s_body8-halpe26_256x192.onnx photo.jpg
 
 The same file runs from C++, C#, Java, JavaScript, Rust ...: three inputs, four outputs.
 """
@@ -23,9 +25,13 @@ def main() -> None:
     nothing = np.zeros((0, 4), np.float32)
     feed = {"image": image, "boxes_in": nothing, "detect": np.array(True)}
     boxes, keypoints, scores = session.run(["boxes", "keypoints", "scores"], feed)
-    # A tracker that knows where people are gives boxes instead: {"boxes_in": boxes, "detect": np.array(False)}.
+    # A tracker that knows where people are gives boxes instead: {"boxes_in": boxes, "detect":
+    # np.array(False)}.
     for person, (points, sure) in enumerate(zip(keypoints, scores, strict=True)):
-        print(f"person {person}: box {boxes[person].round()}, nose {points[0].round(1)} ({sure[0]:.2f})")
+        print(
+            f"person {person}: box {boxes[person].round()}, nose {points[0].round(1)}"
+            f" ({sure[0]:.2f})"
+        )
         for (x, y), score in zip(points, sure, strict=True):
             if score > 0.3:
                 cv2.circle(image, (round(float(x)), round(float(y))), 3, (0, 255, 0), -1)

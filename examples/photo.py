@@ -1,4 +1,6 @@
-"""Find people in a photograph, print their poses, save a picture: python examples/photo.py photo.jpg"""
+"""Find people in a photograph, print their poses, save a picture: python examples/photo.py
+photo.jpg
+"""
 
 import sys
 

@@ -17,20 +17,20 @@ __version__ = "0.1.0"
 _HOME = {
     "BackendError": "errors",
     "BackendOptions": "backends",
-    "Codec": "types",
+    "Codec": "model_card",
     "Detections": "types",
-    "Detector": "detect.detector",
+    "Detector": "detector",
     "Frame": "types",
     "InputError": "errors",
     "MissingDependencyError": "errors",
-    "ModelCard": "types",
+    "ModelCard": "model_card",
     "ModelError": "errors",
-    "Normalisation": "types",
+    "Normalization": "model_card",
     "OutputError": "errors",
     "Pipeline": "pipeline",
-    "PoseEstimator": "pose.rtmpose",
+    "PoseEstimator": "pose_estimator",
     "Poses": "types",
-    "Result": "types",
+    "Result": "pipeline",
     "RtmposeError": "errors",
     "Skeleton": "types",
     "draw_detections": "draw",
@@ -52,7 +52,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelCard",
     "ModelError",
-    "Normalisation",
+    "Normalization",
     "OutputError",
     "Pipeline",
     "PoseEstimator",
@@ -69,7 +69,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rtmpose.backends import BackendOptions
-    from rtmpose.detect.detector import Detector
+    from rtmpose.detector import Detector
     from rtmpose.draw import draw_detections, draw_poses
     from rtmpose.errors import (
         BackendError,
@@ -79,20 +79,12 @@ if TYPE_CHECKING:
         OutputError,
         RtmposeError,
     )
-    from rtmpose.pipeline import Pipeline, predict
-    from rtmpose.pose.rtmpose import PoseEstimator
+    from rtmpose.model_card import Codec, ModelCard, Normalization
+    from rtmpose.pipeline import Pipeline, Result, predict
+    from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.skeletons import get_skeleton
     from rtmpose.sources import read_image
-    from rtmpose.types import (
-        Codec,
-        Detections,
-        Frame,
-        ModelCard,
-        Normalisation,
-        Poses,
-        Result,
-        Skeleton,
-    )
+    from rtmpose.types import Detections, Frame, Poses, Skeleton
 
 
 def __getattr__(name: str) -> Any:

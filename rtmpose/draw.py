@@ -38,7 +38,8 @@ def draw_poses(
         boxes: Draw the boxes too.
         scores: Write each person's score at the box.
         background: ``image`` or ``black``.
-        thickness: Width of limbs in pixels; by default a hundredth of the person's size, within limits.
+        thickness: Width of limbs in pixels; by default a hundredth of the person's size, within
+            limits.
 
     Returns:
         A new image of the same size.
@@ -72,7 +73,9 @@ def draw_detections(image: Image, detections: Detections, *, scores: bool = True
 
 
 def draw_ids(canvas: Image, poses: Poses) -> None:
-    """Write each tracked person's id above the head, in the picture itself; each id has a colour of its own."""
+    """Write each tracked person's id above the head, in the picture itself; each id has a color of
+    its own.
+    """
     if poses.ids is None:
         return
     for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
@@ -81,8 +84,19 @@ def draw_ids(canvas: Image, poses: Poses) -> None:
         (text_w, text_h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, line)
         x = int(np.clip((box[0] + box[2] - text_w) / 2, 0, max(0, canvas.shape[1] - text_w)))
         y = int(np.clip(box[1] - 4, text_h + 2, canvas.shape[0] - 2))
-        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, OUTLINE, line + 3, cv2.LINE_AA)
-        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, id_colour(number), line, cv2.LINE_AA)
+        cv2.putText(
+            canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, OUTLINE, line + 3, cv2.LINE_AA
+        )
+        cv2.putText(
+            canvas,
+            text,
+            (x, y),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            id_color(number),
+            line,
+            cv2.LINE_AA,
+        )
 
 
 def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]]]) -> None:
@@ -91,37 +105,56 @@ def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]
     for number, places in trails.items():
         points = _fixed(np.array(places, np.float32).reshape(-1, 2))
         for a, b in itertools.pairwise(points):
-            cv2.line(canvas, a, b, id_colour(number), width, cv2.LINE_AA, SHIFT)
+            cv2.line(canvas, a, b, id_color(number), width, cv2.LINE_AA, SHIFT)
 
 
-def id_colour(number: int) -> tuple[int, int, int]:
-    """A bright BGR colour for an id; neighbours differ."""
+def id_color(number: int) -> tuple[int, int, int]:
+    """A bright BGR color for an id; neighbors differ."""
     hue = int(number * 180 * 0.618034) % 180
     b, g, r = cv2.cvtColor(np.array([[[hue, 150, 255]]], np.uint8), cv2.COLOR_HSV2BGR)[0, 0]
     return int(b), int(g), int(r)
 
 
-def _draw_person(canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float) -> None:
+def _draw_person(
+    canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float
+) -> None:
     points = _fixed(poses.keypoints[i])
     skeleton = poses.skeleton
     links = [
-        (points[a], points[b], colour, line)
-        for (a, b), colour, line in zip(
-            skeleton.links, skeleton.link_colours, _link_widths(poses, i, width), strict=True
+        (points[a], points[b], color, line)
+        for (a, b), color, line in zip(
+            skeleton.links, skeleton.link_colors, _link_widths(poses, i, width), strict=True
         )
         if seen[a] and seen[b]
     ]
-    # All outlines lie below all colours, so that they part a person from the background and not limb from limb.
+    # All outlines lie below all colors, so that they part a person from the background and not limb
+    # from limb.
     for a, b, _, line in links:
         cv2.line(canvas, a, b, OUTLINE, round(line + max(2.0, line * 0.5)), cv2.LINE_AA, SHIFT)
-    for a, b, colour, line in links:
-        cv2.line(canvas, a, b, colour, max(1, round(line)), cv2.LINE_AA, SHIFT)
+    for a, b, color, line in links:
+        cv2.line(canvas, a, b, color, max(1, round(line)), cv2.LINE_AA, SHIFT)
     radii = _point_radii(poses, width)
     unit = 1 << SHIFT
     for k in np.flatnonzero(seen).tolist():
         radius = radii[k]
-        cv2.circle(canvas, points[k], round((radius + max(0.7, radius * 0.3)) * unit), OUTLINE, -1, cv2.LINE_AA, SHIFT)
-        cv2.circle(canvas, points[k], round(radius * unit), skeleton.keypoint_colours[k], -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(
+            canvas,
+            points[k],
+            round((radius + max(0.7, radius * 0.3)) * unit),
+            OUTLINE,
+            -1,
+            cv2.LINE_AA,
+            SHIFT,
+        )
+        cv2.circle(
+            canvas,
+            points[k],
+            round(radius * unit),
+            skeleton.keypoint_colors[k],
+            -1,
+            cv2.LINE_AA,
+            SHIFT,
+        )
 
 
 def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
@@ -144,21 +177,32 @@ def _draw_box(canvas: Image, box: FloatArray, label: str, frame: bool, width: fl
     (x1, y1), (x2, y2) = _fixed(box.reshape(2, 2))
     if frame:
         cv2.rectangle(canvas, (x1, y1), (x2, y2), OUTLINE, round(width + 2), cv2.LINE_AA, SHIFT)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), (240, 240, 240), max(1, round(width)), cv2.LINE_AA, SHIFT)
+        cv2.rectangle(
+            canvas, (x1, y1), (x2, y2), (240, 240, 240), max(1, round(width)), cv2.LINE_AA, SHIFT
+        )
     if label:
         scale = float(np.clip((box[3] - box[1]) / 500, 0.4, 3.0))
-        (text_w, text_h), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale * 1.5)))
+        (text_w, text_h), base = cv2.getTextSize(
+            label, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale * 1.5))
+        )
         x = int(np.clip(box[0], 0, max(0, canvas.shape[1] - text_w)))
         y = int(np.clip(box[1] - base, text_h, max(text_h, canvas.shape[0] - base)))
-        for colour, line in ((OUTLINE, round(scale * 1.5) + 3), ((255, 255, 255), max(1, round(scale * 1.5)))):
-            cv2.putText(canvas, label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, line, cv2.LINE_AA)
+        for color, line in (
+            (OUTLINE, round(scale * 1.5) + 3),
+            ((255, 255, 255), max(1, round(scale * 1.5))),
+        ):
+            cv2.putText(
+                canvas, label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, line, cv2.LINE_AA
+            )
 
 
 def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
     """The longer side of what is drawn of a person, or of the box where that is smaller, in pixels."""
     box = poses.boxes[i]
     side = float((box[2:] - box[:2]).max())
-    points = poses.keypoints[i][(poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)]
+    points = poses.keypoints[i][
+        (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
+    ]
     return min(side, float(np.ptp(points, axis=0).max()) * 1.3) if len(points) > 1 else side
 
 

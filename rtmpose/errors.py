@@ -1,7 +1,7 @@
 """The errors this package raises on purpose.
 
-Every one derives from :class:`RtmposeError`; the command line prints its text as one paragraph. A message says
-what was wrong, with which file or argument, and what to do about it.
+Every one derives from :class:`RtmposeError`; the command line prints its text as one paragraph. A
+message says what was wrong, with which file or argument, and what to do about it.
 """
 
 from __future__ import annotations

@@ -1,20 +1,24 @@
-"""The way of a frame: source -> detect -> crop -> network -> decode -> draw or write. This file shows all of it."""
+"""The way of a frame: source -> detect -> crop -> network -> decode -> draw or write. This file
+shows all of it.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtmpose.backends import BackendOptions
-from rtmpose.detect.detector import DEFAULT_DETECTOR, DEFAULT_SCORE_THR, Detector
+from rtmpose.detector import DEFAULT_DETECTOR, DEFAULT_SCORE_THR, Detector
 from rtmpose.errors import InputError
-from rtmpose.pose.rtmpose import DEFAULT_POSE_MODEL, PoseEstimator
+from rtmpose.model_card import ModelCard
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, PoseEstimator
 from rtmpose.sources import SourceItem, expand_sources, iterate
-from rtmpose.types import Detections, Image, ModelCard, Poses, Result, Skeleton, check_image
+from rtmpose.types import Detections, Frame, Image, Poses, Skeleton, check_image
 
 __all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "predict"]
 
@@ -23,18 +27,42 @@ log = logging.getLogger(__name__)
 AnyModel = str | Path | ModelCard
 
 
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A frame and the poses found in it: what :func:`rtmpose.predict` yields.
+
+    Iterating gives ``frame, poses``, so ``for frame, poses in predict(...)`` works too.
+    """
+
+    frame: Frame
+    poses: Poses
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.frame, self.poses))
+
+    def draw(self, **options: Any) -> Image:
+        """A copy of the image with the skeletons drawn on it; options as in
+        :func:`rtmpose.draw_poses`.
+        """
+        from rtmpose.draw import draw_poses
+
+        return draw_poses(self.frame.image, self.poses, **options)
+
+
 class Pipeline:
-    """Finds the people of an image and their keypoints. Holds the opened networks; use it for many images.
+    """Finds the people of an image and their keypoints. Holds the opened networks; use it for many
+    images.
 
     Args:
-        detector: A zoo name, path or URL, an opened :class:`Detector`, or None: then boxes must be given with each
-            call, unless ``whole_image``.
+        detector: A zoo name, path or URL, an opened :class:`Detector`, or None: then boxes must be
+            given with each call, unless ``whole_image``.
         pose: A zoo name, path or URL, or an opened :class:`PoseEstimator`.
         engine: ``auto``, ``onnxruntime`` or ``openvino``.
         device: ``auto``, ``cpu``, ``cuda``, ...; one that is not there is an error.
         threads: CPU threads; 0 for all cores.
         precision: ``auto``, ``fp32`` or ``bf16``.
-        spinning: Let idle threads of ONNX Runtime burn CPU: a little faster alone, far slower beside a neighbour.
+        allow_spinning: Let idle threads of ONNX Runtime burn CPU: a little faster alone, far slower
+            beside a neighbor.
         score_thr: Lowest box score taken.
         max_people: Take only the surest so many boxes of a frame.
         whole_image: Without a detector, take the whole image as the box of one person.
@@ -54,7 +82,7 @@ class Pipeline:
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
-        spinning: bool = False,
+        allow_spinning: bool = False,
         score_thr: float = DEFAULT_SCORE_THR,
         max_people: int | None = None,
         whole_image: bool = False,
@@ -64,11 +92,15 @@ class Pipeline:
             raise InputError(f"score_thr must lie in 0..1, not {score_thr}")
         if max_people is not None and max_people < 1:
             raise InputError(f"max_people must be 1 or more, not {max_people}")
-        options = BackendOptions(engine, device, threads, spinning, precision)  # type: ignore[arg-type]
+        options = BackendOptions(engine, device, threads, allow_spinning, precision)  # type: ignore[arg-type]
         if not isinstance(pose, PoseEstimator):
             pose = PoseEstimator(pose, options=options, antialias=antialias)
         self.pose = pose
-        self.detector = detector if isinstance(detector, Detector | None) else Detector(detector, options=options)
+        self.detector = (
+            detector
+            if isinstance(detector, Detector | None)
+            else Detector(detector, options=options)
+        )
         self.score_thr, self.max_people, self.whole_image = score_thr, max_people, whole_image
 
     @property
@@ -97,8 +129,8 @@ class Pipeline:
         if self.detector is None:
             if not self.whole_image:
                 raise InputError(
-                    "this pipeline has no detector: pass boxes with each image, or whole_image=True to take each image "
-                    "as the box of one person"
+                    "this pipeline has no detector: pass boxes with each image, or whole_image=True"
+                    " to take each image as the box of one person"
                 )
             height, width = image.shape[:2]
             return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
@@ -118,9 +150,12 @@ class Pipeline:
             sources: As in :func:`predict`.
             boxes: Gives the boxes for a source and frame index; None from it means: detect.
             limit: Frames taken of each source.
-            on_error: Called with a source that fails; the next one is taken. Without it the error is raised.
+            on_error: Called with a source that fails; the next one is taken. Without it the error
+                is raised.
         """
-        for item, frame in iterate(expand_sources(_as_list(sources)), limit=limit, on_error=on_error):
+        for item, frame in iterate(
+            expand_sources(_as_list(sources)), limit=limit, on_error=on_error
+        ):
             yield Result(frame, self(frame.image, boxes(item, frame.index) if boxes else None))
 
 
@@ -135,16 +170,16 @@ def predict(
     """Find people and their keypoints in whatever is given.
 
     Args:
-        source: An image or video file, a folder, a glob pattern, a camera index, an RTSP or HTTP URL, a BGR array,
-            or a list of those.
+        source: An image or video file, a folder, a glob pattern, a camera index, an RTSP or HTTP
+            URL, a BGR array, or a list of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
         limit: Frames taken of each source.
         **options: Further arguments of :class:`Pipeline`.
 
     Returns:
-        An iterator of :class:`Result`, one per frame, computed as it is consumed. The models are opened, and the
-        sources looked up, before it returns.
+        An iterator of :class:`Result`, one per frame, computed as it is consumed. The models are
+        opened, and the sources looked up, before it returns.
 
     Raises:
         InputError: a source does not exist or cannot be read.

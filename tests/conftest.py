@@ -11,7 +11,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def shared_folder() -> Path | None:
-    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` beside the checkout."""
+    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` beside the
+    checkout.
+    """
     folder = Path(os.environ.get("RTMPOSE_SHARED", Path(__file__).parents[2] / "shared"))
     return folder if folder.is_dir() else None
 
@@ -20,7 +22,10 @@ def shared_folder() -> Path | None:
 def shared() -> Path:
     folder = shared_folder()
     if folder is None:
-        pytest.skip("needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the checkout")
+        pytest.skip(
+            "needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the"
+            " checkout"
+        )
     return folder
 
 

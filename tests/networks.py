@@ -21,10 +21,14 @@ def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: Array
     return path
 
 
-def spot_pose(path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int | str = "batch") -> Path:
-    """A SimCC network whose every keypoint sits on the column and row that are the reddest on average.
+def spot_pose(
+    path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int | str = "batch"
+) -> Path:
+    """A SimCC network whose every keypoint sits on the column and row that are the reddest on
+    average.
 
-    It looks at the first channel of the network's order only: red if the runtime turns BGR into RGB.
+    It looks at the first channel of the network's order only: red if the runtime turns BGR into
+    RGB.
     """
     w, h = input_wh
     constants = {
@@ -33,7 +37,9 @@ def spot_pose(path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int 
         "to_y": np.repeat(np.eye(h, dtype=np.float32), 2, axis=1),
         "tile": np.array([1, keypoints, 1], np.int64),
         "axis1": np.array([1], np.int64),
-        "lift": np.array([2.2], np.float32),  # normalised black is -2.1, and scores must be positive
+        "lift": np.array(
+            [2.2], np.float32
+        ),  # normalized black is -2.1, and scores must be positive
     }
     nodes = [
         helper.make_node("Mul", ["input", "first"], ["red3"]),
@@ -62,7 +68,9 @@ def spot_heatmap(path: Path, *, input_wh=(48, 64), keypoints: int = 17) -> Path:
     constants = {
         "first": np.array([1, 0, 0], np.float32).reshape(1, 3, 1, 1),
         "axis1": np.array([1], np.int64),
-        "lift": np.array([2.2], np.float32),  # normalised black is -2.1, and scores must be positive
+        "lift": np.array(
+            [2.2], np.float32
+        ),  # normalized black is -2.1, and scores must be positive
     }
     nodes = [
         helper.make_node("Mul", ["input", "first"], ["red3"]),
@@ -110,9 +118,9 @@ def fixed_detector(path: Path, dets: list[list[float]], *, size: int = 64) -> Pa
     )
 
 
-def colour_classifier(path: Path, *, size: int = 32):
+def color_classifier(path: Path, *, size: int = 32):
     """A classifier of three classes: how red, green and blue a picture is. Its card comes first."""
-    from rtmpose.types import Codec, ModelCard, Normalisation
+    from rtmpose.model_card import Codec, ModelCard, Normalization
 
     constants = {"shape": np.array([-1, 3], np.int64)}
     nodes = [
@@ -127,25 +135,28 @@ def colour_classifier(path: Path, *, size: int = 32):
         [value("logits", TensorProto.FLOAT, ["batch", 3])],
         constants,
     )
-    pixels = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
-    card = ModelCard("colours", "image classification", "colours", (size, size), pixels, Codec("classifier"))
+    pixels = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "rgb")
+    card = ModelCard(
+        "colors", "image classification", "colors", (size, size), pixels, Codec("classifier")
+    )
     return card, path
 
 
 def grid_detector(path: Path, *, size: int | str = 96) -> Path:
-    """A one-class detector with YOLOX's habit of constants with one row per cell; boxes sit on bright cells.
+    """A one-class detector with YOLOX's habit of constants with one row per cell; boxes sit on
+    bright cells.
 
-    Every cell of strides 8, 16 and 32 proposes a box of twice its stride around its centre, scored by the mean of its
-    pixels over 255. ``size`` as text leaves height and width open, and the constants out: then every cell proposes
-    the box 2, 2, 10, 10.
+    Every cell of strides 8, 16 and 32 proposes a box of twice its stride around its center, scored
+    by the mean of its pixels over 255. ``size`` as text leaves height and width open, and the
+    constants out: then every cell proposes the box 2, 2, 10, 10.
     """
     value = helper.make_tensor_value_info
     fixed = isinstance(size, int)
     sides = [size, size] if fixed else ["height", "width"]
-    nodes, columns = [helper.make_node("ReduceMean", ["input"], ["grey"], axes=[1], keepdims=1)], []
+    nodes, columns = [helper.make_node("ReduceMean", ["input"], ["gray"], axes=[1], keepdims=1)], []
     for stride in (8, 16, 32):
         window = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
-        nodes.append(helper.make_node("AveragePool", ["grey"], [f"mean{stride}"], **window))
+        nodes.append(helper.make_node("AveragePool", ["gray"], [f"mean{stride}"], **window))
         nodes.append(helper.make_node("Reshape", [f"mean{stride}", "rows"], [f"column{stride}"]))
         columns.append(f"column{stride}")
     nodes.append(helper.make_node("Concat", columns, ["bright"], axis=1))
@@ -161,7 +172,9 @@ def grid_detector(path: Path, *, size: int | str = 96) -> Path:
         boxes = []
         for stride in (8, 16, 32):
             y, x = np.mgrid[: size // stride, : size // stride] * stride + stride / 2
-            boxes.append(np.stack([x - stride, y - stride, x + stride, y + stride], axis=-1).reshape(-1, 4))
+            boxes.append(
+                np.stack([x - stride, y - stride, x + stride, y + stride], axis=-1).reshape(-1, 4)
+            )
         constants["boxes"] = np.concatenate(boxes).astype(np.float32)
     else:
         constants["boxes"] = np.array([[2, 2, 10, 10]], np.float32)

@@ -52,5 +52,6 @@ def image(record: dict) -> np.ndarray:
     n, c, h, w = record["input"]
     coarse = unit("coarse:" + record["input_name"], (n, c, h // 32, w // 32))
     return (
-        np.repeat(np.repeat(coarse, 32, 2), 32, 3) + 0.5 * unit("fine:" + record["input_name"], (n, c, h, w))
+        np.repeat(np.repeat(coarse, 32, 2), 32, 3)
+        + 0.5 * unit("fine:" + record["input_name"], (n, c, h, w))
     ).astype(np.float32)

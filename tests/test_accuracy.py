@@ -1,4 +1,6 @@
-"""COCO accuracy of the genuine models on 280 annotated photographs. Needs the evaluation data; takes minutes."""
+"""COCO accuracy of the genuine models on 280 annotated photographs. Needs the evaluation data;
+takes minutes.
+"""
 
 import importlib.util
 
@@ -6,9 +8,9 @@ import pytest
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.errors import ModelError
-from rtmpose.evaluate import KeypointDataset, evaluate
-from rtmpose.evaluate.boxes import evaluate_boxes
-from rtmpose.evaluate.calibrate import calibrate_model
+from rtmpose.evaluation import KeypointDataset, evaluate
+from rtmpose.evaluation.calibration import calibrate_model
+from rtmpose.evaluation.detection import evaluate_boxes
 from rtmpose.zoo import find, resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -48,7 +50,9 @@ def test_flip_test(data, pose):
 
 def test_rtmdet_boxes(data, pose, rtmdet_nano):
     detector = Detector(rtmdet_nano, options=ORT)
-    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(66.71, abs=0.1)
+    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(
+        66.71, abs=0.1
+    )
 
 
 def test_yolox_boxes(data, pose):
@@ -57,7 +61,9 @@ def test_yolox_boxes(data, pose):
     except ModelError:
         pytest.skip("needs the yolox-tiny detector, in the cache or from the package index")
     detector = Detector(path, options=ORT)
-    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(68.83, abs=0.1)
+    assert ap(evaluate(data, pose, boxes="detect", detector=detector)) == pytest.approx(
+        68.83, abs=0.1
+    )
 
 
 def test_box_ap(data, rtmdet_nano):
@@ -105,14 +111,18 @@ def test_our_detector(data, ours):
 
 
 def test_our_pair(data, ours):
-    assert ap(evaluate(data, ours[1], boxes="detect", detector=ours[0])) == pytest.approx(67.22, abs=0.1)
+    assert ap(evaluate(data, ours[1], boxes="detect", detector=ours[0])) == pytest.approx(
+        67.22, abs=0.1
+    )
 
 
 def test_export_up_to_the_head_agrees(data, rtmdet_nano, rtmdet_nano_raw):
     """Our own decoding and suppression against those inside the other export of the same weights."""
     from rtmpose.sources import read_image
 
-    inside, outside = (Detector(p, options=ORT, score_thr=0.3) for p in (rtmdet_nano, rtmdet_nano_raw))
+    inside, outside = (
+        Detector(p, options=ORT, score_thr=0.3) for p in (rtmdet_nano, rtmdet_nano_raw)
+    )
     for path in list(data.images.values())[:10]:
         image = read_image(path)
         a, b = inside(image), outside(image)

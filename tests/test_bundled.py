@@ -1,4 +1,6 @@
-"""The models that are part of the package: whole, described, prepared, and enough without a network."""
+"""The models that are part of the package: whole, described, prepared, and enough without a
+network.
+"""
 
 import importlib.util
 import json
@@ -8,15 +10,15 @@ import pytest
 
 import rtmpose
 from rtmpose import pipeline, zoo
-from rtmpose.backends import prepare
+from rtmpose.backends import bf16_calibration
 from rtmpose.backends.openvino import cpu_has_bf16
-from rtmpose.cards import embedded_card
+from rtmpose.card_io import embedded_card
 from rtmpose.cli import main, options
 from rtmpose.errors import ModelError
 from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
 
 CARDS = [card for card in zoo.load_zoo() if any(map(is_bundled, card.files))]
-DEFAULTS = {"rtmdet-nano_own_320x320", "rtmpose-s_own-halpe26_256x192"}
+DEFAULTS = {"rtmdet-nano_finetuned_320x320", "rtmpose-s_finetuned-halpe26_256x192"}
 MOST_BYTES = 24e6
 
 
@@ -29,7 +31,7 @@ def fresh(tmp_path, monkeypatch):
 
 
 def test_what_there_is():
-    assert {"rtmpose-s-own", "rtmdet-nano-own", "rtmpose-s-pruned"} <= {
+    assert {"rtmpose-s-finetuned", "rtmdet-nano-finetuned", "rtmpose-s-pruned"} <= {
         alias for card in CARDS for alias in card.aliases
     }
     assert sum(p.stat().st_size for p in bundled_folder().iterdir()) <= MOST_BYTES
@@ -43,7 +45,17 @@ def test_files_and_cards(card, fresh):
     assert found == card
     assert sha256_of(path) == card.file("onnx").sha256
     inside = embedded_card(path)
-    same = ("id", "task", "architecture", "input_wh", "normalisation", "codec", "skeleton", "input_fit", "calibration")
+    same = (
+        "task",
+        "architecture",
+        "input_wh",
+        "normalization",
+        "codec",
+        "skeleton",
+        "input_fit",
+        "calibration",
+    )
+    assert inside.id in (card.id, *card.aliases)
     assert {k: getattr(inside, k) for k in same} == {k: getattr(card, k) for k in same}
     assert (inside.params_m, inside.gflops) == (card.params_m, card.gflops)
     assert all(word in inside.notes for word in ("AP", "seed"))
@@ -53,18 +65,25 @@ def test_files_and_cards(card, fresh):
 def test_preparations(card, fresh):
     """Nobody waits for one: it comes with the package and is trusted."""
     digest = card.file("onnx").sha256
-    medians, record = prepare._load(digest)
+    medians, record = bf16_calibration._load(digest)
     assert record is not None
     assert (record.sha256, record.trusted) == (digest, True)
     assert bool(medians) == bool(record.convolutions)
     if importlib.util.find_spec("openvino") and cpu_has_bf16():
-        prepare.prepare(zoo.resolve(card.id)[0], card)
+        bf16_calibration.prepare(zoo.resolve(card.id)[0], card)
         assert not list(fresh.rglob("*.npz"))
 
 
 def test_predict_without_cache_or_network(fresh, capsys):
-    photo = prepare._photo_folder() / "000000541055.jpg"
-    arguments = ["predict", str(photo), "--save", str(fresh / "out"), "--json", str(fresh / "poses.json")]
+    photo = bf16_calibration._photo_folder() / "000000541055.jpg"
+    arguments = [
+        "predict",
+        str(photo),
+        "--save",
+        str(fresh / "out"),
+        "--json",
+        str(fresh / "poses.json"),
+    ]
     assert main(arguments) == 0
     people = json.loads((fresh / "poses.json").read_text())
     sure = [p for p in people if p["score"] > 0.3]
@@ -74,7 +93,10 @@ def test_predict_without_cache_or_network(fresh, capsys):
 
 
 def test_the_command_line_has_the_same_defaults():
-    assert (options.DETECTOR, options.POSE) == (pipeline.DEFAULT_DETECTOR, pipeline.DEFAULT_POSE_MODEL)
+    assert (options.DETECTOR, options.POSE) == (
+        pipeline.DEFAULT_DETECTOR,
+        pipeline.DEFAULT_POSE_MODEL,
+    )
 
 
 def test_defaults_are_bundled(fresh):

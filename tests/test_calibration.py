@@ -1,4 +1,6 @@
-"""From raw scores to probabilities: the fit, its test, and the way of the numbers into cards and poses."""
+"""From raw scores to probabilities: the fit, its test, and the way of the numbers into cards and
+poses.
+"""
 
 import json
 import struct
@@ -11,11 +13,11 @@ from networks import fixed_detector, spot_pose
 from test_evaluate import make_set
 
 from rtmpose import BackendOptions, PoseEstimator
-from rtmpose.cards import card_beside, card_from_json, card_to_json, embedded_card, write_card
+from rtmpose.card_io import card_beside, card_from_json, card_to_json, embedded_card, write_card
 from rtmpose.cli import main
 from rtmpose.errors import InputError, ModelError, OutputError
-from rtmpose.evaluate import evaluate
-from rtmpose.evaluate.calibrate import (
+from rtmpose.evaluation import evaluate
+from rtmpose.evaluation.calibration import (
     JointScores,
     calibrate,
     calibrate_model,
@@ -26,7 +28,7 @@ from rtmpose.evaluate.calibrate import (
     joint_scores,
     probabilities_of,
 )
-from rtmpose.evaluate.choose import Pairs
+from rtmpose.evaluation.protocols import MatchedPoses
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Calibration, Poses
 from rtmpose.zoo import find
@@ -40,7 +42,13 @@ def drawn(slope, offset, *, points=20000, keypoints=17, photos=200, seed=0):
     which = rng.integers(0, keypoints, points)
     scores = rng.uniform(0, 1.25, points).astype(np.float32)
     p = 1 / (
-        1 + np.exp(-(np.broadcast_to(slope, keypoints)[which] * scores + np.broadcast_to(offset, keypoints)[which]))
+        1
+        + np.exp(
+            -(
+                np.broadcast_to(slope, keypoints)[which] * scores
+                + np.broadcast_to(offset, keypoints)[which]
+            )
+        )
     )
     return JointScores(scores, rng.random(points) < p, which, rng.integers(0, photos, points))
 
@@ -87,7 +95,9 @@ def test_each_keypoint_of_its_own():
 
 
 def test_halves_are_photos():
-    """No point is judged by a fit that saw its photo: with photos that contradict each other the error shows."""
+    """No point is judged by a fit that saw its photo: with photos that contradict each other the
+    error shows.
+    """
     joints = drawn(8.0, -2.0, photos=2)
     fits = []
 
@@ -99,7 +109,9 @@ def test_halves_are_photos():
     assert sorted(map(len, fits)) == [1, 1]
     assert fits[0] | fits[1] == {0, 1}
     first = joints.images == next(iter(fits[0]))
-    np.testing.assert_allclose(values[~first], probabilities_of(fit_calibration(joints[first]), joints[~first]))
+    np.testing.assert_allclose(
+        values[~first], probabilities_of(fit_calibration(joints[first]), joints[~first])
+    )
 
 
 def test_ece_by_hand():
@@ -132,14 +144,22 @@ def test_one_photo_is_too_few():
 
 
 def test_right_means_near_in_units_of_the_joint():
-    """A nose may be 2.355 x 0.026 of the root of the area away, a hip four times as far; unlabelled points are out."""
+    """A nose may be 2.355 x 0.026 of the root of the area away, a hip four times as far; unlabeled
+    points are out.
+    """
     sigmas = get_skeleton("coco17").sigmas
     true = np.full((1, 17, 3), 2, np.float32)
     true[0, 5, 2] = 0
     predicted = true[..., :2].copy()
     predicted[0, :, 0] += 100 * np.float32(2.355 * 0.05)
-    pairs = Pairs(
-        predicted, np.ones((1, 17), np.float32), true, np.zeros((1, 4), np.float32), (1,), ({"area": 1e4},), ()
+    pairs = MatchedPoses(
+        predicted,
+        np.ones((1, 17), np.float32),
+        true,
+        np.zeros((1, 4), np.float32),
+        (1,),
+        ({"area": 1e4},),
+        (),
     )
     joints = joint_scores(pairs, sigmas)
     assert joints.keypoints.tolist() == [k for k in range(17) if k != 5]
@@ -152,16 +172,26 @@ def test_right_means_near_in_units_of_the_joint():
 
 
 def calibrated():
-    return replace(find("rtmpose-s"), calibration=Calibration((8.5,), (-1.8,), data="here", ece=0.007))
+    return replace(
+        find("rtmpose-s"), calibration=Calibration((8.5,), (-1.8,), data="here", ece=0.007)
+    )
 
 
 def test_probabilities_of_poses():
     skeleton = get_skeleton("coco17")
     scores = np.linspace(-2, 1.25, 34, dtype=np.float32).reshape(2, 17)
-    given = (np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.zeros((2, 17, 2), np.float32), scores, skeleton)
+    given = (
+        np.zeros((2, 4), np.float32),
+        np.ones(2, np.float32),
+        np.zeros((2, 17, 2), np.float32),
+        scores,
+        skeleton,
+    )
     assert Poses(*given).probabilities is None
     poses = Poses(*given, calibration=Calibration((8.5,), (-1.8,)))
-    np.testing.assert_allclose(poses.probabilities, 1 / (1 + np.exp(-(8.5 * scores - 1.8))), rtol=1e-5)
+    np.testing.assert_allclose(
+        poses.probabilities, 1 / (1 + np.exp(-(8.5 * scores - 1.8))), rtol=1e-5
+    )
     assert poses.probabilities.dtype == np.float32
     assert poses[1].probabilities.shape == (1, 17)
     assert Poses.empty(skeleton, poses.calibration).probabilities.shape == (0, 17)
@@ -173,7 +203,9 @@ def test_probabilities_of_poses():
     assert far.tolist() == [[0, 1]]
 
 
-@pytest.mark.parametrize(("slope", "offset"), [((), ()), ((1.0,), (1.0, 2.0)), ((float("nan"),), (0.0,))])
+@pytest.mark.parametrize(
+    ("slope", "offset"), [((), ()), ((1.0,), (1.0, 2.0)), ((float("nan"),), (0.0,))]
+)
 def test_bad_calibrations(slope, offset):
     with pytest.raises(InputError, match="as many slopes as offsets"):
         Calibration(slope, offset)
@@ -203,14 +235,18 @@ def test_a_card_into_onnx(tmp_path):
     model = spot_pose(tmp_path / "spot.onnx")
     card = replace(calibrated(), id="spot", input_wh=(48, 64), skeleton="coco17")
     first = write_card(model, card, tmp_path / "a.onnx")
-    again = write_card(first, replace(card, calibration=Calibration((1.0,), (2.0,))), tmp_path / "b.onnx")
+    again = write_card(
+        first, replace(card, calibration=Calibration((1.0,), (2.0,))), tmp_path / "b.onnx"
+    )
     assert embedded_card(model) is None
     assert embedded_card(first).calibration == card.calibration
     assert embedded_card(again).calibration == Calibration((1.0,), (2.0,))
     image = np.zeros((60, 80, 3), np.uint8)
     image[20:40, 20:40] = (0, 0, 255)
     poses = PoseEstimator(again, options=ORT)(image, [[10, 10, 50, 50]])
-    np.testing.assert_allclose(poses.probabilities, 1 / (1 + np.exp(-(poses.scores + 2))), rtol=1e-5)
+    np.testing.assert_allclose(
+        poses.probabilities, 1 / (1 + np.exp(-(poses.scores + 2))), rtol=1e-5
+    )
     assert PoseEstimator(model, options=ORT)(image, [[10, 10, 50, 50]]).probabilities is None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "b.onnx", "spot.onnx"]
 
@@ -228,7 +264,11 @@ def test_a_card_into_safetensors_without_torch(tmp_path):
     """The header is rewritten, the tensors stay where they are relative to its end."""
     tensors = np.arange(6, dtype=np.float32).tobytes()
     header = {
-        "__metadata__": {"format": "pt", "rtmpose.card": card_to_json(find("rtmpose-s")), "note": "kept"},
+        "__metadata__": {
+            "format": "pt",
+            "rtmpose.card": card_to_json(find("rtmpose-s")),
+            "note": "kept",
+        },
         "w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
     }
     packed = json.dumps(header).encode()
@@ -262,7 +302,12 @@ def test_cards_that_cannot_be_written(tmp_path):
 
 def test_calibration_of_other_keypoints_is_refused(tmp_path):
     model = spot_pose(tmp_path / "spot.onnx")
-    card = replace(calibrated(), input_wh=(48, 64), skeleton="coco17", calibration=Calibration((1.0,) * 3, (0.0,) * 3))
+    card = replace(
+        calibrated(),
+        input_wh=(48, 64),
+        skeleton="coco17",
+        calibration=Calibration((1.0,) * 3, (0.0,) * 3),
+    )
     with pytest.raises(ModelError, match="is of 3 keypoints, not 17"):
         PoseEstimator(model, options=ORT, card=card)
 
@@ -302,7 +347,9 @@ def test_from_evaluation_to_calibration(tmp_path):
 
 @pytest.fixture
 def spots(tmp_path):
-    """A set on which the spot model is right about half of the time: the label is at the spot, or far from it."""
+    """A set on which the spot model is right about half of the time: the label is at the spot, or
+    far from it.
+    """
     data = make_set(tmp_path, "coco17", images=40, people=1)
     rng = np.random.default_rng(0)
     for a in data.content["annotations"]:
@@ -321,8 +368,20 @@ def spots(tmp_path):
 def test_the_command_fits_and_writes(tmp_path, spots, capsys):
     model = spot_pose(tmp_path / "spot.onnx")
     out, report = tmp_path / "new" / "calibrated.onnx", tmp_path / "r.json"
-    common = ["eval", str(spots), "--pose", str(model), "--backend", "onnxruntime", "--threads", "1"]
-    assert main([*common, "--calibrate", "--out", str(out), "--write-card", "--json", str(report)]) == 0
+    common = [
+        "eval",
+        str(spots),
+        "--pose",
+        str(model),
+        "--backend",
+        "onnxruntime",
+        "--threads",
+        "1",
+    ]
+    assert (
+        main([*common, "--calibrate", "--out", str(out), "--write-card", "--json", str(report)])
+        == 0
+    )
     text = capsys.readouterr().out
     assert "expected calibration error" in text
     assert f"wrote {out}" in text
@@ -337,7 +396,16 @@ def test_the_command_fits_and_writes(tmp_path, spots, capsys):
 
 def test_what_does_not_go_together(tmp_path, spots, capsys):
     model = spot_pose(tmp_path / "spot.onnx")
-    common = ["eval", str(spots), "--pose", str(model), "--backend", "onnxruntime", "--threads", "1"]
+    common = [
+        "eval",
+        str(spots),
+        "--pose",
+        str(model),
+        "--backend",
+        "onnxruntime",
+        "--threads",
+        "1",
+    ]
     for extra, words in (
         (["--calibrate", "--boxes", "detect"], "annotated boxes"),
         (["--write-card"], "go with --calibrate"),

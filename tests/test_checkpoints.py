@@ -1,4 +1,6 @@
-"""Checkpoints: the publisher's layout, refusals, our own format, pruned shapes, and genuine weights from ONNX."""
+"""Checkpoints: the publisher's layout, refusals, our own format, pruned shapes, and genuine weights
+from ONNX.
+"""
 
 import os
 import pickle
@@ -9,12 +11,20 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[export]'")
-pytest.importorskip("safetensors", reason="safetensors is not installed: pip install 'rtmpose[export]'")
+pytest.importorskip(
+    "safetensors", reason="safetensors is not installed: pip install 'rtmpose[export]'"
+)
 
 from rtmpose import zoo  # noqa: E402
-from rtmpose.backends import prepare  # noqa: E402
+from rtmpose.backends import bf16_calibration  # noqa: E402
 from rtmpose.errors import ModelError, OutputError  # noqa: E402
-from rtmpose.networks import build, count_parameters, load_network, read_checkpoint, save_safetensors  # noqa: E402
+from rtmpose.networks import (
+    build,
+    count_parameters,
+    load_network,
+    read_checkpoint,
+    save_safetensors,
+)
 from rtmpose.networks.checkpoint import load_state, read_card  # noqa: E402
 from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
 from rtmpose.networks.load import resized, to_tensor  # noqa: E402
@@ -33,11 +43,16 @@ def network():
 
 
 def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def publisher_file(path, state, monkeypatch):
-    """Meta data, message hub with history buffers, optimizer state: as the original's training writes them."""
+    """Meta data, message hub with history buffers, optimizer state: as the original's training
+    writes them.
+    """
     module = types.ModuleType("mmengine.logging.history_buffer")
 
     class HistoryBuffer:
@@ -54,11 +69,22 @@ def publisher_file(path, state, monkeypatch):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     content = {
-        "meta": {"epoch": 420, "cfg": "model = dict()", "dataset_meta": {"sigmas": np.ones(17, np.float32)}, "seed": 1},
-        "message_hub": {"log_scalars": {"train/loss": HistoryBuffer()}, "runtime_info": {"iter": 5}},
+        "meta": {
+            "epoch": 420,
+            "cfg": "model = dict()",
+            "dataset_meta": {"sigmas": np.ones(17, np.float32)},
+            "seed": 1,
+        },
+        "message_hub": {
+            "log_scalars": {"train/loss": HistoryBuffer()},
+            "runtime_info": {"iter": 5},
+        },
         "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.004}]},
         "param_schedulers": [{"last_step": np.float64(3.0)}],
-        "ema_state_dict": {"steps": torch.tensor(4), **{f"module.{k}": v + 1 for k, v in state.items()}},
+        "ema_state_dict": {
+            "steps": torch.tensor(4),
+            **{f"module.{k}": v + 1 for k, v in state.items()},
+        },
         "state_dict": state,
     }
     torch.save(content, path)
@@ -77,7 +103,9 @@ def test_the_publishers_layout(network, tmp_path, monkeypatch):
     assert same(network, other)
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model.", "architecture.", "module.architecture.", "student."])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "model.", "architecture.", "module.architecture.", "student."]
+)
 def test_wrappers_come_off(network, tmp_path, prefix):
     state = {f"{prefix}{k}": v for k, v in network.state_dict().items()}
     state["data_preprocessor.mean" if not prefix else "teacher.backbone.x"] = torch.zeros(3)
@@ -86,7 +114,10 @@ def test_wrappers_come_off(network, tmp_path, prefix):
 
 
 def test_averaged_weights_alone(network, tmp_path):
-    state = {"steps": torch.tensor(1), **{f"module.{k}": v for k, v in network.state_dict().items()}}
+    state = {
+        "steps": torch.tensor(1),
+        **{f"module.{k}": v for k, v in network.state_dict().items()},
+    }
     torch.save({"ema_state_dict": state}, tmp_path / "a.pth")
     load_state(build(TINY), read_checkpoint(tmp_path / "a.pth"), "a.pth")
 
@@ -162,7 +193,7 @@ def test_own_format(tmp_path):
     back, known = load_network(path, config=config)
     assert same(network, back)
     assert known.id == card.id == read_card(path).id
-    assert known.normalisation == card.normalisation
+    assert known.normalization == card.normalization
     # Shared head convolutions are stored once and shared again.
     assert path.stat().st_size < 4.2 * count_parameters(network) + 60_000
     (tmp_path / "file").write_text("")
@@ -213,13 +244,16 @@ def test_a_pruned_file_of_the_zoo(tmp_path):
     for key in ("weight", "bias", "running_mean", "running_var"):
         state[f"backbone.stem.0.bn.{key}"] = state[f"backbone.stem.0.bn.{key}"][:10]
     state["backbone.stem.1.conv.weight"] = state["backbone.stem.1.conv.weight"][:, :10]
-    torch.save({"state_dict": {f"architecture.{k}": v for k, v in state.items()}}, tmp_path / "a.pth")
+    torch.save(
+        {"state_dict": {f"architecture.{k}": v for k, v in state.items()}}, tmp_path / "a.pth"
+    )
     network, _ = load_network(tmp_path / "a.pth", card=card)
     assert network.backbone.stem[0].conv.out_channels == 10
     assert network(torch.zeros(1, 3, 256, 192))[0].shape == (1, 17, 384)
 
 
-# ---- genuine weights, from ONNX back ------------------------------------------------------------------------
+# ---- genuine weights, from ONNX back
+# ------------------------------------------------------------------------
 
 
 def test_genuine_pose_weights(rtmpose_s):
@@ -228,7 +262,7 @@ def test_genuine_pose_weights(rtmpose_s):
     pytest.importorskip("onnx")
     network, card = load_network(rtmpose_s)
     assert count_parameters(network) == 5_699_052
-    crops = to_tensor(prepare.bundled_crops(card), card.normalisation)
+    crops = to_tensor(bf16_calibration.bundled_crops(card), card.normalization)
     session = onnxruntime.InferenceSession(str(rtmpose_s), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         ours = network(crops)
@@ -243,17 +277,21 @@ def test_genuine_detector_weights(rtmdet_nano, rtmdet_nano_raw):
     card = zoo.find("rtmdet-nano")
     network, _ = load_network(rtmdet_nano_raw, card=card)
     assert same(network, load_network(rtmdet_nano, card=card)[0])
-    frames = to_tensor(prepare.bundled_frames(card), card.normalisation)
+    frames = to_tensor(bf16_calibration.bundled_frames(card), card.normalization)
     session = onnxruntime.InferenceSession(str(rtmdet_nano_raw), providers=["CPUExecutionProvider"])
     for frame in frames[:, None]:
         with torch.inference_mode():
             logits, sides = network(frame)
-        for theirs, a, b in zip(session.run(None, {"images": frame.numpy()}), logits, sides, strict=True):
+        for theirs, a, b in zip(
+            session.run(None, {"images": frame.numpy()}), logits, sides, strict=True
+        ):
             ours = torch.cat([a, b], 1).permute(0, 2, 3, 1).numpy()
-            # Of 123 layers in float32 the noise depends on the CPU; only differences of scores matter. Distances are
-            # in pixels, up to hundreds: their noise is relative.
+            # Of 123 layers in float32 the noise depends on the CPU; only differences of scores
+            # matter. Distances are in pixels, up to hundreds: their noise is relative.
             np.testing.assert_allclose(ours[..., 0], theirs[..., 0], rtol=5e-4, atol=5e-3)
-            np.testing.assert_allclose(1 / (1 + np.exp(-ours[..., 0])), 1 / (1 + np.exp(-theirs[..., 0])), atol=1e-4)
+            np.testing.assert_allclose(
+                1 / (1 + np.exp(-ours[..., 0])), 1 / (1 + np.exp(-theirs[..., 0])), atol=1e-4
+            )
             np.testing.assert_allclose(ours[..., 1:], theirs[..., 1:], rtol=2e-4, atol=5e-3)
 
 

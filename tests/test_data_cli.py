@@ -16,7 +16,10 @@ def test_check_of_a_sound_set(tmp_path, capsys):
     coco_folder(tmp_path, 4)
     assert main(["data", "check", str(tmp_path), "--json", str(tmp_path / "report.txt")]) == 0
     out = capsys.readouterr().out
-    assert "4 images, 4 annotations, 4 instances with keypoints (coco17; 4 to 4 labels per point)" in out
+    assert (
+        "4 images, 4 annotations, 4 instances with keypoints (coco17; 4 to 4 labels per point)"
+        in out
+    )
     assert "0 kinds of errors, 0 of notes" in out
     report = json.loads((tmp_path / "report.txt").read_text())
     assert report["faults"] == []
@@ -38,7 +41,12 @@ def test_check_of_a_set_with_errors(tmp_path, capsys, monkeypatch):
     assert "boxes without width or height" in out
     assert "3 kinds of errors, 1 of notes" in out
     kinds = {f["kind"]: f["count"] for f in json.loads(report.read_text())["faults"]}
-    assert kinds == {"box-without-area": 1, "keypoints-not-numbers": 1, "unreadable-picture": 1, "num-keypoints": 1}
+    assert kinds == {
+        "box-without-area": 1,
+        "keypoints-not-numbers": 1,
+        "unreadable-picture": 1,
+        "num-keypoints": 1,
+    }
     assert read_image(sheet).shape[0] == 258
 
 
@@ -55,7 +63,19 @@ def test_check_against_another_split(tmp_path, capsys):
     coco_folder(tmp_path / "b")
     assert main(["data", "check", str(tmp_path / "a"), "--against", str(tmp_path / "b")]) == 1
     assert "other split" in capsys.readouterr().out
-    assert main(["data", "check", str(tmp_path / "a"), "--against", str(tmp_path / "b"), "--no-pictures"]) == 0
+    assert (
+        main(
+            [
+                "data",
+                "check",
+                str(tmp_path / "a"),
+                "--against",
+                str(tmp_path / "b"),
+                "--no-pictures",
+            ]
+        )
+        == 0
+    )
 
 
 def test_check_of_nothing(tmp_path, capsys):
@@ -65,19 +85,40 @@ def test_check_of_nothing(tmp_path, capsys):
 
 def test_convert(tmp_path, capsys):
     joints = [[10.0 + i, 12.0 + i] for i in range(16)]
-    entry = {"image": "1.png", "center": [30.0, 25.0], "scale": 0.2, "joints": joints, "joints_vis": [1] * 16}
+    entry = {
+        "image": "1.png",
+        "center": [30.0, 25.0],
+        "scale": 0.2,
+        "joints": joints,
+        "joints_vis": [1] * 16,
+    }
     source = write(tmp_path / "mpii" / "train.json", [entry])
     picture(tmp_path / "photos" / "1.png")
     out = tmp_path / "made" / "train.json"
     assert (
         main(
-            ["data", "convert", str(source), "--images", str(tmp_path / "photos"), "--to", "halpe26", "--out", str(out)]
+            [
+                "data",
+                "convert",
+                str(source),
+                "--images",
+                str(tmp_path / "photos"),
+                "--to",
+                "halpe26",
+                "--out",
+                str(out),
+            ]
         )
         == 0
     )
     assert "1 images, 1 instances with keypoints, halpe26" in capsys.readouterr().out
     content = json.loads(out.read_text())
-    assert content["images"][0] == {"id": 1, "file_name": "../photos/1.png", "width": 64, "height": 48}
+    assert content["images"][0] == {
+        "id": 1,
+        "file_name": "../photos/1.png",
+        "width": 64,
+        "height": 48,
+    }
     dataset = read(out)
     assert dataset.skeleton is get_skeleton("halpe26")
     np.testing.assert_allclose(dataset.keypoints(1)[0, 16], [9, 11, 2])
@@ -86,7 +127,9 @@ def test_convert(tmp_path, capsys):
 
 def test_convert_with_own_points(tmp_path, capsys):
     coco_folder(tmp_path)
-    toml = write(tmp_path / "arms.toml", 'name = "arms"\nkeypoints = ["left_wrist", "right_wrist"]\n')
+    toml = write(
+        tmp_path / "arms.toml", 'name = "arms"\nkeypoints = ["left_wrist", "right_wrist"]\n'
+    )
     out = tmp_path / "arms.json"
     source = str(tmp_path / "annotations.json")
     assert main(["data", "convert", source, "--to", str(toml), "--out", str(out)]) == 0
@@ -138,7 +181,7 @@ def test_data_does_not_need_torch(tmp_path):
         "from rtmpose.cli import main\n"
         f"main(['data', 'check', {str(tmp_path / 'a.json')!r}, '--no-pictures'])\n"
         "assert 'torch' not in sys.modules\n"
-        "import rtmpose.datasets.sheet, rtmpose.datasets.mixtures\n"
+        "import rtmpose.datasets.contact_sheet, rtmpose.datasets.mixtures\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from rtmpose.datasets import FORMATS, KeypointDataset, read, read_image_folder
 from rtmpose.datasets.coco import save_coco
-from rtmpose.datasets.content import image_size, skeleton_from_category
-from rtmpose.datasets.dataset import box_around
+from rtmpose.datasets.coco_content import image_size, skeleton_from_category
 from rtmpose.datasets.formats import detect_format
+from rtmpose.datasets.keypoint_dataset import box_around
 from rtmpose.datasets.yolo import read_simple_yaml
 from rtmpose.errors import InputError, ModelError
 from rtmpose.skeletons import get_skeleton
 
-# ---- the set itself ----------------------------------------------------------------------------------------
+# ---- the set itself
+# ----------------------------------------------------------------------------------------
 
 
 def test_coco_folder_is_read(tmp_path):
@@ -57,7 +58,10 @@ def test_images_are_found_however_tools_write_their_names(tmp_path, written, lie
 def test_given_folder_of_images_is_used(tmp_path):
     path = write(tmp_path / "a.json", coco_content(1))
     picture(tmp_path / "elsewhere" / "1.png")
-    assert KeypointDataset.load(path, tmp_path / "elsewhere").images[1] == tmp_path / "elsewhere" / "1.png"
+    assert (
+        KeypointDataset.load(path, tmp_path / "elsewhere").images[1]
+        == tmp_path / "elsewhere" / "1.png"
+    )
     assert not KeypointDataset.load(path).images[1].is_file()
 
 
@@ -90,9 +94,10 @@ def test_damaged_numbers_are_mended_with_a_warning(caplog):
     assert a["num_keypoints"] == 16
     for i in (2, 3):
         np.testing.assert_allclose(
-            dataset.annotations[i][0]["bbox"], box_around(content["annotations"][i - 1]["keypoints"])
+            dataset.annotations[i][0]["bbox"],
+            box_around(content["annotations"][i - 1]["keypoints"]),
         )
-    assert dataset.labelled(4) == []
+    assert dataset.labeled(4) == []
     assert all(np.isfinite(dataset.keypoints(i)).all() for i in dataset.images)
 
 
@@ -101,8 +106,14 @@ def test_damaged_numbers_are_mended_with_a_warning(caplog):
     [
         (lambda c: c["annotations"][0].update(image_id=99), "99"),
         (lambda c: c["annotations"][0].pop("image_id"), "image_id"),
-        (lambda c: c["annotations"][1].update(keypoints=[1, 2, 2]), "annotation 20 has 3 keypoint numbers, not 51"),
-        (lambda c: c["annotations"][1].update(keypoints=["x"] * 51), "annotation 20 does not hold numbers"),
+        (
+            lambda c: c["annotations"][1].update(keypoints=[1, 2, 2]),
+            "annotation 20 has 3 keypoint numbers, not 51",
+        ),
+        (
+            lambda c: c["annotations"][1].update(keypoints=["x"] * 51),
+            "annotation 20 does not hold numbers",
+        ),
         (lambda c: c["images"][0].pop("file_name"), "file_name"),
         (lambda c: c.pop("categories"), "categories"),
     ],
@@ -137,12 +148,16 @@ def test_files_that_are_no_annotations(tmp_path):
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(
-        st.tuples(st.floats(-500, 500, width=32), st.floats(-500, 500, width=32), st.sampled_from([0, 1, 2])),
+        st.tuples(
+            st.floats(-500, 500, width=32),
+            st.floats(-500, 500, width=32),
+            st.sampled_from([0, 1, 2]),
+        ),
         min_size=1,
         max_size=20,
     )
 )
-def test_box_around_holds_the_labelled_points_and_nothing_more(points):
+def test_box_around_holds_the_labeled_points_and_nothing_more(points):
     x, y, w, h = box_around([v for p in points for v in p])
     seen = np.array([p[:2] for p in points if p[2]]).reshape(-1, 2)
     if not len(seen):
@@ -152,7 +167,8 @@ def test_box_around_holds_the_labelled_points_and_nothing_more(points):
     np.testing.assert_allclose([x + w, y + h], seen.max(axis=0), atol=1e-9)
 
 
-# ---- COCO and its relatives --------------------------------------------------------------------------------
+# ---- COCO and its relatives
+# --------------------------------------------------------------------------------
 
 
 def test_category_of_another_tool(tmp_path):
@@ -160,21 +176,39 @@ def test_category_of_another_tool(tmp_path):
     content = coco_content(1)
     content["categories"] = [
         {"id": 1, "name": "car", "supercategory": ""},
-        {"id": 2, "name": "mouse", "keypoints": ["snout", "leftear", "rightear", "tail"], "skeleton": [[1, 2], [1, 3]]},
+        {
+            "id": 2,
+            "name": "mouse",
+            "keypoints": ["snout", "leftear", "rightear", "tail"],
+            "skeleton": [[1, 2], [1, 3]],
+        },
     ]
     a = content["annotations"][0]
-    a.update(category_id=2, keypoints=person(4), attributes={"occluded": False, "keyframe": True}, segmentation=[])
+    a.update(
+        category_id=2,
+        keypoints=person(4),
+        attributes={"occluded": False, "keyframe": True},
+        segmentation=[],
+    )
     content["annotations"].append(
-        {"id": 11, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0, "segmentation": []}
+        {
+            "id": 11,
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [1, 1, 5, 5],
+            "area": 25,
+            "iscrowd": 0,
+            "segmentation": [],
+        }
     )
     dataset = read(write(tmp_path / "instances_default.json", content))
     assert dataset.keypoint_names == ("snout", "leftear", "rightear", "tail")
     skeleton = dataset.skeleton
     assert skeleton is not None
     assert skeleton.flip_indices == (0, 2, 1, 3)
-    assert skeleton.sides == ("centre", "left", "right", "centre")
+    assert skeleton.sides == ("center", "left", "right", "center")
     assert skeleton.links == ((0, 1), (0, 2))
-    assert len(dataset.labelled(1)) == 1
+    assert len(dataset.labeled(1)) == 1
     assert len(dataset.annotations[1]) == 2
 
 
@@ -192,16 +226,19 @@ def test_category_of_another_tool(tmp_path):
 def test_left_and_right_by_name(left, right):
     skeleton = skeleton_from_category({"keypoints": ["nose", left, right]}, 3)
     assert skeleton.flip_indices == (0, 2, 1)
-    assert skeleton.sides == ("centre", "left", "right")
+    assert skeleton.sides == ("center", "left", "right")
 
 
 def test_names_that_only_look_like_sides():
-    assert skeleton_from_category({"keypoints": ["bright", "copyright", "left"]}, 3).flip_indices == (0, 1, 2)
+    assert skeleton_from_category(
+        {"keypoints": ["bright", "copyright", "left"]}, 3
+    ).flip_indices == (0, 1, 2)
 
 
 def test_own_keypoints_from_toml(tmp_path):
     toml = write(
-        tmp_path / "mouse.toml", 'name = "mouse4"\nkeypoints = ["snout", "l", "r", "tail"]\nflip = [["l", "r"]]\n'
+        tmp_path / "mouse.toml",
+        'name = "mouse4"\nkeypoints = ["snout", "l", "r", "tail"]\nflip = [["l", "r"]]\n',
     )
     content = coco_content(1)
     content["categories"][0]["keypoints"] = []
@@ -275,7 +312,7 @@ def test_posetrack_folder_of_videos_becomes_one_set(tmp_path):
     assert dataset.skeleton is get_skeleton("posetrack18")
 
 
-def test_centre_and_scale_become_the_box(tmp_path):
+def test_center_and_scale_become_the_box(tmp_path):
     content = coco_content(1, "wflw98")
     content["annotations"][0] |= {"center": [30.5, 20.0], "scale": 0.2}
     content["categories"][0]["keypoints"] = []
@@ -284,13 +321,20 @@ def test_centre_and_scale_become_the_box(tmp_path):
     np.testing.assert_allclose(dataset.annotations[1][0]["bbox"], [10.5, 0, 40, 40])
 
 
-# ---- formats that are not COCO -----------------------------------------------------------------------------
+# ---- formats that are not COCO
+# -----------------------------------------------------------------------------
 
 
 def test_mpii_list(tmp_path):
     joints = [[10.0 + i, 20.0 + i] for i in range(16)]
     joints[6] = [-1, -1]
-    entry = {"image": "1.png", "center": [30.0, 25.0], "scale": 0.2, "joints": joints, "joints_vis": [1] * 16}
+    entry = {
+        "image": "1.png",
+        "center": [30.0, 25.0],
+        "scale": 0.2,
+        "joints": joints,
+        "joints_vis": [1] * 16,
+    }
     entry["joints_vis"][6] = 0
     picture(tmp_path / "images" / "1.png")
     other = {**entry, "center": [40.0, 25.0]}
@@ -301,7 +345,9 @@ def test_mpii_list(tmp_path):
     np.testing.assert_allclose(points[0, 0], [9, 19, 2])
     np.testing.assert_allclose(points[0, 6], 0)
     # 40 pixels wide, 3 pixels (15 x scale) lower, one pixel less for counting from 0
-    np.testing.assert_allclose(dataset.annotations[1][0]["bbox"], [30 - 1 - 20, 25 + 3 - 1 - 20, 40, 40])
+    np.testing.assert_allclose(
+        dataset.annotations[1][0]["bbox"], [30 - 1 - 20, 25 + 3 - 1 - 20, 40, 40]
+    )
     assert dataset.content["images"][0]["width"] == 64
     with pytest.raises(InputError, match="list of MPII people"):
         read(write(tmp_path / "bad.json", [{"joints": [[1, 2]]}]))
@@ -320,7 +366,12 @@ def test_ai_challenger_as_published(tmp_path):
     np.testing.assert_allclose(dataset.boxes(1), [[5, 6, 35, 46]])
     assert dataset.images[1].is_file()
     with pytest.raises(InputError, match="AI Challenger"):
-        read(write(tmp_path / "bad.json", [{"image_id": "abc", "human_annotations": {}, "keypoint_annotations": 3}]))
+        read(
+            write(
+                tmp_path / "bad.json",
+                [{"image_id": "abc", "human_annotations": {}, "keypoint_annotations": 3}],
+            )
+        )
 
 
 def test_lapa_as_published(tmp_path):
@@ -342,7 +393,9 @@ def test_lapa_as_published(tmp_path):
 def test_wflw_as_published(tmp_path):
     picture(tmp_path / "WFLW_images" / "37--Soccer" / "a.jpg")
     values = [f"{v}" for i in range(98) for v in (i + 0.25, i + 0.5)]
-    line = " ".join([*values, "1", "2", "51", "62", "0", "0", "0", "0", "0", "0", "37--Soccer/a.jpg"])
+    line = " ".join(
+        [*values, "1", "2", "51", "62", "0", "0", "0", "0", "0", "0", "37--Soccer/a.jpg"]
+    )
     path = write(tmp_path / "WFLW_annotations" / "list" / "test.txt", f"{line}\n")
     dataset = read(path)
     np.testing.assert_allclose(dataset.keypoints(1)[0, 1], [1.25, 1.5, 2])
@@ -355,7 +408,9 @@ def test_wflw_as_published(tmp_path):
 def test_300w_as_published(tmp_path):
     picture(tmp_path / "indoor" / "a.png")
     lines = [f"{i + 1}.0 {i + 2}.0" for i in range(68)]
-    write(tmp_path / "indoor" / "a.pts", "\n".join(["version: 1", "n_points: 68", "{", *lines, "}"]))
+    write(
+        tmp_path / "indoor" / "a.pts", "\n".join(["version: 1", "n_points: 68", "{", *lines, "}"])
+    )
     dataset = read(tmp_path)
     np.testing.assert_allclose(dataset.keypoints(1)[0, 0], [0, 1, 2])
     assert dataset.images[1].is_file()
@@ -373,8 +428,12 @@ def test_freihand_as_published(tmp_path):
         picture(tmp_path / "training" / "rgb" / f"{i:08d}.jpg", 224, 224)
     dataset = read(tmp_path)
     assert len(dataset.images) == 4
-    np.testing.assert_allclose(dataset.keypoints(1)[0, 2], [200 * 0.2 / 2 + 112, 210 * 0.05 / 2 + 110, 2], rtol=1e-5)
-    np.testing.assert_allclose(dataset.keypoints(3), dataset.keypoints(1))  # the same hand, another background
+    np.testing.assert_allclose(
+        dataset.keypoints(1)[0, 2], [200 * 0.2 / 2 + 112, 210 * 0.05 / 2 + 110, 2], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        dataset.keypoints(3), dataset.keypoints(1)
+    )  # the same hand, another background
     np.testing.assert_allclose(dataset.keypoints(2)[0], [[112, 110, 2]] * 21)
     write(tmp_path / "training_K.json", [camera])
     with pytest.raises(InputError, match="2 hands"):
@@ -387,7 +446,8 @@ def _yolo(folder: Path, line: str, shape="[4, 3]") -> Path:
         picture(folder / "images" / split / "empty.png", 100, 50)
         write(folder / "labels" / split / "a.txt", line + "\n")
     yaml = (
-        f"path: .\ntrain: images/train\nval: images/val  # held out\nkpt_shape: {shape}\nnames:\n  0: mouse\n  1: rat\n"
+        f"path: .\ntrain: images/train\nval: images/val  # held out\nkpt_shape: {shape}\nnames:\n "
+        " 0: mouse\n  1: rat\n"
     )
     return write(folder / "data.yaml", yaml)
 
@@ -396,7 +456,7 @@ def test_yolo_labels(tmp_path):
     path = _yolo(tmp_path, "1 0.5 0.5 0.4 0.8 0.3 0.2 2 0.5 0.5 1 0.7 0.9 2 0 0 0")
     dataset = read(path)
     assert len(dataset.images) == 2
-    (number,) = (i for i in dataset.images if dataset.labelled(i))
+    (number,) = (i for i in dataset.images if dataset.labeled(i))
     np.testing.assert_allclose(dataset.boxes(number), [[30, 5, 70, 45]], atol=1e-4)
     np.testing.assert_allclose(
         dataset.keypoints(number)[0], [[30, 10, 2], [50, 25, 1], [70, 45, 2], [0, 0, 0]], atol=1e-4
@@ -411,7 +471,7 @@ def test_yolo_labels(tmp_path):
 def test_yolo_labels_without_visibility(tmp_path):
     path = _yolo(tmp_path, "0 0.5 0.5 0.4 0.8 0.3 0.2 0.5 0.5", "[2, 2]")
     dataset = read(path)
-    points = next(dataset.keypoints(i) for i in dataset.images if dataset.labelled(i))
+    points = next(dataset.keypoints(i) for i in dataset.images if dataset.labeled(i))
     np.testing.assert_allclose(points[0], [[30, 10, 2], [50, 25, 2]], atol=1e-4)
 
 
@@ -426,7 +486,9 @@ def test_yolo_labels_that_do_not_fit(tmp_path):
 
 
 def test_simple_yaml(tmp_path):
-    text = "# data\npath: ../mice\nkpt_shape: [4, 3]\nnames: ['mouse', 'rat']\ntest:\n  - a\n  - b\n"
+    text = (
+        "# data\npath: ../mice\nkpt_shape: [4, 3]\nnames: ['mouse', 'rat']\ntest:\n  - a\n  - b\n"
+    )
     table = read_simple_yaml(write(tmp_path / "data.yaml", text))
     assert table["kpt_shape"] == [4, 3]
     assert table["names"] == ["mouse", "rat"]
@@ -441,7 +503,11 @@ def test_image_folders(tmp_path):
     (tmp_path / ".cache").mkdir()
     folder = read_image_folder(tmp_path)
     assert folder.classes == ("cat", "dog")
-    assert [(p.name, label) for p, label in folder.items] == [("1.png", 0), ("2.JPEG", 0), ("3.jpg", 1)]
+    assert [(p.name, label) for p, label in folder.items] == [
+        ("1.png", 0),
+        ("2.JPEG", 0),
+        ("3.jpg", 1),
+    ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty"):
         read_image_folder(tmp_path)
@@ -456,18 +522,21 @@ def test_image_size_without_decoding(tmp_path, shared):
     assert image_size(picture(tmp_path / "a.jpg", 70, 31)) == (70, 31)
     assert image_size(tmp_path / "none.jpg") is None
     assert image_size(write(tmp_path / "bad.jpg", "no picture")) is None
-    content = json.loads((shared / "data" / "coco_val_subset" / "person_keypoints.json").read_text())
+    content = json.loads(
+        (shared / "data" / "coco_val_subset" / "person_keypoints.json").read_text()
+    )
     for image in content["images"][:20]:
         path = shared / "data" / "coco_val_subset" / "images" / image["file_name"]
         assert image_size(path) == (image["width"], image["height"])
 
 
-# ---- round trips -------------------------------------------------------------------------------------------
+# ---- round trips
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("skeleton", ["coco17", "jhmdb15", "rhd21", "wflw98", "humanart21"])
 def test_what_is_written_is_read_again(tmp_path, skeleton):
-    """Also where the format has habits of its own: pixels from 1, boxes from centre and scale."""
+    """Also where the format has habits of its own: pixels from 1, boxes from center and scale."""
     content = coco_content(2, skeleton)
     content["annotations"][0] |= {"center": [30.5, 20.0], "scale": 0.2}
     first = read(write(tmp_path / "a.json", content))
@@ -488,20 +557,39 @@ def test_written_file_names_lead_to_the_pictures(tmp_path):
     assert all(p.is_file() for p in read(tmp_path / "elsewhere" / "out.json").images.values())
 
 
-# ---- genuine samples ---------------------------------------------------------------------------------------
+# ---- genuine samples
+# ---------------------------------------------------------------------------------------
 
 # File, format, keypoint set, instances with keypoints, pictures that are there.
 SAMPLES = [
     ("wholebody/coco/test_coco.json", "coco", "coco17", 12, 4),
     ("wholebody/coco/test_coco_wholebody.json", "coco-wholebody", "coco-wholebody133", 12, 4),
-    ("wholebody/coco/test_keypoint_partition_metric.json", "coco-wholebody", "coco-wholebody133", 12, 4),
-    ("wholebody/coco_wholebody_example/coco_wholebody.json", "coco-wholebody", "coco-wholebody133", 24, 5),
+    (
+        "wholebody/coco/test_keypoint_partition_metric.json",
+        "coco-wholebody",
+        "coco-wholebody133",
+        12,
+        4,
+    ),
+    (
+        "wholebody/coco_wholebody_example/coco_wholebody.json",
+        "coco-wholebody",
+        "coco-wholebody133",
+        24,
+        5,
+    ),
     ("body_other/halpe/test_halpe.json", "halpe", "halpe136", 12, 0),
     ("body_other/aic/test_aic.json", "aic", "aic14", 9, 3),
     ("body_other/crowdpose/test_crowdpose.json", "crowdpose", "crowdpose14", 4, 2),
     ("body_other/mpii/test_mpii.json", "mpii", "mpii16", 5, 5),
     ("body_other/jhmdb/test_jhmdb_sub1.json", "jhmdb", "jhmdb15", 3, 3),
-    ("body_other/posetrack18/annotations/test_posetrack18_val.json", "posetrack18", "posetrack18", 14, 3),
+    (
+        "body_other/posetrack18/annotations/test_posetrack18_val.json",
+        "posetrack18",
+        "posetrack18",
+        14,
+        3,
+    ),
     ("body_other/ochuman/test_ochuman.json", "coco", "coco17", 5, 3),
     ("body_other/humanart/test_humanart.json", "humanart", "coco17", 4, 1),
     ("animal/ap10k/test_ap10k.json", "ap10k", "ap10k17", 2, 2),
@@ -526,20 +614,22 @@ def tasks(shared):
     return folder
 
 
-@pytest.mark.parametrize(("file", "format", "skeleton", "labelled", "pictures"), SAMPLES)
-def test_genuine_sample(tasks, file, format, skeleton, labelled, pictures):
+@pytest.mark.parametrize(("file", "format", "skeleton", "labeled", "pictures"), SAMPLES)
+def test_genuine_sample(tasks, file, format, skeleton, labeled, pictures):
     assert detect_format(tasks / file).format == format
     dataset = read(tasks / file)
     assert dataset.skeleton is not None
     assert dataset.skeleton.name == skeleton
     assert sum(p.is_file() for p in dataset.images.values()) == pictures
-    assert sum(len(dataset.labelled(i)) for i in dataset.images) == labelled
+    assert sum(len(dataset.labeled(i)) for i in dataset.images) == labeled
     for i in dataset.images:
         points, boxes = dataset.keypoints(i), dataset.boxes(i)
         assert points.shape[1:] == (len(dataset.skeleton), 3) or not len(points)
         for row, box in zip(points, boxes, strict=True):
             seen = row[row[:, 2] > 0, :2]
-            inside = ((seen >= box[:2] - 0.3 * np.ptp(box)) & (seen <= box[2:] + 0.3 * np.ptp(box))).all(axis=1)
+            inside = (
+                (seen >= box[:2] - 0.3 * np.ptp(box)) & (seen <= box[2:] + 0.3 * np.ptp(box))
+            ).all(axis=1)
             assert inside.mean() > 0.9
 
 

@@ -7,11 +7,16 @@ from annotated import coco_content, coco_folder, person, picture, write
 
 from rtmpose.datasets import KeypointDataset, read
 from rtmpose.datasets.check import check, drawable
-from rtmpose.datasets.findings import KINDS
+from rtmpose.datasets.check_report import KINDS
+from rtmpose.datasets.contact_sheet import (
+    annotated_poses,
+    contact_sheet,
+    draw_annotated,
+    save_picture,
+)
 from rtmpose.datasets.formats import read_annotations
-from rtmpose.datasets.pictures import difference_hash, examine, look_alikes
-from rtmpose.datasets.sheet import annotated_poses, contact_sheet, draw_annotated, save_picture
-from rtmpose.datasets.sides import find_swapped, share_facing_wrong, swap_sides
+from rtmpose.datasets.image_check import difference_hash, examine, look_alikes
+from rtmpose.datasets.left_right_swaps import find_swapped, share_facing_wrong, swap_sides
 from rtmpose.errors import InputError, OutputError
 from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
@@ -25,7 +30,7 @@ def test_a_sound_set_has_no_faults(tmp_path):
     report = check(read_annotations(coco_folder(tmp_path)))
     assert report.faults == ()
     assert report.errors == 0
-    assert (report.images, report.annotations, report.labelled) == (3, 3, 3)
+    assert (report.images, report.annotations, report.labeled) == (3, 3, 3)
     assert report.keypoint_set == "coco17"
     assert set(report.points.values()) == {3}
     assert json.loads(json.dumps(report.to_dict()))["errors"] == 0
@@ -60,14 +65,16 @@ BREAKS = [
     (lambda c: c["images"].append({**c["images"][0], "id": 4}), "same-file", 1, "1.png"),
     (lambda c: c["images"][2].update(file_name="gone.png"), "missing-picture", 1, "gone.png"),
     (lambda c: c["images"][2].update(width=48, height=64), "other-size", 1, "64 x 48, not 48 x 64"),
-    (lambda c: [a["keypoints"].__setitem__(5, 0) for a in c["annotations"]], "point-never-labelled", 1, "left_eye"),
+    (lambda c: [a["keypoints"].__setitem__(5, 0) for a in c["annotations"]], "point-never-labeled", 1, "left_eye"),
     (lambda c: c["categories"].append({"id": 2, "name": "cat"}), "class-without-instance", 1, "cat"),
-    (lambda c: c.update(annotations=[]), "nothing-labelled", 1, "3 images"),
+    (lambda c: c.update(annotations=[]), "nothing-labeled", 1, "3 images"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "count", "example"), BREAKS, ids=[f"{b[1]}-{i}" for i, b in enumerate(BREAKS)]
+    ("change", "kind", "count", "example"),
+    BREAKS,
+    ids=[f"{b[1]}-{i}" for i, b in enumerate(BREAKS)],
 )
 def test_each_fault_is_found(tmp_path, change, kind, count, example):
     path = coco_folder(tmp_path)
@@ -122,17 +129,23 @@ def test_many_faults_at_once_are_all_counted(tmp_path):
         a["bbox"][2] = 0
     report = check(read_annotations(write(path, content)))
     fault = report.faults[0]
-    assert (fault.kind, fault.count, len(fault.examples), len(fault.ids)) == ("box-without-area", 8, 5, 8)
+    assert (fault.kind, fault.count, len(fault.examples), len(fault.ids)) == (
+        "box-without-area",
+        8,
+        5,
+        8,
+    )
     assert report.errors >= 1
 
 
 def test_content_that_is_hardly_there(tmp_path):
     content = {"images": [], "annotations": [], "categories": []}
     report = check(read_annotations(write(tmp_path / "a.json", content)))
-    assert [f.kind for f in report.faults] == ["nothing-labelled"]
+    assert [f.kind for f in report.faults] == ["nothing-labeled"]
 
 
-# ---- duplicates --------------------------------------------------------------------------------------------
+# ---- duplicates
+# --------------------------------------------------------------------------------------------
 
 
 def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
@@ -143,8 +156,12 @@ def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
     for i in list(paths)[:15]:
         image = read_image(paths[i])
         small = cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
-        again = difference_hash(cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1))
-        apart = sum(bin(int(a) ^ int(b)).count("1") for a, b in zip(pictures[i].hash, again, strict=True))
+        again = difference_hash(
+            cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1)
+        )
+        apart = sum(
+            bin(int(a) ^ int(b)).count("1") for a, b in zip(pictures[i].hash, again, strict=True)
+        )
         assert apart <= 24
 
 
@@ -160,7 +177,9 @@ def test_duplicates_within_and_between_splits(tmp_path):
     cv2.imwrite(str(tmp_path / "b" / "images" / "3.png"), bigger)
     progress = []
     report = check(
-        read_annotations(first), against=read_annotations(second), on_progress=lambda *step: progress.append(step)
+        read_annotations(first),
+        against=read_annotations(second),
+        on_progress=lambda *step: progress.append(step),
     )
     found = {f.kind: f for f in report.faults}
     assert found["look-alike"].count == 1
@@ -171,11 +190,14 @@ def test_duplicates_within_and_between_splits(tmp_path):
     assert progress[-1] == (8, 8)
 
 
-# ---- left and right ----------------------------------------------------------------------------------------
+# ---- left and right
+# ----------------------------------------------------------------------------------------
 
 
 def _mice(n=60, seed=0):
-    """Mice seen from above in all directions: the ears lie on fixed sides of the way from snout to tail."""
+    """Mice seen from above in all directions: the ears lie on fixed sides of the way from snout to
+    tail.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(n):
@@ -183,14 +205,23 @@ def _mice(n=60, seed=0):
         angle = rng.uniform(0, 2 * np.pi)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         xy = shape @ turn.T * rng.uniform(0.5, 3) + rng.uniform(0, 100, 2)
-        rows.append({"id": i + 1, "image_id": i + 1, "keypoints": [float(c) for p in xy for c in (*p, 2)]})
+        rows.append(
+            {"id": i + 1, "image_id": i + 1, "keypoints": [float(c) for p in xy for c in (*p, 2)]}
+        )
     return rows
 
 
 @pytest.fixture
 def mouse(tmp_path):
-    content = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [], "categories": [{"id": 1}]}
-    content["categories"][0] |= {"name": "mouse", "keypoints": ["snout", "left_ear", "right_ear", "tail"]}
+    content = {
+        "images": [{"id": 1, "file_name": "1.png"}],
+        "annotations": [],
+        "categories": [{"id": 1}],
+    }
+    content["categories"][0] |= {
+        "name": "mouse",
+        "keypoints": ["snout", "left_ear", "right_ear", "tail"],
+    }
     content["annotations"] = [{**_mice(1)[0], "category_id": 1, "bbox": [0, 0, 9, 9]}]
     return read(write(tmp_path / "mouse.json", content)).skeleton
 
@@ -216,7 +247,10 @@ def test_nothing_is_said_about_small_sets_or_sets_without_sides(mouse):
 def test_no_suspects_where_the_set_says_nothing(mouse):
     """Ears on either side by chance: there is no rest of the set to agree with."""
     rng = np.random.default_rng(1)
-    rows = [{**a, "keypoints": swap_sides(a["keypoints"], mouse)} if rng.random() < 0.5 else a for a in _mice(80)]
+    rows = [
+        {**a, "keypoints": swap_sides(a["keypoints"], mouse)} if rng.random() < 0.5 else a
+        for a in _mice(80)
+    ]
     sides = find_swapped(rows, mouse)
     assert sides.accuracy < 0.8
     assert sides.suspects == ()
@@ -225,10 +259,13 @@ def test_no_suspects_where_the_set_says_nothing(mouse):
 def test_people_that_were_swapped_are_found_among_genuine_ones(shared):
     """On 750 COCO people: a third or more of the swapped ones (many cannot be told), few others."""
     dataset = read(shared / "data" / "coco_val_subset")
-    rows = [a for i in dataset.images for a in dataset.labelled(i)]
+    rows = [a for i in dataset.images for a in dataset.labeled(i)]
     rng = np.random.default_rng(1)
     bad = {rows[i]["id"] for i in rng.choice(len(rows), 25, replace=False)}
-    mixed = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a for a in rows]
+    mixed = [
+        {**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a
+        for a in rows
+    ]
     sides = find_swapped(mixed, dataset.skeleton)
     found = set(sides.suspects)
     assert sides.accuracy > 0.75
@@ -241,9 +278,12 @@ def test_faces_that_were_swapped_are_found(shared):
     if not folder.is_dir():
         pytest.skip("needs the samples of other tasks")
     dataset = read(folder, skeleton="300w68")
-    rows = [a for i in dataset.images for a in dataset.labelled(i)]
+    rows = [a for i in dataset.images for a in dataset.labeled(i)]
     bad = {rows[i]["id"] for i in (3, 50, 99, 200)}
-    mixed = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a for a in rows]
+    mixed = [
+        {**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a
+        for a in rows
+    ]
     assert set(find_swapped(mixed, dataset.skeleton).suspects) == bad
     assert share_facing_wrong(rows, dataset.skeleton) == (0.0, 240)
     wrong = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} for a in rows]
@@ -271,11 +311,14 @@ def test_swapping_twice_changes_nothing(name):
     assert (swap_sides(flat, skeleton) == flat) == (name == "rhd21")
 
 
-# ---- sheets ------------------------------------------------------------------------------------------------
+# ---- sheets
+# ------------------------------------------------------------------------------------------------
 
 
 def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
-    """A white dot is drawn where the picture has one: black picture, one bright pixel block under a label."""
+    """A white dot is drawn where the picture has one: black picture, one bright pixel block under a
+    label.
+    """
     image = np.zeros((48, 64, 3), np.uint8)
     (tmp_path / "images").mkdir()
     cv2.imwrite(str(tmp_path / "images" / "1.png"), image)
@@ -284,10 +327,10 @@ def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
     dataset = read(write(tmp_path / "a.json", content))
     sheet = contact_sheet(dataset)
     assert sheet.shape == (258, 240, 3)
-    # Box 5..35 x 4..40 with a quarter around it: 45 pixels onto 240, centred at (20, 22).
+    # Box 5..35 x 4..40 with a quarter around it: 45 pixels onto 240, centered at (20, 22).
     assert sheet[120, 120].max() > 100
     assert sheet[60, 60].max() < 60
-    poses = annotated_poses(dataset, dataset.labelled(1))
+    poses = annotated_poses(dataset, dataset.labeled(1))
     np.testing.assert_array_equal(poses.scores[0], [1.0] + [0.0] * 16)
 
 
@@ -300,8 +343,10 @@ def test_contact_sheet_marks_and_counts(tmp_path):
     assert contact_sheet(dataset, count=1).shape == (258, 240, 3)
     (tmp_path / "images" / "1.png").write_bytes(b"broken")
     assert contact_sheet(dataset, columns=4).shape == (258, 960, 3)
-    empty = KeypointDataset.from_content({**coco_content(1), "annotations": []}, None, tmp_path / "a.json")
-    with pytest.raises(InputError, match="no labelled instance"):
+    empty = KeypointDataset.from_content(
+        {**coco_content(1), "annotations": []}, None, tmp_path / "a.json"
+    )
+    with pytest.raises(InputError, match="no labeled instance"):
         contact_sheet(empty)
 
 
@@ -312,7 +357,7 @@ def test_drawable_leaves_out_what_is_broken(tmp_path):
     content["annotations"][1]["image_id"] = 77
     content["annotations"][2]["keypoints"] = [1, 2]
     dataset = drawable(read_annotations(write(path, content)))
-    assert [a["id"] for i in dataset.images for a in dataset.labelled(i)] == [40]
+    assert [a["id"] for i in dataset.images for a in dataset.labeled(i)] == [40]
     assert draw_annotated(dataset, 4).shape == (48, 64, 3)
 
 

@@ -4,22 +4,80 @@ import numpy as np
 import pytest
 from annotated import coco_content, coco_folder, person, picture, write
 
-from rtmpose.datasets import MIXTURES, KeypointDataset, conversion, convert, load_mixture, merge, open_mixture, read
+from rtmpose.datasets import (
+    MIXTURES,
+    KeypointDataset,
+    conversion,
+    convert,
+    load_mixture,
+    merge,
+    open_mixture,
+    read,
+)
 from rtmpose.datasets.convert import ALIASES, PEOPLE, conversions
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 
-# The mappings of the published body8, face6 and hand5 configurations (source, target), as plain numbers.
+# The mappings of the published body8, face6 and hand5 configurations (source, target), as plain
+# numbers.
 SEVENTEEN = [(i, i) for i in range(17)]
-AIC = [(0, 6), (1, 8), (2, 10), (3, 5), (4, 7), (5, 9), (6, 12), (7, 14), (8, 16), (9, 11), (10, 13), (11, 15)]
+AIC = [
+    (0, 6),
+    (1, 8),
+    (2, 10),
+    (3, 5),
+    (4, 7),
+    (5, 9),
+    (6, 12),
+    (7, 14),
+    (8, 16),
+    (9, 11),
+    (10, 13),
+    (11, 15),
+]
 CROWDPOSE = [(i, i + 5) for i in range(12)]
-MPII = [(0, 16), (1, 14), (2, 12), (3, 11), (4, 13), (5, 15), (10, 10), (11, 8), (12, 6), (13, 5), (14, 7), (15, 9)]
-JHMDB = [(3, 6), (4, 5), (5, 12), (6, 11), (7, 8), (8, 7), (9, 14), (10, 13), (11, 10), (12, 9), (13, 16), (14, 15)]
+MPII = [
+    (0, 16),
+    (1, 14),
+    (2, 12),
+    (3, 11),
+    (4, 13),
+    (5, 15),
+    (10, 10),
+    (11, 8),
+    (12, 6),
+    (13, 5),
+    (14, 7),
+    (15, 9),
+]
+JHMDB = [
+    (3, 6),
+    (4, 5),
+    (5, 12),
+    (6, 11),
+    (7, 8),
+    (8, 7),
+    (9, 14),
+    (10, 13),
+    (11, 10),
+    (12, 9),
+    (13, 16),
+    (14, 15),
+]
 POSETRACK = [(0, 0), *((i, i) for i in range(3, 17))]
 JAW_68 = [(i, 2 * i) for i in range(17)]
 BROWS_68 = [*((17 + i, 33 + i) for i in range(5)), *((22 + i, 42 + i) for i in range(5))]
 NOSE_68 = [*((27 + i, 51 + i) for i in range(4)), *((31 + i, 58 + i) for i in range(5))]
-EYES_68 = [(36, 66), (39, 70), ((37, 38), 68), ((40, 41), 72), (42, 75), (45, 79), ((43, 44), 77), ((46, 47), 81)]
+EYES_68 = [
+    (36, 66),
+    (39, 70),
+    ((37, 38), 68),
+    ((40, 41), 72),
+    (42, 75),
+    (45, 79),
+    ((43, 44), 77),
+    ((46, 47), 81),
+]
 FACE_68 = [*JAW_68, *BROWS_68, *NOSE_68, *EYES_68, *((48 + i, 84 + i) for i in range(20))]
 WFLW = [
     *((i, i) for i in range(55)),
@@ -32,7 +90,19 @@ WFLW = [
 ]
 COFW_BUT_EYES = [
     *((0, 33), (2, 38), (4, 35), (5, 40), (1, 46), (3, 50), (6, 44), (7, 48)),
-    *((18, 57), (19, 63), (20, 54), (21, 60), (22, 84), (23, 90), (24, 87), (25, 98), (26, 102), (27, 93), (28, 16)),
+    *(
+        (18, 57),
+        (19, 63),
+        (20, 54),
+        (21, 60),
+        (22, 84),
+        (23, 90),
+        (24, 87),
+        (25, 98),
+        (26, 102),
+        (27, 93),
+        (28, 16),
+    ),
 ]
 RHD = [(0, 0), *((4 * f + i, 4 * f + 5 - i) for f in range(5) for i in range(1, 5))]
 PUBLISHED = {
@@ -44,7 +114,15 @@ PUBLISHED = {
     ("ochuman", "coco17"): SEVENTEEN,
     ("posetrack18", "coco17"): POSETRACK,
     ("humanart21", "coco17"): SEVENTEEN,
-    ("coco-wholebody133", "halpe26"): [*SEVENTEEN, (17, 20), (18, 22), (19, 24), (20, 21), (21, 23), (22, 25)],
+    ("coco-wholebody133", "halpe26"): [
+        *SEVENTEEN,
+        (17, 20),
+        (18, 22),
+        (19, 24),
+        (20, 21),
+        (21, 23),
+        (22, 25),
+    ],
     ("aic14", "halpe26"): [*AIC, (12, 17), (13, 18)],
     ("crowdpose14", "halpe26"): [*CROWDPOSE, (12, 17), (13, 18)],
     ("mpii16", "halpe26"): [*MPII, (8, 18), (9, 17)],
@@ -56,7 +134,9 @@ PUBLISHED = {
     ("coco-wholebody133", "lapa106"): [
         ((s + 23 if isinstance(s, int) else (s[0] + 23, s[1] + 23)), t) for s, t in FACE_68
     ],
-    ("halpe136", "lapa106"): [((s + 26 if isinstance(s, int) else (s[0] + 26, s[1] + 26)), t) for s, t in FACE_68],
+    ("halpe136", "lapa106"): [
+        ((s + 26 if isinstance(s, int) else (s[0] + 26, s[1] + 26)), t) for s, t in FACE_68
+    ],
     ("wflw98", "lapa106"): WFLW,
     ("rhd21", "hand21"): RHD,
 }
@@ -109,7 +189,12 @@ def test_all_sets_of_people_reach_the_targets(source):
 
 
 def test_what_cannot_be_converted():
-    for sets in (("ap10k17", "coco17"), ("hand21", "coco17"), ("coco17", "hand21"), ("lapa106", "wflw98")):
+    for sets in (
+        ("ap10k17", "coco17"),
+        ("hand21", "coco17"),
+        ("coco17", "hand21"),
+        ("lapa106", "wflw98"),
+    ):
         with pytest.raises(InputError, match="no conversion from"):
             conversion(*sets)
     with pytest.raises(InputError, match="holds 2 instances of hand21"):
@@ -133,7 +218,9 @@ def test_convert_keeps_what_it_does_not_change():
     content = coco_content(2, "mpii16")
     content["annotations"][0]["keypoints"][2] = 0
     content["annotations"][0]["extra"] = "kept"
-    content["annotations"].append({**content["annotations"][1], "id": 99, "keypoints": [], "num_keypoints": 0})
+    content["annotations"].append(
+        {**content["annotations"][1], "id": 99, "keypoints": [], "num_keypoints": 0}
+    )
     old = KeypointDataset.from_content(content, None, "a.json")
     new = convert(old, "halpe26")
     a = new.annotations[1][0]
@@ -141,12 +228,12 @@ def test_convert_keeps_what_it_does_not_change():
     assert new.content["categories"][0]["keypoints"] == list(get_skeleton("halpe26").keypoints)
     assert (a["id"], a["bbox"], a["extra"]) == (10, [5.0, 4.0, 30.0, 36.0], "kept")
     points, source = new.keypoints(1)[0], old.keypoints(1)[0]
-    np.testing.assert_array_equal(points[16], 0)  # right ankle, not labelled
+    np.testing.assert_array_equal(points[16], 0)  # right ankle, not labeled
     np.testing.assert_array_equal(points[14], source[1])
     np.testing.assert_array_equal(points[[0, 1, 2, 19, 20]], 0)
     assert a["num_keypoints"] == 13
     assert [a["id"] for a in new.annotations[2]] == [20, 99]
-    assert len(new.labelled(2)) == 1
+    assert len(new.labeled(2)) == 1
     assert old.keypoint_names == get_skeleton("mpii16").keypoints
 
 
@@ -170,22 +257,26 @@ def test_hands_and_faces_become_instances_of_their_own(tmp_path):
         b["keypoints"][3 * i + 2] = 0
     dataset = KeypointDataset.from_content(content, None, "a.json")
     hands = convert(dataset, "hand21")
-    assert [len(hands.labelled(i)) for i in (1, 2)] == [1, 2]
+    assert [len(hands.labeled(i)) for i in (1, 2)] == [1, 2]
     left = hands.annotations[1][0]
     assert (left["bbox"], left["hand_type"], left["source_id"]) == ([1, 2, 3, 4], "left", 10)
     np.testing.assert_array_equal(hands.keypoints(1)[0], dataset.keypoints(1)[0, 91:112])
     assert [x["id"] for i in (1, 2) for x in hands.annotations[i]] == [1, 2, 3]
     right = next(x for x in hands.annotations[2] if x["hand_type"] == "right")
     points = np.reshape(right["keypoints"], (21, 3))
-    np.testing.assert_allclose(right["bbox"], [*points[:, :2].min(axis=0), *np.ptp(points[:, :2], axis=0)])
+    np.testing.assert_allclose(
+        right["bbox"], [*points[:, :2].min(axis=0), *np.ptp(points[:, :2], axis=0)]
+    )
     faces = convert(dataset, "lapa106")
-    assert [len(faces.labelled(i)) for i in (1, 2)] == [1, 0]
+    assert [len(faces.labeled(i)) for i in (1, 2)] == [1, 0]
     assert faces.annotations[1][0]["bbox"] != [0, 0, 0, 0]
     assert "face_box" not in faces.annotations[1][0]
 
 
 def test_convert_to_own_points(tmp_path):
-    toml = write(tmp_path / "arms.toml", 'name = "arms"\nkeypoints = ["right_wrist", "left_wrist", "tip"]\n')
+    toml = write(
+        tmp_path / "arms.toml", 'name = "arms"\nkeypoints = ["right_wrist", "left_wrist", "tip"]\n'
+    )
     dataset = KeypointDataset.from_content(coco_content(1), None, "a.json")
     new = convert(dataset, load_skeleton(toml))
     assert new.keypoint_names == ("right_wrist", "left_wrist", "tip")
@@ -200,7 +291,8 @@ def test_convert_to_own_points(tmp_path):
         convert(KeypointDataset.from_content(content, None, "a.json"), "halpe26")
 
 
-# ---- mixtures ----------------------------------------------------------------------------------------------
+# ---- mixtures
+# ----------------------------------------------------------------------------------------------
 
 
 def test_published_mixtures_are_complete():
@@ -234,7 +326,7 @@ def test_mixtures_of_genuine_samples(shared):
         parts = open_mixture(name, tasks, paths=paths)
         assert [w for _, w in parts] == [1.0] * 7
         merged = merge([d for d, _ in parts])
-        assert sum(len(merged.labelled(i)) for i in merged.images) == instances
+        assert sum(len(merged.labeled(i)) for i in merged.images) == instances
         assert merged.skeleton is get_skeleton(MIXTURES[name].target)
     faces = merge([d for d, _ in open_mixture("face6", tasks, paths=paths)])
     hands = merge([d for d, _ in open_mixture("hand5", tasks, paths=paths)])
@@ -268,7 +360,7 @@ def test_own_mixture(tmp_path):
     merged = merge([d for d, _ in parts])
     assert list(merged.images) == [1, 2, 3, 4, 5]
     assert all(p.is_file() for p in merged.images.values())
-    assert [a["id"] for i in merged.images for a in merged.labelled(i)] == [1, 2, 3, 4, 5]
+    assert [a["id"] for i in merged.images for a in merged.labeled(i)] == [1, 2, 3, 4, 5]
     np.testing.assert_array_equal(merged.keypoints(3), parts[1][0].keypoints(1))
 
 
@@ -276,9 +368,13 @@ def test_mixtures_that_do_not_work(tmp_path):
     with pytest.raises(InputError, match="'target' is missing"):
         load_mixture(write(tmp_path / "a.toml", "[[data]]\npath = 'x'"))
     with pytest.raises(InputError, match="no wieght"):
-        load_mixture(write(tmp_path / "b.toml", "target = 'coco17'\n[[data]]\npath = 'x'\nwieght = 2"))
+        load_mixture(
+            write(tmp_path / "b.toml", "target = 'coco17'\n[[data]]\npath = 'x'\nwieght = 2")
+        )
     with pytest.raises(InputError, match="above 0"):
-        load_mixture(write(tmp_path / "c.toml", "target = 'coco17'\n[[data]]\npath = 'x'\nweight = 0"))
+        load_mixture(
+            write(tmp_path / "c.toml", "target = 'coco17'\n[[data]]\npath = 'x'\nweight = 0")
+        )
     with pytest.raises(InputError, match="no mixture 'body9'"):
         open_mixture("body9", tmp_path)
     with pytest.raises(InputError, match="none of the sets of body8"):
@@ -287,7 +383,10 @@ def test_mixtures_that_do_not_work(tmp_path):
         open_mixture("body8", tmp_path)
     with pytest.raises(InputError, match="nothing to merge"):
         merge([])
-    one, two = (KeypointDataset.from_content(coco_content(1, s), None, "a.json") for s in ("coco17", "mpii16"))
+    one, two = (
+        KeypointDataset.from_content(coco_content(1, s), None, "a.json")
+        for s in ("coco17", "mpii16")
+    )
     with pytest.raises(InputError, match="convert them first"):
         merge([one, two])
 

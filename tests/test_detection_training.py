@@ -1,4 +1,6 @@
-"""Detector training: assigner and losses like the originals, pictures, distillation, bad data, the loop."""
+"""Detector training: assigner and losses like the originals, pictures, distillation, bad data, the
+loop.
+"""
 
 import json
 import logging
@@ -11,27 +13,38 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rtmpose.datasets import KeypointDataset  # noqa: E402
-from rtmpose.detect.letterbox import rectangle  # noqa: E402
 from rtmpose.errors import InputError  # noqa: E402
+from rtmpose.model_card import Codec, ModelCard, Normalization  # noqa: E402
 from rtmpose.networks import build, config_for  # noqa: E402
 from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
 from rtmpose.networks.rtmdet import STRIDES, RTMDet, RTMDetConfig  # noqa: E402
-from rtmpose.training import mosaic, train  # noqa: E402
-from rtmpose.training.assign import assign, cell_points  # noqa: E402
-from rtmpose.training.detection import DetectorTask, collate, find_boxes, truths  # noqa: E402
-from rtmpose.training.detection_distill import DetectorTeacher, dense_losses, engine_for  # noqa: E402
-from rtmpose.training.detection_losses import Truth, detection_losses, giou_loss, to_cells  # noqa: E402
-from rtmpose.training.detection_recipes import DETECTORS, DetectorSettings  # noqa: E402
-from rtmpose.training.detection_start import detector_card, start_detector  # noqa: E402
-from rtmpose.training.photos import read_photos, with_detections  # noqa: E402
+from rtmpose.ops.letterbox import rectangle  # noqa: E402
+from rtmpose.training import train  # noqa: E402
+from rtmpose.training.data import mosaic  # noqa: E402
+from rtmpose.training.data.detection_samples import read_photos, with_detections  # noqa: E402
+from rtmpose.training.detection.assign import assign, cell_points  # noqa: E402
+from rtmpose.training.detection.distill import (
+    DetectorTeacher,
+    dense_losses,
+    engine_for,
+)
+from rtmpose.training.detection.losses import (
+    Targets,
+    detection_losses,
+    giou_loss,
+    to_cells,
+)
+from rtmpose.training.detection.setup import detector_card, start_detector  # noqa: E402
+from rtmpose.training.detection.task import DetectorTask, collate, find_boxes, truths  # noqa: E402
 from rtmpose.training.recipes import Recipe, find_recipe  # noqa: E402
-from rtmpose.types import Codec, Detections, ModelCard, Normalisation  # noqa: E402
+from rtmpose.training.recipes.detector import DETECTORS, DetectorSettings  # noqa: E402
+from rtmpose.types import Detections  # noqa: E402
 
-PIXELS = Normalisation((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
+PIXELS = Normalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
 CARD = ModelCard("tiny-detector", "person detection", "tiny", (96, 96), PIXELS, Codec("rtmdet"))
 SMALL = Recipe(
     "small", kind="detector", epochs=2, batch=4, lr=2e-3, base_batch=0, warmup_steps=5, clip=35, ema=0, heldout=0,
-    precision="fp32", workers=0, detector=DetectorSettings(mosaic.Pictures(mosaic=0.5), category="blob"),
+    precision="fp32", workers=0, detector=DetectorSettings(mosaic.MosaicConfig(mosaic=0.5), category="blob"),
 )  # fmt: skip
 
 
@@ -41,7 +54,7 @@ def tiny():
 
 
 def write_set(folder, n=12, seed=0, size=(120, 90)):
-    """Grey noise with one to three bright upright ellipses, and their boxes."""
+    """Gray noise with one to three bright upright ellipses, and their boxes."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
@@ -51,17 +64,35 @@ def write_set(folder, n=12, seed=0, size=(120, 90)):
         for _ in range(int(rng.integers(1, 4))):
             w, h = rng.uniform(10, 24), rng.uniform(20, 48)
             x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
-            colour = tuple(int(c) for c in rng.integers(150, 256, 3))
+            color = tuple(int(c) for c in rng.integers(150, 256, 3))
             cv2.ellipse(
-                picture, (round(x + w / 2), round(y + h / 2)), (round(w / 2), round(h / 2)), 0, 0, 360, colour, -1
+                picture,
+                (round(x + w / 2), round(y + h / 2)),
+                (round(w / 2), round(h / 2)),
+                0,
+                0,
+                360,
+                color,
+                -1,
             )
             box = [round(float(v), 2) for v in (x, y, w, h)]
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": box, "area": w * h}
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": box,
+                    "area": w * h,
+                }
             )
         cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
         images.append({"id": i, "file_name": f"{i}.png", "width": width, "height": height})
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "blob"}]}
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "blob"}],
+    }
     (folder / "boxes.json").write_text(json.dumps(content))
     return folder
 
@@ -77,7 +108,7 @@ def edit(folder, change):
 def truth(boxes, crowds=()):
     rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     regions = torch.tensor(crowds, dtype=torch.float32).reshape(-1, 4)
-    return Truth(rows, torch.zeros(len(rows), dtype=torch.int64), torch.ones(len(rows)), regions)
+    return Targets(rows, torch.zeros(len(rows), dtype=torch.int64), torch.ones(len(rows)), regions)
 
 
 # --- assigner and losses
@@ -87,7 +118,9 @@ def test_losses_assignment_and_gradients_are_the_originals(golden):
     z = np.load(golden / "ops" / "rtmdet.npz")
     logits = [torch.tensor(z[f"cls{i}"], requires_grad=True) for i in range(3)]
     distances = [torch.tensor(z[f"box{i}"], requires_grad=True) for i in range(3)]
-    classes, boxes, assigned = detection_losses(to_cells(logits, distances), [truth(z["gt_bboxes"])])
+    classes, boxes, assigned = detection_losses(
+        to_cells(logits, distances), [truth(z["gt_bboxes"])]
+    )
     (classes.sum() + boxes.sum()).backward()
 
     theirs = z["assign/gt_inds"]  # 1-based, 0 for background
@@ -106,7 +139,9 @@ def test_a_cell_answers_for_one_box_and_every_box_gets_one():
     points = cell_points([(12, 12), (6, 6), (3, 3)], STRIDES)
     boxes = torch.tensor([[10.0, 10, 40, 60], [20, 15, 50, 70], [60, 60, 61, 61], [70, 5, 90, 25]])
     predicted = torch.cat([points[:, :2] - 12, points[:, :2] + 12], dim=1)
-    found = assign(points, predicted, torch.zeros(len(points), 1), boxes, torch.zeros(4, dtype=torch.int64))
+    found = assign(
+        points, predicted, torch.zeros(len(points), 1), boxes, torch.zeros(4, dtype=torch.int64)
+    )
     taken = found.box >= 0
     assert set(found.box[taken].tolist()) == {0, 1, 2, 3}
     inside = (points[:, None, :2] > boxes[:, :2]) & (points[:, None, :2] < boxes[:, 2:])
@@ -158,12 +193,18 @@ def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
         cv2.imwrite(str(path), marked(size, box))
         rows = np.array([box], np.float32)
         photos.append(
-            mosaic.Photo(
-                k, path, size, rows, np.zeros(1, np.int64), np.ones(1, np.float32), np.zeros((0, 4), np.float32)
+            mosaic.DetectionSample(
+                k,
+                path,
+                size,
+                rows,
+                np.zeros(1, np.int64),
+                np.ones(1, np.float32),
+                np.zeros((0, 4), np.float32),
             )
         )
-    how = mosaic.Pictures(mosaic=float(seed % 2), colour="none", cover=seed % 3 == 0)
-    picture = mosaic.PictureMaker(photos, how, (seed,))(seed % 5, (128, 96))
+    how = mosaic.MosaicConfig(mosaic=float(seed % 2), color="none", cover=seed % 3 == 0)
+    picture = mosaic.MosaicLoader(photos, how, (seed,))(seed % 5, (128, 96))
     bright = picture.image.min(axis=2) > 180
     drawn = np.zeros_like(bright)
     for x0, y0, x1, y1 in picture.boxes:
@@ -176,16 +217,18 @@ def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
 
 
 def test_a_photo_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
-    from rtmpose.detect.letterbox import letterbox
+    from rtmpose.ops.letterbox import letterbox
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
     photos = read_photos(dataset)
     for number in range(4):
         wh = rectangle(photos[number].size_wh, (96, 96))
-        picture = mosaic.PictureMaker(photos, mosaic.PLAIN, (0,))(number, wh)
+        picture = mosaic.MosaicLoader(photos, mosaic.PLAIN, (0,))(number, wh)
         canvas, factors = letterbox(cv2.imread(str(photos[number].path)), wh)
         assert np.abs(picture.image.astype(int) - canvas).mean() < 1.5
-        assert np.abs(picture.boxes - photos[number].boxes * np.array([*factors, *factors])).max() < 1
+        assert (
+            np.abs(picture.boxes - photos[number].boxes * np.array([*factors, *factors])).max() < 1
+        )
 
 
 def test_barely_visible_boxes_become_unknown_regions_and_mixing_keeps_all():
@@ -204,7 +247,9 @@ def test_barely_visible_boxes_become_unknown_regions_and_mixing_keeps_all():
 
 def test_batches_depend_on_seed_and_epoch_only(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
-    settings = DetectorSettings(mosaic.Pictures(mosaic=0.5, mixup=0.5), fit="rectangular", sides=(64, 128), reshape=0.3)
+    settings = DetectorSettings(
+        mosaic.MosaicConfig(mosaic=0.5, mixup=0.5), fit="rectangular", sides=(64, 128), reshape=0.3
+    )
     recipe = replace(SMALL, detector=settings)
 
     def epoch(number, workers):
@@ -270,7 +315,12 @@ class Blob(RTMDet):
             for image in images:
                 y, x = (image[0] > 1.5).nonzero(as_tuple=True)
                 box = [float(v) for v in (x.min(), y.min(), x.max() + 1, y.max() + 1)]
-                sides = [points[:, 0] - box[0], points[:, 1] - box[1], box[2] - points[:, 0], box[3] - points[:, 1]]
+                sides = [
+                    points[:, 0] - box[0],
+                    points[:, 1] - box[1],
+                    box[2] - points[:, 0],
+                    box[3] - points[:, 1],
+                ]
                 rows.append(torch.stack(sides).reshape(4, height, width))
             distances.append(torch.stack(rows))
             inside = distances[-1].amin(dim=1, keepdim=True) > 0
@@ -284,7 +334,9 @@ def test_the_mirrored_teacher_speaks_of_the_same_cells_and_padding_is_cut_off():
     plain = DetectorTeacher(Blob(), CARD, flip_average=False)(image)
     both = DetectorTeacher(Blob(), CARD, flip_average=True)(image)
     assert plain.logits.shape[1] == 12 * 8 + 6 * 4 + 3 * 2
-    assert torch.allclose(both.boxes, torch.tensor([10.0, 16, 51, 40]).expand_as(both.boxes), atol=1e-4)
+    assert torch.allclose(
+        both.boxes, torch.tensor([10.0, 16, 51, 40]).expand_as(both.boxes), atol=1e-4
+    )
     assert torch.allclose(both.logits, plain.logits, atol=1e-3)
 
 
@@ -293,7 +345,10 @@ def test_an_engine_says_what_torch_says():
     network = tiny().eval()
     image = torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8)
     engine = engine_for(network, CARD)
-    by_torch, by_engine = DetectorTeacher(network, CARD)(image), DetectorTeacher(network, CARD, engine=engine)(image)
+    by_torch, by_engine = (
+        DetectorTeacher(network, CARD)(image),
+        DetectorTeacher(network, CARD, engine=engine)(image),
+    )
     assert torch.allclose(by_torch.logits, by_engine.logits, atol=1e-3)
     assert torch.allclose(by_torch.boxes, by_engine.boxes, atol=1e-2)
 
@@ -316,20 +371,28 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn():
 
 def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_ones():
     empty = np.zeros((0, 4), np.float32)
-    photo = mosaic.Photo(1, None, (100, 100), np.array([[0, 0, 20, 40]], np.float32), np.zeros(1, np.int64),
+    photo = mosaic.DetectionSample(1, None, (100, 100), np.array([[0, 0, 20, 40]], np.float32), np.zeros(1, np.int64),
                          np.ones(1, np.float32), np.array([[60, 60, 100, 100]], np.float32))  # fmt: skip
     found = Detections.from_boxes(
-        [[1, 1, 20, 40], [40, 0, 60, 40], [70, 70, 90, 90], [30, 50, 45, 90], [0, 60, 9, 90]], [0.9, 0.8, 0.7, 0.4, 0.1]
+        [[1, 1, 20, 40], [40, 0, 60, 40], [70, 70, 90, 90], [30, 50, 45, 90], [0, 60, 9, 90]],
+        [0.9, 0.8, 0.7, 0.4, 0.1],
     )
     full = with_detections(photo, found, partial=False, sure=0.6, doubt=0.3)
     assert len(full.boxes) == 1
-    assert len(full.crowds) == 3  # the known region and the two that nobody labelled
+    assert len(full.crowds) == 3  # the known region and the two that nobody labeled
     part = with_detections(photo, found, partial=True, sure=0.6, doubt=0.3)
     assert part.boxes[1].tolist() == [40, 0, 60, 40]
     assert part.weights.tolist() == pytest.approx([1, 0.8])
     assert len(part.crowds) == 2
 
-    assert len(with_detections(replace(photo, boxes=empty), found, partial=True, sure=0.6, doubt=0.3).boxes) == 2
+    assert (
+        len(
+            with_detections(
+                replace(photo, boxes=empty), found, partial=True, sure=0.6, doubt=0.3
+            ).boxes
+        )
+        == 2
+    )
 
 
 def test_unusable_annotations_are_counted_and_left_out(tmp_path, caplog):
@@ -372,12 +435,17 @@ def test_a_set_without_anything_to_learn_says_why(tmp_path, fault):
     if fault == "missing":
         for path in (tmp_path / "set" / "images").iterdir():
             path.unlink()
-    expected = {"crowd": "crowds only", "none": "without any box", "missing": "missing", "category": "no category"}
+    expected = {
+        "crowd": "crowds only",
+        "none": "without any box",
+        "missing": "missing",
+        "category": "no category",
+    }
     with pytest.raises(InputError, match=expected[fault]):
         read_photos(dataset, "person")
 
 
-def test_damaged_pictures_stay_grey_and_too_many_stop_the_training(tmp_path, caplog):
+def test_damaged_pictures_stay_gray_and_too_many_stop_the_training(tmp_path, caplog):
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=24))
     (tmp_path / "set" / "images" / "3.png").write_bytes(b"\x89PNG broken")
     task = DetectorTask(tiny(), CARD, [dataset], SMALL)
@@ -403,8 +471,12 @@ def test_too_few_photos_and_a_missing_teacher_are_told(tmp_path):
 def test_truths_come_back_out_of_a_batch():
     image = np.zeros((32, 32, 3), np.uint8)
     empty = np.zeros((0, 4), np.float32)
-    some = mosaic.Picture(image, np.ones((2, 4), np.float32), np.zeros(2, np.int64), np.ones(2, np.float32), empty)
-    none = mosaic.Picture(image, empty, np.zeros(0, np.int64), np.zeros(0, np.float32), np.ones((3, 4), np.float32))
+    some = mosaic.Picture(
+        image, np.ones((2, 4), np.float32), np.zeros(2, np.int64), np.ones(2, np.float32), empty
+    )
+    none = mosaic.Picture(
+        image, empty, np.zeros(0, np.int64), np.zeros(0, np.float32), np.ones((3, 4), np.float32)
+    )
     rows = truths(collate([none, some, none]))
     assert [len(t.boxes) for t in rows] == [0, 2, 0]
     assert [len(t.crowds) for t in rows] == [3, 0, 3]
@@ -421,14 +493,34 @@ def test_recipes_have_the_published_figures():
         assert config.classes == 1
     nano, tiny_one, large = (find_recipe(f"rtmdet-{n}") for n in ("nano", "tiny", "l"))
     for recipe in (nano, tiny_one, large):
-        assert (recipe.epochs, recipe.stage2_epochs, recipe.lr, recipe.base_batch) == (300, 20, 0.004, 256)
-        assert (recipe.weight_decay, recipe.ema, recipe.flat, recipe.final_lr) == (0.05, 2e-4, 0.5, 0.05)
+        assert (recipe.epochs, recipe.stage2_epochs, recipe.lr, recipe.base_batch) == (
+            300,
+            20,
+            0.004,
+            256,
+        )
+        assert (recipe.weight_decay, recipe.ema, recipe.flat, recipe.final_lr) == (
+            0.05,
+            2e-4,
+            0.5,
+            0.05,
+        )
     first = nano.detector.pictures
     assert (first.scale, first.mosaic_cache, first.mixup) == ((0.5, 1.5), 20, 0)
     first = tiny_one.detector.pictures
-    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == ((0.5, 2.0), 20, 0.5, 10)
+    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == (
+        (0.5, 2.0),
+        20,
+        0.5,
+        10,
+    )
     first, second = large.detector.pictures, large.detector.stage2
-    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == ((0.1, 2.0), 40, 1, 20)
+    assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == (
+        (0.1, 2.0),
+        40,
+        1,
+        20,
+    )
     assert (second.mosaic, second.mixup, second.scale) == (0, 0, (0.1, 2.0))
 
 
@@ -440,7 +532,9 @@ def test_a_training_runs_evaluates_and_its_result_detects(tmp_path):
     assert result.finished
     assert "AP" in result.status.metrics
     assert (tmp_path / "run" / "last.safetensors").is_file()
-    rows = find_boxes(task.network.eval(), replace(CARD, input_fit="rectangular"), task.training[:2], 0)
+    rows = find_boxes(
+        task.network.eval(), replace(CARD, input_fit="rectangular"), task.training[:2], 0
+    )
     assert all(len(r["bbox"]) == 4 for r in rows)
 
 
@@ -451,10 +545,22 @@ def test_genuine_weights_start_with_the_same_function(tmp_path, rtmdet_nano_raw)
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=8))
     own = find_recipe("person-detector")
-    recipe = replace(own, batch=4, heldout=0, workers=0, detector=replace(own.detector, pseudo="", category="blob"))
-    task = start_detector(recipe, [dataset], str(rtmdet_nano_raw), None, "mine", torch.device("cpu"), None)
+    recipe = replace(
+        own,
+        batch=4,
+        heldout=0,
+        workers=0,
+        detector=replace(own.detector, pseudo="", category="blob"),
+    )
+    task = start_detector(
+        recipe, [dataset], str(rtmdet_nano_raw), None, "mine", torch.device("cpu"), None
+    )
     before, _ = load_network(rtmdet_nano_raw, card=find("rtmdet-nano"))
-    assert (task.card.id, task.card.input_fit, task.teacher is not None) == ("mine", "rectangular", True)
+    assert (task.card.id, task.card.input_fit, task.teacher is not None) == (
+        "mine",
+        "rectangular",
+        True,
+    )
     x = torch.randn(1, 3, 96, 128)
     with torch.inference_mode():
         ours, theirs = task.network.eval()(x), before(x)
@@ -474,11 +580,15 @@ def test_unpublished_sizes_and_other_families(tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_two_pictures_are_learnt_by_heart(tmp_path):
+def test_thirty_two_pictures_are_learned_by_heart(tmp_path):
     folder = write_set(tmp_path / "set", n=32)
     dataset = KeypointDataset.load(folder)
     recipe = replace(
-        SMALL, epochs=180, batch=8, lr=4e-3, detector=replace(SMALL.detector, pictures=mosaic.PLAIN, stage2=None)
+        SMALL,
+        epochs=180,
+        batch=8,
+        lr=4e-3,
+        detector=replace(SMALL.detector, pictures=mosaic.PLAIN, stage2=None),
     )
     task = DetectorTask(tiny(), CARD, [dataset], recipe)
     task.judged = [(dataset, task.training)]

@@ -20,40 +20,40 @@ def arm(a, b, score=0.9, size=100.0):
 
 
 @pytest.fixture
-def grey():
+def gray():
     return np.full((200, 300, 3), 90, np.uint8)
 
 
-def test_limb_is_where_it_should_be_and_the_input_stays(grey):
-    before = grey.copy()
-    drawn = draw_poses(grey, arm((40, 50), (160, 50)))
-    np.testing.assert_array_equal(grey, before)
+def test_limb_is_where_it_should_be_and_the_input_stays(gray):
+    before = gray.copy()
+    drawn = draw_poses(gray, arm((40, 50), (160, 50)))
+    np.testing.assert_array_equal(gray, before)
     # Thin lines are blended with what is below them.
-    assert np.abs(drawn[50, 100].astype(int) - SKELETON.link_colours[LINK]).max() < 40
+    assert np.abs(drawn[50, 100].astype(int) - SKELETON.link_colors[LINK]).max() < 40
     assert drawn[80, 100].tolist() == [90, 90, 90]
     assert drawn[120:].std() == 0
 
 
-def test_sides_have_colours_of_their_own():
+def test_sides_have_colors_of_their_own():
     left, right = SKELETON.keypoints.index("left_wrist"), SKELETON.keypoints.index("right_wrist")
-    assert SKELETON.keypoint_colours[left] != SKELETON.keypoint_colours[right]
+    assert SKELETON.keypoint_colors[left] != SKELETON.keypoint_colors[right]
 
 
-def test_threshold(grey):
-    assert (draw_poses(grey, arm((40, 50), (160, 50), score=0.25)) == grey).all()
-    assert (draw_poses(grey, arm((40, 50), (160, 50), score=0.25), kpt_thr=0.2) != grey).any()
+def test_threshold(gray):
+    assert (draw_poses(gray, arm((40, 50), (160, 50), score=0.25)) == gray).all()
+    assert (draw_poses(gray, arm((40, 50), (160, 50), score=0.25), kpt_thr=0.2) != gray).any()
 
 
-def test_nobody(grey):
-    np.testing.assert_array_equal(draw_poses(grey, Poses.empty(SKELETON)), grey)
+def test_nobody(gray):
+    np.testing.assert_array_equal(draw_poses(gray, Poses.empty(SKELETON)), gray)
 
 
-def test_black_background(grey):
-    drawn = draw_poses(grey, arm((40, 50), (160, 50)), background="black")
+def test_black_background(gray):
+    drawn = draw_poses(gray, arm((40, 50), (160, 50)), background="black")
     assert drawn[50, 100].any()
     assert not drawn[120:].any()
     with pytest.raises(InputError):
-        draw_poses(grey, arm((1, 1), (2, 2)), background="white")
+        draw_poses(gray, arm((1, 1), (2, 2)), background="white")
 
 
 def test_thickness_follows_the_person():
@@ -64,19 +64,19 @@ def test_thickness_follows_the_person():
 
 
 @pytest.mark.parametrize("far", [np.nan, np.inf, 1e9, -1e9, 5000.0])
-def test_points_far_outside(grey, far):
-    drawn = draw_poses(grey, arm((40, 50), (far, 50)))
-    assert drawn.shape == grey.shape
+def test_points_far_outside(gray, far):
+    drawn = draw_poses(gray, arm((40, 50), (far, 50)))
+    assert drawn.shape == gray.shape
 
 
-def test_options(grey):
+def test_options(gray):
     poses = arm((40, 50), (160, 50))
     for options in ({"boxes": True}, {"scores": True}, {"thickness": 12}):
-        assert (draw_poses(grey, poses, **options) != draw_poses(grey, poses)).any(), options
+        assert (draw_poses(gray, poses, **options) != draw_poses(gray, poses)).any(), options
 
 
-def test_detections(grey):
-    drawn = draw_detections(grey, Detections.from_boxes([[20, 30, 120, 150]]))
+def test_detections(gray):
+    drawn = draw_detections(gray, Detections.from_boxes([[20, 30, 120, 150]]))
     assert drawn[90, 20].max() > 200
     assert drawn[90, 70].tolist() == [90, 90, 90]
 

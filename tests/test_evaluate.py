@@ -1,4 +1,6 @@
-"""Metrics against the numbers of the originals, against known answers, and what happens with bad input."""
+"""Metrics against the numbers of the originals, against known answers, and what happens with bad
+input.
+"""
 
 import gzip
 import json
@@ -7,18 +9,25 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from networks import colour_classifier, fixed_detector, spot_pose
+from networks import color_classifier, fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
 from rtmpose.datasets import read_image_folder
 from rtmpose.errors import InputError, ModelError
-from rtmpose.evaluate import KeypointDataset, coco_box_ap, coco_keypoint_ap, crowdpose_ap, evaluate, wholebody_ap
-from rtmpose.evaluate.bootstrap import _ap, _classes, paired_bootstrap, read_results
-from rtmpose.evaluate.boxes import box_results, evaluate_boxes
-from rtmpose.evaluate.choose import check_metrics, choose_metrics
-from rtmpose.evaluate.classify import Classifier, central_crop, evaluate_classifier, top_k
-from rtmpose.evaluate.coco import judged
-from rtmpose.evaluate.score import keypoint_map
+from rtmpose.evaluation import (
+    KeypointDataset,
+    coco_box_ap,
+    coco_keypoint_ap,
+    crowdpose_ap,
+    evaluate,
+    wholebody_ap,
+)
+from rtmpose.evaluation.bootstrap import _ap, _classes, paired_bootstrap, read_results
+from rtmpose.evaluation.classification import Classifier, central_crop, evaluate_classifier, top_k
+from rtmpose.evaluation.coco import judged
+from rtmpose.evaluation.detection import box_results, evaluate_boxes
+from rtmpose.evaluation.protocols import check_metrics, choose_metrics
+from rtmpose.evaluation.scoring import keypoint_map
 from rtmpose.skeletons import generic_skeleton, get_skeleton
 from rtmpose.types import Detections, Poses
 
@@ -34,7 +43,9 @@ def stored(golden, name):
 
 def test_wholebody_ap_equals_the_original(golden):
     data = stored(golden, "wholebody_ap")
-    found = wholebody_ap(data["gt"], data["predictions"], sigmas=get_skeleton("coco-wholebody133").sigmas)
+    found = wholebody_ap(
+        data["gt"], data["predictions"], sigmas=get_skeleton("coco-wholebody133").sigmas
+    )
     for part, numbers in data["stats"].items():
         for name, value in numbers.items():
             key = name if part == "wholebody" else f"{part} {name}"
@@ -48,7 +59,9 @@ def test_crowdpose_ap_equals_the_original(golden):
     assert found.keys() == data["stats"].keys()
     for name, value in data["stats"].items():
         # The original rounds the three levels to four digits.
-        assert found[name] == pytest.approx(value, abs=6e-5 if name[3:] in ("easy", "medium", "hard") else 1e-12), name
+        assert found[name] == pytest.approx(
+            value, abs=6e-5 if name[3:] in ("easy", "medium", "hard") else 1e-12
+        ), name
 
 
 def test_box_ap_equals_the_original(golden):
@@ -65,18 +78,28 @@ class Shifted:
     def __init__(self, dataset, by=(0.0, 0.0), skeleton=None, score=0.9):
         self.skeleton = skeleton or dataset.skeleton
         self.points = {
-            tuple(b): k for i in dataset.images for b, k in zip(dataset.boxes(i), dataset.keypoints(i), strict=True)
+            tuple(b): k
+            for i in dataset.images
+            for b, k in zip(dataset.boxes(i), dataset.keypoints(i), strict=True)
         }
         self.by, self.score = np.array(by, np.float32), score
 
     def __call__(self, image, boxes, *, flip_test=False):
         k = len(self.skeleton)
-        found = np.array([self.points[tuple(b)][:, :2] + self.by for b in boxes.boxes], np.float32).reshape(-1, k, 2)
-        return Poses(boxes.boxes, boxes.scores, found, np.full(found.shape[:2], self.score, np.float32), self.skeleton)
+        found = np.array(
+            [self.points[tuple(b)][:, :2] + self.by for b in boxes.boxes], np.float32
+        ).reshape(-1, k, 2)
+        return Poses(
+            boxes.boxes,
+            boxes.scores,
+            found,
+            np.full(found.shape[:2], self.score, np.float32),
+            self.skeleton,
+        )
 
 
 def make_set(tmp_path, name, *, images=3, people=2, extra=None, image_extra=None, seed=0):
-    """A set of grey pictures with random people; every point is labelled."""
+    """A set of gray pictures with random people; every point is labeled."""
     skeleton = get_skeleton(name)
     rng = np.random.default_rng(seed)
     folder = tmp_path / "images"
@@ -88,7 +111,9 @@ def make_set(tmp_path, name, *, images=3, people=2, extra=None, image_extra=None
     }
     for i in range(1, images + 1):
         cv2.imwrite(str(folder / f"{i}.png"), np.full((120, 160, 3), 90, np.uint8))
-        content["images"].append({"id": i, "file_name": f"{i}.png", "width": 160, "height": 120, **(image_extra or {})})
+        content["images"].append(
+            {"id": i, "file_name": f"{i}.png", "width": 160, "height": 120, **(image_extra or {})}
+        )
         for p in range(people):
             x, y = 10 + 70 * p, 10 + i
             points = rng.uniform((x, y), (x + 50, y + 80), (len(skeleton), 2)).round(1)
@@ -138,7 +163,9 @@ def test_oks_of_a_known_shift(tmp_path):
     """A shift that makes the OKS of every person about 0.62 counts at thresholds 0.5, 0.55 and 0.6."""
     data = make_set(tmp_path, "coco17")
     variances = (2 * np.array(get_skeleton("coco17").sigmas)) ** 2
-    shift = next(d for d in np.arange(1, 30, 0.1) if np.exp(-(d**2) / variances / 2400 / 2).mean() < 0.62)
+    shift = next(
+        d for d in np.arange(1, 30, 0.1) if np.exp(-(d**2) / variances / 2400 / 2).mean() < 0.62
+    )
     result = evaluate(data, Shifted(data, (shift, 0)), metrics=["coco-ap"])
     assert result.metrics["AP"] == pytest.approx(0.3)
     assert (result.metrics["AP50"], result.metrics["AP75"]) == (1, 0)
@@ -212,7 +239,7 @@ def test_published_metrics_are_chosen(tmp_path, name, metrics):
     assert choose_metrics(make_set(tmp_path, name, images=1), "gt") == metrics
 
 
-def test_crowds_are_recognised_by_their_index(tmp_path):
+def test_crowds_are_recognized_by_their_index(tmp_path):
     data = make_set(tmp_path, "crowdpose14", image_extra={"crowdIndex": 0.9})
     result = evaluate(data, Shifted(data))
     assert (result.metrics["AP"], result.metrics["AP hard"]) == (1, 1)
@@ -223,24 +250,36 @@ def test_crowds_are_recognised_by_their_index(tmp_path):
 def test_wholebody_in_both_forms(tmp_path):
     data = make_set(tmp_path, "coco-wholebody133")
     assert set(evaluate(data, Shifted(data)).metrics.values()) == {1}
-    cut = {"foot_kpts": (17, 23), "face_kpts": (23, 91), "lefthand_kpts": (91, 112), "righthand_kpts": (112, 133)}
+    cut = {
+        "foot_kpts": (17, 23),
+        "face_kpts": (23, 91),
+        "lefthand_kpts": (91, 112),
+        "righthand_kpts": (112, 133),
+    }
     rows = []
     for a in data.content["annotations"]:
         parts = {k: a["keypoints"][3 * f : 3 * t] for k, (f, t) in cut.items()}
         rows.append({**a, "keypoints": a["keypoints"][: 3 * 17], "num_keypoints": 17, **parts})
     raw = KeypointDataset.from_content(
-        {**data.content, "annotations": rows}, tmp_path / "images", data.path, get_skeleton("coco17")
+        {**data.content, "annotations": rows},
+        tmp_path / "images",
+        data.path,
+        get_skeleton("coco17"),
     )
     assert evaluate(raw, Shifted(data)).metrics["lefthand AP"] == 1
 
 
 def test_categories_are_averaged(tmp_path):
-    """AP-10K has one category per species: a species found badly counts as much as one with many animals."""
+    """AP-10K has one category per species: a species found badly counts as much as one with many
+    animals.
+    """
     data = make_set(tmp_path, "ap10k17", images=4)
     content = dict(data.content)
     content["categories"] = [{**content["categories"][0], "id": i} for i in (1, 2)]
     rows = [{**a, "category_id": 2 if a["id"] == 1 else 1} for a in content["annotations"]]
-    both = KeypointDataset.from_content({**content, "annotations": rows}, tmp_path / "images", data.path, data.skeleton)
+    both = KeypointDataset.from_content(
+        {**content, "annotations": rows}, tmp_path / "images", data.path, data.skeleton
+    )
     model = Shifted(both)
     model.points[tuple(both.boxes(1)[0])] += 500
     assert evaluate(both, model, metrics=["coco-ap"]).metrics["AP"] == pytest.approx(0.5)
@@ -251,7 +290,9 @@ def test_a_model_with_other_keypoints_is_converted(tmp_path):
     data = make_set(tmp_path, "mpii16", extra={"head_size": 10.0})
     halpe = get_skeleton("halpe26")
     points = dict(keypoint_map(data, halpe))
-    assert points[data.skeleton.keypoints.index("left_wrist")] == (halpe.keypoints.index("left_wrist"),)
+    assert points[data.skeleton.keypoints.index("left_wrist")] == (
+        halpe.keypoints.index("left_wrist"),
+    )
     faces = make_set(tmp_path, "300w68", images=1)
     with pytest.raises(InputError, match="no conversion from halpe26"):
         keypoint_map(faces, halpe)
@@ -290,7 +331,9 @@ def test_boxes_of_a_model_file(tmp_path):
     for a in data.content["annotations"]:
         a["bbox"] = [16, 8, 64, 80]
     # 160 x 120 into 64 x 64: a scale of 0.4.
-    model = Detector(fixed_detector(tmp_path / "yolox_t.onnx", [[6.4, 3.2, 32, 35.2, 0.9]]), options=ORT)
+    model = Detector(
+        fixed_detector(tmp_path / "yolox_t.onnx", [[6.4, 3.2, 32, 35.2, 0.9]]), options=ORT
+    )
     result = evaluate_boxes(data, model)
     assert result.metrics["AP"] == pytest.approx(1)
     assert result.settings["engine"] == "onnxruntime"
@@ -299,16 +342,25 @@ def test_boxes_of_a_model_file(tmp_path):
 def test_top_k_counts():
     scores = np.array([[0.1, 0.7, 0.2, 0, 0, 0], [6, 5, 4, 3, 2, 1]], np.float32)
     labels = np.array([1, 5])
-    assert (top_k(scores, labels, 1), top_k(scores, labels, 5), top_k(scores, labels, 6)) == (0.5, 0.5, 1)
+    assert (top_k(scores, labels, 1), top_k(scores, labels, 5), top_k(scores, labels, 6)) == (
+        0.5,
+        0.5,
+        1,
+    )
 
 
 def test_classifier_on_class_folders(tmp_path):
-    card, path = colour_classifier(tmp_path / "colours.onnx")
-    for name, colour in (("0_red", (0, 0, 200)), ("1_green", (0, 200, 0)), ("2_blue", (200, 0, 0))):
+    card, path = color_classifier(tmp_path / "colors.onnx")
+    for name, color in (("0_red", (0, 0, 200)), ("1_green", (0, 200, 0)), ("2_blue", (200, 0, 0))):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(2):
-            cv2.imwrite(str(tmp_path / "set" / name / f"{i}.png"), np.full((40 + 9 * i, 60, 3), colour, np.uint8))
-    cv2.imwrite(str(tmp_path / "set" / "0_red" / "2.png"), np.full((40, 60, 3), (0, 200, 0), np.uint8))
+            cv2.imwrite(
+                str(tmp_path / "set" / name / f"{i}.png"),
+                np.full((40 + 9 * i, 60, 3), color, np.uint8),
+            )
+    cv2.imwrite(
+        str(tmp_path / "set" / "0_red" / "2.png"), np.full((40, 60, 3), (0, 200, 0), np.uint8)
+    )
     (tmp_path / "set" / "0_red" / "3.png").write_bytes(b"no picture")
     model = Classifier(path, options=ORT, card=card)
     result = evaluate_classifier(read_image_folder(tmp_path / "set"), model, batch=3)
@@ -327,7 +379,11 @@ def test_central_crop_is_that_of_pillow(tmp_path):
     rng = np.random.default_rng(0)
     for height, width in ((300, 421), (500, 236), (100, 120)):
         image = cv2.resize(rng.integers(0, 256, (20, 30, 3)).astype(np.uint8), (width, height))
-        new = (int(236 * width / height + 0.5), 236) if height < width else (236, int(236 * height / width + 0.5))
+        new = (
+            (int(236 * width / height + 0.5), 236)
+            if height < width
+            else (236, int(236 * height / width + 0.5))
+        )
         whole = np.asarray(pil.fromarray(image).resize(new, pil.Resampling.BICUBIC))
         left, top = round((new[0] - 224) / 2), round((new[1] - 224) / 2)
         ours = central_crop(image, (224, 224))
@@ -351,9 +407,15 @@ def test_bootstrap_counts_photos_like_copies(golden):
         for c in range(int(n)):
             new = 1000 * (c + 1) + i
             copies["images"].append({"id": new})
-            copies["annotations"] += [{**a, "image_id": new} for a in data["gt"]["annotations"] if a["image_id"] == i]
-            predictions += [{**p, "image_id": new} for p in data["predictions"] if p["image_id"] == i]
-    assert _ap(classes, recalls, times) == pytest.approx(coco_box_ap(copies, predictions)["AP"], abs=1e-6)
+            copies["annotations"] += [
+                {**a, "image_id": new} for a in data["gt"]["annotations"] if a["image_id"] == i
+            ]
+            predictions += [
+                {**p, "image_id": new} for p in data["predictions"] if p["image_id"] == i
+            ]
+    assert _ap(classes, recalls, times) == pytest.approx(
+        coco_box_ap(copies, predictions)["AP"], abs=1e-6
+    )
 
 
 def test_bootstrap_of_a_difference(golden):
@@ -364,12 +426,21 @@ def test_bootstrap_of_a_difference(golden):
     assert (same.difference, same.standard_error) == (0, 0)
     rng = np.random.default_rng(0)
     worse = [
-        {**p, "keypoints": (np.array(p["keypoints"]) + np.tile([6, 6, 0], 14) * rng.random()).tolist()}
+        {
+            **p,
+            "keypoints": (
+                (np.array(p["keypoints"]) + np.tile([6, 6, 0], 14) * rng.random()).tolist()
+            ),
+        }
         for p in data["predictions"]
     ]
     found = paired_bootstrap(data["gt"], data["predictions"], worse, **kind)
-    assert found.ap == pytest.approx(coco_keypoint_ap(data["gt"], data["predictions"], sigmas=sigmas)["AP"], abs=1e-12)
-    assert found.other == pytest.approx(coco_keypoint_ap(data["gt"], worse, sigmas=sigmas)["AP"], abs=1e-12)
+    assert found.ap == pytest.approx(
+        coco_keypoint_ap(data["gt"], data["predictions"], sigmas=sigmas)["AP"], abs=1e-12
+    )
+    assert found.other == pytest.approx(
+        coco_keypoint_ap(data["gt"], worse, sigmas=sigmas)["AP"], abs=1e-12
+    )
     assert found.low < found.difference < found.high
     assert 0 < found.standard_error < 0.1
     assert found.better > 0.95
@@ -383,7 +454,10 @@ def test_results_files(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(rows))
     assert read_results(tmp_path / "r.json") == rows
     (tmp_path / "bad.json").write_text(json.dumps([{"image_id": 1}]))
-    for name, words in (("bad.json", "does not hold COCO results"), ("none.json", "cannot be read")):
+    for name, words in (
+        ("bad.json", "does not hold COCO results"),
+        ("none.json", "cannot be read"),
+    ):
         with pytest.raises(InputError, match=words):
             read_results(tmp_path / name)
 
@@ -437,7 +511,9 @@ def test_metrics_that_do_not_suit(tmp_path):
     with pytest.raises(InputError, match="need --boxes gt"):
         choose_metrics(make_set(tmp_path, "hand21"), "detect")
     with pytest.raises(InputError, match="head_size or head_box"):
-        evaluate(make_set(tmp_path, "hand21"), Shifted(make_set(tmp_path, "hand21")), metrics=["pckh"])
+        evaluate(
+            make_set(tmp_path, "hand21"), Shifted(make_set(tmp_path, "hand21")), metrics=["pckh"]
+        )
 
 
 def test_one_pose_per_box(tmp_path):
@@ -470,7 +546,14 @@ def test_results_of_other_images_and_keypoints(golden):
 def test_an_annotation_with_id_zero_counts():
     """pycocotools takes a match with id 0 for no match."""
     points = [v for i in range(17) for v in (i, i, 2)]
-    person = {"id": 0, "image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 20], "area": 400.0, "iscrowd": 0}
+    person = {
+        "id": 0,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [0, 0, 20, 20],
+        "area": 400.0,
+        "iscrowd": 0,
+    }
     truth = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": []}
     truth["annotations"] = [{**person, "keypoints": points, "num_keypoints": 17}]
     result = {"image_id": 1, "category_id": 1, "keypoints": points, "score": 0.9}

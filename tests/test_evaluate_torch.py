@@ -10,10 +10,10 @@ pytest.importorskip("safetensors")
 from test_evaluate import make_set  # noqa: E402
 
 from rtmpose import BackendOptions, PoseEstimator  # noqa: E402
-from rtmpose.cards import embedded_card  # noqa: E402
-from rtmpose.evaluate import evaluate  # noqa: E402
-from rtmpose.evaluate.boxes import evaluate_boxes  # noqa: E402
-from rtmpose.evaluate.classify import Classifier, central_crop  # noqa: E402
+from rtmpose.card_io import embedded_card  # noqa: E402
+from rtmpose.evaluation import evaluate  # noqa: E402
+from rtmpose.evaluation.classification import Classifier, central_crop  # noqa: E402
+from rtmpose.evaluation.detection import evaluate_boxes  # noqa: E402
 from rtmpose.networks.build import build, config_for  # noqa: E402
 from rtmpose.networks.checkpoint import save_safetensors  # noqa: E402
 from rtmpose.networks.load import to_tensor  # noqa: E402
@@ -38,7 +38,9 @@ def test_classifier_checkpoint(tmp_path):
     assert model.classes == 1000
     image = np.random.default_rng(0).integers(0, 256, (240, 300, 3)).astype(np.uint8)
     with torch.inference_mode():
-        expected = network(to_tensor(central_crop(image, (224, 224))[None], card.normalisation)).numpy()
+        expected = network(
+            to_tensor(central_crop(image, (224, 224))[None], card.normalization)
+        ).numpy()
     np.testing.assert_allclose(model([image]), expected, atol=1e-4)
 
 
@@ -46,7 +48,9 @@ def test_pose_checkpoint_and_the_network_in_memory(tmp_path):
     network, card = network_of("rtmpose-t")
     data = make_set(tmp_path, "coco17", images=2)
     for i, path in data.images.items():
-        cv2.imwrite(str(path), np.random.default_rng(i).integers(0, 256, (120, 160, 3)).astype(np.uint8))
+        cv2.imwrite(
+            str(path), np.random.default_rng(i).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+        )
     save_safetensors(tmp_path / "t.safetensors", network, card)
     stored = PoseEstimator(tmp_path / "t.safetensors", options=TORCH)
     result = evaluate(data, stored)
@@ -60,7 +64,7 @@ def test_pose_checkpoint_and_the_network_in_memory(tmp_path):
         def __call__(self, image, boxes, *, flip_test=False):
             crops, matrices = stored.crop([image], [boxes])
             with torch.inference_mode():
-                outputs = network(to_tensor(crops, card.normalisation))
+                outputs = network(to_tensor(crops, card.normalization))
             poses = stored.decode(tuple(o.numpy() for o in outputs), matrices, [boxes])[0]
             return Poses(boxes.boxes, boxes.scores, poses.keypoints, poses.scores, self.skeleton)
 

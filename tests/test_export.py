@@ -10,22 +10,25 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[export]'")
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install 'rtmpose[export]'")
+pytest.importorskip(
+    "onnxscript", reason="onnxscript is not installed: pip install 'rtmpose[export]'"
+)
 
 from rtmpose import BackendOptions, Detector, PoseEstimator, zoo  # noqa: E402
 from rtmpose.backends import open_backend  # noqa: E402
-from rtmpose.backends.prepare import bundled_photos  # noqa: E402
+from rtmpose.backends.bf16_calibration import bundled_photos  # noqa: E402
 from rtmpose.backends.torch import TorchBackend  # noqa: E402
-from rtmpose.cards import embedded_card  # noqa: E402
+from rtmpose.card_io import embedded_card  # noqa: E402
 from rtmpose.cli import main  # noqa: E402
 from rtmpose.errors import InputError, MissingDependencyError, ModelError, OutputError  # noqa: E402
-from rtmpose.export import quantise  # noqa: E402
-from rtmpose.export import verify as verification  # noqa: E402
-from rtmpose.export.equalise import equalise  # noqa: E402
-from rtmpose.export.onnx import OnnxOptions, to_half, write_onnx  # noqa: E402
-from rtmpose.export.pipeline import write_pipeline  # noqa: E402
-from rtmpose.export.run import ExportOptions, export  # noqa: E402
-from rtmpose.export.verify import TOLERANCES, compare, run_on, sample_images  # noqa: E402
+from rtmpose.exporting import quantize  # noqa: E402
+from rtmpose.exporting import verify as verification  # noqa: E402
+from rtmpose.exporting.equalize import equalize  # noqa: E402
+from rtmpose.exporting.export import ExportOptions, export  # noqa: E402
+from rtmpose.exporting.onnx import OnnxOptions, to_half, write_onnx  # noqa: E402
+from rtmpose.exporting.pipeline import write_pipeline  # noqa: E402
+from rtmpose.exporting.verify import TOLERANCES, compare, run_on, sample_images  # noqa: E402
+from rtmpose.model_card import Codec, ModelCard, Normalization  # noqa: E402
 from rtmpose.networks import build, load_network, save_safetensors  # noqa: E402
 from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
 from rtmpose.networks.fuse import fuse_norms  # noqa: E402
@@ -33,16 +36,25 @@ from rtmpose.networks.heatmap import HeatmapConfig  # noqa: E402
 from rtmpose.networks.load import to_tensor  # noqa: E402
 from rtmpose.networks.rtmdet import RTMDetConfig  # noqa: E402
 from rtmpose.networks.rtmpose import RTMPoseConfig  # noqa: E402
-from rtmpose.types import Codec, ModelCard, Normalisation  # noqa: E402
 
 BACKBONE = CSPNeXtConfig(0.167, 0.125)
-PIXELS = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
+PIXELS = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
 POSE_CARD = ModelCard("tiny-pose", "body", "rtmpose-t", (64, 96), PIXELS, Codec("simcc"), "coco17")
 MAP_CARD = ModelCard(
-    "tiny-map", "body", "cspnext-tiny", (64, 96), PIXELS, Codec("heatmap", 2, (2.0,), (16, 24)), "coco17"
+    "tiny-map",
+    "body",
+    "cspnext-tiny",
+    (64, 96),
+    PIXELS,
+    Codec("heatmap", 2, (2.0,), (16, 24)),
+    "coco17",
 )
-BOX_CARD = ModelCard("tiny-box", "person detection", "rtmdet-nano", (64, 64), PIXELS, Codec("rtmdet"))
-CPU = {e: BackendOptions(e, "cpu", 1, precision="fp32") for e in ("onnxruntime", "openvino", "torch")}
+BOX_CARD = ModelCard(
+    "tiny-box", "person detection", "rtmdet-nano", (64, 64), PIXELS, Codec("rtmdet")
+)
+CPU = {
+    e: BackendOptions(e, "cpu", 1, precision="fp32") for e in ("onnxruntime", "openvino", "torch")
+}
 CPU["ncnn"] = BackendOptions("ncnn", "cpu", 1)
 
 
@@ -93,15 +105,18 @@ def files(tmp_path_factory, pose, heat):
 
 
 def needs(package):
-    return pytest.importorskip(package, reason=f"{package} is not installed: pip install 'rtmpose[export]'")
+    return pytest.importorskip(
+        package, reason=f"{package} is not installed: pip install 'rtmpose[export]'"
+    )
 
 
-# ---- every engine, one table -------------------------------------------------------------------------------
+# ---- every engine, one table
+# -------------------------------------------------------------------------------
 
 
 def made(engine, network, card, source, folder):
     """The file that the engine runs."""
-    from rtmpose.export import engines
+    from rtmpose.exporting import engines
 
     if engine == "onnxruntime":
         return source
@@ -115,7 +130,9 @@ def made(engine, network, card, source, folder):
     return folder / "m.ncnn.param"
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", pytest.param("ncnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "engine", ["onnxruntime", "openvino", pytest.param("ncnn", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("what", ["pose", "map"])
 def test_every_engine_computes_the_same(engine, what, pose, heat, files, tmp_path):
     network, card = (pose, POSE_CARD) if what == "pose" else (heat, MAP_CARD)
@@ -146,8 +163,8 @@ def test_dynamic_and_fixed_batch(pose, files, tmp_path):
     assert fixed.network(images)[0].shape[0] == 5
 
 
-def test_normalisation_and_decoding_inside(pose, files, tmp_path):
-    write_onnx(pose, POSE_CARD, tmp_path / "all.onnx", OnnxOptions(normalise=True, decode=True))
+def test_normalization_and_decoding_inside(pose, files, tmp_path):
+    write_onnx(pose, POSE_CARD, tmp_path / "all.onnx", OnnxOptions(normalize=True, decode=True))
     image = bundled_photos()[0]
     boxes = np.array([[50, 50, 200, 300], [10, 20, 90, 200]], np.float32)
     plain = PoseEstimator(files / "pose.onnx", options=CPU["onnxruntime"])(image, boxes)
@@ -177,7 +194,7 @@ def test_detector_with_suppression_inside_equals_ours(detector, tmp_path):
     image = bundled_photos()[0]
     canvas, _ = inside.letterbox(image)
     maps = TorchBackend(detector, BOX_CARD, CPU["torch"])(canvas)
-    from rtmpose.detect.outputs import read_outputs
+    from rtmpose.ops.detector_outputs import read_outputs
 
     ours = read_outputs(maps, 0.05, "maps")
     theirs = read_outputs(inside.network(canvas), 0.05, "nms")
@@ -189,16 +206,21 @@ def test_detector_with_suppression_inside_equals_ours(detector, tmp_path):
 
 
 def test_candidates_of_a_file_without_suppression(detector, tmp_path):
-    from rtmpose.detect import rtmdet
-    from rtmpose.detect.outputs import read_outputs
+    from rtmpose.ops import rtmdet
+    from rtmpose.ops.detector_outputs import read_outputs
 
-    write_onnx(detector, replace(BOX_CARD, input_fit="rectangular"), tmp_path / "d.onnx", OnnxOptions(nms=False))
+    write_onnx(
+        detector,
+        replace(BOX_CARD, input_fit="rectangular"),
+        tmp_path / "d.onnx",
+        OnnxOptions(nms=False),
+    )
     backend = open_backend(tmp_path / "d.onnx", BOX_CARD, CPU["onnxruntime"])
     for height, width in ((64, 64), (64, 96)):
         canvas = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), np.uint8)
         outputs = backend(canvas)
         with torch.inference_mode():
-            logits, sides = detector(to_tensor(canvas, BOX_CARD.normalisation))
+            logits, sides = detector(to_tensor(canvas, BOX_CARD.normalization))
         found = read_outputs(outputs, 0.05, "candidates")
         wanted = rtmdet.decode([m[0].numpy() for m in logits], [m[0].numpy() for m in sides])
         assert len(found) == len(wanted) > 0
@@ -208,7 +230,9 @@ def test_candidates_of_a_file_without_suppression(detector, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_weights_stored_in_half_precision_are_computed_with_in_single(engine, pose, files, tmp_path):
+def test_weights_stored_in_half_precision_are_computed_with_in_single(
+    engine, pose, files, tmp_path
+):
     write_onnx(pose, POSE_CARD, tmp_path / "half.onnx", OnnxOptions(half_weights=True))
     whole, small = (p.stat().st_size for p in (files / "pose.onnx", tmp_path / "half.onnx"))
     assert small < 0.65 * whole
@@ -221,7 +245,10 @@ def test_weights_stored_in_half_precision_are_computed_with_in_single(engine, po
                 parameter.copy_(parameter.half().float())
         wanted = rounded(to_tensor(images, PIXELS))
     for a, b, c in zip(
-        open_backend(tmp_path / "half.onnx", POSE_CARD, CPU[engine])(images), wanted, exact, strict=True
+        open_backend(tmp_path / "half.onnx", POSE_CARD, CPU[engine])(images),
+        wanted,
+        exact,
+        strict=True,
     ):
         scale = float(c.abs().max())
         np.testing.assert_allclose(a, b.numpy(), atol=2e-4 * scale)
@@ -237,9 +264,9 @@ def test_half_precision_file(files, tmp_path):
     assert np.abs(a[0][0] - b[0][0]).max() <= 0.05 * np.abs(a[0][0]).max()
 
 
-def test_equalised_network_is_the_same_function(pose):
+def test_equalized_network_is_the_same_function(pose):
     images = sample_images(POSE_CARD)[:6]
-    other = equalise(pose, POSE_CARD, images)
+    other = equalize(pose, POSE_CARD, images)
     plain = TorchBackend(pose, POSE_CARD, CPU["torch"])(images)
     equal = TorchBackend(other, POSE_CARD, CPU["torch"])(images)
     for a, b in zip(plain, equal, strict=True):
@@ -257,14 +284,18 @@ def test_verification_fails_a_wrong_file(pose, files):
     assert compare(POSE_CARD, right, backend, images, "x", "fp32").passed is True
 
 
-# ---- the whole export ----------------------------------------------------------------------------------------
+# ---- the whole export
+# ----------------------------------------------------------------------------------------
 
 
 def test_outputs_as_long_as_there_are_boxes_are_compared_by_boxes():
     card = zoo.find("yolox-tiny")
 
     def runs(*counts):
-        rows = [np.array([[[10 * i, 5, 10 * i + 40, 90, 0.9] for i in range(n)]], np.float32) for n in counts]
+        rows = [
+            np.array([[[10 * i, 5, 10 * i + 40, 90, 0.9] for i in range(n)]], np.float32)
+            for n in counts
+        ]
         return [(r, np.zeros(r.shape[:2], np.int64)) for r in rows]
 
     assert verification._largest_difference(runs(2, 3), runs(2, 3)) is None
@@ -274,7 +305,7 @@ def test_outputs_as_long_as_there_are_boxes_are_compared_by_boxes():
 
 
 def test_a_wrong_export_is_not_written(rtmpose_s, tmp_path, monkeypatch):
-    from rtmpose.export import run
+    from rtmpose.exporting import export as exporting
 
     def broken(network, card, path, options=None):
         with torch.no_grad():
@@ -283,7 +314,7 @@ def test_a_wrong_export_is_not_written(rtmpose_s, tmp_path, monkeypatch):
 
         network.head.cls_x.weight.data.mul_(-1)
 
-    monkeypatch.setattr(run, "write_onnx", broken)
+    monkeypatch.setattr(exporting, "write_onnx", broken)
     with pytest.raises(ModelError, match="not the same model"):
         export(rtmpose_s, tmp_path / "out", ExportOptions("onnx"))
     assert not (tmp_path / "out").exists()
@@ -329,8 +360,8 @@ def test_calibration_needs_people(tmp_path, monkeypatch):
     import cv2
 
     with pytest.raises(InputError, match="no photographs"):
-        quantise.calibration_images(POSE_CARD, tmp_path)
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 64, 3), 127, np.uint8))
+        quantize.calibration_images(POSE_CARD, tmp_path)
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 127, np.uint8))
 
     class Nobody:
         def __call__(self, image):
@@ -338,15 +369,15 @@ def test_calibration_needs_people(tmp_path, monkeypatch):
 
             return Detections.empty()
 
-    monkeypatch.setattr("rtmpose.detect.detector.Detector", Nobody)
+    monkeypatch.setattr("rtmpose.detector.Detector", Nobody)
     with pytest.raises(InputError, match="nobody was found"):
-        quantise.calibration_images(POSE_CARD, tmp_path)
+        quantize.calibration_images(POSE_CARD, tmp_path)
 
 
 def test_a_missing_engine_names_its_remedy(pose, tmp_path, monkeypatch):
     import sys
 
-    from rtmpose.export import engines
+    from rtmpose.exporting import engines
 
     for package, call in (("pnnx", engines.write_ncnn), ("coremltools", engines.write_coreml)):
         monkeypatch.setitem(sys.modules, package, None)
@@ -360,10 +391,13 @@ def test_int8_for_openvino(rtmpose_s, tmp_path):
     needs("nncf")
     place, report = export(rtmpose_s, tmp_path, ExportOptions("openvino", "int8"))
     assert report.passed
-    assert PoseEstimator(place, options=BackendOptions(precision="fp32")).backend.precision == "int8"
+    assert (
+        PoseEstimator(place, options=BackendOptions(precision="fp32")).backend.precision == "int8"
+    )
 
 
-# ---- SDK folders and the compatible classes ------------------------------------------------------------------
+# ---- SDK folders and the compatible classes
+# ------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -412,14 +446,15 @@ def test_a_foreign_sdk_folder_without_our_card(sdk_folders, tmp_path):
         onnx.save(model, other / "end2end.onnx")
         _, card = zoo.resolve(other)
         assert card.codec.kind == kind
-        assert card.normalisation.colour == ("bgr" if kind == "rtmdet" else "rgb")
+        assert card.normalization.color == ("bgr" if kind == "rtmdet" else "rgb")
         assert card.input_wh == ((320, 320) if kind == "rtmdet" else (192, 256))
     (tmp_path / "simcc" / "pipeline.json").write_text("{}")
     with pytest.raises(ModelError, match="not a complete"):
         zoo.resolve(tmp_path / "simcc")
 
 
-# ---- one graph ---------------------------------------------------------------------------------------------------
+# ---- one graph
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -433,7 +468,9 @@ def one_graph(tmp_path_factory, request):
     network, card = load_network(pose_file)
     write_onnx(network, card, folder / "pose.onnx")
     box_card = zoo.find("rtmdet-nano")
-    boxes, _ = load_network(shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_nms.onnx", card=box_card)
+    boxes, _ = load_network(
+        shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_nms.onnx", card=box_card
+    )
     write_onnx(boxes, box_card, folder / "box.onnx")
     write_pipeline(folder / "box.onnx", box_card, folder / "pose.onnx", card, folder / "all.onnx")
     python = Pipeline(folder / "box.onnx", folder / "pose.onnx", engine="onnxruntime", threads=1)
@@ -489,6 +526,8 @@ def test_one_graph_without_people_and_with_given_boxes(one_graph):
 def test_one_graph_refuses_what_does_not_fit(files, one_graph, tmp_path):
     box = one_graph[0].with_name("box.onnx")
     with pytest.raises(ModelError, match="dets and labels"):
-        write_pipeline(files / "pose.onnx", BOX_CARD, files / "pose.onnx", POSE_CARD, tmp_path / "a.onnx")
+        write_pipeline(
+            files / "pose.onnx", BOX_CARD, files / "pose.onnx", POSE_CARD, tmp_path / "a.onnx"
+        )
     with pytest.raises(ModelError, match="no SimCC"):
         write_pipeline(box, BOX_CARD, files / "map.onnx", MAP_CARD, tmp_path / "a.onnx")

@@ -1,4 +1,6 @@
-"""Every network equals the original: keys, parameters, multiply-adds, every probed stage and output."""
+"""Every network equals the original: keys, parameters, multiply-adds, every probed stage and
+output.
+"""
 
 import functools
 
@@ -41,11 +43,19 @@ def config_of(record):
     if head["type"] == "RTMDetSepBNHead":
         blocks = record["arch"]["neck"]["num_csp_blocks"]
         return RTMDetConfig(
-            backbone, head["feat_channels"], blocks, head["num_classes"], head["share_conv"], head["exp_on_reg"], wh
+            backbone,
+            head["feat_channels"],
+            blocks,
+            head["num_classes"],
+            head["share_conv"],
+            head["exp_on_reg"],
+            wh,
         )
     if head["type"] == "LinearClsHead":
         return ClassifierConfig(backbone)
-    kind = {"RTMCCHead": RTMPoseConfig, "RTMWHead": RTMWConfig, "HeatmapHead": HeatmapConfig}[head["type"]]
+    kind = {"RTMCCHead": RTMPoseConfig, "RTMWHead": RTMWConfig, "HeatmapHead": HeatmapConfig}[
+        head["type"]
+    ]
     return kind(backbone, head["out_channels"], wh)
 
 
@@ -116,7 +126,9 @@ def test_parameters_and_multiply_adds(name):
     network = build(config_of(record))
     assert count_parameters(network) == record["params"]
     wh = (record["input"][3], record["input"][2])
-    assert count_multiply_adds(network, wh) / 1e9 == pytest.approx(record["gflops_mmengine"], rel=5e-3)
+    assert count_multiply_adds(network, wh) / 1e9 == pytest.approx(
+        record["gflops_mmengine"], rel=5e-3
+    )
 
 
 @pytest.mark.parametrize("name", sorted(QUICK))
@@ -130,7 +142,9 @@ def test_whole_outputs(name):
         assert np.abs(found[key] - stored[key]).max() <= limit, key
 
 
-@pytest.mark.parametrize("name", ["rtmpose-t_8xb256-420e_coco-256x192", "cspnext-tiny_udp_8xb256-210e_coco-256x192"])
+@pytest.mark.parametrize(
+    "name", ["rtmpose-t_8xb256-420e_coco-256x192", "cspnext-tiny_udp_8xb256-210e_coco-256x192"]
+)
 def test_folded_norms_change_nothing(name):
     network = seeded_network(name)
     image = torch.from_numpy(seeded.image(RECORDS[name]))
@@ -151,15 +165,25 @@ def test_every_model_of_the_zoo_has_a_network():
 
 @pytest.mark.slow
 def test_published_table():
-    """Parameters as published, to the last digit they gave; multiply-adds within the 3 % their counters differ by."""
+    """Parameters as published, to the last digit they gave; multiply-adds within the 3 % their
+    counters differ by.
+    """
     for card in zoo.load_zoo():
-        if not card.published or card.codec.kind == "yolox" or card.architecture.endswith("-pruned"):
+        if (
+            not card.published
+            or card.codec.kind == "yolox"
+            or card.architecture.endswith("-pruned")
+        ):
             continue
         network = build(config_for(card))
         if card.params_m is not None:
-            assert count_parameters(network) / 1e6 == pytest.approx(card.params_m, abs=0.0101), card.id
+            assert count_parameters(network) / 1e6 == pytest.approx(card.params_m, abs=0.0101), (
+                card.id
+            )
         if card.gflops is not None:
-            assert count_multiply_adds(network, card.input_wh) / 1e9 == pytest.approx(card.gflops, rel=0.035), card.id
+            assert count_multiply_adds(network, card.input_wh) / 1e9 == pytest.approx(
+                card.gflops, rel=0.035
+            ), card.id
 
 
 def test_attention_can_be_left_out():

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from rtmpose.cards import card_from_json, card_to_json
-from rtmpose.pose.rtmpose import PoseEstimator
+from rtmpose.card_io import card_from_json, card_to_json
+from rtmpose.model_card import ModelCard
+from rtmpose.pose_estimator import PoseEstimator
 from rtmpose.skeletons import load_skeleton, skeleton_of
-from rtmpose.types import ModelCard
 from rtmpose.zoo import find
 
 TEXT = """
@@ -20,7 +20,14 @@ sigmas = [0.03, 0.05, 0.05]
 def own_card(tmp_path) -> ModelCard:
     (tmp_path / "tool3.toml").write_text(TEXT)
     skeleton = load_skeleton(tmp_path / "tool3.toml")
-    return replace(find("rtmpose-s"), skeleton=skeleton.name, own_skeleton=skeleton, files=(), aliases=(), published={})
+    return replace(
+        find("rtmpose-s"),
+        skeleton=skeleton.name,
+        own_skeleton=skeleton,
+        files=(),
+        aliases=(),
+        published={},
+    )
 
 
 def test_it_survives_the_card(tmp_path):
@@ -37,4 +44,8 @@ def test_the_runtime_uses_it(tmp_path):
 
     path = networks.spot_pose(tmp_path / "tool.onnx", keypoints=3)
     card = replace(own_card(tmp_path), input_wh=(48, 64))
-    assert PoseEstimator(path, card=card).skeleton.keypoints == ("tip", "left_handle", "right_handle")
+    assert PoseEstimator(path, card=card).skeleton.keypoints == (
+        "tip",
+        "left_handle",
+        "right_handle",
+    )

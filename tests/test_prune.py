@@ -1,4 +1,6 @@
-"""Pruning: coupled channels, plain smaller networks that equal the masked ones, the budget, the way to a file."""
+"""Pruning: coupled channels, plain smaller networks that equal the masked ones, the budget, the way
+to a file.
+"""
 
 import copy
 import itertools
@@ -27,7 +29,7 @@ from rtmpose.networks.heatmap import HeatmapConfig  # noqa: E402
 from rtmpose.networks.rtmdet import RTMDetConfig  # noqa: E402
 from rtmpose.networks.rtmpose import RTMPoseConfig  # noqa: E402
 from rtmpose.networks.rtmw import RTMWConfig  # noqa: E402
-from rtmpose.training.channel_groups import (  # noqa: E402
+from rtmpose.pruning.channel_graph import (  # noqa: E402
     channel_groups,
     readers,
     remove_channels,
@@ -36,10 +38,10 @@ from rtmpose.training.channel_groups import (  # noqa: E402
     trace,
     widths_of,
 )
-from rtmpose.training.compensate import InputMoments, compensate  # noqa: E402
-from rtmpose.training.importance import MaskGradients, fisher_scores, magnitude_scores  # noqa: E402
-from rtmpose.training.norms import balance, is_folded  # noqa: E402
-from rtmpose.training.prune import PruneOptions, choose, prune, pruned_card  # noqa: E402
+from rtmpose.pruning.compensate import InputMoments, compensate  # noqa: E402
+from rtmpose.pruning.importance import MaskGradients, fisher_scores, magnitude_scores  # noqa: E402
+from rtmpose.pruning.prune import PruneOptions, choose, prune, pruned_card  # noqa: E402
+from rtmpose.training.batch_norm import balance, is_folded  # noqa: E402
 
 WH = (64, 64)
 torch.set_num_threads(1)  # these networks are too small to share out
@@ -50,7 +52,9 @@ CONFIGS = {
     "rtmpose-m": RTMPoseConfig(SIZES["m"], 5, WH),
     "heatmap": HeatmapConfig(SIZES["tiny"], 5, WH),
     "rtmdet-nano": RTMDetConfig(SIZES["nano"], 64, 1, share_conv=False, input_wh=WH),
-    "rtmdet-tiny": RTMDetConfig(SIZES["tiny"], 96, 1, share_conv=True, exp_on_reg=True, input_wh=WH),
+    "rtmdet-tiny": RTMDetConfig(
+        SIZES["tiny"], 96, 1, share_conv=True, exp_on_reg=True, input_wh=WH
+    ),
     "rtmw": RTMWConfig(SIZES["s"], 5, WH),
 }
 
@@ -93,7 +97,9 @@ def masked(network, cuts):
             mask = masks.setdefault(use.layer, torch.ones(1, layer.in_channels, 1, 1))
             mask[0, use.positions[units].ravel()] = 0
     for name, mask in masks.items():
-        network.get_submodule(name).register_forward_pre_hook(lambda m, i, mask=mask: (i[0] * mask,))
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda m, i, mask=mask: (i[0] * mask,)
+        )
     return network
 
 
@@ -103,7 +109,9 @@ def random_cuts(groups, rng, share):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_smaller_network_equals_the_masked_one(name):
-    """Whatever is taken out, and in two goes; in double precision nothing but the order of sums differs."""
+    """Whatever is taken out, and in two goes; in double precision nothing but the order of sums
+    differs.
+    """
     network = random_network(CONFIGS[name]).double()
     wiring = trace(network, WH)
     image = torch.randn(2, 3, *WH[::-1], dtype=torch.float64)
@@ -117,7 +125,9 @@ def test_the_smaller_network_equals_the_masked_one(name):
         assert any((a - b).abs().max() > 1e-3 for a, b in zip(full, expected, strict=True))
         remove_channels(small, cuts)
         for got, known in zip(run(small, image), expected, strict=True):
-            torch.testing.assert_close(got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max())))
+            torch.testing.assert_close(
+                got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max()))
+            )
         # The smaller one is a network like any other: it can be cut again.
         again = channel_groups(small, wiring)
         assert [len(g) for g in again] == [len(g) - len(u) for g, u in cuts]
@@ -125,22 +135,26 @@ def test_the_smaller_network_equals_the_masked_one(name):
         expected = run(masked(small, cuts), image)
         remove_channels(small, cuts)
         for got, known in zip(run(small, image), expected, strict=True):
-            torch.testing.assert_close(got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max())))
+            torch.testing.assert_close(
+                got, known, rtol=1e-9, atol=1e-9 * max(1.0, float(known.abs().max()))
+            )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_centred_convolutions_lose_their_centres_too(name):
-    """Depthwise ones included: the smaller centred network is the plain network that comes out of it."""
-    from rtmpose.training import norms
+def test_centered_convolutions_lose_their_centers_too(name):
+    """Depthwise ones included: the smaller centered network is the plain network that comes out of
+    it.
+    """
+    from rtmpose.training import batch_norm
 
     network = random_network(CONFIGS[name]).double()
     image = torch.randn(2, 3, *WH, dtype=torch.float64)
     wiring = trace(network, WH)
-    assert norms.centre(network, [image], lambda net, batch: net(batch)) > 10
+    assert batch_norm.center(network, [image], lambda net, batch: net(batch)) > 10
     groups = channel_groups(network, wiring)
     remove_channels(network, random_cuts(groups, np.random.default_rng(3), 0.3))
     expected = run(network, image)
-    for a, b in zip(run(norms.plain(network), image), expected, strict=True):
+    for a, b in zip(run(batch_norm.plain(network), image), expected, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
 
 
@@ -166,12 +180,17 @@ def test_groups_of_rtmpose_s():
         name: {(u.layer, u.side): u.positions.shape[1] for u in g.uses if ".bn" not in u.layer}
         for name, g in groups.items()
     }
-    # A stage with shortcuts: what the blocks add to stays together with what comes out of them, and the attention.
+    # A stage with shortcuts: what the blocks add to stays together with what comes out of them, and
+    # the attention.
     main = places["backbone.stage2.1.main_conv.conv"]
     for block in (0, 1):
         assert main[f"backbone.stage2.1.blocks.{block}.conv1.conv", "in"] == 1
         assert main[f"backbone.stage2.1.blocks.{block}.conv2.pointwise_conv.conv", "out"] == 1
-    assert main["backbone.stage2.1.attention.fc", "in"] == main["backbone.stage2.1.attention.fc", "out"] == 1
+    assert (
+        main["backbone.stage2.1.attention.fc", "in"]
+        == main["backbone.stage2.1.attention.fc", "out"]
+        == 1
+    )
     assert main["backbone.stage2.1.final_conv.conv", "in"] == 1
     # The joined halves: the second half of what the final convolution reads.
     short = groups["backbone.stage2.1.short_conv.conv"]
@@ -186,7 +205,9 @@ def test_groups_of_rtmpose_s():
     assert places["backbone.stage4.1.conv1.conv"]["backbone.stage4.1.conv2.conv", "in"] == 4
     # The head's convolution reads what may go; the keypoints and all behind them stay.
     assert places["backbone.stage4.2.final_conv.conv"]["head.final_layer", "in"] == 1
-    assert not any(u.layer.startswith("head") and u.side == "out" for g in groups.values() for u in g.uses)
+    assert not any(
+        u.layer.startswith("head") and u.side == "out" for g in groups.values() for u in g.uses
+    )
     assert len(groups) == 28
     assert sum(map(len, groups.values())) == 4640
 
@@ -194,7 +215,11 @@ def test_groups_of_rtmpose_s():
 def test_shared_convolutions_of_a_detector():
     """The head's levels share convolutions, not norms: a channel goes from all of them at once."""
     network = random_network(CONFIGS["rtmdet-tiny"])
-    group = next(g for g in channel_groups(network, trace(network, WH)) if g.name.startswith("bbox_head.cls_convs.0.0"))
+    group = next(
+        g
+        for g in channel_groups(network, trace(network, WH))
+        if g.name.startswith("bbox_head.cls_convs.0.0")
+    )
     assert {u.layer for u in group.uses} >= {f"bbox_head.cls_convs.{i}.0.bn" for i in range(3)}
     remove_channels(network, [(group, [3, 4])])
     shapes = {network.bbox_head.cls_convs[i][0].conv.weight.shape[0] for i in range(3)}
@@ -237,7 +262,9 @@ def test_mask_gradients_are_those_of_real_masks():
             squares += gradient.square()
             for handle in handles:
                 handle.remove()
-        np.testing.assert_allclose(scores[i], squares.numpy(), rtol=1e-4, atol=1e-6 * squares.max(), err_msg=group.name)
+        np.testing.assert_allclose(
+            scores[i], squares.numpy(), rtol=1e-4, atol=1e-6 * squares.max(), err_msg=group.name
+        )
     for a, b in zip(plain, run(network, image), strict=True):
         assert torch.equal(a, b)
 
@@ -252,7 +279,9 @@ def loss_to(teacher):
     def loss(network, images):
         with torch.no_grad():
             known = flat(teacher(images))
-        return sum((a - b).square().mean() for a, b in zip(flat(network(images)), known, strict=True))
+        return sum(
+            (a - b).square().mean() for a, b in zip(flat(network(images)), known, strict=True)
+        )
 
     return loss
 
@@ -282,11 +311,17 @@ def test_what_every_group_keeps_is_whole_chunks():
     options = PruneOptions(multiply_adds=1, floor=0.4, chunk=8)
     with pytest.raises(ModelError, match="down to 40%"):
         choose(network, groups, [np.ones(n) for n in full], 10**12, options, full)
-    everything = sum(saved_multiply_adds(network, g, len(g) // 2, widths_of(network)) for g in groups)
+    everything = sum(
+        saved_multiply_adds(network, g, len(g) // 2, widths_of(network)) for g in groups
+    )
     chosen = choose(network, groups, [np.ones(n) for n in full], everything // 3, options, full)
     left = [n - len(c) for n, c in zip(full, chosen, strict=True)]
     assert any(chosen)
-    assert all(n % 8 == 0 and n >= 0.4 * before for n, before in zip(left, full, strict=True) if before % 8 == 0)
+    assert all(
+        n % 8 == 0 and n >= 0.4 * before
+        for n, before in zip(left, full, strict=True)
+        if before % 8 == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,11 +364,14 @@ def test_the_budget_is_met(options, tmp_path):
 
 
 def test_pruning_in_bfloat16():
-    # The gradient of a 7x7 kernel on a map of 2x2 cannot be trusted there: devices.settle_precision.
+    # The gradient of a 7x7 kernel on a map of 2x2 cannot be trusted there:
+    # devices.settle_precision.
     config = RTMPoseConfig(SMALL, 5, WH, kernel=3)
     network, teacher = random_network(config), random_network(config, seed=1)
     budget = int(0.75 * count_multiply_adds(network, WH))
-    result = prune(network, WH, batches(), loss_to(teacher), PruneOptions(budget, rounds=3, steps=2, bf16=True))
+    result = prune(
+        network, WH, batches(), loss_to(teacher), PruneOptions(budget, rounds=3, steps=2, bf16=True)
+    )
     assert count_multiply_adds(network, WH) <= budget
     assert all(np.isfinite(r.loss) for r in result.rounds)
     assert {p.dtype for p in network.parameters()} == {torch.float32}
@@ -354,13 +392,17 @@ def test_useless_channels_go_first():
     """Channels that nothing listens to have no importance, whatever they cost."""
     network = random_network(RTMPoseConfig(SMALL, 3, WH))
     with torch.no_grad():
-        network.backbone.stage3[0].conv.weight[:, 4:12] = 0  # what stage 2 makes in its channels 4 to 11
+        network.backbone.stage3[0].conv.weight[:, 4:12] = (
+            0  # what stage 2 makes in its channels 4 to 11
+        )
     groups = channel_groups(network, trace(network, WH))
     at = next(i for i, g in enumerate(groups) if g.name == "backbone.stage2.1.final_conv.conv")
     full = [len(g) for g in groups]
     watched = sorted({u.layer for g in groups for u in readers(network, g)})
     with MaskGradients(network, watched) as gradients:
-        loss_to(random_network(RTMPoseConfig(SMALL, 3, WH), seed=1))(network, next(batches())).backward()
+        loss_to(random_network(RTMPoseConfig(SMALL, 3, WH), seed=1))(
+            network, next(batches())
+        ).backward()
         scores = fisher_scores(network, groups, gradients.take())
     chosen = choose(network, groups, scores, 1, PruneOptions(1, chunk=8), full)
     assert sorted(chosen[at]) == list(range(4, 12))
@@ -381,7 +423,9 @@ def double(network, group, unit, other):
 
 @pytest.mark.parametrize("name", ["rtmpose-s", "rtmdet-nano", "rtmdet-tiny"])
 def test_what_stays_makes_up_for_what_goes(name):
-    """Of two channels that say the same one is taken; without compensation the outputs change far more."""
+    """Of two channels that say the same one is taken; without compensation the outputs change far
+    more.
+    """
     images = torch.randn(8, 3, *WH[::-1], generator=torch.Generator().manual_seed(5))
     groups = channel_groups(random_network(CONFIGS[name]), trace(random_network(CONFIGS[name]), WH))
     for at in (1, len(groups) // 2, len(groups) - 2):
@@ -390,7 +434,9 @@ def test_what_stays_makes_up_for_what_goes(name):
         double(network, group, 0, 2)
         before = run(network, images)
         plain = copy.deepcopy(network)
-        dense = [u.layer for u in readers(network, group) if network.get_submodule(u.layer).groups == 1]
+        dense = [
+            u.layer for u in readers(network, group) if network.get_submodule(u.layer).groups == 1
+        ]
         with InputMoments(network, dense) as moments, torch.inference_mode():
             network(images)
         changed = compensate(network, [group], [[2]], moments.found)
@@ -407,14 +453,19 @@ def test_a_constant_channel_becomes_an_offset():
     """A channel that always says the same is taken out for nothing, with a bias or a norm behind."""
     network = random_network(CONFIGS["rtmpose-s"])
     group = next(
-        g for g in channel_groups(network, trace(network, WH)) if g.name == "backbone.stage2.1.final_conv.conv"
+        g
+        for g in channel_groups(network, trace(network, WH))
+        if g.name == "backbone.stage2.1.final_conv.conv"
     )
     with torch.no_grad():
         norm = network.backbone.stage2[1].final_conv.bn
         norm.weight[5], norm.bias[5] = 0, 1.7
     images = next(batches())
     inner = network.backbone.stage3[0].conv
-    inner.padding_mode, inner._reversed_padding_repeated_twice = "replicate", [1, 1, 1, 1]  # no border of zeros
+    inner.padding_mode, inner._reversed_padding_repeated_twice = (
+        "replicate",
+        [1, 1, 1, 1],
+    )  # no border of zeros
     before = run(network, images)
     with InputMoments(network, ["backbone.stage3.0.conv"]) as moments, torch.inference_mode():
         network(images)
@@ -431,11 +482,19 @@ def test_what_does_not_work_is_refused():
     cost = count_multiply_adds(network, WH)
     loss = loss_to(random_network(RTMPoseConfig(SMALL, 3, WH), seed=1))
     with pytest.raises(ModelError, match="raise the budget"):
-        prune(copy.deepcopy(network), WH, batches(), loss, PruneOptions(cost // 50, rounds=1, steps=1))
+        prune(
+            copy.deepcopy(network), WH, batches(), loss, PruneOptions(cost // 50, rounds=1, steps=1)
+        )
     with pytest.raises(InputError, match="ran out"):
         prune(copy.deepcopy(network), WH, iter([]), loss, PruneOptions(cost // 2))
     with pytest.raises(ModelError, match="finite"):
-        prune(copy.deepcopy(network), WH, batches(), lambda n, b: loss(n, b) * float("nan"), PruneOptions(cost // 2))
+        prune(
+            copy.deepcopy(network),
+            WH,
+            batches(),
+            lambda n, b: loss(n, b) * float("nan"),
+            PruneOptions(cost // 2),
+        )
     with pytest.raises(InputError):
         PruneOptions(0)
     with pytest.raises(InputError):
@@ -447,21 +506,21 @@ def test_what_does_not_work_is_refused():
         pruned_card(zoo.find("rtmdet-tiny_humanart_640x640"), network)
 
 
-def test_the_optimiser_goes_on_with_what_is_left():
+def test_the_optimizer_goes_on_with_what_is_left():
     network = random_network(RTMPoseConfig(SMALL, 3, WH))
-    optimiser = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters())
     sum(o.square().sum() for o in run_with_gradient(network)).backward()
-    optimiser.step()
+    optimizer.step()
     weight = network.backbone.stem[1].conv.weight
-    moments = optimiser.state[weight]["exp_avg"].clone()
+    moments = optimizer.state[weight]["exp_avg"].clone()
     group = channel_groups(network, trace(network, WH))[0]
-    remove_channels(network, [(group, [1])], optimiser)
+    remove_channels(network, [(group, [1])], optimizer)
     assert network.backbone.stem[1].conv.weight is weight
     keep = [i for i in range(len(group)) if i != 1]
-    assert torch.equal(optimiser.state[weight]["exp_avg"], moments[:, keep])
-    optimiser.zero_grad()
+    assert torch.equal(optimizer.state[weight]["exp_avg"], moments[:, keep])
+    optimizer.zero_grad()
     sum(o.square().sum() for o in run_with_gradient(network)).backward()
-    optimiser.step()
+    optimizer.step()
 
 
 def run_with_gradient(network):
@@ -478,7 +537,9 @@ def test_magnitudes_follow_the_weights():
 
 @pytest.mark.parametrize("name", ["rtmpose-t", "rtmdet-tiny"])
 def test_balancing_changes_no_output(name):
-    """Filters of very different sizes get one; the norms' gains make up for it, also where levels share filters."""
+    """Filters of very different sizes get one; the norms' gains make up for it, also where levels
+    share filters.
+    """
     network = random_network(CONFIGS[name]).double()
     assert balance(network) == 0  # live statistics: nothing to do
     with torch.no_grad():
@@ -486,7 +547,9 @@ def test_balancing_changes_no_output(name):
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.zero_()
                 module.running_var.fill_(1 - module.eps)
-        spread = 10 ** torch.linspace(-3, 1, network.backbone.stem[1].conv.out_channels, dtype=torch.float64)
+        spread = 10 ** torch.linspace(
+            -3, 1, network.backbone.stem[1].conv.out_channels, dtype=torch.float64
+        )
         network.backbone.stem[1].conv.weight.mul_(spread.view(-1, 1, 1, 1))
         network.backbone.stem[1].conv.weight[3] = 0
     image = torch.randn(1, 3, *WH[::-1], dtype=torch.float64)
@@ -511,10 +574,18 @@ def small_set(tmp_path):
     names = list(zoo_skeleton().keypoints)
     folder = tmp_path / "people"
     (folder / "images").mkdir(parents=True)
-    content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person", "keypoints": names}]}
+    content = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
     for i in range(1, 11):
-        cv2.imwrite(str(folder / "images" / f"{i}.jpg"), rng.integers(0, 255, (80, 60, 3), np.uint8))
-        points = np.concatenate([rng.uniform(10, 50, (len(names), 2)), np.full((len(names), 1), 2)], axis=1)
+        cv2.imwrite(
+            str(folder / "images" / f"{i}.jpg"), rng.integers(0, 255, (80, 60, 3), np.uint8)
+        )
+        points = np.concatenate(
+            [rng.uniform(10, 50, (len(names), 2)), np.full((len(names), 1), 2)], axis=1
+        )
         content["images"].append({"id": i, "file_name": f"{i}.jpg", "width": 60, "height": 80})
         content["annotations"].append(
             {
@@ -544,11 +615,22 @@ def zoo_skeleton():
 def test_the_command(small_set, tmp_path, capsys):
     """From files to a file that the runtime runs as it is."""
     from rtmpose.cli import main
-    from rtmpose.pose.rtmpose import PoseEstimator
+    from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.types import Detections
 
     data, model = small_set
-    common = ["prune", str(model), "--data", str(data), "--threads", "1", "--set", "batch=4", "--set", "workers=0"]
+    common = [
+        "prune",
+        str(model),
+        "--data",
+        str(data),
+        "--threads",
+        "1",
+        "--set",
+        "batch=4",
+        "--set",
+        "workers=0",
+    ]
     out = tmp_path / "out"
     pace = ["--macs", "60%", "--rounds", "2", "--steps", "1", "--out", str(out), "--name", "mine"]
     assert main([*common, "--set", "heldout=0.3", *pace]) == 0
@@ -560,14 +642,19 @@ def test_the_command(small_set, tmp_path, capsys):
     assert card.gflops == pytest.approx(count_multiply_adds(network, WH) / 1e9, abs=1e-3)
     report = json.loads((out / "pruned.json").read_text())
     assert report["rounds"][-1]["multiply_adds"] == count_multiply_adds(network, WH)
-    assert sum(after for _, after in report["widths"].values()) < sum(before for before, _ in report["widths"].values())
+    assert sum(after for _, after in report["widths"].values()) < sum(
+        before for before, _ in report["widths"].values()
+    )
     estimator = PoseEstimator(out / "pruned.safetensors")
     poses = estimator(np.zeros((80, 60, 3), np.uint8), Detections.from_boxes([[5, 5, 55, 75]]))
     assert poses.keypoints.shape == (1, 26, 2)
     # Pruned again: it stays what it is.
     again = ["--macs", "85%", "--rounds", "1", "--steps", "1", "--out", str(tmp_path / "again")]
     assert main(["prune", str(out / "pruned.safetensors"), *common[2:], *again]) == 0
-    assert load_network(tmp_path / "again" / "pruned.safetensors")[1].architecture == "rtmpose-t-pruned"
+    assert (
+        load_network(tmp_path / "again" / "pruned.safetensors")[1].architecture
+        == "rtmpose-t-pruned"
+    )
     # What cannot be meant.
     capsys.readouterr()
     for arguments, text in (
@@ -586,8 +673,8 @@ def test_the_command(small_set, tmp_path, capsys):
 def test_pruned_networks_export(small_set, tmp_path, target):
     """The export's own comparison passes, and the file runs."""
     from rtmpose.cli import main
-    from rtmpose.export.onnx import OnnxOptions, write_onnx
-    from rtmpose.pose.rtmpose import PoseEstimator
+    from rtmpose.exporting.onnx import OnnxOptions, write_onnx
+    from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.types import Detections
 
     pytest.importorskip("onnxscript" if target == "onnx" else "openvino")
@@ -601,8 +688,12 @@ def test_pruned_networks_export(small_set, tmp_path, target):
     image = np.random.default_rng(0).integers(0, 255, (80, 60, 3), np.uint8)
     boxes = Detections.from_boxes([[5, 5, 55, 75]])
     ours, theirs = PoseEstimator(path)(image, boxes), PoseEstimator(made)(image, boxes)
-    np.testing.assert_allclose(ours.scores, theirs.scores, atol=2e-2 * max(1.0, float(np.abs(ours.scores).max())))
-    if target == "onnx":  # and back, with the weights stored in half precision, as the package keeps its own
+    np.testing.assert_allclose(
+        ours.scores, theirs.scores, atol=2e-2 * max(1.0, float(np.abs(ours.scores).max()))
+    )
+    if (
+        target == "onnx"
+    ):  # and back, with the weights stored in half precision, as the package keeps its own
         with torch.no_grad():  # factors of 1 are simplified away
             for parameter in [*network.head.gau.parameters(), network.head.mlp[0].g]:
                 parameter.mul_(torch.empty_like(parameter).uniform_(0.5, 0.9))
@@ -615,7 +706,14 @@ def test_pruned_networks_export(small_set, tmp_path, target):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("0.35G", 350_000_000), ("350m", 350_000_000), ("50%", 500), ("1200", 1200), (".5G", 5 * 10**8)]
+    ("text", "value"),
+    [
+        ("0.35G", 350_000_000),
+        ("350m", 350_000_000),
+        ("50%", 500),
+        ("1200", 1200),
+        (".5G", 5 * 10**8),
+    ],
 )
 def test_budgets(text, value):
     assert parse_budget(text, 1000) == value

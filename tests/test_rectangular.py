@@ -7,15 +7,15 @@ import pytest
 from networks import fixed_detector, grid_detector
 
 from rtmpose import BackendOptions, Detector, InputError, ModelError
-from rtmpose.backends import grid
-from rtmpose.types import Codec, ModelCard, Normalisation
+from rtmpose.backends import input_size
+from rtmpose.model_card import Codec, ModelCard, Normalization
 
 CARD = ModelCard(
     "grid",
     "person detection",
     "yolox-tiny",
     (96, 96),
-    Normalisation((0, 0, 0), (1, 1, 1), "bgr"),
+    Normalization((0, 0, 0), (1, 1, 1), "bgr"),
     Codec("yolox"),
     input_fit="rectangular",
 )
@@ -30,15 +30,17 @@ def frame(height, width):
 
 
 def test_cells_of_a_smaller_grid():
-    rows = grid.cells((64, 96), (32, 64))
+    rows = input_size.cells((64, 96), (32, 64))
     # 4 of 8 rows with 8 of 12 cells, 2 of 4 with 4 of 6, 1 of 2 with 2 of 3.
     assert len(rows) == 4 * 8 + 2 * 4 + 2
     assert rows[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 12]
     assert rows[-2:].tolist() == [96 + 24, 96 + 24 + 1]
-    assert (grid.cells((64, 96)) == np.arange(96 + 24 + 6)).all()
+    assert (input_size.cells((64, 96)) == np.arange(96 + 24 + 6)).all()
 
 
-@pytest.mark.parametrize(("height", "width"), [(96, 96), (54, 96), (96, 54), (64, 96), (540, 960), (30, 96)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(96, 96), (54, 96), (96, 54), (64, 96), (540, 960), (30, 96)]
+)
 def test_the_smaller_grid_finds_the_same(tmp_path, height, width):
     pytest.importorskip("openvino")
     path = grid_detector(tmp_path / "grid.onnx")
@@ -59,7 +61,9 @@ def test_the_smaller_grid_finds_the_same(tmp_path, height, width):
 def test_shapes_in_turn_and_the_same_answer_again(tmp_path):
     pytest.importorskip("openvino")
     detector = Detector(
-        grid_detector(tmp_path / "grid.onnx"), options=BackendOptions("openvino", "cpu", 1, precision="fp32"), card=CARD
+        grid_detector(tmp_path / "grid.onnx"),
+        options=BackendOptions("openvino", "cpu", 1, precision="fp32"),
+        card=CARD,
     )
     images = [frame(54, 96), frame(96, 54), frame(96, 96)]
     first = [detector(i).boxes for i in images]
@@ -84,9 +88,10 @@ def test_files_with_open_sizes(tmp_path, engine):
     plain = Detector(path, options=options, card=CARD, fit="letterbox")
     assert tight.rectangular
     image = np.full((54, 96, 3), 200, np.uint8)
-    # 64x96 cells of brightness; of the square input a third is padding, whose cells are the darker 114.
-    assert len(tight(image, score_thr=0.4)) == len(grid.cells((64, 96)))
-    assert len(plain(image, score_thr=0.4)) == len(grid.cells((96, 96)))
+    # 64x96 cells of brightness; of the square input a third is padding, whose cells are the darker
+    # 114.
+    assert len(tight(image, score_thr=0.4)) == len(input_size.cells((64, 96)))
+    assert len(plain(image, score_thr=0.4)) == len(input_size.cells((96, 96)))
 
 
 def test_refusals(tmp_path):
@@ -98,14 +103,15 @@ def test_refusals(tmp_path):
     network = openvino.read_network(grid_detector(tmp_path / "grid.onnx"))
     for size in ((96, 128), (40, 96), (0, 96)):
         with pytest.raises(ModelError, match="cannot be cut"):
-            grid.shrink(network, (96, 96), size)
+            input_size.shrink(network, (96, 96), size)
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_threads_share_a_detector(tmp_path, engine):
     pytest.importorskip(engine)
     detector = Detector(
-        fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=BackendOptions(engine, "cpu", 1)
+        fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]),
+        options=BackendOptions(engine, "cpu", 1),
     )
     counts = []
 

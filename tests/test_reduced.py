@@ -22,12 +22,12 @@ from rtmpose.networks import (  # noqa: E402
     save_safetensors,
 )
 from rtmpose.networks.reduced import reduce_input, reduced_card  # noqa: E402
-from rtmpose.pose.crop import crop_people  # noqa: E402
+from rtmpose.ops.crop import crop_people  # noqa: E402
+from rtmpose.pruning.prune import pruned_card  # noqa: E402
 from rtmpose.skeletons import skeleton_of  # noqa: E402
-from rtmpose.training.augment import NO_AUGMENTATION  # noqa: E402
-from rtmpose.training.distill import TorchTeacher, _check, resize_crops  # noqa: E402
-from rtmpose.training.pose import PoseTask  # noqa: E402
-from rtmpose.training.prune import pruned_card  # noqa: E402
+from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
+from rtmpose.training.pose.distill import TorchTeacher, _check, resize_crops  # noqa: E402
+from rtmpose.training.pose.task import PoseTask  # noqa: E402
 from rtmpose.training.recipes import Distillation, Recipe  # noqa: E402
 
 CARD = zoo.find("rtmpose-t_body8-halpe26_256x192")
@@ -47,7 +47,12 @@ def test_the_card_of_a_reduced_network():
     assert not card.published
     assert not card.files
     assert pruned_card(card, build(config_for(card))).id == "rtmpose-t-pruned_body8-halpe26_192x144"
-    for other in (card, zoo.find("rtmdet-nano"), zoo.find("rtmw-l"), replace(CARD, input_wh=(190, 250))):
+    for other in (
+        card,
+        zoo.find("rtmdet-nano"),
+        zoo.find("rtmw-l"),
+        replace(CARD, input_wh=(190, 250)),
+    ):
         with pytest.raises(ModelError, match="three quarters"):
             reduced_card(other)
 
@@ -74,7 +79,7 @@ def test_weights_stay_and_cost_falls(tmp_path):
 def test_it_is_exported_and_read_back(tmp_path):
     pytest.importorskip("onnxscript")
     ort = pytest.importorskip("onnxruntime")
-    from rtmpose.export.onnx import write_onnx
+    from rtmpose.exporting.onnx import write_onnx
 
     small, card = reduce_input(tiny(), CARD)
     with torch.no_grad():
@@ -85,7 +90,9 @@ def test_it_is_exported_and_read_back(tmp_path):
     again, known = load_network(path)
     assert known.architecture == "rtmpose-t-reduced"
     image = torch.randn(3, 3, 192, 144)
-    run = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"input": image.numpy()})
+    run = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
+        None, {"input": image.numpy()}
+    )
     with torch.inference_mode():
         ours, read_back = small(image), again(image)
     for a, b, c in zip(read_back, run, ours, strict=True):
@@ -97,17 +104,25 @@ def test_it_is_exported_and_read_back(tmp_path):
 def test_a_teacher_sees_what_a_larger_crop_shows():
     """Crops of a smooth picture at 144x192, enlarged, are those cut at 192x256."""
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 255, (12, 9, 3), np.uint8), (900, 1200), interpolation=cv2.INTER_CUBIC)
+    picture = cv2.resize(
+        rng.integers(0, 255, (12, 9, 3), np.uint8), (900, 1200), interpolation=cv2.INTER_CUBIC
+    )
     box = np.array([[200, 150, 700, 900]], np.float32)
-    large, small = (torch.from_numpy(crop_people(picture, box, wh)[0]) for wh in ((192, 256), (144, 192)))
+    large, small = (
+        torch.from_numpy(crop_people(picture, box, wh)[0]) for wh in ((192, 256), (144, 192))
+    )
     assert resize_crops(large, (192, 256)) is large
     found = resize_crops(small, (192, 256))
     assert found.dtype == torch.uint8
     difference = (found.int() - large.int()).abs().float()
     assert float(difference.mean()) < 0.6
     # A quarter of a pixel off is seen.
-    moved = torch.nn.functional.interpolate(small.permute(0, 3, 1, 2).float(), (256, 192), mode="bilinear")
-    assert float((moved.permute(0, 2, 3, 1) - large.float()).abs().mean()) > 1.5 * float(difference.mean())
+    moved = torch.nn.functional.interpolate(
+        small.permute(0, 3, 1, 2).float(), (256, 192), mode="bilinear"
+    )
+    assert float((moved.permute(0, 2, 3, 1) - large.float()).abs().mean()) > 1.5 * float(
+        difference.mean()
+    )
 
 
 def test_a_teacher_fits_when_its_bins_do():
@@ -120,13 +135,20 @@ def test_a_reduced_network_learns_from_the_full_one(tmp_path):
     """Logits and the maps of all stages, of a teacher that sees the same people in larger crops."""
     wh, config = (48, 48), trainable.network().config
     smaller = replace(
-        config, input_wh=wh, split_ratio=config.split_ratio / 0.75, backbone=replace(config.backbone, enlarge=(4, 4))
+        config,
+        input_wh=wh,
+        split_ratio=config.split_ratio / 0.75,
+        backbone=replace(config.backbone, enlarge=(4, 4)),
     )
     student = build(smaller)
     student.load_state_dict(trainable.network().state_dict())
-    card = replace(trainable.card(), input_wh=wh, codec=replace(trainable.card().codec, split_ratio=2 / 0.75))
-    distil = Distillation(logits=1, features=1, stages=4, flip_average=True)
-    recipe = Recipe("test", batch=8, distil=distil, label_weight=0, workers=0, augment=NO_AUGMENTATION)
+    card = replace(
+        trainable.card(), input_wh=wh, codec=replace(trainable.card().codec, split_ratio=2 / 0.75)
+    )
+    distill = Distillation(logits=1, features=1, stages=4, flip_average=True)
+    recipe = Recipe(
+        "test", batch=8, distill=distill, label_weight=0, workers=0, augment=NO_AUGMENTATION
+    )
     dataset = KeypointDataset.load(trainable.write_set(tmp_path, n=12))
     sizes = []
 
@@ -136,7 +158,15 @@ def test_a_reduced_network_learns_from_the_full_one(tmp_path):
             return super().forward(images)
 
     teacher = Teacher(trainable.network(), trainable.card(), None)
-    task = PoseTask(student, card, trainable.SKELETON, [dataset], recipe, teacher=teacher, teacher_wh=trainable.WH)
+    task = PoseTask(
+        student,
+        card,
+        trainable.SKELETON,
+        [dataset],
+        recipe,
+        teacher=teacher,
+        teacher_wh=trainable.WH,
+    )
     losses = task.losses(student.train(), next(iter(task.batches(0, 0, 0, 1))))
     assert {tuple(size) for size in sizes} == {trainable.WH}
     assert set(losses) == {"logits", "features"}
@@ -146,7 +176,9 @@ def test_a_reduced_network_learns_from_the_full_one(tmp_path):
 
 @pytest.mark.slow
 def test_genuine_weights_need_no_more_than_three_quarters(shared, rtmpose_s):
-    """Without any training the reduced network is fair already: what it lacks is a short distillation."""
+    """Without any training the reduced network is fair already: what it lacks is a short
+    distillation.
+    """
     data = [KeypointDataset.load(shared / "data" / "coco_val_subset")]
     full, card = load_network(rtmpose_s, card=zoo.find("rtmpose-s"))
     found = []

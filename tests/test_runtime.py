@@ -10,14 +10,16 @@ from networks import fixed_detector, spot_heatmap, spot_pose
 import rtmpose
 from rtmpose import BackendOptions, Detections, Detector, Pipeline, PoseEstimator
 from rtmpose.backends import choose
-from rtmpose.detect.letterbox import letterbox, unletterbox
 from rtmpose.errors import BackendError, InputError, MissingDependencyError, ModelError
+from rtmpose.ops.letterbox import letterbox, unletterbox
 
 ENGINES = [
     "onnxruntime",
     pytest.param(
         "openvino",
-        marks=pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"),
+        marks=pytest.mark.skipif(
+            not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"
+        ),
     ),
 ]
 
@@ -26,10 +28,10 @@ def cpu(engine: str) -> BackendOptions:
     return BackendOptions(engine, "cpu", 1, precision="fp32")
 
 
-def spot(x: float, y: float, size=(320, 240), colour=(0, 0, 255)) -> np.ndarray:
+def spot(x: float, y: float, size=(320, 240), color=(0, 0, 255)) -> np.ndarray:
     """A black image with a soft red spot: the column and row where red peaks are the keypoint."""
     image = np.zeros((size[1], size[0], 3), np.uint8)
-    cv2.circle(image, (round(x), round(y)), 9, colour, -1)
+    cv2.circle(image, (round(x), round(y)), 9, color, -1)
     return cv2.GaussianBlur(image, (0, 0), 6)
 
 
@@ -54,19 +56,25 @@ def test_keypoints_land_on_the_spot(pose):
 
 def test_pose_networks_see_rgb(pose):
     """The network looks at its first channel, which must be red."""
-    red, blue = (pose(spot(120, 120, colour=c), [[60, 40, 180, 200]]) for c in ((0, 0, 255), (255, 0, 0)))
+    red, blue = (
+        pose(spot(120, 120, color=c), [[60, 40, 180, 200]]) for c in ((0, 0, 255), (255, 0, 0))
+    )
     assert red.scores.min() > blue.scores.max() + 0.2
 
 
 def test_all_people_in_one_call(pose, monkeypatch):
     calls = []
     run = pose.backend.__class__.__call__
-    monkeypatch.setattr(pose.backend.__class__, "__call__", lambda self, x: calls.append(len(x)) or run(self, x))
+    monkeypatch.setattr(
+        pose.backend.__class__, "__call__", lambda self, x: calls.append(len(x)) or run(self, x)
+    )
     boxes = [[60, 40, 180, 200], [50, 30, 190, 210], [70, 60, 170, 190]]
     together = pose(spot(120, 120), boxes)
     assert calls == [3]
     for i, box in enumerate(boxes):
-        np.testing.assert_allclose(pose(spot(120, 120), [box]).keypoints[0], together.keypoints[i], atol=1e-4)
+        np.testing.assert_allclose(
+            pose(spot(120, 120), [box]).keypoints[0], together.keypoints[i], atol=1e-4
+        )
 
 
 def test_fixed_batch_is_filled_up(tmp_path, engine, pose):
@@ -95,7 +103,9 @@ def test_flip_test_agrees_on_a_symmetric_scene(pose):
 
 
 def test_heatmap_network(tmp_path, engine):
-    pose = PoseEstimator(spot_heatmap(tmp_path / "maps.onnx", input_wh=(192, 256)), options=cpu(engine))
+    pose = PoseEstimator(
+        spot_heatmap(tmp_path / "maps.onnx", input_wh=(192, 256)), options=cpu(engine)
+    )
     assert pose.card.codec.kind == "heatmap"
     poses = pose(spot(110, 130), [[60, 40, 180, 200]])
     assert np.abs(poses.keypoints[0] - (110, 130)).max() < 4
@@ -103,13 +113,22 @@ def test_heatmap_network(tmp_path, engine):
 
 @pytest.mark.parametrize("count", [17, 21, 26, 106, 133, 5])
 def test_any_keypoint_count(tmp_path, count):
-    pose = PoseEstimator(spot_pose(tmp_path / "k.onnx", keypoints=count), options=cpu("onnxruntime"))
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "k.onnx", keypoints=count), options=cpu("onnxruntime")
+    )
     assert len(pose.skeleton) == count
     assert pose(spot(100, 100), [[60, 40, 180, 200]]).keypoints.shape == (1, count, 2)
 
 
 @pytest.mark.parametrize(
-    "box", [[-200, -100, 150, 150], [250, 150, 900, 700], [400, 400, 500, 500], [0, 0, 320, 240], [10, 10, 10.5, 10.5]]
+    "box",
+    [
+        [-200, -100, 150, 150],
+        [250, 150, 900, 700],
+        [400, 400, 500, 500],
+        [0, 0, 320, 240],
+        [10, 10, 10.5, 10.5],
+    ],
 )
 def test_boxes_partly_or_wholly_outside(pose, box):
     poses = pose(spot(100, 100), [box])
@@ -154,16 +173,21 @@ def test_no_people(pose, tmp_path, engine):
     assert empty.keypoints.shape == (0, 17, 2)
     assert empty.to_coco(3) == []
     detector = Detector(
-        fixed_detector(tmp_path / "yolox_x.onnx", [[1, 1, 9, 9, 0.1]]), options=cpu(engine), score_thr=0.5
+        fixed_detector(tmp_path / "yolox_x.onnx", [[1, 1, 9, 9, 0.1]]),
+        options=cpu(engine),
+        score_thr=0.5,
     )
     assert len(Pipeline(detector, pose)(spot(10, 10))) == 0
 
 
-# ---- detector ---------------------------------------------------------------------------------------------
+# ---- detector
+# ---------------------------------------------------------------------------------------------
 
 
 def test_detector_maps_boxes_back(tmp_path, engine):
-    model = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.9], [0, 0, 64, 48, 0.95], [0, 0, 4, 4, 0.2]])
+    model = fixed_detector(
+        tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.9], [0, 0, 64, 48, 0.95], [0, 0, 4, 4, 0.2]]
+    )
     detector = Detector(model, options=cpu(engine))
     found = detector(np.zeros((240, 320, 3), np.uint8))
     np.testing.assert_allclose(found.scores, [0.95, 0.9])
@@ -177,21 +201,28 @@ def test_letterbox_round_trip(size, truncate):
     image = np.full((size[1], size[0], 3), 200, np.uint8)
     canvas, factors = letterbox(image, (64, 64), truncate=truncate)
     assert canvas.shape == (64, 64, 3)
-    boxes = np.array([[0, 0, size[0], size[1]], [0.25 * size[0], 0, 0.5 * size[0], 0.5 * size[1]]], np.float32)
+    boxes = np.array(
+        [[0, 0, size[0], size[1]], [0.25 * size[0], 0, 0.5 * size[0], 0.5 * size[1]]], np.float32
+    )
     there = boxes * np.array([*factors, *factors], np.float32)
     np.testing.assert_allclose(unletterbox(there, factors), boxes, rtol=1e-5)
-    new_w, new_h = (int(np.ceil(min(64, max(1, s * f)) - 1e-6)) for s, f in zip(size, factors, strict=True))
+    new_w, new_h = (
+        int(np.ceil(min(64, max(1, s * f)) - 1e-6)) for s, f in zip(size, factors, strict=True)
+    )
     assert (canvas[: max(1, new_h - 1), : max(1, new_w - 1)] == 200).all()
     assert (canvas[min(64, new_h + 1) :] == 114).all()
 
 
 def test_max_people_takes_the_surest(tmp_path, pose, engine):
-    model = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.6], [0, 0, 64, 48, 0.9], [0, 0, 9, 9, 0.8]])
+    model = fixed_detector(
+        tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.6], [0, 0, 64, 48, 0.9], [0, 0, 9, 9, 0.8]]
+    )
     pipeline = Pipeline(Detector(model, options=cpu(engine)), pose, max_people=2)
     np.testing.assert_allclose(pipeline(spot(10, 10)).box_scores, [0.9, 0.8], atol=1e-6)
 
 
-# ---- pipeline ---------------------------------------------------------------------------------------------
+# ---- pipeline
+# ---------------------------------------------------------------------------------------------
 
 
 def test_without_detector(pose):
@@ -222,7 +253,8 @@ def test_predict_refuses_early(pose):
         Pipeline(None, pose, score_thr=2)
 
 
-# ---- models and engines -----------------------------------------------------------------------------------
+# ---- models and engines
+# -----------------------------------------------------------------------------------
 
 
 def test_wrong_kind_of_model(tmp_path, engine):
@@ -236,7 +268,11 @@ def test_wrong_kind_of_model(tmp_path, engine):
 
 def test_damaged_model(tmp_path, engine):
     whole = spot_pose(tmp_path / "spot.onnx").read_bytes()
-    for name, data in (("cut.onnx", whole[: len(whole) // 2]), ("noise.onnx", b"not a model"), ("empty.onnx", b"")):
+    for name, data in (
+        ("cut.onnx", whole[: len(whole) // 2]),
+        ("noise.onnx", b"not a model"),
+        ("empty.onnx", b""),
+    ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ModelError, match=name):
             PoseEstimator(tmp_path / name, options=cpu(engine))
@@ -246,7 +282,11 @@ def test_wrong_skeleton(tmp_path):
     from rtmpose import get_skeleton
 
     with pytest.raises(ModelError, match="17 keypoints, but halpe26 has 26"):
-        PoseEstimator(spot_pose(tmp_path / "k.onnx"), options=cpu("onnxruntime"), skeleton=get_skeleton("halpe26"))
+        PoseEstimator(
+            spot_pose(tmp_path / "k.onnx"),
+            options=cpu("onnxruntime"),
+            skeleton=get_skeleton("halpe26"),
+        )
 
 
 def test_asking_for_a_missing_device_is_an_error(tmp_path):
@@ -288,16 +328,17 @@ def test_auto_prefers_openvino_on_cpus(monkeypatch):
     assert choose(BackendOptions(device="npu")).engine == "openvino"
 
 
-def test_normalisation_is_exact():
-    from rtmpose.backends.onnxruntime import normalisation_tables
-    from rtmpose.pose.rtmpose import RTMPOSE_PIXELS
+def test_normalization_is_exact():
+    from rtmpose.backends.onnxruntime import normalization_tables
+    from rtmpose.pose_estimator import RTMPOSE_PIXELS
 
-    tables = normalisation_tables(RTMPOSE_PIXELS)
+    tables = normalization_tables(RTMPOSE_PIXELS)
     assert tables[0][0] == pytest.approx(-123.675 / 58.395, rel=1e-6)
     assert tables[2][255] == pytest.approx((255 - 103.53) / 57.375, rel=1e-6)
 
 
-# ---- Poses ------------------------------------------------------------------------------------------------
+# ---- Poses
+# ------------------------------------------------------------------------------------------------
 
 
 def test_instance_score_is_box_times_sure_keypoints():

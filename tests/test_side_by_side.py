@@ -11,20 +11,22 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
 from rtmpose.backends import calls_at_once, open_backend
-from rtmpose.backends.beside import MOST_CALLS, Spread
-from rtmpose.concurrent import InOrder
+from rtmpose.backends.parallel import MOST_CALLS, ParallelBackend
 from rtmpose.errors import BackendError, InputError
 from rtmpose.sources import expand_sources
-from rtmpose.track import PoseTracker, TrackerParams
-from rtmpose.track.ahead import Crew, Entry
-from rtmpose.track.run import Follower
+from rtmpose.tracking import PoseTracker, TrackerParams
+from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
+from rtmpose.tracking.video import VideoTracker
 from rtmpose.types import Frame
+from rtmpose.worker_threads import OrderedMap
 
 ENGINES = [
     "onnxruntime",
     pytest.param(
         "openvino",
-        marks=pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"),
+        marks=pytest.mark.skipif(
+            not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"
+        ),
     ),
 ]
 BOXES = [[8, 4, 40, 44, 0.9], [30, 10, 60, 60, 0.8], [0, 0, 30, 60, 0.2]]
@@ -35,7 +37,9 @@ def tracker(folder, engine="onnxruntime", cores=2, **params):
     options = BackendOptions(engine, "cpu", cores, precision="fp32")
     detector = Detector(fixed_detector(folder / "yolox_t.onnx", BOXES), options=options)
     pose = PoseEstimator(spot_pose(folder / "spot.onnx"), options=options)
-    return PoseTracker(detector, pose, TrackerParams(pose_min_keypoints=0, pose_nms_thr=1.0, **params))
+    return PoseTracker(
+        detector, pose, TrackerParams(pose_min_keypoints=0, pose_nms_thr=1.0, **params)
+    )
 
 
 def crops(count, seed=0):
@@ -59,7 +63,7 @@ def test_any_batch_is_the_same_as_one_by_one(engine, cores, tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("calls", [1, 3])
 def test_calls_from_many_threads_do_not_mix(engine, calls, tmp_path):
-    options = BackendOptions(engine, "cpu", 3, precision="fp32", side_by_side=calls)
+    options = BackendOptions(engine, "cpu", 3, precision="fp32", num_streams=calls)
     pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
     batches = [crops(1 + seed % 5, seed) for seed in range(40)]
     expected = [pose.backend(batch) for batch in batches]
@@ -71,7 +75,9 @@ def test_calls_from_many_threads_do_not_mix(engine, calls, tmp_path):
 
 
 def test_what_can_go_side_by_side(tmp_path):
-    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu"))
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu")
+    )
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 3
     assert calls_at_once(pose.backend, BackendOptions(threads=100)) == MOST_CALLS
     assert calls_at_once(pose.backend, BackendOptions()) >= 1
@@ -79,12 +85,14 @@ def test_what_can_go_side_by_side(tmp_path):
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
     pose.backend.device, pose.backend.engine = "cpu", "torch"
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
-    with pytest.raises(BackendError, match="side_by_side must be 1 or more"):
-        open_backend(pose.path, pose.card, BackendOptions("onnxruntime", side_by_side=0))
+    with pytest.raises(BackendError, match="num_streams must be 1 or more"):
+        open_backend(pose.path, pose.card, BackendOptions("onnxruntime", num_streams=0))
 
 
 def test_a_batch_is_spread_over_the_calls(tmp_path):
-    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu", 1))
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu", 1)
+    )
     wide, narrow = [], []
 
     class Counting:
@@ -99,7 +107,7 @@ def test_a_batch_is_spread_over_the_calls(tmp_path):
             return pose.backend(images)
 
     with ThreadPoolExecutor(3) as pool:
-        spread = Spread(Counting(wide), Counting(narrow), 3, pool)
+        spread = ParallelBackend(Counting(wide), Counting(narrow), 3, pool)
         for count in (1, 2, 3, 8):
             images = crops(count)
             for a, b in zip(spread(images), pose.backend(images), strict=True):
@@ -109,13 +117,15 @@ def test_a_batch_is_spread_over_the_calls(tmp_path):
 
 
 def test_files_of_one_batch_size_are_not_spread(tmp_path):
-    pose = PoseEstimator(spot_pose(tmp_path / "four.onnx", batch=4), options=BackendOptions("onnxruntime", "cpu", 1))
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "four.onnx", batch=4), options=BackendOptions("onnxruntime", "cpu", 1)
+    )
 
     def never(_images):
         raise AssertionError("a part of the batch was asked for")
 
     with ThreadPoolExecutor(2) as pool:
-        spread = Spread(pose.backend, never, 2, pool)
+        spread = ParallelBackend(pose.backend, never, 2, pool)
         assert len(pose.with_backend(spread).network(crops(5))[0]) == 5
 
 
@@ -130,13 +140,13 @@ def test_in_order_whatever_takes_how_long():
 
     seen = []
     with ThreadPoolExecutor(4, "rtmpose-test") as pool:
-        results = InOrder(work, range(60), pool, 5)
+        results = OrderedMap(work, range(60), pool, 5)
         with pytest.raises(InputError, match="the fiftieth"):
             seen.extend(results)
         results.close()
     assert seen == list(range(50))
     with ThreadPoolExecutor(4, "rtmpose-test") as pool:
-        results = InOrder(work, range(50), pool, 5)
+        results = OrderedMap(work, range(50), pool, 5)
         assert list(results) == list(range(50))
         results.close()
     assert threads() == 0
@@ -150,7 +160,7 @@ def test_in_order_does_not_run_away():
         return k
 
     with ThreadPoolExecutor(2, "rtmpose-test") as pool:
-        results = InOrder(work, iter(range(10**9)), pool, 3)
+        results = OrderedMap(work, iter(range(10**9)), pool, 3)
         assert next(results) == 0
         time.sleep(0.1)
         assert len(started) <= 6
@@ -167,11 +177,14 @@ def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
         for group in ([items[2]], items):
             own = tracker(tmp_path, engine, cores)
             runs[cores, len(group)] = [
-                (t.item.name, t.frame.index, t.poses) for t in Follower(own, interval=1).run(group)
+                (t.item.name, t.frame.index, t.poses)
+                for t in VideoTracker(own, interval=1).run(group)
             ]
     assert len(runs[1, 3]) == 12 + 13 + 14
     for count in (1, 3):
-        for (name, index, one), (other_name, other_index, other) in zip(runs[1, count], runs[3, count], strict=True):
+        for (name, index, one), (other_name, other_index, other) in zip(
+            runs[1, count], runs[3, count], strict=True
+        ):
             assert (name, index) == (other_name, other_index)
             assert len(one) == 2
             np.testing.assert_array_equal(one.ids, other.ids)
@@ -185,7 +198,9 @@ def test_known_poses_are_not_estimated_again(tmp_path):
     own = tracker(tmp_path)
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:26] = (0, 0, 255)
-    boxes = Detections.from_boxes([[8, 4, 40, 44], [30, 10, 60, 60], [0, 0, 30, 60]], [0.9, 0.8, 0.7])
+    boxes = Detections.from_boxes(
+        [[8, 4, 40, 44], [30, 10, 60, 60], [0, 0, 30, 60]], [0.9, 0.8, 0.7]
+    )
     whole = own.batch([own.create_state()], [image], boxes=[boxes])[0]
     asked = []
 
@@ -210,14 +225,18 @@ def test_known_poses_are_not_estimated_again(tmp_path):
 def test_only_sure_detections_are_worked_on_ahead(tmp_path):
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:26] = (0, 0, 255)
-    for params, expected in (({}, 2), ({"pose_max_num_bboxes": 1}, 1), ({"det_min_bbox_size": 46}, 1)):
+    for params, expected in (
+        ({}, 2),
+        ({"pose_max_num_bboxes": 1}, 1),
+        ({"det_min_bbox_size": 46}, 1),
+    ):
         own = tracker(tmp_path, **params)
-        crew = Crew(own)
+        crew = FramePrefetcher(own)
         assert crew.at_once == 2
-        entry = crew.prepare(Entry(Frame(image), 0.0, True))
+        entry = crew.prepare(FrameTask(Frame(image), 0.0, True))
         assert len(entry.found) == 3
         assert len(entry.known) == expected
-        assert crew.prepare(Entry(Frame(image), 0.0, False)).found is None
+        assert crew.prepare(FrameTask(Frame(image), 0.0, False)).found is None
 
 
 def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):
@@ -233,14 +252,17 @@ def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(PoseEstimator, "network", failing)
     seen = []
     with pytest.raises(BackendError, match="the network died"):
-        seen.extend(t.frame.index for t in Follower(own).run(expand_sources([str(clip(tmp_path / "a.avi"))])))
+        seen.extend(
+            t.frame.index
+            for t in VideoTracker(own).run(expand_sources([str(clip(tmp_path / "a.avi"))]))
+        )
     assert threads() == 0
 
 
 def test_leaving_early_leaves_nothing_behind(tmp_path):
     own, items = tracker(tmp_path), expand_sources([str(clip(tmp_path / "a.avi", 40))])
     for _ in range(10):
-        run = Follower(own).run(items)
+        run = VideoTracker(own).run(items)
         next(run)
         run.close()
     assert threads() == 0

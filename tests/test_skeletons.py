@@ -33,10 +33,17 @@ def test_all_sets_are_there():
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_set_is_consistent(name, count):
     s = get_skeleton(name)
-    assert len(s) == len(set(s.keypoints)) == len(s.flip_indices) == len(s.sides) == len(s.keypoint_colours) == count
+    assert (
+        len(s)
+        == len(set(s.keypoints))
+        == len(s.flip_indices)
+        == len(s.sides)
+        == len(s.keypoint_colors)
+        == count
+    )
     assert len(s.sigmas) == (0 if name in NO_SIGMAS else count)
     assert all(0 < v < 0.3 for v in s.sigmas)
-    assert len(s.links) == len(s.link_colours) > 0
+    assert len(s.links) == len(s.link_colors) > 0
     assert all(0 <= a < count and 0 <= b < count and a != b for a, b in s.links)
     for i, j in enumerate(s.flip_indices):
         assert s.flip_indices[j] == i

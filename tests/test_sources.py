@@ -36,7 +36,8 @@ def write_video(path, sizes_and_counts=(((64, 48), 20),), fps=10.0):
     return path
 
 
-# ---- pictures ---------------------------------------------------------------------------------------------
+# ---- pictures
+# ---------------------------------------------------------------------------------------------
 
 
 def test_plain(tmp_path, picture):
@@ -52,7 +53,7 @@ def test_wrong_extension(tmp_path, picture):
     assert item.kind == "image"
 
 
-def test_grey(tmp_path, picture):
+def test_gray(tmp_path, picture):
     (tmp_path / "g.png").write_bytes(png(picture[..., 0]))
     image = read_image(tmp_path / "g.png")
     assert image.shape == (48, 64, 3)
@@ -118,7 +119,8 @@ def test_unusable_files(tmp_path):
             read_image(tmp_path / name)
 
 
-# ---- expanding --------------------------------------------------------------------------------------------
+# ---- expanding
+# --------------------------------------------------------------------------------------------
 
 
 def test_expand(tmp_path, picture):
@@ -148,7 +150,8 @@ def test_expand_refuses(tmp_path):
         expand_sources([])
 
 
-# ---- videos -----------------------------------------------------------------------------------------------
+# ---- videos
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", [".avi", ".mp4"])
@@ -188,7 +191,9 @@ def test_frames_that_do_not_come_evenly(tmp_path):
     stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
     stream.codec_context.time_base = Fraction(1, 1000)
     for stamp in stamps:
-        frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), stamp // 4, np.uint8), format="bgr24")
+        frame = av.VideoFrame.from_ndarray(
+            np.full((64, 96, 3), stamp // 4, np.uint8), format="bgr24"
+        )
         frame.pts, frame.time_base = stamp, Fraction(1, 1000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode())

@@ -14,18 +14,18 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import Detections, InputError, OutputError, get_skeleton
 from rtmpose.cli import main
-from rtmpose.concurrent import Behind, Prefetch
-from rtmpose.sinks.tracks import SINKS
-from rtmpose.sinks.video import VideoSink, has_h264
 from rtmpose.sources import SourceItem
-from rtmpose.track import OneEuro, PoseTracker, TrackerParams, smooth_offline
-from rtmpose.track.kalman import BoxFilter
-from rtmpose.track.run import Follower, smooth_clip
-from rtmpose.track.smooth import smooth_together
+from rtmpose.tracking import OneEuro, PoseTracker, TrackerParams, smooth_offline
+from rtmpose.tracking.kalman import BoxFilter
+from rtmpose.tracking.smoothing import smooth_together
+from rtmpose.tracking.video import VideoTracker, smooth_clip
 from rtmpose.types import Frame, Poses
+from rtmpose.worker_threads import BackgroundWriter, Prefetch
+from rtmpose.writers.tracks import SINKS
+from rtmpose.writers.video import VideoSink, has_h264
 
 SKELETON = get_skeleton("coco17")
-# A standing person within a box of height 1, centre 0.
+# A standing person within a box of height 1, center 0.
 BODY = np.array(
     [
         [0, -0.45], [0.02, -0.47], [-0.02, -0.47], [0.05, -0.45], [-0.05, -0.45], [0.1, -0.33], [-0.1, -0.33],
@@ -57,7 +57,9 @@ class Crowd:
     def box(self, name, margin=0.03):
         points = self.points(name)
         height = self.people[name][2]
-        return np.array([*(points.min(0) - margin * height), *(points.max(0) + margin * height)], np.float32)
+        return np.array(
+            [*(points.min(0) - margin * height), *(points.max(0) + margin * height)], np.float32
+        )
 
     def boxes(self, missing=()):
         names = [n for n in self.people if n not in missing]
@@ -68,7 +70,10 @@ class Crowd:
     def batch(self, images, detections):
         out = []
         for found in detections:
-            keypoints, scores = np.zeros((len(found), 17, 2), np.float32), np.full((len(found), 17), 0.05, np.float32)
+            keypoints, scores = (
+                np.zeros((len(found), 17, 2), np.float32),
+                np.full((len(found), 17), 0.05, np.float32),
+            )
             for i, box in enumerate(found.boxes):
                 best, most = None, 0.25
                 for name in self.people:
@@ -143,7 +148,9 @@ def test_who_was_seen_for_long_is_remembered_for_a_second():
     def ids(fps, before, gone, **params):
         tracker = PoseTracker(None, crowd := Crowd(), TrackerParams(**params))
         here = lambda t: t < before or t > before + gone  # noqa: E731
-        seen = follow(tracker, crowd, round(3 * fps), fps, lambda t: {"a": (300, 240, 200)} if here(t) else {})
+        seen = follow(
+            tracker, crowd, round(3 * fps), fps, lambda t: {"a": (300, 240, 200)} if here(t) else {}
+        )
         return set(ids_of(seen, "a"))
 
     for fps in (25, 60):
@@ -207,11 +214,21 @@ def test_any_calm_scene_keeps_its_ids(fps, pan, people, lost, seed):
     tracker = PoseTracker(None, crowd)
 
     def place(t):
-        return {str(i): (150 + 220 * i + (pan + speed[i] * 0.3) * t, 240, 150 + 10 * i) for i in range(people)}
+        return {
+            str(i): (150 + 220 * i + (pan + speed[i] * 0.3) * t, 240, 150 + 10 * i)
+            for i in range(people)
+        }
 
     gaps = generator.random((3 * fps, people)) < lost
     gaps[:3] = False
-    seen = follow(tracker, crowd, 3 * fps, fps, place, lambda f, t: [str(i) for i in range(people) if gaps[f, i]])
+    seen = follow(
+        tracker,
+        crowd,
+        3 * fps,
+        fps,
+        place,
+        lambda f, t: [str(i) for i in range(people) if gaps[f, i]],
+    )
     for i in range(people):
         assert len(set(ids_of(seen, str(i)))) == 1
         assert len(ids_of(seen, str(i))) >= 0.9 * 3 * fps
@@ -245,7 +262,9 @@ def test_doubtful_newcomers_wait():
 
 
 def test_a_second_pose_of_somebody_is_no_newcomer_at_once():
-    """For a moment the detector sees half of a person as one more: no id for it, and the person keeps theirs."""
+    """For a moment the detector sees half of a person as one more: no id for it, and the person
+    keeps theirs.
+    """
     crowd = Crowd()
     tracker = PoseTracker(None, crowd)
     whole, half = {"a": (300, 240, 200)}, {"a": (300, 240, 200), "half": (300, 200, 90)}
@@ -296,10 +315,30 @@ def test_swapped_legs_are_put_back():
 
 def test_published_names_and_defaults():
     p = TrackerParams()
-    assert (p.det_interval, p.det_label, p.det_thr, p.det_min_bbox_size, p.det_nms_thr) == (1, 0, 0.5, -1, 0.7)
-    assert (p.pose_max_num_bboxes, p.pose_kpt_thr, p.pose_min_keypoints, p.pose_bbox_scale) == (-1, 0.5, -1, 1.25)
-    assert (p.pose_min_bbox_size, p.pose_nms_thr, p.track_iou_thr, p.track_max_missing) == (-1, 0.5, 0.4, 10)
-    assert (p.track_history_size, p.std_weight_position, p.std_weight_velocity) == (1, 0.05, 0.00625)
+    assert (p.det_interval, p.det_label, p.det_thr, p.det_min_bbox_size, p.det_nms_thr) == (
+        1,
+        0,
+        0.5,
+        -1,
+        0.7,
+    )
+    assert (p.pose_max_num_bboxes, p.pose_kpt_thr, p.pose_min_keypoints, p.pose_bbox_scale) == (
+        -1,
+        0.5,
+        -1,
+        1.25,
+    )
+    assert (p.pose_min_bbox_size, p.pose_nms_thr, p.track_iou_thr, p.track_max_missing) == (
+        -1,
+        0.5,
+        0.4,
+        10,
+    )
+    assert (p.track_history_size, p.std_weight_position, p.std_weight_velocity) == (
+        1,
+        0.05,
+        0.00625,
+    )
     assert p.smooth_params == (0.007, 1, 1)
     assert TrackerParams().least_keypoints(17) == 9
     for wrong in (
@@ -325,7 +364,8 @@ def test_limits_of_people_and_size():
     assert [len(h) for h in tracker.state.history.values()] == [3]
 
 
-# ---- smoothing --------------------------------------------------------------------------------------------------
+# ---- smoothing
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fps", [15, 30, 60])
@@ -346,7 +386,9 @@ def test_jitter_is_halved_and_lag_stays_below_a_frame(fps):
 
 def test_offline_has_no_lag_and_fills_gaps():
     times = np.arange(90) / 30
-    truth = np.stack([200 + 80 * np.sin(2 * np.pi * times), 100 + 0 * times], axis=1)[:, None].repeat(17, 1)
+    truth = np.stack([200 + 80 * np.sin(2 * np.pi * times), 100 + 0 * times], axis=1)[
+        :, None
+    ].repeat(17, 1)
     noisy = truth + np.random.default_rng(0).normal(0, 2, truth.shape)
     keep = np.ones(90, bool)
     keep[40:48] = False
@@ -355,7 +397,10 @@ def test_offline_has_no_lag_and_fills_gaps():
     assert filled.sum() == 8
     assert filled[40:48].all()
     middle = np.r_[10:38, 50:80]
-    assert np.abs(points[middle] - truth[middle]).mean() < 0.6 * np.abs(noisy[middle] - truth[middle]).mean()
+    assert (
+        np.abs(points[middle] - truth[middle]).mean()
+        < 0.6 * np.abs(noisy[middle] - truth[middle]).mean()
+    )
     shifts = [np.abs(points[middle, 0, 0] - truth[middle + s, 0, 0]).mean() for s in (-1, 0, 1)]
     assert np.argmin(shifts) == 1
     # A long absence stays one.
@@ -386,7 +431,8 @@ def test_smoothing_a_clip_keeps_ids_and_marks_what_was_filled():
     np.testing.assert_allclose(result[20][0].keypoints[0, 0, 0], 120, atol=1.0)
 
 
-# ---- threads ----------------------------------------------------------------------------------------------------
+# ---- threads
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_prefetch_keeps_order_and_passes_errors_on():
@@ -436,7 +482,7 @@ def test_live_sources_stay_up_to_date():
 
 def test_behind_keeps_order_and_raises():
     out = []
-    with Behind(out.append, 2) as behind:
+    with BackgroundWriter(out.append, 2) as behind:
         for k in range(50):
             behind.put(k)
     assert out == list(range(50))
@@ -445,7 +491,7 @@ def test_behind_keeps_order_and_raises():
         raise OutputError("the disk is full")
 
     def fill():
-        with Behind(full) as behind:
+        with BackgroundWriter(full) as behind:
             for k in range(1000):
                 behind.put(k)
 
@@ -454,13 +500,16 @@ def test_behind_keeps_order_and_raises():
     assert threads() == 0
 
 
-# ---- sinks --------------------------------------------------------------------------------------------------------
+# ---- sinks
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["json", "csv", "mot", "openpose", "npz", "parquet"])
 def test_tables(name, tmp_path):
     if name == "parquet":
-        pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'rtmpose[parquet]'")
+        pytest.importorskip(
+            "pyarrow", reason="pyarrow is not installed: pip install 'rtmpose[parquet]'"
+        )
     sink = SINKS[name](tmp_path / f"clip{SINKS[name].ending}", SKELETON)
     for k in range(3):
         sink.write(Frame(BLACK, k, k / 30), poses_at(100 + k, 7), np.array([k == 1]))
@@ -512,7 +561,8 @@ def test_video_sink(codec, tmp_path):
         VideoSink(tmp_path / "file" / "v.mp4", 10)
 
 
-# ---- the command ----------------------------------------------------------------------------------------------
+# ---- the command
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -546,9 +596,29 @@ def test_track_options(tmp_path, models, capsys):
     assert "20 frames, 2 people" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "o" / "b.jsonl").read_text().splitlines()]
     assert [r["frame"] for r in rows] == list(range(5, 15))
-    assert main(["track", videos[0], *base, "--smooth", "offline", "--det-interval", "5", "--fps-limit", "5"]) == 0
+    assert (
+        main(
+            [
+                "track",
+                videos[0],
+                *base,
+                "--smooth",
+                "offline",
+                "--det-interval",
+                "5",
+                "--fps-limit",
+                "5",
+            ]
+        )
+        == 0
+    )
     assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 10
-    assert main(["track", videos[0], *base, "--det-interval", "auto", "--flip", "--background", "black"]) == 0
+    assert (
+        main(
+            ["track", videos[0], *base, "--det-interval", "auto", "--flip", "--background", "black"]
+        )
+        == 0
+    )
     big = ["--output", str(tmp_path / "o"), "--output-size", "40", "--no-skeleton", "--no-ids"]
     assert main(["track", videos[0], *models, *big]) == 0
     assert cv2.VideoCapture(str(tmp_path / "o" / "a.mp4")).read()[1].shape[:2] == (30, 40)
@@ -573,14 +643,23 @@ def test_track_refusals(tmp_path, models, capsys, arguments, message):
 def test_a_bad_clip_among_good_ones(tmp_path, models, capsys):
     good, bad = clip(tmp_path / "a.avi"), tmp_path / "b.avi"
     bad.write_bytes(b"RIFF----AVI nothing")
-    arguments = ["track", str(bad), str(good), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]
+    arguments = [
+        "track",
+        str(bad),
+        str(good),
+        *models,
+        "--output",
+        str(tmp_path / "o"),
+        "--json",
+        "--no-video",
+    ]
     assert main(arguments) == 1
     assert (tmp_path / "o" / "a.jsonl").exists()
     assert "b.avi" in capsys.readouterr().err
 
 
 def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, capsys):
-    from rtmpose.track.tracker import PoseTracker as Tracker
+    from rtmpose.tracking.tracker import PoseTracker as Tracker
 
     video, calls = clip(tmp_path / "a.avi"), []
     batch = Tracker.batch
@@ -592,11 +671,25 @@ def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, ca
         return batch(self, *args, **kwargs)
 
     monkeypatch.setattr(Tracker, "batch", failing)
-    assert main(["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]) == 1
+    assert (
+        main(
+            ["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]
+        )
+        == 1
+    )
     assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 11
     assert threads() == 0
     monkeypatch.setattr(Tracker, "batch", batch)
-    again = ["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video", "--resume"]
+    again = [
+        "track",
+        str(video),
+        *models,
+        "--output",
+        str(tmp_path / "o"),
+        "--json",
+        "--no-video",
+        "--resume",
+    ]
     assert main(again) == 0  # the file is there, but not whole: it is done again, and only once
     assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 20
     assert [p.name for p in (tmp_path / "o").iterdir()] == ["a.jsonl"]
@@ -620,12 +713,14 @@ def test_real_clips_keep_their_ids(shared, clip, people, frames):
     from rtmpose import Detector, PoseEstimator
     from rtmpose.backends import BackendOptions
     from rtmpose.sources import expand_sources
-    from rtmpose.track.run import Follower
+    from rtmpose.tracking.video import VideoTracker
 
     options = BackendOptions(precision="fp32")
     tracker = PoseTracker(Detector(options=options), PoseEstimator(options=options))
     counts = {}
-    for tracked in Follower(tracker).run(expand_sources([str(shared / "data" / "video" / clip)])):
+    for tracked in VideoTracker(tracker).run(
+        expand_sources([str(shared / "data" / "video" / clip)])
+    ):
         for number in tracked.poses.ids.tolist():
             counts[number] = counts.get(number, 0) + 1
     assert sum(count >= frames for count in counts.values()) == people, counts
@@ -637,7 +732,10 @@ def test_compatible_tracker(tmp_path):
     pose = spot_pose(tmp_path / "spot.onnx")
     detector = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
     tracker = Compatible(str(detector), str(pose), "cpu")
-    state, other = tracker.create_state(det_interval=1, pose_min_keypoints=0), tracker.create_state()
+    state, other = (
+        tracker.create_state(det_interval=1, pose_min_keypoints=0),
+        tracker.create_state(),
+    )
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:26] = (0, 0, 255)
     keypoints, boxes, ids = tracker(state, image)
@@ -657,11 +755,15 @@ def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
 
     from rtmpose import BackendOptions, Detector, PoseEstimator
     from rtmpose.sources import expand_sources
-    from rtmpose.track.run import Follower
+    from rtmpose.tracking.video import VideoTracker
 
     options = BackendOptions("onnxruntime", "cpu", 1)
-    detector = Detector(fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options)
-    tracker = PoseTracker(detector, PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options))
+    detector = Detector(
+        fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options
+    )
+    tracker = PoseTracker(
+        detector, PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
+    )
     items = expand_sources([str(clip(tmp_path / "a.avi", 6))])
 
     def handles():
@@ -669,7 +771,7 @@ def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
         return len(list(folder.iterdir())) if folder.exists() else 0
 
     for k in range(50):
-        run = Follower(tracker).run(items)
+        run = VideoTracker(tracker).run(items)
         next(run)
         run.close()  # left in the middle
         if k == 4:
@@ -678,14 +780,17 @@ def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
     assert handles() <= before + 2
 
 
-# ---- things that go wrong -------------------------------------------------------------------------------------
+# ---- things that go wrong
+# -------------------------------------------------------------------------------------
 
 
 def tiny_tracker(tmp_path, **params):
     from rtmpose import BackendOptions, Detector, PoseEstimator
 
     options = BackendOptions("onnxruntime", "cpu", 1)
-    detector = Detector(fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options)
+    detector = Detector(
+        fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]), options=options
+    )
     pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=options)
     return PoseTracker(detector, pose, TrackerParams(pose_min_keypoints=0, **params))
 
@@ -709,10 +814,10 @@ def test_the_resolution_changes_and_time_goes_back(tmp_path):
 
 def test_four_streams_at_once(tmp_path):
     from rtmpose.sources import expand_sources
-    from rtmpose.track.run import Follower
+    from rtmpose.tracking.video import VideoTracker
 
     items = expand_sources([str(clip(tmp_path / f"{n}.avi", 6 + n)) for n in range(4)])
-    follower = Follower(tiny_tracker(tmp_path))
+    follower = VideoTracker(tiny_tracker(tmp_path))
     seen = {}
     for tracked in follower.run(items):
         seen.setdefault(tracked.item.name, []).append(tracked.frame.index)
@@ -724,7 +829,7 @@ def test_four_streams_at_once(tmp_path):
 
 def test_a_worker_that_dies_ends_the_run_with_its_error(tmp_path, monkeypatch):
     from rtmpose.sources import expand_sources
-    from rtmpose.track.run import Follower
+    from rtmpose.tracking.video import VideoTracker
 
     tracker = tiny_tracker(tmp_path)
     calls = []
@@ -740,7 +845,7 @@ def test_a_worker_that_dies_ends_the_run_with_its_error(tmp_path, monkeypatch):
     items, seen = expand_sources([str(clip(tmp_path / "a.avi"))]), []
 
     def run():
-        for tracked in Follower(tracker).run(items):
+        for tracked in VideoTracker(tracker).run(items):
             seen.append(tracked.frame.index)
 
     with pytest.raises(RuntimeError, match="the detector died"):
@@ -768,7 +873,10 @@ class Camera:
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
                 for _ in range(frames_per_call):
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                    head = (
+                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length:"
+                        f" {len(jpeg)}\r\n\r\n"
+                    )
                     self.wfile.write(head.encode() + jpeg + b"\r\n")
                     time.sleep(0.01)
 
@@ -803,7 +911,7 @@ def test_the_box_filter_is_the_usual_one():
     """Against the matrix form: eight values, constant velocity, the published uncertainties."""
     rng = np.random.default_rng(4)
     position, velocity = 0.05, 0.00625
-    box, centre = np.array([100, 50, 160, 250], np.float32), 130.0
+    box, center = np.array([100, 50, 160, 250], np.float32), 130.0
     ours = BoxFilter(box, position, velocity)
     state = np.array([130, 150, 60, 200, 0, 0, 0, 0], np.float64)
     covariance = np.diag(np.square([2 * position * 200] * 4 + [10 * velocity * 200 * 30] * 4))
@@ -817,8 +925,8 @@ def test_the_box_filter_is_the_usual_one():
         predicted = ours.predict(step)
         low, high = state[:2] - state[2:4] / 2, state[:2] + state[2:4] / 2
         np.testing.assert_allclose(predicted, [*low, *high], rtol=1e-5)
-        centre += 90 * step
-        box = np.array([centre - 30, 50, centre + 30, 250]) + rng.normal(size=4) * 4
+        center += 90 * step
+        box = np.array([center - 30, 50, center + 30, 250]) + rng.normal(size=4) * 4
         measured = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]]
         look = np.eye(4, 8)
         total = look @ covariance @ look.T + np.eye(4) * (position * state[3]) ** 2
@@ -834,7 +942,9 @@ def test_people_smoothed_together_are_smoothed_alike():
     alone, together = [OneEuro() for _ in range(3)], [OneEuro() for _ in range(3)]
     for frame in range(12):
         # The second comes later, the third is away for a while.
-        present = [i for i in range(3) if not (i == 1 and frame < 4) and not (i == 2 and 5 <= frame < 8)]
+        present = [
+            i for i in range(3) if not (i == 1 and frame < 4) and not (i == 2 and 5 <= frame < 8)
+        ]
         values = rng.normal(size=(len(present), 5, 2)).astype(np.float32) * 20
         now = frame * 0.04 + rng.uniform(0, 0.01)
         found = smooth_together([together[i] for i in present], values, now)
@@ -865,8 +975,8 @@ def test_live_sources_give_their_newest_frame(monkeypatch):
             time.sleep(0.04)
             return [Poses.empty(SKELETON)]
 
-    monkeypatch.setattr("rtmpose.track.run.open_frames", camera)
-    follower = Follower(Slow())
+    monkeypatch.setattr("rtmpose.tracking.video.open_frames", camera)
+    follower = VideoTracker(Slow())
     shown = [t.frame.index for t in follower.run([SourceItem("camera", "camera")])]
     assert shown == sorted(shown)
     assert len(shown) < 30

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
-pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip(
+    "lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'"
+)
 
 import trainable  # noqa: E402
 
@@ -19,7 +21,7 @@ from rtmpose.errors import InputError, OutputError, RtmposeError  # noqa: E402
 from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
 from rtmpose.training import Distillation, Recipe, train, with_settings  # noqa: E402
 from rtmpose.training import checkpoint as states  # noqa: E402
-from rtmpose.training.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
+from rtmpose.training.data.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
 from rtmpose.training.devices import choose_precision, settle_precision  # noqa: E402
 from rtmpose.training.optim import learning_rate, parameter_groups, rate_factor  # noqa: E402
 
@@ -133,7 +135,9 @@ def test_resume_gives_the_losses_of_an_unbroken_run(dots, tmp_path, monkeypatch,
 def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
     """Without batch statistics, two halves give the step of the whole."""
     every_step(monkeypatch)
-    whole = replace(TINY, epochs=1, batch=8, norms="frozen", augment=NO_AUGMENTATION, loss_batch=8, clip=0)
+    whole = replace(
+        TINY, epochs=1, batch=8, norms="frozen", augment=NO_AUGMENTATION, loss_batch=8, clip=0
+    )
     halves = replace(whole, batch=4, accumulate=2)
     found = []
     for name, recipe in (("whole", whole), ("halves", halves)):
@@ -145,7 +149,9 @@ def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_it_learns(dots, tmp_path, monkeypatch):
     every_step(monkeypatch)
-    recipe = replace(TINY, epochs=30, batch=8, lr=2e-3, augment=NO_AUGMENTATION, eval_every=30, heldout=0)
+    recipe = replace(
+        TINY, epochs=30, batch=8, lr=2e-3, augment=NO_AUGMENTATION, eval_every=30, heldout=0
+    )
     result = train(trainable.task(dots, recipe), recipe, tmp_path)
     losses = loss_column(tmp_path)
     assert sum(losses[-3:]) < 0.75 * sum(losses[:3])
@@ -229,8 +235,8 @@ def test_norms_of_an_export_stay_frozen(dots, tmp_path):
                 module.running_var.fill_(1 - module.eps)
         out = tmp_path / str(epochs)
         train(task, replace(TINY, epochs=epochs, ema=0), out)
-        norms = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-        variances.append([m.running_var for m in norms])
+        batch_norm = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        variances.append([m.running_var for m in batch_norm])
         outputs.append([o.detach() for o in task.network.eval()(pixels)])
         # What is kept is the plain network of the same function.
         kept = trainable.network()
@@ -241,16 +247,18 @@ def test_norms_of_an_export_stay_frozen(dots, tmp_path):
     assert not torch.allclose(outputs[0][0], outputs[1][0], atol=1e-3)
 
 
-def test_centred_training_starts_at_the_same_function(dots, tmp_path):
-    """Norms with statistics of their own too: nothing is lost before the first step, and the file kept is plain."""
+def test_centered_training_starts_at_the_same_function(dots, tmp_path):
+    """Norms with statistics of their own too: nothing is lost before the first step, and the file
+    kept is plain.
+    """
     task = trainable.task(dots, TINY)
     pixels = torch.randn(2, 3, 64, 64)
     for module in task.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
     before = [o.detach() for o in task.network.eval()(pixels)]
-    train(task, replace(TINY, norms="centred", lr=1e-9, ema=0), tmp_path)
-    assert any(hasattr(m, "centre") for m in task.network.modules())
+    train(task, replace(TINY, norms="centered", lr=1e-9, ema=0), tmp_path)
+    assert any(hasattr(m, "center") for m in task.network.modules())
     kept = trainable.network()
     kept.load_state_dict(read_checkpoint(tmp_path / "last.safetensors"))
     for a, b in zip(before, kept.eval()(pixels), strict=True):
@@ -258,37 +266,37 @@ def test_centred_training_starts_at_the_same_function(dots, tmp_path):
 
 
 def test_estimated_statistics_keep_the_function(dots):
-    from rtmpose.training import norms
+    from rtmpose.training import batch_norm
 
     task = trainable.task(dots, TINY)
     batches = list(task.batches(0, 0, 0, 1))
     pixels = torch.randn(2, 3, 64, 64)
     network = task.network.eval()
     before = network(pixels)
-    used = norms.estimate_statistics(network, batches, lambda n, b: task.losses(n, b))
+    used = batch_norm.estimate_statistics(network, batches, lambda n, b: task.losses(n, b))
     assert used == len(batches)
-    assert not norms.is_folded(network)
+    assert not batch_norm.is_folded(network)
     for a, b in zip(before, network(pixels), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_centred_convolutions_keep_the_function_and_can_be_taken_out_again(dots):
-    from rtmpose.training import norms
+def test_centered_convolutions_keep_the_function_and_can_be_taken_out_again(dots):
+    from rtmpose.training import batch_norm
 
     task = trainable.task(dots, TINY)
     batches = list(task.batches(0, 0, 0, 1))
     pixels = torch.randn(2, 3, 64, 64)
     network = task.network.eval()
     before, keys = network(pixels), set(network.state_dict())
-    changed = norms.centre(network, batches, lambda n, b: task.losses(n, b))
+    changed = batch_norm.center(network, batches, lambda n, b: task.losses(n, b))
     added = set(network.state_dict()) - keys
     assert len(added) == changed > 10
-    assert all(k.endswith(".conv.centre") for k in added)
+    assert all(k.endswith(".conv.center") for k in added)
     with torch.no_grad():
         for parameter in network.parameters():  # as training does
             parameter.add_(torch.randn_like(parameter) * 1e-3)
     trained = network(pixels)
-    without = norms.plain(network)
+    without = batch_norm.plain(network)
     assert set(without.state_dict()) == keys
     for a, b, c in zip(before, trained, without(pixels), strict=True):
         assert torch.allclose(b, c, atol=1e-5)
@@ -297,31 +305,38 @@ def test_centred_convolutions_keep_the_function_and_can_be_taken_out_again(dots)
 
 def test_training_ends_early_where_it_is_good_enough(dots, tmp_path):
     task = trainable.task(dots, replace(TINY, epochs=50))
-    result = train(task, replace(TINY, epochs=50), tmp_path, until=lambda status: "PCK@0.05" in status.metrics)
+    result = train(
+        task, replace(TINY, epochs=50), tmp_path, until=lambda status: "PCK@0.05" in status.metrics
+    )
     assert not result.finished
     assert result.status.step == task.steps() + 1  # the first step after the first evaluation
     assert (tmp_path / "last.safetensors").exists()
-    assert train(task, replace(TINY, epochs=50), tmp_path, resume=True, until=lambda s: s.step > 7).status.step < 50
+    assert (
+        train(
+            task, replace(TINY, epochs=50), tmp_path, resume=True, until=lambda s: s.step > 7
+        ).status.step
+        < 50
+    )
 
 
-@pytest.mark.parametrize("centred", [False, True])
-def test_frozen_norms_are_computed_with_their_convolutions(dots, centred):
+@pytest.mark.parametrize("centered", [False, True])
+def test_frozen_norms_are_computed_with_their_convolutions(dots, centered):
     """The same function, the same gradients; undone by a plain copy."""
     from rtmpose.networks.layers import ConvModule
-    from rtmpose.training import norms
+    from rtmpose.training import batch_norm
 
     task = trainable.task(dots, TINY)
     pixels = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     network = task.network.double()
-    for module in norms.norms(network):
+    for module in batch_norm.norms(network):
         module.running_mean.normal_(std=0.1)
         module.running_var.uniform_(0.5, 2)
-    if centred:
-        norms.centre(network, [pixels], lambda n, b: n(b))
+    if centered:
+        batch_norm.center(network, [pixels], lambda n, b: n(b))
     network.train()
-    norms.freeze(network)
+    batch_norm.freeze(network)
     fused = copy.deepcopy(network)
-    assert norms.fuse(fused) > 10
+    assert batch_norm.fuse(fused) > 10
     results = [n(pixels) for n in (network, fused)]
     for result in results:
         sum(o.square().sum() for o in result).backward()
@@ -330,11 +345,15 @@ def test_frozen_norms_are_computed_with_their_convolutions(dots, centred):
     for a, b in zip(network.parameters(), fused.parameters(), strict=True):
         assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-9 * float(a.grad.abs().max()))
     assert any("forward" in vars(m) for m in copy.deepcopy(fused).modules())
-    assert not any("forward" in vars(m) for m in norms.plain(fused).modules() if isinstance(m, ConvModule))
+    assert not any(
+        "forward" in vars(m) for m in batch_norm.plain(fused).modules() if isinstance(m, ConvModule)
+    )
 
 
 def test_learning_rate_and_its_course():
-    recipe = Recipe("r", lr=4e-3, base_batch=1024, warmup_steps=10, warmup_start=1e-5, flat=0.5, final_lr=0.05)
+    recipe = Recipe(
+        "r", lr=4e-3, base_batch=1024, warmup_steps=10, warmup_start=1e-5, flat=0.5, final_lr=0.05
+    )
     assert learning_rate(recipe, 2048) == pytest.approx(8e-3)
     assert learning_rate(replace(recipe, lr_scaling="sqrt"), 4096) == pytest.approx(8e-3)
     assert learning_rate(replace(recipe, lr_scaling="none"), 64) == 4e-3
@@ -376,14 +395,21 @@ def test_rates_by_size():
 
 def test_settings_as_text():
     recipe = with_settings(
-        Recipe("r"), {"lr": "1e-4", "augment.rotate": "40", "augment.scale": "0.5,1.5", "distil.logits": "2"}
+        Recipe("r"),
+        {"lr": "1e-4", "augment.rotate": "40", "augment.scale": "0.5,1.5", "distill.logits": "2"},
     )
     assert recipe.lr == 1e-4
     assert recipe.augment == Augmentation(rotate=40, scale=(0.5, 1.5))
-    assert recipe.distil == Distillation(logits=2)
-    assert with_settings(recipe, {"distil": "none"}).distil is None
-    wrong = ({"learning": "1"}, {"lr": "fast"}, {"precision": "int8"}, {"augment": "1"}, {"augment.scale": "1"})
-    for bad in (*wrong, {"distil.stages": "0"}, {"distil.stages": "5"}):
+    assert recipe.distill == Distillation(logits=2)
+    assert with_settings(recipe, {"distill": "none"}).distill is None
+    wrong = (
+        {"learning": "1"},
+        {"lr": "fast"},
+        {"precision": "int8"},
+        {"augment": "1"},
+        {"augment.scale": "1"},
+    )
+    for bad in (*wrong, {"distill.stages": "0"}, {"distill.stages": "5"}):
         with pytest.raises(InputError):
             with_settings(recipe, bad)
 
@@ -400,7 +426,7 @@ def test_precision():
 
 
 @pytest.mark.parametrize("kind", ["simcc", "heatmap"])
-def test_unlabelled_points_teach_nothing(dots, kind):
+def test_unlabeled_points_teach_nothing(dots, kind):
     task = trainable.task(dots, replace(TINY, norms="frozen"), kind)
     batch = next(iter(task.batches(0, 0, 0, 1)))
     task.network.eval()

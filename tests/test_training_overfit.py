@@ -1,4 +1,4 @@
-"""32 crops are learnt by heart; a keypoint set of one's own trains, evaluates, exports and draws."""
+"""32 crops are learned by heart; a keypoint set of one's own trains, evaluates, exports and draws."""
 
 import json
 from dataclasses import replace
@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
-pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip(
+    "lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'"
+)
 
 from rtmpose.datasets import KeypointDataset  # noqa: E402
 from rtmpose.training import Recipe, train  # noqa: E402
-from rtmpose.training.augment import NO_AUGMENTATION  # noqa: E402
-from rtmpose.training.pose import PoseTask  # noqa: E402
-from rtmpose.training.start import start_network  # noqa: E402
+from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
+from rtmpose.training.pose.task import PoseTask  # noqa: E402
+from rtmpose.training.setup import start_network  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -41,12 +43,12 @@ def learn_by_heart(people, recipe, init, folder):
     assert status.waiting < 0.1
 
 
-def test_32_crops_are_learnt_by_heart(shared, tmp_path):
+def test_32_crops_are_learned_by_heart(shared, tmp_path):
     recipe = replace(QUICK, model="rtmpose-t_aic-coco_256x192", kind="pose", epochs=120)
     learn_by_heart(first_people(shared), recipe, "none", tmp_path)
 
 
-def test_32_crops_are_learnt_by_heart_as_heat_maps(shared, rtmpose_s, tmp_path):
+def test_32_crops_are_learned_by_heart_as_heat_maps(shared, rtmpose_s, tmp_path):
     """From RTMPose's backbone: from random weights, maps that are nearly all zero take far longer."""
     recipe = replace(
         QUICK,
@@ -98,14 +100,18 @@ def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
         "--init",
         str(rtmpose_s),
     ]
-    assert main(command + [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]) == 0
+    assert (
+        main(command + [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]) == 0
+    )
     rows = (out / "evaluations.csv").read_text().splitlines()
     assert rows[0].startswith("step,AP,PCK@0.1")
     assert float(rows[-1].split(",")[2]) > 0.5
     best = out / "best.safetensors"
 
     metrics = tmp_path / "metrics.json"
-    assert main(["eval", str(data), "--pose", str(best), "--limit", "20", "--json", str(metrics)]) == 0
+    assert (
+        main(["eval", str(data), "--pose", str(best), "--limit", "20", "--json", str(metrics)]) == 0
+    )
     found = json.loads(metrics.read_text())["metrics"]
     assert 0.5 < found["PCK@0.1"] <= 1
 

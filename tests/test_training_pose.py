@@ -10,27 +10,49 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
-pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip(
+    "lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'"
+)
 
 import trainable  # noqa: E402
 
 from rtmpose.datasets import KeypointDataset  # noqa: E402
 from rtmpose.errors import InputError, ModelError  # noqa: E402
+from rtmpose.model_card import Codec  # noqa: E402
 from rtmpose.networks.load import to_tensor  # noqa: E402
-from rtmpose.pose import heatmap, simcc  # noqa: E402
+from rtmpose.ops import heatmap, simcc  # noqa: E402
 from rtmpose.skeletons import get_skeleton  # noqa: E402
 from rtmpose.training import Distillation, Recipe  # noqa: E402
-from rtmpose.training import losses as loss  # noqa: E402
-from rtmpose.training.augment import NO_AUGMENTATION, Augmentation, Halves, place, recolour, transform  # noqa: E402
-from rtmpose.training.crops import Ahead, held_out, match_names, photo_key, read_samples  # noqa: E402
-from rtmpose.training.distill import MapLoss, TorchTeacher, flip_averaged, normalise  # noqa: E402
+from rtmpose.training.data.augment import (
+    NO_AUGMENTATION,
+    Augmentation,
+    Halves,
+    place,
+    recolor,
+    transform,
+)
+from rtmpose.training.data.pose_samples import (
+    Ahead,
+    held_out,
+    match_names,
+    photo_key,
+    read_samples,
+)
 from rtmpose.training.ema import MovingAverage  # noqa: E402
-from rtmpose.training.metrics import average_precision  # noqa: E402
-from rtmpose.training.optim import make_optimiser  # noqa: E402
-from rtmpose.training.pose import PoseTask  # noqa: E402
-from rtmpose.types import Codec  # noqa: E402
+from rtmpose.training.optim import make_optimizer  # noqa: E402
+from rtmpose.training.pose import losses as loss  # noqa: E402
+from rtmpose.training.pose.distill import (
+    MapLoss,
+    TorchTeacher,
+    flip_averaged,
+    normalize,
+)
+from rtmpose.training.pose.metrics import average_precision  # noqa: E402
+from rtmpose.training.pose.task import PoseTask  # noqa: E402
 
-RECIPE = Recipe("r", epochs=1, batch=4, precision="fp32", heldout=0.2, loss_batch=4, workers=0, norms="frozen")
+RECIPE = Recipe(
+    "r", epochs=1, batch=4, precision="fp32", heldout=0.2, loss_batch=4, workers=0, norms="frozen"
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +73,17 @@ def tensor(array):
 
 
 @pytest.mark.parametrize(
-    ("name", "beta", "softmax"), [("kl_rtmpose", 10.0, True), ("kl_plain", 1.0, False)], ids=["rtmpose", "plain"]
+    ("name", "beta", "softmax"),
+    [("kl_rtmpose", 10.0, True), ("kl_plain", 1.0, False)],
+    ids=["rtmpose", "plain"],
 )
 def test_simcc_loss_and_gradient_are_the_originals(ops, name, beta, softmax):
     z = ops("losses")
     x, y = tensor(z["pred_x"]).requires_grad_(), tensor(z["pred_y"])
     weight = tensor(z["weight"]) if softmax else None
-    value = loss.kl_discrete((x, y), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=beta, label_softmax=softmax)
+    value = loss.kl_discrete(
+        (x, y), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=beta, label_softmax=softmax
+    )
     value.backward()
     assert value.item() == pytest.approx(float(z[name]), rel=1e-5)
     np.testing.assert_allclose(x.grad[:1].numpy(), z[f"{name}_grad_x"], atol=1e-7)
@@ -68,7 +94,9 @@ def test_masked_simcc_loss_is_the_original(ops):
     z = ops("losses")
     x = tensor(z["pred_x"]).requires_grad_()
     weight = tensor(z["weight"]) * torch.where(torch.arange(17) < 5, 0.5, 1.0)
-    value = loss.kl_discrete((x, tensor(z["pred_y"])), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=1.0)
+    value = loss.kl_discrete(
+        (x, tensor(z["pred_y"])), (tensor(z["gt_x"]), tensor(z["gt_y"])), weight, beta=1.0
+    )
     value.backward()
     assert value.item() == pytest.approx(float(z["kl_masked"]), rel=1e-5)
     np.testing.assert_allclose(x.grad[:1].numpy(), z["kl_masked_grad_x"], atol=1e-7)
@@ -93,17 +121,24 @@ def test_heatmap_loss_is_the_original(ops):
 
     if "rng(" not in str(z["mse_seed_note"]):
         pytest.skip("the note on the inputs has changed")
-    p, g, w = (tensor(rng(f"mse:{k}", s)) for k, s in (("p", (2, 17, 64, 48)), ("g", (2, 17, 64, 48)), ("w", (2, 17))))
+    p, g, w = (
+        tensor(rng(f"mse:{k}", s))
+        for k, s in (("p", (2, 17, 64, 48)), ("g", (2, 17, 64, 48)), ("w", (2, 17)))
+    )
     assert loss.keypoint_mse(p, g, None).item() == pytest.approx(float(z["mse_plain"]), rel=1e-5)
     assert loss.keypoint_mse(p, g, w).item() == pytest.approx(float(z["mse_weighted"]), rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "wh"), [("coco", (192, 256)), ("sq", (256, 256)), ("big", (288, 384))])
+@pytest.mark.parametrize(
+    ("name", "wh"), [("coco", (192, 256)), ("sq", (256, 256)), ("big", (288, 384))]
+)
 def test_simcc_targets_are_the_originals(ops, golden, name, wh):
     z = ops("simcc")
     note = json.loads((golden / "ops" / "index.json").read_text())["simcc"]["note"][name]
     codec = Codec("simcc", note["simcc_split_ratio"], tuple(note["sigma"]))
-    (x, y), weights = loss.simcc_targets(tensor(z[f"{name}/keypoints"]), tensor(z[f"{name}/visible"]), codec, wh)
+    (x, y), weights = loss.simcc_targets(
+        tensor(z[f"{name}/keypoints"]), tensor(z[f"{name}/visible"]), codec, wh
+    )
     np.testing.assert_allclose(x.numpy(), z[f"{name}/x"], atol=1e-5)
     np.testing.assert_allclose(y.numpy(), z[f"{name}/y"], atol=1e-5)
     np.testing.assert_array_equal(weights.numpy(), z[f"{name}/weights"])
@@ -112,7 +147,9 @@ def test_simcc_targets_are_the_originals(ops, golden, name, wh):
 def test_heatmap_targets_are_the_originals(ops):
     z = ops("udp")
     codec = Codec("heatmap", sigma=(2.0,), heatmap_wh=(48, 64))
-    maps, weights = loss.heatmap_targets(tensor(z["keypoints"]), tensor(z["visible"]), codec, (192, 256))
+    maps, weights = loss.heatmap_targets(
+        tensor(z["keypoints"]), tensor(z["visible"]), codec, (192, 256)
+    )
     np.testing.assert_allclose(maps[0].numpy(), z["gauss/heatmaps"], atol=1e-5)
     np.testing.assert_array_equal(weights.numpy(), z["gauss/weights"])
 
@@ -123,7 +160,9 @@ def test_targets_on_the_device_are_those_of_the_runtime():
     visible = (rng.random((8, 5)) < 0.7).astype(np.float32)
     codec = Codec("simcc", 2.0, (4.9, 5.66))
     (x, y), weights = loss.simcc_targets(tensor(points), tensor(visible), codec, (192, 256))
-    for ours, theirs in zip((x, y, weights), simcc.encode(points, visible, (192, 256)), strict=True):
+    for ours, theirs in zip(
+        (x, y, weights), simcc.encode(points, visible, (192, 256)), strict=True
+    ):
         seen = weights.numpy() > 0
         np.testing.assert_allclose(ours.numpy()[seen], theirs[seen], atol=1e-5)
     udp = Codec("heatmap", sigma=(2.0,), heatmap_wh=(48, 64))
@@ -133,21 +172,23 @@ def test_targets_on_the_device_are_those_of_the_runtime():
     np.testing.assert_array_equal(kept.numpy(), weights)
 
 
-def test_one_step_is_the_optimiser_written_out(dots):
+def test_one_step_is_the_optimizer_written_out(dots):
     """Loss, gradient, clipping, decoupled decay and averaging against the formulas of the papers."""
     recipe = replace(RECIPE, weight_decay=0.05, lr=1e-3)
     task = trainable.task(dots, recipe)
     network = task.network.eval()
     average = MovingAverage(network, 2e-4, 2000)
     average.update(network)
-    optimiser = make_optimiser([network], recipe, 1e-3)
+    optimizer = make_optimizer([network], recipe, 1e-3)
     before = {n: p.detach().clone() for n, p in network.named_parameters()}
     batch = next(iter(task.batches(0, 0, 0, 1)))
     task.losses(network, batch)["labels"].backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 35)
     grads = {n: p.grad.double() for n, p in network.named_parameters()}
-    assert norm.item() == pytest.approx(sum((p.grad**2).sum().item() for p in network.parameters()) ** 0.5, rel=1e-3)
-    optimiser.step()
+    assert norm.item() == pytest.approx(
+        sum((p.grad**2).sum().item() for p in network.parameters()) ** 0.5, rel=1e-3
+    )
+    optimizer.step()
     average.update(network)
     share = (1 - 2e-4) * np.exp(-2 / 2000) + 2e-4
     means = dict(average.network.named_parameters())
@@ -164,7 +205,9 @@ def test_one_step_is_the_optimiser_written_out(dots):
 
 
 def test_points_follow_the_pixels():
-    """A bright dot in the photo is where its transformed point says, for turns, scales, shifts and mirror images."""
+    """A bright dot in the photo is where its transformed point says, for turns, scales, shifts and
+    mirror images.
+    """
     rng = np.random.default_rng(4)
     skeleton = get_skeleton("coco17")
     image = np.zeros((200, 160, 3), np.uint8)
@@ -175,7 +218,9 @@ def test_points_follow_the_pixels():
     box = np.array([40, 20, 130, 180], np.float32)
     mirrored = 0
     for _ in range(20):
-        matrix, flipped = place(rng, Augmentation(half_body=0), box, points, (96, 128), Halves.of(skeleton))
+        matrix, flipped = place(
+            rng, Augmentation(half_body=0), box, points, (96, 128), Halves.of(skeleton)
+        )
         mirrored += flipped
         moved = transform(points, matrix, flipped, np.array(skeleton.flip_indices))
         where = 6 if flipped else 5
@@ -192,13 +237,15 @@ def test_points_follow_the_pixels():
 
 @pytest.mark.parametrize("udp", [False, True])
 def test_without_augmentation_the_crop_is_the_runtimes(udp):
-    from rtmpose.pose.crop import crop_people
+    from rtmpose.ops.crop import crop_people
 
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (100, 120, 3), np.uint8)
     box = np.array([20, 10, 80, 90], np.float32)
     points = np.zeros((17, 3), np.float32)
-    matrix, flipped = place(rng, NO_AUGMENTATION, box, points, (48, 64), Halves.of(get_skeleton("coco17")), udp=udp)
+    matrix, flipped = place(
+        rng, NO_AUGMENTATION, box, points, (48, 64), Halves.of(get_skeleton("coco17")), udp=udp
+    )
     assert not flipped
     np.testing.assert_allclose(matrix, crop_people(image, box[None], (48, 64), udp=udp)[1][0])
 
@@ -213,42 +260,47 @@ def test_half_bodies_are_cut_out():
     augmentation = replace(NO_AUGMENTATION, half_body=1.0)
     heights = []
     for _ in range(20):
-        matrix, _ = place(rng, augmentation, np.array([40, 10, 90, 190], np.float32), points, (48, 64), halves)
+        matrix, _ = place(
+            rng, augmentation, np.array([40, 10, 90, 190], np.float32), points, (48, 64), halves
+        )
         heights.append(64 / matrix[1, 1])
         tall += heights[-1] > 200
     assert not tall
     assert len({round(h) for h in heights}) == 2
 
 
-@pytest.mark.parametrize("colour", ["hsv", "photometric", "none"])
-def test_colours_change_pixels_in_place_and_nothing_else(colour):
+@pytest.mark.parametrize("color", ["hsv", "photometric", "none"])
+def test_colors_change_pixels_in_place_and_nothing_else(color):
     crop = np.full((32, 24, 3), (40, 90, 160), np.uint8)
     changed = 0
     for seed in range(10):
         out = crop.copy()
-        recolour(np.random.default_rng(seed), replace(NO_AUGMENTATION, colour=colour), out)
+        recolor(np.random.default_rng(seed), replace(NO_AUGMENTATION, color=color), out)
         assert out.shape == crop.shape
         changed += bool((out != crop).any())
         assert np.ptp(out.reshape(-1, 3), axis=0).max() == 0
-    assert (changed == 0) == (colour == "none")
+    assert (changed == 0) == (color == "none")
 
 
 def test_dropout_and_blur():
     crop = np.random.default_rng(0).integers(1, 255, (64, 48, 3), np.uint8)
     out = crop.copy()
-    recolour(np.random.default_rng(0), replace(NO_AUGMENTATION, dropout=1.0), out)
+    recolor(np.random.default_rng(0), replace(NO_AUGMENTATION, dropout=1.0), out)
     gone = (out == 0).all(axis=2).mean()
     assert 0.2 * 0.2 * 0.9 < gone < 0.4 * 0.4
     out = crop.copy()
-    recolour(np.random.default_rng(0), replace(NO_AUGMENTATION, blur=1.0), out)
+    recolor(np.random.default_rng(0), replace(NO_AUGMENTATION, blur=1.0), out)
     assert out.std() < crop.std()
 
 
 def test_the_second_stage_has_its_own_augmentation(dots):
-    recipe = replace(RECIPE, epochs=4, augment=Augmentation(dropout=1), stage2=NO_AUGMENTATION, stage2_epochs=1)
+    recipe = replace(
+        RECIPE, epochs=4, augment=Augmentation(dropout=1), stage2=NO_AUGMENTATION, stage2_epochs=1
+    )
     task = trainable.task(dots, recipe)
     black = [
-        float((next(iter(task.batches(epoch, 0, 0, 1)))["images"] == 0).all(dim=3).float().mean()) for epoch in (2, 3)
+        float((next(iter(task.batches(epoch, 0, 0, 1)))["images"] == 0).all(dim=3).float().mean())
+        for epoch in (2, 3)
     ]
     assert black[0] > 0.02 > black[1]
 
@@ -256,16 +308,16 @@ def test_the_second_stage_has_its_own_augmentation(dots):
 # --- distillation
 
 
-def test_normalisation_is_that_of_the_runtime():
+def test_normalization_is_that_of_the_runtime():
     images = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
     card = trainable.card()
-    ours = normalise(torch.from_numpy(images), card)
-    assert torch.equal(ours, to_tensor(images, card.normalisation))
+    ours = normalize(torch.from_numpy(images), card)
+    assert torch.equal(ours, to_tensor(images, card.normalization))
     assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_teacher_that_is_the_student_teaches_nothing(dots):
-    recipe = replace(RECIPE, distil=Distillation(logits=1, flip_average=False), label_weight=0)
+    recipe = replace(RECIPE, distill=Distillation(logits=1, flip_average=False), label_weight=0)
     twin = TorchTeacher(trainable.network(), trainable.card(), None)
     task = trainable.task(dots, recipe, teacher=twin)
     batch = next(iter(task.batches(0, 0, 0, 1)))
@@ -275,7 +327,9 @@ def test_a_teacher_that_is_the_student_teaches_nothing(dots):
 
 
 def test_flip_average_agrees_for_a_symmetric_teacher():
-    """A teacher that points at the brightest column: its answer for the mirror image, turned back, is the same bin."""
+    """A teacher that points at the brightest column: its answer for the mirror image, turned back,
+    is the same bin.
+    """
     card = trainable.card()
 
     def teacher(images):
@@ -293,7 +347,7 @@ def test_flip_average_agrees_for_a_symmetric_teacher():
     assert x.max() == 1.0
 
 
-def test_features_and_stored_points_are_learnt_from(dots, tmp_path):
+def test_features_and_stored_points_are_learned_from(dots, tmp_path):
     content = json.loads((dots / "keypoints.json").read_text())
     content["categories"][0]["keypoints26_names"] = list(trainable.NAMES)
     for a in content["annotations"]:
@@ -303,9 +357,11 @@ def test_features_and_stored_points_are_learnt_from(dots, tmp_path):
         a["label_source"] = "teacher"
     (tmp_path / "images").symlink_to(dots / "images")
     (tmp_path / "keypoints.json").write_text(json.dumps(content))
-    distil = Distillation(features=0.5, points=1.0, point_score=0.3, fade=True)
-    recipe = replace(RECIPE, distil=distil, machine_labels=False, augment=NO_AUGMENTATION)
-    task = trainable.task(tmp_path, recipe, teacher=TorchTeacher(trainable.network(), trainable.card(), None))
+    distill = Distillation(features=0.5, points=1.0, point_score=0.3, fade=True)
+    recipe = replace(RECIPE, distill=distill, machine_labels=False, augment=NO_AUGMENTATION)
+    task = trainable.task(
+        tmp_path, recipe, teacher=TorchTeacher(trainable.network(), trainable.card(), None)
+    )
     assert not task.heldout
     assert task.auxiliary is not None
     batch = next(iter(task.batches(0, 0, 0, 1)))
@@ -314,20 +370,31 @@ def test_features_and_stored_points_are_learnt_from(dots, tmp_path):
     assert found["points"].item() > 0
     assert found["features"].item() > 0
     batch["teacher"][:, 2] = 0
-    assert task.losses(task.network, batch)["points"] == found["points"]  # its score is too low to count
+    assert (
+        task.losses(task.network, batch)["points"] == found["points"]
+    )  # its score is too low to count
     task.begin_step(0.75)
-    assert task.losses(task.network, batch)["points"].item() == pytest.approx(found["points"].item() / 4, rel=1e-4)
+    assert task.losses(task.network, batch)["points"].item() == pytest.approx(
+        found["points"].item() / 4, rel=1e-4
+    )
 
 
 def test_maps_are_compared_from_the_best_linear_guess_on():
-    """The convolutions are fitted before the training: what is linear in the student's maps is not missed at all."""
+    """The convolutions are fitted before the training: what is linear in the student's maps is not
+    missed at all.
+    """
     rng = torch.Generator().manual_seed(3)
     ours = [torch.randn(8, c, 6, 5, generator=rng) for c in (4, 7)]
     mixing = [torch.randn(t, c, generator=rng) for t, c in ((6, 4), (3, 7))]
     theirs = [torch.einsum("tc,nchw->nthw", m, x) + 5 for m, x in zip(mixing, ours, strict=True)]
     missed = MapLoss([4, 7], [6, 3])
     before = missed(ours, theirs).item()
-    missed.fit([([x[:4] for x in ours], [x[:4] for x in theirs]), ([x[4:] for x in ours], [x[4:] for x in theirs])])
+    missed.fit(
+        [
+            ([x[:4] for x in ours], [x[:4] for x in theirs]),
+            ([x[4:] for x in ours], [x[4:] for x in theirs]),
+        ]
+    )
     assert before > 0.5
     assert missed(ours, theirs).item() < 1e-3
     unrelated = [torch.randn(8, t, 6, 5, generator=rng) for t in (6, 3)]
@@ -336,15 +403,23 @@ def test_maps_are_compared_from_the_best_linear_guess_on():
     assert MapLoss([4], [6])(ours[:1], [torch.full((8, 6, 6, 5), 2.0)]).isfinite()
 
 
-def test_the_maps_of_several_stages_are_learnt_from(dots):
-    recipe = replace(RECIPE, distil=Distillation(features=1.0, stages=3), augment=NO_AUGMENTATION)
-    teacher, student = TorchTeacher(trainable.network(), trainable.card(), None), trainable.network()
+def test_the_maps_of_several_stages_are_learned_from(dots):
+    recipe = replace(RECIPE, distill=Distillation(features=1.0, stages=3), augment=NO_AUGMENTATION)
+    teacher, student = (
+        TorchTeacher(trainable.network(), trainable.card(), None),
+        trainable.network(),
+    )
     for stage in (student.backbone.stage2, student.backbone.stage3):
         torch.nn.init.normal_(stage[0].conv.weight)
     found = {}
     for name, network in (("other", student), ("same", trainable.network())):
         task = PoseTask(
-            network, trainable.card(), trainable.SKELETON, [KeypointDataset.load(dots)], recipe, teacher=teacher
+            network,
+            trainable.card(),
+            trainable.SKELETON,
+            [KeypointDataset.load(dots)],
+            recipe,
+            teacher=teacher,
         )
         assert isinstance(task.auxiliary, MapLoss)
         assert len(task.auxiliary.convs) == 3
@@ -365,18 +440,18 @@ def test_rounding_does_not_spoil_a_teacher(dots):
     assert all(torch.equal(a, b) for a, b in zip(expected, exact(batch), strict=True))
     rounded = TorchTeacher(trainable.network(), trainable.card(), torch.bfloat16)
     rounded.prepare([batch], ("head",))
-    assert any(hasattr(m, "centre") for m in rounded.network.modules())
+    assert any(hasattr(m, "center") for m in rounded.network.modules())
     for a, b in zip(expected, rounded(batch), strict=True):
         torch.testing.assert_close(a, b, atol=0.02, rtol=0.02)
 
 
 def test_teachers_must_fit(dots, rtmpose_s):
-    from rtmpose.training.distill import engine_teacher
+    from rtmpose.training.pose.distill import engine_teacher
 
     with pytest.raises(ModelError, match="does not fit"):
         engine_teacher(rtmpose_s, replace(trainable.card(), skeleton="coco17"))
     with pytest.raises(InputError, match="teacher"):
-        trainable.task(dots, replace(RECIPE, distil=Distillation(logits=1)))
+        trainable.task(dots, replace(RECIPE, distill=Distillation(logits=1)))
 
 
 # --- data
@@ -446,10 +521,14 @@ def test_when_most_images_are_corrupt_training_stops(tmp_path):
 
 
 def test_sets_without_a_common_point_or_too_small(dots, tmp_path):
-    dataset = damaged(tmp_path / "a", lambda c: c["categories"][0].update(keypoints=["elbow_of_nobody", "x", "y"]))
+    dataset = damaged(
+        tmp_path / "a", lambda c: c["categories"][0].update(keypoints=["elbow_of_nobody", "x", "y"])
+    )
     with pytest.raises(InputError, match="none of its keypoints"):
         read_samples(dataset, trainable.SKELETON)
-    dataset = damaged(tmp_path / "b", lambda c: [a.update(num_keypoints=0) for a in c["annotations"]])
+    dataset = damaged(
+        tmp_path / "b", lambda c: [a.update(num_keypoints=0) for a in c["annotations"]]
+    )
     with pytest.raises(InputError, match="no annotation with keypoints"):
         read_samples(dataset, trainable.SKELETON)
     with pytest.raises(InputError, match="do not fill one batch"):
@@ -464,7 +543,7 @@ def test_a_class_of_one_image(tmp_path):
 
 
 def test_names_match_across_sets():
-    pairs = match_names(("nose", "head_top", "unknown", "hip_centre"), get_skeleton("halpe26"))
+    pairs = match_names(("nose", "head_top", "unknown", "hip_center"), get_skeleton("halpe26"))
     assert pairs == [(0, 0), (17, 1), (19, 3)]
 
 
@@ -503,10 +582,15 @@ def test_ranks_share_the_batches_of_one_process(dots):
 def test_shares_of_a_mixture(dots):
     recipe = replace(RECIPE, heldout=0)
     dataset = KeypointDataset.load(dots)
-    from rtmpose.training.pose import PoseTask
+    from rtmpose.training.pose.task import PoseTask
 
     task = PoseTask(
-        trainable.network(), trainable.card(), trainable.SKELETON, [dataset, dataset], recipe, shares=(1.5, 0.25)
+        trainable.network(),
+        trainable.card(),
+        trainable.SKELETON,
+        [dataset, dataset],
+        recipe,
+        shares=(1.5, 0.25),
     )
     order = task._order(0)
     assert (order < 24).sum() == 36
@@ -528,13 +612,15 @@ def test_skipping_batches_gives_the_same_ones(dots):
 def test_average_precision_is_cocos(golden):
     """One person and one pose per image: the same number as pycocotools."""
     pytest.importorskip("pycocotools")
-    from rtmpose.evaluate import coco_keypoint_ap
-    from rtmpose.training.metrics import person_oks
+    from rtmpose.evaluation import coco_keypoint_ap
+    from rtmpose.training.pose.metrics import person_oks
 
     rng = np.random.default_rng(2)
     sigmas = np.array(get_skeleton("coco17").sigmas)
     n = 60
-    truth = np.concatenate([rng.uniform(20, 180, (n, 17, 2)), (rng.random((n, 17, 1)) < 0.8) * 2.0], axis=2)
+    truth = np.concatenate(
+        [rng.uniform(20, 180, (n, 17, 2)), (rng.random((n, 17, 1)) < 0.8) * 2.0], axis=2
+    )
     truth[:, 0, 2] = 2
     found = truth[..., :2] + rng.normal(0, 1, (n, 17, 2)) * rng.uniform(0, 20, (n, 1, 1))
     confidence = rng.random(n)

@@ -6,12 +6,14 @@ import json
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
-pytest.importorskip("lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip(
+    "lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'"
+)
 
 from rtmpose.errors import InputError  # noqa: E402
 from rtmpose.training import find_recipe  # noqa: E402
-from rtmpose.training.published import PUBLISHED  # noqa: E402
 from rtmpose.training.recipes import Recipe, all_recipes, to_dict  # noqa: E402
+from rtmpose.training.recipes.published_pose import PUBLISHED  # noqa: E402
 from rtmpose.zoo import find, load_zoo  # noqa: E402
 
 FIGURES = {
@@ -36,7 +38,15 @@ SIGMAS = {(192, 256): (4.9, 5.66), (256, 256): (5.66, 5.66), (288, 384): (6.0, 6
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_the_publishers(name):
     r = find_recipe(name)
-    found = (r.epochs, r.batch, r.base_batch, r.weight_decay, r.stage2_epochs, r.augment.scale, r.augment.rotate)
+    found = (
+        r.epochs,
+        r.batch,
+        r.base_batch,
+        r.weight_decay,
+        r.stage2_epochs,
+        r.augment.scale,
+        r.augment.rotate,
+    )
     assert found == FIGURES[name]
     assert (r.warmup_steps, r.warmup_start, r.ema) == (1000, 1e-5, 2e-4)
     assert r.lr == (5e-4 if name.startswith("rtmw") else 4e-3)
@@ -51,7 +61,10 @@ def test_every_published_model_of_the_zoo_has_a_recipe():
         recipe = make()
         card = find(name)
         assert recipe.model == card.id
-        assert recipe.kind == {"simcc": "pose", "heatmap": "heatmap", "classifier": "classifier"}[card.codec.kind]
+        assert (
+            recipe.kind
+            == {"simcc": "pose", "heatmap": "heatmap", "classifier": "classifier"}[card.codec.kind]
+        )
         assert recipe.init == "none" or find(recipe.init)
         if card.codec.kind == "simcc":
             assert card.codec.sigma == SIGMAS[card.input_wh]
@@ -68,7 +81,7 @@ def test_recipes_are_frozen_and_become_json():
 
 def test_short_names_and_mistakes():
     assert find_recipe("rtmpose-m").model == find("rtmpose-m").id
-    assert find_recipe("finetune").distil.logits > 0
+    assert find_recipe("finetune").distill.logits > 0
     with pytest.raises(InputError, match="did you mean finetune"):
         find_recipe("finetunes")
 

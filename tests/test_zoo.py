@@ -10,9 +10,9 @@ import pytest
 
 from rtmpose import zoo
 from rtmpose.errors import ModelError
-from rtmpose.types import ModelCard
+from rtmpose.model_card import ModelCard
 from rtmpose.zoo.cache import is_bundled
-from rtmpose.zoo.catalogue import find_digest, find_file
+from rtmpose.zoo.catalog import find_digest, find_file
 
 EVERY = zoo.load_zoo()
 CARDS = [card for card in EVERY if not any(map(is_bundled, card.files))]  # the published ones
@@ -69,7 +69,7 @@ def test_alias(alias: str, model: str) -> None:
 
 @pytest.mark.parametrize("card", CARDS, ids=by_id)
 def test_card_is_complete(card: ModelCard) -> None:
-    assert card.licence == "Apache-2.0"
+    assert card.license == "Apache-2.0"
     assert card.trained_on
     assert card.published
     assert [f.format for f in card.files] in (["pth"], ["onnx", "pth"])
@@ -84,15 +84,15 @@ def test_card_is_complete(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=by_id)
-def test_normalisation_follows_the_family(card: ModelCard) -> None:
-    scaling = card.normalisation
+def test_normalization_follows_the_family(card: ModelCard) -> None:
+    scaling = card.normalization
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     if card.codec.kind == "rtmdet":
-        assert (scaling.mean, scaling.std, scaling.colour) == (mean[::-1], std[::-1], "bgr")
+        assert (scaling.mean, scaling.std, scaling.color) == (mean[::-1], std[::-1], "bgr")
     elif card.codec.kind == "yolox":
-        assert (scaling.mean, scaling.std, scaling.colour) == ((0, 0, 0), (1, 1, 1), "bgr")
+        assert (scaling.mean, scaling.std, scaling.color) == ((0, 0, 0), (1, 1, 1), "bgr")
     else:
-        assert (scaling.mean, scaling.std, scaling.colour) == (mean, std, "rgb")
+        assert (scaling.mean, scaling.std, scaling.color) == (mean, std, "rgb")
 
 
 @pytest.mark.parametrize("card", [c for c in CARDS if c.is_pose], ids=by_id)
@@ -103,7 +103,9 @@ def test_codec_follows_the_input_size(card: ModelCard) -> None:
         assert card.codec.split_ratio == 2
         assert card.codec.sigma == sigma[card.input_wh]
         # The rule behind the numbers: the square root of an eighth of the input size.
-        assert card.codec.sigma == pytest.approx(((width / 8) ** 0.5, (height / 8) ** 0.5), abs=0.005)
+        assert card.codec.sigma == pytest.approx(
+            ((width / 8) ** 0.5, (height / 8) ** 0.5), abs=0.005
+        )
     else:
         assert card.codec.heatmap_wh == (width // 4, height // 4)
         assert card.codec.sigma == ((3.0,) if height == 384 else (2.0,))
@@ -143,7 +145,11 @@ def test_digests_are_known_for_the_models_asked_for_most() -> None:
 
 def test_against_the_published_tables(shared: Path) -> None:
     table = json.loads((shared / "model_zoo.json").read_text())["models"]
-    others = {c.id for c in CARDS if c.architecture.startswith(("rtmw", "yolox")) or "humanart" in c.architecture}
+    others = {
+        c.id
+        for c in CARDS
+        if c.architecture.startswith(("rtmw", "yolox")) or "humanart" in c.architecture
+    }
     assert {m["id"] for m in table} | others == {c.id for c in CARDS}
     for entry in table:
         card = zoo.find(entry["id"])
@@ -180,13 +186,16 @@ def test_codecs_against_the_reference_configurations(shared: Path) -> None:
         assert list(card.codec.sigma) == sigma
         assert list(card.input_wh) == codec["input_size"]
         assert card.codec.kind == {"SimCCLabel": "simcc", "UDPHeatmap": "heatmap"}[codec["type"]]
-        assert card.codec.heatmap_wh == (tuple(codec["heatmap_size"]) if "heatmap_size" in codec else None)
+        assert card.codec.heatmap_wh == (
+            tuple(codec["heatmap_size"]) if "heatmap_size" in codec else None
+        )
         assert codec.get("simcc_split_ratio", 2.0) == card.codec.split_ratio
         seen += 1
     assert seen >= 35
 
 
-# ---- by name ----------------------------------------------------------------------------------------------
+# ---- by name
+# ----------------------------------------------------------------------------------------------
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
@@ -207,7 +216,8 @@ def test_model_without_onnx_says_so_and_names_others() -> None:
         zoo.resolve("rtmpose-m-wholebody")
 
 
-# ---- by path ----------------------------------------------------------------------------------------------
+# ---- by path
+# ----------------------------------------------------------------------------------------------
 
 
 def test_local_file(tmp_path: Path) -> None:
@@ -237,7 +247,9 @@ def test_local_file_is_known_by_its_contents(tmp_path: Path, rtmpose_s: Path) ->
     assert find_digest("0" * 64) is None
 
 
-@pytest.mark.parametrize("name", ["missing.onnx", "some/where/model", "~/no-such-model.onnx", "MISSING.ONNX"])
+@pytest.mark.parametrize(
+    "name", ["missing.onnx", "some/where/model", "~/no-such-model.onnx", "MISSING.ONNX"]
+)
 def test_what_looks_like_a_path_is_not_taken_for_a_name(name: str) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         zoo.resolve(name)
@@ -260,7 +272,8 @@ def test_url_must_name_a_model() -> None:
         zoo.resolve("https://example.org/index.html")
 
 
-# ---- the cache folder -------------------------------------------------------------------------------------
+# ---- the cache folder
+# -------------------------------------------------------------------------------------
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

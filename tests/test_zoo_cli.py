@@ -52,7 +52,9 @@ def test_list_filters() -> None:
     assert feet == json.loads(run("list", "--json", "--skeleton", "halpe26"))
     seventeen = json.loads(run("list", "--json", "--keypoints", "17"))
     assert {m["skeleton"] for m in seventeen} == {"coco17", "ap10k17"}
-    with pytest.raises(InputError, match="no model has the task 'feet'; there are: person detection, body"):
+    with pytest.raises(
+        InputError, match="no model has the task 'feet'; there are: person detection, body"
+    ):
         run("list", "--task", "feet")
     with pytest.raises(InputError, match="number of keypoints 18"):
         run("list", "--keypoints", "18")
@@ -78,7 +80,9 @@ def test_info_of_a_model_that_runs(home: Path) -> None:
     assert json.loads(run("info", "rtmpose-s", "--json"))["input_wh"] == [192, 256]
 
 
-@pytest.mark.parametrize("name", ["rtmpose-m-wholebody", "cspnext-m-udp_body8_256x192", "cspnext-m_imagenet_224x224"])
+@pytest.mark.parametrize(
+    "name", ["rtmpose-m-wholebody", "cspnext-m-udp_body8_256x192", "cspnext-m_imagenet_224x224"]
+)
 def test_info_says_plainly_where_there_is_only_a_checkpoint(name: str) -> None:
     text = run("info", name)
     assert "No ONNX export of this model is published, only the PyTorch checkpoint (.pth)" in text

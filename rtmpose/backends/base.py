@@ -1,4 +1,6 @@
-"""One small Protocol for every inference engine, and the function that opens a model file with one of them."""
+"""One small Protocol for every inference engine, and the function that opens a model file with one
+of them.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,25 @@ class BackendOptions:
 
     Attributes:
         engine: ``auto``, ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's ``gpu``, ``npu``.
-            A device that is not there is an error; only ``auto`` chooses.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's
+            ``gpu``, ``npu``. A device that is not there is an error; only ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
-        side_by_side: Calls from several threads that run at the same time, each with its share of ``threads``: more
-            images per second, but each one later. With 1 a call has all threads. OpenVINO and ONNX Runtime on CPUs.
-        spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a machine of one's own,
-            several times slower beside a busy neighbour, hence off.
-        precision: ``fp32``, ``bf16`` (OpenVINO, torch), ``fp16`` (ncnn, TensorRT) or ``auto``: reduced precision only
-            where it is proved not to cost accuracy, or where the file was made for it (ncnn).
+        num_streams: Calls from several threads that run at the same time, each with its share of
+            ``threads``: more images per second, but each one later. With 1 a call has all threads.
+            OpenVINO and ONNX Runtime on CPUs.
+        allow_spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a
+            machine of one's own, several times slower beside a busy neighbor, hence off.
+        precision: ``fp32``, ``bf16`` (OpenVINO, torch), ``fp16`` (ncnn, TensorRT) or ``auto``:
+            reduced precision only where it is proved not to cost accuracy, or where the file was
+            made for it (ncnn).
     """
 
     engine: str = "auto"
     device: str = "auto"
     threads: int = 0
-    spinning: bool = False
+    allow_spinning: bool = False
     precision: Precision = "auto"
-    side_by_side: int = 1
+    num_streams: int = 1
 
 
 class Backend(Protocol):
@@ -52,10 +56,11 @@ class Backend(Protocol):
         engine: Name of the engine that runs it.
         device: Where it runs: ``cpu``, ``cuda:0``, ...
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``: what it really computes in.
-        input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N is obeyed by the
-            caller.
+        input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N
+            is obeyed by the caller.
         outputs: In the order they are returned.
-        flexible: Whether images of other heights and widths (multiples of 32, no larger than the declared) are taken.
+        flexible: Whether images of other heights and widths (multiples of 32, no larger than the
+            declared) are taken.
         metadata: The text properties embedded in the model file.
     """
 
@@ -68,7 +73,8 @@ class Backend(Protocol):
     metadata: Mapping[str, str]
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
-        """Run a batch of BGR uint8 images ``(N, H, W, 3)``; normalisation and channel order are applied here.
+        """Run a batch of BGR uint8 images ``(N, H, W, 3)``; normalization and channel order are
+        applied here.
 
         Arrays returned are the caller's to keep.
         """

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends.base import BackendOptions, TensorSpec
-from rtmpose.backends.beside import usable_cpus
+from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError, ModelError
-from rtmpose.types import Normalisation
+from rtmpose.model_card import Normalization
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ def providers() -> list[str]:
 
 
 def devices() -> list[str]:
-    """Devices that can be asked for, the fastest first. Built with is not the same as works: opening a model tells."""
+    """Devices that can be asked for, the fastest first. Built with is not the same as works:
+    opening a model tells.
+    """
     have = providers()
     return [d for d in ("cuda", "tensorrt", "cpu") if PROVIDERS[d] in have]
 
@@ -44,7 +46,7 @@ class OnnxRuntimeBackend:
 
     Args:
         path: The ``.onnx`` file.
-        normalisation: Applied to the uint8 images.
+        normalization: Applied to the uint8 images.
         options: ``device`` must be ``cpu``, ``cuda[:N]`` or ``tensorrt[:N]``.
 
     Raises:
@@ -54,7 +56,7 @@ class OnnxRuntimeBackend:
 
     engine = "onnxruntime"
 
-    def __init__(self, path: Path, normalisation: Normalisation, options: BackendOptions) -> None:
+    def __init__(self, path: Path, normalization: Normalization, options: BackendOptions) -> None:
         import onnxruntime as ort
 
         ort.set_default_logger_severity(3)
@@ -62,59 +64,76 @@ class OnnxRuntimeBackend:
         wanted = _provider_list(kind, number, options.precision)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
-        if kind == "cpu" and options.side_by_side > 1:  # every call brings a thread of its own
-            settings.intra_op_num_threads = max(1, (options.threads or usable_cpus()) // options.side_by_side)
+        if kind == "cpu" and options.num_streams > 1:  # every call brings a thread of its own
+            settings.intra_op_num_threads = max(
+                1, (options.threads or usable_cpus()) // options.num_streams
+            )
         settings.inter_op_num_threads = 1
-        # A spinning pool beside a busy neighbour costs 2 to 3 times; see docs/conventions.md.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
+        # A allow_spinning pool beside a busy neighbor costs 2 to 3 times; see docs/conventions.md.
+        settings.add_session_config_entry(
+            "session.intra_op.allow_spinning", "1" if options.allow_spinning else "0"
+        )
         try:
             self._session = ort.InferenceSession(str(path), settings, providers=wanted)
         except Exception as error:
             raise ModelError(
-                f"{path} could not be opened as an ONNX model: {str(error).strip().splitlines()[0]}; "
-                "it may be damaged or made for a newer ONNX Runtime"
+                f"{path} could not be opened as an ONNX model:"
+                f" {str(error).strip().splitlines()[0]}; it may be damaged or made for a newer ONNX"
+                " Runtime"
             ) from error
         active = self._session.get_providers()
         if PROVIDERS[kind] not in active:
             raise BackendError(
-                f"device {options.device!r} was asked for, but ONNX Runtime runs {path.name} on {active[0]}: its CUDA, "
-                "cuDNN or TensorRT libraries did not load; `rtmpose doctor` tells more, or use --device cpu"
+                f"device {options.device!r} was asked for, but ONNX Runtime runs {path.name} on"
+                f" {active[0]}: its CUDA, cuDNN or TensorRT libraries did not load; `rtmpose"
+                " doctor` tells more, or use --device cpu"
             )
         self.device = options.device
-        self.precision = "fp16" if options.precision == "fp16" else "int8" if _is_quantised(path) else "fp32"
+        self.precision = (
+            "fp16" if options.precision == "fp16" else "int8" if _is_quantized(path) else "fp32"
+        )
         inputs = self._session.get_inputs()
-        self._raw = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[-1] == 3
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or not ("float" in inputs[0].type or self._raw):
+        self._raw = (
+            len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[-1] == 3
+        )
+        if (
+            len(inputs) != 1
+            or len(inputs[0].shape) != 4
+            or not ("float" in inputs[0].type or self._raw)
+        ):
             raise ModelError(
-                f"{path} does not take one float image batch (N, 3, H, W): its inputs are "
-                f"{[(i.name, i.type, i.shape) for i in inputs]}; it is not a model this package can run"
+                f"{path} does not take one float image batch (N, 3, H, W): its inputs are"
+                f" {[(i.name, i.type, i.shape) for i in inputs]}; it is not a model this package"
+                " can run"
             )
         self.input = _spec(inputs[0])
-        if self._raw:  # normalisation is inside the file
+        if self._raw:  # normalization is inside the file
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
         self.flexible = None in self.input.shape[2:]
         self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._half = inputs[0].type == "tensor(float16)"
-        self._tables = normalisation_tables(normalisation)
-        self._channels = (2, 1, 0) if normalisation.colour == "rgb" else (0, 1, 2)
+        self._tables = normalization_tables(normalization)
+        self._channels = (2, 1, 0) if normalization.color == "rgb" else (0, 1, 2)
         self._buffers = threading.local()
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        feed: NDArray[Any] = np.ascontiguousarray(images) if self._raw else self._normalise(images)
+        feed: NDArray[Any] = np.ascontiguousarray(images) if self._raw else self._normalize(images)
         try:
-            outputs = self._session.run(None, {self.input.name: feed.astype(np.float16) if self._half else feed})
+            outputs = self._session.run(
+                None, {self.input.name: feed.astype(np.float16) if self._half else feed}
+            )
         except Exception as error:
             raise BackendError(
-                f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares {self.input.shape}): "
-                f"{str(error).strip().splitlines()[0]}"
+                f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares"
+                f" {self.input.shape}): {str(error).strip().splitlines()[0]}"
             ) from error
         return tuple(outputs)
 
-    def _normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 BGR (N, H, W, 3) to normalised float32 (N, 3, H, W) in the network's channel order.
+    def _normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 BGR (N, H, W, 3) to normalized float32 (N, 3, H, W) in the network's channel order.
 
         One table look-up per channel: exact, and a fifth of the time of the same in numpy.
         """
@@ -131,28 +150,35 @@ class OnnxRuntimeBackend:
         return batch
 
 
-def _is_quantised(path: Path) -> bool:
+def _is_quantized(path: Path) -> bool:
     return b"QuantizeLinear" in path.read_bytes()
 
 
-def normalisation_tables(normalisation: Normalisation) -> list[NDArray[np.float32]]:
-    """Three tables of 256 float32: the network input for each pixel value, in the network's channel order."""
+def normalization_tables(normalization: Normalization) -> list[NDArray[np.float32]]:
+    """Three tables of 256 float32: the network input for each pixel value, in the network's channel
+    order.
+    """
     values = np.arange(256, dtype=np.float64)
     return [
         ((values - mean) / std).astype(np.float32)
-        for mean, std in zip(normalisation.mean, normalisation.std, strict=True)
+        for mean, std in zip(normalization.mean, normalization.std, strict=True)
     ]
 
 
 def _provider_list(kind: str, number: str, precision: str) -> list[Any]:
-    """What ONNX Runtime is to be asked for; the CPU stays behind a GPU for the few operations it lacks."""
+    """What ONNX Runtime is to be asked for; the CPU stays behind a GPU for the few operations it
+    lacks.
+    """
     if kind not in PROVIDERS:
-        raise BackendError(f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1")
+        raise BackendError(
+            f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1"
+        )
     have = providers()
     if PROVIDERS[kind] not in have:
         raise BackendError(
-            f"device {kind!r} was asked for, but this ONNX Runtime offers only {', '.join(have)}. For NVIDIA GPUs: "
-            "pip uninstall -y onnxruntime && pip install 'rtmpose[gpu]' (the two packages must not be side by side)"
+            f"device {kind!r} was asked for, but this ONNX Runtime offers only {', '.join(have)}."
+            " For NVIDIA GPUs: pip uninstall -y onnxruntime && pip install 'rtmpose[gpu]' (the two"
+            " packages must not be side by side)"
         )
     if kind == "cpu":
         return [PROVIDERS["cpu"]]
@@ -160,7 +186,8 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Any]:
         raise BackendError(f"device number {number!r} is not a number; use {kind}:0")
     settings = {"device_id": number or "0"}
     if kind == "tensorrt":
-        # Engines take minutes to build; ONNX Runtime names them by network, GPU and TensorRT version.
+        # Engines take minutes to build; ONNX Runtime names them by network, GPU and TensorRT
+        # version.
         from rtmpose.zoo.cache import cache_folder
 
         engines = cache_folder() / "tensorrt"
@@ -168,7 +195,11 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Any]:
         settings |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
         if precision == "fp16":
             settings["trt_fp16_enable"] = "1"
-        return [(PROVIDERS[kind], settings), (PROVIDERS["cuda"], {"device_id": number or "0"}), PROVIDERS["cpu"]]
+        return [
+            (PROVIDERS[kind], settings),
+            (PROVIDERS["cuda"], {"device_id": number or "0"}),
+            PROVIDERS["cpu"],
+        ]
     return [(PROVIDERS[kind], settings), PROVIDERS["cpu"]]
 
 

@@ -1,4 +1,6 @@
-"""OpenVINO: Intel and AMD CPUs, Intel GPUs and NPUs. Normalisation is folded into the network: uint8 crops go in."""
+"""OpenVINO: Intel and AMD CPUs, Intel GPUs and NPUs. Normalization is folded into the network:
+uint8 crops go in.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends import grid
+from rtmpose.backends import input_size
 from rtmpose.backends.base import BackendOptions, TensorSpec
-from rtmpose.backends.beside import usable_cpus
+from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError, ModelError
-from rtmpose.types import Normalisation
+from rtmpose.model_card import Normalization
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,8 @@ SIZES_KEPT = 8
 """Compiled sizes of one network kept at the same time."""
 
 FEW_CORES = 4
-"""Up to so many, batches are put together from small ones. They are as fast an image as large ones (the weights stay in
-the cache from one call to the next), but do not keep more cores busy."""
+"""Up to so many, batches are put together from small ones. They are as fast an image as large ones
+(the weights stay in the cache from one call to the next), but do not keep more cores busy."""
 
 _core: Any = None
 
@@ -60,13 +62,14 @@ def read_network(path: Path) -> Any:
         network = core().read_model(path)
     except Exception as error:
         raise ModelError(
-            f"{path} could not be opened as an ONNX model by OpenVINO: {_reason(error)}; it may be damaged"
+            f"{path} could not be opened as an ONNX model by OpenVINO: {_reason(error)}; it may be"
+            " damaged"
         ) from error
     shapes = [i.get_partial_shape() for i in network.inputs]
     if len(shapes) != 1 or shapes[0].rank.is_dynamic or len(shapes[0]) != 4:
         raise ModelError(
-            f"{path} does not take one image batch (N, 3, H, W): its inputs are {[str(s) for s in shapes]}; "
-            "it is not a model this package can run"
+            f"{path} does not take one image batch (N, 3, H, W): its inputs are"
+            f" {[str(s) for s in shapes]}; it is not a model this package can run"
         )
     return network
 
@@ -76,9 +79,10 @@ class OpenVinoBackend:
 
     Args:
         path: The ``.onnx`` file.
-        normalisation: Folded into the network.
+        normalization: Folded into the network.
         options: ``device`` ``cpu``, ``gpu[:N]`` or ``npu``; ``precision`` ``fp32`` or ``bf16``.
-        network: An already read and prepared ``openvino.Model`` to use in place of the file; it is changed.
+        network: An already read and prepared ``openvino.Model`` to use in place of the file; it is
+            changed.
 
     Raises:
         BackendError: the device is not there or cannot compute in that precision.
@@ -87,33 +91,46 @@ class OpenVinoBackend:
 
     engine = "openvino"
 
-    def __init__(self, path: Path, normalisation: Normalisation, options: BackendOptions, network: Any = None) -> None:
+    def __init__(
+        self, path: Path, normalization: Normalization, options: BackendOptions, network: Any = None
+    ) -> None:
         if options.device not in devices():
             raise BackendError(
-                f"device {options.device!r} was asked for, but OpenVINO finds only {', '.join(devices())} here; for "
-                "CUDA use --backend onnxruntime"
+                f"device {options.device!r} was asked for, but OpenVINO finds only"
+                f" {', '.join(devices())} here; for CUDA use --backend onnxruntime"
             )
         if options.precision == "bf16" and options.device == "cpu" and not cpu_has_bf16():
             raise BackendError(
-                "precision bf16 was asked for, but this CPU has neither AVX512-BF16 nor AMX; use --precision fp32"
+                "precision bf16 was asked for, but this CPU has neither AVX512-BF16 nor AMX; use"
+                " --precision fp32"
             )
         network = network or read_network(path)
-        quantised = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
+        quantized = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
         shape = network.inputs[0].get_partial_shape()
         self.input = TensorSpec(network.inputs[0].get_any_name(), _dims(shape))
-        self.outputs = tuple(TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs)
+        self.outputs = tuple(
+            TensorSpec(o.get_any_name(), _dims(o.get_partial_shape())) for o in network.outputs
+        )
         self.metadata: Mapping[str, str] = _metadata(network)
         self.device = options.device
-        self.precision = "bf16" if options.precision == "bf16" else "int8" if quantised else "fp32"
+        self.precision = "bf16" if options.precision == "bf16" else "int8" if quantized else "fp32"
         # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32"}
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32"
+        }
         if takes_pixels(network):
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
-        self._beside = options.device == "cpu" and options.side_by_side > 1
-        settings |= {"NUM_STREAMS": options.side_by_side} if self._beside else {"PERFORMANCE_HINT": "LATENCY"}
+        self._beside = options.device == "cpu" and options.num_streams > 1
+        settings |= (
+            {"NUM_STREAMS": options.num_streams}
+            if self._beside
+            else {"PERFORMANCE_HINT": "LATENCY"}
+        )
         if options.device == "cpu":
-            settings["ENABLE_CPU_PINNING"] = False  # pinned threads fight over cores with a busy neighbour
+            settings["ENABLE_CPU_PINNING"] = (
+                False  # pinned threads fight over cores with a busy neighbor
+            )
             if options.threads:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
         height, width = self.input.shape[2:]
@@ -121,7 +138,7 @@ class OpenVinoBackend:
         if declared is None:
             self.flexible = True
         else:
-            self.flexible = not takes_pixels(network) and grid.has_grid(network, declared)
+            self.flexible = not takes_pixels(network) and input_size.has_grid(network, declared)
 
         def requests(batch: int | None, size_hw: tuple[int, int]) -> _Requests:
             fitted = _of_size(network, declared, size_hw) if self.flexible else network.clone()
@@ -129,18 +146,23 @@ class OpenVinoBackend:
                 _set_dims(fitted, {0: batch})
             try:
                 compiled = core().compile_model(
-                    fold_normalisation(fitted, normalisation), options.device.upper().replace(":", "."), settings
+                    fold_normalization(fitted, normalization),
+                    options.device.upper().replace(":", "."),
+                    settings,
                 )
             except Exception as error:
-                raise BackendError(f"OpenVINO could not compile {path.name}: {_reason(error)}") from error
+                raise BackendError(
+                    f"OpenVINO could not compile {path.name}: {_reason(error)}"
+                ) from error
             return _Requests(compiled)
 
-        # The engine is fastest on fixed sizes: one compiled network for each, made when it is met. A change of the
-        # batch alone costs up to a tenth of a call, and the number of people changes all the time.
+        # The engine is fastest on fixed sizes: one compiled network for each, made when it is met.
+        # A change of the batch alone costs up to a tenth of a call, and the number of people
+        # changes all the time.
         self._requests = lru_cache(maxsize=SIZES_KEPT)(requests)
         self._compiling = threading.Lock()
         self._any_batch = self.input.shape[0] is None
-        cores = (options.threads or usable_cpus()) // options.side_by_side
+        cores = (options.threads or usable_cpus()) // options.num_streams
         few = options.device == "cpu" and cores <= FEW_CORES
         self._batches = tuple(n for n in (4, 2, 1) if n <= max(cores, 2)) if few else ()
         if declared is not None and not self.flexible:
@@ -155,7 +177,9 @@ class OpenVinoBackend:
             return parts[0]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def _call(self, images: NDArray[np.uint8], batch: int | None) -> tuple[NDArray[np.generic], ...]:
+    def _call(
+        self, images: NDArray[np.uint8], batch: int | None
+    ) -> tuple[NDArray[np.generic], ...]:
         with self._compiling:
             requests = self._requests(batch, (images.shape[1], images.shape[2]))
         pixels = {0: np.ascontiguousarray(images)}
@@ -166,11 +190,13 @@ class OpenVinoBackend:
                 request.wait()
             else:
                 request.infer(pixels, share_inputs=True)
-            return tuple(np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs)))
+            return tuple(
+                np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs))
+            )
         except Exception as error:
             raise BackendError(
-                f"OpenVINO failed on a batch of shape {images.shape} (the model declares {self.input.shape}): "
-                f"{_reason(error)}"
+                f"OpenVINO failed on a batch of shape {images.shape} (the model declares"
+                f" {self.input.shape}): {_reason(error)}"
             ) from error
         finally:
             requests.give_back(request)
@@ -197,7 +223,7 @@ def _of_size(network: Any, declared_hw: tuple[int, int] | None, size_hw: tuple[i
     if declared_hw == size_hw:
         return network.clone()
     if declared_hw is not None:
-        return grid.shrink(network, declared_hw, size_hw)
+        return input_size.shrink(network, declared_hw, size_hw)
     copy = network.clone()
     first = 1 if takes_pixels(copy) else 2
     _set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
@@ -221,11 +247,11 @@ def _in_batches(images: NDArray[np.uint8], sizes: Iterable[int]) -> Iterator[NDA
 
 
 def takes_pixels(network: Any) -> bool:
-    """Whether normalisation is inside the file already: it takes BGR uint8 ``(N, H, W, 3)``."""
+    """Whether normalization is inside the file already: it takes BGR uint8 ``(N, H, W, 3)``."""
     return str(network.inputs[0].get_element_type()) == "<Type: 'uint8_t'>"
 
 
-def fold_normalisation(network: Any, normalisation: Normalisation) -> Any:
+def fold_normalization(network: Any, normalization: Normalization) -> Any:
     """The network with uint8 BGR NHWC input; mean, scale and channel order become its first layers."""
     import openvino
 
@@ -239,9 +265,9 @@ def fold_normalisation(network: Any, normalisation: Normalisation) -> Any:
     tensor.set_color_format(ColorFormat.BGR)
     folding.input().model().set_layout(openvino.Layout("NCHW"))
     steps = folding.input().preprocess().convert_element_type(openvino.Type.f32)
-    if normalisation.colour == "rgb":
+    if normalization.color == "rgb":
         steps = steps.convert_color(ColorFormat.RGB)
-    steps.mean(list(normalisation.mean)).scale(list(normalisation.std))
+    steps.mean(list(normalization.mean)).scale(list(normalization.std))
     return folding.build()
 
 

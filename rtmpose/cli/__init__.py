@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rtmpose.cli.app import app
 
-    # Older typers depend on click, newer ones carry their own: reach its base error through what typer offers.
+    # Older typers depend on click, newer ones carry their own: reach its base error through what
+    # typer offers.
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
     arguments = sys.argv[1:] if arguments is None else arguments

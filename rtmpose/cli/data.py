@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rtmpose.datasets.findings import Report
+    from rtmpose.datasets.check_report import Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,16 +26,27 @@ rtmpose data check mydata/train.json --against mydata/val.json
 rtmpose data convert mydata/train.json --to halpe26 --out train.json""",
 )
 
-DataPath = Annotated[Path, typer.Argument(help="Annotation file, or its folder.", show_default=False)]
+DataPath = Annotated[
+    Path, typer.Argument(help="Annotation file, or its folder.", show_default=False)
+]
 From = Annotated[
-    str, typer.Option("--from", help="Annotation format; auto recognises most. `rtmpose data formats` lists them.")
+    str,
+    typer.Option(
+        "--from", help="Annotation format; auto recognizes most. `rtmpose data formats` lists them."
+    ),
 ]
 Images = Annotated[
-    Path | None, typer.Option(help="Folder that the file names start from; looked for around the file unless told.")
+    Path | None,
+    typer.Option(
+        help="Folder that the file names start from; looked for around the file unless told."
+    ),
 ]
 Points = Annotated[
     str | None,
-    typer.Option("--skeleton", help="The keypoints, where the file does not say: a set's name or a TOML file."),
+    typer.Option(
+        "--skeleton",
+        help="The keypoints, where the file does not say: a set's name or a TOML file.",
+    ),
 ]
 Split = Annotated[str, typer.Option(help="Of YOLO labels: train, val or test.")]
 ERRORS_FOUND = 1
@@ -49,23 +60,34 @@ def check_data(
     skeleton: Points = None,
     split: Split = "",
     against: Annotated[
-        Path | None, typer.Option(help="Another split (annotations): no photo should be in both.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Another split (annotations): no photo should be in both.", show_default=False
+        ),
     ] = None,
-    against_images: Annotated[Path | None, typer.Option(help="Its pictures, where they are not found.")] = None,
+    against_images: Annotated[
+        Path | None, typer.Option(help="Its pictures, where they are not found.")
+    ] = None,
     pictures: Annotated[
-        bool, typer.Option(help="Open every picture: is it there, whole, of the right size, a duplicate?")
+        bool,
+        typer.Option(
+            help="Open every picture: is it there, whole, of the right size, a duplicate?"
+        ),
     ] = True,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw a contact sheet (.jpg, .png), instances with faults first.")
+        Path | None,
+        typer.Option(help="Draw a contact sheet (.jpg, .png), instances with faults first."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole report.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the whole report.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 2,
 ) -> int:
     """Find what would ruin a training.
 
-    Ids that do not fit, missing and damaged pictures, boxes outside or without area, wrong numbers of keypoints, NaN,
-    points far from their box, instances whose left and right look exchanged, duplicates within and between splits,
-    keypoints and classes without labels.
+    Ids that do not fit, missing and damaged pictures, boxes outside or without area, wrong numbers
+    of keypoints, NaN, points far from their box, instances whose left and right look exchanged,
+    duplicates within and between splits, keypoints and classes without labels.
 
     Exit status: 0 when there is nothing or only notes, 1 when there are errors.
 
@@ -82,7 +104,7 @@ def check_data(
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.datasets.check import check
     from rtmpose.datasets.formats import read_annotations
-    from rtmpose.sinks.journal import write_text
+    from rtmpose.writers.journal import write_text
 
     annotations = read_annotations(data, format, images, skeleton, split)
     other = read_annotations(against, "auto", against_images, skeleton) if against else None
@@ -114,15 +136,19 @@ def convert_data(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Annotation file or folder, or a mixture (.toml, see docs/datasets.md).", show_default=False
+            help="Annotation file or folder, or a mixture (.toml, see docs/datasets.md).",
+            show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Option(help="The COCO JSON to write.", show_default=False)],
     to: Annotated[
         str | None,
         typer.Option(
-            help="Keypoint set to bring it to: coco17, halpe26, lapa106, hand21, ..., or a TOML file whose point names "
-            "are matched; left out, the points stay as they are."
+            help=(
+                "Keypoint set to bring it to: coco17, halpe26, lapa106, hand21, ..., or a TOML file"
+                " whose point names "
+                "are matched; left out, the points stay as they are."
+            )
         ),
     ] = None,
     format: From = "auto",
@@ -132,8 +158,9 @@ def convert_data(
 ) -> None:
     """Write any known format as COCO JSON, in another keypoint set if you like.
 
-    Points are matched by name; what the source does not label has v = 0 in the result. File names are relative to the
-    new file. Faces and hands are cut out of whole-body sets as instances of their own.
+    Points are matched by name; what the source does not label has v = 0 in the result. File names
+    are relative to the new file. Faces and hands are cut out of whole-body sets as instances of
+    their own.
 
     Examples:
     rtmpose data convert mpii/train.json --images mpii/images --to halpe26 --out mpii-halpe26.json
@@ -154,19 +181,30 @@ def convert_data(
     if to is not None:
         dataset = convert(dataset, find_skeleton(to) if to.endswith(".toml") else to)  # type: ignore[arg-type]
     save_coco(dataset, out)
-    count = sum(len(dataset.labelled(i)) for i in dataset.images)
-    points = dataset.skeleton.name if dataset.skeleton else f"{len(dataset.keypoint_names)} keypoints"
-    typer.echo(f"wrote {out}: {len(dataset.images)} images, {count} instances with keypoints, {points}")
+    count = sum(len(dataset.labeled(i)) for i in dataset.images)
+    points = (
+        dataset.skeleton.name if dataset.skeleton else f"{len(dataset.keypoint_names)} keypoints"
+    )
+    typer.echo(
+        f"wrote {out}: {len(dataset.images)} images, {count} instances with keypoints, {points}"
+    )
 
 
 @app.command("show")
 def show_data(
     data: DataPath,
     sheet: Annotated[
-        Path | None, typer.Option(help="Contact sheet to draw (.jpg, .png); sheet.jpg if --save is not given either.")
+        Path | None,
+        typer.Option(
+            help="Contact sheet to draw (.jpg, .png); sheet.jpg if --save is not given either."
+        ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Folder for whole pictures with their annotations.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Instances on the sheet, or pictures to save.")] = 48,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for whole pictures with their annotations.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=1, help="Instances on the sheet, or pictures to save.")
+    ] = 48,
     seed: Annotated[int, typer.Option(help="Of the choice for the sheet.")] = 0,
     to: Annotated[str | None, typer.Option(help="Show it converted to this keypoint set.")] = None,
     format: From = "auto",
@@ -176,7 +214,8 @@ def show_data(
 ) -> int:
     """Draw annotated instances side by side, or whole pictures.
 
-    Left limbs are blue and right ones orange (the subject's own left and right), so that exchanged sides stand out.
+    Left limbs are blue and right ones orange (the subject's own left and right), so that exchanged
+    sides stand out.
 
     Examples:
     rtmpose data show lapa/lapa_test.json --sheet sheet.jpg
@@ -184,14 +223,14 @@ def show_data(
     rtmpose data show mpii_val.json --images mpii/images --to halpe26 --save out --count 20
     """
     from rtmpose.datasets import convert, read
-    from rtmpose.datasets.sheet import contact_sheet, draw_annotated, save_picture
+    from rtmpose.datasets.contact_sheet import contact_sheet, draw_annotated, save_picture
     from rtmpose.errors import InputError
 
     dataset = read(data, format, images, skeleton, split)
     dataset = convert(dataset, to) if to else dataset
     skipped = 0
     if save is not None:
-        for image_id in [i for i in dataset.images if dataset.labelled(i)][:count]:
+        for image_id in [i for i in dataset.images if dataset.labeled(i)][:count]:
             target = save / f"{image_id}_{dataset.images[image_id].stem}.jpg"
             try:
                 save_picture(target, draw_annotated(dataset, image_id))
@@ -234,7 +273,9 @@ def list_formats() -> None:
             except InputError:
                 continue
             targets.append(other)
-        sets.add_row(name, get_skeleton(name).description, ", ".join(t for t in targets if t != name))
+        sets.add_row(
+            name, get_skeleton(name).description, ", ".join(t for t in targets if t != name)
+        )
     mixtures = Table(title="Published mixtures")
     mixtures.add_column("mixture", no_wrap=True)
     mixtures.add_column("keypoint set")
@@ -250,8 +291,8 @@ def list_formats() -> None:
 def _draw_sheet(annotations: object, report: Report, path: Path) -> None:
     """Draw the sheet of a set that may have faults: what cannot be drawn is left out."""
     from rtmpose.datasets.check import drawable
-    from rtmpose.datasets.content import Annotations
-    from rtmpose.datasets.sheet import contact_sheet, save_picture
+    from rtmpose.datasets.coco_content import Annotations
+    from rtmpose.datasets.contact_sheet import contact_sheet, save_picture
 
     assert isinstance(annotations, Annotations)
     shown = [f for f in report.faults if f.kind not in ("without-keypoints", "box-over-edge")]
@@ -279,11 +320,16 @@ def _summary(report: Report) -> str:
     labels = [n for n in report.points.values() if n]
     points = report.keypoint_set or f"{len(report.points)} keypoints"
     lines = [
-        f"{report.images} images, {report.annotations} annotations, {report.labelled} instances with keypoints "
-        f"({points}; {min(labels, default=0)} to {max(labels, default=0)} labels per point)",
+        (
+            f"{report.images} images, {report.annotations} annotations, {report.labeled} instances"
+            f" with keypoints ({points}; {min(labels, default=0)} to {max(labels, default=0)}"
+            " labels per point)"
+        ),
     ]
     if report.left_right is not None:
-        lines.append(f"left and right are told apart in {100 * report.left_right:.0f} % of the instances")
+        lines.append(
+            f"left and right are told apart in {100 * report.left_right:.0f} % of the instances"
+        )
     notes = len(report.faults) - report.errors
     lines.append(f"{report.errors} kinds of errors, {notes} of notes")
     return "\n".join(lines)

@@ -76,17 +76,23 @@ def examine() -> tuple[dict[str, Any], list[str], bool]:
         remedies.append(str(error))
         broken = True
     folder = zoo.cache_folder()
-    report["cache"] = f"{folder} ({_cached(zoo.weights_folder())}{'; offline' if zoo.is_offline() else ''})"
+    report["cache"] = (
+        f"{folder} ({_cached(zoo.weights_folder())}{'; offline' if zoo.is_offline() else ''})"
+    )
     writable = folder
     while not writable.exists():
         writable = writable.parent
     if not os.access(writable, os.W_OK):
-        remedies.append(f"the cache folder {folder} cannot be written: set RTMPOSE_HOME to one that can")
+        remedies.append(
+            f"the cache folder {folder} cannot be written: set RTMPOSE_HOME to one that can"
+        )
     return report, remedies, broken
 
 
 def _cached(folder: Any) -> str:
-    files = list(folder.glob("**/*.onnx")) + list(folder.glob("**/*.pth")) if folder.is_dir() else []
+    files = (
+        list(folder.glob("**/*.onnx")) + list(folder.glob("**/*.pth")) if folder.is_dir() else []
+    )
     return f"{len(files)} models, {sum(f.stat().st_size for f in files) / 1e6:.0f} MB"
 
 

@@ -10,39 +10,71 @@ import typer
 from rtmpose.errors import InputError, MissingDependencyError
 
 CardOption = Annotated[
-    str | None, typer.Option("--card", help="Which model of the zoo a file is, where the file does not say.")
+    str | None,
+    typer.Option("--card", help="Which model of the zoo a file is, where the file does not say."),
 ]
 
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file.")
+        str,
+        typer.Argument(
+            help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file."
+        ),
     ],
-    to: Annotated[str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")] = "onnx",
+    to: Annotated[
+        str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")
+    ] = "onnx",
     precision: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or int8; fp16 for ncnn and coreml unless said otherwise, else fp32.")
+        str | None,
+        typer.Option(
+            help="fp32, fp16 or int8; fp16 for ncnn and coreml unless said otherwise, else fp32."
+        ),
     ] = None,
     batch: Annotated[str, typer.Option(help="'dynamic' or a number of images.")] = "dynamic",
     input_size: Annotated[
-        str | None, typer.Option(help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in.")
+        str | None,
+        typer.Option(
+            help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("exports"),
-    normalise: Annotated[bool, typer.Option("--normalise", help="onnx: BGR uint8 images (N, H, W, 3) go in.")] = False,
-    decode: Annotated[bool, typer.Option("--decode", help="onnx: keypoints and scores come out.")] = False,
-    nms: Annotated[bool, typer.Option(help="Detectors: suppress doubles inside the file (batch 1).")] = True,
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="onnx: BGR uint8 images (N, H, W, 3) go in.")
+    ] = False,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="onnx: keypoints and scores come out.")
+    ] = False,
+    nms: Annotated[
+        bool, typer.Option(help="Detectors: suppress doubles inside the file (batch 1).")
+    ] = True,
     half_weights: Annotated[
-        bool, typer.Option("--half-weights", help="onnx: half the file size; weights kept as fp16, computed in fp32.")
+        bool,
+        typer.Option(
+            "--half-weights",
+            help="onnx: half the file size; weights kept as fp16, computed in fp32.",
+        ),
     ] = False,
     detector: Annotated[str, typer.Option(help="pipeline: the detector to join.")] = "rtmdet-nano",
-    score_thr: Annotated[float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")] = 0.3,
+    score_thr: Annotated[
+        float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")
+    ] = 0.3,
     calibrate: Annotated[
-        Path | None, typer.Option(help="int8: folder of photographs to calibrate on (300 crops are cut from them).")
+        Path | None,
+        typer.Option(
+            help="int8: folder of photographs to calibrate on (300 crops are cut from them)."
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="COCO keypoint set: report AP before and after.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="COCO keypoint set: report AP before and after.")
+    ] = None,
     card: CardOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Keep a file that fails its verification.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Keep a file that fails its verification.")
+    ] = False,
 ) -> int:
-    """Write a model for another engine and compare it with the original; a file that differs is not written.
+    """Write a model for another engine and compare it with the original; a file that differs is not
+    written.
 
     For example:
 
@@ -65,7 +97,7 @@ def export(
         precision=precision,
         batch=_batch(batch),
         input_wh=_size(input_size),
-        normalise=normalise,
+        normalize=normalize,
         decode=decode,
         nms=nms,
         half_weights=half_weights,
@@ -77,7 +109,11 @@ def export(
     )
     with stderr_console().status("opening the model ...") as status:
         place, report = run.export(
-            model, out, options, card=find(card) if card else None, progress=lambda text: status.update(text)
+            model,
+            out,
+            options,
+            card=find(card) if card else None,
+            progress=lambda text: status.update(text),
         )
     _show(report)
     typer.echo(f"wrote {place}")
@@ -85,7 +121,9 @@ def export(
 
 
 def verify(
-    model: Annotated[str, typer.Argument(help="The original: a name, a .pth, .safetensors or .onnx file.")],
+    model: Annotated[
+        str, typer.Argument(help="The original: a name, a .pth, .safetensors or .onnx file.")
+    ],
     exported: Annotated[Path, typer.Argument(help="What was made of it: .onnx, .xml or .param.")],
     card: CardOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
@@ -107,19 +145,21 @@ def verify(
 
 def _converters() -> Any:
     try:
-        from rtmpose.export import run
+        from rtmpose.exporting import export as module
     except ImportError as error:
         if (error.name or "").partition(".")[0] in ("torch", "onnx", "safetensors", "onnxscript"):
-            raise MissingDependencyError("exporting needs torch and onnx: pip install 'rtmpose[export]'") from error
+            raise MissingDependencyError(
+                "exporting needs torch and onnx: pip install 'rtmpose[export]'"
+            ) from error
         raise
-    return run
+    return module
 
 
 def _show(report: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rtmpose.export.verify import report_lines
+    from rtmpose.exporting.verify import report_lines
 
     table = Table(show_header=False)
     for name, value in report_lines(report):

@@ -14,10 +14,10 @@ import typer
 
 from rtmpose import zoo
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
-from rtmpose.types import ModelCard, ModelFile
+from rtmpose.model_card import ModelCard, ModelFile
 from rtmpose.zoo.cache import accepts_digest, is_bundled, read_stamp, sha256_of
-from rtmpose.zoo.catalogue import find_file
-from rtmpose.zoo.sources import label
+from rtmpose.zoo.catalog import find_file
+from rtmpose.zoo.fetch import label
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,26 +41,46 @@ class Format(str, Enum):
     pth = "pth"
 
 
-# ---- list -------------------------------------------------------------------------------------------------
+# ---- list
+# -------------------------------------------------------------------------------------------------
 
 
 @app.command("list")
 def list_models(
     task: Annotated[
         str | None,
-        typer.Option(help="Only this task: body, body-feet, wholebody, face, hand, animal, 'person detection' ..."),
+        typer.Option(
+            help=(
+                "Only this task: body, body-feet, wholebody, face, hand, animal, 'person"
+                " detection' ..."
+            )
+        ),
     ] = None,
     skeleton: Annotated[
         str | None,
-        typer.Option(help="Only this keypoint set: coco17, halpe26, coco-wholebody133, ap10k17, lapa106, hand21."),
+        typer.Option(
+            help=(
+                "Only this keypoint set: coco17, halpe26, coco-wholebody133, ap10k17, lapa106,"
+                " hand21."
+            )
+        ),
     ] = None,
-    keypoints: Annotated[int | None, typer.Option(help="Only models of that many keypoints.")] = None,
+    keypoints: Annotated[
+        int | None, typer.Option(help="Only models of that many keypoints.")
+    ] = None,
     available: Annotated[
         bool,
-        typer.Option("--available", help="Only models whose ONNX can be downloaded, so that they run at once."),
+        typer.Option(
+            "--available",
+            help="Only models whose ONNX can be downloaded, so that they run at once.",
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything that is known of them, as JSON.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The table of docs/model-zoo.md.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Everything that is known of them, as JSON.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The table of docs/model-zoo.md.")
+    ] = False,
 ) -> None:
     """List the published models.
 
@@ -98,13 +118,19 @@ def table(
     try:
         from rtmpose.networks import build, config_for, count_multiply_adds, count_parameters
     except ImportError as error:
-        raise MissingDependencyError("counting needs torch: pip install 'rtmpose[export]'") from error
+        raise MissingDependencyError(
+            "counting needs torch: pip install 'rtmpose[export]'"
+        ) from error
     from rich.progress import track
 
     from rtmpose.cli.terminal import stderr_console
 
     rows = []
-    cards = [c for c in zoo.load_zoo() if c.codec.kind != "yolox" and not c.architecture.endswith("-pruned")]
+    cards = [
+        c
+        for c in zoo.load_zoo()
+        if c.codec.kind != "yolox" and not c.architecture.endswith("-pruned")
+    ]
     for card in track(cards, "counting", console=stderr_console(), transient=True):
         network = build(config_for(card))
         ours = (count_parameters(network) / 1e6, count_multiply_adds(network, card.input_wh) / 1e9)
@@ -148,7 +174,9 @@ def select(
     for what, wanted, of in tests:
         known = dict.fromkeys(of(card) for card in zoo.load_zoo() if of(card) is not None)
         if wanted is not None and wanted not in known:
-            raise InputError(f"no model has the {what} {wanted!r}; there are: {', '.join(map(str, known))}")
+            raise InputError(
+                f"no model has the {what} {wanted!r}; there are: {', '.join(map(str, known))}"
+            )
         cards = tuple(card for card in cards if wanted is None or of(card) == wanted)
     return tuple(card for card in cards if card.file("onnx") or not available)
 
@@ -196,7 +224,9 @@ def _table(cards: tuple[ModelCard, ...], wide: bool) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     # Ids are what commands take: where there is no room, short names are cut.
-    table.add_column("model", no_wrap=True, min_width=1 + max((len(card.id) for card in cards), default=0))
+    table.add_column(
+        "model", no_wrap=True, min_width=1 + max((len(card.id) for card in cards), default=0)
+    )
     table.add_column("short name", no_wrap=True)
     for name in ("kpts", *(("Mparam", "GFLOPs") if wide else ("Mpar",))):
         table.add_column(name, justify="right", no_wrap=True, min_width=max(5, len(name)))
@@ -226,7 +256,9 @@ def _number(value: float | None) -> str:
 
 
 def _accuracy(card: ModelCard) -> str:
-    return ", ".join(f"{metric.replace('_', ' ')} {value:g}" for metric, value in card.published.items())
+    return ", ".join(
+        f"{metric.replace('_', ' ')} {value:g}" for metric, value in card.published.items()
+    )
 
 
 def _kept_in(card: ModelCard) -> str:
@@ -248,7 +280,8 @@ def _as_dict(card: ModelCard) -> dict[str, Any]:
     return known
 
 
-# ---- info -------------------------------------------------------------------------------------------------
+# ---- info
+# -------------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -265,27 +298,36 @@ def info(
       rtmpose models info rtmpose-m-wholebody --json
     """
     card = zoo.find(name)
-    typer.echo(json.dumps(_as_dict(card), indent=2, ensure_ascii=False) if as_json else describe(card))
+    typer.echo(
+        json.dumps(_as_dict(card), indent=2, ensure_ascii=False) if as_json else describe(card)
+    )
 
 
 def describe(card: ModelCard) -> str:
     """The card as text for people."""
-    scaling, codec = card.normalisation, card.codec
+    scaling, codec = card.normalization, card.codec
     width, height = card.input_wh
     facts = {
         "short names": ", ".join(card.aliases),
         "task": card.task,
         "architecture": card.architecture,
         "keypoints": card.skeleton or "",
-        "input": f"{width} wide, {height} high, {scaling.colour.upper()}, "
-        f"minus {_row(scaling.mean)}, over {_row(scaling.std)}",
-        "output": codec.kind
-        + (f", {codec.split_ratio:g} bins per pixel" if codec.kind == "simcc" else "")
-        + (f", map {codec.heatmap_wh[0]} x {codec.heatmap_wh[1]}" if codec.heatmap_wh else ""),
+        "input": (
+            f"{width} wide, {height} high, {scaling.color.upper()}, "
+            f"minus {_row(scaling.mean)}, over {_row(scaling.std)}"
+        ),
+        "output": (
+            codec.kind
+            + (f", {codec.split_ratio:g} bins per pixel" if codec.kind == "simcc" else "")
+            + (f", map {codec.heatmap_wh[0]} x {codec.heatmap_wh[1]}" if codec.heatmap_wh else "")
+        ),
         "trained on": card.trained_on,
-        "licence": card.licence,
+        "license": card.license,
         "published": _accuracy(card),
-        "size": f"{_number(card.params_m) or '?'} million parameters, {_number(card.gflops) or '?'} GFLOPs",
+        "size": (
+            f"{_number(card.params_m) or '?'} million parameters, {_number(card.gflops) or '?'}"
+            " GFLOPs"
+        ),
         "notes": card.notes,
     }
     lines = [card.id, *(f"  {key + ':':<14}{value}" for key, value in facts.items() if value)]
@@ -300,9 +342,15 @@ def _row(values: tuple[float, ...]) -> str:
 
 def _file_lines(file: ModelFile) -> list[str]:
     state = zoo.cached_state(file)
-    here = {"good": "in the cache", "bad": "in the cache, DAMAGED", "absent": "not downloaded"}[state]
+    here = {"good": "in the cache", "bad": "in the cache, DAMAGED", "absent": "not downloaded"}[
+        state
+    ]
     if is_bundled(file):
-        here = "part of this package" if state == "good" else "MISSING from the package; install rtmpose anew"
+        here = (
+            "part of this package"
+            if state == "good"
+            else "MISSING from the package; install rtmpose anew"
+        )
     lines = [f"  {file.format}: {file.name}", f"    {here}: {zoo.cached_path(file)}"]
     lines += [f"    sha256 {file.sha256 or 'not published; recorded at the first download'}"]
     return lines + [f"    source {n}: {label(source)}" for n, source in enumerate(file.sources, 1)]
@@ -311,16 +359,20 @@ def _file_lines(file: ModelFile) -> list[str]:
 def _how_to_use(card: ModelCard) -> str:
     if not card.file("onnx"):
         return (
-            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth). Make one of it:\n"
-            f"  pip install 'rtmpose[export]' && rtmpose export {card.id} --to onnx"
+            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth). Make"
+            f" one of it:\n  pip install 'rtmpose[export]' && rtmpose export {card.id} --to onnx"
         )
     short = card.aliases[0] if card.aliases else card.id
     if card.is_detector or card.is_pose:
-        return f"Use it:  rtmpose predict photo.jpg --{'detector' if card.is_detector else 'pose'} {short}"
+        return (
+            f"Use it:  rtmpose predict photo.jpg --{'detector' if card.is_detector else 'pose'}"
+            f" {short}"
+        )
     return f"Download it:  rtmpose models download {short}"
 
 
-# ---- download, verify -------------------------------------------------------------------------------------
+# ---- download, verify
+# -------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -329,12 +381,17 @@ def download(
         list[str] | None,
         typer.Argument(metavar="NAME...", help="Ids, short names or URLs.", show_default=False),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All that are published in that format.")] = False,
-    format: Annotated[Format, typer.Option(help="onnx to run, pth for the checkpoint.")] = Format.onnx,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that are published in that format.")
+    ] = False,
+    format: Annotated[
+        Format, typer.Option(help="onnx to run, pth for the checkpoint.")
+    ] = Format.onnx,
 ) -> None:
     """Download models into the cache, so that they run without a network later.
 
-    A source that fails is passed over for the next; an interrupted download goes on where it stopped.
+    A source that fails is passed over for the next; an interrupted download goes on where it
+    stopped.
 
     For example:
 
@@ -347,7 +404,9 @@ def download(
         files = [(card, card.file(format.value)) for card in zoo.load_zoo()]
         wanted += [card.id for card, file in files if file is not None and not is_bundled(file)]
     if not wanted:
-        raise InputError("say which models to download, such as `rtmpose models download rtmpose-s`, or --all")
+        raise InputError(
+            "say which models to download, such as `rtmpose models download rtmpose-s`, or --all"
+        )
     failures: list[ModelError] = []
     for name in wanted:
         try:
@@ -357,7 +416,11 @@ def download(
         else:
             typer.echo(f"{name}: {path}")
     if failures:
-        head = f"{len(failures)} of {len(wanted)} could not be downloaded.\n" if len(wanted) > 1 else ""
+        head = (
+            f"{len(failures)} of {len(wanted)} could not be downloaded.\n"
+            if len(wanted) > 1
+            else ""
+        )
         raise ModelError(head + "\n".join(map(str, failures)))
 
 
@@ -366,9 +429,11 @@ Verdict = Literal["good", "bad", "new"]
 
 @app.command()
 def verify() -> None:
-    """Read every model in the package and the cache again, compare its sha256; exit status 1 if one is damaged.
+    """Read every model in the package and the cache again, compare its sha256; exit status 1 if one
+    is damaged.
 
-    Files whose digest nobody has published are held against the digest recorded when they were downloaded.
+    Files whose digest nobody has published are held against the digest recorded when they were
+    downloaded.
 
     For example:
 
@@ -392,7 +457,9 @@ def verify() -> None:
 
 
 def check(path: Path) -> Verdict:
-    """Whether a cached file still is what its publisher, or its record from the first download, says."""
+    """Whether a cached file still is what its publisher, or its record from the first download,
+    says.
+    """
     known = find_file(path.name)
     stamp = read_stamp(path)
     digest = sha256_of(path)

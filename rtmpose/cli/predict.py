@@ -16,10 +16,10 @@ from rtmpose.cli import options
 from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
-    from rtmpose.pipeline import Pipeline
-    from rtmpose.sinks import PictureSink, ResultWriter, Window
+    from rtmpose.pipeline import Pipeline, Result
     from rtmpose.sources import SourceItem
-    from rtmpose.types import Poses, Result
+    from rtmpose.types import Poses
+    from rtmpose.writers import PictureSink, ResultWriter, Window
 
 
 class Background(str, Enum):
@@ -32,7 +32,9 @@ class Background(str, Enum):
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Images, videos, folders, glob patterns, camera indices (0), RTSP or HTTP URLs."),
+        typer.Argument(
+            help="Images, videos, folders, glob patterns, camera indices (0), RTSP or HTTP URLs."
+        ),
     ],
     pose: options.Pose = options.POSE,
     detector: options.DetectorName = options.DETECTOR,
@@ -40,29 +42,46 @@ def predict(
     backend: options.Backend = "auto",
     threads: options.Threads = 0,
     precision: options.Precision = "auto",
-    spinning: options.Spinning = False,
+    allow_spinning: options.Spinning = False,
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="Boxes to use instead of a detector: COCO results JSON with image (or image_id) and bbox (x, y, w, h)."
+            help=(
+                "Boxes to use instead of a detector: COCO results JSON with image (or image_id) and"
+                " bbox (x, y, w, h)."
+            )
         ),
     ] = None,
     antialias: Annotated[
-        bool, typer.Option("--antialias", help="Cut large people without aliasing: a little better, a little slower.")
+        bool,
+        typer.Option(
+            "--antialias",
+            help="Cut large people without aliasing: a little better, a little slower.",
+        ),
     ] = False,
     score_thr: Annotated[float, typer.Option(min=0, max=1, help="Lowest box score taken.")] = 0.3,
     kpt_thr: Annotated[float, typer.Option(min=0, help="Lowest keypoint score drawn.")] = 0.3,
-    save: Annotated[Path | None, typer.Option(help="Folder for annotated pictures and videos.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for annotated pictures and videos.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="COCO results: image, bbox, score, keypoints.")
     ] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Table, one row per person.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Table, one row per person.")
+    ] = None,
     show: Annotated[bool, typer.Option(help="Show a window; q or Escape stops.")] = False,
-    background: Annotated[Background, typer.Option(help="Draw on the image or on black.")] = Background.image,
+    background: Annotated[
+        Background, typer.Option(help="Draw on the image or on black.")
+    ] = Background.image,
     draw_scores: Annotated[bool, typer.Option(help="Write the scores beside the people.")] = False,
-    max_people: Annotated[int | None, typer.Option(min=1, help="Take only the surest boxes of a frame.")] = None,
+    max_people: Annotated[
+        int | None, typer.Option(min=1, help="Take only the surest boxes of a frame.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Frames taken of each source.")] = None,
-    resume: Annotated[bool, typer.Option(help="Skip the sources an interrupted run has finished.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Skip the sources an interrupted run has finished.")
+    ] = False,
 ) -> int:
     """Find people and their keypoints.
 
@@ -74,8 +93,8 @@ def predict(
       rtmpose predict 0 --show          (camera)
     """
     from rtmpose.pipeline import Pipeline
-    from rtmpose.sinks import PictureSink, ResultWriter, Window
     from rtmpose.sources import expand_sources
+    from rtmpose.writers import PictureSink, ResultWriter, Window
 
     items = expand_sources(sources)
     given = _read_boxes(boxes) if boxes else None
@@ -87,7 +106,7 @@ def predict(
         device=device,
         threads=threads,
         precision=precision,
-        spinning=spinning,
+        allow_spinning=allow_spinning,
         score_thr=score_thr,
         max_people=max_people,
         whole_image=whole,
@@ -106,7 +125,9 @@ def predict(
         if window:
             stack.callback(window.close)
         pictures = PictureSink(save) if save else None
-        writer = stack.enter_context(ResultWriter(json_file, csv_file, settings, pipeline.skeleton, resume=resume))
+        writer = stack.enter_context(
+            ResultWriter(json_file, csv_file, settings, pipeline.skeleton, resume=resume)
+        )
         job = _Job(pipeline, writer, pictures, window, given, limit)
         job.style = {"kpt_thr": kpt_thr, "scores": draw_scores, "background": background.value}
         job.run(items)
@@ -114,7 +135,9 @@ def predict(
 
 
 class _Job:
-    """The loop of the command with its progress bar and its account of what went well and what did not."""
+    """The loop of the command with its progress bar and its account of what went well and what did
+    not.
+    """
 
     def __init__(
         self,
@@ -134,7 +157,13 @@ class _Job:
         self.last: Poses | None = None
 
     def run(self, items: list[SourceItem]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         from rtmpose.cli.terminal import stderr_console
 
@@ -157,7 +186,10 @@ class _Job:
         seconds = time.perf_counter() - self.started
         saved = self.pictures.saved if self.pictures else []
         frames = f"{self.frames} frame{'s' * (self.frames != 1)}"
-        typer.echo(f"{frames}, {self.writer.people} people in {seconds:.2f} s ({self.frames / seconds:.1f} fps)")
+        typer.echo(
+            f"{frames}, {self.writer.people} people in {seconds:.2f} s ({self.frames / seconds:.1f}"
+            " fps)"
+        )
         if self.skipped:
             typer.echo(f"{self.skipped} sources were finished by an earlier run")
         if self.frames == 1 and self.last is not None:
@@ -185,7 +217,9 @@ class _Job:
             results = self.pipeline.run([item], boxes=self.given, limit=self.limit)
             for count, result in enumerate(results, 1):
                 going_on = self._frame(item, info, result)
-                progress.update(task, completed=count, fps=f"{count / (time.perf_counter() - start):.1f} fps")
+                progress.update(
+                    task, completed=count, fps=f"{count / (time.perf_counter() - start):.1f} fps"
+                )
                 if not going_on:
                     return False
         except InputError as error:
@@ -203,7 +237,9 @@ class _Job:
     def _frame(self, item: SourceItem, info: Any, result: Result) -> bool:
         self.frames += 1
         self.last = result.poses
-        self.writer.write(item.name, result.frame, result.poses, video=item.kind not in ("image", "array"))
+        self.writer.write(
+            item.name, result.frame, result.poses, video=item.kind not in ("image", "array")
+        )
         if not (self.pictures or self.window):
             return True
         drawn = result.draw(**self.style)
@@ -213,7 +249,9 @@ class _Job:
 
 
 def _read_boxes(path: Path) -> Callable[[SourceItem, int], Any]:
-    """A function that finds the boxes of a source and frame in a COCO results file; an image without any has none."""
+    """A function that finds the boxes of a source and frame in a COCO results file; an image
+    without any has none.
+    """
     from rtmpose.types import Detections, check_boxes
 
     try:
@@ -223,13 +261,15 @@ def _read_boxes(path: Path) -> Callable[[SourceItem, int], Any]:
             x, y, w, h = entry["bbox"]
             name = str(entry.get("image", entry.get("image_id")))
             place = (Path(name).name, int(entry.get("frame", 0)))
-            rows.setdefault(place, []).append(([x, y, x + w, y + h], float(entry.get("score", 1.0))))
+            rows.setdefault(place, []).append(
+                ([x, y, x + w, y + h], float(entry.get("score", 1.0)))
+            )
     except OSError as error:
         raise InputError(f"the boxes file {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox [x, y, w, h]: "
-            f"{error!r}"
+            f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox"
+            f" [x, y, w, h]: {error!r}"
         ) from error
     for found in rows.values():
         check_boxes([box for box, _ in found])

@@ -1,4 +1,4 @@
-"""``rtmpose train``: train, fine-tune and distil models."""
+"""``rtmpose train``: train, fine-tune and distill models."""
 
 from __future__ import annotations
 
@@ -13,27 +13,45 @@ def train(
     recipe: Annotated[str, typer.Argument(help="Recipe; 'list' shows all.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."),
+        typer.Option(
+            help=(
+                "Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."
+            )
+        ),
     ] = None,
-    val: Annotated[list[str] | None, typer.Option(help="Evaluate on this instead of held-out photos.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")] = Path("training"),
+    val: Annotated[
+        list[str] | None, typer.Option(help="Evaluate on this instead of held-out photos.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")
+    ] = Path("training"),
     init: Annotated[
-        str | None, typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random).")
+        str | None,
+        typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random)."),
     ] = None,
-    teacher: Annotated[str | None, typer.Option(help="Model to learn from; the one of --init by default.")] = None,
-    teacher_engine: Annotated[str, typer.Option(help="Run the teacher by: auto, engine, torch.")] = "auto",
-    skeleton: Annotated[str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Model to learn from; the one of --init by default.")
+    ] = None,
+    teacher_engine: Annotated[
+        str, typer.Option(help="Run the teacher by: auto, engine, torch.")
+    ] = "auto",
+    skeleton: Annotated[
+        str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last state in --out.")
+    ] = False,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and stop after so long; go on with --resume.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40.")
+        list[str] | None,
+        typer.Option("--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40."),
     ] = None,
 ) -> int:
     """Train a model by a recipe; see docs/training.md.
@@ -42,16 +60,19 @@ def train(
     """
     from rtmpose.errors import InputError, MissingDependencyError
 
-    # A waiting thread that spins slows down every other process; torch reads this when it is loaded.
+    # A waiting thread that spins slows down every other process; torch reads this when it is
+    # loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         import torch
     except ImportError as error:
-        raise MissingDependencyError("training needs torch: pip install 'rtmpose[train]'") from error
+        raise MissingDependencyError(
+            "training needs torch: pip install 'rtmpose[train]'"
+        ) from error
     from rtmpose.cli.training import Bar, show_recipes, show_result
     from rtmpose.training import find_recipe, with_settings
     from rtmpose.training import train as run
-    from rtmpose.training.start import make_task
+    from rtmpose.training.setup import make_task
 
     if recipe == "list":
         show_recipes()

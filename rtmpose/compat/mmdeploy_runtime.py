@@ -1,7 +1,8 @@
 """The classes of ``mmdeploy_runtime`` with its call signatures, on this package's runtime.
 
-``from rtmpose.compat.mmdeploy_runtime import Detector, PoseDetector`` in place of ``from mmdeploy_runtime import ...``
-reads the same model folders. Unlike the original, crops are not rounded to whole pixels.
+``from rtmpose.compat.mmdeploy_runtime import Detector, PoseDetector`` in place of ``from
+mmdeploy_runtime import ...`` reads the same model folders. Unlike the original, crops are not
+rounded to whole pixels.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import BackendOptions
-from rtmpose.detect.detector import Detector as _Detector
+from rtmpose.detector import Detector as _Detector
 from rtmpose.errors import InputError
-from rtmpose.pose.rtmpose import PoseEstimator
-from rtmpose.track import PoseTracker as _PoseTracker
-from rtmpose.track import TrackerParams, TrackState
-from rtmpose.track.boxes import pose_boxes
+from rtmpose.pose_estimator import PoseEstimator
+from rtmpose.tracking import PoseTracker as _PoseTracker
+from rtmpose.tracking import TrackerParams, TrackState
+from rtmpose.tracking.boxes import pose_boxes
 from rtmpose.types import FloatArray, Image
 
 __all__ = ["Detector", "PoseDetector", "PoseTracker", "PoseTrackerState"]
@@ -29,7 +30,9 @@ SCORE_FLOOR = 0.05
 
 
 def _options(device_name: str, device_id: int) -> BackendOptions:
-    device = device_name if device_name == "cpu" or ":" in device_name else f"{device_name}:{device_id}"
+    device = (
+        device_name if device_name == "cpu" or ":" in device_name else f"{device_name}:{device_id}"
+    )
     return BackendOptions(device=device, precision="fp32")
 
 
@@ -42,12 +45,18 @@ class Detector:
         device_id: Number of the GPU.
     """
 
-    def __init__(self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0) -> None:
+    def __init__(
+        self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0
+    ) -> None:
         path = Path(model_path) if Path(model_path).exists() else str(model_path)
-        self._detector = _Detector(path, options=_options(device_name, device_id), score_thr=SCORE_FLOOR, label=None)
+        self._detector = _Detector(
+            path, options=_options(device_name, device_id), score_thr=SCORE_FLOOR, label=None
+        )
 
     def __call__(self, img: Image) -> tuple[FloatArray, NDArray[np.int32], list[Any]]:
-        """Boxes with scores ``(n, 5)`` float32, labels ``(n,)`` int32, and no masks, for a BGR image."""
+        """Boxes with scores ``(n, 5)`` float32, labels ``(n,)`` int32, and no masks, for a BGR
+        image.
+        """
         found = self._detector(img)
         boxes = np.concatenate([found.boxes, found.scores[:, None]], axis=1)
         return boxes.astype(np.float32), found.labels.astype(np.int32), []
@@ -66,7 +75,9 @@ class PoseDetector:
         device_id: Number of the GPU.
     """
 
-    def __init__(self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0) -> None:
+    def __init__(
+        self, model_path: str | Path, device_name: str = "cpu", device_id: int = 0
+    ) -> None:
         path = Path(model_path) if Path(model_path).exists() else str(model_path)
         self._pose = PoseEstimator(path, options=_options(device_name, device_id))
 
@@ -75,7 +86,8 @@ class PoseDetector:
 
         Args:
             img: BGR image.
-            bboxes: One box ``(4,)`` or several ``(n, 4)`` x1, y1, x2, y2; without it the whole image.
+            bboxes: One box ``(4,)`` or several ``(n, 4)`` x1, y1, x2, y2; without it the whole
+                image.
         """
         return self.batch([img], None if bboxes is None else [bboxes])[0]
 
@@ -87,7 +99,10 @@ class PoseDetector:
             raise InputError(f"{len(imgs)} images need as many sets of boxes, not {len(bboxes)}")
         boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in bboxes]
         results = self._pose.batch(list(imgs), boxes)
-        return [np.concatenate([r.keypoints, r.scores[..., None]], axis=2).astype(np.float32) for r in results]
+        return [
+            np.concatenate([r.keypoints, r.scores[..., None]], axis=2).astype(np.float32)
+            for r in results
+        ]
 
 
 class PoseTracker:
@@ -101,7 +116,11 @@ class PoseTracker:
     """
 
     def __init__(
-        self, det_model: str | Path, pose_model: str | Path, device_name: str = "cpu", device_id: int = 0
+        self,
+        det_model: str | Path,
+        pose_model: str | Path,
+        device_name: str = "cpu",
+        device_id: int = 0,
     ) -> None:
         options = _options(device_name, device_id)
         paths = [Path(m) if Path(m).exists() else str(m) for m in (det_model, pose_model)]
@@ -109,7 +128,8 @@ class PoseTracker:
         self._pose = PoseEstimator(paths[1], options=options)
 
     def create_state(self, **params: Any) -> PoseTrackerState:
-        """The memory of one video; keywords are the fields of :class:`rtmpose.track.TrackerParams`.
+        """The memory of one video; keywords are the fields of
+        :class:`rtmpose.tracking.TrackerParams`.
 
         Raises:
             InputError: an unknown setting.
@@ -124,7 +144,8 @@ class PoseTracker:
     def __call__(
         self, state: PoseTrackerState, frame: Image, detect: int = -1
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint32]]:
-        """Keypoints ``(n, K, 3)``, boxes ``(n, 4)`` and ids ``(n,)`` from 0 on, for the next BGR frame.
+        """Keypoints ``(n, K, 3)``, boxes ``(n, 4)`` and ids ``(n,)`` from 0 on, for the next BGR
+        frame.
 
         Args:
             state: From :meth:`create_state`.
@@ -132,9 +153,13 @@ class PoseTracker:
             detect: 1 runs the detector, 0 does not, -1 leaves it to ``det_interval``.
         """
         poses = state.tracker(frame, detect=None if detect < 0 else bool(detect))
-        keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2).astype(np.float32)
+        keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2).astype(
+            np.float32
+        )
         assert poses.ids is not None
-        boxes, _ = pose_boxes(poses, state.tracker.params.pose_kpt_thr, state.tracker.params.pose_bbox_scale)
+        boxes, _ = pose_boxes(
+            poses, state.tracker.params.pose_kpt_thr, state.tracker.params.pose_bbox_scale
+        )
         return keypoints, boxes, (poses.ids - 1).astype(np.uint32)
 
 

@@ -1,9 +1,11 @@
-"""Annotated data: readers of the published formats, conversions between keypoint sets, checks. Torch-free."""
+"""Annotated data: readers of the published formats, conversions between keypoint sets, checks.
+Torch-free.
+"""
 
 from rtmpose.datasets.convert import conversion, convert
-from rtmpose.datasets.dataset import KeypointDataset, load_boxes
 from rtmpose.datasets.formats import FORMATS, read
 from rtmpose.datasets.imagenet import ImageFolder, read_image_folder
+from rtmpose.datasets.keypoint_dataset import KeypointDataset, load_boxes
 from rtmpose.datasets.mixtures import MIXTURES, load_mixture, merge, open_mixture
 
 __all__ = [

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from rtmpose.datasets.content import Annotations, Instance, assemble, image_size
-from rtmpose.datasets.dataset import annotation_file, locate_images, read_json
+from rtmpose.datasets.coco_content import Annotations, Instance, assemble, image_size
+from rtmpose.datasets.keypoint_dataset import annotation_file, locate_images, read_json
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Skeleton
 
-# Published: 1 visible, 2 hidden, 3 not labelled. COCO: 2 visible, 1 hidden, 0 not labelled.
+# Published: 1 visible, 2 hidden, 3 not labeled. COCO: 2 visible, 1 hidden, 0 not labeled.
 VISIBILITY = {1: 2, 2: 1, 3: 0}
 
 
-def read_aic(data: Path, images: Path | None, skeleton: Skeleton | None = None, content: Any = None) -> Annotations:
-    """Read a list of pictures with ``image_id``, ``human_annotations`` (x1, y1, x2, y2) and ``keypoint_annotations``.
+def read_aic(
+    data: Path, images: Path | None, skeleton: Skeleton | None = None, content: Any = None
+) -> Annotations:
+    """Read a list of pictures with ``image_id``, ``human_annotations`` (x1, y1, x2, y2) and
+    ``keypoint_annotations``.
 
     Raises:
         InputError: there is no such file, or it is something else.
@@ -39,7 +42,8 @@ def read_aic(data: Path, images: Path | None, skeleton: Skeleton | None = None, 
                 instances.append(Instance(name, points, (x1, y1, x2 - x1, y2 - y1)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path} is not AI Challenger's (image_id, human_annotations, keypoint_annotations): {error!r}"
+            f"{path} is not AI Challenger's (image_id, human_annotations, keypoint_annotations):"
+            f" {error!r}"
         ) from error
     places = locate_images(dict(enumerate(names)), images, path)
     sizes = {name: image_size(places[i]) or (0, 0) for i, name in enumerate(names)}

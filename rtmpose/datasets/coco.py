@@ -1,4 +1,6 @@
-"""COCO JSON and the many data sets that are published, or were converted, in its form with habits of their own."""
+"""COCO JSON and the many data sets that are published, or were converted, in its form with habits
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rtmpose.datasets.content import MARK, Annotations, category_of, image_size, skeleton_from_category
-from rtmpose.datasets.dataset import (
+from rtmpose.datasets.coco_content import (
+    MARK,
+    Annotations,
+    category_of,
+    image_size,
+    skeleton_from_category,
+)
+from rtmpose.datasets.keypoint_dataset import (
     AREA_OF_BOX,
     KeypointDataset,
     annotation_file,
@@ -19,9 +27,9 @@ from rtmpose.datasets.dataset import (
     skeleton_named,
 )
 from rtmpose.errors import InputError
-from rtmpose.sinks.journal import write_text
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
+from rtmpose.writers.journal import write_text
 
 PIXEL_STD = 200.0
 """What ``scale`` counts in, in MPII and the sets that took its form: 1 is a box of 200 pixels."""
@@ -36,13 +44,14 @@ class Style:
         skeleton: Its keypoint set; empty takes what the file says.
         fields: Where the keypoints are; several are put one after the other.
         one_based: Whether pixels are counted from 1, as Matlab does.
-        box: ``bbox``; ``centre`` for a square of side 200 ``scale`` around ``center``; ``image`` for the whole picture.
+        box: ``bbox``; ``center`` for a square of side 200 ``scale`` around ``center``; ``image``
+            for the whole picture.
     """
 
     skeleton: str = ""
     fields: tuple[str, ...] = ("keypoints",)
     one_based: bool = False
-    box: Literal["bbox", "centre", "image"] = "bbox"
+    box: Literal["bbox", "center", "image"] = "bbox"
 
 
 STYLES: Mapping[str, Style] = {
@@ -58,9 +67,9 @@ STYLES: Mapping[str, Style] = {
     "humanart21": Style("humanart21", fields=("keypoints_21",)),
     "ap10k": Style("ap10k17"),
     "lapa": Style("lapa106"),
-    "wflw": Style("wflw98", box="centre"),
-    "300w": Style("300w68", box="centre"),
-    "aflw": Style("aflw19", box="centre"),
+    "wflw": Style("wflw98", box="center"),
+    "300w": Style("300w68", box="center"),
+    "aflw": Style("aflw19", box="center"),
     "cofw": Style("cofw29"),
     "freihand": Style("hand21", box="image"),
     "onehand10k": Style("hand21"),
@@ -70,7 +79,11 @@ STYLES: Mapping[str, Style] = {
 
 
 def read_coco(
-    data: Path, images: Path | None, style: Style, skeleton: Skeleton | None = None, content: Any = None
+    data: Path,
+    images: Path | None,
+    style: Style,
+    skeleton: Skeleton | None = None,
+    content: Any = None,
 ) -> Annotations:
     """Read a COCO-form file.
 
@@ -92,17 +105,25 @@ def read_coco(
         sizes = {i.get("id"): (i.get("width"), i.get("height")) for i in content["images"]}
         names = category_names(content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a COCO keypoint set (images, annotations, categories): {error!r}") from error
+        raise InputError(
+            f"{path} is not a COCO keypoint set (images, annotations, categories): {error!r}"
+        ) from error
     skeleton = skeleton or _skeleton(style, names, categories, rows)
     annotations = [_annotation(a, style, sizes) if isinstance(a, dict) else a for a in rows]
     if skeleton is not None:
         own = category_of(skeleton)
         points = {"keypoints": own["keypoints"], "skeleton": own["skeleton"]}
-        categories = [{**c, **(points if _has_points(c, categories) else {})} for c in categories] or [own]
-    return Annotations(path, {**content, "annotations": annotations, "categories": categories}, images, skeleton)
+        categories = [
+            {**c, **(points if _has_points(c, categories) else {})} for c in categories
+        ] or [own]
+    return Annotations(
+        path, {**content, "annotations": annotations, "categories": categories}, images, skeleton
+    )
 
 
-def read_posetrack(data: Path, images: Path | None, skeleton: Skeleton | None = None) -> Annotations:
+def read_posetrack(
+    data: Path, images: Path | None, skeleton: Skeleton | None = None
+) -> Annotations:
     """Read PoseTrack18: one converted file, or a folder of the published ones, one per video.
 
     Raises:
@@ -115,7 +136,9 @@ def read_posetrack(data: Path, images: Path | None, skeleton: Skeleton | None = 
     merged: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for file, part in zip(files, parts, strict=True):
         if not isinstance(part, dict) or "images" not in part:
-            raise InputError(f"{file} is not a PoseTrack18 annotation file (images, annotations, categories)")
+            raise InputError(
+                f"{file} is not a PoseTrack18 annotation file (images, annotations, categories)"
+            )
         merged["images"] += part["images"]
         merged["annotations"] += part.get("annotations", [])
         merged["categories"] = merged["categories"] or part.get("categories", [])
@@ -123,23 +146,32 @@ def read_posetrack(data: Path, images: Path | None, skeleton: Skeleton | None = 
 
 
 def _skeleton(
-    style: Style, names: tuple[str, ...], categories: Sequence[Mapping[str, Any]], rows: Sequence[Any]
+    style: Style,
+    names: tuple[str, ...],
+    categories: Sequence[Mapping[str, Any]],
+    rows: Sequence[Any],
 ) -> Skeleton | None:
     if style.skeleton:
         return get_skeleton(style.skeleton)
     if names:
         category = next(c for c in categories if c.get("keypoints"))
         return skeleton_named(names) or skeleton_from_category(category, len(names))
-    k = next((len(a["keypoints"]) // 3 for a in rows if isinstance(a, dict) and a.get("keypoints")), 0)
+    k = next(
+        (len(a["keypoints"]) // 3 for a in rows if isinstance(a, dict) and a.get("keypoints")), 0
+    )
     return skeleton_for_count(k)
 
 
 def _has_points(category: Mapping[str, Any], categories: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the instances of a category have keypoints: it names some, or none of the categories does."""
+    """Whether the instances of a category have keypoints: it names some, or none of the categories
+    does.
+    """
     return bool(category.get("keypoints")) or not any(c.get("keypoints") for c in categories)
 
 
-def _annotation(source: dict[str, Any], style: Style, sizes: Mapping[Any, tuple[Any, Any]]) -> dict[str, Any]:
+def _annotation(
+    source: dict[str, Any], style: Style, sizes: Mapping[Any, tuple[Any, Any]]
+) -> dict[str, Any]:
     """An annotation in plain COCO form; what cannot be read stays as it is, for the check to find."""
     a = dict(source)
     shift = 1.0 if style.one_based else 0.0
@@ -147,7 +179,9 @@ def _annotation(source: dict[str, Any], style: Style, sizes: Mapping[Any, tuple[
         points = _points(a, style.fields)
         if len(points) % 3 == 0:
             points = [
-                c for i in range(0, len(points), 3) for c in _point(points[i], points[i + 1], points[i + 2], shift)
+                c
+                for i in range(0, len(points), 3)
+                for c in _point(points[i], points[i + 1], points[i + 2], shift)
             ]
         count = sum(1 for v in points[2::3] if v > 0)
     except (TypeError, ValueError):
@@ -174,7 +208,9 @@ def _points(a: Mapping[str, Any], fields: Sequence[str]) -> list[Any]:
     """The flat x, y, v triples of an annotation, parts that are marked as not valid without labels."""
     if len(fields) == 1 or fields[1] not in a:
         rows = a.get(fields[0], a.get("keypoints")) or []
-        return [v for row in rows for v in row] if rows and isinstance(rows[0], list) else list(rows)
+        return (
+            [v for row in rows for v in row] if rows and isinstance(rows[0], list) else list(rows)
+        )
     flat: list[Any] = []
     for name in fields:
         part = list(a[name])
@@ -185,7 +221,9 @@ def _points(a: Mapping[str, Any], fields: Sequence[str]) -> list[Any]:
 
 
 def _point(x: Any, y: Any, v: Any, shift: float) -> tuple[Any, Any, Any]:
-    """One point: no label is 0, 0, 0; a confidence in place of v counts as a label where it is above 0."""
+    """One point: no label is 0, 0, 0; a confidence in place of v counts as a label where it is
+    above 0.
+    """
     if isinstance(v, float) and v == v:
         v = 0 if v <= 0 else min(2, max(1, round(v)))
     if not v:
@@ -193,8 +231,10 @@ def _point(x: Any, y: Any, v: Any, shift: float) -> tuple[Any, Any, Any]:
     return (x - shift, y - shift, v) if shift else (x, y, v)
 
 
-def _box(a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], shift: float) -> list[float] | None:
-    if kind == "centre" and "center" in a and "scale" in a:
+def _box(
+    a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], shift: float
+) -> list[float] | None:
+    if kind == "center" and "center" in a and "scale" in a:
         (cx, cy), side = a["center"], PIXEL_STD * float(a["scale"])
         return [cx - side / 2, cy - side / 2, side, side]
     if kind == "image" and None not in (size := sizes.get(a.get("image_id"), (None, None))):
@@ -208,7 +248,8 @@ def _box(a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], 
 def save_coco(dataset: KeypointDataset, path: Path) -> None:
     """Write a set as COCO JSON, whole or not at all.
 
-    File names are relative to the folder of the file. The file is marked, so that reading it again changes nothing.
+    File names are relative to the folder of the file. The file is marked, so that reading it again
+    changes nothing.
 
     Raises:
         OutputError: it cannot be written.
@@ -218,7 +259,10 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     images = []
     for entry in dataset.content["images"]:
         place = dataset.images[int(entry["id"])]
-        image = {**entry, "file_name": Path(os.path.relpath(place.absolute(), path.parent.absolute())).as_posix()}
+        image = {
+            **entry,
+            "file_name": Path(os.path.relpath(place.absolute(), path.parent.absolute())).as_posix(),
+        }
         if not image.get("width") and (size := image_size(place)):
             image["width"], image["height"] = size
         images.append(image)

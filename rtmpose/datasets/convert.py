@@ -1,7 +1,8 @@
 """From one keypoint set to another: one table, by names.
 
-Points of the same name are the same point among the sets of people; :data:`RENAMED` and :data:`FACES` say the rest.
-What a set does not label stays without a label (v = 0) in the result, so that a training leaves it out.
+Points of the same name are the same point among the sets of people; :data:`RENAMED` and
+:data:`FACES` say the rest. What a set does not label stays without a label (v = 0) in the result,
+so that a training leaves it out.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rtmpose.datasets.content import category_of
-from rtmpose.datasets.dataset import AREA_OF_BOX, KeypointDataset, box_around
+from rtmpose.datasets.coco_content import category_of
+from rtmpose.datasets.keypoint_dataset import AREA_OF_BOX, KeypointDataset, box_around
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, skeleton_names
 from rtmpose.types import Skeleton
@@ -48,15 +49,17 @@ ALIASES = {
 }
 """Other names of sets."""
 
-# Target point: source point. As in the published mixtures: the upper neck is the neck, the top of the head is the head;
-# hips and pelvises that are labelled in the middle are not taken over.
+# Target point: source point. As in the published mixtures: the upper neck is the neck, the top of
+# the head is the head; hips and pelvises that are labeled in the middle are not taken over.
 _HEADS: Mapping[str, Mapping[str, Source]] = {
     "aic14": {"head": "head_top"},
     "mpii16": {"head": "head_top", "neck": "upper_neck"},
     "posetrack18": {"head": "head_top"},
 }
 RENAMED: Mapping[tuple[str, str], Mapping[str, Source]] = {
-    (source, target): names for source, names in _HEADS.items() for target in ("halpe26", "halpe136", "crowdpose14")
+    (source, target): names
+    for source, names in _HEADS.items()
+    for target in ("halpe26", "halpe136", "crowdpose14")
 } | {
     ("crowdpose14", "mpii16"): {"head_top": "head", "upper_neck": "neck"},
     ("crowdpose14", "aic14"): {"head_top": "head"},
@@ -72,14 +75,21 @@ def _run(target: int, source: int, count: int) -> dict[str, Source]:
 
 
 def _68_to_106() -> dict[str, Source]:
-    """Every other point of the jaw; upper edges of the brows; eyes by corners and middles of the lids."""
+    """Every other point of the jaw; upper edges of the brows; eyes by corners and middles of the
+    lids.
+    """
     middles: dict[str, Source] = {
         "kpt-68": ("kpt-37", "kpt-38"),
         "kpt-72": ("kpt-40", "kpt-41"),
         "kpt-77": ("kpt-43", "kpt-44"),
         "kpt-81": ("kpt-46", "kpt-47"),
     }
-    corners: dict[str, Source] = {"kpt-66": "kpt-36", "kpt-70": "kpt-39", "kpt-75": "kpt-42", "kpt-79": "kpt-45"}
+    corners: dict[str, Source] = {
+        "kpt-66": "kpt-36",
+        "kpt-70": "kpt-39",
+        "kpt-75": "kpt-42",
+        "kpt-79": "kpt-45",
+    }
     jaw: dict[str, Source] = {f"kpt-{2 * i}": f"kpt-{i}" for i in range(17)}
     brows = _run(33, 17, 5) | _run(42, 22, 5)
     return jaw | brows | _run(51, 27, 4) | _run(58, 31, 5) | corners | middles | _run(84, 48, 20)
@@ -87,14 +97,33 @@ def _68_to_106() -> dict[str, Source]:
 
 def _98_to_106() -> dict[str, Source]:
     """The jaw, brows and nose ridge have the same numbers; the rest moves up."""
-    return _run(0, 0, 55) | _run(58, 55, 5) | _run(66, 60, 8) | _run(75, 68, 8) | _run(84, 76, 20) | _run(104, 96, 2)
+    return (
+        _run(0, 0, 55)
+        | _run(58, 55, 5)
+        | _run(66, 60, 8)
+        | _run(75, 68, 8)
+        | _run(84, 76, 20)
+        | _run(104, 96, 2)
+    )
 
 
-# Pairs of COFW and LaPa numbers. The published face6 configuration sends the eyes (8 to 15) to numbers 60 to 75, which
-# are those of WFLW; in LaPa they lie on the nose and the wrong eye. Here they go to the eyes, and the pupils along.
+# Pairs of COFW and LaPa numbers. The published face6 configuration sends the eyes (8 to 15) to
+# numbers 60 to 75, which are those of WFLW; in LaPa they lie on the nose and the wrong eye. Here
+# they go to the eyes, and the pupils along.
 _COFW = (
     *((0, 33), (4, 35), (2, 38), (5, 40), (1, 46), (6, 44), (3, 50), (7, 48)),
-    *((8, 66), (12, 68), (10, 70), (13, 72), (9, 79), (14, 77), (11, 75), (15, 81), (16, 104), (17, 105)),
+    *(
+        (8, 66),
+        (12, 68),
+        (10, 70),
+        (13, 72),
+        (9, 79),
+        (14, 77),
+        (11, 75),
+        (15, 81),
+        (16, 104),
+        (17, 105),
+    ),
     *((18, 57), (19, 63), (20, 54), (21, 60)),
     *((22, 84), (23, 90), (24, 87), (25, 98), (26, 102), (27, 93), (28, 16)),
 )
@@ -104,7 +133,10 @@ _FACE_OF_BODY: dict[str, Source] = {f"kpt-{i}": f"face-{i}" for i in range(68)}
 def _through(outer: Mapping[str, Source], inner: Mapping[str, Source]) -> dict[str, Source]:
     """First ``inner``, then ``outer``: the inner one has single sources."""
     single = {k: v for k, v in inner.items() if isinstance(v, str)}
-    return {t: single[s] if isinstance(s, str) else (single[s[0]], single[s[1]]) for t, s in outer.items()}
+    return {
+        t: single[s] if isinstance(s, str) else (single[s[0]], single[s[1]])
+        for t, s in outer.items()
+    }
 
 
 def _hand(side: str) -> dict[str, Source]:
@@ -120,8 +152,8 @@ class Conversion:
         source: Keypoint set.
         target: Keypoint set.
         points: Target point to source point, or to two whose middle it is.
-        part: ``face``, ``lefthand`` or ``righthand`` where the target is a part of the source: instances get boxes of
-            their own, and a body with two hands becomes two instances.
+        part: ``face``, ``lefthand`` or ``righthand`` where the target is a part of the source:
+            instances get boxes of their own, and a body with two hands becomes two instances.
     """
 
     source: str
@@ -129,7 +161,9 @@ class Conversion:
     points: Mapping[str, Source]
     part: str = ""
 
-    def indices(self, source: Sequence[str], target: Sequence[str]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    def indices(
+        self, source: Sequence[str], target: Sequence[str]
+    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """Index pairs for sets with these names: target, and one or two sources."""
         found = ((t, (s,) if isinstance(s, str) else s) for t, s in self.points.items())
         pairs = [(target.index(t), tuple(source.index(n) for n in names)) for t, names in found]
@@ -185,8 +219,9 @@ def conversions(source: str | Sequence[str], target: str) -> tuple[Conversion, .
         same = {}
     if not same:
         raise InputError(
-            f"there is no conversion from {known or 'points named ' + ', '.join(names[:4]) + ', ...'} to {target}: "
-            "no point of one is known to be one of the other; `rtmpose data formats` lists the conversions"
+            "there is no conversion from"
+            f" {known or 'points named ' + ', '.join(names[:4]) + ', ...'} to {target}: no point of"
+            " one is known to be one of the other; `rtmpose data formats` lists the conversions"
         )
     return (Conversion(known, target, same),)
 
@@ -199,16 +234,19 @@ def conversion(source: str | Sequence[str], target: str) -> tuple[tuple[int, tup
     """
     found = conversions(source, target)
     if len(found) > 1:
-        raise InputError(f"{found[0].source} holds {len(found)} instances of {target}: use rtmpose.datasets.convert")
+        raise InputError(
+            f"{found[0].source} holds {len(found)} instances of {target}: use"
+            " rtmpose.datasets.convert"
+        )
     return found[0].indices(_named(source)[0], get_skeleton(ALIASES.get(target, target)).keypoints)
 
 
 def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset:
     """A set in another keypoint set.
 
-    Boxes stay, except where the target is a part of the source (face, hands): there they are those of the part in the
-    annotation (``face_box``, ``lefthand_box``), or tight around its points, and parts without points are left out.
-    A middle of two points has a label where both have.
+    Boxes stay, except where the target is a part of the source (face, hands): there they are those
+    of the part in the annotation (``face_box``, ``lefthand_box``), or tight around its points, and
+    parts without points are left out. A middle of two points has a label where both have.
 
     Args:
         dataset: The set.
@@ -219,25 +257,40 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
     """
     names = dataset.skeleton.keypoints if dataset.skeleton else dataset.keypoint_names
     if not names:
-        raise InputError(f"{dataset.path} does not say what its keypoints are; read it with skeleton=...")
+        raise InputError(
+            f"{dataset.path} does not say what its keypoints are; read it with skeleton=..."
+        )
     skeleton = target if isinstance(target, Skeleton) else get_skeleton(ALIASES.get(target, target))
     source: str | Sequence[str] = names
     if dataset.skeleton and dataset.skeleton.name in skeleton_names():
         source = dataset.skeleton.name
-    found = _own(names, skeleton) if isinstance(target, Skeleton) else conversions(source, skeleton.name)
+    found = (
+        _own(names, skeleton)
+        if isinstance(target, Skeleton)
+        else conversions(source, skeleton.name)
+    )
     rows: list[dict[str, Any]] = []
     for c in found:
         pairs = c.indices(names, skeleton.keypoints)
-        rows += [a for old in _annotations(dataset) if (a := _converted(old, pairs, len(skeleton), c.part))]
+        rows += [
+            a
+            for old in _annotations(dataset)
+            if (a := _converted(old, pairs, len(skeleton), c.part))
+        ]
     if found[0].part:
         rows.sort(key=lambda a: a["id"])
         rows = [{**a, "id": number} for number, a in enumerate(rows, 1)]
-    categories = [category_of(skeleton, str(c.get("name", "person")), c.get("id", 1)) for c in _categories(dataset)]
+    categories = [
+        category_of(skeleton, str(c.get("name", "person")), c.get("id", 1))
+        for c in _categories(dataset)
+    ]
     content = {**dataset.content, "annotations": rows, "categories": categories}
     annotations: dict[int, list[dict[str, Any]]] = {i: [] for i in dataset.images}
     for a in rows:
         annotations[int(a["image_id"])].append(a)
-    return KeypointDataset(dataset.path, content, dataset.images, annotations, skeleton.keypoints, skeleton)
+    return KeypointDataset(
+        dataset.path, content, dataset.images, annotations, skeleton.keypoints, skeleton
+    )
 
 
 def _named(source: str | Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -253,8 +306,8 @@ def _own(names: Sequence[str], skeleton: Skeleton) -> tuple[Conversion, ...]:
     same: dict[str, Source] = {n: n for n in skeleton.keypoints if n in names}
     if not same:
         raise InputError(
-            f"none of the points of {skeleton.name} ({', '.join(skeleton.keypoints[:4])}, ...) is among those of the "
-            f"set ({', '.join(names[:4])}, ...)"
+            f"none of the points of {skeleton.name} ({', '.join(skeleton.keypoints[:4])}, ...) is"
+            f" among those of the set ({', '.join(names[:4])}, ...)"
         )
     return (Conversion("", skeleton.name, same),)
 
@@ -267,7 +320,14 @@ def _categories(dataset: KeypointDataset) -> list[Mapping[str, Any]]:
     return list(dataset.content.get("categories") or [{"id": 1, "name": "person"}])
 
 
-PART_FIELDS = ("segmentation", "face_box", "lefthand_box", "righthand_box", "foot_valid", "face_valid")
+PART_FIELDS = (
+    "segmentation",
+    "face_box",
+    "lefthand_box",
+    "righthand_box",
+    "foot_valid",
+    "face_valid",
+)
 
 
 def _converted(
@@ -296,6 +356,16 @@ def _converted(
         box = box_around(points)
     if min(box[2:]) <= 0:
         return None
-    a = {name: value for name, value in a.items() if name not in PART_FIELDS and not name.endswith("hand_valid")}
+    a = {
+        name: value
+        for name, value in a.items()
+        if name not in PART_FIELDS and not name.endswith("hand_valid")
+    }
     side = {"hand_type": part.removesuffix("hand")} if part != "face" else {}
-    return {**a, "bbox": list(box), "area": AREA_OF_BOX * box[2] * box[3], "source_id": old.get("id"), **side}
+    return {
+        **a,
+        "bbox": list(box),
+        "area": AREA_OF_BOX * box[2] * box[3],
+        "source_id": old.get("id"),
+        **side,
+    }

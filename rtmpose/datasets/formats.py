@@ -9,9 +9,14 @@ from typing import Any
 
 from rtmpose.datasets.aic import read_aic
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
-from rtmpose.datasets.content import MARK, Annotations
-from rtmpose.datasets.dataset import KeypointDataset, annotation_file, category_names, read_json
+from rtmpose.datasets.coco_content import MARK, Annotations
 from rtmpose.datasets.freihand import read_freihand
+from rtmpose.datasets.keypoint_dataset import (
+    KeypointDataset,
+    annotation_file,
+    category_names,
+    read_json,
+)
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
 from rtmpose.datasets.yolo import read_yolo
@@ -77,8 +82,8 @@ def read(
         data: The annotation file or its folder.
         format: A key of :data:`FORMATS`, or ``auto``.
         images: The folder that file names start from; None looks around.
-        skeleton: The keypoints where the file does not say or should not be believed: a set's name, a TOML file, or
-            the set itself.
+        skeleton: The keypoints where the file does not say or should not be believed: a set's name,
+            a TOML file, or the set itself.
         split: Of YOLO labels.
 
     Returns:
@@ -97,7 +102,9 @@ def read_annotations(
     skeleton: str | Path | Skeleton | None = None,
     split: str = "",
 ) -> Annotations:
-    """As :func:`read`, but with faults of single annotations still in it: for ``rtmpose data check``."""
+    """As :func:`read`, but with faults of single annotations still in it: for ``rtmpose data
+    check``.
+    """
     path, folder = Path(data), Path(images) if images is not None else None
     points = find_skeleton(skeleton)
     guess = detect_format(path) if format == "auto" else _Guess(format)
@@ -112,9 +119,16 @@ def read_annotations(
         return read_aic(path, folder, points, content)
     if kind == "yolo":
         return read_yolo(path, folder, points, split)
-    plain = {"lapa-raw": read_lapa, "wflw-raw": read_wflw, "300w-raw": read_300w, "freihand-raw": read_freihand}
+    plain = {
+        "lapa-raw": read_lapa,
+        "wflw-raw": read_wflw,
+        "300w-raw": read_300w,
+        "freihand-raw": read_freihand,
+    }
     if kind not in plain:
-        raise InputError(f"there is no annotation format {format!r}; the known ones are {', '.join(FORMATS)}")
+        raise InputError(
+            f"there is no annotation format {format!r}; the known ones are {', '.join(FORMATS)}"
+        )
     return plain[kind](path, folder, points)
 
 
@@ -150,7 +164,9 @@ def detect_format(path: Path) -> _Guess:
     try:
         return _Guess(_json_format(content), content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{path} looks like none of the known annotation formats; name it with --from") from error
+        raise InputError(
+            f"{path} looks like none of the known annotation formats; name it with --from"
+        ) from error
 
 
 def _folder_format(path: Path) -> str:
@@ -180,7 +196,9 @@ def _json_format(content: Any) -> str:
     for name, format in _BY_NAMES.items():
         if name in names:
             return format
-    first = next((a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a), {})
+    first = next(
+        (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a), {}
+    )
     if "foot_kpts" in first or len(first.get("keypoints", ())) == 399:
         return "coco-wholebody"
     if "keypoints_21" in first:

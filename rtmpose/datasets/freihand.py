@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.datasets.content import Annotations, Instance, assemble
-from rtmpose.datasets.dataset import read_json
+from rtmpose.datasets.coco_content import Annotations, Instance, assemble
+from rtmpose.datasets.keypoint_dataset import read_json
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Skeleton
@@ -19,8 +19,9 @@ SIDE = 224
 def read_freihand(data: Path, images: Path | None, skeleton: Skeleton | None = None) -> Annotations:
     """Read a folder with ``<split>_xyz.json``, ``<split>_K.json`` and ``<split>/rgb``.
 
-    The joints are projected with the camera matrix: ``K @ xyz``, divided by depth. The training pictures come in four
-    backgrounds, one set of labels for all. The box is the whole picture, as the published models take it.
+    The joints are projected with the camera matrix: ``K @ xyz``, divided by depth. The training
+    pictures come in four backgrounds, one set of labels for all. The box is the whole picture, as
+    the published models take it.
 
     Raises:
         InputError: a file is missing or does not fit the others.
@@ -44,4 +45,6 @@ def read_freihand(data: Path, images: Path | None, skeleton: Skeleton | None = N
     files = sorted(folder.glob("*.jpg"))
     names = [f.name for f in files if f.stem.isdigit()] or [f"{i:08d}.jpg" for i in range(len(xyz))]
     instances = [Instance(n, points[int(n[:-4]) % len(xyz)], (0, 0, SIDE, SIDE)) for n in names]
-    return assemble(xyz_file, folder, skeleton, instances, dict.fromkeys(names, (SIDE, SIDE)), "hand")
+    return assemble(
+        xyz_file, folder, skeleton, instances, dict.fromkeys(names, (SIDE, SIDE)), "hand"
+    )

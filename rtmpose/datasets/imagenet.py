@@ -39,13 +39,20 @@ def read_image_folder(path: str | Path) -> ImageFolder:
         raise InputError(f"{path} is not a folder")
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
     if not folders:
-        raise InputError(f"{path} holds no class folders: pictures should lie in {path / 'CLASS' / 'picture.jpg'}")
+        raise InputError(
+            f"{path} holds no class folders: pictures should lie in"
+            f" {path / 'CLASS' / 'picture.jpg'}"
+        )
     items: list[tuple[Path, int]] = []
     for label, folder in enumerate(folders):
         found = sorted(
-            p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+            p
+            for p in folder.rglob("*")
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
         )
         if not found:
-            raise InputError(f"the class folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+            raise InputError(
+                f"the class folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})"
+            )
         items += [(p, label) for p in found]
     return ImageFolder(path, tuple(f.name for f in folders), tuple(items))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtmpose.datasets.content import category_of
+from rtmpose.datasets.coco_content import category_of
 from rtmpose.datasets.convert import convert
-from rtmpose.datasets.dataset import KeypointDataset
 from rtmpose.datasets.formats import find_skeleton, read
+from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.types import Skeleton
 
@@ -22,13 +22,14 @@ else:
 
 
 @dataclass(frozen=True)
-class Ingredient:
+class MixturePart:
     """One data set of a mixture.
 
     Attributes:
         name: What it is called in the mixture.
         format: How to read it, a key of :data:`rtmpose.datasets.FORMATS`.
-        path: The annotation file below the data folder; for the published mixtures where mmpose's tools put it.
+        path: The annotation file below the data folder; for the published mixtures where mmpose's
+            tools put it.
         images: The folder of the pictures below the data folder; empty looks around the file.
         weight: How often it is seen, relative to its size.
         test_only: It is scored on, never trained on.
@@ -54,30 +55,53 @@ class Mixture:
 
     name: str
     target: str
-    parts: tuple[Ingredient, ...]
+    parts: tuple[MixturePart, ...]
 
 
 _BODY = (
-    Ingredient("aic", "aic", "aic/annotations/aic_train.json", "aic/images"),
-    Ingredient("crowdpose", "crowdpose", "crowdpose/annotations/mmpose_crowdpose_trainval.json", "crowdpose/images"),
-    Ingredient("mpii", "mpii", "mpii/annotations/mpii_train.json", "mpii/images"),
-    Ingredient("jhmdb", "jhmdb", "jhmdb/annotations/Sub1_train.json", "jhmdb"),
-    Ingredient("halpe", "halpe", "halpe/annotations/halpe_train_v1.json", "halpe/hico_20160224_det/images/train2015"),
-    Ingredient("posetrack18", "posetrack18", "posetrack18/annotations/posetrack18_train.json", "posetrack18"),
+    MixturePart("aic", "aic", "aic/annotations/aic_train.json", "aic/images"),
+    MixturePart(
+        "crowdpose",
+        "crowdpose",
+        "crowdpose/annotations/mmpose_crowdpose_trainval.json",
+        "crowdpose/images",
+    ),
+    MixturePart("mpii", "mpii", "mpii/annotations/mpii_train.json", "mpii/images"),
+    MixturePart("jhmdb", "jhmdb", "jhmdb/annotations/Sub1_train.json", "jhmdb"),
+    MixturePart(
+        "halpe",
+        "halpe",
+        "halpe/annotations/halpe_train_v1.json",
+        "halpe/hico_20160224_det/images/train2015",
+    ),
+    MixturePart(
+        "posetrack18",
+        "posetrack18",
+        "posetrack18/annotations/posetrack18_train.json",
+        "posetrack18",
+    ),
 )
-_OCHUMAN = Ingredient(
+_OCHUMAN = MixturePart(
     "ochuman",
     "ochuman",
     "ochuman/annotations/ochuman_coco_format_val_range_0.00_1.00.json",
     "ochuman/images",
     test_only=True,
 )
-_COCO = Ingredient("coco", "coco", "coco/annotations/person_keypoints_train2017.json", "coco/train2017")
-_WHOLE = Ingredient(
-    "coco-wholebody", "coco-wholebody", "coco/annotations/coco_wholebody_train_v1.0.json", "coco/train2017"
+_COCO = MixturePart(
+    "coco", "coco", "coco/annotations/person_keypoints_train2017.json", "coco/train2017"
 )
-_HALPE_FULL = Ingredient(
-    "halpe", "halpe", "halpe/annotations/halpe_train_133kpt.json", "halpe/hico_20160224_det/images/train2015"
+_WHOLE = MixturePart(
+    "coco-wholebody",
+    "coco-wholebody",
+    "coco/annotations/coco_wholebody_train_v1.0.json",
+    "coco/train2017",
+)
+_HALPE_FULL = MixturePart(
+    "halpe",
+    "halpe",
+    "halpe/annotations/halpe_train_133kpt.json",
+    "halpe/hico_20160224_det/images/train2015",
 )
 
 MIXTURES: Mapping[str, Mixture] = {
@@ -90,11 +114,15 @@ MIXTURES: Mapping[str, Mixture] = {
             "face6",
             "lapa106",
             (
-                Ingredient("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
+                MixturePart("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
                 _WHOLE,
-                Ingredient("wflw", "wflw", "wflw/annotations/face_landmarks_wflw_train.json", "wflw/images"),
-                Ingredient("300w", "300w", "300w/annotations/face_landmarks_300w_train.json", "300w/images"),
-                Ingredient("cofw", "cofw", "cofw/annotations/cofw_train.json", "cofw/images"),
+                MixturePart(
+                    "wflw", "wflw", "wflw/annotations/face_landmarks_wflw_train.json", "wflw/images"
+                ),
+                MixturePart(
+                    "300w", "300w", "300w/annotations/face_landmarks_300w_train.json", "300w/images"
+                ),
+                MixturePart("cofw", "cofw", "cofw/annotations/cofw_train.json", "cofw/images"),
                 _HALPE_FULL,
             ),
         ),
@@ -103,9 +131,16 @@ MIXTURES: Mapping[str, Mixture] = {
             "hand21",
             (
                 _WHOLE,
-                Ingredient("onehand10k", "onehand10k", "onehand10k/annotations/onehand10k_train.json", "onehand10k"),
-                Ingredient("freihand", "freihand", "freihand/annotations/freihand_train.json", "freihand"),
-                Ingredient("rhd", "rhd", "rhd/annotations/rhd_train.json", "rhd"),
+                MixturePart(
+                    "onehand10k",
+                    "onehand10k",
+                    "onehand10k/annotations/onehand10k_train.json",
+                    "onehand10k",
+                ),
+                MixturePart(
+                    "freihand", "freihand", "freihand/annotations/freihand_train.json", "freihand"
+                ),
+                MixturePart("rhd", "rhd", "rhd/annotations/rhd_train.json", "rhd"),
                 replace(_HALPE_FULL, path="halpe/annotations/halpe_train_v1.json"),
             ),
         ),
@@ -117,8 +152,9 @@ MIXTURES: Mapping[str, Mixture] = {
 def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
     """A mixture of one's own from a TOML file, and the folder its paths start from.
 
-    The file has ``target`` (a keypoint set's name or TOML file) and one ``[[data]]`` table per set, with ``path`` and
-    perhaps ``format``, ``images``, ``name``, ``weight``. ``docs/datasets.md`` has an example.
+    The file has ``target`` (a keypoint set's name or TOML file) and one ``[[data]]`` table per set,
+    with ``path`` and perhaps ``format``, ``images``, ``name``, ``weight``. ``docs/datasets.md`` has
+    an example.
 
     Raises:
         InputError: it cannot be read or is not such a file.
@@ -130,7 +166,9 @@ def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
         target = str(table["target"])
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path} is not a mixture of data sets: {fault}; see docs/datasets.md") from error
+        raise InputError(
+            f"{path} is not a mixture of data sets: {fault}; see docs/datasets.md"
+        ) from error
     if target.endswith(".toml"):
         target = str(path.parent / target)
     return Mixture(str(table.get("name", path.stem)), target, parts), path.parent
@@ -161,7 +199,9 @@ def open_mixture(
     """
     if isinstance(mixture, str):
         if mixture not in MIXTURES:
-            raise InputError(f"there is no mixture {mixture!r}; the known ones are {', '.join(MIXTURES)}")
+            raise InputError(
+                f"there is no mixture {mixture!r}; the known ones are {', '.join(MIXTURES)}"
+            )
         mixture = MIXTURES[mixture]
     root, paths = Path(folder), paths or {}
     target = find_skeleton(mixture.target) if mixture.target.endswith(".toml") else mixture.target
@@ -203,7 +243,9 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
             new = len(images) + 1
             images[new] = place
             entries.append({**rows.get(old, {}), "id": new, "file_name": str(place.absolute())})
-            annotations[new] = [{**a, "image_id": new, "category_id": 1} for a in dataset.annotations[old]]
+            annotations[new] = [
+                {**a, "image_id": new, "category_id": 1} for a in dataset.annotations[old]
+            ]
     flat = [a for rows in annotations.values() for a in rows]
     for number, a in enumerate(flat, 1):
         a["id"] = number
@@ -213,7 +255,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
     return KeypointDataset(first.path, content, images, annotations, first.keypoint_names, skeleton)
 
 
-def _ingredient(entry: Mapping[str, Any]) -> Ingredient:
+def _ingredient(entry: Mapping[str, Any]) -> MixturePart:
     unknown = set(entry) - {"name", "format", "path", "images", "weight", "test_only"}
     if unknown:
         raise ValueError(f"a [[data]] table has no {', '.join(sorted(unknown))}")
@@ -221,7 +263,7 @@ def _ingredient(entry: Mapping[str, Any]) -> Ingredient:
     weight = float(entry.get("weight", 1.0))
     if not weight > 0:
         raise ValueError(f"the weight of {path} must be above 0, not {weight}")
-    return Ingredient(
+    return MixturePart(
         str(entry.get("name", Path(path).stem)),
         str(entry.get("format", "auto")),
         path,

@@ -1,4 +1,6 @@
-"""YOLO-pose text labels: a line per instance with class, box and keypoints in shares of the picture."""
+"""YOLO-pose text labels: a line per instance with class, box and keypoints in shares of the
+picture.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmpose.datasets.content import (
+from rtmpose.datasets.coco_content import (
     Annotations,
     Instance,
     assemble,
@@ -25,19 +27,24 @@ from rtmpose.skeletons import skeleton_for_count
 from rtmpose.types import Skeleton
 
 
-def read_yolo(data: Path, images: Path | None, skeleton: Skeleton | None = None, split: str = "") -> Annotations:
+def read_yolo(
+    data: Path, images: Path | None, skeleton: Skeleton | None = None, split: str = ""
+) -> Annotations:
     """Read YOLO-pose labels.
 
     Args:
-        data: ``data.yaml`` (its ``path``, ``train``/``val``, ``kpt_shape``, ``flip_idx``, ``names`` are used), or a
-            folder with ``labels/`` beside ``images/``, or a folder of labels itself.
-        images: The folder of the pictures; None takes that of the labels with ``labels`` replaced by ``images``.
+        data: ``data.yaml`` (its ``path``, ``train``/``val``, ``kpt_shape``, ``flip_idx``, ``names``
+            are used), or a folder with ``labels/`` beside ``images/``, or a folder of labels
+            itself.
+        images: The folder of the pictures; None takes that of the labels with ``labels`` replaced
+            by ``images``.
         skeleton: The keypoints; None takes the published set with so many points.
-        split: ``train``, ``val`` or ``test``; empty takes everything below a folder, and ``train`` of a ``data.yaml``.
+        split: ``train``, ``val`` or ``test``; empty takes everything below a folder, and ``train``
+            of a ``data.yaml``.
 
     Raises:
-        InputError: there are no labels or pictures, a line has the wrong number of values, or the number of keypoints
-            is unclear.
+        InputError: there are no labels or pictures, a line has the wrong number of values, or the
+            number of keypoints is unclear.
     """
     settings: dict[str, Any] = {}
     folder = data
@@ -47,7 +54,9 @@ def read_yolo(data: Path, images: Path | None, skeleton: Skeleton | None = None,
         root = root if root.is_absolute() and root.is_dir() else data.parent / root
         root = root if root.is_dir() else data.parent
         images = images or root / str(settings.get(split or "train", "images"))
-        folder = Path(str(images).replace("/images", "/labels")) if "/images" in str(images) else images
+        folder = (
+            Path(str(images).replace("/images", "/labels")) if "/images" in str(images) else images
+        )
     labels = folder / "labels" if (folder / "labels").is_dir() else folder
     labels = labels / split if split and (labels / split).is_dir() else labels
     pictures = images or Path(*("images" if p == "labels" else p for p in labels.parts))
@@ -68,7 +77,9 @@ def read_yolo(data: Path, images: Path | None, skeleton: Skeleton | None = None,
     if isinstance(classes, dict):
         classes = [classes[key] for key in sorted(classes, key=int)]
     if classes or any(a["category_id"] != 1 for a in result.content["annotations"]):
-        count = max([len(classes or ()), *(a["category_id"] for a in result.content["annotations"])])
+        count = max(
+            [len(classes or ()), *(a["category_id"] for a in result.content["annotations"])]
+        )
         names = [*(classes or ()), *(f"class {i}" for i in range(len(classes or ()), count))]
         categories = [category_of(skeleton, str(n), i) for i, n in enumerate(names, 1)]
         result = Annotations(data, {**result.content, "categories": categories}, pictures, skeleton)
@@ -76,7 +87,11 @@ def read_yolo(data: Path, images: Path | None, skeleton: Skeleton | None = None,
 
 
 def _pictures(folder: Path) -> list[str]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    found = (
+        sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if folder.is_dir()
+        else []
+    )
     if not found:
         raise InputError(f"{folder} holds no pictures; name their folder with --images")
     return [p.relative_to(folder).as_posix() for p in found]
@@ -89,7 +104,9 @@ def _lines(path: Path) -> list[list[float]]:
     return [numbers(text.split(), path, i) for i, text in enumerate(text_lines(path), 1)]
 
 
-def _shape(lines: dict[str, list[list[float]]], shape: Any, skeleton: Skeleton | None, labels: Path) -> tuple[int, int]:
+def _shape(
+    lines: dict[str, list[list[float]]], shape: Any, skeleton: Skeleton | None, labels: Path
+) -> tuple[int, int]:
     """Number of keypoints, and of values for each: 2 or 3."""
     if shape:
         return int(shape[0]), int(shape[1])
@@ -97,14 +114,18 @@ def _shape(lines: dict[str, list[list[float]]], shape: Any, skeleton: Skeleton |
     if not counts:
         raise InputError(f"there is no label with anything in it in {labels}")
     if len(counts) > 1:
-        raise InputError(f"labels in {labels} differ in length: {sorted(c + 5 for c in counts)} values per line")
+        raise InputError(
+            f"labels in {labels} differ in length: {sorted(c + 5 for c in counts)} values per line"
+        )
     count = counts.pop()
     fits = [(count // w, w) for w in (3, 2) if count > 0 and count % w == 0]
     if skeleton is not None:
         fits = [f for f in fits if f[0] == len(skeleton)]
     # Where both fit, v of the triples tells: it is 0, 1 or 2 throughout.
     for k, width in fits:
-        if width == 2 or all(v in (0, 1, 2) for rows in lines.values() for row in rows for v in row[7::3]):
+        if width == 2 or all(
+            v in (0, 1, 2) for rows in lines.values() for row in rows for v in row[7::3]
+        ):
             return k, width
     raise InputError(
         f"labels in {labels} have {count} keypoint values per line, which is no set of points; "
@@ -118,7 +139,9 @@ def _instances(
     w, h = size
     for line, row in enumerate(rows, 1):
         if len(row) != 5 + k * width:
-            raise InputError(f"{labels / name}: label line {line} has {len(row)} values, not {5 + k * width}")
+            raise InputError(
+                f"{labels / name}: label line {line} has {len(row)} values, not {5 + k * width}"
+            )
         cx, cy, bw, bh = row[1] * w, row[2] * h, row[3] * w, row[4] * h
         values = np.array(row[5:]).reshape(k, width)
         points = np.zeros((k, 3))
@@ -126,11 +149,14 @@ def _instances(
         # Without v, a point at the very corner is one without a label.
         points[:, 2] = values[:, 2] if width == 3 else 2 * (values[:, :2] != 0).any(axis=1)
         points[points[:, 2] == 0] = 0
-        yield Instance(name, points, (cx - bw / 2, cy - bh / 2, bw, bh), {"category_id": int(row[0]) + 1})
+        yield Instance(
+            name, points, (cx - bw / 2, cy - bh / 2, bw, bh), {"category_id": int(row[0]) + 1}
+        )
 
 
 def read_simple_yaml(path: Path) -> dict[str, Any]:
-    """The top-level keys of a plain YAML file such as ``data.yaml``: scalars, lists and one level of mapping.
+    """The top-level keys of a plain YAML file such as ``data.yaml``: scalars, lists and one level
+    of mapping.
 
     Raises:
         InputError: it cannot be read.

@@ -1,8 +1,9 @@
 """The networks, in torch (``pip install 'rtmpose[train]'`` or ``'rtmpose[export]'``).
 
 One file per network: :mod:`~rtmpose.networks.rtmpose`, :mod:`~rtmpose.networks.rtmw`,
-:mod:`~rtmpose.networks.rtmdet`, :mod:`~rtmpose.networks.heatmap`, :mod:`~rtmpose.networks.classifier`. All stand on
-:mod:`~rtmpose.networks.cspnext`; :mod:`~rtmpose.networks.build` knows which config a published model has.
+:mod:`~rtmpose.networks.rtmdet`, :mod:`~rtmpose.networks.heatmap`,
+:mod:`~rtmpose.networks.classifier`. All stand on :mod:`~rtmpose.networks.cspnext`;
+:mod:`~rtmpose.networks.build` knows which config a published model has.
 """
 
 from rtmpose.networks.build import Config, build, config_for

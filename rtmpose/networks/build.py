@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from rtmpose.errors import ModelError
+from rtmpose.model_card import ModelCard
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
 from rtmpose.networks.cspnext import SIZES
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
@@ -16,7 +17,6 @@ from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig
 from rtmpose.skeletons import get_skeleton, skeleton_of
-from rtmpose.types import ModelCard
 from rtmpose.zoo import find
 
 Config = RTMPoseConfig | RTMWConfig | RTMDetConfig | HeatmapConfig | ClassifierConfig
@@ -24,7 +24,8 @@ Config = RTMPoseConfig | RTMWConfig | RTMDetConfig | HeatmapConfig | ClassifierC
 HUMANART_CLASSES = 80
 """The Human-Art detectors kept COCO's 80 outputs; only the first, the person, was trained."""
 
-# Channels of neck and head, blocks per neck layer, head convolutions shared, exponential on distances.
+# Channels of neck and head, blocks per neck layer, head convolutions shared, exponential on
+# distances.
 _RTMDET = {
     "nano": (64, 1, False, False),
     "tiny": (96, 1, True, False),
@@ -43,11 +44,13 @@ def config_for(model: str | ModelCard) -> Config:
     """
     card = find(model) if isinstance(model, str) else model
     match = re.fullmatch(
-        r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?", card.architecture
+        r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?",
+        card.architecture,
     )
     if match is None:
         raise ModelError(
-            f"{card.id} is a {card.architecture}, which is not a network of this family: it runs from ONNX"
+            f"{card.id} is a {card.architecture}, which is not a network of this family: it runs"
+            " from ONNX"
         )
     family, size, reduced, variant = match.groups()
     size = "tiny" if size == "t" else size

@@ -1,8 +1,9 @@
 """Checkpoints: the publisher's ``.pth`` and our own ``.safetensors``, into a network and out of it.
 
-A ``.pth`` is a pickle. It is only ever opened by torch's restricted unpickler, which makes tensors and plain
-containers and calls nothing else. The few other objects that the publisher's files are known to carry (training
-logs, numpy scalars) are replaced by empty ones; a file that asks for anything else is refused.
+A ``.pth`` is a pickle. It is only ever opened by torch's restricted unpickler, which makes tensors
+and plain containers and calls nothing else. The few other objects that the publisher's files are
+known to carry (training logs, numpy scalars) are replaced by empty ones; a file that asks for
+anything else is refused.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rtmpose.cards import KEY, card_from_json, card_to_json
+from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError, OutputError
-from rtmpose.types import ModelCard
+from rtmpose.model_card import ModelCard
 
 State = dict[str, Tensor]
 
 PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
-"""Wrappers that training puts around a network: data parallelism, averaging, pruning, distillation."""
+"""Wrappers that training puts around a network: data parallelizm, averaging, pruning, distillation."""
 
 RENAMED = {"keypoint_head.": "head.", "network.": ""}
 """Old names of parts, and ours."""
@@ -43,7 +44,10 @@ _HARMLESS = (
     "numpy._core.multiarray.scalar",
     "numpy.ndarray",
     "numpy.dtype",
-    *(f"numpy.dtypes.{kind}DType" for kind in ("Float64", "Float32", "Int64", "Int32", "Bool", "Str")),
+    *(
+        f"numpy.dtypes.{kind}DType"
+        for kind in ("Float64", "Float32", "Int64", "Int32", "Bool", "Str")
+    ),
     "builtins.getattr",
     "__builtin__.getattr",
     "builtins.slice",
@@ -96,7 +100,10 @@ class KeyDifference:
             if keys:
                 lines.append(f"{len(keys)} {title}: {_some(keys)}")
         if self.shapes:
-            rows = [f"{key} {_by(ours)} in the network, {_by(theirs)} in the file" for key, ours, theirs in self.shapes]
+            rows = [
+                f"{key} {_by(ours)} in the network, {_by(theirs)} in the file"
+                for key, ours, theirs in self.shapes
+            ]
             lines.append(f"{len(rows)} of another shape: {_some(rows, '; ')}")
         return "\n".join(lines)
 
@@ -104,11 +111,12 @@ class KeyDifference:
 def read_checkpoint(path: Path) -> State:
     """The tensors of a ``.pth`` or ``.safetensors`` file, under the names our networks use.
 
-    Wrappers (:data:`PREFIXES`) are taken off. Where a file holds averaged and plain weights, those under
-    ``state_dict`` are taken: the publisher's training puts the averaged ones there.
+    Wrappers (:data:`PREFIXES`) are taken off. Where a file holds averaged and plain weights, those
+    under ``state_dict`` are taken: the publisher's training puts the averaged ones there.
 
     Raises:
-        ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be read.
+        ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be
+            read.
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist")
@@ -120,26 +128,29 @@ def read_checkpoint(path: Path) -> State:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} was not read: it asks for more than tensors and known training records, which could run foreign "
-            f"code. {_refusal(error)}"
+            f"{path} was not read: it asks for more than tensors and known training records, which"
+            f" could run foreign code. {_refusal(error)}"
         ) from error
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
-        raise ModelError(f"{path} could not be read as a checkpoint: {reason}; an unfinished download?") from error
+        raise ModelError(
+            f"{path} could not be read as a checkpoint: {reason}; an unfinished download?"
+        ) from error
     state = _state_of(content)
     if not state:
         raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")
-    return normalise_keys(state)
+    return normalize_keys(state)
 
 
-def normalise_keys(state: Mapping[str, Any]) -> State:
+def normalize_keys(state: Mapping[str, Any]) -> State:
     """Keys without the wrappers of training and under today's names; what is no weight is left out."""
     keys = {k: v for k, v in state.items() if isinstance(v, Tensor)}
     while True:
         prefix = next((p for p in PREFIXES if any(k.startswith(p) for k in keys)), None)
         if prefix is None:
             break
-        # Where some keys have the wrapper, the others are the wrapper's own (counters, a second copy).
+        # Where some keys have the wrapper, the others are the wrapper's own (counters, a second
+        # copy).
         keys = {k[len(prefix) :]: v for k, v in keys.items() if k.startswith(prefix)}
     out = {}
     for key, value in keys.items():
@@ -158,12 +169,16 @@ def key_difference(network: nn.Module, state: Mapping[str, Tensor]) -> KeyDiffer
     missing = tuple(k for k in ours if k not in state and not k.endswith("num_batches_tracked"))
     unexpected = tuple(k for k in state if k not in ours)
     shapes = tuple(
-        (k, tuple(v.shape), tuple(state[k].shape)) for k, v in ours.items() if k in state and v.shape != state[k].shape
+        (k, tuple(v.shape), tuple(state[k].shape))
+        for k, v in ours.items()
+        if k in state and v.shape != state[k].shape
     )
     return KeyDifference(missing, unexpected, shapes)
 
 
-def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str, *, strict: bool = True) -> KeyDifference:
+def load_state(
+    network: nn.Module, state: Mapping[str, Tensor], source: str, *, strict: bool = True
+) -> KeyDifference:
     """Put tensors into a network.
 
     Args:
@@ -210,7 +225,12 @@ def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: s
         if first != key and torch.equal(state[first], value):
             shared[key] = first
     tensors = {k: v for k, v in state.items() if k not in shared}
-    metadata = {"format": "pt", KEY: card_to_json(card), "rtmpose.shared": json.dumps(shared), **notes}
+    metadata = {
+        "format": "pt",
+        KEY: card_to_json(card),
+        "rtmpose.shared": json.dumps(shared),
+        **notes,
+    }
     content = safetensors.save(tensors, metadata)
     write_bytes(path, content)
 
@@ -223,7 +243,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+        )
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -253,18 +275,22 @@ def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} could not be read as safetensors: {error}; an unfinished download?") from error
+        raise ModelError(
+            f"{path} could not be read as safetensors: {error}; an unfinished download?"
+        ) from error
     for key, first in json.loads(metadata.get("rtmpose.shared", "{}")).items():
         state[key] = state[first]
     card = card_from_json(metadata[KEY]) if KEY in metadata else None
-    return normalise_keys(state), card
+    return normalize_keys(state), card
 
 
 def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise MissingDependencyError("this needs safetensors: pip install 'rtmpose[export]'") from error
+        raise MissingDependencyError(
+            "this needs safetensors: pip install 'rtmpose[export]'"
+        ) from error
     return safetensors.torch
 
 

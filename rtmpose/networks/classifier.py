@@ -11,7 +11,9 @@ from rtmpose.networks.cspnext import CSPNeXt, CSPNeXtConfig
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """What shapes a classifier: its backbone, the number of classes, the input size it was trained for."""
+    """What shapes a classifier: its backbone, the number of classes, the input size it was trained
+    for.
+    """
 
     backbone: CSPNeXtConfig
     classes: int = 1000
@@ -42,6 +44,6 @@ class Classifier(nn.Module):
         self.head = LinearHead(config)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images ``(N, 3, H, W)`` to logits ``(N, classes)``."""
+        """Normalized images ``(N, 3, H, W)`` to logits ``(N, classes)``."""
         y: Tensor = self.head(self.backbone(images)[-1])
         return y

@@ -10,15 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of learnt values; shared ones count once."""
+    """Number of learned values; shared ones count once."""
     return sum(p.numel() for p in network.parameters())
 
 
 def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
     """Multiply-adds of one image.
 
-    Convolutions and matrix products, plus what the published tables count besides: two per value of a norm, one per
-    input value of a global mean, one per output value of an upsampling.
+    Convolutions and matrix products, plus what the published tables count besides: two per value of
+    a norm, one per input value of a global mean, one per output value of an upsampling.
 
     Args:
         network: Any network of the family.
@@ -47,7 +47,9 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
     ]
     training = network.training
     parameter = next(network.parameters())
-    image = torch.zeros(1, 3, input_wh[1], input_wh[0], device=parameter.device, dtype=parameter.dtype)
+    image = torch.zeros(
+        1, 3, input_wh[1], input_wh[0], device=parameter.device, dtype=parameter.dtype
+    )
     try:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             network.eval()(image)

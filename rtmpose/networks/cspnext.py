@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from rtmpose.networks.layers import SPP, ConvModule, CSPLayer, conv_class
 
 STAGES = ((64, 128, 3, True), (128, 256, 6, True), (256, 512, 6, True), (512, 1024, 3, False))
-"""Input and output channels at width 1, blocks at depth 1, whether blocks have shortcuts; stage 4 starts with SPP."""
+"""Input and output channels at width 1, blocks at depth 1, whether blocks have shortcuts; stage 4
+starts with SPP.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class CSPNeXtConfig:
         width: Factor on the number of channels.
         depthwise: Separable convolutions in place of dense 3x3 ones.
         attention: Channel attention in every stage.
-        enlarge: Height and width that the map of stage 3 is brought to before stage 4; None leaves it as it is. See
-            :mod:`rtmpose.networks.reduced`.
+        enlarge: Height and width that the map of stage 3 is brought to before stage 4; None leaves
+            it as it is. See :mod:`rtmpose.networks.reduced`.
     """
 
     depth: float
@@ -60,7 +62,9 @@ class CSPNeXt(nn.Module):
         super().__init__()
         stem = config.channels(64)
         self.stem = nn.Sequential(
-            ConvModule(3, stem // 2, 3, stride=2), ConvModule(stem // 2, stem // 2, 3), ConvModule(stem // 2, stem, 3)
+            ConvModule(3, stem // 2, 3, stride=2),
+            ConvModule(stem // 2, stem // 2, 3),
+            ConvModule(stem // 2, stem, 3),
         )
         for number, (inputs, outputs, blocks, shortcut) in enumerate(STAGES, 1):
             c_in, c_out = config.channels(inputs), config.channels(outputs)
@@ -79,7 +83,11 @@ class CSPNeXt(nn.Module):
             )
             self.add_module(f"stage{number}", nn.Sequential(*layers))
         # Corners on corners: the one bilinear rule that all engines share.
-        self.enlarge = nn.Upsample(size=config.enlarge, mode="bilinear", align_corners=True) if config.enlarge else None
+        self.enlarge = (
+            nn.Upsample(size=config.enlarge, mode="bilinear", align_corners=True)
+            if config.enlarge
+            else None
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images ``(N, 3, H, W)``, sides multiples of 32, to the maps of the four stages."""

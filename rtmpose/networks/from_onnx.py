@@ -1,9 +1,11 @@
-"""An official ONNX export read back into its network, so that training and pruning can start from genuine weights.
+"""An official ONNX export read back into its network, so that training and pruning can start from
+genuine weights.
 
-Exports have the batch norms folded into the convolutions and have lost most names, but keep the order of execution.
-The network is run once to learn in which order it uses its layers; the weights of the file are handed out in the
-same order. A folded pair becomes the convolution and a batch norm that only adds the bias. The statistics of the
-original norms are gone: such weights serve inference and fine-tuning.
+Exports have the batch norms folded into the convolutions and have lost most names, but keep the
+order of execution. The network is run once to learn in which order it uses its layers; the weights
+of the file are handed out in the same order. A folded pair becomes the convolution and a batch norm
+that only adds the bias. The statistics of the original norms are gone: such weights serve inference
+and fine-tuning.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from rtmpose.networks.widths import fit_widths
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int], *, pruned: bool = False) -> None:
+def read_onnx_weights(
+    network: nn.Module, path: Path, input_wh: tuple[int, int], *, pruned: bool = False
+) -> None:
     """Fill a network from an ONNX export of it.
 
     Args:
@@ -40,7 +44,9 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int],
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        raise MissingDependencyError("reading ONNX weights needs onnx: pip install 'rtmpose[export]'") from error
+        raise MissingDependencyError(
+            "reading ONNX weights needs onnx: pip install 'rtmpose[export]'"
+        ) from error
     try:
         graph = onnx.load(str(path)).graph
         constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
@@ -49,15 +55,25 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int],
                 constants[node.output[0]] = constants.pop(node.input[0]).astype(np.float32)
     except Exception as error:
         raise ModelError(f"{path} could not be read as an ONNX file: {error}") from error
-    convolutions = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose") and n.input[1] in constants]
-    products = [n for n in graph.node if n.op_type in ("MatMul", "Gemm") and n.input[1] in constants]
+    convolutions = [
+        n for n in graph.node if n.op_type in ("Conv", "ConvTranspose") and n.input[1] in constants
+    ]
+    products = [
+        n for n in graph.node if n.op_type in ("MatMul", "Gemm") and n.input[1] in constants
+    ]
     order = _execution_order(network, input_wh)
-    theirs: dict[type[nn.Module], list[Any]] = {nn.Conv2d: list(convolutions), nn.Linear: list(products)}
+    theirs: dict[type[nn.Module], list[Any]] = {
+        nn.Conv2d: list(convolutions),
+        nn.Linear: list(products),
+    }
     for kind, nodes in theirs.items():
         ours = [name for name, module in order if isinstance(module, kind)]
         if len(ours) != len(nodes):
             what = "convolutions" if kind is nn.Conv2d else "matrix products"
-            raise ModelError(f"{path} is an export of another network: it has {len(nodes)} {what}, not {len(ours)}")
+            raise ModelError(
+                f"{path} is an export of another network: it has {len(nodes)} {what}, not"
+                f" {len(ours)}"
+            )
 
     if pruned:
         fit_widths(network, _shapes(order, theirs, constants))
@@ -67,7 +83,11 @@ def read_onnx_weights(network: nn.Module, path: Path, input_wh: tuple[int, int],
             if isinstance(module, nn.Conv2d):
                 node = theirs[nn.Conv2d].pop(0)
                 weight = constants[node.input[1]]
-                bias = constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+                bias = (
+                    constants[node.input[2]]
+                    if len(node.input) > 2
+                    else np.zeros(len(weight), np.float32)
+                )
                 _check(path, name, module.weight, weight)
                 if module.bias is not None:
                     module.weight.copy_(torch.from_numpy(weight.copy()))
@@ -94,7 +114,9 @@ def _product(node: Any, constants: Arrays) -> NDArray[Any]:
 
 
 def _shapes(
-    order: list[tuple[str, nn.Module]], nodes: Mapping[type[nn.Module], list[Any]], constants: Arrays
+    order: list[tuple[str, nn.Module]],
+    nodes: Mapping[type[nn.Module], list[Any]],
+    constants: Arrays,
 ) -> dict[str, Tensor]:
     """Empty tensors of the file's sizes, under the keys that a checkpoint has."""
     left = {kind: iter(found) for kind, found in nodes.items()}
@@ -111,7 +133,8 @@ def _shapes(
         else:
             norm = f"{name.rpartition('.')[0]}.bn"
             state |= {
-                f"{norm}.{k}": torch.empty(len(weight)) for k in ("weight", "bias", "running_mean", "running_var")
+                f"{norm}.{k}": torch.empty(len(weight))
+                for k in ("weight", "bias", "running_mean", "running_var")
             }
     return state
 
@@ -143,16 +166,23 @@ def _execution_order(network: nn.Module, input_wh: tuple[int, int]) -> list[tupl
 
 
 def _unfold(
-    conv: nn.Conv2d, norm: nn.Module, weight: NDArray[Any], bias: NDArray[Any], first_use: dict[int, NDArray[Any]]
+    conv: nn.Conv2d,
+    norm: nn.Module,
+    weight: NDArray[Any],
+    bias: NDArray[Any],
+    first_use: dict[int, NDArray[Any]],
 ) -> None:
     """A folded convolution as a convolution and a norm with mean 0 and variance 1.
 
-    A convolution that several levels share was folded with each level's norm: one factor per output channel apart.
+    A convolution that several levels share was folded with each level's norm: one factor per output
+    channel apart.
     """
     assert isinstance(norm, nn.BatchNorm2d)
     if id(conv) in first_use:
         base = first_use[id(conv)].reshape(len(weight), -1).astype(np.float64)
-        gain = (weight.reshape(len(weight), -1) * base).sum(axis=1) / np.maximum((base**2).sum(axis=1), 1e-30)
+        gain = (weight.reshape(len(weight), -1) * base).sum(axis=1) / np.maximum(
+            (base**2).sum(axis=1), 1e-30
+        )
     else:
         first_use[id(conv)] = weight
         conv.weight.copy_(torch.from_numpy(weight.copy()))
@@ -166,10 +196,18 @@ def _unfold(
 
 
 def _named_parameters(network: nn.Module, constants: Arrays, path: Path) -> None:
-    """Gains and offsets outside convolutions and products: by name where the export kept it, else by shape."""
-    layers = {name for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm2d)}
+    """Gains and offsets outside convolutions and products: by name where the export kept it, else
+    by shape.
+    """
+    layers = {
+        name
+        for name, m in network.named_modules()
+        if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm2d)
+    }
     left = {n: p for n, p in network.named_parameters() if n.rpartition(".")[0] not in layers}
-    by_suffix = {n: c for n in left for key, c in constants.items() if key == n or key.endswith(f".{n}")}
+    by_suffix = {
+        n: c for n in left for key, c in constants.items() if key == n or key.endswith(f".{n}")
+    }
     for name, parameter in left.items():
         value = by_suffix.get(name)
         if value is None:
@@ -180,7 +218,8 @@ def _named_parameters(network: nn.Module, constants: Arrays, path: Path) -> None
                 if not any(key == n or key.endswith(f".{n}") for n in left)
                 and c.dtype == np.float32
                 and c.ndim >= parameter.ndim
-                and tuple(d for d in c.shape if d != 1) == tuple(d for d in parameter.shape if d != 1)
+                and tuple(d for d in c.shape if d != 1)
+                == tuple(d for d in parameter.shape if d != 1)
                 and c.size == parameter.numel()
                 and c.size > 1
             ]
@@ -193,5 +232,6 @@ def _named_parameters(network: nn.Module, constants: Arrays, path: Path) -> None
 def _check(path: Path, name: str, ours: Tensor, theirs: NDArray[Any]) -> None:
     if tuple(ours.shape) != theirs.shape:
         raise ModelError(
-            f"{path} is an export of another network: {name} is {tuple(ours.shape)} here, {theirs.shape} there"
+            f"{path} is an export of another network: {name} is {tuple(ours.shape)} here,"
+            f" {theirs.shape} there"
         )

@@ -12,7 +12,9 @@ from rtmpose.networks.layers import ConvModule
 
 
 def fuse_norms(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, each convolution with its norm folded in; the function is the same."""
+    """A copy in evaluation mode, each convolution with its norm folded in; the function is the
+    same.
+    """
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, ConvModule) and isinstance(module.bn, nn.BatchNorm2d):

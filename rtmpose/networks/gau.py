@@ -1,4 +1,6 @@
-"""The gated attention unit that refines keypoint tokens (Hua et al., ICML 2022; RTMPose, section 3.3)."""
+"""The gated attention unit that refines keypoint tokens (Hua et al., ICML 2022; RTMPose, section
+3.3).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ScaleNorm(nn.Module):
-    """Tokens divided by their root mean square, times one learnt gain (Nguyen and Salazar, 2019)."""
+    """Tokens divided by their root mean square, times one learned gain (Nguyen and Salazar, 2019)."""
 
     def __init__(self, dims: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -21,7 +23,7 @@ class ScaleNorm(nn.Module):
 
 
 class Scale(nn.Module):
-    """One learnt factor per channel."""
+    """One learned factor per channel."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""CSPNeXt with a heat-map head (UDP, Huang et al., CVPR 2020): the pre-training of RTMPose, and a baseline."""
+"""CSPNeXt with a heat-map head (UDP, Huang et al., CVPR 2020): the pre-training of RTMPose, and a
+baseline.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from rtmpose.networks.cspnext import CSPNeXt, CSPNeXtConfig
-from rtmpose.networks.rtmpose import initialise_head
+from rtmpose.networks.rtmpose import initialize_head
 
 DECONVOLUTIONS, CHANNELS = 3, 256
 
@@ -46,8 +48,8 @@ class HeatmapHead(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The published initialisation."""
-        initialise_head(self)
+        """The published initialization."""
+        initialize_head(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to maps ``(N, K, 8H, 8W)``."""
@@ -65,6 +67,6 @@ class HeatmapPose(nn.Module):
         self.head = HeatmapHead(config)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Normalised crops ``(N, 3, H, W)`` to maps ``(N, K, H/4, W/4)``."""
+        """Normalized crops ``(N, 3, H, W)`` to maps ``(N, K, H/4, W/4)``."""
         y: Tensor = self.head(self.backbone(crops)[-1])
         return y

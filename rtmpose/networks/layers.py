@@ -33,7 +33,9 @@ class ConvModule(nn.Module):
         activation: type[nn.Module] = nn.SiLU,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
         self.bn = nn.BatchNorm2d(outputs)
         self.activate = activation(inplace=True)
 
@@ -92,10 +94,19 @@ class CSPNeXtBlock(nn.Module):
 
 
 class CSPLayer(nn.Module):
-    """Cross-stage partial layer: half the channels go through the blocks, half past them (Wang et al., 2020)."""
+    """Cross-stage partial layer: half the channels go through the blocks, half past them (Wang et
+    al., 2020).
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, blocks: int, *, shortcut: bool, attention: bool, depthwise: bool
+        self,
+        inputs: int,
+        outputs: int,
+        blocks: int,
+        *,
+        shortcut: bool,
+        attention: bool,
+        depthwise: bool,
     ) -> None:
         super().__init__()
         middle = outputs // 2
@@ -112,7 +123,9 @@ class CSPLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
-        short = self.short_conv(x)  # first, as in the published exports: they are read back in order of execution
+        short = self.short_conv(
+            x
+        )  # first, as in the published exports: they are read back in order of execution
         y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)
         if self.attention is not None:
             y = self.attention(y)
@@ -121,7 +134,9 @@ class CSPLayer(nn.Module):
 
 
 class SPP(nn.Module):
-    """Spatial pyramid pooling: maxima over 5, 9 and 13 pixels joined with the input (He et al., 2014)."""
+    """Spatial pyramid pooling: maxima over 5, 9 and 13 pixels joined with the input (He et al.,
+    2014).
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from rtmpose.errors import ModelError
+from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.build import Config, build, config_for
 from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
 from rtmpose.networks.from_onnx import read_onnx_weights
 from rtmpose.networks.widths import apply_masks, fit_widths
-from rtmpose.types import ModelCard, Normalisation
 from rtmpose.zoo import find, resolve
 
 
@@ -29,9 +29,11 @@ def load_network(
     """Build a network and load its weights.
 
     Args:
-        model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors`` or ``.onnx``
-            file. A zoo model is taken from its ONNX file where one is published, else from its checkpoint.
-        card: Describes a file that does not say itself what it is (id of the zoo: ``zoo.find(...)``).
+        model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors``
+            or ``.onnx`` file. A zoo model is taken from its ONNX file where one is published, else
+            from its checkpoint.
+        card: Describes a file that does not say itself what it is (id of the zoo:
+            ``zoo.find(...)``).
         config: The network's config where it differs from the card's.
         strict: Refuse a checkpoint with other keys or shapes.
 
@@ -49,7 +51,10 @@ def load_network(
         path, known_card = resolve(model)
         card = card or read_card(path) or known_card
     if card is None:
-        raise ModelError(f"{path} does not say which model it is; name the model of the zoo it belongs to (--card)")
+        raise ModelError(
+            f"{path} does not say which model it is; name the model of the zoo it belongs to"
+            " (--card)"
+        )
     config = config or config_for(card)
     network = build(config)
     if path.suffix == ".onnx":
@@ -72,11 +77,15 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
     if input_wh == card.input_wh:
         return card
     if any(side <= 0 or side % 32 for side in input_wh):
-        raise ModelError(f"an input of {input_wh[0]}x{input_wh[1]} will not do: both sides must be multiples of 32")
+        raise ModelError(
+            f"an input of {input_wh[0]}x{input_wh[1]} will not do: both sides must be multiples"
+            " of 32"
+        )
     if card.codec.kind == "simcc":
         raise ModelError(
-            f"{card.id} has one weight per cell and bin of its {card.input_wh[0]}x{card.input_wh[1]} input: another "
-            "size needs another model or a training"
+            f"{card.id} has one weight per cell and bin of its"
+            f" {card.input_wh[0]}x{card.input_wh[1]} input: another size needs another model or a"
+            " training"
         )
     codec = card.codec
     if codec.heatmap_wh:
@@ -85,16 +94,21 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
     return replace(card, id=name, input_wh=input_wh, codec=codec)
 
 
-def to_tensor(images: np.ndarray, normalisation: Normalisation) -> Tensor:
-    """BGR uint8 ``(N, H, W, 3)`` to the network's normalised ``(N, 3, H, W)`` float32."""
+def to_tensor(images: np.ndarray, normalization: Normalization) -> Tensor:
+    """BGR uint8 ``(N, H, W, 3)`` to the network's normalized ``(N, 3, H, W)`` float32."""
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-    if normalisation.colour == "rgb":
+    if normalization.color == "rgb":
         pixels = pixels.flip(1)
-    mean, std = (torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (normalisation.mean, normalisation.std))
+    mean, std = (
+        torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1)
+        for v in (normalization.mean, normalization.std)
+    )
     return ((pixels.float() - mean) / std).contiguous()
 
 
 def _is_file(model: str | os.PathLike[str]) -> bool:
     text = os.fspath(model)
-    named = text.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or text.startswith("http")
+    named = text.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or text.startswith(
+        "http"
+    )
     return not isinstance(model, str) or named or os.sep in text

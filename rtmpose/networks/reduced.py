@@ -1,10 +1,11 @@
 """RTMPose for smaller crops, with the last stage and the head of the full size.
 
-Three quarters of the side hold all that RTMPose-s uses: crops made smaller and enlarged again cost it no accuracy (see
-docs/own-models.md). So crops come in at three quarters of the side, stem and stages 1 to 3 work on maps that much
-smaller, and the map of stage 3 is enlarged to the size that stage 4 and the head were trained for. The bins of the
-outputs keep their number, so that they lie closer: 8/3 per pixel in place of 2. Every weight keeps its meaning, and the
-network is a good start for a short distillation from the one it was.
+Three quarters of the side hold all that RTMPose-s uses: crops made smaller and enlarged again cost
+it no accuracy (see docs/own-models.md). So crops come in at three quarters of the side, stem and
+stages 1 to 3 work on maps that much smaller, and the map of stage 3 is enlarged to the size that
+stage 4 and the head were trained for. The bins of the outputs keep their number, so that they lie
+closer: 8/3 per pixel in place of 2. Every weight keeps its meaning, and the network is a good start
+for a short distillation from the one it was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 from torch import nn
 
 from rtmpose.errors import ModelError
-from rtmpose.types import ModelCard
+from rtmpose.model_card import ModelCard
 
 SUFFIX = "-reduced"
 """In the architecture of a card, before ``-pruned``."""
@@ -25,7 +26,9 @@ _STRIDE = 16
 
 
 def enlarged_map(input_wh: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the map that stage 4 of a reduced network sees, for crops of ``input_wh``."""
+    """Height and width of the map that stage 4 of a reduced network sees, for crops of
+    ``input_wh``.
+    """
     return round(input_wh[1] / _SHARE) // _STRIDE, round(input_wh[0] / _SHARE) // _STRIDE
 
 
@@ -33,15 +36,20 @@ def reduced_card(card: ModelCard) -> ModelCard:
     """The card of the same model for crops of three quarters of the side.
 
     Raises:
-        ModelError: it is no RTMPose, it is reduced already, or three quarters of its sides are no whole pixels.
+        ModelError: it is no RTMPose, it is reduced already, or three quarters of its sides are no
+            whole pixels.
     """
     family, _, rest = card.architecture.partition("-")
     size, _, pruned = rest.partition("-")
     width, height = (side * _SHARE for side in card.input_wh)
-    if family != "rtmpose" or SUFFIX in card.architecture or not (width.is_integer() and height.is_integer()):
+    if (
+        family != "rtmpose"
+        or SUFFIX in card.architecture
+        or not (width.is_integer() and height.is_integer())
+    ):
         raise ModelError(
-            f"{card.id} ({card.architecture}, {card.input_wh[0]}x{card.input_wh[1]}) cannot take crops of three "
-            "quarters of the side: that is for an RTMPose of full size"
+            f"{card.id} ({card.architecture}, {card.input_wh[0]}x{card.input_wh[1]}) cannot take"
+            " crops of three quarters of the side: that is for an RTMPose of full size"
         )
     before, after = (f"{h}x{w}" for w, h in (card.input_wh, (int(width), int(height))))
     return replace(

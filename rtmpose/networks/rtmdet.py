@@ -1,6 +1,7 @@
 """RTMDet: an anchor-free one-stage detector (Lyu et al., arXiv 2212.07784).
 
-The way of an image: CSPNeXt -> CSPNeXt-PAFPN -> per level class logits and four distances to the sides of the box.
+The way of an image: CSPNeXt -> CSPNeXt-PAFPN -> per level class logits and four distances to the
+sides of the box.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class RTMDetHead(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Small random weights; class biases that say 1 % at first (focal-loss initialisation)."""
+        """Small random weights; class biases that say 1 % at first (focal-loss initialization)."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
@@ -82,25 +83,34 @@ class RTMDetHead(nn.Module):
 
 
 class RTMDet(nn.Module):
-    """The detector up to the head's maps; :func:`rtmpose.detect.rtmdet.decode` makes boxes of them."""
+    """The detector up to the head's maps; :func:`rtmpose.ops.rtmdet.decode` makes boxes of them."""
 
     def __init__(self, config: RTMDetConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = CSPNeXt(config.backbone)
         self.neck = CSPNeXtPAFPN(
-            config.backbone.stage_channels[1:], config.channels, config.blocks, depthwise=config.backbone.depthwise
+            config.backbone.stage_channels[1:],
+            config.channels,
+            config.blocks,
+            depthwise=config.backbone.depthwise,
         )
         self.bbox_head = RTMDetHead(config)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Normalised images ``(N, 3, H, W)``, sides multiples of 32, to the head's maps; see :class:`RTMDetHead`."""
-        maps: tuple[list[Tensor], list[Tensor]] = self.bbox_head(self.neck(self.backbone(images)[1:]))
+        """Normalized images ``(N, 3, H, W)``, sides multiples of 32, to the head's maps; see
+        :class:`RTMDetHead`.
+        """
+        maps: tuple[list[Tensor], list[Tensor]] = self.bbox_head(
+            self.neck(self.backbone(images)[1:])
+        )
         return maps
 
 
 class RTMDetBoxes(nn.Module):
-    """An RTMDet that returns all candidate boxes and scores in two tensors: what exports without NMS give."""
+    """An RTMDet that returns all candidate boxes and scores in two tensors: what exports without
+    NMS give.
+    """
 
     def __init__(self, network: RTMDet) -> None:
         super().__init__()

@@ -1,6 +1,8 @@
-"""RTMPose: keypoints as two classifications, over columns and over rows (arXiv 2303.07399, section 3).
+"""RTMPose: keypoints as two classifications, over columns and over rows (arXiv 2303.07399, section
+3).
 
-The way of a crop: CSPNeXt -> one map per keypoint (7x7 convolution) -> tokens -> gated attention -> bins of x and y.
+The way of a crop: CSPNeXt -> one map per keypoint (7x7 convolution) -> tokens -> gated attention ->
+bins of x and y.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ class RTMPoseConfig:
     Attributes:
         backbone: Its backbone.
         keypoints: K.
-        input_wh: Width and height of the crop; fixed, as the tokens are as long as the map has cells.
+        input_wh: Width and height of the crop; fixed, as the tokens are as long as the map has
+            cells.
         split_ratio: Bins per input pixel.
         hidden: Token width.
         kernel: Of the convolution that makes one map per keypoint.
@@ -46,7 +49,9 @@ class RTMPoseConfig:
     @property
     def bins(self) -> tuple[int, int]:
         """Bins of x and of y."""
-        return round(self.input_wh[0] * self.split_ratio), round(self.input_wh[1] * self.split_ratio)
+        return round(self.input_wh[0] * self.split_ratio), round(
+            self.input_wh[1] * self.split_ratio
+        )
 
 
 class RTMPoseHead(nn.Module):
@@ -56,15 +61,17 @@ class RTMPoseHead(nn.Module):
         super().__init__()
         channels, k = config.backbone.stage_channels[-1], config.kernel
         self.final_layer = nn.Conv2d(channels, config.keypoints, k, padding=k // 2)
-        self.mlp = nn.Sequential(ScaleNorm(config.cells), nn.Linear(config.cells, config.hidden, bias=False))
+        self.mlp = nn.Sequential(
+            ScaleNorm(config.cells), nn.Linear(config.cells, config.hidden, bias=False)
+        )
         self.gau = GatedAttentionUnit(config.hidden)
         self.cls_x = nn.Linear(config.hidden, config.bins[0], bias=False)
         self.cls_y = nn.Linear(config.hidden, config.bins[1], bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The published initialisation."""
-        initialise_head(self)
+        """The published initialization."""
+        initialize_head(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, C, H, W)`` to logits ``(N, K, 2W)`` and ``(N, K, 2H)`` over the bins of x and y."""
@@ -82,12 +89,12 @@ class RTMPose(nn.Module):
         self.head = RTMPoseHead(config)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised crops ``(N, 3, H, W)`` to logits over the bins; see :class:`RTMPoseHead`."""
+        """Normalized crops ``(N, 3, H, W)`` to logits over the bins; see :class:`RTMPoseHead`."""
         bins: tuple[Tensor, Tensor] = self.head(self.backbone(crops)[-1])
         return bins
 
 
-def initialise_head(head: nn.Module) -> None:
+def initialize_head(head: nn.Module) -> None:
     """Small normal weights (convolutions 0.001, linear layers 0.01), zero biases."""
     for module in head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

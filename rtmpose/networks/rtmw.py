@@ -1,4 +1,6 @@
-"""RTMW: RTMPose for whole bodies, with a neck and tokens from two resolutions (Jiang et al., arXiv 2407.08634)."""
+"""RTMW: RTMPose for whole bodies, with a neck and tokens from two resolutions (Jiang et al., arXiv
+2407.08634).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from rtmpose.networks.cspnext import CSPNeXt
 from rtmpose.networks.gau import GatedAttentionUnit, ScaleNorm
 from rtmpose.networks.layers import ConvModule
 from rtmpose.networks.pafpn import CSPNeXtPAFPN
-from rtmpose.networks.rtmpose import RTMPoseConfig, initialise_head
+from rtmpose.networks.rtmpose import RTMPoseConfig, initialize_head
 
 NECK_BLOCKS = 2
 UPSAMPLING = 2
@@ -46,8 +48,8 @@ class RTMWHead(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The published initialisation."""
-        initialise_head(self)
+        """The published initialization."""
+        initialize_head(self)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of stride 16 and 32 to logits ``(N, K, 2W)`` and ``(N, K, 2H)``."""
@@ -70,6 +72,6 @@ class RTMW(nn.Module):
         self.head = RTMWHead(config)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised crops ``(N, 3, H, W)`` to logits over the bins; see :class:`RTMWHead`."""
+        """Normalized crops ``(N, 3, H, W)`` to logits over the bins; see :class:`RTMWHead`."""
         bins: tuple[Tensor, Tensor] = self.head(self.neck(self.backbone(crops)[1:])[1:])
         return bins

@@ -19,8 +19,9 @@ _MASK = re.compile(
 def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint with channel masks as one with the masked channels cut out.
 
-    Masks are 0/1 vectors under ``LAYER.(...)in_channels(...)mask`` and ``LAYER.(...)out_channels(...)mask``, or
-    ``LAYER.in_mask`` and ``LAYER.out_mask``. Without any the tensors are returned as they are.
+    Masks are 0/1 vectors under ``LAYER.(...)in_channels(...)mask`` and
+    ``LAYER.(...)out_channels(...)mask``, or ``LAYER.in_mask`` and ``LAYER.out_mask``. Without any
+    the tensors are returned as they are.
 
     Raises:
         ModelError: a mask does not fit its layer.
@@ -32,7 +33,11 @@ def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if match is None:
             out[key] = value
         else:
-            layer, side = (match["layer"], match["side"]) if match["layer"] else (match["layer2"], match["side2"])
+            layer, side = (
+                (match["layer"], match["side"])
+                if match["layer"]
+                else (match["layer2"], match["side2"])
+            )
             masks[layer, side] = value.flatten().bool()
     for (layer, side), mask in masks.items():
         for name in ("weight", "bias", "running_mean", "running_var"):
@@ -44,7 +49,9 @@ def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 continue  # vectors follow the output side, and so does a depthwise convolution
             axis = 1 if side == "in" else 0
             if value.shape[axis] != len(mask):
-                raise ModelError(f"the mask of {layer} has {len(mask)} channels, its {name} {value.shape[axis]}")
+                raise ModelError(
+                    f"the mask of {layer} has {len(mask)} channels, its {name} {value.shape[axis]}"
+                )
             out[key] = value.index_select(axis, mask.nonzero().flatten())
     return out
 
@@ -54,7 +61,8 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
     Args:
         network: Changed in place; its weights are undefined afterwards.
-        state: From :func:`rtmpose.networks.checkpoint.read_checkpoint`; keys it lacks leave their layer alone.
+        state: From :func:`rtmpose.networks.checkpoint.read_checkpoint`; keys it lacks leave their
+            layer alone.
     """
     with torch.no_grad():
         for name, module in network.named_modules():
@@ -74,7 +82,9 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             for key, parameter in list(module.named_parameters(recurse=False)):
                 value = state.get(f"{name}.{key}" if name else key)
                 if value is not None and value.shape != parameter.shape:
-                    setattr(module, key, nn.Parameter(torch.zeros_like(value, dtype=parameter.dtype)))
+                    setattr(
+                        module, key, nn.Parameter(torch.zeros_like(value, dtype=parameter.dtype))
+                    )
             for key, buffer in list(module.named_buffers(recurse=False)):
                 value = state.get(f"{name}.{key}" if name else key)
                 if value is not None and value.shape != buffer.shape:

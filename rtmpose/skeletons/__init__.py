@@ -15,18 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from rtmpose.errors import InputError, ModelError
-from rtmpose.types import ModelCard, Skeleton
+from rtmpose.model_card import ModelCard
+from rtmpose.types import Skeleton
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-# Blue against orange stays apart for the colour-blind; all three are bright enough for a dark outline.
-SIDE_COLOURS: dict[str, Colour] = {"left": (255, 176, 56), "right": (31, 138, 255), "centre": (110, 232, 190)}
-"""BGR of the subject's left and right side and of the middle, where a set names no colours of its own."""
+# Blue against orange stays apart for the color-blind; all three are bright enough for a dark
+# outline.
+SIDE_COLORS: dict[str, Color] = {
+    "left": (255, 176, 56),
+    "right": (31, 138, 255),
+    "center": (110, 232, 190),
+}
+"""BGR of the subject's left and right side and of the middle, where a set names no colors of its
+own.
+"""
 
 # The published sets with that many points; 17 is ambiguous (AP-10K animals) and means people.
 _BY_COUNT = {17: "coco17", 21: "hand21", 26: "halpe26", 106: "lapa106", 133: "coco-wholebody133"}
@@ -49,7 +57,11 @@ def get_skeleton(name: str) -> Skeleton:
     known = skeleton_names()
     if name not in known:
         near = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are {', '.join(known)}"
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else f"the known ones are {', '.join(known)}"
+        )
         raise InputError(f"there is no keypoint set named {name!r}; {hint}")
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     return _parse(text, f"{name}.toml")
@@ -103,9 +115,9 @@ def generic_skeleton(k: int) -> Skeleton:
         keypoints=tuple(f"keypoint_{i}" for i in range(k)),
         flip_indices=tuple(range(k)),
         links=(),
-        sides=("centre",) * k,
-        link_colours=(),
-        keypoint_colours=(SIDE_COLOURS["centre"],) * k,
+        sides=("center",) * k,
+        link_colors=(),
+        keypoint_colors=(SIDE_COLORS["center"],) * k,
         description=f"{k} points of unknown meaning",
     )
 
@@ -116,7 +128,9 @@ def _parse(text: str, source: str) -> Skeleton:
         return _build(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelError(f"the keypoint set {source} is not valid: {fault}; see docs/skeletons.md") from error
+        raise ModelError(
+            f"the keypoint set {source} is not valid: {fault}; see docs/skeletons.md"
+        ) from error
 
 
 def _build(table: dict[str, Any]) -> Skeleton:
@@ -124,21 +138,26 @@ def _build(table: dict[str, Any]) -> Skeleton:
     if not names or len(set(names)) != len(names):
         raise ValueError("keypoints must be one or more different names")
     flip, sides = _flip(table.get("flip", []), names)
-    links = tuple(pair for chain in table.get("links", []) for pair in _pairs([_index(p, names) for p in chain]))
+    links = tuple(
+        pair
+        for chain in table.get("links", [])
+        for pair in _pairs([_index(p, names) for p in chain])
+    )
     sigmas = tuple(float(s) for s in table.get("sigmas", []))
     if sigmas and len(sigmas) != len(names):
         raise ValueError(f"{len(names)} keypoints but {len(sigmas)} sigmas")
-    groups: dict[int, Colour] = {
-        _index(point, names): _bgr(group["colour"]) for group in table.get("groups", []) for point in group["keypoints"]
-    }
+    groups: dict[int, Color] = {}
+    for group in table.get("groups", []):
+        color = _bgr(group["colour"] if "colour" in group else group["color"])
+        groups.update((_index(point, names), color) for point in group["keypoints"])
     return Skeleton(
         name=str(table["name"]),
         keypoints=names,
         flip_indices=flip,
         links=links,
         sides=sides,
-        link_colours=tuple(_link_colour(a, b, sides, groups) for a, b in links),
-        keypoint_colours=tuple(groups.get(i, SIDE_COLOURS[side]) for i, side in enumerate(sides)),
+        link_colors=tuple(_link_color(a, b, sides, groups) for a, b in links),
+        keypoint_colors=tuple(groups.get(i, SIDE_COLORS[side]) for i, side in enumerate(sides)),
         sigmas=sigmas,
         description=str(table.get("description", "")),
     )
@@ -156,10 +175,10 @@ def _index(point: int | str, names: Sequence[str]) -> int:
 
 def _flip(pairs: Any, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Flip indices and sides from (left, right) pairs; points in no pair lie in the middle."""
-    flip, sides = list(range(len(names))), ["centre"] * len(names)
+    flip, sides = list(range(len(names))), ["center"] * len(names)
     for pair in pairs:
         left, right = (_index(point, names) for point in pair)
-        if left == right or sides[left] != "centre" or sides[right] != "centre":
+        if left == right or sides[left] != "center" or sides[right] != "center":
             raise ValueError(f"the flip pair {pair} repeats a keypoint")
         flip[left], flip[right] = right, left
         sides[left], sides[right] = "left", "right"
@@ -172,19 +191,21 @@ def _pairs(chain: Sequence[int]) -> list[tuple[int, int]]:
     return list(pairwise(chain))
 
 
-def _link_colour(a: int, b: int, sides: Sequence[str], groups: dict[int, Colour]) -> Colour:
-    """The group's colour where an end is in one, else that of the side both ends share or one end has."""
+def _link_color(a: int, b: int, sides: Sequence[str], groups: dict[int, Color]) -> Color:
+    """The group's color where an end is in one, else that of the side both ends share or one end
+    has.
+    """
     grouped = groups.get(b, groups.get(a))
     if grouped is not None:
         return grouped
-    lateral = {sides[a], sides[b]} - {"centre"}
-    return SIDE_COLOURS[lateral.pop() if len(lateral) == 1 else "centre"]
+    lateral = {sides[a], sides[b]} - {"center"}
+    return SIDE_COLORS[lateral.pop() if len(lateral) == 1 else "center"]
 
 
-def _bgr(hex_colour: str) -> Colour:
+def _bgr(hex_color: str) -> Color:
     """``#rrggbb`` as a BGR triple."""
-    digits = hex_colour.removeprefix("#")
+    digits = hex_color.removeprefix("#")
     if len(digits) != 6:
-        raise ValueError(f"{hex_colour!r} is not a colour like '#ff9f43'")
+        raise ValueError(f"{hex_color!r} is not a color like '#ff9f43'")
     red, green, blue = bytes.fromhex(digits)
     return blue, green, red

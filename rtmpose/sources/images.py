@@ -17,8 +17,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 def read_image(path: str | Path) -> Image:
     """Read an image file.
 
-    Grey and palette pictures become BGR, transparency is dropped, 16-bit values are scaled to 8, and the EXIF
-    orientation is applied. The file's ending does not matter.
+    Gray and palette pictures become BGR, transparency is dropped, 16-bit values are scaled to 8,
+    and the EXIF orientation is applied. The file's ending does not matter.
 
     Returns:
         BGR uint8 ``(H, W, 3)``.
@@ -55,7 +55,9 @@ def decode_image(data: bytes, name: str = "the image") -> Image:
         # Without ANYDEPTH, OpenCV turns 16 bits into 8; IMREAD_COLOR applies the EXIF orientation.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise InputError(f"{name} cannot be decoded: {str(error).strip().splitlines()[0]}") from error
+        raise InputError(
+            f"{name} cannot be decoded: {str(error).strip().splitlines()[0]}"
+        ) from error
     if image is None or image.size == 0:
         raise InputError(f"{name} is not an image OpenCV can read, or it is damaged")
     return np.ascontiguousarray(image, np.uint8)
@@ -64,7 +66,9 @@ def decode_image(data: bytes, name: str = "the image") -> Image:
 def looks_like_image(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a common image format."""
     return (
-        head.startswith((JPEG_START, PNG_START, b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  "))
+        head.startswith(
+            (JPEG_START, PNG_START, b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+        )
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
         or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"heic"))
         or (head[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6") and head[2:3].isspace())
@@ -72,7 +76,9 @@ def looks_like_image(head: bytes) -> bool:
 
 
 def _jpeg_is_whole(data: bytes) -> bool:
-    """Whether an end marker follows the scan. OpenCV fills what is missing with grey and does not say so."""
+    """Whether an end marker follows the scan. OpenCV fills what is missing with gray and does not
+    say so.
+    """
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:

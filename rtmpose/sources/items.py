@@ -18,10 +18,38 @@ from rtmpose.types import Image, check_image
 Kind = Literal["image", "video", "camera", "stream", "array"]
 
 IMAGE_ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".gif", ".avif"}
+    {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".bmp",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".jp2",
+        ".pgm",
+        ".ppm",
+        ".gif",
+        ".avif",
+    }
 )
 VIDEO_ENDINGS = frozenset(
-    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp", ".mjpg", ".mjpeg"}
+    {
+        ".mp4",
+        ".avi",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".flv",
+        ".ts",
+        ".3gp",
+        ".mjpg",
+        ".mjpeg",
+    }
 )
 
 
@@ -46,9 +74,11 @@ class SourceItem:
 
 
 def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
-    """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in order.
+    """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in
+    order.
 
-    Of a folder the images and videos directly in it are taken, in natural order (``2.jpg`` before ``10.jpg``).
+    Of a folder the images and videos directly in it are taken, in natural order (``2.jpg`` before
+    ``10.jpg``).
 
     Raises:
         InputError: nothing is there under one of the names.
@@ -59,7 +89,9 @@ def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
             items.append(source)
         elif isinstance(source, np.ndarray):
             items.append(SourceItem(f"array-{len(items)}", "array", check_image(source)))
-        elif isinstance(source, int) or (isinstance(source, str) and source.isdigit() and not Path(source).exists()):
+        elif isinstance(source, int) or (
+            isinstance(source, str) and source.isdigit() and not Path(source).exists()
+        ):
             items.append(SourceItem(str(source), "camera"))
         elif isinstance(source, str) and re.match(r"(rtsps?|rtmp|udp|tcp|https?)://", source):
             ending = Path(source.split("?")[0]).suffix.lower()
@@ -67,7 +99,9 @@ def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
         elif isinstance(source, str | Path):
             items += _from_path(source)
         else:
-            raise InputError(f"a source is a path, URL, camera index or image array, not {type(source).__name__}")
+            raise InputError(
+                f"a source is a path, URL, camera index or image array, not {type(source).__name__}"
+            )
     if not items:
         raise InputError("no source was given")
     return items
@@ -77,7 +111,11 @@ def _from_path(source: str | Path) -> list[SourceItem]:
     path = Path(source)
     if path.is_dir():
         inside = sorted(
-            (p for p in path.iterdir() if p.is_file() and p.suffix.lower() in IMAGE_ENDINGS | VIDEO_ENDINGS),
+            (
+                p
+                for p in path.iterdir()
+                if p.is_file() and p.suffix.lower() in IMAGE_ENDINGS | VIDEO_ENDINGS
+            ),
             key=_natural,
         )
         if not inside:
@@ -94,13 +132,17 @@ def _from_path(source: str | Path) -> list[SourceItem]:
 
 
 def _file(path: Path) -> SourceItem:
-    """Image or video: by the first bytes, else by the ending; what is neither is left to the image reader to name."""
+    """Image or video: by the first bytes, else by the ending; what is neither is left to the image
+    reader to name.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError:
         head = b""
-    is_video = not looks_like_image(head) and (path.suffix.lower() in VIDEO_ENDINGS or _looks_like_video(head))
+    is_video = not looks_like_image(head) and (
+        path.suffix.lower() in VIDEO_ENDINGS or _looks_like_video(head)
+    )
     return SourceItem(str(path), "video" if is_video else "image")
 
 
@@ -114,4 +156,7 @@ def _looks_like_video(head: bytes) -> bool:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path).lower())]
+    return [
+        (int(part), "") if part.isdigit() else (-1, part)
+        for part in re.split(r"(\d+)", str(path).lower())
+    ]

@@ -60,8 +60,8 @@ def probe(item: SourceItem) -> SourceInfo:
 def open_frames(item: SourceItem) -> Iterator[Frame]:
     """The frames of one source.
 
-    A video that ends before the number of frames its container claims gives what it has and logs a warning. A live
-    source that fails is opened again a few times, with growing pauses.
+    A video that ends before the number of frames its container claims gives what it has and logs a
+    warning. A live source that fails is opened again a few times, with growing pauses.
 
     Raises:
         InputError: it cannot be opened, or holds no frame.
@@ -69,7 +69,9 @@ def open_frames(item: SourceItem) -> Iterator[Frame]:
     if item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "image":
-        yield Frame(_fetch(item.name) if "://" in item.name else read_image(item.name), source=item.name)
+        yield Frame(
+            _fetch(item.name) if "://" in item.name else read_image(item.name), source=item.name
+        )
     elif item.live:
         yield from _live_frames(item)
     else:
@@ -84,7 +86,8 @@ def iterate(
     Args:
         items: From :func:`expand_sources`.
         limit: Frames taken of each source.
-        on_error: Called with a source that cannot be read; the next one is taken. Without it the error is raised.
+        on_error: Called with a source that cannot be read; the next one is taken. Without it the
+            error is raised.
     """
     for item in items:
         frames = open_frames(item)
@@ -117,7 +120,8 @@ def _video_frames(item: SourceItem) -> Iterator[Frame]:
             good, image = capture.read()
             if not good or image is None:
                 break
-            # The container's own stamps, as frames need not come evenly; not every container has them.
+            # The container's own stamps, as frames need not come evenly; not every container has
+            # them.
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index:
                 seconds = stamp if stamp > seconds else seconds + 1 / (info.fps or 30.0)
@@ -186,13 +190,19 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
         else:
             capture = cv2.VideoCapture(item.name)
     except cv2.error as error:
-        raise InputError(f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}") from error
+        raise InputError(
+            f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}"
+        ) from error
     if not capture.isOpened():
         capture.release()
         hint = {
-            "camera": "is it plugged in, free, and may you read it (on Linux /dev/video*, group video)?",
+            "camera": (
+                "is it plugged in, free, and may you read it (on Linux /dev/video*, group video)?"
+            ),
             "stream": "is the address right and the stream up?",
-        }.get(item.kind, "it is not a video OpenCV can read, or its end (with the index) is missing")
+        }.get(
+            item.kind, "it is not a video OpenCV can read, or its end (with the index) is missing"
+        )
         raise InputError(f"{item.kind} {item.name} cannot be opened: {hint}")
     return capture
 

@@ -1,11 +1,21 @@
 """Training, in torch (``pip install 'rtmpose[train]'``).
 
-:mod:`~rtmpose.training.loop` trains any :class:`~rtmpose.training.task.Task`; :mod:`~rtmpose.training.recipes` holds
-the published recipes as numbers; :mod:`~rtmpose.training.pose` is the task of pose networks.
+:mod:`~rtmpose.training.loop` trains any :class:`~rtmpose.training.task.Task`;
+:mod:`~rtmpose.training.recipes` holds the published recipes as numbers;
+:mod:`~rtmpose.training.pose.task` is the task of pose networks.
 """
 
 from rtmpose.training.loop import train
 from rtmpose.training.recipes import Distillation, Recipe, find_recipe, with_settings
-from rtmpose.training.task import Status, Task, Trained
+from rtmpose.training.task import Task, TrainResult, TrainStatus
 
-__all__ = ["Distillation", "Recipe", "Status", "Task", "Trained", "find_recipe", "train", "with_settings"]
+__all__ = [
+    "Distillation",
+    "Recipe",
+    "Task",
+    "TrainResult",
+    "TrainStatus",
+    "find_recipe",
+    "train",
+    "with_settings",
+]

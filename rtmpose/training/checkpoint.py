@@ -23,7 +23,8 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """Write the state; the one before stays as a second file.
 
     Raises:
-        OutputError: the disk is full or the folder cannot be written; the older states are untouched.
+        OutputError: the disk is full or the folder cannot be written; the older states are
+            untouched.
     """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
@@ -34,7 +35,9 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
             os.replace(folder / STATE, folder / PREVIOUS)  # noqa: PTH105
         os.replace(fresh, folder / STATE)  # noqa: PTH105
     except OSError as error:
-        raise OutputError(f"{folder / STATE} cannot be written: {error.strerror or error}") from error
+        raise OutputError(
+            f"{folder / STATE} cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -51,8 +54,13 @@ def load_state(folder: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001 - torch raises whatever the damage leads to
-            faults.append(f"{name} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:80]})")
+            faults.append(
+                f"{name} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:80]})"
+            )
             log.warning("%s is damaged; trying the state before it", path)
             continue
         return state
-    raise InputError(f"{folder} holds no training state to resume from: " + ("; ".join(faults) or f"no {STATE} in it"))
+    raise InputError(
+        f"{folder} holds no training state to resume from: "
+        + ("; ".join(faults) or f"no {STATE} in it")
+    )

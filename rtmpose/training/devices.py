@@ -28,20 +28,30 @@ def make_fabric(recipe: Recipe, accelerator: str = "auto", devices: int = 1, nod
         from lightning_fabric import Fabric
         from lightning_fabric.utilities.exceptions import MisconfigurationException
     except ImportError as error:
-        raise MissingDependencyError("training needs Lightning Fabric: pip install 'rtmpose[train]'") from error
+        raise MissingDependencyError(
+            "training needs Lightning Fabric: pip install 'rtmpose[train]'"
+        ) from error
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and torch.cuda.device_count() < devices:
-        raise InputError(f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are here")
+        raise InputError(
+            f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are here"
+        )
     kind = choose_precision(recipe.precision, accelerator)
     precision = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[kind]
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
         fabric = Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            precision=precision,
+            strategy=strategy,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:
-        raise InputError(f"{devices} x {accelerator} with precision {kind} is not possible here: {error}") from error
+        raise InputError(
+            f"{devices} x {accelerator} with precision {kind} is not possible here: {error}"
+        ) from error
     fabric.launch()
     return fabric
 
@@ -67,10 +77,12 @@ def _in_float32(forward: Callable[..., Any], *inputs: Any) -> Any:
 
 
 def settle_precision(recipe: Recipe, input_wh: tuple[int, int]) -> Recipe:
-    """The recipe with ``auto`` settled as fp32 where the input is so small that bfloat16 is not safe.
+    """The recipe with ``auto`` settled as fp32 where the input is so small that bfloat16 is not
+    safe.
 
-    On CPUs with AVX512-BF16 but no AMX, oneDNN's weight gradients of a convolution that reaches beyond its whole map
-    (7x7 on 2x2) are made of memory that nobody wrote to: other values each time, at times no numbers.
+    On CPUs with AVX512-BF16 but no AMX, oneDNN's weight gradients of a convolution that reaches
+    beyond its whole map (7x7 on 2x2) are made of memory that nobody wrote to: other values each
+    time, at times no numbers.
     """
     if recipe.precision == "auto" and min(input_wh) < SMALLEST_IN_BF16:
         return replace(recipe, precision="fp32")

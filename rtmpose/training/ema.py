@@ -12,8 +12,8 @@ from torch import nn
 class MovingAverage:
     """Exponential moving average with a warm-up: young averages forget faster.
 
-    The share of the newest weights is ``(1 - momentum) exp(-(1 + steps) / gamma) + momentum`` (as RTMDet and RTMPose
-    were trained; update 0 copies).
+    The share of the newest weights is ``(1 - momentum) exp(-(1 + steps) / gamma) + momentum`` (as
+    RTMDet and RTMPose were trained; update 0 copies).
 
     Args:
         network: Followed; its buffers are averaged too.
@@ -37,7 +37,9 @@ class MovingAverage:
         share = self.share()
         mine, theirs = self.network.state_dict(), network.state_dict()
         floating = [k for k, v in mine.items() if v.is_floating_point()]
-        torch._foreach_lerp_([mine[k] for k in floating], [theirs[k].detach() for k in floating], share)
+        torch._foreach_lerp_(
+            [mine[k] for k in floating], [theirs[k].detach() for k in floating], share
+        )
         for key, value in mine.items():
             if not value.is_floating_point():
                 value.copy_(theirs[key])

@@ -16,18 +16,23 @@ import torch
 from torch import nn
 
 from rtmpose.errors import InputError, OutputError, RtmposeError
+from rtmpose.model_card import ModelCard
 from rtmpose.networks.checkpoint import save_safetensors, write_bytes
-from rtmpose.training import norms
+from rtmpose.training import batch_norm
 from rtmpose.training.checkpoint import load_state, save_state
-from rtmpose.training.curves import EVALUATIONS, STEPS, Curves
-from rtmpose.training.devices import choose_precision, keep_in_float32, make_fabric, settle_precision
+from rtmpose.training.devices import (
+    choose_precision,
+    keep_in_float32,
+    make_fabric,
+    settle_precision,
+)
 from rtmpose.training.ema import MovingAverage
-from rtmpose.training.guards import explained, one_cv2_thread, stop_signal
-from rtmpose.training.meter import Means, Meter
-from rtmpose.training.optim import learning_rate, make_optimiser, rate_factor
+from rtmpose.training.logger import EVALUATIONS, STEPS, MetricLogger
+from rtmpose.training.optim import learning_rate, make_optimizer, rate_factor
 from rtmpose.training.recipes import Recipe, to_dict
-from rtmpose.training.task import Status, Task, Trained
-from rtmpose.types import ModelCard
+from rtmpose.training.signals import explained, one_cv2_thread, stop_signal
+from rtmpose.training.task import Task, TrainResult, TrainStatus
+from rtmpose.training.throughput import Averages, Throughput
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +53,14 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     stop_after_s: float | None = None,
-    on_status: Callable[[Status], None] | None = None,
-    until: Callable[[Status], bool] | None = None,
-) -> Trained:
+    on_status: Callable[[TrainStatus], None] | None = None,
+    until: Callable[[TrainStatus], bool] | None = None,
+) -> TrainResult:
     """Train, evaluate, keep the best.
 
-    Files in ``out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights with the card), ``state.pt`` (all
-    that is needed to go on), ``steps.csv``, ``evaluations.csv``, ``tensorboard/``, ``recipe.json``.
-    Ctrl-C or SIGTERM saves and returns; a second one breaks off.
+    Files in ``out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights with the
+    card), ``state.pt`` (all that is needed to go on), ``steps.csv``, ``evaluations.csv``,
+    ``tensorboard/``, ``recipe.json``. Ctrl-C or SIGTERM saves and returns; a second one breaks off.
 
     Args:
         task: What is trained, on what.
@@ -67,7 +72,8 @@ def train(
         nodes: Machines (started by torchrun).
         stop_after_s: Save and return after so many seconds.
         on_status: Called every few steps and after evaluations, on the first process.
-        until: Save and return as soon as it is true of a status, such as ``lambda s: s.best > 0.7``.
+        until: Save and return as soon as it is true of a status, such as ``lambda s: s.best >
+            0.7``.
 
     Raises:
         InputError: nothing to resume from, or training runs in ``out`` already.
@@ -79,7 +85,7 @@ def train(
     fabric = make_fabric(recipe, accelerator, devices, nodes)
     with one_cv2_thread(), stop_signal() as stop:
 
-        def tell(status: Status) -> None:
+        def tell(status: TrainStatus) -> None:
             if on_status:
                 on_status(status)
             if until and until(status):
@@ -89,7 +95,10 @@ def train(
         if resume:
             run.load(load_state(folder))
         elif fabric.global_rank == 0 and (folder / "state.pt").exists():
-            raise InputError(f"{folder} holds a training already; go on with it (--resume) or choose another folder")
+            raise InputError(
+                f"{folder} holds a training already; go on with it (--resume) or choose another"
+                " folder"
+            )
         if fabric.global_rank == 0:
             _describe(folder, recipe, task.card)
         try:
@@ -107,52 +116,73 @@ class _Run:
     """One call of :func:`train`."""
 
     def __init__(
-        self, task: Task, recipe: Recipe, folder: Path, fabric: Any, on_status: Callable[[Status], None]
+        self,
+        task: Task,
+        recipe: Recipe,
+        folder: Path,
+        fabric: Any,
+        on_status: Callable[[TrainStatus], None],
     ) -> None:
-        self.task, self.recipe, self.folder, self.fabric, self.on_status = task, recipe, folder, fabric, on_status
+        self.task, self.recipe, self.folder, self.fabric, self.on_status = (
+            task,
+            recipe,
+            folder,
+            fabric,
+            on_status,
+        )
         torch.manual_seed(recipe.seed)
         network = task.network.to(fabric.device, memory_format=torch.channels_last)
-        folded = norms.is_folded(network)
-        self.frozen = recipe.norms in ("frozen", "centred") or (recipe.norms == "auto" and folded)
-        if folded or recipe.norms == "centred":
-            norms.unfold(network, task, centred=self.frozen)
+        folded = batch_norm.is_folded(network)
+        self.frozen = recipe.norms in ("frozen", "centered") or (recipe.norms == "auto" and folded)
+        if folded or recipe.norms == "centered":
+            batch_norm.unfold(network, task, centered=self.frozen)
         if self.frozen:
-            norms.fuse(network)
-        if recipe.sync_norms and fabric.world_size > 1 and fabric.device.type == "cuda" and not self.frozen:
+            batch_norm.fuse(network)
+        if (
+            recipe.sync_norms
+            and fabric.world_size > 1
+            and fabric.device.type == "cuda"
+            and not self.frozen
+        ):
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             task.network = network
         self.network = network
         self.ema = MovingAverage(network, recipe.ema, recipe.ema_gamma) if recipe.ema else None
         keep_in_float32(network, recipe.float32)
         self.auxiliary: nn.Module | None = getattr(task, "auxiliary", None)
-        modules = [network, *([self.auxiliary.to(fabric.device)] if self.auxiliary is not None else [])]
+        modules = [
+            network,
+            *([self.auxiliary.to(fabric.device)] if self.auxiliary is not None else []),
+        ]
         samples = recipe.batch * recipe.accumulate * fabric.world_size
         self.lr = learning_rate(recipe, samples)
         self.scaled = choose_precision(recipe.precision, fabric.device.type) == "fp16"
-        optimiser = make_optimiser(modules, recipe, self.lr)
+        optimizer = make_optimizer(modules, recipe, self.lr)
         self.wrapped = fabric.setup_module(network)
         if self.auxiliary is not None:
             task.auxiliary = fabric.setup_module(self.auxiliary)  # type: ignore[attr-defined]
-        self.optimiser = fabric.setup_optimizers(optimiser)
+        self.optimizer = fabric.setup_optimizers(optimizer)
         self.samples = samples
         if hasattr(task, "world"):
             task.world = fabric.world_size
         self.per_epoch = task.steps() // recipe.accumulate
         if not self.per_epoch:
-            raise InputError(f"an epoch has {task.steps()} batches: not one step of {recipe.accumulate} batches")
+            raise InputError(
+                f"an epoch has {task.steps()} batches: not one step of {recipe.accumulate} batches"
+            )
         self.total = self.per_epoch * recipe.epochs
         self.step = self.bad = 0
         self.best, self.metrics = -math.inf, dict[str, float]()
-        self.curves: Curves | None = None
-        self.meter = Meter()
+        self.curves: MetricLogger | None = None
+        self.meter = Throughput()
         self.saved, self.save_s = time.monotonic(), 0.0
 
     # --- the loop
 
-    def go(self, stop: threading.Event, stop_after_s: float | None) -> Trained:
+    def go(self, stop: threading.Event, stop_after_s: float | None) -> TrainResult:
         began = time.monotonic()
         if self.fabric.global_rank == 0:
-            self.curves = Curves(self.folder, self.step)
+            self.curves = MetricLogger(self.folder, self.step)
             log.info(
                 "%d steps of %d samples, rate %.3g, norms %s",
                 self.total,
@@ -162,7 +192,9 @@ class _Run:
             )
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
-            batches = self.task.batches(epoch, self.recipe.seed, self.fabric.global_rank, self.fabric.world_size)
+            batches = self.task.batches(
+                epoch, self.recipe.seed, self.fabric.global_rank, self.fabric.world_size
+            )
             iterator = _from(batches, done * self.recipe.accumulate)
             self._train_mode()
             self.meter.start()
@@ -171,7 +203,8 @@ class _Run:
                 now = time.monotonic()
                 late = stop_after_s is not None and now - began > stop_after_s
                 leave, save = self._agreed(
-                    stop.is_set() or late, now - self.saved > self.recipe.save_minutes * SECONDS_PER_MINUTE
+                    stop.is_set() or late,
+                    now - self.saved > self.recipe.save_minutes * SECONDS_PER_MINUTE,
                 )
                 if leave:
                     self.save(must=True)
@@ -185,7 +218,7 @@ class _Run:
     def _one_step(self, iterator: Iterator[Any]) -> None:
         recipe, fabric = self.recipe, self.fabric
         factor = rate_factor(recipe, self.step, self.total)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.lr * factor * group.get("factor", 1.0)
         if hasattr(self.task, "begin_step"):
             self.task.begin_step(self.step / self.total)
@@ -199,14 +232,14 @@ class _Run:
             self.meter.add(losses, 1 / recipe.accumulate)
         # Without a limit the norm is still worth knowing.
         norm = fabric.clip_gradients(
-            self.wrapped, self.optimiser, max_norm=recipe.clip or 1e12, error_if_nonfinite=False
+            self.wrapped, self.optimizer, max_norm=recipe.clip or 1e12, error_if_nonfinite=False
         )
         if self.scaled or bool(torch.isfinite(norm)):
-            self.optimiser.step()
+            self.optimizer.step()
             self.bad = 0
         else:
             self._bad_step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
             self.ema.update(self.network)
         self.step += 1
@@ -219,8 +252,9 @@ class _Run:
         log.warning("step %d: the gradient is not finite; skipped", self.step)
         if self.bad >= MOST_BAD_STEPS:
             raise RtmposeError(
-                f"{self.bad} steps in a row had infinite gradients; lower the rate (--set lr={self.lr / 3:.2g}) or use "
-                "--set precision=fp32, and go on from the last state with --resume"
+                f"{self.bad} steps in a row had infinite gradients; lower the rate (--set"
+                f" lr={self.lr / 3:.2g}) or use --set precision=fp32, and go on from the last state"
+                " with --resume"
             )
 
     def _end_of_epoch(self, epoch: int) -> None:
@@ -254,7 +288,7 @@ class _Run:
     def _train_mode(self) -> None:
         self.network.train()
         if self.frozen:
-            norms.freeze(self.network)
+            batch_norm.freeze(self.network)
 
     def _agreed(self, *wishes: bool) -> list[bool]:
         """Which of the wishes any process has; asked of all every few steps."""
@@ -276,27 +310,45 @@ class _Run:
             means = replace(means, losses=dict(zip(means.losses, whole, strict=True)))
         self.lr_now = lr
         if self.curves:
-            values = {**means.losses, "loss": sum(means.losses.values()), "lr": lr, "gradient": norm}
+            values = {
+                **means.losses,
+                "loss": sum(means.losses.values()),
+                "lr": lr,
+                "gradient": norm,
+            }
             speed = {"samples_per_s": means.samples_per_s, "waiting": means.waiting}
             self.curves.add(STEPS, self.step, {**values, **speed})
         self.means = means
         self._tell()
 
-    def status(self) -> Status:
-        m: Means = getattr(self, "means", Means({}, 0.0, 0.0))
-        left = (self.total - self.step) * self.samples / m.samples_per_s if m.samples_per_s else math.nan
+    def status(self) -> TrainStatus:
+        m: Averages = getattr(self, "means", Averages({}, 0.0, 0.0))
+        left = (
+            (self.total - self.step) * self.samples / m.samples_per_s
+            if m.samples_per_s
+            else math.nan
+        )
         epoch = min(self.step // self.per_epoch, self.recipe.epochs - 1)
         lr = getattr(self, "lr_now", self.lr)
-        return Status(
-            self.step, self.total, epoch, m.losses, lr, m.samples_per_s, m.waiting, left, self.metrics, self.best
+        return TrainStatus(
+            self.step,
+            self.total,
+            epoch,
+            m.losses,
+            lr,
+            m.samples_per_s,
+            m.waiting,
+            left,
+            self.metrics,
+            self.best,
         )
 
     def _tell(self) -> None:
         if self.fabric.global_rank == 0:
             self.on_status(self.status())
 
-    def _result(self, *, finished: bool) -> Trained:
-        return Trained(self.status(), finished, self.folder)
+    def _result(self, *, finished: bool) -> TrainResult:
+        return TrainResult(self.status(), finished, self.folder)
 
     # --- files
 
@@ -322,7 +374,12 @@ class _Run:
             "step": f"{self.step} of {self.total}",
             "metrics": json.dumps(self.metrics),
         }
-        save_safetensors(self.folder / f"{name}.safetensors", norms.plain(self.averaged()), self.task.card, **notes)
+        save_safetensors(
+            self.folder / f"{name}.safetensors",
+            batch_norm.plain(self.averaged()),
+            self.task.card,
+            **notes,
+        )
 
     def state(self) -> dict[str, Any]:
         return {
@@ -335,7 +392,7 @@ class _Run:
             "auxiliary": self.auxiliary.state_dict() if self.auxiliary is not None else None,
             "ema": self.ema.network.state_dict() if self.ema else None,
             "ema_steps": self.ema.steps if self.ema else 0,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "best": self.best,
             "metrics": self.metrics,
             "random": torch.get_rng_state(),
@@ -349,11 +406,11 @@ class _Run:
             log.warning("the recipe has changed since the training began: %s", ", ".join(changed))
         if state["per_epoch"] != self.per_epoch:
             raise InputError(
-                f"an epoch had {state['per_epoch']} steps and now has {self.per_epoch}: data, batch size or number of "
-                "devices are others; start anew from last.safetensors (--init)"
+                f"an epoch had {state['per_epoch']} steps and now has {self.per_epoch}: data, batch"
+                " size or number of devices are others; start anew from last.safetensors (--init)"
             )
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         if self.auxiliary is not None and state["auxiliary"] is not None:
             self.auxiliary.load_state_dict(state["auxiliary"])
         if self.ema and state["ema"] is not None:

@@ -1,4 +1,4 @@
-"""Optimiser and learning rate."""
+"""Optimizer and learning rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def learning_rate(recipe: Recipe, samples_per_step: int) -> float:
 
 
 def parameter_groups(
-    network: nn.Module, weight_decay: float, lr: float, head_lr: float = 1.0, *, by_size: bool = False
+    network: nn.Module,
+    weight_decay: float,
+    lr: float,
+    head_lr: float = 1.0,
+    *,
+    by_size: bool = False,
 ) -> list[dict[str, Any]]:
     """Parameters with and without decay (norms and biases), backbone and the rest apart.
 
@@ -32,9 +37,15 @@ def parameter_groups(
         weight_decay: Of weights.
         lr: Of the backbone.
         head_lr: Factor on the rate of the rest.
-        by_size: A weight's rate is proportional to its root mean square, ``lr`` where that is :data:`USUAL_SIZE`.
+        by_size: A weight's rate is proportional to its root mean square, ``lr`` where that is
+            :data:`USUAL_SIZE`.
     """
-    bare = {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+    bare = {
+        id(p)
+        for m in network.modules()
+        if isinstance(m, _NORMS)
+        for p in m.parameters(recurse=False)
+    }
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -45,21 +56,28 @@ def parameter_groups(
                 factor *= size / USUAL_SIZE if size else 1.0
             groups.setdefault((decays, factor), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": weight_decay if decays else 0.0, "lr": lr * factor, "factor": factor}
+        {
+            "params": parameters,
+            "weight_decay": weight_decay if decays else 0.0,
+            "lr": lr * factor,
+            "factor": factor,
+        }
         for (decays, factor), parameters in groups.items()
     ]
 
 
-def make_optimiser(modules: list[nn.Module], recipe: Recipe, lr: float) -> torch.optim.AdamW:
+def make_optimizer(modules: list[nn.Module], recipe: Recipe, lr: float) -> torch.optim.AdamW:
     """AdamW over all the modules.
 
-    Not torch's fused one: on CPUs (2.13) it takes weights and gradients for arrays of the same layout, which they are
-    not with channels last, and learns nonsense without a word.
+    Not torch's fused one: on CPUs (2.13) it takes weights and gradients for arrays of the same
+    layout, which they are not with channels last, and learns nonsense without a word.
     """
     groups = [
         g
         for m in modules
-        for g in parameter_groups(m, recipe.weight_decay, lr, recipe.head_lr, by_size=recipe.lr_by_size)
+        for g in parameter_groups(
+            m, recipe.weight_decay, lr, recipe.head_lr, by_size=recipe.lr_by_size
+        )
     ]
     return torch.optim.AdamW(groups, lr=lr)
 

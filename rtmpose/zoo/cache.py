@@ -1,7 +1,8 @@
 """The folder downloaded weights live in, and what is known of each file there.
 
-Beside ``model.onnx`` lies ``model.onnx.json``, its stamp: digest, size and modification time when it was last
-checked. A file whose size and time still agree with its stamp is not read again at every start.
+Beside ``model.onnx`` lies ``model.onnx.json``, its stamp: digest, size and modification time when
+it was last checked. A file whose size and time still agree with its stamp is not read again at
+every start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Literal
 from platformdirs import user_cache_path
 
 from rtmpose.errors import ModelError
-from rtmpose.types import ModelFile
+from rtmpose.model_card import ModelFile
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ CachedState = Literal["absent", "good", "bad"]
 
 
 @dataclass(frozen=True)
-class Stamp:
+class DownloadRecord:
     """What was known of a cached file when it was last checked.
 
     Attributes:
@@ -45,7 +46,9 @@ class Stamp:
 
 
 def cache_folder() -> Path:
-    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME`` or the user's cache; may not exist."""
+    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME`` or the user's cache; may not
+    exist.
+    """
     home = os.environ.get("RTMPOSE_HOME", "").strip()
     return Path(home).expanduser() if home else user_cache_path("rtmpose", appauthor=False)
 
@@ -57,7 +60,13 @@ def weights_folder() -> Path:
 
 def is_offline() -> bool:
     """Whether ``RTMPOSE_OFFLINE`` forbids the network."""
-    return os.environ.get("RTMPOSE_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
+    return os.environ.get("RTMPOSE_OFFLINE", "").strip().lower() not in (
+        "",
+        "0",
+        "false",
+        "no",
+        "off",
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -108,8 +117,8 @@ def cached_path(file: ModelFile) -> Path:
 def cached_state(file: ModelFile) -> CachedState:
     """Whether the file is in the cache and intact.
 
-    A file without a published digest is held against the digest recorded when it was first seen. One that is part of
-    the package is taken as it is (``rtmpose models verify`` reads it).
+    A file without a published digest is held against the digest recorded when it was first seen.
+    One that is part of the package is taken as it is (``rtmpose models verify`` reads it).
     """
     path = cached_path(file)
     if is_bundled(file):
@@ -120,7 +129,10 @@ def cached_state(file: ModelFile) -> CachedState:
         return "absent"
     stamp = read_stamp(path)
     expected = file.sha256 or (stamp.sha256 if stamp else "")
-    unchanged = stamp is not None and (stamp.size, stamp.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    unchanged = stamp is not None and (stamp.size, stamp.mtime_ns) == (
+        stat.st_size,
+        stat.st_mtime_ns,
+    )
     if stamp is not None and unchanged and stamp.sha256 == expected:
         return "good"
     got = sha256_of(path)
@@ -131,15 +143,18 @@ def cached_state(file: ModelFile) -> CachedState:
 
 
 def digest_prefix(file: ModelFile) -> str:
-    """The start of the sha256, which the publisher writes into the names of its ``.pth`` files; or empty.
+    """The start of the sha256, which the publisher writes into the names of its ``.pth`` files; or
+    empty.
 
-    Files in ``rtmposev1/`` named before 20 April 2023 were published anew, smaller, under their old names
-    (mmpose pull request 2262): those names say nothing of the digest.
+    Files in ``rtmposev1/`` named before 20 April 2023 were published anew, smaller, under their old
+    names (mmpose pull request 2262): those names say nothing of the digest.
     """
     match = re.search(r"-([0-9a-f]{7,8})(?:_(\d{8}))?\.pth$", file.name)
     if file.format != "pth" or match is None:
         return ""
-    republished = any("/rtmposev1/" in s.url for s in file.sources) and (match[2] or "") < "20230420"
+    republished = (
+        any("/rtmposev1/" in s.url for s in file.sources) and (match[2] or "") < "20230420"
+    )
     return "" if republished else match[1]
 
 
@@ -148,18 +163,20 @@ def accepts_digest(file: ModelFile, sha256: str) -> bool:
     return (not file.sha256 or sha256 == file.sha256) and sha256.startswith(digest_prefix(file))
 
 
-def read_stamp(path: Path) -> Stamp | None:
+def read_stamp(path: Path) -> DownloadRecord | None:
     """The stamp beside a cached file, or None where there is none that can be read."""
     try:
-        return Stamp(**json.loads(_stamp_path(path).read_text(encoding="utf-8")))
+        return DownloadRecord(**json.loads(_stamp_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
 def write_stamp(path: Path, sha256: str, source: str) -> None:
-    """Record what a cached file is; in a read-only cache nothing is, and the file is hashed each time."""
+    """Record what a cached file is; in a read-only cache nothing is, and the file is hashed each
+    time.
+    """
     stat = path.stat()
-    stamp = Stamp(sha256, stat.st_size, stat.st_mtime_ns, source)
+    stamp = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
         partial = _stamp_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
         partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")

@@ -42,7 +42,9 @@ class Progress(Protocol):
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failed write of ``path`` into a ``ModelError`` with a remedy; no other source would help."""
+    """Turn a failed write of ``path`` into a ``ModelError`` with a remedy; no other source would
+    help.
+    """
     try:
         yield
     except OSError as error:
@@ -50,7 +52,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise ModelError(
-                f"the disk is full: cannot write {path}; free space or set RTMPOSE_HOME to another folder"
+                f"the disk is full: cannot write {path}; free space or set RTMPOSE_HOME to another"
+                " folder"
             ) from error
         raise ModelError(
             f"cannot write {path}: {error.strerror or error}; set RTMPOSE_HOME to a writable folder"
@@ -58,10 +61,11 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def download(url: str, part: Path, progress: Progress) -> None:
-    """Fetch a URL into ``part``, going on from what an earlier attempt left there where the server allows.
+    """Fetch a URL into ``part``, going on from what an earlier attempt left there where the server
+    allows.
 
-    Beside ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is never sewn
-    together from two versions (RFC 9110, section 14: Range with If-Range).
+    Beside ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is
+    never sewn together from two versions (RFC 9110, section 14: Range with If-Range).
     """
     _check_host(url)
     for attempt in range(1, ATTEMPTS + 1):
@@ -84,7 +88,8 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": note["validator"]}
     try:
-        # A new opener reads the proxy settings anew; urlopen keeps those of the process's first request.
+        # A new opener reads the proxy settings anew; urlopen keeps those of the process's first
+        # request.
         request = urllib.request.Request(url, headers=headers)
         response = urllib.request.build_opener().open(request, timeout=READ_SECONDS)
     except urllib.error.HTTPError as error:
@@ -96,12 +101,16 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceError(_reason(error)) from error
     with response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
+            f"bytes {have}-"
+        )
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
         with disk_errors(part), part.open("ab" if resumed else "wb") as out:
-            _note_path(part).write_text(json.dumps({"url": url, "validator": _validator(response.headers)}))
+            _note_path(part).write_text(
+                json.dumps({"url": url, "validator": _validator(response.headers)})
+            )
             _copy(response, out, have, total, progress)
     return None
 
@@ -112,7 +121,9 @@ def _copy(response: Any, out: IO[bytes], have: int, total: int | None, progress:
         try:
             block = response.read(BLOCK)
         except (OSError, http.client.HTTPException) as error:
-            raise SourceError(f"the connection broke after {have:,} bytes: {_reason(error)}") from error
+            raise SourceError(
+                f"the connection broke after {have:,} bytes: {_reason(error)}"
+            ) from error
         if not block:
             break
         out.write(block)
@@ -123,7 +134,9 @@ def _copy(response: Any, out: IO[bytes], have: int, total: int | None, progress:
 
 
 def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
-    """Bytes of that URL in ``part`` that can be built upon, with their note; 0 where there are none."""
+    """Bytes of that URL in ``part`` that can be built upon, with their note; 0 where there are
+    none.
+    """
     try:
         note = json.loads(_note_path(part).read_text())
         if note["url"] == url and note["validator"]:
@@ -150,7 +163,9 @@ def _check_host(url: str) -> None:
     if key in _dead_hosts:
         raise SourceError(f"{_dead_hosts[key]} (not asked again)")
     try:
-        socket.create_connection((host, int(key.rpartition(":")[2])), timeout=CONNECT_SECONDS).close()
+        socket.create_connection(
+            (host, int(key.rpartition(":")[2])), timeout=CONNECT_SECONDS
+        ).close()
     except OSError as error:
         _dead_hosts[key] = f"no answer from the host: {_reason(error)}"
         raise SourceError(_dead_hosts[key]) from error

@@ -1,4 +1,6 @@
-"""Model folders of the original's deployment SDK: ``deploy.json``, ``pipeline.json`` and the network beside them."""
+"""Model folders of the original's deployment SDK: ``deploy.json``, ``pipeline.json`` and the
+network beside them.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rtmpose.cards import embedded_card
+from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
-from rtmpose.types import Codec, ModelCard, Normalisation
+from rtmpose.model_card import Codec, ModelCard, Normalization
 
 
 def is_sdk_folder(path: Path) -> bool:
@@ -24,15 +26,17 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
     """
     try:
         deploy = json.loads((folder / "deploy.json").read_text(encoding="utf-8"))
-        tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"]["tasks"]
+        tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"][
+            "tasks"
+        ]
         model = deploy["models"][0]
         network = folder / model["net"]
         transforms = {t["type"]: t for task in tasks for t in task.get("transforms", ())}
         decode: Any = next((t for t in tasks if t.get("component")), {})
         pixels = transforms["Normalize"]
         mean, std = tuple(map(float, pixels["mean"])), tuple(map(float, pixels["std"]))
-        normalisation = Normalisation(mean, std, "rgb" if pixels.get("to_rgb", True) else "bgr")  # type: ignore[arg-type]
-        card = _card(folder.name, model, transforms, decode, normalisation)
+        normalization = Normalization(mean, std, "rgb" if pixels.get("to_rgb", True) else "bgr")  # type: ignore[arg-type]
+        card = _card(folder.name, model, transforms, decode, normalization)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ModelError(f"{folder} is not a complete deployment SDK folder: {error!r}") from error
     if not network.is_file():
@@ -40,22 +44,28 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
     return network, embedded_card(network) or card
 
 
-def _card(name: str, model: Any, transforms: dict[str, Any], decode: Any, normalisation: Normalisation) -> ModelCard:
+def _card(
+    name: str, model: Any, transforms: dict[str, Any], decode: Any, normalization: Normalization
+) -> ModelCard:
     component = decode.get("component")
     params = decode.get("params", {})
     if component == "ResizeBBox":
         size = transforms.get("Pad", {}).get("size") or transforms["Resize"]["size"]
         width, height = (size, size) if isinstance(size, int) else size
-        plain = normalisation.std == (1.0, 1.0, 1.0)
-        codec = Codec("yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet")
-        return ModelCard(name, "detection", codec.kind, (width, height), normalisation, codec)
+        plain = normalization.std == (1.0, 1.0, 1.0)
+        codec = Codec(
+            "yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet"
+        )
+        return ModelCard(name, "detection", codec.kind, (width, height), normalization, codec)
     width, height = transforms["TopDownAffine"]["image_size"]
     if component == "SimCCLabelDecode":
         sigma = params.get("sigma", ())
         spread = tuple(sigma) if isinstance(sigma, list) else (float(sigma or 0),)
         codec = Codec("simcc", float(params.get("simcc_split_ratio", 2.0)), spread)
     elif params.get("type") == "UDPHeatmap" or transforms["TopDownAffine"].get("use_udp"):
-        codec = Codec("heatmap", sigma=(float(params.get("sigma", 2)),), heatmap_wh=(width // 4, height // 4))
+        codec = Codec(
+            "heatmap", sigma=(float(params.get("sigma", 2)),), heatmap_wh=(width // 4, height // 4)
+        )
     else:
         raise ValueError(f"the decoder {component!r} is not one this package has")
-    return ModelCard(name, "pose estimation", "unknown", (width, height), normalisation, codec)
+    return ModelCard(name, "pose estimation", "unknown", (width, height), normalization, codec)

@@ -1,0 +1,1 @@
+"""Timings of the stages of a frame, and of networks in every engine."""

@@ -1,0 +1,289 @@
+"""Model cards as text: embedded in exported files, so that a file alone is enough to run it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+from rtmpose.errors import InputError, ModelError, OutputError
+from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.types import Calibration, Skeleton
+
+KEY = "rtmpose.card"
+"""Name of the text property that holds the card."""
+
+_METADATA_FIELD = 14  # of ModelProto in onnx.proto
+_LARGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
+
+
+def card_to_json(card: ModelCard) -> str:
+    """The card as one line of JSON, without the places it can be downloaded from."""
+    table = {
+        k: v
+        for k, v in asdict(card).items()
+        if k not in ("files", "aliases") and v not in (None, "", {}, ())
+    }
+    if card.input_fit == "letterbox":
+        del table["input_fit"]  # what files without it mean
+    return json.dumps(table, sort_keys=True)
+
+
+def card_from_json(text: str) -> ModelCard:
+    """The card written by :func:`card_to_json`.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+    try:
+        table: dict[str, Any] = _standard_terms(json.loads(text))
+        scaling, codec = table.pop("normalization"), table.pop("codec")
+        heatmap, calibration = codec.get("heatmap_wh"), table.pop("calibration", None)
+        points = table.pop("own_skeleton", None)
+        return ModelCard(
+            **{k: v for k, v in table.items() if k != "input_wh"},
+            input_wh=(int(table["input_wh"][0]), int(table["input_wh"][1])),
+            normalization=Normalization(
+                tuple(scaling["mean"]), tuple(scaling["std"]), scaling["color"]
+            ),
+            codec=Codec(
+                codec["kind"],
+                codec.get("split_ratio", 2.0),
+                tuple(codec.get("sigma", ())),
+                (heatmap[0], heatmap[1]) if heatmap else None,
+            ),
+            calibration=calibration_from(calibration) if calibration else None,
+            own_skeleton=Skeleton(**{k: _tuples(v) for k, v in points.items()}) if points else None,
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"not a model card: {error!r}") from error
+
+
+_RENAMED = {
+    "normalisation": "normalization",
+    "colour": "color",
+    "licence": "license",
+    "link_colours": "link_colors",
+    "keypoint_colours": "keypoint_colors",
+}
+"""Keys of cards that were written before the names of the fields became those of torch and ONNX."""
+
+
+def _standard_terms(value: Any) -> Any:
+    """The same data, with the names of fields and sides that cards have today."""
+    if isinstance(value, list):
+        return [_standard_terms(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    table = {_RENAMED.get(key, key): _standard_terms(item) for key, item in value.items()}
+    if isinstance(table.get("sides"), list):
+        table["sides"] = ["center" if side == "centre" else side for side in table["sides"]]
+    return table
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which JSON makes of tuples, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def calibration_from(table: Mapping[str, Any]) -> Calibration:
+    """A calibration from a table of its fields, as cards and ``models.toml`` hold it.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: the fields do not make a calibration.
+    """
+    numbers = {key: tuple(float(v) for v in table[key]) for key in ("slope", "offset")}
+    rest: dict[str, Any] = {k: v for k, v in table.items() if k not in numbers}
+    return Calibration(numbers["slope"], numbers["offset"], **rest)
+
+
+def embedded_card(path: Path) -> ModelCard | None:
+    """The card of a model file: ``NAME.card.json`` beside it, else the one inside (ONNX,
+    safetensors, OpenVINO).
+
+    None where there is no card, or none that can be read.
+    """
+    try:
+        beside = card_beside(path)
+        if beside.is_file():
+            return card_from_json(beside.read_text(encoding="utf-8"))
+        text = None
+        if path.suffix == ".onnx":
+            text = dict(onnx_metadata(path.read_bytes())).get(KEY)
+        elif path.suffix == ".xml":
+            text = _xml_card(path)
+        elif path.suffix == ".safetensors":
+            with path.open("rb") as file:
+                text = _safetensors_header(file)[0].get("__metadata__", {}).get(KEY)
+        return card_from_json(text) if text else None
+    except (OSError, ValueError, AttributeError, ElementTree.ParseError):
+        return None
+
+
+def card_beside(path: Path) -> Path:
+    """Where a card that does not lie inside a model file is looked for; it goes before the one
+    inside.
+    """
+    return path.with_name(f"{path.name}.card.json")
+
+
+def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
+    """Give a model file a new card.
+
+    Args:
+        path: The model file; it stays as it is.
+        card: The card.
+        out: Write a copy of an ``.onnx`` or ``.safetensors`` file with the card inside. None writes
+            the card beside.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: ``out`` is not of the model's format, or the format has no place for a card.
+        ModelError: the model is damaged.
+        OutputError: the file cannot be written.
+    """
+    text = card_to_json(card)
+    if out is None:
+        out = card_beside(path)
+        _write(out, text.encode() + b"\n")
+        return out
+    if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
+        raise InputError(
+            f"a card can be put into a copy of an .onnx or .safetensors file, not of {path.name}"
+            f" into {out.name}; without a copy, it is written beside the model"
+        )
+    try:
+        content = (
+            _onnx_with(path.read_bytes(), text)
+            if out.suffix == ".onnx"
+            else _safetensors_with(path, text)
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} could not be read to put a card into it: {error}") from error
+    _write(out, content)
+    return out
+
+
+def onnx_metadata(content: bytes) -> Iterator[tuple[str, str]]:
+    """The text properties of an ONNX file, read without the onnx package; nothing from a damaged
+    file.
+    """
+    for field, value in _fields(content):
+        if field == _METADATA_FIELD and isinstance(value, bytes):
+            pair = dict(_fields(value))
+            key, text = pair.get(1, b""), pair.get(2, b"")
+            if isinstance(key, bytes) and isinstance(text, bytes):
+                yield key.decode("utf-8", "replace"), text.decode("utf-8", "replace")
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Field numbers and values of a protobuf message; stops where it makes no sense."""
+    return ((field, value) for field, value, _, _ in _spans(content))
+
+
+def _spans(content: bytes) -> Iterator[tuple[int, bytes | int, int, int]]:
+    """Likewise, with the first byte of each field and the one behind its last."""
+    at, end = 0, len(content)
+    try:
+        while at < end:
+            start = at
+            tag, at = _varint(content, at)
+            kind = tag & 7
+            value: bytes | int
+            if kind == 0:
+                value, at = _varint(content, at)
+            elif kind == 2:
+                size, at = _varint(content, at)
+                value, at = content[at : at + size], at + size
+            elif kind in (1, 5):
+                size = 8 if kind == 1 else 4
+                value, at = content[at : at + size], at + size
+            else:
+                return
+            yield tag >> 3, value, start, at
+    except IndexError:
+        return
+
+
+def _onnx_with(content: bytes, text: str) -> bytes:
+    """The ONNX file with this card in place of one that it may have."""
+    parts, last = [], 0
+    for field, value, start, end in _spans(content):
+        last = end
+        old = (
+            field == _METADATA_FIELD
+            and isinstance(value, bytes)
+            and dict(_fields(value)).get(1) == KEY.encode()
+        )
+        if not old:
+            parts.append(content[start:end])
+    if last != len(content):
+        raise ValueError("it is not an ONNX file, or not a whole one")
+    pair = _length_delimited(1, KEY.encode()) + _length_delimited(2, text.encode())
+    return b"".join([*parts, _length_delimited(_METADATA_FIELD, pair)])
+
+
+def _length_delimited(field: int, value: bytes) -> bytes:
+    out, size = bytearray([field << 3 | 2]), len(value)
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    out.append(size)
+    return bytes(out) + value
+
+
+def _safetensors_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the tensors begin."""
+    size = int.from_bytes(file.read(8), "little")
+    if not 2 <= size <= _LARGEST_HEADER:
+        raise ValueError("it is not a safetensors file")
+    header: dict[str, Any] = json.loads(file.read(size))
+    return header, 8 + size
+
+
+def _safetensors_with(path: Path, text: str) -> bytes:
+    with path.open("rb") as file:
+        header, _ = _safetensors_header(file)
+        tensors = file.read()
+    header["__metadata__"] = {**header.get("__metadata__", {}), KEY: text}
+    packed = json.dumps(header, separators=(",", ":")).encode()
+    packed += b" " * (-len(packed) % 8)
+    return len(packed).to_bytes(8, "little") + packed + tensors
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of a file or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+
+
+def _xml_card(path: Path) -> str | None:
+    node = ElementTree.parse(path).getroot().find(f"rt_info/framework/{KEY}")
+    if node is None:
+        node = ElementTree.parse(path).getroot().find(f"rt_info/{KEY}")
+    return None if node is None else node.get("value")

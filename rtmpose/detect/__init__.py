@@ -1,1 +1,0 @@
-"""Find the boxes: letterbox, network, decoding."""

@@ -1,0 +1,16 @@
+"""Accuracy on annotated sets. Evaluation choices (flip test, whose boxes) live here, not in models."""
+
+from rtmpose.datasets.keypoint_dataset import KeypointDataset, load_boxes
+from rtmpose.evaluation.coco import coco_box_ap, coco_keypoint_ap, crowdpose_ap, wholebody_ap
+from rtmpose.evaluation.pose import Evaluation, evaluate
+
+__all__ = [
+    "Evaluation",
+    "KeypointDataset",
+    "coco_box_ap",
+    "coco_keypoint_ap",
+    "crowdpose_ap",
+    "evaluate",
+    "load_boxes",
+    "wholebody_ap",
+]

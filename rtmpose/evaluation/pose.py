@@ -1,0 +1,303 @@
+"""Run a pose model over an annotated set and score it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from rtmpose.datasets import KeypointDataset, load_boxes
+from rtmpose.errors import InputError, ModelError
+from rtmpose.evaluation.coco import joined_wholebody
+from rtmpose.evaluation.protocols import MatchedPoses, check_metrics, choose_metrics
+from rtmpose.evaluation.scoring import KeypointMap, keypoint_map, score, take
+from rtmpose.skeletons import get_skeleton
+from rtmpose.sources import read_image
+from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton
+
+log = logging.getLogger(__name__)
+
+BOX_THR = 0.05
+
+
+class PoseModel(Protocol):
+    """What can be scored: :class:`rtmpose.PoseEstimator`, or anything that is called like it.
+
+    ``card`` and ``backend`` are put into the settings where there are any.
+    """
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints it finds."""
+        ...
+
+    def __call__(self, image: Image, boxes: Detections, *, flip_test: bool = False) -> Poses:
+        """One pose for each box of a BGR uint8 image, in the same order."""
+        ...
+
+
+BoxModel = Callable[..., Detections]
+"""Called with an image and ``score_thr``: :class:`rtmpose.Detector`, or anything like it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: Metric name to value, the principal one first: fractions, and pixels for ``EPE``.
+        settings: What produced them.
+        images: Evaluated.
+        skipped: Could not be read.
+        people_per_image: Mean number of boxes.
+        ms_per_image: Mean time of detection and pose estimation.
+        results: COCO result dicts.
+        image_ids: The images evaluated.
+        pairs: Annotated people and the poses in their boxes; None without annotated boxes.
+    """
+
+    metrics: Mapping[str, float]
+    settings: Mapping[str, Any]
+    images: int
+    skipped: int
+    people_per_image: float
+    ms_per_image: float
+    results: list[dict[str, Any]]
+    image_ids: tuple[int, ...] = ()
+    pairs: MatchedPoses | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the single results."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("results", "image_ids", "pairs")
+        }
+
+
+def evaluate(
+    dataset: KeypointDataset,
+    pose: PoseModel,
+    *,
+    boxes: str | Path = "gt",
+    detector: BoxModel | None = None,
+    flip_test: bool = False,
+    box_thr: float = BOX_THR,
+    metrics: Sequence[str] | None = None,
+    nme_points: tuple[str, str] | None = None,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a pose model.
+
+    A person's score is the box score times the mean of the scored keypoints' scores above 0.2.
+    Scored are the keypoints that the model and the set have in common, by the conversions of
+    :mod:`rtmpose.datasets`.
+
+    Args:
+        dataset: The annotated set.
+        pose: The model: a :class:`rtmpose.PoseEstimator` or anything called like it.
+        boxes: ``gt`` (annotated people with keypoints), ``detect``, or a COCO detection results
+            file.
+        detector: Needed for ``detect``.
+        flip_test: Average with the mirrored image.
+        box_thr: Lowest score of a detected box.
+        metrics: Of :data:`rtmpose.evaluation.protocols.POSE_METRICS`; None takes those the set is
+            published with.
+        nme_points: Two keypoints whose distance NME is measured in, instead of the set's own unit.
+        limit: First so many images.
+        on_progress: Called with images done and total.
+
+    Raises:
+        InputError: set, model and metrics do not go together, the set has no keypoints, or a file
+            is missing.
+        ModelError: the model returns NaN, or not one pose per box.
+    """
+    boxes = str(boxes)
+    if boxes == "detect" and detector is None:
+        raise InputError("boxes='detect' needs a detector")
+    dataset = scorable(dataset)
+    points = keypoint_map(dataset, pose.skeleton)
+    wanted = (
+        check_metrics(metrics, boxes) if metrics else choose_metrics(dataset, boxes, len(points))
+    )
+    given = load_boxes(Path(boxes)) if boxes not in ("gt", "detect") else {}
+
+    def find(image: Image, image_id: int) -> Detections:
+        if boxes == "gt":
+            return Detections.from_boxes(dataset.boxes(image_id))
+        if detector is not None and boxes == "detect":
+            return detector(image, score_thr=box_thr)
+        return given.get(image_id, Detections.empty())
+
+    run = _Run(dataset, pose, find, points, flip_test)
+    run.over(list(dataset.images)[:limit], on_progress)
+    pairs = run.pairs() if boxes == "gt" else None
+    scores = score(dataset, run.results, run.done, points, pose.skeleton, wanted, pairs, nme_points)
+    settings = {
+        "data": str(dataset.path),
+        **_describe(pose),
+        "boxes": boxes,
+        "detector": _id(detector) if boxes == "detect" else None,
+        "box_thr": box_thr if boxes == "detect" else None,
+        "flip_test": flip_test,
+        "keypoints": len(points),
+        "metrics": list(wanted),
+    }
+    n = len(run.done)
+    people, ms = run.people / n, run.seconds * 1000 / n
+    return Evaluation(
+        scores, settings, n, run.skipped, people, ms, run.results, tuple(run.done), pairs
+    )
+
+
+class _Run:
+    """The loop over the images, and what it gathers."""
+
+    def __init__(
+        self,
+        dataset: KeypointDataset,
+        pose: PoseModel,
+        find: Callable[[Image, int], Detections],
+        points: KeypointMap,
+        flip_test: bool,
+    ) -> None:
+        self.dataset, self.pose, self.find, self.points, self.flip_test = (
+            dataset,
+            pose,
+            find,
+            points,
+            flip_test,
+        )
+        k = len(points)
+        self.part = Skeleton(
+            "scored", ("",) * k, tuple(range(k)), (), ("center",) * k, (), ((0, 0, 0),) * k
+        )
+        categories = [int(c["id"]) for c in dataset.content.get("categories", ())]
+        self.category = categories[0] if categories else 1
+        self.results: list[dict[str, Any]] = []
+        self.found: list[Poses] = []
+        self.done: list[int] = []
+        self.skipped = self.people = 0
+        self.seconds = 0.0
+
+    def over(self, ids: Sequence[int], on_progress: Callable[[int, int], None] | None) -> None:
+        for number, image_id in enumerate(ids, 1):
+            try:
+                image = read_image(self.dataset.images[image_id])
+            except InputError as error:
+                log.warning("skipped: %s", error)
+                self.skipped += 1
+                continue
+            self._image(image, image_id)
+            if on_progress:
+                on_progress(number, len(ids))
+        if not self.done:
+            raise InputError(f"none of the {len(ids)} images of {self.dataset.path} could be read")
+
+    def pairs(self) -> MatchedPoses:
+        """Of the annotated people; only where their boxes were used."""
+        targets = [t for t, _ in self.points]
+        ids = [i for i, poses in zip(self.done, self.found, strict=True) for _ in range(len(poses))]
+        names = (
+            self.dataset.skeleton.keypoints
+            if self.dataset.skeleton
+            else self.dataset.keypoint_names
+        )
+        k = len(self.points)
+
+        def joined(parts: list[FloatArray], shape: tuple[int, ...]) -> FloatArray:
+            return np.concatenate([np.zeros((0, *shape), np.float32), *parts])
+
+        return MatchedPoses(
+            joined([p.keypoints for p in self.found], (k, 2)),
+            joined([p.scores for p in self.found], (k,)),
+            joined(
+                [
+                    self.dataset.keypoints(i)[:, targets]
+                    for i in self.done
+                    if self.dataset.labeled(i)
+                ],
+                (k, 3),
+            ),
+            joined([self.dataset.boxes(i) for i in self.done], (4,)),
+            tuple(ids),
+            tuple(a for i in self.done for a in self.dataset.labeled(i)),
+            tuple(names[t] for t in targets) if names else (),
+        )
+
+    def _image(self, image: Image, image_id: int) -> None:
+        start = time.perf_counter()
+        boxes = self.find(image, image_id)
+        poses = self.pose(image, boxes, flip_test=self.flip_test)
+        self.seconds += time.perf_counter() - start
+        if len(poses) != len(boxes):
+            raise ModelError(
+                f"{len(boxes)} boxes gave {len(poses)} poses: the evaluation needs one for each"
+            )
+        if not (np.isfinite(poses.keypoints).all() and np.isfinite(poses.scores).all()):
+            raise ModelError(
+                f"the pose model returns NaN or infinite numbers on {self.dataset.images[image_id]}"
+            )
+        keypoints, scores = take(self.points, poses.keypoints, poses.scores)
+        scored = Poses(poses.boxes, poses.box_scores, keypoints, scores, self.part)
+        rows = scored.to_coco(image_id, self.category)
+        labeled = self.dataset.labeled(image_id)
+        for i, (row, value) in enumerate(zip(rows, scored.instance_scores, strict=True)):
+            row["score"] = float(value)
+            if len(labeled) == len(rows):
+                row["category_id"] = labeled[i].get("category_id", self.category)
+        self.results += rows
+        self.found.append(scored)
+        self.done.append(image_id)
+        self.people += len(poses)
+
+
+def scorable(dataset: KeypointDataset) -> KeypointDataset:
+    """The set in the form that is scored: COCO-WholeBody's points in one list.
+
+    Raises:
+        InputError: nobody has keypoints, or they are not numbers.
+    """
+    raw = next((a for rows in dataset.annotations.values() for a in rows if "foot_kpts" in a), None)
+    if raw is not None and len(raw.get("keypoints", ())) == 3 * 17:
+        content = joined_wholebody(dataset.content)
+        by_image: dict[int, list[dict[str, Any]]] = {i: [] for i in dataset.images}
+        for a in content["annotations"]:
+            by_image[int(a["image_id"])].append(a)
+        whole = get_skeleton("coco-wholebody133")
+        dataset = replace(
+            dataset,
+            content=content,
+            annotations=by_image,
+            keypoint_names=whole.keypoints,
+            skeleton=whole,
+        )
+    labeled = [a for i in dataset.images for a in dataset.labeled(i)]
+    if not labeled:
+        raise InputError(
+            f"{dataset.path} has no annotation with keypoints, so there is nothing to score"
+            " poses by"
+        )
+    for a in labeled:
+        if not np.isfinite([*a["keypoints"], *a["bbox"]]).all():
+            raise InputError(
+                f"{dataset.path}: annotation {a.get('id')} holds NaN; `rtmpose data check` finds"
+                " all such"
+            )
+    return dataset
+
+
+def _describe(pose: Any) -> dict[str, Any]:
+    backend = getattr(pose, "backend", None)
+    parts = {name: getattr(backend, name, None) for name in ("engine", "device", "precision")}
+    return {"pose": _id(pose), **parts, "antialias": getattr(pose, "antialias", False)}
+
+
+def _id(model: Any) -> str | None:
+    return getattr(getattr(model, "card", None), "id", None)

@@ -1,0 +1,131 @@
+"""The same network, shaped so that 8 bits are enough.
+
+Before every convolution each channel is moved by its typical value and divided by its own range;
+the weights and a constant added behind undo both exactly. Then one scale per tensor fits all
+channels. Padding is taken into account: where the kernel reaches past the border, the constant is
+another, so it is a map as large as the output.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtmpose.model_card import ModelCard
+from rtmpose.networks.fuse import fuse_norms
+from rtmpose.networks.load import to_tensor
+
+BALANCE = 0.75
+"""Share of a channel's range that is taken out of the activations; the weights take the rest (Xiao
+et al., SmoothQuant, ICML 2023). Measured best among 0.25, 0.5, 0.75 and 0.9 for RTMPose-s."""
+RANGE = 99.99
+"""Percentile of the values that counts as a channel's range."""
+SAMPLES = 512
+
+
+class EqualizedConv(nn.Module):
+    """A convolution on moved and scaled channels.
+
+    Args:
+        conv: Changed: its weights take the scale.
+        center: Typical value per input channel.
+        scale: Divisor per input channel.
+        size: Height and width of the input map.
+    """
+
+    def __init__(
+        self, conv: nn.Conv2d, center: Tensor, scale: Tensor, size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        depthwise = conv.groups > 1
+        weight = conv.weight.detach()
+        flat = center.double().view(1, -1, 1, 1).expand(1, -1, *size)
+        moved = nn.functional.conv2d(
+            flat, weight.double(), None, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
+        if conv.padding == (0, 0):
+            moved = moved[:, :, :1, :1]
+        self.register_buffer("center", center.view(1, -1, 1, 1))
+        self.register_buffer("gain", (1 / scale).view(1, -1, 1, 1))
+        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+        self.register_buffer("offset", (moved + bias.double().view(1, -1, 1, 1)).float())
+        self.conv = copy.deepcopy(conv)
+        self.conv.bias = None
+        self.conv.weight = nn.Parameter(
+            weight * (scale.view(-1, 1, 1, 1) if depthwise else scale.view(1, -1, 1, 1))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same values as the convolution it replaces."""
+        y: Tensor = self.conv((x - self.center) * self.gain) + self.offset
+        return y
+
+
+def equalize(
+    network: nn.Module, card: ModelCard, images: NDArray[np.uint8], balance: float = BALANCE
+) -> nn.Module:
+    """A copy with every convolution but the first and those of the channel attention equalized.
+
+    Args:
+        network: From :func:`rtmpose.networks.load_network`.
+        card: Its description.
+        images: Crops or frames ``(N, h, w, 3)`` whose activations are measured.
+        balance: See :data:`BALANCE`.
+    """
+    network = fuse_norms(network)
+    convolutions = {
+        n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.in_channels > 3
+    }
+    values: dict[str, list[Tensor]] = {name: [] for name in convolutions}
+    sizes: dict[str, tuple[int, int]] = {}
+    generator = torch.Generator().manual_seed(0)
+
+    def watch(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            x = inputs[0][0]
+            sizes[name] = (x.shape[1], x.shape[2])
+            flat = x.flatten(1)
+            places = torch.randint(
+                flat.shape[1], (min(SAMPLES, flat.shape[1]),), generator=generator
+            )
+            ends = torch.stack([flat.amin(1), flat.amax(1)], 1)
+            values[name].append(torch.cat([flat[:, places], ends], 1))
+
+        return hook
+
+    handles = [m.register_forward_pre_hook(watch(n)) for n, m in convolutions.items()]
+    with torch.inference_mode():
+        for image in images:
+            network(to_tensor(image[None], card.normalization))
+    for handle in handles:
+        handle.remove()
+    for name, conv in convolutions.items():
+        if sizes[name] == (1, 1):
+            continue
+        center, scale = _center_and_scale(torch.cat(values[name], 1).numpy(), conv, balance)
+        parent, _, last = name.rpartition(".")
+        setattr(
+            network.get_submodule(parent), last, EqualizedConv(conv, center, scale, sizes[name])
+        )
+    return network.eval()
+
+
+def _center_and_scale(
+    samples: NDArray[np.float32], conv: nn.Conv2d, balance: float
+) -> tuple[Tensor, Tensor]:
+    center = np.median(samples, axis=1)
+    low, high = (np.percentile(samples, p, axis=1) for p in (100 - RANGE, RANGE))
+    reach = np.maximum(np.maximum(high - center, center - low), 1e-4)
+    weight = conv.weight.detach().abs().numpy()
+    if conv.groups > 1:  # one channel, one kernel: the weights' own scale takes all of it
+        strength, balance = weight.reshape(len(weight), -1).max(1), 1.0
+    else:
+        strength = weight.transpose(1, 0, 2, 3).reshape(weight.shape[1], -1).max(1)
+    scale = reach**balance / np.maximum(strength, 1e-6) ** (1 - balance)
+    scale /= np.exp(np.log(scale).mean())
+    return torch.from_numpy(center.astype(np.float32)), torch.from_numpy(scale.astype(np.float32))

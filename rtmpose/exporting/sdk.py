@@ -1,0 +1,206 @@
+"""The model directory of the original's deployment SDK: network, ``pipeline.json``,
+``deploy.json``, ``detail.json``.
+
+The format is that of ``mmdeploy-runtime`` 1.x: a small graph of named tasks (preprocess, network,
+postprocess) whose numbers (input size, mean, std, padding) are the model card's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rtmpose.errors import ModelError
+from rtmpose.model_card import ModelCard
+
+SDK_VERSION = "1.3.1"
+NETWORK = "end2end.onnx"
+PAD_VALUE = 114
+POSE_PADDING = 1.25
+
+
+def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batched: bool) -> Path:
+    """Write a model directory for the deployment SDK.
+
+    Args:
+        card: What the model is; an RTMDet or YOLOX detector with boxes ``(1, n, 5)`` and labels
+            ``(1, n)`` as outputs, or a SimCC pose network.
+        model: Its ``.onnx`` file with float32 normalized pixels ``(N, 3, H, W)`` as input; copied
+            into the directory.
+        out: The directory; made when missing, files in it replaced.
+        input_name: Name of the network's input.
+        batched: Whether the network takes more than one crop at a time.
+
+    Returns:
+        The directory.
+
+    Raises:
+        ModelError: the SDK has no such kind of model.
+    """
+    if card.is_detector:
+        name, task, codebase = str(card.codec.kind), "Detector", "mmdet"
+        transforms, post = _detector_transforms(card), _detector_post()
+        outputs = ["dets", "labels"]
+    elif card.codec.kind == "simcc":
+        name, task, codebase = "topdownposeestimator", "PoseDetector", "mmpose"
+        transforms, post = _pose_transforms(card), _pose_post(card)
+        outputs = ["simcc_x", "simcc_y"]
+    else:
+        raise ModelError(
+            f"{card.id} ({card.codec.kind}) has no place in the deployment SDK's directories"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model, out / NETWORK)
+    _write(
+        out / "pipeline.json",
+        {"pipeline": _pipeline(name, codebase, transforms, post, input_name, batched)},
+    )
+    network = {
+        "name": name,
+        "net": NETWORK,
+        "weights": "",
+        "backend": "onnxruntime",
+        "precision": "FP32",
+        "batch_size": 1,
+        "dynamic_shape": batched,
+    }
+    _write(
+        out / "deploy.json",
+        {"version": SDK_VERSION, "task": task, "models": [network], "customs": []},
+    )
+    detail = {
+        "version": SDK_VERSION,
+        "codebase": {"task": task, "codebase": codebase, "pth": card.id, "config": card.id},
+        "codebase_config": {"type": codebase, "task": task, "model_type": "end2end"},
+        "onnx_config": {
+            "type": "onnx",
+            "save_file": NETWORK,
+            "input_names": [input_name],
+            "output_names": outputs,
+        },
+        "backend_config": {"type": "onnxruntime"},
+        "calib_config": {},
+    }
+    _write(out / "detail.json", detail)
+    return out
+
+
+def _pipeline(
+    name: str,
+    codebase: str,
+    transforms: list[Any],
+    post: dict[str, Any],
+    input_name: str,
+    batched: bool,
+) -> dict[str, Any]:
+    prepare = {
+        "type": "Task",
+        "module": "Transform",
+        "name": "Preprocess",
+        "input": ["img"],
+        "output": ["prep_output"],
+    }
+    network = {
+        "name": name,
+        "type": "Task",
+        "module": "Net",
+        "is_batched": batched,
+        "input": ["prep_output"],
+    }
+    finish = {
+        "type": "Task",
+        "module": codebase,
+        "name": "postprocess",
+        "input": ["prep_output", "infer_output"],
+    }
+    return {
+        "input": ["img"],
+        "output": ["post_output"],
+        "tasks": [
+            {**prepare, "transforms": transforms},
+            {
+                **network,
+                "output": ["infer_output"],
+                "input_map": {"img": input_name},
+                "output_map": {},
+            },
+            {**finish, "output": ["post_output"], **post},
+        ],
+    }
+
+
+def _normalize(card: ModelCard) -> dict[str, Any]:
+    scaling = card.normalization
+    return {
+        "type": "Normalize",
+        "mean": list(scaling.mean),
+        "std": list(scaling.std),
+        "to_rgb": scaling.color == "rgb",
+    }
+
+
+def _detector_transforms(card: ModelCard) -> list[Any]:
+    size = list(card.input_wh)
+    meta = ["ori_shape", "img_shape", "pad_shape", "scale_factor", "img_norm_cfg"]
+    return [
+        {"type": "LoadImageFromFile"},
+        {"type": "Resize", "keep_ratio": True, "size": size},
+        {"type": "Pad", "size": size, "pad_val": {"img": [PAD_VALUE] * 3}},
+        _normalize(card),
+        {"type": "Pad", "size_divisor": 1},
+        {"type": "DefaultFormatBundle"},
+        {"type": "Collect", "keys": ["img"], "meta_keys": meta},
+    ]
+
+
+def _detector_post() -> dict[str, Any]:
+    nms = {"type": "nms", "iou_threshold": 0.65}
+    params = {
+        "nms_pre": 1000,
+        "min_bbox_size": 0,
+        "score_thr": 0.05,
+        "nms": nms,
+        "max_per_img": 100,
+    }
+    return {"component": "ResizeBBox", "params": params}
+
+
+def _pose_transforms(card: ModelCard) -> list[Any]:
+    size = list(card.input_wh)
+    meta = [
+        "img_shape",
+        "pad_shape",
+        "ori_shape",
+        "img_norm_cfg",
+        "scale_factor",
+        "bbox_score",
+        "center",
+        "scale",
+    ]
+    return [
+        {"type": "LoadImageFromFile"},
+        {"type": "TopDownGetBboxCenterScale", "padding": POSE_PADDING, "image_size": size},
+        {"type": "TopDownAffine", "image_size": size},
+        _normalize(card),
+        {"type": "ImageToTensor", "keys": ["img"]},
+        {"type": "Collect", "keys": ["img"], "meta_keys": meta},
+    ]
+
+
+def _pose_post(card: ModelCard) -> dict[str, Any]:
+    params = {
+        "flip_test": False,
+        "type": "SimCCLabel",
+        "input_size": list(card.input_wh),
+        "sigma": list(card.codec.sigma),
+        "simcc_split_ratio": card.codec.split_ratio,
+        "normalize": False,
+        "use_dark": False,
+    }
+    return {"component": "SimCCLabelDecode", "params": params}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

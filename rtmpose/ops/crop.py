@@ -1,0 +1,191 @@
+"""Cut people out of a frame for a top-down network, and map keypoints back.
+
+A box becomes a center and a scale (its size with some padding, grown to the network's aspect);
+center and scale define one affine map from image to crop. Everything is float: no rounding to whole
+pixels.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray, Image
+
+PADDING = 1.25
+MOST_TIMES = 8
+"""How many times as large as needed a crop is cut at most, to be averaged."""
+WORTH_A_CHANNEL = 12
+"""Pixels of an image that get a fourth channel in the time that it saves per pixel of a crop."""
+
+
+def box_to_center_scale(
+    boxes: FloatArray, input_wh: tuple[int, int], padding: float = PADDING
+) -> tuple[FloatArray, FloatArray]:
+    """Boxes as center and padded size at the network's aspect ratio.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy in image pixels.
+        input_wh: Network input size.
+        padding: Factor by which the box grows.
+
+    Returns:
+        Centers ``(N, 2)`` and scales ``(N, 2)`` (width, height of the cropped region), both float32
+        in image pixels.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    center = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
+    w, h = ((boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)).T
+    aspect = input_wh[0] / input_wh[1]
+    wide = w > h * aspect
+    scale = np.stack([np.where(wide, w, h * aspect), np.where(wide, w / aspect, h)], axis=1)
+    return center, scale.astype(np.float32)
+
+
+def crop_matrices(
+    center: FloatArray,
+    scale: FloatArray,
+    input_wh: tuple[int, int],
+    rotation: float = 0.0,
+    *,
+    udp: bool = False,
+) -> NDArray[np.float64]:
+    """Affine maps ``(N, 2, 3)`` from image pixels to crop pixels.
+
+    Args:
+        center: ``(N, 2)``.
+        scale: ``(N, 2)``; only the width counts unless ``udp``, whose two axes scale apart.
+        input_wh: Network input size.
+        rotation: Degrees by which the cropped region is turned.
+        udp: The unbiased variant (Huang et al., CVPR 2020): sizes are measured between pixel
+            centers.
+    """
+    width, height = input_wh
+    theta = np.deg2rad(rotation)
+    sin, cos = np.sin(theta), np.cos(theta)
+    if not udp:
+        # Three corresponding points, in float32 as the networks were trained: their rounding is
+        # part of the map.
+        middle, left = np.array([[width, height]]) * 0.5, np.array([[width * -0.5, 0.0]])
+        target = _three_points(middle, left)
+        source = _three_points(center, np.array([cos, sin]) * np.asarray(scale)[:, :1] * -0.5)
+        corners = np.concatenate([source, np.ones_like(source[..., :1])], axis=2).astype(np.float64)
+        nothing = (
+            np.linalg.det(corners) == 0
+        )  # a box without extent: its crop is one pixel all over
+        corners[nothing] = np.eye(3)
+        maps = np.linalg.solve(
+            corners, np.broadcast_to(target, source.shape).astype(np.float64)
+        ).transpose(0, 2, 1)
+        maps[nothing] = 0
+        return maps
+    x, y = np.asarray(center, np.float64).T
+    w, h = np.asarray(scale, np.float64).T
+    sx, sy = (width - 1) / w, (height - 1) / h
+    rows = [
+        [cos * sx, -sin * sx, sx * (-x * cos + y * sin + 0.5 * w)],
+        [sin * sy, cos * sy, sy * (-x * sin - y * cos + 0.5 * h)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+
+
+def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) -> FloatArray:
+    """Points, neighbors at the offsets, and the neighbors' neighbors at right angles; float32 ``(N,
+    3, 2)``.
+    """
+    first, second = center.astype(np.float32), (center + offset).astype(np.float32)
+    back = first - second
+    return np.stack([first, second, second + np.stack([-back[:, 1], back[:, 0]], axis=1)], axis=1)
+
+
+def crop_people(
+    image: Image,
+    boxes: FloatArray,
+    input_wh: tuple[int, int],
+    out: NDArray[np.uint8] | None = None,
+    *,
+    udp: bool = False,
+    antialias: bool = False,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Cut every box out of the image.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        boxes: ``(N, 4)`` xyxy in image pixels; parts outside the image come out black.
+        input_wh: Network input size.
+        out: Reusable buffer of shape ``(>= N, h, w, 3)``.
+        udp: See :func:`crop_matrices`.
+        antialias: See :func:`warp`.
+
+    Returns:
+        Crops ``(N, h, w, 3)`` BGR uint8 (a view of ``out`` if given) and the maps ``(N, 2, 3)``
+        that made them.
+    """
+    center, scale = box_to_center_scale(boxes, input_wh)
+    matrices = crop_matrices(center, scale, input_wh, udp=udp)
+    n = len(matrices)
+    crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
+    warp(image, matrices, crops, antialias=antialias)
+    return crops, matrices
+
+
+def warp(
+    image: Image, matrices: NDArray[np.float64], out: NDArray[np.uint8], *, antialias: bool = False
+) -> None:
+    """Bilinear warps of one image; what lies outside the image is black.
+
+    OpenCV 5 warps four channels three times as fast as three, to the same numbers. Where the crops
+    are not too small a part of the image, it gets a fourth first.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        matrices: ``(N, 2, 3)``, image to crop.
+        out: ``(N, h, w, 3)``, overwritten.
+        antialias: Count every pixel of people who are larger than their crops. A bilinear warp
+            looks at four pixels around each place and passes over the rest when it shrinks: fine
+            stripes turn into coarse ones. Such a crop is first cut a whole number of times as
+            large, then averaged.
+    """
+    height, width = out.shape[1:3]
+    four = len(out) * height * width * WORTH_A_CHANNEL > image.shape[0] * image.shape[1]
+    source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if four else image
+    buffer = np.empty((height, width, 4), np.uint8) if four else None
+    for matrix, crop in zip(matrices, out, strict=True):
+        warped = crop if buffer is None else buffer
+        times = _times_too_small(matrix) if antialias else 1
+        if times > 1:
+            finer = matrix * times
+            finer[:, 2] += (times - 1) / 2  # a pixel's middle is the middle of its parts
+            large = cv2.warpAffine(
+                source, finer, (width * times, height * times), flags=cv2.INTER_LINEAR
+            )
+            cv2.resize(large, (width, height), dst=warped, interpolation=cv2.INTER_AREA)
+        else:
+            cv2.warpAffine(source, matrix, (width, height), dst=warped, flags=cv2.INTER_LINEAR)
+        if buffer is not None:
+            cv2.cvtColor(buffer, cv2.COLOR_BGRA2BGR, dst=crop)
+
+
+def _times_too_small(matrix: NDArray[np.float64]) -> int:
+    """Image pixels per crop pixel, along one side, as a whole number."""
+    scale = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
+    return min(int(np.ceil(1 / scale)), MOST_TIMES) if scale > 0 else 1
+
+
+def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:
+    """Map points from crop pixels back to image pixels: the inverse of the maps of
+    :func:`crop_people`.
+
+    Args:
+        points: ``(N, K, 2)`` in crop pixels.
+        matrices: ``(N, 2, 3)`` image to crop.
+
+    Returns:
+        ``(N, K, 2)`` float32 in image pixels.
+    """
+    if not len(points):
+        return np.asarray(points, np.float32)
+    inverse = np.linalg.inv(matrices[:, :, :2])
+    shifted = np.asarray(points, np.float64) - matrices[:, None, :, 2]
+    return np.einsum("nij,nkj->nki", inverse, shifted).astype(np.float32)

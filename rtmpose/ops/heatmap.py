@@ -1,0 +1,124 @@
+"""UDP heat maps: a keypoint as a Gaussian bump on a small map (Huang et al., CVPR 2020).
+
+Locations here are in crop pixels measured between pixel centers, 0 .. w - 1, as the ``udp`` crops
+of :mod:`rtmpose.ops.crop` have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.types import FloatArray
+
+
+def encode(
+    keypoints: FloatArray,
+    visible: FloatArray,
+    input_wh: tuple[int, int],
+    heatmap_wh: tuple[int, int],
+    sigma: float = 2.0,
+) -> tuple[FloatArray, FloatArray]:
+    """Keypoints as heat maps.
+
+    Args:
+        keypoints: ``(N, K, 2)`` in crop pixels.
+        visible: ``(N, K)``; below 0.5 the map stays empty.
+        input_wh: Network input size.
+        heatmap_wh: Size of the maps.
+        sigma: Spread in map pixels; the bump is cut at 3 sigma.
+
+    Returns:
+        Maps ``(N, K, h, w)`` float32 peaking at 1, and weights ``(N, K)``, 0 where the bump lies
+        outside.
+    """
+    scale = (np.array(input_wh, np.float64) - 1) / (np.array(heatmap_wh) - 1)
+    centers = np.asarray(keypoints, np.float64) / scale
+    middle = (centers + 0.5).astype(np.int64)
+    radius = sigma * 3
+    size = np.array(heatmap_wh)
+    low, high = middle - radius, middle + radius + 1
+    inside = ((low < size) & (high >= 0)).all(axis=-1)
+    weights = np.where((visible >= 0.5) & ~inside, 0, visible).astype(np.float32)
+    grids = [np.arange(s, dtype=np.float64) for s in heatmap_wh]
+    rows = []
+    for axis, grid in enumerate(grids):
+        near = np.abs(grid - middle[..., axis, None]) <= radius
+        rows.append(np.exp(-((grid - centers[..., axis, None]) ** 2) / (2 * sigma**2)) * near)
+    maps = rows[1][..., :, None] * rows[0][..., None, :] * (weights >= 0.5)[..., None, None]
+    return maps.astype(np.float32), weights
+
+
+def decode(
+    heatmaps: FloatArray, input_wh: tuple[int, int], blur_kernel: int = 11
+) -> tuple[FloatArray, FloatArray]:
+    """Locations and confidences from heat maps, refined to fractions of a map pixel (DARK, Zhang et
+    al., CVPR 2020).
+
+    Args:
+        heatmaps: ``(N, K, h, w)``.
+        input_wh: Network input size.
+        blur_kernel: Odd size of the smoothing before the refinement: 11 for sigma 2, 17 for sigma
+            3.
+
+    Returns:
+        Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
+    """
+    n, k, h, w = heatmaps.shape
+    flat = heatmaps.reshape(n * k, h * w)
+    best = flat.argmax(axis=1)
+    scores = flat[np.arange(n * k), best]
+    peaks = np.stack([best % w, best // w], axis=1).astype(np.float64)
+    peaks[scores <= 0] = -1
+    refined = _refine(heatmaps.reshape(n * k, h, w), peaks, blur_kernel)
+    refined *= (np.array(input_wh, np.float64) - 1) / np.array([w - 1, h - 1])
+    return refined.reshape(n, k, 2).astype(np.float32), scores.reshape(n, k).astype(np.float32)
+
+
+def flip_back(
+    heatmaps: FloatArray, flip_indices: Sequence[int], *, shift: bool = False
+) -> FloatArray:
+    """The maps ``(N, K, h, w)`` of a mirrored crop as maps of the crop itself.
+
+    Args:
+        heatmaps: Network output for the mirrored crop.
+        flip_indices: See :class:`rtmpose.types.Skeleton`.
+        shift: Move by one pixel to the right, for maps that are not aligned at pixel centers (not
+            for UDP).
+    """
+    flipped = heatmaps[:, list(flip_indices), :, ::-1].copy()
+    if shift:
+        flipped[..., 1:] = flipped[..., :-1].copy()
+    return flipped
+
+
+def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArray[np.float64]:
+    """One Newton step on the logarithm of the blurred maps."""
+    blurred = np.empty_like(maps)
+    border = (kernel - 1) // 2
+    for i, plane in enumerate(maps):
+        padded = cv2.copyMakeBorder(
+            plane, border, border, border, border, cv2.BORDER_CONSTANT, value=0
+        )
+        smooth = cv2.GaussianBlur(padded, (kernel, kernel), 0)[border:-border, border:-border]
+        highest = smooth.max()
+        blurred[i] = smooth * (plane.max() / highest if highest > 0 else 1)
+    logs = np.pad(
+        np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge"
+    ).astype(np.float64)
+    rows, (x, y) = np.arange(len(maps)), (peaks.astype(np.int64) + 2).T
+
+    def at(dx: int, dy: int) -> NDArray[np.float64]:
+        return logs[rows, y + dy, x + dx]
+
+    dx, dy = 0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))
+    dxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0)
+    dyy = at(0, 1) - 2 * at(0, 0) + at(0, -1)
+    dxy = 0.5 * (at(1, 1) - at(1, 0) - at(0, 1) + 2 * at(0, 0) - at(-1, 0) - at(0, -1) + at(-1, -1))
+    hessian = np.stack([np.stack([dxx, dxy], -1), np.stack([dxy, dyy], -1)], -2)
+    hessian = hessian + np.finfo(np.float32).eps * np.eye(2)
+    step = np.linalg.solve(hessian, np.stack([dx, dy], -1)[..., None])[..., 0]
+    return np.asarray(peaks - step)

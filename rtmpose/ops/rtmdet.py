@@ -1,0 +1,94 @@
+"""RTMDet's head: per cell a class score and the distances to the four sides of the box (Lyu et al.,
+2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.ops.boxes import nms
+from rtmpose.types import Detections, FloatArray
+
+
+def decode(
+    cls_maps: Sequence[FloatArray],
+    box_maps: Sequence[FloatArray],
+    strides: Sequence[int] = (8, 16, 32),
+    *,
+    score_thr: float = 0.05,
+    iou_thr: float = 0.6,
+    nms_pre: int = 1000,
+    limit: int = 100,
+) -> Detections:
+    """Boxes from the head's maps of one image.
+
+    Args:
+        cls_maps: Per level class logits ``(C, H, W)``.
+        box_maps: Per level distances ``(4, H, W)`` left, top, right, bottom in input pixels.
+        strides: Input pixels per cell; the point of a cell is (column, row) times the stride.
+        score_thr: Lowest score kept.
+        iou_thr: Overlap above which the weaker box of a class goes.
+        nms_pre: Candidates per level before the suppression.
+        limit: Most boxes returned.
+
+    Returns:
+        Detections in input pixels.
+    """
+    parts: list[tuple[FloatArray, FloatArray, NDArray[np.int64]]] = []
+    for logits, distances, stride in zip(cls_maps, box_maps, strides, strict=True):
+        classes, _, width = logits.shape
+        scores = 1 / (1 + np.exp(-logits.reshape(classes, -1).T.astype(np.float32)))
+        cells, labels = np.nonzero(scores > score_thr)
+        values = scores[cells, labels]
+        best = np.argsort(-values, kind="stable")[:nms_pre]
+        cells, labels, values = cells[best], labels[best], values[best]
+        points = np.stack([cells % width, cells // width], axis=1).astype(np.float32) * stride
+        ltrb = distances.reshape(4, -1).T[cells]
+        boxes = np.concatenate([points - ltrb[:, :2], points + ltrb[:, 2:]], axis=1)
+        parts.append((boxes.astype(np.float32), values, labels.astype(np.int64)))
+    boxes, values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _best(boxes, values, labels, iou_thr, limit)
+
+
+def suppress(
+    boxes: FloatArray,
+    scores: FloatArray,
+    *,
+    score_thr: float = 0.05,
+    iou_thr: float = 0.6,
+    most: int = 1000,
+    limit: int = 100,
+) -> Detections:
+    """Boxes from candidates ``(A, 4)`` and their scores per class ``(A, C)``; the numbers as in
+    :func:`decode`.
+    """
+    rows, labels = np.nonzero(scores > score_thr)
+    values = scores[rows, labels].astype(np.float32)
+    best = np.argsort(-values, kind="stable")[:most]
+    return _best(
+        boxes[rows[best]].astype(np.float32),
+        values[best],
+        labels[best].astype(np.int64),
+        iou_thr,
+        limit,
+    )
+
+
+def _best(
+    boxes: FloatArray, values: FloatArray, labels: NDArray[np.int64], iou_thr: float, limit: int
+) -> Detections:
+    # Classes are kept apart by moving each into a plane of its own.
+    apart = boxes + (labels * (boxes.max(initial=0) + 1)).astype(np.float32)[:, None]
+    keep = nms(apart, values, iou_thr, limit)
+    return Detections(boxes[keep], values[keep], labels[keep])
+
+
+def split_channels_last(outputs: Sequence[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Maps ``(1, H, W, C + 4)`` of exports that join class and box channels, as class maps and box
+    maps.
+    """
+    classes = [np.moveaxis(o[0, ..., :-4], -1, 0) for o in outputs]
+    return classes, [np.moveaxis(o[0, ..., -4:], -1, 0) for o in outputs]

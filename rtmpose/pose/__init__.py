@@ -1,1 +1,0 @@
-"""Find the keypoints in given boxes: crop, network, decoding."""

@@ -1,0 +1,1 @@
+"""Pruning: channels, heads and taps that a network can do without."""

@@ -1,0 +1,63 @@
+"""Left and right limbs that a network exchanges from one frame to the next."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from rtmpose.tracking.state import Track
+from rtmpose.types import FloatArray, Skeleton
+
+LONGEST_SWAP = 6
+"""Frames after which exchanged limbs are believed."""
+
+
+def repair_swaps(
+    track: Track, keypoints: FloatArray, scores: FloatArray, skeleton: Skeleton
+) -> tuple[FloatArray, FloatArray]:
+    """Exchange left and right limbs back where that is far closer to the last frame."""
+    expected = track.keypoints + track.moved
+    height = max(float(track.box[3] - track.box[1]), 1.0)
+    flip = np.asarray(skeleton.flip_indices)
+    out_points, out_scores, swapped = keypoints.copy(), scores.copy(), False
+    straight_far = _length(keypoints - expected)
+    crossed_far = _length(keypoints[flip] - expected)
+    sides_apart = _length(expected - expected[flip])
+    for chain, both in limb_chains(skeleton):
+        mirror = flip[both]
+        crossed = crossed_far[both].sum() < 0.4 * straight_far[both].sum()
+        if crossed and sides_apart[chain].mean() > 0.06 * height and scores[both].min() > 0.2:
+            out_points[both], out_scores[both] = keypoints[mirror], scores[mirror]
+            swapped = True
+    track.swapped = track.swapped + 1 if swapped else 0
+    if track.swapped > LONGEST_SWAP:  # the network insists: it was wrong before
+        track.swapped = 0
+        return keypoints, scores
+    return out_points, out_scores
+
+
+@functools.lru_cache(maxsize=16)
+def limb_chains(skeleton: Skeleton) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """What gets exchanged: indices of the left forearm and of the left lower leg with foot, each
+    with both sides'.
+    """
+    parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
+    flip, chains = np.asarray(skeleton.flip_indices), []
+    for names in parts:
+        found = [
+            i
+            for i, name in enumerate(skeleton.keypoints)
+            if skeleton.sides[i] == "left"
+            and any(n in name for n in names)
+            and skeleton.flip_indices[i] != i
+        ]
+        if found and len(found) <= 8:
+            chain = np.array(found)
+            chains.append((chain, np.concatenate([chain, flip[chain]])))
+    return tuple(chains)
+
+
+def _length(vectors: FloatArray) -> FloatArray:
+    """``(K,)`` of ``(K, 2)``."""
+    return np.asarray(np.hypot(vectors[:, 0], vectors[:, 1]))

@@ -1,0 +1,73 @@
+"""What a tracker remembers: a person, and all people of one stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rtmpose.tracking.kalman import FRAME_S, BoxFilter
+from rtmpose.tracking.smoothing import OneEuro
+from rtmpose.types import FloatArray
+
+
+@dataclass
+class Track:
+    """One person as far as known."""
+
+    id: int
+    filter: BoxFilter
+    keypoints: FloatArray
+    scores: FloatArray
+    box: FloatArray
+    box_score: float
+    smoother: OneEuro | None
+    missing: int = 0
+    missing_s: float = 0.0
+    hits: int = 1
+    swapped: int = 0
+    follow: bool = True
+    predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
+    moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
+
+
+class TrackState:
+    """What is remembered of one stream: its people and their ids. Made by
+    :meth:`PoseTracker.create_state`.
+
+    Attributes:
+        history: Per id the last poses ``(K, 3)``, oldest first; as many as ``track_history_size``.
+        frames: Frames seen.
+    """
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self.history: dict[int, deque[FloatArray]] = {}
+        self.frames = 0
+        self.since_detection = 0
+        self._time: float | None = None
+        self._next_id = 0
+
+    def reset(self) -> None:
+        """Forget the people; ids go on, so that none is used twice."""
+        self.tracks, self.history, self._time = [], {}, None
+        self.frames = self.since_detection = 0
+
+    def new_id(self) -> int:
+        """An id not given before in this stream."""
+        self._next_id += 1
+        return self._next_id
+
+    def step(self, time_s: float | None) -> tuple[float, float]:
+        """Time of this frame and the interval from the last one, in seconds."""
+        now = (
+            (0.0 if self._time is None else self._time + FRAME_S)
+            if time_s is None
+            else float(time_s)
+        )
+        # Streams stamp frames twice or go back after reconnecting: a frame is never earlier than
+        # the last.
+        interval = FRAME_S if self._time is None else max(now - self._time, 1e-3)
+        self._time = now
+        return now, min(interval, 2.0)

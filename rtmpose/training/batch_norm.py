@@ -1,0 +1,299 @@
+"""Batch norms in training that starts from an export, whose statistics are gone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rtmpose.networks.layers import ConvModule
+
+MEASURED = 12
+"""Batches that the statistics of an export are estimated from."""
+
+
+def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch norms of a network, SyncBN included."""
+    return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def is_folded(network: nn.Module) -> bool:
+    """Whether the norms are those that :mod:`rtmpose.networks.from_onnx` makes: mean 0, variance 1
+    - eps.
+    """
+    found = norms(network)
+    return bool(found) and all(
+        not bool(m.running_mean.any()) and bool((m.running_var - (1 - m.eps)).abs().max() < 1e-6)
+        for m in found
+    )
+
+
+def freeze(network: nn.Module) -> None:
+    """Norms use and keep their stored statistics; their gains and offsets still learn."""
+    for module in norms(network):
+        module.eval()
+
+
+@torch.no_grad()
+def estimate_statistics(
+    network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]
+) -> int:
+    """Measure the norms' statistics on data without changing the network's function.
+
+    A norm that multiplies by g and adds c gets the mean m and variance v of its input as
+    statistics, gain ``g sqrt(v + eps)`` and offset ``c + g m``. Training with live statistics is
+    possible from then on.
+
+    Args:
+        network: Changed in place; left in evaluation mode.
+        batches: A few hundred crops are enough.
+        run: Puts one batch through the network.
+
+    Returns:
+        How many batches were used.
+    """
+    network.eval()
+    sums: dict[nn.Module, list[Tensor]] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        axes = [0, *range(2, x.ndim)]
+        count = torch.tensor(x.numel() / x.shape[1], dtype=torch.float64)
+        entry = [count, x.sum(axes), (x * x).sum(axes)]
+        sums[module] = (
+            [a + b for a, b in zip(sums[module], entry, strict=True)] if module in sums else entry
+        )
+
+    found = norms(network)
+    handles = [m.register_forward_pre_hook(note) for m in found]
+    number = 0
+    try:
+        for number, batch in enumerate(batches, 1):  # noqa: B007
+            run(network, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for module in found:
+        if module not in sums:
+            continue
+        count, total, squares = sums[module]
+        mean = total / count
+        variance = (squares / count - mean**2).clamp(min=0)
+        gain = module.weight.double() / (module.running_var.double() + module.eps).sqrt()
+        offset = module.bias.double() - gain * module.running_mean.double()
+        module.weight.copy_(gain * (variance + module.eps).sqrt())
+        module.bias.copy_(offset + gain * mean)
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+    return number
+
+
+@torch.no_grad()
+def balance(network: nn.Module) -> int:
+    """Give every filter unit norm and put its size into the gain of the norm behind; the function
+    is the same.
+
+    Folding multiplies each filter by gain / sqrt(variance) of its norm: sizes that lie orders of
+    magnitude apart. The steps of Adam are of one size for all weights and would wreck the small
+    filters.
+
+    Args:
+        network: Changed in place; only where its norms are folded, see :func:`is_folded`.
+
+    Returns:
+        How many norms were changed.
+    """
+    if not is_folded(network):
+        return 0
+    sizes: dict[nn.Module, Tensor] = {}
+    changed = 0
+    for module in network.modules():
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if not isinstance(conv, nn.Conv2d) or norm is None:
+            continue
+        if conv not in sizes:  # levels may share a convolution
+            size = conv.weight.flatten(1).norm(dim=1)
+            sizes[conv] = torch.where(size > 0, size, torch.ones_like(size))
+            conv.weight.div_(sizes[conv].view(-1, 1, 1, 1))
+        norm.weight.mul_(sizes[conv])
+        changed += 1
+    return changed
+
+
+@torch.no_grad()
+def unfold(network: nn.Module, task: Any, *, centered: bool) -> None:
+    """Make a network fit to be trained with frozen norms; its function stays what it was.
+
+    :func:`balance` where it was read from an export, then :func:`estimate_statistics` and, if
+    wanted, :func:`center` on the task's first batches.
+
+    Args:
+        network: Changed in place.
+        task: A :class:`rtmpose.training.task.Task`; without ``forward`` the statistics are left
+            alone.
+        centered: For norms that stay frozen.
+    """
+    balance(network)
+    forward = getattr(task, "forward", None)
+    if forward is None:
+        return
+    device = next(network.parameters()).device
+    batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
+
+    def run(net: nn.Module, batch: Any) -> None:
+        forward(net, {"images": batch["images"].to(device)})
+
+    estimate_statistics(network, batches, run)
+    if centered:
+        center(network, batches, run)
+
+
+@torch.no_grad()
+def center(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]) -> int:
+    """Let convolutions work on their inputs less the inputs' means; the norms behind make up for
+    it.
+
+    Many channels behind SiLU hardly leave the function's floor. With frozen statistics every small
+    change of a weight on such a channel shifts the whole map behind, for all images alike: steps of
+    a useful size wreck the network. A norm with live statistics would take the shift out again; so
+    does this, without the noise of a batch's statistics.
+
+    Args:
+        network: Changed in place, its function is not; left in evaluation mode. Its state has a
+            buffer ``center`` more per convolution, until :func:`plain` takes them out.
+        batches: A few hundred crops are enough.
+        run: Puts one batch through the network.
+
+    Returns:
+        How many convolutions were changed.
+    """
+    network.eval()
+    pairs = list(_normed(network))
+    sums: dict[nn.Module, tuple[Tensor, int]] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        total, count = sums.get(module, (torch.zeros((), dtype=torch.float64), 0))
+        sums[module] = (total + x.sum((0, 2, 3)), count + x.numel() // x.shape[1])
+
+    handles = [conv.register_forward_pre_hook(note) for conv in {conv for conv, _ in pairs}]
+    try:
+        for batch in batches:
+            run(network, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for conv, (total, count) in sums.items():
+        conv.register_buffer("center", (total / count).float())
+        # The border of zeros lies as far from the means as zeros do: it is added before they are
+        # subtracted.
+        conv.border, conv.padding = conv.padding, (0, 0)
+        conv.register_forward_pre_hook(_less_center)
+    _shift_means(pairs, -1)
+    return len(sums)
+
+
+def fuse(network: nn.Module) -> int:
+    """Let convolutions and the frozen norms behind them be computed as one convolution while
+    training.
+
+    Frozen norms multiply and add constants. To do so with the weights costs nothing; with whole
+    maps it is, with the means that :func:`center` subtracts, about a fifth of a training step on a
+    CPU. Functions and gradients are the same. Nothing is fused in mixed precision, where the order
+    of operations matters, and where norms follow the batch.
+
+    Args:
+        network: Computes in another way from now on, until :func:`plain`; its state is as before.
+
+    Returns:
+        How many convolutions it concerns.
+    """
+    found = [m for m in network.modules() if isinstance(m, ConvModule)]
+    for module in found:
+        module.forward = MethodType(_fused, module)  # type: ignore[method-assign]
+    return len(found)
+
+
+@torch.no_grad()
+def plain(network: nn.Module) -> nn.Module:
+    """A copy of the network without what :func:`center` and :func:`fuse` added, of the same
+    function.
+    """
+    copy = deepcopy(network)
+    for module in copy.modules():
+        if isinstance(module, ConvModule):
+            module.__dict__.pop("forward", None)
+    pairs = list(_normed(copy))
+    _shift_means(pairs, 1)
+    for conv in {conv for conv, _ in pairs if hasattr(conv, "center")}:
+        conv.padding = conv.border
+        del conv.center, conv.border
+        hooks = conv._forward_pre_hooks
+        for key in [k for k, hook in hooks.items() if hook is _less_center]:
+            del hooks[key]
+    return copy
+
+
+def _less_center(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    x = inputs[0]
+    center: Tensor = module.center
+    rows, columns = module.border
+    if rows or columns:
+        x = functional.pad(x, (columns, columns, rows, rows))
+    return (x - center.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
+
+
+def _fused(module: ConvModule, x: Tensor) -> Tensor:
+    conv, norm = module.conv, module.bn
+    if norm.training or torch.is_autocast_enabled(x.device.type):
+        return ConvModule.forward(module, x)
+    gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    mean, padding = norm.running_mean, conv.padding
+    if hasattr(conv, "center"):
+        mean, padding = mean + _seen(conv, conv.center.to(mean.dtype)), conv.border
+    weight = conv.weight * gain.view(-1, 1, 1, 1)
+    y = functional.conv2d(
+        x, weight, norm.bias - gain * mean, conv.stride, padding, conv.dilation, conv.groups
+    )
+    activated: Tensor = module.activate(y)
+    return activated
+
+
+def _seen(conv: nn.Conv2d, values: Tensor) -> Tensor:
+    """What a convolution makes of a map that has these values everywhere."""
+    taps = conv.weight.to(values.dtype).sum((2, 3))
+    # In a depthwise convolution every channel has its own filter.
+    return taps[:, 0] * values if conv.groups > 1 else taps @ values
+
+
+def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
+    """The norms that read what a convolution writes; levels may share a convolution, each with a
+    norm of its own.
+    """
+    found: dict[nn.Module, list[nn.BatchNorm2d]] = {}
+    for conv, norm in _normed(network):
+        found.setdefault(conv, []).append(norm)
+    return found
+
+
+def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
+    """The ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
+    for module in network.modules():
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if not isinstance(conv, nn.Conv2d) or norm is None:
+            continue
+        ordinary = conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
+        if ordinary and isinstance(conv.padding, tuple):
+            yield conv, norm
+
+
+def _shift_means(pairs: Iterable[tuple[Any, Any]], sign: int) -> None:
+    for conv, norm in pairs:
+        if hasattr(conv, "center"):
+            norm.running_mean.add_(sign * _seen(conv, conv.center.double()))

@@ -1,0 +1,1 @@
+"""Samples for training: read, augmented and put into batches."""

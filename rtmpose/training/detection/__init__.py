@@ -1,0 +1,1 @@
+"""Training of detectors: the task, its losses, assignment and distillation."""

@@ -1,0 +1,125 @@
+"""Which cells of a detector answer for which box: the dynamic soft-label assigner (Lyu et al.,
+2022, section 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CENTER_RADIUS = 3.0
+IOU_WEIGHT = 3.0
+EPS = 1e-7
+IMPOSSIBLE = 1e8
+"""Cost of a cell that lies in no box."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What cells are to learn.
+
+    Attributes:
+        box: ``(A,)`` int64, the number of the box that a cell answers for; -1 for background.
+        quality: ``(A,)`` overlap of the cell's predicted box with that box, 0..1; 0 for background.
+    """
+
+    box: Tensor
+    quality: Tensor
+
+
+def cell_points(
+    shapes: list[tuple[int, int]], strides: tuple[int, ...], device: torch.device | None = None
+) -> Tensor:
+    """Points and strides ``(A, 3)`` x, y, stride in input pixels of the cells of maps with these
+    heights and widths.
+    """
+    parts = []
+    for (height, width), stride in zip(shapes, strides, strict=True):
+        y, x = torch.meshgrid(
+            torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+        )
+        points = torch.stack([x * stride, y * stride, torch.full_like(x, stride)], dim=2)
+        parts.append(points.reshape(-1, 3).float())
+    return torch.cat(parts)
+
+
+def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union ``(N, M)`` of boxes ``(N, 4)`` and ``(M, 4)`` xyxy."""
+    size = (
+        torch.minimum(a[:, None, 2:], b[None, :, 2:])
+        - torch.maximum(a[:, None, :2], b[None, :, :2])
+    ).clamp(min=0)
+    common = size[..., 0] * size[..., 1]
+    area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
+    return common / (area_a[:, None] + area_b[None] - common).clamp(min=1e-6)
+
+
+@torch.no_grad()
+def assign(
+    points: Tensor, predicted: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor, topk: int = 13
+) -> Assignment:
+    """Assign the cells of one image to its boxes.
+
+    The cost of a cell for a box is the quality focal loss of its class with the overlap as the
+    target, minus three times the logarithm of the overlap, plus ten to the power of its distance
+    from the box's center in cells less three. Of each box the cells with the lowest cost win: as
+    many as the sum of its ``topk`` best overlaps. A cell that several boxes want goes to the
+    cheapest.
+
+    Args:
+        points: ``(A, 3)`` from :func:`cell_points`.
+        predicted: ``(A, 4)`` predicted boxes xyxy in input pixels.
+        logits: ``(A, C)`` class logits.
+        boxes: ``(M, 4)`` true boxes xyxy in input pixels.
+        labels: ``(M,)`` their classes.
+        topk: See above.
+    """
+    cells, number = len(points), len(boxes)
+    chosen = torch.full((cells,), -1, dtype=torch.int64, device=points.device)
+    quality = predicted.new_zeros(cells)
+    if not number:
+        return Assignment(chosen, quality)
+    before = points[:, None, :2] - boxes[None, :, :2]
+    behind = boxes[None, :, 2:] - points[:, None, :2]
+    inside = torch.cat([before, behind], dim=2).amin(dim=2) > 0
+    rows = inside.any(dim=1).nonzero().squeeze(1)
+    if not len(rows):
+        return Assignment(chosen, quality)
+    overlap = pairwise_iou(predicted[rows], boxes)
+    cost = _cost(points[rows], overlap, logits[rows], boxes, labels)
+    matching = _match(cost, overlap, min(topk, len(rows)))
+    taken = matching.any(dim=1)
+    which = matching.float().argmax(dim=1)
+    chosen[rows[taken]] = which[taken]
+    quality[rows[taken]] = overlap.gather(1, which[:, None]).squeeze(1)[taken]
+    return Assignment(chosen, quality)
+
+
+def _cost(points: Tensor, overlap: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    distance = (points[:, None, :2] - centers[None]).square().sum(dim=2).sqrt() / points[:, 2:]
+    off_center = torch.pow(10.0, distance - CENTER_RADIUS)
+    # Of the classes other than the box's own the target is 0: their part is the same for all boxes
+    # of a class.
+    target = functional.one_hot(labels, logits.shape[1]).float()[None] * overlap[..., None]
+    said = logits[:, None].expand_as(target)
+    loss = functional.binary_cross_entropy_with_logits(said, target, reduction="none")
+    classes = (loss * (target - said.sigmoid()).square()).sum(dim=2)
+    return classes - IOU_WEIGHT * torch.log(overlap + EPS) + off_center
+
+
+def _match(cost: Tensor, overlap: Tensor, topk: int) -> Tensor:
+    """Which cells ``(A, M)`` go to which box; each to one at most."""
+    counts = overlap.topk(topk, dim=0).values.sum(dim=0).int().clamp(min=1)
+    # All boxes at once: of a box's cells in order of cost the first so many.
+    most = int(counts.max())
+    cheapest = cost.topk(most, dim=0, largest=False).indices
+    wins = torch.arange(most, device=cost.device)[:, None] < counts[None]
+    matching = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, cheapest, wins)
+    several = matching.sum(dim=1) > 1
+    if several.any():
+        matching[several] = functional.one_hot(cost[several].argmin(dim=1), cost.shape[1]).bool()
+    return matching

@@ -1,0 +1,99 @@
+"""The curves of a training: two CSV files, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rtmpose.networks.checkpoint import write_bytes
+
+log = logging.getLogger(__name__)
+
+STEPS, EVALUATIONS = "steps.csv", "evaluations.csv"
+
+
+class MetricLogger:
+    """Writes ``steps.csv``, ``evaluations.csv`` and ``tensorboard/`` in a folder.
+
+    Args:
+        folder: Of the training.
+        step: Where the training goes on: rows of later steps are from an attempt that was cut off,
+            and go.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder = folder
+        self._columns: dict[str, list[str]] = {}
+        for name in (STEPS, EVALUATIONS):
+            self._columns[name] = _cut(folder / name, step)
+        self._board: Any = None
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)  # type: ignore[no-untyped-call,unused-ignore]
+        else:
+            log.info("TensorBoard is not installed: curves go to CSV only")
+
+    def add(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        """Append a row.
+
+        Args:
+            name: ``steps.csv`` or ``evaluations.csv``.
+            step: Of the optimizer.
+            values: By column.
+        """
+        row = {"step": step, **values}
+        path, columns = self.folder / name, self._columns[name]
+        new = [c for c in row if c not in columns]
+        if new:
+            # Columns that turn up later (another loss) are added at the end.
+            columns += new
+            rows = _rows(path)
+            write_bytes(path, _text(columns, rows).encode())
+        with path.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, columns, lineterminator="\n").writerow(
+                {k: _short(v) for k, v in row.items()}
+            )
+        if self._board is not None:
+            for key, value in values.items():
+                self._board.add_scalar(f"{Path(name).stem}/{key}", value, step)
+
+    def close(self) -> None:
+        """Write what is waiting."""
+        if self._board is not None:
+            self._board.close()
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: v for k, v in r.items() if k in columns} for r in rows)
+    return buffer.getvalue()
+
+
+def _cut(path: Path, step: int) -> list[str]:
+    """Keep the rows up to a step; the file's columns."""
+    rows = [r for r in _rows(path) if (r.get("step") or "").isdigit() and int(r["step"]) <= step]
+    if not rows or step == 0:
+        path.unlink(missing_ok=True)
+        return []
+    columns = list(rows[0])
+    write_bytes(path, _text(columns, rows).encode())
+    return columns

@@ -1,0 +1,1 @@
+"""Training of pose networks: the task, its losses, metrics and distillation."""

@@ -1,0 +1,196 @@
+"""Stages that overlap: a thread that reads ahead, and a thread that writes behind. Bounded, in
+order, never stuck.
+
+Every wait has a time limit, after which the state is looked at again: an error in any stage reaches
+the consumer, and leaving a loop early stops the threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+WAIT_S = 0.1
+CLOSE_S = 30.0
+
+
+class Prefetch(Generic[T]):
+    """Runs an iterator in a thread of its own, some items ahead. An iterator and a context manager.
+
+    Args:
+        items: What is iterated; closed at the end where it has ``close``.
+        ahead: Most items waiting; the thread pauses beyond (back-pressure).
+        drop_oldest: For live sources: rather than pause, throw the oldest waiting item away, so
+            that what is taken is never older than ``ahead`` items.
+
+    Attributes:
+        dropped: Items thrown away.
+    """
+
+    def __init__(self, items: Iterable[T], ahead: int = 4, *, drop_oldest: bool = False) -> None:
+        self.dropped = 0
+        self._items, self._drop = items, drop_oldest
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        while True:
+            try:
+                kind, value = self._queue.get(timeout=WAIT_S)
+            except queue.Empty:
+                if not self._thread.is_alive() and self._queue.empty():
+                    raise StopIteration from None
+                continue
+            if kind == "item":
+                return value
+            self._thread.join(CLOSE_S)
+            if kind == "error":
+                raise value
+            raise StopIteration
+
+    def __enter__(self) -> Prefetch[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the thread; what it read ahead is lost."""
+        self._stop.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
+        self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        end: tuple[str, Any] = ("end", None)
+        try:
+            for item in self._items:
+                if not self._put(("item", item), drop=self._drop):
+                    break
+        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+            end = ("error", error)
+        finally:
+            close = getattr(self._items, "close", None)
+            if close is not None:
+                with contextlib.suppress(Exception):
+                    close()
+        self._put(end, drop=False)
+
+    def _put(self, entry: tuple[str, Any], *, drop: bool) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(entry, timeout=0 if drop else WAIT_S)
+                return True
+            except queue.Full:
+                if drop:
+                    with contextlib.suppress(queue.Empty):
+                        self._queue.get_nowait()
+                        self.dropped += 1
+        return False
+
+
+class OrderedMap(Generic[T]):
+    """Works on several items at once, ahead of the one that is taken; results come in the order of
+    the items.
+
+    Args:
+        work: Called with each item, in threads.
+        items: Iterated in a thread of its own.
+        workers: Those threads; the caller ends them, after :meth:`close`.
+        ahead: Most items worked on or waiting.
+    """
+
+    def __init__(
+        self, work: Callable[[Any], T], items: Iterable[Any], workers: Executor, ahead: int
+    ) -> None:
+        self._futures = Prefetch((workers.submit(work, item) for item in items), ahead)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._futures).result()
+
+    def close(self) -> None:
+        """Take no more items."""
+        self._futures.close()
+
+
+class BackgroundWriter(Generic[T]):
+    """Calls a function with items, in order, in a thread of its own. A context manager.
+
+    Args:
+        work: Called with each item.
+        waiting: Most items waiting; :meth:`put` pauses beyond.
+
+    An error in ``work`` is raised by the next :meth:`put` or by :meth:`close`.
+    """
+
+    def __init__(self, work: Callable[[T], None], waiting: int = 4) -> None:
+        self._work = work
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, waiting))
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Hand an item over."""
+        while True:
+            self._check()
+            try:
+                self._queue.put(("item", item), timeout=WAIT_S)
+                return
+            except queue.Full:
+                continue
+
+    def close(self) -> None:
+        """Wait until all is done."""
+        while self._thread.is_alive():
+            try:
+                self._queue.put(("end", None), timeout=WAIT_S)
+                break
+            except queue.Full:
+                continue
+        while self._thread.is_alive():
+            self._thread.join(WAIT_S)
+        self._check()
+
+    def __enter__(self) -> BackgroundWriter[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with contextlib.suppress(BaseException):  # the first error is the one to show
+                self.close()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _run(self) -> None:
+        while True:
+            kind, item = self._queue.get()
+            if kind == "end":
+                return
+            try:
+                self._work(item)
+            except BaseException as error:  # noqa: BLE001 (handed to the producer)
+                self._error = error
+                return

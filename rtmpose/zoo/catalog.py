@@ -1,0 +1,123 @@
+"""The table of published models: ``models.toml`` read into :class:`rtmpose.types.ModelCard`
+objects.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+
+from rtmpose.card_io import calibration_from
+from rtmpose.errors import ModelError
+from rtmpose.model_card import Codec, ModelCard, ModelFile, Normalization, Source
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Table = Mapping[str, Any]
+
+
+@cache
+def load_zoo() -> tuple[ModelCard, ...]:
+    """Every published model, in the order of ``models.toml``; read once per process."""
+    text = resources.files("rtmpose.zoo").joinpath("models.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    return tuple(_card(entry, table) for entry in table["model"])
+
+
+@cache
+def _by_name() -> Mapping[str, ModelCard]:
+    """Lower-case id or alias -> card."""
+    return {name.lower(): card for card in load_zoo() for name in (card.id, *card.aliases)}
+
+
+def find(name: str) -> ModelCard:
+    """The model of that id or alias; upper and lower case are the same.
+
+    Raises:
+        ModelError: there is none; the message suggests names that look like it.
+    """
+    names = _by_name()
+    card = names.get(name.strip().lower())
+    if card is not None:
+        return card
+    near = difflib.get_close_matches(name.strip().lower(), names, n=4, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ModelError(
+        f"no model is called {name!r}: {hint}`rtmpose models list` shows all; "
+        "the path or the URL of an .onnx file works too"
+    )
+
+
+def find_file(name: str) -> tuple[ModelCard, ModelFile] | None:
+    """The zoo's file of that file name, with its card, or None."""
+    return next((pair for pair in _files() if pair[1].name == name), None)
+
+
+def find_digest(sha256: str) -> tuple[ModelCard, ModelFile] | None:
+    """The zoo's file with that sha256, with its card, or None."""
+    return next((pair for pair in _files() if pair[1].sha256 == sha256.lower()), None)
+
+
+def _files() -> Iterable[tuple[ModelCard, ModelFile]]:
+    return ((card, file) for card in load_zoo() for file in card.files)
+
+
+def _card(entry: Table, table: Table) -> ModelCard:
+    """One ``[[model]]``: its own keys over those of its profile."""
+    keys = {**table["profile"][entry["profile"]], **entry}
+    codec = keys["codec"]
+    scaling = table["normalization"][keys["normalization"]]
+    heatmap = codec.get("heatmap_wh")
+    return ModelCard(
+        id=keys["id"],
+        task=keys["task"],
+        architecture=keys["architecture"],
+        input_wh=(keys["input_wh"][0], keys["input_wh"][1]),
+        normalization=Normalization(
+            tuple(scaling["mean"]), tuple(scaling["std"]), scaling["color"]
+        ),
+        codec=Codec(
+            kind=codec["kind"],
+            split_ratio=codec.get("split_ratio", 2.0),
+            sigma=tuple(codec.get("sigma", ())),
+            heatmap_wh=(heatmap[0], heatmap[1]) if heatmap else None,
+        ),
+        skeleton=keys.get("skeleton"),
+        trained_on=keys["trained_on"],
+        license=keys.get("license", table["publisher"]["license"]),
+        aliases=tuple(keys.get("aliases", ())),
+        files=_model_files(keys, table),
+        published=keys["published"],
+        params_m=keys.get("params_m"),
+        gflops=keys.get("gflops"),
+        notes=keys.get("notes", ""),
+        calibration=calibration_from(keys["calibration"]) if "calibration" in keys else None,
+        input_fit=keys.get("input_fit", "letterbox"),
+    )
+
+
+def _model_files(keys: Table, table: Table) -> tuple[ModelFile, ...]:
+    if "bundled" in keys:
+        return (ModelFile("onnx", keys["bundled"], (Source("package"),), keys["sha256"]),)
+    pth = PurePosixPath(keys["pth"])
+    checkpoint = Source("url", url=table["publisher"]["url"] + keys["pth"], note="publisher")
+    files = [ModelFile("pth", pth.name, (checkpoint,))]
+    if keys.get("onnx"):
+        sources = tuple(_source(table["sources"][name], pth.stem) for name in keys["onnx"])
+        files.insert(0, ModelFile("onnx", f"{pth.stem}.onnx", sources, keys.get("sha256", "")))
+    return tuple(files)
+
+
+def _source(template: Table, stem: str) -> Source:
+    def fill(key: str) -> str:
+        return str(template.get(key, "")).replace("{stem}", stem)
+
+    return Source(template["kind"], fill("url"), fill("member"), fill("package"), fill("note"))

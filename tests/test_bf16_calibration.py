@@ -1,0 +1,157 @@
+"""Preparation for bf16: exact in fp32, remembered, and trusted only when it agrees."""
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtmpose.backends import BackendOptions, open_backend
+from rtmpose.pose_estimator import PoseEstimator
+
+if not importlib.util.find_spec("openvino"):
+    pytest.skip("OpenVINO is not installed", allow_module_level=True)
+
+from rtmpose.backends import bf16_calibration, openvino
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def needs_bf16():
+    if not openvino.cpu_has_bf16():
+        pytest.skip("this CPU has no bfloat16")
+
+
+def test_bundled_crops_leave_the_evaluation_photos_out(rtmpose_s):
+    from rtmpose.zoo import find
+
+    crops = bf16_calibration.bundled_crops(find("rtmpose-s"))
+    assert crops.shape[1:] == (256, 192, 3)
+    assert 15 < len(crops) < 40
+
+
+def test_prepared_network_is_the_same_function_in_fp32(rtmpose_s):
+    from rtmpose.zoo import find
+
+    card = find("rtmpose-s")
+    crops = bf16_calibration.bundled_crops(card)[:4]
+    medians = bf16_calibration.measure_medians(openvino.read_network(rtmpose_s), card, crops)
+    network = openvino.read_network(rtmpose_s)
+    assert bf16_calibration.subtract_medians(network, medians) == len(medians) > 10
+    assert max(np.abs(m).max() for m in medians.values()) > 0.1
+    options = BackendOptions("openvino", "cpu", 1, precision="fp32")
+    plain = openvino.OpenVinoBackend(rtmpose_s, card.normalization, options)(crops)
+    changed = openvino.OpenVinoBackend(rtmpose_s, card.normalization, options, network)(crops)
+    for a, b in zip(plain, changed, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_auto_uses_bf16_only_after_preparation(rtmpose_s, cache, monkeypatch):
+    needs_bf16()
+    options = BackendOptions("openvino", "cpu", 1)
+    first = PoseEstimator(rtmpose_s, options=options)
+    assert first.backend.precision == "bf16"
+    records = list((cache / "prepared").glob("*.npz"))
+    assert len(records) == 1
+
+    def fail(*_):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(bf16_calibration, "measure_medians", fail)
+    assert PoseEstimator(rtmpose_s, options=options).backend.precision == "bf16"
+    _, record = bf16_calibration.prepare(rtmpose_s, first.card)
+    assert record.agreement > record.agreement_raw
+    original = bf16_calibration.prepare
+
+    def distrusted(*args, **kwargs):
+        network, found = original(*args, **kwargs)
+        return network, replace(found, trusted=False)
+
+    monkeypatch.setattr(bf16_calibration, "prepare", distrusted)
+    assert PoseEstimator(rtmpose_s, options=options).backend.precision == "fp32"
+
+
+def test_fp32_is_never_prepared(rtmpose_s, cache):
+    from rtmpose.zoo import find
+
+    backend = open_backend(
+        rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", 1, precision="fp32")
+    )
+    assert backend.precision == "fp32"
+    assert not (cache / "prepared").exists()
+
+
+def test_bf16_on_a_cpu_without_it_is_an_error(rtmpose_s, monkeypatch):
+    from rtmpose.errors import BackendError
+    from rtmpose.zoo import find
+
+    monkeypatch.setattr(openvino, "cpu_has_bf16", lambda: False)
+    with pytest.raises(BackendError, match="AVX512-BF16"):
+        open_backend(
+            rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", precision="bf16")
+        )
+    auto = open_backend(rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", 1))
+    assert auto.precision == "fp32"
+
+
+def test_detector_is_judged_too(rtmdet_nano, cache):
+    needs_bf16()
+    from rtmpose import Detector
+
+    detector = Detector(rtmdet_nano, options=BackendOptions("openvino", "cpu", 1))
+    _, record = bf16_calibration.prepare(rtmdet_nano, detector.card)
+    assert 0.5 < record.agreement_raw <= record.agreement <= 1
+    assert detector.backend.precision == ("bf16" if record.trusted else "fp32")
+
+
+def biased_network(bias):
+    """A depthwise convolution with a large bias, SiLU, and differences of channels."""
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    generator = np.random.default_rng(0)
+    depthwise = generator.normal(0, 1e-4, (16, 1, 1, 5, 5)).astype(np.float32)
+    spread, gather = np.ones((16, 3, 1, 1), np.float32) / 3, np.zeros((8, 16, 1, 1), np.float32)
+    for i in range(8):
+        gather[i, 2 * i : 2 * i + 2, 0, 0] = 1, -1
+    image = ops.parameter([-1, 3, 16, 16], np.float32, name="input")
+    x = ops.convolution(image, ops.constant(spread), [1, 1], [0, 0], [0, 0], [1, 1])
+    x = ops.group_convolution(x, ops.constant(depthwise), [1, 1], [2, 2], [2, 2], [1, 1])
+    x = ops.swish(ops.add(x, ops.constant(bias.reshape(1, -1, 1, 1))))
+    out = ops.convolution(x, ops.constant(gather), [1, 1], [0, 0], [0, 0], [1, 1])
+    return Model([out.output(0)], [image], "biased")
+
+
+def test_biases_are_not_rounded(tmp_path):
+    """A bias of 11.71 is 11.69 in bf16: harmless where it is looked at, not where it should cancel."""
+    from rtmpose.model_card import Normalization
+
+    bias = np.full(16, 11.7076, np.float32)
+    bias[1::2] = 11.63
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    center = (bias / (1 + np.exp(-bias))).astype(np.float32)
+
+    def run(precision, medians=False, biases=False):
+        network = biased_network(bias)
+        last = bf16_calibration._pointwise_convolutions(network)[-1]
+        if medians:
+            assert (
+                bf16_calibration.subtract_medians(network, {last.get_friendly_name(): center}) == 1
+            )
+        if biases:
+            assert bf16_calibration.keep_biases(network) == (2 if medians else 1)
+        options = BackendOptions("openvino", "cpu", 1, precision=precision)
+        scaling = Normalization((0, 0, 0), (1, 1, 1), "bgr")
+        return openvino.OpenVinoBackend(tmp_path, scaling, options, network)(pixels)[0]
+
+    exact = run("fp32")
+    np.testing.assert_allclose(run("fp32", medians=True, biases=True), exact, atol=2e-5)
+    needs_bf16()
+    rounded = np.abs(run("bf16", medians=True) - exact).max()
+    kept = np.abs(run("bf16", medians=True, biases=True) - exact).max()
+    assert kept < 0.004  # 0.017 where the engine rounds biases; another one may not
+    assert kept <= rounded
