@@ -73,7 +73,9 @@ def recorded(tracker, images, interval):
     with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
         for index, image in enumerate(images):
             calls.append([])
-            tracker.batch([state], [image], times=[index / 25], detect=[index % interval == 0])
+            tracker.track_batch(
+                [state], [image], times=[index / 25], detect=[index % interval == 0]
+            )
     return calls
 
 

@@ -91,7 +91,7 @@ class Detector:
         if not self.rectangular:  # else every size is compiled when it is met
             black = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
             self.decode(
-                self.network(black), (1.0, 1.0)
+                self.infer(black), (1.0, 1.0)
             )  # warms up, and raises if this is no detector
 
     def __call__(self, image: Image, *, score_thr: float | None = None) -> Detections:
@@ -108,7 +108,7 @@ class Detector:
             InputError: the image is not usable.
         """
         canvas, factors = self.letterbox(image)
-        return self.decode(self.network(canvas), factors, score_thr=score_thr)
+        return self.decode(self.infer(canvas), factors, score_thr=score_thr)
 
     def with_backend(self, backend: Backend) -> Detector:
         """The same detector, its network run by another backend."""
@@ -130,7 +130,7 @@ class Detector:
         _, factors = letterbox(check_image(image), self.card.input_wh, canvas[0], truncate=truncate)
         return canvas, factors
 
-    def network(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+    def infer(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
         """Raw outputs for a batch ``(1, h, w, 3)``."""
         return self.backend(canvas)
 

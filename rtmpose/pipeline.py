@@ -57,7 +57,7 @@ class Pipeline:
         detector: A zoo name, path or URL, an opened :class:`Detector`, or None: then boxes must be
             given with each call, unless ``whole_image``.
         pose: A zoo name, path or URL, or an opened :class:`PoseEstimator`.
-        engine: ``auto``, ``onnxruntime`` or ``openvino``.
+        backend: ``auto``, ``onnxruntime`` or ``openvino``.
         device: ``auto``, ``cpu``, ``cuda``, ...; one that is not there is an error.
         threads: CPU threads; 0 for all cores.
         precision: ``auto``, ``fp32`` or ``bf16``.
@@ -78,7 +78,7 @@ class Pipeline:
         detector: AnyModel | Detector | None = DEFAULT_DETECTOR,
         pose: AnyModel | PoseEstimator = DEFAULT_POSE_MODEL,
         *,
-        engine: str = "auto",
+        backend: str = "auto",
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
@@ -92,7 +92,7 @@ class Pipeline:
             raise InputError(f"score_thr must lie in 0..1, not {score_thr}")
         if max_people is not None and max_people < 1:
             raise InputError(f"max_people must be 1 or more, not {max_people}")
-        options = BackendOptions(engine, device, threads, allow_spinning, precision)  # type: ignore[arg-type]
+        options = BackendOptions(backend, device, threads, allow_spinning, precision)  # type: ignore[arg-type]
         if not isinstance(pose, PoseEstimator):
             pose = PoseEstimator(pose, options=options, antialias=antialias)
         self.pose = pose
@@ -121,9 +121,9 @@ class Pipeline:
         Raises:
             InputError: the image or a box is not usable, or there are neither boxes nor a detector.
         """
-        return self.pose(image, self.find(image) if boxes is None else boxes)
+        return self.pose(image, self.detect(image) if boxes is None else boxes)
 
-    def find(self, image: Image) -> Detections:
+    def detect(self, image: Image) -> Detections:
         """The boxes in which poses would be estimated."""
         check_image(image)
         if self.detector is None:

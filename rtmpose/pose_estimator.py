@@ -84,7 +84,7 @@ class PoseEstimator:
         Raises:
             InputError: the image or a box is not usable.
         """
-        return self.batch([image], [boxes], flip_test=flip_test)[0]
+        return self.estimate_batch([image], [boxes], flip_test=flip_test)[0]
 
     def with_backend(self, backend: Backend) -> PoseEstimator:
         """The same estimator, its network run by another backend."""
@@ -92,7 +92,7 @@ class PoseEstimator:
         other.backend = backend
         return other
 
-    def batch(
+    def estimate_batch(
         self, images: Sequence[Image], boxes: Sequence[Detections | Any], *, flip_test: bool = False
     ) -> list[Poses]:
         """The same for several images at once: the people of all of them share the network's
@@ -102,14 +102,14 @@ class PoseEstimator:
             raise InputError(f"{len(images)} images need as many sets of boxes, not {len(boxes)}")
         detections = [b if isinstance(b, Detections) else Detections.from_boxes(b) for b in boxes]
         crops, matrices = self.crop(images, detections)
-        outputs = self.network(crops)
+        outputs = self.infer(crops)
         if flip_test:
             if self._decoded:
                 raise InputError(
                     f"{self.path.name} decodes inside, so its outputs cannot be averaged: no flip"
                     " test"
                 )
-            outputs = self._average(outputs, self.network(np.ascontiguousarray(crops[:, :, ::-1])))
+            outputs = self._average(outputs, self.infer(np.ascontiguousarray(crops[:, :, ::-1])))
         return self.decode(outputs, matrices, detections)
 
     def crop(
@@ -133,7 +133,7 @@ class PoseEstimator:
             start += len(found)
         return buffer[:total], np.concatenate(maps)
 
-    def network(self, crops: NDArray[np.uint8]) -> Outputs:
+    def infer(self, crops: NDArray[np.uint8]) -> Outputs:
         """Raw outputs for crops ``(N, h, w, 3)``; a fixed batch size of the file is met by filling
         up.
         """
@@ -209,7 +209,7 @@ class PoseEstimator:
     def _check_outputs(self, skeleton: Skeleton | None) -> Skeleton:
         """Run one black crop: warms the engine up and shows what the network really returns."""
         width, height = self.card.input_wh
-        shapes = [o.shape for o in self.network(np.zeros((1, height, width, 3), np.uint8))]
+        shapes = [o.shape for o in self.infer(np.zeros((1, height, width, 3), np.uint8))]
         problem = (
             f"{self.path} is not a pose model of this kind: it returns arrays of shape {shapes}, "
         )

@@ -100,7 +100,7 @@ def test_the_command_line_has_the_same_defaults():
 
 
 def test_defaults_are_bundled(fresh):
-    whole = rtmpose.Pipeline(engine="onnxruntime", device="cpu", threads=1)
+    whole = rtmpose.Pipeline(backend="onnxruntime", device="cpu", threads=1)
     assert {whole.detector.card.id, whole.pose.card.id} == DEFAULTS <= {card.id for card in CARDS}
     assert len(whole(np.zeros((240, 320, 3), np.uint8))) == 0
 

@@ -160,7 +160,7 @@ def test_dynamic_and_fixed_batch(pose, files, tmp_path):
     write_onnx(pose, POSE_CARD, tmp_path / "b2.onnx", OnnxOptions(batch=2))
     fixed = PoseEstimator(tmp_path / "b2.onnx", options=CPU["onnxruntime"])
     assert fixed.backend.input.shape[0] == 2
-    assert fixed.network(images)[0].shape[0] == 5
+    assert fixed.infer(images)[0].shape[0] == 5
 
 
 def test_normalization_and_decoding_inside(pose, files, tmp_path):
@@ -197,7 +197,7 @@ def test_detector_with_suppression_inside_equals_ours(detector, tmp_path):
     from rtmpose.ops.detector_outputs import read_outputs
 
     ours = read_outputs(maps, 0.05, "maps")
-    theirs = read_outputs(inside.network(canvas), 0.05, "nms")
+    theirs = read_outputs(inside.infer(canvas), 0.05, "nms")
     assert len(ours) == len(theirs) > 0
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-2)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
@@ -473,7 +473,7 @@ def one_graph(tmp_path_factory, request):
     )
     write_onnx(boxes, box_card, folder / "box.onnx")
     write_pipeline(folder / "box.onnx", box_card, folder / "pose.onnx", card, folder / "all.onnx")
-    python = Pipeline(folder / "box.onnx", folder / "pose.onnx", engine="onnxruntime", threads=1)
+    python = Pipeline(folder / "box.onnx", folder / "pose.onnx", backend="onnxruntime", threads=1)
     return folder / "all.onnx", python
 
 

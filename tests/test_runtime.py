@@ -88,12 +88,12 @@ def test_fixed_batch_is_filled_up(tmp_path, engine, pose):
 def test_batch_of_images(pose):
     images = [spot(100, 100), spot(140, 90, size=(200, 400)), spot(50, 50)]
     boxes = [[[60, 40, 180, 200]], [[60, 40, 180, 200], [100, 50, 180, 130]], []]
-    many = pose.batch(images, boxes)
+    many = pose.estimate_batch(images, boxes)
     assert [len(p) for p in many] == [1, 2, 0]
     for image, box, poses in zip(images, boxes, many, strict=True):
         np.testing.assert_allclose(pose(image, box).keypoints, poses.keypoints, atol=1e-4)
     with pytest.raises(InputError, match="3 images"):
-        pose.batch(images, boxes[:2])
+        pose.estimate_batch(images, boxes[:2])
 
 
 def test_flip_test_agrees_on_a_symmetric_scene(pose):
@@ -313,7 +313,7 @@ def test_missing_engine_names_the_extra(monkeypatch):
     monkeypatch.setattr(backends, "installed", lambda: ("onnxruntime",))
     with pytest.raises(MissingDependencyError, match=r"rtmpose\[openvino\]"):
         choose(BackendOptions("openvino"))
-    assert choose(BackendOptions(device="cpu")).engine == "onnxruntime"
+    assert choose(BackendOptions(device="cpu")).backend == "onnxruntime"
     monkeypatch.setattr(backends, "installed", tuple)
     with pytest.raises(MissingDependencyError, match="no inference engine"):
         choose(BackendOptions())
@@ -323,9 +323,9 @@ def test_auto_prefers_openvino_on_cpus(monkeypatch):
     from rtmpose import backends
 
     monkeypatch.setattr(backends, "installed", lambda: ("onnxruntime", "openvino"))
-    assert choose(BackendOptions(device="cpu")).engine == "openvino"
-    assert choose(BackendOptions(device="cuda:1")).engine == "onnxruntime"
-    assert choose(BackendOptions(device="npu")).engine == "openvino"
+    assert choose(BackendOptions(device="cpu")).backend == "openvino"
+    assert choose(BackendOptions(device="cuda:1")).backend == "onnxruntime"
+    assert choose(BackendOptions(device="npu")).backend == "openvino"
 
 
 def test_normalization_is_exact():

@@ -126,7 +126,7 @@ def test_files_of_one_batch_size_are_not_spread(tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         spread = ParallelBackend(pose.backend, never, 2, pool)
-        assert len(pose.with_backend(spread).network(crops(5))[0]) == 5
+        assert len(pose.with_backend(spread).infer(crops(5))[0]) == 5
 
 
 def test_in_order_whatever_takes_how_long():
@@ -201,24 +201,26 @@ def test_known_poses_are_not_estimated_again(tmp_path):
     boxes = Detections.from_boxes(
         [[8, 4, 40, 44], [30, 10, 60, 60], [0, 0, 30, 60]], [0.9, 0.8, 0.7]
     )
-    whole = own.batch([own.create_state()], [image], boxes=[boxes])[0]
+    whole = own.track_batch([own.create_state()], [image], boxes=[boxes])[0]
     asked = []
 
     class Watching:
         skeleton = own.pose.skeleton
 
-        def batch(self, images, wanted):
+        def estimate_batch(self, images, wanted):
             asked.extend(b.tolist() for w in wanted for b in w.boxes)
-            return own.pose.batch(images, wanted)
+            return own.pose.estimate_batch(images, wanted)
 
     second = PoseTracker(None, Watching(), own.params)
     known = own.pose(image, boxes[[2, 0]])  # in another order
-    found = second.batch([second.create_state()], [image], boxes=[boxes], known=[known])[0]
+    found = second.track_batch([second.create_state()], [image], boxes=[boxes], known=[known])[0]
     assert asked == [[30, 10, 60, 60]]
     np.testing.assert_array_equal(found.ids, whole.ids)
     np.testing.assert_allclose(found.keypoints, whole.keypoints, atol=1e-5)
     np.testing.assert_array_equal(found.box_scores, whole.box_scores)
-    second.batch([second.create_state()], [image], boxes=[boxes], known=[Poses.empty(own.skeleton)])
+    second.track_batch(
+        [second.create_state()], [image], boxes=[boxes], known=[Poses.empty(own.skeleton)]
+    )
     assert len(asked) == 4
 
 
@@ -241,7 +243,7 @@ def test_only_sure_detections_are_worked_on_ahead(tmp_path):
 
 def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):
     own = tracker(tmp_path)
-    original, calls = PoseEstimator.network, []
+    original, calls = PoseEstimator.infer, []
 
     def failing(self, images):
         calls.append(1)
@@ -249,7 +251,7 @@ def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):
             raise BackendError("the network died")
         return original(self, images)
 
-    monkeypatch.setattr(PoseEstimator, "network", failing)
+    monkeypatch.setattr(PoseEstimator, "infer", failing)
     seen = []
     with pytest.raises(BackendError, match="the network died"):
         seen.extend(

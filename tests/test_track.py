@@ -67,7 +67,7 @@ class Crowd:
             np.array([self.box(n) for n in names], np.float32).reshape(-1, 4), [0.9] * len(names)
         )
 
-    def batch(self, images, detections):
+    def estimate_batch(self, images, detections):
         out = []
         for found in detections:
             keypoints, scores = (
@@ -240,8 +240,8 @@ def test_doubtful_newcomers_wait():
     follow(tracker, crowd, 3, 30, lambda t: {"a": (200, 240, 200)})
 
     class Doubtful(Crowd):
-        def batch(self, images, detections):
-            poses = super().batch(images, detections)
+        def estimate_batch(self, images, detections):
+            poses = super().estimate_batch(images, detections)
             return [
                 Poses(
                     p.boxes,
@@ -284,15 +284,15 @@ def test_states_share_nothing_but_the_batch():
     states = [tracker.create_state() for _ in range(3)]
     crowd.people = {"a": (200, 240, 200), "b": (600, 240, 200)}
     calls = []
-    batch = crowd.batch
+    batch = crowd.estimate_batch
     crowd.batch = lambda images, boxes: calls.append(len(images)) or batch(images, boxes)
     for k in range(3):
         found = [crowd.boxes(), crowd.boxes(("b",)), Detections.empty()]
-        results = tracker.batch(states, [BLACK] * 3, times=[k / 30] * 3, boxes=found)
+        results = tracker.track_batch(states, [BLACK] * 3, times=[k / 30] * 3, boxes=found)
     assert calls == [3, 3, 3]
     assert [r.ids.tolist() for r in results] == [[1, 2], [1], []]
     with pytest.raises(InputError, match="different states"):
-        tracker.batch([states[0], states[0]], [BLACK] * 2)
+        tracker.track_batch([states[0], states[0]], [BLACK] * 2)
 
 
 def test_swapped_legs_are_put_back():
@@ -662,7 +662,7 @@ def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, ca
     from rtmpose.tracking.tracker import PoseTracker as Tracker
 
     video, calls = clip(tmp_path / "a.avi"), []
-    batch = Tracker.batch
+    batch = Tracker.track_batch
 
     def failing(self, *args, **kwargs):
         calls.append(1)
@@ -670,7 +670,7 @@ def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, ca
             raise InputError("the network broke")
         return batch(self, *args, **kwargs)
 
-    monkeypatch.setattr(Tracker, "batch", failing)
+    monkeypatch.setattr(Tracker, "track_batch", failing)
     assert (
         main(
             ["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]
@@ -679,7 +679,7 @@ def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, ca
     )
     assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 11
     assert threads() == 0
-    monkeypatch.setattr(Tracker, "batch", batch)
+    monkeypatch.setattr(Tracker, "track_batch", batch)
     again = [
         "track",
         str(video),
@@ -970,7 +970,7 @@ def test_live_sources_give_their_newest_frame(monkeypatch):
         def create_state(self):
             return PoseTracker.create_state(self)
 
-        def batch(self, states, images, **_):
+        def track_batch(self, states, images, **_):
             ages.append(made[-1] - int(images[0][0, 0, 0]))
             time.sleep(0.04)
             return [Poses.empty(SKELETON)]

@@ -50,12 +50,12 @@ class Choice:
     """What ``auto`` came to.
 
     Attributes:
-        engine: ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
+        backend: ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
         device: Such as ``cpu`` or ``cuda:0``.
         reason: One sentence for the log and for ``rtmpose doctor``.
     """
 
-    engine: str
+    backend: str
     device: str
     reason: str
 
@@ -73,10 +73,10 @@ def choose(options: BackendOptions) -> Choice:
         MissingDependencyError: the engine is not installed.
     """
     have = installed()
-    engine, device = options.engine.lower(), options.device.lower()
+    engine, device = options.backend.lower(), options.device.lower()
     if engine not in (*ENGINES, "ncnn", "torch", "auto"):
         raise BackendError(
-            f"unknown backend {options.engine!r}; use auto, {', '.join(ENGINES)}, ncnn or torch"
+            f"unknown backend {options.backend!r}; use auto, {', '.join(ENGINES)}, ncnn or torch"
         )
     if engine != "auto" and engine not in have:
         raise MissingDependencyError(
@@ -131,15 +131,15 @@ def _for_file(path: Path, options: BackendOptions) -> BackendOptions:
     """The options with the engine that the file's format calls for."""
     needed = OWN_FORMAT.get(path.suffix)
     if needed is None:
-        if options.engine == "ncnn":
+        if options.backend == "ncnn":
             raise BackendError(
                 f"ncnn runs .param files, not {path.name}: `rtmpose export MODEL --to ncnn`"
                 " makes one"
             )
         return options
-    if options.engine.lower() not in ("auto", needed):
-        raise BackendError(f"{path.name} runs with {needed} only, not with {options.engine}")
-    return replace(options, engine=needed)
+    if options.backend.lower() not in ("auto", needed):
+        raise BackendError(f"{path.name} runs with {needed} only, not with {options.backend}")
+    return replace(options, backend=needed)
 
 
 def _auto_device(engine: str) -> str:
@@ -185,23 +185,23 @@ def open_backend(
         raise BackendError(f"unknown precision {options.precision!r}; use auto, fp32, bf16 or fp16")
     options = _for_file(path, options)
     choice = choose(options)
-    options = replace(options, engine=choice.engine, device=choice.device)
+    options = replace(options, backend=choice.backend, device=choice.device)
     backend: Backend
-    if choice.engine in ("openvino", "torch") and options.precision == "fp16":
+    if choice.backend in ("openvino", "torch") and options.precision == "fp16":
         raise BackendError(
             "precision fp16 needs ncnn or TensorRT; OpenVINO and torch offer fp32 and bf16 here"
         )
-    if choice.engine == "openvino":
+    if choice.backend == "openvino":
         from rtmpose.backends.bf16_calibration import prepared_network
         from rtmpose.backends.openvino import OpenVinoBackend
 
         network, options = prepared_network(path, card, options)
         backend = OpenVinoBackend(path, card.normalization, options, network)
-    elif choice.engine == "torch":
+    elif choice.backend == "torch":
         from rtmpose.backends.torch import TorchBackend
 
         backend = TorchBackend(path, card, options)
-    elif choice.engine == "ncnn":
+    elif choice.backend == "ncnn":
         from rtmpose.backends.ncnn import NcnnBackend
 
         backend = NcnnBackend(path, card, options)

@@ -27,7 +27,7 @@ class BackendOptions:
     """How to run a network.
 
     Attributes:
-        engine: ``auto``, ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
+        backend: ``auto``, ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's
             ``gpu``, ``npu``. A device that is not there is an error; only ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
@@ -41,7 +41,7 @@ class BackendOptions:
             made for it (ncnn).
     """
 
-    engine: str = "auto"
+    backend: str = "auto"
     device: str = "auto"
     threads: int = 0
     allow_spinning: bool = False

@@ -77,11 +77,11 @@ def measure(
         image = images[i % len(images)]
         clock = [time.perf_counter()]
         if pipeline.detector is None:
-            found, detector_network = pipeline.find(image), 0.0
+            found, detector_network = pipeline.detect(image), 0.0
         else:
             canvas, factors = pipeline.detector.letterbox(image)
             before = time.perf_counter()
-            outputs = pipeline.detector.network(canvas)
+            outputs = pipeline.detector.infer(canvas)
             detector_network = time.perf_counter() - before
             found = pipeline.detector.decode(outputs, factors, score_thr=pipeline.score_thr)[
                 : pipeline.max_people
@@ -91,7 +91,7 @@ def measure(
         clock.append(time.perf_counter())
         crops, matrices = pipeline.pose.crop([image], [found])
         clock.append(time.perf_counter())
-        raw = pipeline.pose.network(crops)
+        raw = pipeline.pose.infer(crops)
         clock.append(time.perf_counter())
         poses = pipeline.pose.decode(raw, matrices, [found])[0]
         clock.append(time.perf_counter())

@@ -46,7 +46,7 @@ def bench(
     pipeline = Pipeline(
         None if whole else detector,
         pose,
-        engine=backend,
+        backend=backend,
         device=device,
         threads=threads,
         precision=precision,

@@ -69,7 +69,7 @@ def examine() -> tuple[dict[str, Any], list[str], bool]:
         remedies.append("pip install 'rtmpose[openvino]' makes CPUs faster")
     try:
         choice = backends.choose(BackendOptions())
-        report["auto chooses"] = f"{choice.engine} on {choice.device}: {choice.reason}"
+        report["auto chooses"] = f"{choice.backend} on {choice.device}: {choice.reason}"
         broken = False
     except RtmposeError as error:
         report["auto chooses"] = "nothing"

@@ -102,7 +102,7 @@ def predict(
     pipeline = Pipeline(
         None if whole or given else detector,
         pose,
-        engine=backend,
+        backend=backend,
         device=device,
         threads=threads,
         precision=precision,

@@ -109,7 +109,7 @@ def _pipelines(
     rows = []
     for engine, precision in engines(backend):
         opened = Pipeline(
-            detector, pose, engine=engine, device="cpu", threads=threads, precision=precision
+            detector, pose, backend=engine, device="cpu", threads=threads, precision=precision
         )
         for people in (1, 5, 20):
             tell(f"{engine} {precision}, {people} people ...")

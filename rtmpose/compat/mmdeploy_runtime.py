@@ -98,7 +98,7 @@ class PoseDetector:
         if len(bboxes) != len(imgs):
             raise InputError(f"{len(imgs)} images need as many sets of boxes, not {len(bboxes)}")
         boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in bboxes]
-        results = self._pose.batch(list(imgs), boxes)
+        results = self._pose.estimate_batch(list(imgs), boxes)
         return [
             np.concatenate([r.keypoints, r.scores[..., None]], axis=2).astype(np.float32)
             for r in results

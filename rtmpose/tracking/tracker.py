@@ -90,9 +90,11 @@ class PoseTracker:
         Raises:
             InputError: the image or the boxes are not usable.
         """
-        return self.batch([self.state], [image], times=[time_s], detect=[detect], boxes=[boxes])[0]
+        return self.track_batch(
+            [self.state], [image], times=[time_s], detect=[detect], boxes=[boxes]
+        )[0]
 
-    def batch(
+    def track_batch(
         self,
         states: Sequence[TrackState],
         images: Sequence[Image],
@@ -222,7 +224,7 @@ class PoseTracker:
     ) -> list[Poses]:
         """The poses in the boxes of each image, as far as they are not known."""
         rows = [_rows_of(boxes, poses) for boxes, poses in zip(wanted, known, strict=True)]
-        found = self.pose.batch(
+        found = self.pose.estimate_batch(
             images, [boxes[row < 0] for boxes, row in zip(wanted, rows, strict=True)]
         )
         return [

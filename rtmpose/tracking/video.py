@@ -145,7 +145,7 @@ class VideoTracker:
             self.statistics.detections += found is not None and tracker.detector is not None
             boxes.append(found)
             state.since_detection += 1
-        poses = tracker.batch(
+        poses = tracker.track_batch(
             used,
             [entry.frame.image for entry in entries],
             times=[entry.frame.time_s for entry in entries],

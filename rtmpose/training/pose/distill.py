@@ -36,7 +36,7 @@ def engine_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCa
     _check(estimator.card, card, len(estimator.skeleton))
 
     def run(images: Tensor) -> Logits:
-        x, y = estimator.network(np.ascontiguousarray(images.cpu().numpy()))
+        x, y = estimator.infer(np.ascontiguousarray(images.cpu().numpy()))
         return (
             torch.from_numpy(np.asarray(x, np.float32)).to(images.device),
             torch.from_numpy(np.asarray(y, np.float32)).to(images.device),
