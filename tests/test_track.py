@@ -285,7 +285,7 @@ def test_states_share_nothing_but_the_batch():
     crowd.people = {"a": (200, 240, 200), "b": (600, 240, 200)}
     calls = []
     batch = crowd.estimate_batch
-    crowd.batch = lambda images, boxes: calls.append(len(images)) or batch(images, boxes)
+    crowd.estimate_batch = lambda images, boxes: calls.append(len(images)) or batch(images, boxes)
     for k in range(3):
         found = [crowd.boxes(), crowd.boxes(("b",)), Detections.empty()]
         results = tracker.track_batch(states, [BLACK] * 3, times=[k / 30] * 3, boxes=found)
