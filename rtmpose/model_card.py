@@ -11,6 +11,8 @@ from rtmpose.types import Calibration, Skeleton
 ColorOrder = Literal["rgb", "bgr"]
 InputFit = Literal["letterbox", "rectangular"]
 CodecKind = Literal["simcc", "heatmap", "gaussian", "rtmdet", "yolox", "rtmo", "classifier"]
+NETWORK_FAMILIES = ("rtmpose", "rtmw", "rtmdet", "cspnext")
+"""Beginnings of the architectures that :mod:`rtmpose.networks` can build."""
 Output = Literal["keypoints", "boxes", "people", "classes"]
 
 OUTPUTS: Mapping[CodecKind, Output] = {
@@ -165,6 +167,13 @@ class ModelCard:
     def is_pose(self) -> bool:
         """Whether it estimates the keypoints of one person in a crop."""
         return self.output == "keypoints"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether :mod:`rtmpose.networks` can build it, which training, pruning and the export of a
+        checkpoint need; others run from ONNX only.
+        """
+        return self.architecture.startswith(NETWORK_FAMILIES)
 
     def file(self, format: str) -> ModelFile | None:
         """The file of that format, or None."""
