@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from rtmpose.backends.base import BackendOptions, Precision
 from rtmpose.model_card import ModelCard
-from rtmpose.ops import crop, heatmap, simcc
+from rtmpose.ops import crop
 from rtmpose.ops.boxes import box_iou
-from rtmpose.ops.detector_outputs import read_outputs
+from rtmpose.ops.decoders import decode_boxes, keypoint_decoder
 from rtmpose.ops.letterbox import letterbox
 from rtmpose.sources.images import decode_image
 from rtmpose.types import FloatArray, Image
@@ -248,7 +248,7 @@ def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
             for x, y, w, h in [a["bbox"]]
         ]
         if boxes:
-            udp = card.codec.kind == "heatmap"
+            udp = keypoint_decoder(card).udp
             crops.append(
                 crop.crop_people(pixels, np.array(boxes, np.float32), card.input_wh, udp=udp)[0]
             )
@@ -278,7 +278,9 @@ def _can_be_judged(network: Any, card: ModelCard) -> bool:
 
     outputs = [o.get_any_name() for o in network.outputs]
     quantized = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
-    return not (openvino.takes_pixels(network) or quantized or outputs == ["keypoints", "scores"])
+    judged = card.is_pose or card.is_detector
+    inside = openvino.takes_pixels(network) or outputs == ["keypoints", "scores"]
+    return judged and not (quantized or inside)
 
 
 def _photo_folder() -> Any:
@@ -344,9 +346,7 @@ def pose_agreement(card: ModelCard, exact: Runs, other: Runs) -> float:
 
     def points(runs: Runs) -> tuple[FloatArray, FloatArray]:
         outputs = [np.concatenate(column) for column in zip(*runs, strict=True)]
-        if card.codec.kind == "heatmap":
-            return heatmap.decode(outputs[0], card.input_wh)
-        return simcc.decode(outputs[0], outputs[1], card.codec.split_ratio)
+        return keypoint_decoder(card).decode(outputs, card)
 
     (places, scores), (others, _) = points(exact), points(other)
     sure = scores > 0.3
@@ -360,7 +360,7 @@ def box_agreement(card: ModelCard, exact: Runs, other: Runs) -> float:
     """Mean over the sure boxes of the overlap with the best box, less the difference of the scores."""
     values = []
     for ours, theirs in zip(exact, other, strict=True):
-        a, b = (read_outputs(o, 0.05, card.id) for o in (ours, theirs))
+        a, b = (decode_boxes(o, card, 0.05) for o in (ours, theirs))
         a = a[a.scores > 0.3]
         if len(a) and len(b):
             overlap = box_iou(a.boxes, b.boxes)

@@ -150,7 +150,7 @@ def open_source(
     known = card
     if known is None and not _is_path(model):
         known = find(str(model))
-    if known is not None and known.codec.kind == "yolox":
+    if known is not None and not known.has_network:
         path, _ = resolve(Path(model) if _is_path(model) else known)
         if input_wh is not None:
             raise ModelError(
@@ -159,7 +159,7 @@ def open_source(
         return Source(known, None, path)
     if known is None:
         path, known = resolve(Path(model))
-        if known is not None and known.codec.kind == "yolox":
+        if known is not None and not known.has_network:
             return Source(known, None, path)
     network, known = load_network(
         model if isinstance(model, Path) or _is_path(model) else str(model), card=card
