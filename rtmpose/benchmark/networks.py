@@ -63,21 +63,19 @@ def engines(wanted: str = "all") -> list[tuple[str, str]]:
 def open_network(model: str | Path, options: BackendOptions) -> tuple[Backend, ModelCard]:
     """A detector's or pose estimator's backend and card."""
     from rtmpose.detector import Detector
-    from rtmpose.pose_estimator import PoseEstimator
+    from rtmpose.families import Network, open_model
     from rtmpose.zoo import resolve
 
     _, card = resolve(model)
-    opened: Any
-    if card is not None:
-        opened = (
-            Detector(model, options=options)
-            if card.is_detector
-            else PoseEstimator(model, options=options)
-        )
+    opened: Network
+    if card is not None and card.is_detector:
+        opened = Detector(model, options=options)
     else:
         try:
-            opened = PoseEstimator(model, options=options)
+            opened = open_model(None, model, options=options).pose
         except RtmposeError:
+            if card is not None:
+                raise
             opened = Detector(model, options=options)
     return opened.backend, opened.card
 
