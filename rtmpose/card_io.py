@@ -113,9 +113,9 @@ def embedded_card(path: Path) -> ModelCard | None:
     None where there is no card, or none that can be read.
     """
     try:
-        beside = card_beside(path)
-        if beside.is_file():
-            return card_from_json(beside.read_text(encoding="utf-8"))
+        separate = card_beside(path)
+        if separate.is_file():
+            return card_from_json(separate.read_text(encoding="utf-8"))
         text = None
         if path.suffix == ".onnx":
             text = dict(onnx_metadata(path.read_bytes())).get(KEY)

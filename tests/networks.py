@@ -249,9 +249,9 @@ def spot_person(path: Path, *, size: int = 64, keypoints: int = 17) -> Path:
     """A one-stage network of RTMO's layout that finds one person where the image is reddest.
 
     It looks at the third channel of BGR values 0..255, as far as they are above the padding's 114:
-    the column and the row of the largest mean. The box reaches 8 pixels around that place, scored by
-    the largest excess over 140, and all keypoints lie there. The last row is padding with a score of its own, as in the published
-    files.
+    the column and the row of the largest mean. The box reaches 8 pixels around that place, scored
+    by the largest excess over 140, and all keypoints lie there. The last row is padding with a low
+    score, as in the published files.
     """
     constants = {
         "third": np.array([0, 0, 1], np.float32).reshape(1, 3, 1, 1),

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, decode_keypoints
 from rtmpose.types import FloatArray
 
-SURE = 0.3
+CONFIDENT = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Tolerance:
         equal: Least share of confident keypoints in the same bin (pose), or of images with the same
             class.
         displacement: Mean movement of the confident keypoints in crop pixels.
-        overlap: Mean loss of overlap of the confident boxes (detectors, in place of the two before).
+        overlap: Mean loss of overlap of the confident boxes (detectors, instead of the two before).
     """
 
     logits: float
@@ -80,11 +79,11 @@ class Verification:
     note: str = ""
 
     def to_json(self) -> str:
-        """For the file beside the model."""
+        """For the file next to the model."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-Runs = list[tuple[NDArray[Any], ...]]
+Runs = list[tuple[NDArray[np.generic], ...]]
 
 
 def run_on(backend: Backend, images: NDArray[np.uint8]) -> Runs:
@@ -155,10 +154,10 @@ def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
 
 def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
     (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
-    sure = scores > SURE
-    if not sure.any():  # random weights: compare everything
-        sure = np.ones_like(sure)
-    distance = np.linalg.norm((ours - theirs)[sure], axis=1)
+    confident = scores > CONFIDENT
+    if not confident.any():  # random weights: compare everything
+        confident = np.ones_like(confident)
+    distance = np.linalg.norm((ours - theirs)[confident], axis=1)
     return float((distance < 0.01).mean()), float(distance.mean())
 
 
@@ -166,7 +165,7 @@ def _box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float
     overlaps: list[float] = []
     for ours, theirs in zip(reference, runs, strict=True):
         a, b = (decode_boxes(o, card, 0.05) for o in (ours, theirs))
-        a = a[a.scores > SURE]
+        a = a[a.scores > CONFIDENT]
         overlaps += (
             list(box_iou(a.boxes, b.boxes).max(axis=1)) if len(a) and len(b) else [0.0] * len(a)
         )
@@ -199,9 +198,9 @@ def agreement(card: ModelCard, reference: Runs, runs: Runs) -> float:
     if DIFFERENCES[card.output] is _box_difference:
         return box_agreement(card, reference, runs)
     (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
-    sure = scores > SURE
-    distance = ((ours - theirs)[sure] ** 2).sum(axis=1)
-    return float(np.exp(-distance / 32).mean()) if sure.any() else 0.0
+    confident = scores > CONFIDENT
+    distance = ((ours - theirs)[confident] ** 2).sum(axis=1)
+    return float(np.exp(-distance / 32).mean()) if confident.any() else 0.0
 
 
 def report_lines(report: Verification) -> Sequence[tuple[str, str]]:
