@@ -55,7 +55,6 @@ def test_auto_prefers_openvino_on_cpus(monkeypatch):
     assert choose(BackendOptions(device="npu")).backend == "openvino"
 
 
-
 # ---- a new backend: its file, a row, an extra
 
 
@@ -120,7 +119,7 @@ def test_a_row_is_all_that_a_pose_needs(fake):
 
 
 def test_a_row_is_seen_by_everything_that_reads_the_table(fake, tmp_path, monkeypatch):
-    from rtmpose.benchmark.networks import ways_to_run
+    from rtmpose.benchmark.networks import run_configs
     from rtmpose.cli.doctor import examine
 
     # The zoo takes such a text for a path, and knows of no card.
@@ -130,17 +129,17 @@ def test_a_row_is_seen_by_everything_that_reads_the_table(fake, tmp_path, monkey
     report, _, _ = examine()
     assert report["fake"] == table.row("fake").versions()["pytest"]
     assert report["fake devices"] == "cpu (fp32), abacus (fp32)"
-    assert [(way.backend, way.device) for way in ways_to_run(fake)] == [("fake", "cpu")]
+    assert [(config.backend, config.device) for config in run_configs(fake)] == [("fake", "cpu")]
     # exports are checked with it
     assert table.row_for_export("fake").name == table.row_to_check(fake).name == "fake"
     # errors name it
-    with pytest.raises(BackendError, match="fake runs .fake files.*--to fake"):
+    with pytest.raises(BackendError, match=r"fake runs \.fake files.*--to fake"):
         open_backend(tmp_path / "x.onnx", CARD, BackendOptions("fake"))
-    with pytest.raises(BackendError, match="mine.fake; that one runs with fake only"):
+    with pytest.raises(BackendError, match=r"mine\.fake; that one runs with fake only"):
         open_backend(fake, CARD, BackendOptions("onnxruntime"))
-    with pytest.raises(BackendError, match="ONNX Runtime has no device 'abacus'.*--backend fake"):
+    with pytest.raises(BackendError, match=r"ONNX Runtime has no device 'abacus'.*--backend fake"):
         choose(BackendOptions("onnxruntime", "abacus"))
-    with pytest.raises(BackendError, match="fake on cpu computes in fp32"):
+    with pytest.raises(BackendError, match=r"fake on cpu computes in fp32"):
         open_backend(fake, CARD, BackendOptions(precision="bf16"))
     monkeypatch.setattr(selection, "installed", tuple)
     with pytest.raises(MissingDependencyError, match=r"pip install 'rtmpose\[fake\]'"):

@@ -51,6 +51,11 @@ def devices() -> dict[str, tuple[Precision, ...]]:
     return {kind: precisions[kind] for kind in kinds if PROVIDERS[kind] in built}
 
 
+def facts() -> dict[str, str]:
+    """What ``rtmpose doctor`` shows: devices need their provider, and its libraries."""
+    return {"providers": ", ".join(providers())}
+
+
 class OnnxRuntimeBackend:
     """A network run by ONNX Runtime. See :class:`rtmpose.backends.base.Backend`.
 

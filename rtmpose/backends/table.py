@@ -121,6 +121,11 @@ class BackendRow:
         module = cast(BackendModule, importlib.import_module(self.module))
         return module.devices()
 
+    def local_facts(self) -> Mapping[str, str]:
+        """What else ``rtmpose doctor`` shows: a function ``facts()`` in the backend's file, if any."""
+        facts = getattr(importlib.import_module(self.module), "facts", dict)
+        return cast("Mapping[str, str]", facts())
+
     def open(self, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
         """A model file opened with this engine; imports the engine."""
         backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)

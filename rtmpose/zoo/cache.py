@@ -112,7 +112,9 @@ def cached_state(file: ModelFile) -> CachedState:
     record = read_record(path)
     expected = file.sha256 or (record.sha256 if record else "")
     if record is not None and record.sha256 == expected:
-        if (record.size, record.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        same_size = record.size == stat.st_size
+        same_time = record.mtime_ns == stat.st_mtime_ns
+        if same_size and same_time:
             return "good"
 
     got = sha256_of(path)
