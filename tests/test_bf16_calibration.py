@@ -135,7 +135,7 @@ def biased_network(bias):
 
 
 def test_biases_are_not_rounded():
-    """A bias of 11.71 is 11.69 in bf16: harmless where it is looked at, not where it should cancel."""
+    """A bias of 11.71 is 11.69 in bf16: harmless by itself, not where it should cancel."""
     from rtmpose.model_card import Codec, ModelCard, Normalization
 
     bias = np.full(16, 11.7076, np.float32)

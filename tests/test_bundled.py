@@ -108,5 +108,5 @@ def test_defaults_are_bundled(fresh):
 
 def test_a_damaged_installation_is_told(fresh, monkeypatch):
     monkeypatch.setattr("rtmpose.zoo.cache.bundled_folder", lambda: fresh / "nothing")
-    with pytest.raises(ModelError, match="install rtmpose anew"):
+    with pytest.raises(ModelError, match="install rtmpose again"):
         zoo.resolve(CARDS[0].id)

@@ -63,6 +63,7 @@ def test_an_engine_that_does_not_load_is_reported(monkeypatch):
         raise ImportError("libfoo.so.1: cannot open shared object file")
 
     monkeypatch.setattr(onnxruntime, "devices", broken)
-    report, remedies, _ = examine()
-    assert "libfoo" in report["onnxruntime devices"]
-    assert any("does not load" in r for r in remedies)
+    report, remedies, broken = examine()
+    assert report["onnxruntime devices"] == "none"
+    assert any("does not load: libfoo.so.1" in r for r in remedies)
+    assert broken

@@ -13,11 +13,12 @@ read these rows. Importing this module loads no engine.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -29,7 +30,7 @@ from rtmpose.backends.base import (
     BackendOptions,
     Precision,
 )
-from rtmpose.errors import BackendError, MissingDependencyError
+from rtmpose.errors import BackendError, MissingDependencyError, RtmposeError
 from rtmpose.model_card import ModelCard
 
 
@@ -117,19 +118,38 @@ class BackendRow:
         )
 
     def local_devices(self) -> Mapping[str, tuple[Precision, ...]]:
-        """Devices of this machine and the precisions that each computes in; imports the engine."""
-        module = cast(BackendModule, importlib.import_module(self.module))
-        return module.devices()
+        """Devices of this machine and the precisions that each computes in; imports the engine.
+
+        Raises:
+            BackendError: the engine is installed, but does not load.
+        """
+        with self._load_errors():
+            module = cast("BackendModule", importlib.import_module(self.module))
+            return module.devices()
 
     def local_facts(self) -> Mapping[str, str]:
-        """What else ``rtmpose doctor`` shows: a function ``facts()`` in the backend's file, if any."""
+        """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
         facts = getattr(importlib.import_module(self.module), "facts", dict)
         return cast("Mapping[str, str]", facts())
 
     def open(self, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
         """A model file opened with this engine; imports the engine."""
-        backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)
-        return backend(path, card, options)
+        with self._load_errors():
+            backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)
+            return backend(path, card, options)
+
+    @contextlib.contextmanager
+    def _load_errors(self) -> Iterator[None]:
+        """Say which engine it is that is broken, where a shared library of it is missing."""
+        try:
+            yield
+        except RtmposeError:
+            raise
+        except (ImportError, OSError) as error:
+            raise BackendError(
+                f"{self.title} is installed, but does not load: {error}. Try to install it again:"
+                f" {self.install_command}"
+            ) from error
 
 
 # In the order in which `auto` prefers them.

@@ -64,6 +64,7 @@ def examine() -> tuple[Report, list[str], bool]:
 def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
     from rtmpose.backends import table
+    from rtmpose.errors import BackendError
 
     remedies = []
     faster = ""  # the first automatic backend that is missing, if none before it is installed
@@ -89,10 +90,9 @@ def _examine_backends(report: Report) -> list[str]:
         try:
             here = row.local_devices()
             facts = row.local_facts()
-        except Exception as error:  # noqa: BLE001
-            # A library that does not load is what this command is asked about.
-            report[f"{row.name} devices"] = f"none: {error}"
-            remedies.append(f"{row.title} is installed but does not load: {row.install_command}")
+        except BackendError as error:
+            report[f"{row.name} devices"] = "none"
+            remedies.append(str(error))
             continue
         report[f"{row.name} devices"] = ", ".join(
             f"{device} ({', '.join(precisions)})" for device, precisions in here.items()

@@ -101,7 +101,9 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
     published = find_file(published_name)
     if not path.is_file():
         what = "is a folder, not a model file" if path.is_dir() else "does not exist"
-        hint = f"; the zoo has a file of that name: use {published[0].id!r}" if published else ""
+        hint = (
+            f"; the zoo has a file of that name: ask for {published[0].id!r}" if published else ""
+        )
         raise ModelError(f"model file {path} {what}{hint}")
     try:
         empty = path.stat().st_size == 0
