@@ -57,5 +57,8 @@ def test_formats_of_one_backend(tmp_path):
     for backends in (["all"], ["auto"], ["torch"]):
         configs = run_configs(tmp_path / "m.safetensors", backends, "cpu", ["fp32"])
         assert [c.backend for c in configs] == ["torch"]
-    with pytest.raises(InputError, match=r"nothing here runs m\.safetensors"):
+    with pytest.raises(BackendError, match="that one runs with torch only"):
         run_configs(tmp_path / "m.safetensors", ["onnxruntime"])
+    # Among several backends those that run the file are taken.
+    configs = run_configs(tmp_path / "m.safetensors", ["onnxruntime", "torch"], "cpu", ["fp32"])
+    assert [c.backend for c in configs] == ["torch"]

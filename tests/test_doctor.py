@@ -41,6 +41,8 @@ def test_a_faster_backend_is_recommended(monkeypatch):
     assert "pip install 'rtmpose[openvino]' makes CPUs faster" in remedies
     assert "ONNX Runtime is the only engine installed" in report["auto chooses"]
     assert not broken
+    rows_with(monkeypatch, openvino={"openvino": "1.0"}, onnxruntime={"onnxruntime": "1.0"})
+    assert not any("faster" in remedy for remedy in examine()[1])
 
 
 def test_two_builds_of_one_engine_are_a_problem(monkeypatch):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, choose, installed, open_backend, table
 from rtmpose.backends.base import PRECISIONS, Precision
+from rtmpose.backends.selection import for_file
 from rtmpose.errors import InputError, RtmposeError
 from rtmpose.model_card import ModelCard
 from rtmpose.zoo import resolve
@@ -103,11 +104,11 @@ def _backends_for(model: Path, names: Sequence[str], device: str) -> list[tuple[
                 if row.name in installed() and (kind == "auto" or kind in row.devices):
                     choice = choose(BackendOptions(row.name, device))
                     pairs.append((choice.backend, choice.device))
-        else:
-            only = candidates[0].name if name == "auto" and len(candidates) == 1 else name
-            choice = choose(BackendOptions(only, device))
-            if table.row(choice.backend) in candidates:
-                pairs.append((choice.backend, choice.device))
+        elif name == "auto" or table.row(name) in candidates:
+            choice = choose(for_file(model, BackendOptions(name, device)))
+            pairs.append((choice.backend, choice.device))
+    if not pairs and "all" not in names:
+        for_file(model, BackendOptions(names[0]))  # says which backends run such files
     return pairs
 
 

@@ -97,8 +97,8 @@ def bench(
     """Measure detection, cropping, network, decoding and drawing: mean, median, 95th percentile
     and frames per second.
 
-    Several backends, precisions or numbers of people give a table with a row for each. With
-    --networks it is about networks alone.
+    Several backends, precisions or numbers of people give a table with a row for each. Networks
+    alone are timed with --networks.
 
     Examples:
       rtmpose bench clip.mp4
@@ -122,7 +122,7 @@ def bench(
     if networks:
         models = inputs or ([pose] if whole_image else [detector, pose])
         rows = _measure_networks(models, _numbers("--batch", batch), settings)
-        _print_table(rows, "", markdown)
+        _print_table(rows, markdown)
         _finish(rows, json_file)
         return 0
 
@@ -134,7 +134,7 @@ def bench(
         _finish(timings[0].measurement.to_dict(), json_file)
     else:
         rows = [timing.to_dict() for timing in timings]
-        _print_table(rows, "", markdown)
+        _print_table(rows, markdown)
         _finish(rows, json_file)
     return 0
 
@@ -208,16 +208,17 @@ def _print_stages(timing: PipelineTiming, source: str, markdown: bool) -> None:
             "mean ms": stage.mean_ms,
             "median ms": stage.median_ms,
             "p95 ms": stage.p95_ms,
-            "fps": f"{1000 / stage.mean_ms:.0f}" if stage.mean_ms else "",
+            "fps": round(1000 / stage.mean_ms) if stage.mean_ms else 0,
         }
         for stage in result.stages
     ]
-    title = f"{source}: {result.people_per_frame:.1f} people per frame, {result.frames} frames"
-    _print_table(rows, title, markdown)
+    _print_table(rows, markdown)
+    people = f"{result.people_per_frame:.1f} people per frame"
+    typer.echo(f"{source}: {people}, {result.frames} frames")
     typer.echo(f"{timing.backend} on {timing.device}, {timing.precision}")
 
 
-def _print_table(rows: Sequence[Row], title: str, markdown: bool) -> None:
+def _print_table(rows: Sequence[Row], markdown: bool) -> None:
     header = list(rows[0])
     lines = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in r.values()] for r in rows]
     if markdown:
@@ -226,16 +227,20 @@ def _print_table(rows: Sequence[Row], title: str, markdown: bool) -> None:
         typer.echo()  # what follows is not part of the table
         return
 
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(title=title or None)
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in header:
         text = all(isinstance(row[name], str) for row in rows)
-        grid.add_column(name, justify="left" if text else "right")
+        grid.add_column(name.replace("_", " "), justify="left" if text else "right")
     for line in lines:
         grid.add_row(*line)
-    Console().print(grid)
+    # A terminal that is too narrow breaks lines; figures are never cut short.
+    console = Console()
+    needed = console.measure(grid, options=console.options.update(max_width=1000)).maximum
+    Console(width=max(console.width, needed)).print(grid)
 
 
 def _finish(result: object, json_file: Path | None) -> None:

@@ -67,7 +67,10 @@ def _examine_backends(report: Report) -> list[str]:
     from rtmpose.errors import BackendError
 
     remedies = []
-    faster = ""  # the first automatic backend that is missing, if none before it is installed
+    automatic = [row for row in table.BACKENDS if row.automatic]
+    if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
+        remedies.append(f"{automatic[0].install_command} makes CPUs faster")
+
     for row in table.BACKENDS:
         versions = row.versions()
         if len(versions) > 1:
@@ -78,13 +81,7 @@ def _examine_backends(report: Report) -> list[str]:
             )
         if not row.is_installed():
             report[row.name] = f"not installed ({row.install_command})"
-            if row.automatic and not faster:
-                faster = row.install_command
             continue
-        if row.automatic:
-            if faster:
-                remedies.append(f"{faster} makes CPUs faster")
-            faster = "none"
 
         report[row.name] = ", ".join(versions.values()) or "installed"
         try:
