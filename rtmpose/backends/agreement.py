@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from rtmpose.backends.base import Outputs
 from rtmpose.backends.sample_images import bundled_crops, bundled_frames
 from rtmpose.model_card import ModelCard
-from rtmpose.ops import heatmap, simcc
 from rtmpose.ops.boxes import box_iou
-from rtmpose.ops.detector_outputs import read_outputs
+from rtmpose.ops.decoders import decode_boxes, keypoint_decoder
 from rtmpose.types import FloatArray
 
 CONFIDENT = 0.3
 """Keypoints and boxes with a higher score count."""
+
+LOWEST_SCORE = 0.05
+"""Of the boxes that a confident one may be found again in."""
 
 SPREAD_PIXELS = 4.0
 """A keypoint that moved by this many crop pixels counts exp(-1/2)."""
@@ -41,7 +43,7 @@ class Judge:
 
 def judge_for(card: ModelCard) -> Judge | None:
     """How networks of that card's kind are judged; None for kinds that cannot be."""
-    return _JUDGES.get(card.codec.kind)
+    return _JUDGES.get(card.output)
 
 
 def pose_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Outputs]) -> float:
@@ -63,9 +65,9 @@ def box_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Out
     """
     values: list[float] = []
     for one, another in zip(exact, other, strict=True):
-        expected = read_outputs(one, 0.05, card.id)
+        expected = decode_boxes(one, card, LOWEST_SCORE)
         expected = expected[expected.scores > CONFIDENT]
-        found = read_outputs(another, 0.05, card.id)
+        found = decode_boxes(another, card, LOWEST_SCORE)
         if not len(expected):
             continue
         if not len(found):
@@ -81,18 +83,11 @@ def box_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Out
 def _decode(card: ModelCard, runs: Sequence[Outputs]) -> tuple[FloatArray, FloatArray]:
     """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)`` of all runs."""
     outputs = [np.concatenate(column) for column in zip(*runs, strict=True)]
-    if card.codec.kind == "heatmap":
-        return heatmap.decode(outputs[0], card.input_wh)
-    return simcc.decode(outputs[0], outputs[1], card.codec.split_ratio)
+    return keypoint_decoder(card).decode(outputs, card)
 
 
-_POSE = Judge(bundled_crops, pose_agreement, trusted_from=0.985)
-_DETECTOR = Judge(bundled_frames, box_agreement, trusted_from=0.95)
-
-# By kind of codec; kinds that are not here run in fp32 unless bf16 is asked for.
+# By ModelCard.output; networks that are not here run in fp32 unless bf16 is asked for.
 _JUDGES: Mapping[str, Judge] = {
-    "simcc": _POSE,
-    "heatmap": _POSE,
-    "rtmdet": _DETECTOR,
-    "yolox": _DETECTOR,
+    "keypoints": Judge(bundled_crops, pose_agreement, trusted_from=0.985),
+    "boxes": Judge(bundled_frames, box_agreement, trusted_from=0.95),
 }

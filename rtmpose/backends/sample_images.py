@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.model_card import ModelCard
-from rtmpose.ops import crop
+from rtmpose.ops.crop import crop_people
+from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.ops.letterbox import letterbox
 from rtmpose.paths import photos_folder
 from rtmpose.types import Image
@@ -41,8 +42,8 @@ def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
                 boxes.append((x, y, x + w, y + h))
         if boxes:
             xyxy = np.array(boxes, np.float32)
-            udp = card.codec.kind == "heatmap"
-            people, _ = crop.crop_people(image, xyxy, card.input_wh, udp=udp)
+            udp = keypoint_decoder(card).udp
+            people, _ = crop_people(image, xyxy, card.input_wh, udp=udp)
             crops.append(people)
     return np.concatenate(crops)
 

@@ -127,13 +127,18 @@ def open_network(
 
     # A file that does not say what it is: whatever accepts its outputs.
     from rtmpose.detector import Detector
+    from rtmpose.families import Network, is_one_stage
+    from rtmpose.one_stage import OneStage
     from rtmpose.pose_estimator import PoseEstimator
 
-    opened: PoseEstimator | Detector
-    try:
-        opened = PoseEstimator(path, options=options)
-    except RtmposeError:
-        opened = Detector(path, options=options)
+    opened: Network
+    if is_one_stage(path):
+        opened = OneStage(path, options=options)
+    else:
+        try:
+            opened = PoseEstimator(path, options=options)
+        except RtmposeError:
+            opened = Detector(path, options=options)
     return opened.backend, opened.card
 
 

@@ -107,7 +107,7 @@ def predict(
         threads=threads,
         precision=precision,
         allow_spinning=allow_spinning,
-        score_thr=score_thr,
+        box_thr=score_thr,
         max_people=max_people,
         whole_image=whole,
         antialias=antialias,

@@ -10,7 +10,8 @@ from typing import Any
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import coco_box_ap
-from rtmpose.evaluation.pose import BoxModel, Evaluation
+from rtmpose.evaluation.pose import Evaluation
+from rtmpose.families import BoxModel
 from rtmpose.ops.boxes import xyxy_to_xywh
 from rtmpose.sources import read_image
 from rtmpose.types import Detections
@@ -59,7 +60,7 @@ def evaluate_boxes(
             log.warning("skipped: %s", error)
             continue
         start = time.perf_counter()
-        found = detector(image, score_thr=score_thr)
+        found = detector(image, box_thr=score_thr)
         seconds += time.perf_counter() - start
         results += box_results(found, image_id, category)
         scored.append(image_id)

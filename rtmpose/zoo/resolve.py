@@ -146,7 +146,7 @@ def _file_of(card: ModelCard, format: Format) -> ModelFile:
 
     formats = " and ".join(f".{f.format}" for f in card.files) or "nothing"
     lines = [f"{card.id} is published only as {formats}: no .{format} of it can be fetched."]
-    if card.file("pth") and format == "onnx":
+    if card.has_network and format == "onnx":
         lines.append(
             f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
             " 'rtmpose[export]')."
