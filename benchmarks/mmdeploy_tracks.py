@@ -5,7 +5,7 @@ people, the same ids?
     [--det-interval 1]
 
 The folders are exports (`rtmpose export NAME --to sdk`); the interpreter has mmdeploy-runtime 1.3.1
-(and numpy 1). In each frame people are paired by the distance of their sure keypoints; ids are the
+(and numpy 1). In each frame people are paired by the distance of their confident keypoints; ids are the
 same where each of theirs always goes with the same one of ours.
 """
 
@@ -35,7 +35,7 @@ while True:
     frames.append([keypoints.tolist(), ids.tolist()])
 print("frames " + json.dumps(frames))
 """
-SURE = 0.5
+CONFIDENT = 0.5
 
 
 def ours(arguments):
@@ -84,15 +84,19 @@ def main():
             same_people += len(a_ids) == len(b_ids)
             continue
         gaps = np.linalg.norm(a[:, None, :, :2] - b[None, :, :, :2], axis=-1)
-        sure = (a[:, None, :, 2] > SURE) & (b[None, :, :, 2] > SURE)
+        confident = (a[:, None, :, 2] > CONFIDENT) & (b[None, :, :, 2] > CONFIDENT)
         height = np.ptp(b[:, :, 1], axis=1)
-        mean = np.where(sure.any(-1), (gaps * sure).sum(-1) / np.maximum(sure.sum(-1), 1), np.inf)
+        mean = np.where(
+            confident.any(-1),
+            (gaps * confident).sum(-1) / np.maximum(confident.sum(-1), 1),
+            np.inf,
+        )
         rows, columns = linear_sum_assignment(np.minimum(mean, 1e6))
         pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if mean[i, j] < 0.2 * height[j]]
         same_people += len(pairs) == len(a_ids) == len(b_ids)
         for i, j in pairs:
             together[a_ids[i], b_ids[j]] += 1
-            distances += (gaps[i, j][sure[i, j]] / height[j]).tolist()
+            distances += (gaps[i, j][confident[i, j]] / height[j]).tolist()
     frames = sum(counts.values())
     print(
         f"{frames} frames, detection every {arguments.det_interval}; the same people in"
@@ -106,10 +110,10 @@ def main():
         "ids of ours and theirs together: "
         + ", ".join(f"{a} with {b} in {n}" for (a, b), n in together.most_common())
     )
-    half, most = np.percentile(distances, [50, 90]) * 100
+    median, p90 = np.percentile(distances, [50, 90]) * 100
     print(
-        f"sure keypoints lie apart by {half:.2f} % of a person's height in the median, 90 % by less"
-        f" than {most:.2f} %"
+        f"confident keypoints lie apart by {median:.2f} % of a person's height in the median, 90 % by less"
+        f" than {p90:.2f} %"
     )
 
 
