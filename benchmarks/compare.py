@@ -3,10 +3,10 @@
     python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output
     benchmarks/results/mine.json
 
-Every contender is a process of its own that stays alive; they take turns, a few frames at a time,
-so that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
-network then gets a given number of boxes, so that all contenders do the same work. Each frame's time is
-taken inside the process, from image to keypoints. rtmlib cannot be told a number of threads, and
+Every contender is a separate process that stays alive; they take turns, a few frames at a time, so
+that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
+network then gets a given number of boxes, so that all contenders do the same work. Each frame's
+time is taken inside the process, from image to keypoints. rtmlib cannot be told a number of threads, and
 ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
@@ -14,7 +14,7 @@ for everyone. Ratios are those of medians and of 10th percentiles; above 1 means
 
 Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
 are left out). mmdeploy-runtime needs an old numpy, so it needs a separate environment, named by
- --mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
+--mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ people, the same ids?
     [--det-interval 1]
 
 The folders are exports (`rtmpose export NAME --to sdk`); the interpreter has mmdeploy-runtime 1.3.1
-(and numpy 1). In each frame people are paired by the distance of their confident keypoints; ids are the
-same where each of theirs always goes with the same one of ours.
+(and numpy 1). In each frame people are paired by the distance of their confident keypoints; ids are
+the same where each of theirs always goes with the same one of ours.
 """
 
 import argparse
@@ -112,8 +112,8 @@ def main():
     )
     median, p90 = np.percentile(distances, [50, 90]) * 100
     print(
-        f"confident keypoints lie apart by {median:.2f} % of a person's height in the median, 90 % by less"
-        f" than {p90:.2f} %"
+        f"confident keypoints differ by {median:.2f} % of a person's height in the median, 90 % by"
+        f" less than {p90:.2f} %"
     )
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/soak.py VIDEO [--frames 10000] [--detector rtmdet-nano] [--det-interval 5]
 
-The clip is repeated, at half size, until there are that many frames, and tracked in one run of
-`rtmpose.tracking`; then such a run is started and stopped 50 times. Resident memory, threads and open
-files are read on the way (Linux only).
+The clip is repeated, at half size, until there are that many frames, and tracked in one run; then
+such a run is started and stopped 50 times. Resident memory, threads and open files are read on the
+way (Linux only).
 """
 
 import argparse
