@@ -6,7 +6,7 @@
 Every contender is a separate process that stays alive; they take turns, a few frames at a time, so
 that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
 network then gets a given number of boxes, so that all contenders do the same work. Each frame's
-time is taken inside the process, from image to keypoints. rtmlib cannot be told a number of threads, and
+time is taken inside the process, from image to keypoints. rtmlib has no option for threads, and
 ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
