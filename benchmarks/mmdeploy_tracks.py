@@ -41,7 +41,8 @@ CONFIDENT = 0.5
 def ours(arguments):
     tracker = PoseTracker(arguments.detector, arguments.pose, "cpu")
     state = tracker.create_state(det_interval=arguments.det_interval)
-    video, frames = cv2.VideoCapture(arguments.video), []
+    video = cv2.VideoCapture(arguments.video)
+    frames = []
     while True:
         good, frame = video.read()
         if not good:
@@ -76,8 +77,10 @@ def main():
     parser.add_argument("--mmdeploy-python", required=True)
     parser.add_argument("--det-interval", type=int, default=1)
     arguments = parser.parse_args()
-    together, distances = collections.Counter(), []
-    counts, same_people = collections.Counter(), 0
+    together = collections.Counter()
+    distances = []
+    counts = collections.Counter()
+    same_people = 0
     for (a, a_ids), (b, b_ids) in zip(ours(arguments), theirs(arguments), strict=True):
         counts[len(a_ids), len(b_ids)] += 1
         if not len(a_ids) or not len(b_ids):

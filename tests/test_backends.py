@@ -207,6 +207,32 @@ def test_suffixes_of_any_case_and_unknown_ones(tmp_path):
     }
 
 
+def test_files_of_other_programs_are_refused(tmp_path):
+    (tmp_path / "m.engine").write_bytes(b"x")
+    with pytest.raises(BackendError, match=r"no backend runs \.engine files.*\.onnx"):
+        PoseEstimator(tmp_path / "m.engine")
+
+
+def test_an_engine_that_does_not_load_is_named(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("rtmpose.backends.onnxruntime")
+
+    def broken(*_):
+        raise ImportError("libfoo.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(onnxruntime, "OnnxRuntimeBackend", broken)
+    with pytest.raises(BackendError, match="ONNX Runtime is installed, but does not load: libfoo"):
+        open_backend(spot_pose(tmp_path / "s.onnx"), CARD, BackendOptions("onnxruntime", "cpu"))
+
+
+def test_extras_are_those_of_the_package():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    for row in table.BACKENDS:
+        for extra in filter(None, (row.extra, row.gpu_extra)):
+            assert f"\n{extra} = [" in text, row
+
+
 def test_a_format_of_one_backend_does_not_fall_back(tmp_path, monkeypatch):
     (tmp_path / "m.xml").write_text("<net/>")
     monkeypatch.setattr(selection, "installed", lambda: ("onnxruntime",))
@@ -220,7 +246,7 @@ def test_a_format_of_one_backend_does_not_fall_back(tmp_path, monkeypatch):
         (BackendOptions("onnxruntime", "cpu", precision="fp16"), "onnxruntime on tensorrt, ncnn"),
         (BackendOptions("onnxruntime", "cpu", precision="bf16"), "openvino on cpu"),
         (BackendOptions("onnxruntime", "cpu:one"), "device number 'one'"),
-        (BackendOptions("onnxruntime", "gpu"), "use --backend openvino"),
+        (BackendOptions("onnxruntime", "GPU.0"), "use --backend openvino"),
         (BackendOptions("onnxruntime", "cpu", num_streams=0), "num_streams"),
     ],
 )

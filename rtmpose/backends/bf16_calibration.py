@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METHOD_VERSION = 3
-"""Part of the file names of stored calibrations: another version is measured anew."""
+"""Part of the file names of stored calibrations: another version is measured again."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
                 medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
                 return medians, record
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # absent or damaged: measured anew
+            continue  # absent or damaged: measured again
     return {}, None
 
 

@@ -72,7 +72,8 @@ class OpenVinoBackend:
             network, bf16 = calibrated_network(model, card, options)
         else:
             name = card.id
-            network, bf16 = model, options.precision == "bf16"
+            network = model
+            bf16 = options.precision == "bf16"
         quantized = net.is_quantized(network)
         self.precision = "bf16" if bf16 else "int8" if quantized else "fp32"
 

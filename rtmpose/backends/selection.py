@@ -38,7 +38,7 @@ def choose(options: BackendOptions) -> BackendChoice:
         BackendError: the backend is unknown, or it cannot drive the device.
         MissingDependencyError: the backend is not installed.
     """
-    device = options.device.lower()
+    device = options.device.lower().replace(".", ":")  # some engines write GPU.0
     if options.backend.lower() == "auto":
         return _choose_backend(device)
 

@@ -13,12 +13,11 @@ read these rows. Importing this module loads no engine.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -30,7 +29,7 @@ from rtmpose.backends.base import (
     BackendOptions,
     Precision,
 )
-from rtmpose.errors import BackendError, MissingDependencyError, RtmposeError
+from rtmpose.errors import BackendError, MissingDependencyError
 from rtmpose.model_card import ModelCard
 
 
@@ -123,9 +122,11 @@ class BackendRow:
         Raises:
             BackendError: the engine is installed, but does not load.
         """
-        with self._load_errors():
+        try:
             module = cast("BackendModule", importlib.import_module(self.module))
             return module.devices()
+        except (ImportError, OSError, RuntimeError) as error:
+            raise self._not_loading(error) from error
 
     def local_facts(self) -> Mapping[str, str]:
         """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
@@ -134,22 +135,20 @@ class BackendRow:
 
     def open(self, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
         """A model file opened with this engine; imports the engine."""
-        with self._load_errors():
-            backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)
-            return backend(path, card, options)
-
-    @contextlib.contextmanager
-    def _load_errors(self) -> Iterator[None]:
-        """Say which engine it is that is broken, where a shared library of it is missing."""
+        backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)
         try:
-            yield
-        except RtmposeError:
+            return backend(path, card, options)
+        except MissingDependencyError:
             raise
-        except (ImportError, OSError) as error:
-            raise BackendError(
-                f"{self.title} is installed, but does not load: {error}. Try to install it again:"
-                f" {self.install_command}"
-            ) from error
+        except ImportError as error:
+            raise self._not_loading(error) from error
+
+    def _not_loading(self, error: Exception) -> BackendError:
+        """Says which engine it is that is broken: a shared library of it may be missing."""
+        return BackendError(
+            f"{self.title} is installed, but does not load: {error}. Try to install it again:"
+            f" {self.install_command}"
+        )
 
 
 # In the order in which `auto` prefers them.
@@ -216,6 +215,10 @@ BACKENDS: tuple[BackendRow, ...] = (
 )
 
 
+FOREIGN_SUFFIXES = (".engine", ".plan", ".mlpackage", ".tflite")
+"""Suffixes of model files that other programs run, and no backend."""
+
+
 def names() -> tuple[str, ...]:
     """Names of all backends, the preferred ones first."""
     return tuple(row.name for row in BACKENDS)
@@ -239,8 +242,16 @@ def rows_for_file(path: Path) -> tuple[BackendRow, ...]:
     """The backends that run a model file, judged by its suffix, the preferred ones first.
 
     A suffix that no backend names is taken for ONNX: a download may be called anything.
+
+    Raises:
+        BackendError: the file is in a format that no backend runs.
     """
     suffix = path.suffix.lower()
+    if suffix in FOREIGN_SUFFIXES:
+        raise BackendError(
+            f"no backend runs {suffix} files such as {path.name}; these are run:"
+            f" {', '.join(model_suffixes())}"
+        )
     if suffix not in model_suffixes():
         suffix = ".onnx"
     return tuple(candidate for candidate in BACKENDS if suffix in candidate.suffixes)

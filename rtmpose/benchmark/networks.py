@@ -115,7 +115,7 @@ def _backends_for(model: Path, names: Sequence[str], device: str) -> list[tuple[
 def open_network(
     model: str | Path | ModelCard, options: BackendOptions
 ) -> tuple[Backend, ModelCard]:
-    """Any network's backend and card.
+    """A network's backend and card.
 
     Raises:
         ModelError: the model is not available, or is none that this package runs.

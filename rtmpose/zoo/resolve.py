@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from rtmpose.backends.table import model_suffixes
+from rtmpose.backends.table import FOREIGN_SUFFIXES, model_suffixes
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source
@@ -20,9 +20,6 @@ from rtmpose.zoo.sdk_folder import is_sdk_folder, read_sdk
 
 Format = Literal["onnx", "pth"]
 ModelKind = Literal["name", "path", "url"]
-
-OTHER_SUFFIXES = (".engine", ".mlpackage", ".tflite")
-"""Of models of other programs: a text that ends so is a path too, though no backend runs it."""
 
 
 def model_kind(model: str | os.PathLike[str]) -> ModelKind:
@@ -38,7 +35,7 @@ def model_kind(model: str | os.PathLike[str]) -> ModelKind:
     if text.startswith(("http://", "https://")):
         return "url"
     separators = [s for s in (os.sep, os.altsep, "/") if s]
-    ends_like_file = text.endswith((*model_suffixes(), *OTHER_SUFFIXES))
+    ends_like_file = text.endswith((*model_suffixes(), *FOREIGN_SUFFIXES))
     if ends_like_file or text.startswith("~") or any(s in text for s in separators):
         return "path"
     return "name"
