@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rtmpose.backends import selection, table
+from rtmpose import backend_table as table
+from rtmpose.backends import selection
 from rtmpose.cli import main
 from rtmpose.cli.doctor import examine
 

@@ -1,4 +1,4 @@
-"""Inference engines, one file and one row of :mod:`rtmpose.backends.table` each.
+"""Inference engines, one file and one row of :mod:`rtmpose.backend_table` each.
 
 No engine's name appears outside this package and the help of the command line.
 """
@@ -9,8 +9,10 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from rtmpose.backends import table
-from rtmpose.backends.base import Backend, BackendOptions, Precision, TensorSpec
+from rtmpose import backend_table as table
+from rtmpose.backend_table import Precision
+from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
+from rtmpose.backends.loading import open_with
 from rtmpose.backends.parallel import calls_at_once, usable_cpus
 from rtmpose.backends.selection import BackendChoice, check_precision, choose, for_file, installed
 from rtmpose.errors import BackendError
@@ -58,7 +60,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
     check_precision(row, choice.device, options.precision)
 
     options = replace(options, backend=choice.backend, device=choice.device)
-    backend = row.open(path, card, options)
+    backend = open_with(row, path, card, options)
     log.info(
         "%s: %s on %s, %s (%s)",
         path.name,

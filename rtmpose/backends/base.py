@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.backend_table import Precision
 from rtmpose.model_card import ModelCard
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Outputs = tuple[NDArray[np.generic], ...]
 """What a network returns for a batch: one array ``(N, ...)`` per output."""
@@ -32,7 +30,7 @@ class BackendOptions:
     """How to run a network.
 
     Attributes:
-        backend: ``auto`` or one of :func:`rtmpose.backends.table.names`.
+        backend: ``auto`` or one of :func:`rtmpose.backend_table.names`.
         device: ``auto``, or a kind of device with or without a number: ``cpu``, ``cuda``,
             ``cuda:1``, ``tensorrt``, ``gpu``, ``npu``. A device that is not there is an error; only
             ``auto`` chooses.

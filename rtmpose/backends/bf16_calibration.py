@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.backend_table import Precision
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.agreement import Judge, judge_for
-from rtmpose.backends.base import BackendOptions, Outputs, Precision
+from rtmpose.backends.base import BackendOptions, Outputs
 from rtmpose.backends.bf16_graph import Medians, keep_biases, measure_medians, subtract_medians
 from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard

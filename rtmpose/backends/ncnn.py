@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends import table
-from rtmpose.backends.base import BackendOptions, Outputs, Precision, TensorSpec
+from rtmpose import backend_table as table
+from rtmpose.backend_table import Precision
+from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard
 

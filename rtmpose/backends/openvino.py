@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
-from rtmpose.backends.base import BackendOptions, Outputs, Precision, TensorSpec
+from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec
 from rtmpose.backends.bf16_calibration import calibrated_network
 from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError

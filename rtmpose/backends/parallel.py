@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends import table
+from rtmpose import backend_table as table
 from rtmpose.backends.base import Backend, BackendOptions, Outputs, TensorSpec
 
 MAX_PARALLEL_CALLS = 8

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtmpose.backends import table
-from rtmpose.backends.base import PRECISIONS, BackendOptions
-from rtmpose.backends.table import BackendRow
+from rtmpose import backend_table as table
+from rtmpose.backend_table import PRECISIONS, BackendRow
+from rtmpose.backends.base import BackendOptions
+from rtmpose.backends.loading import local_devices
 from rtmpose.errors import BackendError, MissingDependencyError
 
 
@@ -156,7 +157,7 @@ def _auto_device(row: BackendRow) -> str:
     """The first of the row's ``auto_devices`` that is here."""
     if row.auto_devices == ("cpu",):  # without importing the engine
         return "cpu"
-    here = row.local_devices()
+    here = local_devices(row)
     return next((device for device in row.auto_devices if device in here), "cpu")
 
 

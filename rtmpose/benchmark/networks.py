@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends import Backend, BackendOptions, choose, installed, open_backend, table
-from rtmpose.backends.base import PRECISIONS, Precision
+from rtmpose import backend_table as table
+from rtmpose.backend_table import PRECISIONS, Precision
+from rtmpose.backends import Backend, BackendOptions, choose, installed, open_backend
+from rtmpose.backends.loading import local_devices
 from rtmpose.backends.selection import for_file
 from rtmpose.errors import InputError, RtmposeError
 from rtmpose.model_card import ModelCard
@@ -76,7 +78,7 @@ def run_configs(
     configs: list[RunConfig] = []
     for name, where in _backends_for(model, backends, device):
         row = table.row(name)
-        here = row.local_devices()
+        here = local_devices(row)
         kind, _ = table.split_device(where)
         # A device with a number may be listed without it, or the other way round.
         able = here.get(where) or here.get(kind) or row.devices[kind]

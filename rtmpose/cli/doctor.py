@@ -63,7 +63,8 @@ def examine() -> tuple[Report, list[str], bool]:
 
 def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
-    from rtmpose.backends import table
+    from rtmpose import backend_table as table
+    from rtmpose.backends.loading import local_devices, local_facts
     from rtmpose.errors import BackendError
 
     remedies = []
@@ -85,8 +86,8 @@ def _examine_backends(report: Report) -> list[str]:
 
         report[row.name] = ", ".join(versions.values()) or "installed"
         try:
-            here = row.local_devices()
-            facts = row.local_facts()
+            here = local_devices(row)
+            facts = local_facts(row)
         except BackendError as error:
             report[f"{row.name} devices"] = "none"
             remedies.append(str(error))
@@ -115,7 +116,7 @@ def _examine_cache(report: Report) -> list[str]:
 
 
 def _cached(folder: Path) -> str:
-    from rtmpose.backends.table import model_suffixes
+    from rtmpose.backend_table import model_suffixes
 
     suffixes = model_suffixes()
     files = [f for f in folder.rglob("*") if f.suffix in suffixes] if folder.is_dir() else []

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
-from rtmpose.backends import Backend, BackendOptions, open_backend, table
+from rtmpose import backend_table as table
+from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 from rtmpose.backends.torch import TorchBackend
 from rtmpose.errors import InputError, ModelError

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from rtmpose.backends.table import FOREIGN_SUFFIXES, model_suffixes
+from rtmpose.backend_table import FOREIGN_SUFFIXES, model_suffixes
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source

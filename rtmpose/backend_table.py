@@ -2,35 +2,30 @@
 
 A new engine takes three edits:
 
-1. its own file in this folder: a class called as ``NewBackend(model, card, options)`` and a
+1. its own file in ``backends/``: a class called as ``NewBackend(model, card, options)`` and a
    function ``devices()`` (:class:`rtmpose.backends.base.BackendModule`);
 2. a row of :data:`BACKENDS`;
 3. an extra in ``pyproject.toml``.
 
 Opening and choosing a backend, the zoo, ``doctor``, ``bench``, help texts and the check of exports
-read these rows. Importing this module loads no engine.
+read these rows. Importing this module loads no engine, and of the package only its errors: the zoo,
+which the backends must not import, reads it too.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, get_args
 
-from rtmpose.backends.base import (
-    Backend,
-    BackendClass,
-    BackendModule,
-    BackendOptions,
-    Precision,
-)
 from rtmpose.errors import BackendError, MissingDependencyError
-from rtmpose.model_card import ModelCard
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class BackendRow:
         own_suffixes: Suffixes of the model files that only this engine runs.
         runs_onnx: Whether it runs ``.onnx`` files too.
         devices: Kinds of devices it can drive, each with the precisions it can compute in there.
-            What this machine has of them is :meth:`local_devices`.
+            What this machine has of them says :func:`rtmpose.backends.loading.local_devices`.
         extra: The extra of this package that installs it; empty for a plain dependency.
         gpu_extra: The extra for GPUs, where it is another one.
         automatic: Whether ``--backend auto`` may choose it for files that several engines run.
@@ -114,40 +109,6 @@ class BackendRow:
         """The error to raise where the engine is not installed."""
         return MissingDependencyError(
             f"backend {self.name} is not installed: {self.install_command}"
-        )
-
-    def local_devices(self) -> Mapping[str, tuple[Precision, ...]]:
-        """Devices of this machine and the precisions that each computes in; imports the engine.
-
-        Raises:
-            BackendError: the engine is installed, but does not load.
-        """
-        try:
-            module = cast("BackendModule", importlib.import_module(self.module))
-            return module.devices()
-        except (ImportError, OSError, RuntimeError) as error:
-            raise self._not_loading(error) from error
-
-    def local_facts(self) -> Mapping[str, str]:
-        """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
-        facts = getattr(importlib.import_module(self.module), "facts", dict)
-        return cast("Mapping[str, str]", facts())
-
-    def open(self, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
-        """A model file opened with this engine; imports the engine."""
-        backend: BackendClass = getattr(importlib.import_module(self.module), self.class_name)
-        try:
-            return backend(path, card, options)
-        except MissingDependencyError:
-            raise
-        except ImportError as error:
-            raise self._not_loading(error) from error
-
-    def _not_loading(self, error: Exception) -> BackendError:
-        """Says which engine it is that is broken: a shared library of it may be missing."""
-        return BackendError(
-            f"{self.title} is installed, but does not load: {error}. Try to install it again:"
-            f" {self.install_command}"
         )
 
 
