@@ -1,20 +1,20 @@
-"""Detector plus pose per 720p frame, side by side with other runtimes on the same ONNX files.
+"""Detector plus pose per 720p frame, compared with other runtimes on the same ONNX files.
 
     python benchmarks/compare.py --detector yolox.onnx --pose rtmpose-s.onnx --output
     benchmarks/results/mine.json
 
-Every contender is a process of its own that stays alive; they take turns, a few frames at a time,
-so that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
-network then gets so many given boxes, so that all contenders do the same work. Each frame's time is
-taken inside the process, from image to keypoints. rtmlib cannot be told a number of threads, and
+Every contender is a separate process that stays alive; they take turns, a few frames at a time, so
+that a noisy machine hits all of them alike. The detector runs for real on every frame; the pose
+network then gets a given number of boxes, so that all contenders do the same work. Each frame's
+time is taken inside the process, from image to keypoints. rtmlib has no option for threads, and
 ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
 for everyone. Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
 
-Needs, beside this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
-are left out). mmdeploy-runtime needs an old numpy, so it lives in an environment of its own, named
-by --mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
+Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
+are left out). mmdeploy-runtime needs an old numpy, so it needs a separate environment, named by
+--mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PAIRS = (
 
 
 def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
-    """A 720p frame made of a photograph, and so many boxes on it."""
+    """A 720p frame made of a photograph, and that many boxes on it."""
     import cv2
 
     from rtmpose.benchmark.stages import demo_photo, spread_boxes
@@ -79,11 +79,9 @@ def make_mmdeploy(folder: Path) -> Any:
     """mmdeploy-runtime on the same files; it is told neither threads nor precision."""
     from mmdeploy_runtime import Detector, PoseDetector
 
-    find, estimate = (
-        Detector(str(folder / "detector"), "cpu", 0),
-        PoseDetector(str(folder / "pose"), "cpu", 0),
-    )
-    return lambda image, boxes: (find(image), estimate(image, boxes)), "fp32"
+    detect = Detector(str(folder / "detector"), "cpu", 0)
+    estimate = PoseDetector(str(folder / "pose"), "cpu", 0)
+    return lambda image, boxes: (detect(image), estimate(image, boxes)), "fp32"
 
 
 def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -> Any:
@@ -98,11 +96,11 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
 
         engine, _, precision = engine.partition("-")
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
-        find, estimate = Detector(detector, options=options), PoseEstimator(pose, options=options)
-        return lambda image, boxes: (
-            find(image),
-            estimate(image, boxes),
-        ), estimate.backend.precision
+        detect = Detector(detector, options=options)
+        estimate = PoseEstimator(pose, options=options)
+        precision = estimate.backend.precision
+        return lambda image, boxes: (detect(image), estimate(image, boxes)), precision
+
     import onnxruntime
     from rtmlib import YOLOX, RTMDet, RTMPose
 
@@ -115,11 +113,11 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
 
     onnxruntime.InferenceSession = limited
     if "yolox" in Path(detector).name:
-        find = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
+        detect = YOLOX(detector, model_input_size=(416, 416), backend=engine, device="cpu")
     else:
-        find = RTMDet(detector, model_input_size=(320, 320), backend=engine, device="cpu")
+        detect = RTMDet(detector, model_input_size=(320, 320), backend=engine, device="cpu")
     estimate = RTMPose(pose, model_input_size=(192, 256), backend=engine, device="cpu")
-    return lambda image, boxes: (find(image), estimate(image, bboxes=boxes)), "engine's own choice"
+    return lambda image, boxes: (detect(image), estimate(image, bboxes=boxes)), "engine's choice"
 
 
 def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -> None:
@@ -130,8 +128,11 @@ def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -
     for line in sys.stdin:
         people, frames = map(int, line.split())
         given = np.load(folder / f"{people}.npz")
-        image, boxes = given["image"], given["boxes"]
-        times, wall, busy = [], time.perf_counter(), time.process_time()
+        image = given["image"]
+        boxes = given["boxes"]
+        times = []
+        wall = time.perf_counter()
+        busy = time.process_time()
         for _ in range(frames):
             start = time.perf_counter()
             run(image, boxes)
@@ -142,7 +143,7 @@ def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -
 
 
 class Contender:
-    """A worker process, bound to so many cores."""
+    """A worker process, bound to that many cores."""
 
     def __init__(self, name: str, args: argparse.Namespace, cores: int) -> None:
         python = args.mmdeploy_python if name.startswith("mmdeploy") else sys.executable

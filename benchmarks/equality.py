@@ -30,14 +30,16 @@ def main() -> None:
             {k: torch.from_numpy(np.asarray(v)) for k, v in seeded.weights(record).items()}
         )
         found = outputs_of(network, torch.from_numpy(seeded.image(record)))
-        worst, allowed = 0.0, 1e-5
+        worst = 0.0
+        allowed = 1e-5
         for key, known in record["outputs"].items():
             limit = max(1e-5, 3 * record["fp32_vs_fp64_max_abs"].get(key, 0.0))
             difference = np.abs(
                 found[key].ravel()[known["probe_index"]] - known["probe_value"]
             ).max()
             if difference / limit >= worst / allowed:
-                worst, allowed = difference, limit
+                worst = difference
+                allowed = limit
         wh = (record["input"][3], record["input"][2])
         same = "=" if count_parameters(network) == record["params"] else "!="
         print(

@@ -1,4 +1,4 @@
-"""A live source: from a frame's arrival to its poses, beside the time of the network calls alone.
+"""A live source: from a frame's arrival to its poses, next to the time of the network calls alone.
 
     python benchmarks/latency.py VIDEO [--rounds 3] [--det-interval 1] [--load 0.6 --load 2] [--json
     out.json]
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from track import common_arguments, frames_of, open_tracker, recorded
 
-import rtmpose.tracking.video as run
+import rtmpose.tracking.video as video_tracking
 from rtmpose.sources import SourceItem
 from rtmpose.types import Frame
 
@@ -38,7 +38,8 @@ def seconds_alone(calls, fps=None):
 
     After a pause the same call takes longer, as threads sleep and caches hold other things.
     """
-    seconds, began = [], time.perf_counter()
+    seconds = []
+    began = time.perf_counter()
     for index, frame in enumerate(calls):
         if fps:
             time.sleep(max(0.0, began + index / fps - time.perf_counter()))
@@ -53,13 +54,16 @@ def main():
     parser = common_arguments(__doc__, "rtmpose-s-finetuned", "rtmdet-nano-finetuned")
     parser.add_argument("--load", type=float, action="append")
     arguments = parser.parse_args()
-    tracker, interval = open_tracker(arguments), arguments.det_interval
-    detector, pose = tracker.detector, tracker.pose
+    tracker = open_tracker(arguments)
+    interval = arguments.det_interval
+    detector = tracker.detector
+    pose = tracker.pose
     images = frames_of(arguments.video)
     calls = recorded(tracker, images, interval)
     results = {}
     loads = arguments.load or [0.6, 2.0]
-    alone, paced = {load: [] for load in loads}, {load: [] for load in loads}
+    alone = {load: [] for load in loads}
+    paced = {load: [] for load in loads}
     latencies = {load: [] for load in loads}
     dropped = dict.fromkeys(loads, 0)
     for _ in range(arguments.rounds):
@@ -68,17 +72,21 @@ def main():
             alone[load] += seconds
             fps = load * len(images) / sum(seconds)
             paced[load] += seconds_alone(calls, fps)
-            original, run.open_frames = run.open_frames, camera(images, fps)
+            original = video_tracking.open_frames
+            video_tracking.open_frames = camera(images, fps)
             try:
-                follower = run.VideoTracker(tracker, interval=interval)
-                for _ in follower.run([SourceItem("camera", "camera")]):
+                tracking = video_tracking.VideoTracker(tracker, interval=interval)
+                for _ in tracking.run([SourceItem("camera", "camera")]):
                     pass
             finally:
-                run.open_frames = original
-            latencies[load] += follower.statistics.latencies_s[2:]
-            dropped[load] += follower.statistics.dropped
-    print(f"{Path(arguments.video).name}: {len(images)} frames, detection every {interval}, {detector.backend.engine} "
-          f"{detector.backend.precision}/{pose.backend.precision}, {detector.card.id} + {pose.card.id}")  # fmt: skip
+                video_tracking.open_frames = original
+            latencies[load] += tracking.statistics.latencies_s[2:]
+            dropped[load] += tracking.statistics.dropped
+    print(
+        f"{Path(arguments.video).name}: {len(images)} frames, detection every {interval},"
+        f" {detector.backend.engine} {detector.backend.precision}/{pose.backend.precision},"
+        f" {detector.card.id} + {pose.card.id}"
+    )
     for load in loads:
         ours, theirs, spaced = (np.array(v[load]) * 1000 for v in (latencies, alone, paced))
         rows = {}

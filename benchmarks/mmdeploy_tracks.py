@@ -5,8 +5,8 @@ people, the same ids?
     [--det-interval 1]
 
 The folders are exports (`rtmpose export NAME --to sdk`); the interpreter has mmdeploy-runtime 1.3.1
-(and numpy 1). In each frame people are paired by the distance of their sure keypoints; ids are the
-same where each of theirs always goes with the same one of ours.
+(and numpy 1). In each frame people are paired by the distance of their confident keypoints; ids are
+the same where each of theirs always goes with the same one of ours.
 """
 
 import argparse
@@ -35,13 +35,14 @@ while True:
     frames.append([keypoints.tolist(), ids.tolist()])
 print("frames " + json.dumps(frames))
 """
-SURE = 0.5
+CONFIDENT = 0.5
 
 
 def ours(arguments):
     tracker = PoseTracker(arguments.detector, arguments.pose, "cpu")
     state = tracker.create_state(det_interval=arguments.det_interval)
-    video, frames = cv2.VideoCapture(arguments.video), []
+    video = cv2.VideoCapture(arguments.video)
+    frames = []
     while True:
         good, frame = video.read()
         if not good:
@@ -76,23 +77,29 @@ def main():
     parser.add_argument("--mmdeploy-python", required=True)
     parser.add_argument("--det-interval", type=int, default=1)
     arguments = parser.parse_args()
-    together, distances = collections.Counter(), []
-    counts, same_people = collections.Counter(), 0
+    together = collections.Counter()
+    distances = []
+    counts = collections.Counter()
+    same_people = 0
     for (a, a_ids), (b, b_ids) in zip(ours(arguments), theirs(arguments), strict=True):
         counts[len(a_ids), len(b_ids)] += 1
         if not len(a_ids) or not len(b_ids):
             same_people += len(a_ids) == len(b_ids)
             continue
         gaps = np.linalg.norm(a[:, None, :, :2] - b[None, :, :, :2], axis=-1)
-        sure = (a[:, None, :, 2] > SURE) & (b[None, :, :, 2] > SURE)
+        confident = (a[:, None, :, 2] > CONFIDENT) & (b[None, :, :, 2] > CONFIDENT)
         height = np.ptp(b[:, :, 1], axis=1)
-        mean = np.where(sure.any(-1), (gaps * sure).sum(-1) / np.maximum(sure.sum(-1), 1), np.inf)
+        mean = np.where(
+            confident.any(-1),
+            (gaps * confident).sum(-1) / np.maximum(confident.sum(-1), 1),
+            np.inf,
+        )
         rows, columns = linear_sum_assignment(np.minimum(mean, 1e6))
         pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if mean[i, j] < 0.2 * height[j]]
         same_people += len(pairs) == len(a_ids) == len(b_ids)
         for i, j in pairs:
             together[a_ids[i], b_ids[j]] += 1
-            distances += (gaps[i, j][sure[i, j]] / height[j]).tolist()
+            distances += (gaps[i, j][confident[i, j]] / height[j]).tolist()
     frames = sum(counts.values())
     print(
         f"{frames} frames, detection every {arguments.det_interval}; the same people in"
@@ -106,10 +113,10 @@ def main():
         "ids of ours and theirs together: "
         + ", ".join(f"{a} with {b} in {n}" for (a, b), n in together.most_common())
     )
-    half, most = np.percentile(distances, [50, 90]) * 100
+    median, p90 = np.percentile(distances, [50, 90]) * 100
     print(
-        f"sure keypoints lie apart by {half:.2f} % of a person's height in the median, 90 % by less"
-        f" than {most:.2f} %"
+        f"confident keypoints differ by {median:.2f} % of a person's height in the median, 90 % by"
+        f" less than {p90:.2f} %"
     )
 
 

@@ -3,7 +3,7 @@ motmetrics).
 
     python benchmarks/mot.py VIDEO
 
-The ground truth beside this file: boxes from the tracker itself with a longer memory and lower
+The ground truth next to this file: boxes from the tracker itself with a longer memory and lower
 thresholds, ids corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One
 far pedestrian on the upper lawn is left out of truth and results. IDF1 compares with a threshold of
 0.5 on the overlap.
@@ -44,11 +44,11 @@ def read(path):
 def main():
     truth = read(Path(__file__).with_name("vtest_truth.mot.txt"))
     options = BackendOptions("auto", precision="fp32")
-    detector, pose = (
-        Detector("yolox-tiny", options=options),
-        PoseEstimator("rtmpose-s", options=options),
-    )
-    host, summaries, names = motmetrics.metrics.create(), [], []
+    detector = Detector("yolox-tiny", options=options)
+    pose = PoseEstimator("rtmpose-s", options=options)
+    host = motmetrics.metrics.create()
+    summaries = []
+    names = []
     for interval in (1, 5, "auto"):
         tracker = PoseTracker(detector, pose, TrackerParams())
         account = motmetrics.MOTAccumulator(auto_id=True)

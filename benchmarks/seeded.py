@@ -1,5 +1,5 @@
-"""A model with random weights, where no genuine ones can be had: as fast as the trained one, its
-answers mean nothing.
+"""A model with random weights, where trained ones are not available: as fast as the trained one,
+but its outputs mean nothing.
 
 python benchmarks/seeded.py rtmpose-m seeded-m.onnx (or .safetensors) [--seed 21]
 """

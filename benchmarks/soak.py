@@ -2,9 +2,9 @@
 
     python benchmarks/soak.py VIDEO [--frames 10000] [--detector rtmdet-nano] [--det-interval 5]
 
-The clip is repeated, at half size, until there are so many frames, and followed in one run of
-`rtmpose.tracking`; then the run is started and left 50 times. Resident memory, threads and open
-files are read on the way (Linux only).
+The clip is repeated, at half size, until there are that many frames, and tracked in one run; then
+such a run is started and stopped 50 times. Resident memory, threads and open files are read on the
+way (Linux only).
 """
 
 import argparse
@@ -32,7 +32,9 @@ def report(what):
 
 
 def repeated(video, frames, folder):
-    path, done, writer = Path(folder) / "long.mp4", 0, None
+    path = Path(folder) / "long.mp4"
+    done = 0
+    writer = None
     while done < frames:
         capture = cv2.VideoCapture(video)
         while done < frames:
@@ -66,9 +68,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         items = expand_sources([str(repeated(arguments.video, arguments.frames, folder))])
         report("opened")
-        start, people = time.perf_counter(), 0
-        follower = VideoTracker(tracker, interval=arguments.det_interval)
-        for count, tracked in enumerate(follower.run(items), 1):
+        start = time.perf_counter()
+        people = 0
+        tracking = VideoTracker(tracker, interval=arguments.det_interval)
+        for count, tracked in enumerate(tracking.run(items), 1):
             people += len(tracked.poses)
             if count % (arguments.frames // 10) == 0 or count == 100:
                 report(f"{count} frames")

@@ -1,12 +1,12 @@
-"""Tracking a video: this package beside its own networks, rtmlib and mmdeploy-runtime, alternating
+"""Tracking a video: this package next to its own networks, rtmlib and mmdeploy-runtime, alternating
 in one run.
 
     python benchmarks/track.py VIDEO [--rounds 3] [--det-interval 1] [--json out.json]
         [--rtmlib] [--mmdeploy-python PYTHON --mmdeploy-models DETECTOR_FOLDER POSE_FOLDER]
 
 "networks" is the time of the same network calls, on the same ready tensors, one after the other.
-`--pose` takes a file of benchmarks/seeded.py too. mmdeploy-runtime needs an interpreter of its own
-(it wants numpy 1); its figure is its own process's time from the first frame to the last.
+`--pose` takes a file of benchmarks/seeded.py too. mmdeploy-runtime needs a separate
+interpreter (with numpy 1); its figure is that process's time from the first frame to the last.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -32,7 +31,8 @@ from mmdeploy_runtime import PoseTracker
 tracker = PoseTracker(sys.argv[2], sys.argv[3], "cpu")
 state = tracker.create_state(det_interval=int(sys.argv[4]))
 video = cv2.VideoCapture(sys.argv[1])
-n, people, start = 0, 0, time.perf_counter()
+n = people = 0
+start = time.perf_counter()
 while True:
     good, frame = video.read()
     if not good:
@@ -43,21 +43,24 @@ print("seconds", time.perf_counter() - start, people / n)
 """
 
 
-@contextmanager
-def watched(tracker, note):
-    """``note(network, input)`` is called for every network call of the tracker."""
-    detector, pose = tracker.detector, tracker.pose
-    networks = detector.network, pose.network
-    detector.network = lambda canvas: (note(networks[0], canvas), networks[0](canvas))[1]
-    pose.network = lambda crops: (note(networks[1], crops), networks[1](crops))[1]
-    try:
-        yield
-    finally:
-        del detector.network, pose.network  # the classes' own again
+class Recording:
+    """A backend that calls ``note(backend, images)`` for every call."""
+
+    def __init__(self, backend, note):
+        self._backend = backend
+        self._note = note
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def __call__(self, images):
+        self._note(self._backend, images)
+        return self._backend(images)
 
 
 def frames_of(video):
-    capture, frames = cv2.VideoCapture(video), []
+    capture = cv2.VideoCapture(video)
+    frames = []
     while True:
         good, image = capture.read()
         if not good:
@@ -69,18 +72,25 @@ def recorded(tracker, images, interval):
     """The network calls of each frame, its detection, if it has one, and its poses, with their
     inputs.
     """
-    calls, state = [], tracker.create_state()
-    with watched(tracker, lambda network, tensor: calls[-1].append((network, tensor.copy()))):
-        for index, image in enumerate(images):
-            calls.append([])
-            tracker.track_batch(
-                [state], [image], times=[index / 25], detect=[index % interval == 0]
-            )
+    calls = []
+
+    def note(backend, images):
+        calls[-1].append((backend, images.copy()))
+
+    watched = PoseTracker(
+        tracker.detector.with_backend(Recording(tracker.detector.backend, note)),
+        tracker.pose.with_backend(Recording(tracker.pose.backend, note)),
+        tracker.params,
+    )
+    state = watched.create_state()
+    for index, image in enumerate(images):
+        calls.append([])
+        watched.track_batch([state], [image], times=[index / 25], detect=[index % interval == 0])
     return calls
 
 
 def common_arguments(description, pose, detector):
-    """What the benchmarks of tracking share; the defaults of the models are their own."""
+    """What the benchmarks of tracking share; each has its own default models."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,11 +107,97 @@ def common_arguments(description, pose, detector):
 
 def open_tracker(arguments):
     options = BackendOptions(arguments.backend, precision=arguments.precision)
-    detector, pose = (
-        Detector(arguments.detector, options=options),
-        PoseEstimator(arguments.pose, options=options),
-    )
+    detector = Detector(arguments.detector, options=options)
+    pose = PoseEstimator(arguments.pose, options=options)
     return PoseTracker(detector, pose, TrackerParams())
+
+
+def our_runs(tracker, video, interval, people):
+    """Name to function: the networks alone, tracking, and tracking with an annotated video."""
+    calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
+
+    def networks():
+        for network, tensor in calls:
+            network(tensor)
+
+    def plain():
+        run = VideoTracker(tracker, interval=interval).run(expand_sources([video]))
+        people["rtmpose"] = np.mean([len(tracked.poses) for tracked in run])
+
+    def drawn():
+        from rtmpose.draw import DrawStyle, draw_frame
+        from rtmpose.worker_threads import BackgroundWriter
+        from rtmpose.writers.video import VideoEncoder
+
+        style = DrawStyle()
+        trails = {}
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            VideoEncoder(Path(folder) / "v.mp4", 25) as encoder,
+            BackgroundWriter(
+                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, trails))
+            ) as background,
+        ):
+            for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):
+                background.put(tracked)
+
+    return {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
+
+
+def rtmlib_runs(tracker, video, interval, people):
+    """Name to function: rtmlib's tracker on the same files, with each of its engines."""
+    from functools import partial
+
+    from rtmlib import BodyWithFeet
+    from rtmlib import PoseTracker as TheirTracker
+
+    def run(theirs, name):
+        theirs.reset()
+        capture = cv2.VideoCapture(video)
+        found = []
+        while True:
+            good, image = capture.read()
+            if not good:
+                break
+            found.append(len(theirs(image)[0]))
+        people[name] = np.mean(found)
+
+    runs = {}
+    for engine in ("onnxruntime", "openvino"):
+        solution = partial(
+            BodyWithFeet,
+            det=str(tracker.detector.path),
+            det_input_size=tracker.detector.card.input_wh,
+            pose=str(tracker.pose.path),
+            pose_input_size=tracker.pose.card.input_wh,
+        )
+        theirs = TheirTracker(
+            solution,
+            mode="lightweight",
+            det_frequency=interval,
+            backend=engine,
+            device="cpu",
+            tracking=True,
+        )
+        name = f"rtmlib {engine}"
+        runs[name] = partial(run, theirs, name)
+    return runs
+
+
+def run_mmdeploy(arguments):
+    """Seconds and people per frame of mmdeploy-runtime, in a process of its own."""
+    command = [
+        arguments.mmdeploy_python,
+        "-c",
+        THEIRS,
+        arguments.video,
+        *arguments.mmdeploy_models,
+        str(arguments.det_interval),
+    ]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    line = next(x for x in out.splitlines() if x.startswith("seconds"))
+    _, seconds, people = line.split()
+    return float(seconds), float(people)
 
 
 def main():
@@ -110,104 +206,36 @@ def main():
     parser.add_argument("--mmdeploy-python")
     parser.add_argument("--mmdeploy-models", nargs=2)
     arguments = parser.parse_args()
+    interval = arguments.det_interval
+    video = arguments.video
     tracker = open_tracker(arguments)
-    detector, pose = tracker.detector, tracker.pose
-    interval, video = arguments.det_interval, arguments.video
-    calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
-    frames = len(list(VideoTracker(tracker, interval=interval).run(expand_sources([video]))))
-    times, people = {}, {}
 
-    def networks():
-        for network, tensor in calls:
-            network(tensor)
-
-    def plain():
-        follower = VideoTracker(tracker, interval=interval)
-        people["rtmpose"] = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
-
-    def drawn():
-        from rtmpose.cli.track import draw_tracked
-        from rtmpose.worker_threads import BackgroundWriter
-        from rtmpose.writers.video import VideoSink
-
-        style = {
-            "kpt_thr": 0.3,
-            "background": "image",
-            "skeleton": True,
-            "ids": True,
-            "trail": 0,
-            "size": None,
-        }
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            VideoSink(Path(folder) / "v.mp4", 25) as sink,
-            BackgroundWriter(
-                lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))
-            ) as behind,
-        ):
-            for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):
-                behind.put(tracked)
-
-    runs = {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
+    people = {}
+    runs = our_runs(tracker, video, interval, people)
     if arguments.rtmlib:
-        from functools import partial
+        runs |= rtmlib_runs(tracker, video, interval, people)
 
-        from rtmlib import BodyWithFeet
-        from rtmlib import PoseTracker as TheirTracker
+    # The first run opens and compiles what the others use.
+    frames = len(list(VideoTracker(tracker, interval=interval).run(expand_sources([video]))))
 
-        for engine in ("onnxruntime", "openvino"):
-            solution = partial(
-                BodyWithFeet,
-                det=str(detector.path),
-                det_input_size=detector.card.input_wh,
-                pose=str(pose.path),
-                pose_input_size=pose.card.input_wh,
-            )
-            theirs = TheirTracker(
-                solution,
-                mode="lightweight",
-                det_frequency=interval,
-                backend=engine,
-                device="cpu",
-                tracking=True,
-            )
-
-            def rtmlib(theirs=theirs, name=f"rtmlib {engine}"):
-                theirs.reset()
-                capture, found = cv2.VideoCapture(video), []
-                while True:
-                    good, image = capture.read()
-                    if not good:
-                        break
-                    found.append(len(theirs(image)[0]))
-                people[name] = np.mean(found)
-
-            runs[f"rtmlib {engine}"] = rtmlib
-    for name in runs:
-        times[name] = []
+    # All take turns in every round, as the machine's speed drifts.
+    times = {name: [] for name in runs}
     for _ in range(arguments.rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
         if arguments.mmdeploy_python:
-            command = [
-                arguments.mmdeploy_python,
-                "-c",
-                THEIRS,
-                video,
-                *arguments.mmdeploy_models,
-                str(interval),
-            ]
-            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            line = next(x for x in out.splitlines() if x.startswith("seconds"))
-            times.setdefault("mmdeploy-runtime", []).append(float(line.split()[1]))
-            people["mmdeploy-runtime"] = float(line.split()[2])
+            seconds, people["mmdeploy-runtime"] = run_mmdeploy(arguments)
+            times.setdefault("mmdeploy-runtime", []).append(seconds)
+
+    detector = tracker.detector.backend
+    print(
+        f"{Path(video).name}: {frames} frames, detection every {interval}, {detector.engine}"
+        f" {detector.precision}/{tracker.pose.backend.precision}"
+    )
     ours = np.array(times["rtmpose"])
-    print(f"{Path(video).name}: {frames} frames, detection every {interval}, "
-          f"{detector.backend.engine} {detector.backend.precision}/{pose.backend.precision}")  # fmt: skip
     for name, values in times.items():
-        # Round by round, as the machine's speed drifts.
         ratio = float(np.median(np.array(values) / ours))
         seen = f"{people[name]:5.1f} people per frame" if name in people else ""
         print(

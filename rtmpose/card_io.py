@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
+<<<<<<< HEAD
 from rtmpose.errors import InputError, ModelError, OutputError
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
+=======
+from rtmpose.errors import InputError, ModelError
+from rtmpose.files import write_bytes
+from rtmpose.model_card import Codec, ModelCard, Normalization
+>>>>>>> backends
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.types import Calibration, Skeleton
 
@@ -154,7 +159,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     text = card_to_json(card)
     if out is None:
         out = card_beside(path)
-        _write(out, text.encode() + b"\n")
+        write_bytes(out, text.encode() + b"\n")
         return out
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
         raise InputError(
@@ -169,7 +174,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} could not be read to put a card into it: {error}") from error
-    _write(out, content)
+    write_bytes(out, content)
     return out
 
 
@@ -190,20 +195,6 @@ def _safetensors_with(path: Path, text: str) -> bytes:
     packed = json.dumps(header, separators=(",", ":")).encode()
     packed += b" " * (-len(packed) % 8)
     return len(packed).to_bytes(8, "little") + packed + tensors
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of a file or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _xml_card(path: Path) -> str | None:

@@ -1,0 +1,57 @@
+"""From a row of the table to the engine: what imports it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from rtmpose.backend_table import BackendRow, Precision
+from rtmpose.backends.base import Backend, BackendClass, BackendModule, BackendOptions
+from rtmpose.errors import BackendError, MissingDependencyError
+from rtmpose.model_card import ModelCard
+
+
+def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
+    """Devices of this machine and the precisions that each computes in.
+
+    Raises:
+        BackendError: the engine is installed, but does not load.
+    """
+    try:
+        module = cast("BackendModule", importlib.import_module(row.module))
+        return module.devices()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_loading(row, error) from error
+
+
+def local_facts(row: BackendRow) -> Mapping[str, str]:
+    """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
+    facts = getattr(importlib.import_module(row.module), "facts", dict)
+    return cast("Mapping[str, str]", facts())
+
+
+def open_with(row: BackendRow, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
+    """A model file opened with that engine; ``options.device`` is no longer ``auto``.
+
+    Raises:
+        BackendError: the engine does not load, or cannot run the network as asked.
+        MissingDependencyError: it is not installed.
+        ModelError: the file cannot be read.
+    """
+    backend: BackendClass = getattr(importlib.import_module(row.module), row.class_name)
+    try:
+        return backend(path, card, options)
+    except MissingDependencyError:
+        raise
+    except ImportError as error:
+        raise _not_loading(row, error) from error
+
+
+def _not_loading(row: BackendRow, error: Exception) -> BackendError:
+    """Says which engine it is that is broken: a shared library of it may be missing."""
+    return BackendError(
+        f"{row.title} is installed, but does not load: {error}. Try to install it again:"
+        f" {row.install_command}"
+    )
