@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
-<<<<<<< HEAD
-from rtmpose.errors import InputError, ModelError, OutputError
-from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
-=======
 from rtmpose.errors import InputError, ModelError
 from rtmpose.files import write_bytes
-from rtmpose.model_card import Codec, ModelCard, Normalization
->>>>>>> backends
+from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.types import Calibration, Skeleton
 
