@@ -44,8 +44,8 @@ def test_check_of_a_set_with_errors(tmp_path, capsys, monkeypatch):
     assert kinds == {
         "box-without-area": 1,
         "keypoints-not-numbers": 1,
-        "unreadable-picture": 1,
-        "num-keypoints": 1,
+        "unreadable-image": 1,
+        "wrong-num-keypoints": 1,
     }
     assert read_image(sheet).shape[0] == 258
 

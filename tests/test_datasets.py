@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtmpose.datasets import FORMATS, KeypointDataset, read, read_image_folder
+from rtmpose.datasets.annotation_repair import box_around
+from rtmpose.datasets.category_skeletons import skeleton_from_category
 from rtmpose.datasets.coco import save_coco
-from rtmpose.datasets.coco_content import image_size, skeleton_from_category
 from rtmpose.datasets.formats import detect_format
-from rtmpose.datasets.keypoint_dataset import box_around
-from rtmpose.datasets.yolo import read_simple_yaml
+from rtmpose.datasets.image_size import image_size
+from rtmpose.datasets.simple_yaml import read_simple_yaml
 from rtmpose.errors import InputError, ModelError
 from rtmpose.skeletons import get_skeleton
 
@@ -481,7 +482,7 @@ def test_yolo_labels_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match=r"a\.txt, line 1"):
         read(_yolo(tmp_path / "b", "0 0.5 0.5 0.4 0.8 ? 0.2 2"))
     write(tmp_path / "c" / "labels" / "a.txt", "0 0 0 0 0")
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="holds no images"):
         read(tmp_path / "c")
 
 

@@ -14,7 +14,7 @@ from rtmpose.datasets import (
     open_mixture,
     read,
 )
-from rtmpose.datasets.convert import ALIASES, PEOPLE, conversions
+from rtmpose.datasets.conversion_table import ALIASES, PEOPLE, conversions
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 
