@@ -18,8 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -29,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends.base import BackendOptions, Precision
+from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop, heatmap, simcc
 from rtmpose.ops.boxes import box_iou
@@ -414,16 +413,9 @@ def _save(digest: str, medians: dict[str, FloatArray], record: Preparation) -> N
     """Atomic; a cache that cannot be written only costs the measurement next time."""
     path = _place(digest)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                arrays: dict[str, Any] = {f"m/{k}": v for k, v in medians.items()}
-                np.savez(file, record=np.array(json.dumps(asdict(record))), **arrays)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic_binary(path) as file:
+            arrays: dict[str, Any] = {f"m/{k}": v for k, v in medians.items()}
+            np.savez(file, record=np.array(json.dumps(asdict(record))), **arrays)
     except OSError as error:
         log.warning(
             "the preparation of %s could not be kept in %s: %s", record.model, path.parent, error

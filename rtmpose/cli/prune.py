@@ -100,8 +100,9 @@ def prune(
     )
 
     from rtmpose.cli.terminal import stderr_console
+    from rtmpose.files import write_bytes
     from rtmpose.networks import count_multiply_adds, count_parameters
-    from rtmpose.networks.checkpoint import save_safetensors, write_bytes
+    from rtmpose.networks.checkpoint import save_safetensors
     from rtmpose.pruning.head_pruning import trim_head
     from rtmpose.pruning.prune import PruneOptions, PruneRound, prune_task
     from rtmpose.training import find_recipe, with_settings

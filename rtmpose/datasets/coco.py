@@ -24,9 +24,9 @@ from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
+from rtmpose.files import write_text
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
-from rtmpose.writers.journal import write_text
 
 PIXEL_STD = 200.0
 """Unit of ``scale`` in MPII and the sets that took its form: 1 is a box of 200 pixels."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.draw import draw_poses
 from rtmpose.errors import InputError, OutputError
+from rtmpose.files import write_bytes
 from rtmpose.skeletons import generic_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import Image, Poses
@@ -135,14 +134,7 @@ def save_image(path: Path, image: Image) -> None:
         ) from error
     if not encoded:
         raise OutputError(f"{path} could not be encoded")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-        Path(name).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_bytes(path, data.tobytes())
 
 
 def _sample(

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from rtmpose.errors import InputError, OutputError, RtmposeError
+from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
-from rtmpose.networks.checkpoint import save_safetensors, write_bytes
+from rtmpose.networks.checkpoint import save_safetensors
 from rtmpose.training import batch_norm
 from rtmpose.training.checkpoint import load_state, save_state
 from rtmpose.training.devices import (

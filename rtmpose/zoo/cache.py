@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import threading
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Literal
 from platformdirs import user_cache_path
 
 from rtmpose.errors import ModelError
+from rtmpose.files import write_text
 from rtmpose.model_card import ModelFile
 
 log = logging.getLogger(__name__)
@@ -178,9 +178,7 @@ def write_stamp(path: Path, sha256: str, source: str) -> None:
     stat = path.stat()
     stamp = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
-        partial = _stamp_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-        partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")
-        partial.replace(_stamp_path(path))
+        write_text(_stamp_path(path), json.dumps(asdict(stamp), indent=1))
     except OSError as error:
         log.debug("no stamp written beside %s: %s", path, error)
 
