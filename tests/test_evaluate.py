@@ -22,10 +22,20 @@ from rtmpose.evaluation import (
     evaluate,
     wholebody_ap,
 )
-from rtmpose.evaluation.bootstrap import _ap, _classes, paired_bootstrap, read_results
-from rtmpose.evaluation.classification import Classifier, central_crop, evaluate_classifier, top_k
-from rtmpose.evaluation.coco import judged
-from rtmpose.evaluation.detection import box_results, evaluate_boxes
+from rtmpose.evaluation.bootstrap import (
+    category_matches,
+    paired_bootstrap,
+    read_results,
+    weighted_ap,
+)
+from rtmpose.evaluation.classification import (
+    Classifier,
+    center_crop,
+    evaluate_classifier,
+    top_k_accuracy,
+)
+from rtmpose.evaluation.coco import coco_evaluator
+from rtmpose.evaluation.detection import box_results, evaluate_detector
 from rtmpose.evaluation.protocols import check_metrics, choose_metrics
 from rtmpose.evaluation.scoring import keypoint_map
 from rtmpose.skeletons import generic_skeleton, get_skeleton
@@ -321,9 +331,9 @@ def test_own_keypoints_are_scored(tmp_path):
 def test_box_ap_of_a_perfect_and_a_blind_detector(tmp_path):
     data = make_set(tmp_path, "coco17")
     everything = iter([Detections.from_boxes(data.boxes(i)) for i in data.images])
-    result = evaluate_boxes(data, lambda image, score_thr: next(everything))
+    result = evaluate_detector(data, lambda image, score_thr: next(everything))
     assert (result.metrics["AP"], result.metrics["AR100"]) == (1, 1)
-    assert evaluate_boxes(data, lambda image, score_thr: Detections.empty()).metrics["AP"] == 0
+    assert evaluate_detector(data, lambda image, score_thr: Detections.empty()).metrics["AP"] == 0
 
 
 def test_boxes_of_a_model_file(tmp_path):
@@ -334,7 +344,7 @@ def test_boxes_of_a_model_file(tmp_path):
     model = Detector(
         fixed_detector(tmp_path / "yolox_t.onnx", [[6.4, 3.2, 32, 35.2, 0.9]]), options=ORT
     )
-    result = evaluate_boxes(data, model)
+    result = evaluate_detector(data, model)
     assert result.metrics["AP"] == pytest.approx(1)
     assert result.settings["engine"] == "onnxruntime"
 
@@ -342,7 +352,7 @@ def test_boxes_of_a_model_file(tmp_path):
 def test_top_k_counts():
     scores = np.array([[0.1, 0.7, 0.2, 0, 0, 0], [6, 5, 4, 3, 2, 1]], np.float32)
     labels = np.array([1, 5])
-    assert (top_k(scores, labels, 1), top_k(scores, labels, 5), top_k(scores, labels, 6)) == (
+    assert (top_k_accuracy(scores, labels, 1), top_k_accuracy(scores, labels, 5), top_k_accuracy(scores, labels, 6)) == (
         0.5,
         0.5,
         1,
@@ -386,7 +396,7 @@ def test_central_crop_is_that_of_pillow(tmp_path):
         )
         whole = np.asarray(pil.fromarray(image).resize(new, pil.Resampling.BICUBIC))
         left, top = round((new[0] - 224) / 2), round((new[1] - 224) / 2)
-        ours = central_crop(image, (224, 224))
+        ours = center_crop(image, (224, 224))
         assert np.abs(ours.astype(int) - whole[top : top + 224, left : left + 224]).max() <= 1
 
 
@@ -396,10 +406,10 @@ def test_central_crop_is_that_of_pillow(tmp_path):
 def test_bootstrap_counts_photos_like_copies(golden):
     """AP with photo i counted n_i times is the AP of a set that holds n_i copies of it."""
     data = stored(golden, "box_ap")
-    judge = judged(data["gt"], data["predictions"], "bbox")
-    classes, recalls = _classes(judge), judge.params.recThrs
+    judge = coco_evaluator(data["gt"], data["predictions"], "bbox")
+    classes, recalls = category_matches(judge), judge.params.recThrs
     ids = [i["id"] for i in data["gt"]["images"]]
-    assert _ap(classes, recalls, np.ones(len(ids))) == pytest.approx(data["stats"]["AP"], abs=1e-12)
+    assert weighted_ap(classes, recalls, np.ones(len(ids))) == pytest.approx(data["stats"]["AP"], abs=1e-12)
     times = np.array([i % 3 for i in range(len(ids))], np.float64)
     copies = {"images": [], "annotations": [], "categories": data["gt"]["categories"]}
     predictions = []
@@ -413,7 +423,7 @@ def test_bootstrap_counts_photos_like_copies(golden):
             predictions += [
                 {**p, "image_id": new} for p in data["predictions"] if p["image_id"] == i
             ]
-    assert _ap(classes, recalls, times) == pytest.approx(
+    assert weighted_ap(classes, recalls, times) == pytest.approx(
         coco_box_ap(copies, predictions)["AP"], abs=1e-6
     )
 
@@ -421,7 +431,7 @@ def test_bootstrap_counts_photos_like_copies(golden):
 def test_bootstrap_of_a_difference(golden):
     data = stored(golden, "crowdpose_ap")
     sigmas = get_skeleton("crowdpose14").sigmas
-    kind = {"sigmas": sigmas, "draws": 60}
+    kind = {"sigmas": sigmas, "resamples": 60}
     same = paired_bootstrap(data["gt"], data["predictions"], data["predictions"], **kind)
     assert (same.difference, same.standard_error) == (0, 0)
     rng = np.random.default_rng(0)
@@ -438,7 +448,7 @@ def test_bootstrap_of_a_difference(golden):
     assert found.ap == pytest.approx(
         coco_keypoint_ap(data["gt"], data["predictions"], sigmas=sigmas)["AP"], abs=1e-12
     )
-    assert found.other == pytest.approx(
+    assert found.other_ap == pytest.approx(
         coco_keypoint_ap(data["gt"], worse, sigmas=sigmas)["AP"], abs=1e-12
     )
     assert found.low < found.difference < found.high
@@ -495,7 +505,7 @@ def test_unreadable_images(tmp_path):
     with pytest.raises(InputError, match="none of the 3 images"):
         evaluate(data, model)
     with pytest.raises(InputError, match="none of the 3 images"):
-        evaluate_boxes(data, lambda image, score_thr: Detections.empty())
+        evaluate_detector(data, lambda image, score_thr: Detections.empty())
 
 
 def test_metrics_that_do_not_suit(tmp_path):
@@ -506,7 +516,7 @@ def test_metrics_that_do_not_suit(tmp_path):
         check_metrics(["pck"], "detect")
     with pytest.raises(InputError, match="crowdIndex"):
         evaluate(data, Shifted(data), metrics=["crowdpose-ap"])
-    with pytest.raises(InputError, match="its own keypoint set"):
+    with pytest.raises(InputError, match="the keypoint set it is named after"):
         evaluate(data, Shifted(data), metrics=["wholebody-ap"])
     with pytest.raises(InputError, match="need --boxes gt"):
         choose_metrics(make_set(tmp_path, "hand21"), "detect")
