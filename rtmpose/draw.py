@@ -17,7 +17,7 @@ from rtmpose.types import Detections, FloatArray, Image, Poses, check_image
 SHIFT = 3
 """Fractional bits of the coordinates: lines are placed to an eighth of a pixel."""
 FARTHEST = 20_000
-"""Coordinates are cut here, in pixels: OpenCV's fixed-point lines overflow far outside the image."""
+"""Coordinates are clipped to this, in pixels: OpenCV's fixed-point lines overflow far outside."""
 OUTLINE = (32, 32, 32)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -216,7 +216,7 @@ def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
 
 
 def _point_radii(poses: Poses, width: float) -> list[float]:
-    """Dense sets (face, hands) get small dots: the first 23 or 26 points of a person are the body."""
+    """Dense sets (face, hands) get small dots; a person's first 23 or 26 points are the body."""
     k = len(poses.skeleton)
     body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
     return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
@@ -249,7 +249,7 @@ def _drawable(poses: Poses, i: int, kpt_thr: float) -> NDArray[np.bool_]:
 
 
 def _update_trails(trails: Trails, poses: Poses, length: int) -> None:
-    """Add the middle of each box's lower edge; the trails of absent people shrink until they end."""
+    """Add the middle of each box's lower edge; the trails of absent people shrink and end."""
     assert poses.ids is not None
     for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
         points = trails.setdefault(number, deque(maxlen=length))
@@ -271,7 +271,7 @@ def _scaled(image: Image, long_edge: int) -> Image:
 
 
 def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
-    """The longer side of what is drawn of a person, or of the box where that is smaller, in pixels."""
+    """The longer side of what is drawn of a person, or of the box if that is smaller, in pixels."""
     box = poses.boxes[i]
     side = float((box[2:] - box[:2]).max())
     points = poses.keypoints[i][_drawable(poses, i, kpt_thr)]
