@@ -1,4 +1,4 @@
-"""All subcommands put together."""
+"""All subcommands."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Find people and their keypoints in images, videos and streams, with the RTMPose models.
 
-    Start with: rtmpose predict photo.jpg --save out
-    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors. Both work with every command.
+    Start with: rtmpose predict photo.jpg -o out
+
+    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors.
+    Both work with every command.
     """,
 )
 app.command()(predict)
@@ -42,8 +44,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(f"rtmpose {rtmpose.__version__}")
         raise typer.Exit
 

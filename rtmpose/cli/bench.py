@@ -19,7 +19,7 @@ def bench(
     backend: options.Backend = "auto",
     threads: options.Threads = 0,
     precision: options.Precision = "auto",
-    allow_spinning: options.Spinning = False,
+    allow_spinning: options.AllowSpinning = False,
     frames: Annotated[
         int, typer.Option(min=1, help="Frames measured (an image or short video is repeated).")
     ] = 100,
