@@ -370,6 +370,7 @@ def test_the_command_fits_and_writes(tmp_path, spots, capsys):
     out, report = tmp_path / "new" / "calibrated.onnx", tmp_path / "r.json"
     common = [
         "eval",
+        "pose",
         str(spots),
         "--pose",
         str(model),
@@ -398,6 +399,7 @@ def test_what_does_not_go_together(tmp_path, spots, capsys):
     model = spot_pose(tmp_path / "spot.onnx")
     common = [
         "eval",
+        "pose",
         str(spots),
         "--pose",
         str(model),
@@ -410,8 +412,9 @@ def test_what_does_not_go_together(tmp_path, spots, capsys):
         (["--calibrate", "--boxes", "detect"], "annotated boxes"),
         (["--write-card"], "go with --calibrate"),
         (["--calibrate", "--out", str(tmp_path / "x.xml")], "must end in .onnx"),
-        (["--metric", "box-ap,pck"], "not metrics of one kind"),
-        (["--metric", "top-k", "--classifier", str(model)], "not a folder"),
+        (["--metric", "box-ap,pck"], "box-ap is a metric of a detector"),
+        (["--metric", "top-k"], "use `rtmpose eval classifier`"),
+        (["--detector", "rtmdet-nano"], "rtmpose eval detector DATA --detector rtmdet-nano"),
         (["--metric", "pck", "--boxes", "detect"], "needs --boxes gt"),
         (["--nme-points", "nose"], "two keypoints"),
         (["--against", str(tmp_path / "none.json")], "cannot be read"),
@@ -424,12 +427,12 @@ def test_the_command_scores_detectors_and_compares(tmp_path, spots, capsys):
     rows = [[4, 8, 20, 32, 0.9]]  # 160 x 120 into 64 x 64: a scale of 0.4
     model = fixed_detector(tmp_path / "yolox_t.onnx", rows)
     worse = fixed_detector(tmp_path / "yolox_w.onnx", [[4, 8, 20, 36, 0.9]])
-    common = ["eval", str(spots), "--backend", "onnxruntime", "--threads", "1"]
+    common = ["eval", "detector", str(spots), "--backend", "onnxruntime", "--threads", "1"]
     results = tmp_path / "r.json"
     assert main([*common, "--detector", str(worse), "--results", str(results)]) == 0
     assert len(json.loads(results.read_text())) == 40
     report = tmp_path / "j.json"
-    extra = ["--metric", "box-ap", "--against", str(results), "--json", str(report)]
+    extra = ["--against", str(results), "--json", str(report)]
     assert main([*common, "--detector", str(model), *extra]) == 0
     found = json.loads(report.read_text())
     assert found["metrics"]["AP"] == pytest.approx(1)

@@ -22,7 +22,7 @@ def test_check_of_a_sound_set(tmp_path, capsys):
     )
     assert "0 kinds of errors, 0 of notes" in out
     report = json.loads((tmp_path / "report.txt").read_text())
-    assert report["faults"] == []
+    assert report["issues"] == []
     assert report["points"]["nose"] == 4
 
 
@@ -40,7 +40,7 @@ def test_check_of_a_set_with_errors(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "boxes without width or height" in out
     assert "3 kinds of errors, 1 of notes" in out
-    kinds = {f["kind"]: f["count"] for f in json.loads(report.read_text())["faults"]}
+    kinds = {f["kind"]: f["count"] for f in json.loads(report.read_text())["issues"]}
     assert kinds == {
         "box-without-area": 1,
         "keypoints-not-numbers": 1,
@@ -71,7 +71,7 @@ def test_check_against_another_split(tmp_path, capsys):
                 str(tmp_path / "a"),
                 "--against",
                 str(tmp_path / "b"),
-                "--no-pictures",
+                "--no-check-images",
             ]
         )
         == 0
@@ -179,7 +179,7 @@ def test_data_does_not_need_torch(tmp_path):
     code = (
         "import sys\n"
         "from rtmpose.cli import main\n"
-        f"main(['data', 'check', {str(tmp_path / 'a.json')!r}, '--no-pictures'])\n"
+        f"main(['data', 'check', {str(tmp_path / 'a.json')!r}, '--no-check-images'])\n"
         "assert 'torch' not in sys.modules\n"
         "import rtmpose.datasets.contact_sheet, rtmpose.datasets.mixtures\n"
         "assert 'torch' not in sys.modules\n"

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 import rtmpose
-from rtmpose.cli import data, models
+from rtmpose.cli import data, evaluate, models
 from rtmpose.cli.bench import bench
 from rtmpose.cli.doctor import doctor
-from rtmpose.cli.evaluate import evaluate
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
 from rtmpose.cli.profile import profile
@@ -32,7 +31,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(track)
-app.command("eval")(evaluate)
+app.add_typer(evaluate.app, name="eval")
 app.command()(export)
 app.command()(verify)
 app.command()(bench)

@@ -14,6 +14,8 @@ import typer
 from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
+    from rtmpose.cli.eval_options import CalibrationOptions, ReportOptions
+    from rtmpose.datasets import KeypointDataset
     from rtmpose.evaluation.bootstrap import Difference
     from rtmpose.evaluation.calibration import CalibrationReport
     from rtmpose.evaluation.pose import Evaluation
@@ -57,7 +59,21 @@ def _metric_text(name: str, value: float) -> str:
     return "-" if value == -1 else f"{100 * value:.2f}"
 
 
-def show_speed(result: Evaluation, found: str) -> None:
+def show_pose_result(
+    result: Evaluation, dataset: KeypointDataset, estimator: PoseEstimator
+) -> None:
+    """Print metrics and speed of a pose model."""
+    settings = result.settings
+    title = f"{estimator.card.id} on {dataset.path.name}, boxes: {settings['boxes']}"
+    if settings["flip_test"]:
+        title += ", flip test"
+    if estimator.antialias:
+        title += ", antialiased"
+    show_metrics(title, result)
+    show_speed(result, "people")
+
+
+def show_speed(result: Evaluation, found: str = "") -> None:
     """Print the number of images and the time for each.
 
     Args:
@@ -78,8 +94,81 @@ def show_difference(against: Path, difference: Difference) -> dict[str, object]:
     return {"results": str(against), **vars(difference)}
 
 
-def show_calibration(report: CalibrationReport) -> dict[str, object]:
-    """Print a calibration and its test, and return them for the JSON report."""
+def write_outputs(result: Evaluation, extra: Mapping[str, object], report: ReportOptions) -> int:
+    """Write the files that were asked for.
+
+    Args:
+        result: Of the evaluation.
+        extra: Further entries of the JSON report.
+        report: The files.
+
+    Returns:
+        The exit status of the command.
+    """
+    from rtmpose.files import write_text
+
+    if report.json_file:
+        text = json.dumps({**result.to_dict(), **extra}, indent=2)
+        write_text(report.json_file, text + "\n")
+        typer.echo(f"wrote {report.json_file}")
+    if report.results_file:
+        write_text(report.results_file, json.dumps(result.results) + "\n")
+        typer.echo(f"wrote {report.results_file}")
+    return IMAGES_SKIPPED if result.skipped else 0
+
+
+# ---- calibration
+
+
+def check_card_target(estimator: PoseEstimator, pose: str, calibration: CalibrationOptions) -> None:
+    """Refuse, before the evaluation, to write a calibration where it cannot be.
+
+    Raises:
+        InputError: a model of the zoo has no card to replace, or the copy would be another format.
+    """
+    if calibration.write_card and not Path(pose).exists():
+        raise InputError(
+            f"{estimator.card.id} is a model of the zoo: --output writes a copy of it with the card"
+            " inside"
+        )
+    output = calibration.output
+    if output is not None and output.suffix != estimator.path.suffix:
+        raise InputError(
+            f"--output must end in {estimator.path.suffix}, like the model {estimator.path.name}"
+        )
+
+
+def calibrate(
+    dataset: KeypointDataset,
+    estimator: PoseEstimator,
+    result: Evaluation,
+    pose: str,
+    calibration: CalibrationOptions,
+) -> dict[str, object]:
+    """Fit, print and write a calibration.
+
+    Args:
+        dataset: The set that was evaluated.
+        estimator: The model.
+        result: Of the evaluation.
+        pose: The model as it was named.
+        calibration: What was asked for.
+
+    Returns:
+        The calibration and its test, for the JSON report.
+    """
+    from rtmpose.evaluation.calibration import calibrate_model
+
+    data = f"{dataset.path.parent.name}/{dataset.path.name}, {result.images} images"
+    report = calibrate_model(
+        dataset, estimator.skeleton, result, per_keypoint=calibration.per_keypoint, data=data
+    )
+    _show_calibration(report)
+    _write_card(estimator, pose, report, calibration)
+    return {**vars(report.calibration), **report.to_dict()}
+
+
+def _show_calibration(report: CalibrationReport) -> None:
     calibration = report.calibration
     typer.echo(
         f"calibration on {report.points} labeled keypoints of {report.images} images,"
@@ -95,77 +184,26 @@ def show_calibration(report: CalibrationReport) -> dict[str, object]:
         f" fitted, {report.ece_cross_validated:.4f} in two-fold cross-validation over images,"
         f" {report.ece_per_keypoint:.4f} per keypoint"
     )
-    return {**vars(calibration), **report.to_dict()}
 
 
-def write_outputs(
-    result: Evaluation,
-    extra: Mapping[str, object],
-    json_file: Path | None,
-    results_file: Path | None,
-) -> int:
-    """Write the files that were asked for.
-
-    Args:
-        result: Of the evaluation.
-        extra: Further entries of the JSON report.
-        json_file: For metrics and settings.
-        results_file: For the poses or boxes as COCO results.
-
-    Returns:
-        The exit status of the command.
-    """
-    from rtmpose.files import write_text
-
-    if json_file:
-        write_text(json_file, json.dumps({**result.to_dict(), **extra}, indent=2) + "\n")
-        typer.echo(f"wrote {json_file}")
-    if results_file:
-        write_text(results_file, json.dumps(result.results) + "\n")
-        typer.echo(f"wrote {results_file}")
-    return IMAGES_SKIPPED if result.skipped else 0
-
-
-# ---- cards
-
-
-def check_card_target(
-    estimator: PoseEstimator, pose: str, write_card: bool, output: Path | None
-) -> None:
-    """Refuse, before the evaluation, to write a calibration where it cannot be.
-
-    Raises:
-        InputError: a model of the zoo has no card to replace, or the copy would be another format.
-    """
-    if write_card and not Path(pose).exists():
-        raise InputError(
-            f"{estimator.card.id} is a model of the zoo: --output writes a copy of it with the card"
-            " inside"
-        )
-    if output is not None and output.suffix != estimator.path.suffix:
-        raise InputError(
-            f"--output must end in {estimator.path.suffix}, like the model {estimator.path.name}"
-        )
-
-
-def write_calibrated_card(
+def _write_card(
     estimator: PoseEstimator,
     pose: str,
     report: CalibrationReport,
-    write_card: bool,
-    output: Path | None,
+    calibration: CalibrationOptions,
 ) -> None:
     """Put a calibration into a copy of the model, into a card next to it, or both."""
-    from rtmpose.card_io import card_beside
-    from rtmpose.card_io import write_card as write
+    from rtmpose.card_io import card_beside, write_card
 
     card = replace(estimator.card, calibration=report.calibration)
     if card.skeleton is None:
         card = replace(card, skeleton=estimator.skeleton.name)
-    if output is not None:
-        typer.echo(f"wrote {write(estimator.path, card, output)}")
-    if write_card:
-        path = write(estimator.path, card)
+    if calibration.output is not None:
+        typer.echo(f"wrote {write_card(estimator.path, card, calibration.output)}")
+    if calibration.write_card:
+        path = write_card(estimator.path, card)
         typer.echo(f"wrote {path}, which goes before a card inside the model")
-    elif output is None and Path(pose).exists() and card_beside(estimator.path).is_file():
-        typer.echo(f"{card_beside(estimator.path)} was left as it is (--write-card replaces it)")
+        return
+    old_card = card_beside(estimator.path)
+    if calibration.output is None and Path(pose).exists() and old_card.is_file():
+        typer.echo(f"{old_card} was left as it is (--write-card replaces it)")

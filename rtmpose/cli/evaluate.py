@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose.cli import options
-from rtmpose.cli.data_options import AnnotationFormat, Images, SkeletonSet, Split
+from rtmpose.cli.data_options import AnnotationsPath, DataOptions
+from rtmpose.cli.eval_options import (
+    Against,
+    BoxOptions,
+    CalibrationOptions,
+    Card,
+    EngineOptions,
+    Limit,
+    MetricOptions,
+    PoseModelOptions,
+    ReportOptions,
+)
+from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
-    from rtmpose.backends import BackendOptions
+    from rtmpose.model_card import ModelCard
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,62 +36,11 @@ rtmpose eval detector coco/annotations/person_keypoints_val2017.json --detector 
 
 rtmpose eval classifier imagenet/val --classifier cspnext-s.onnx
 
-A model is a name from `rtmpose models list`, or a file: a checkpoint, ONNX, OpenVINO or ncnn, or an SDK folder.
-`rtmpose eval DATA` is short for `rtmpose eval pose DATA`.""",  # noqa: E501
+A model is a name from `rtmpose models list`, or a file: a checkpoint, an ONNX, OpenVINO or ncnn
+file, or an SDK folder. `rtmpose eval DATA` is short for `rtmpose eval pose DATA`.""",
 )
 
 KINDS = ("pose", "detector", "classifier")
-METRICS_PANEL = "Metrics"
-BOXES_PANEL = "Boxes"
-CALIBRATION_PANEL = "Calibration"
-OUTPUTS_PANEL = "Outputs"
-
-Annotations = Annotated[
-    Path,
-    typer.Argument(
-        help="Annotation file in any format `rtmpose data` reads, or its folder.",
-        show_default=False,
-    ),
-]
-Card = Annotated[
-    str | None,
-    typer.Option(
-        help="Which model of the zoo a file is, where the file does not say.", show_default=False
-    ),
-]
-Against = Annotated[
-    Path | None,
-    typer.Option(
-        help=(
-            "Results file of another model (written with --results): difference in AP, with its"
-            " error over images."
-        ),
-        show_default=False,
-        rich_help_panel=METRICS_PANEL,
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=1, help="Evaluate at most this number of images.", show_default="all"),
-]
-JsonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        help="Write metrics and settings.",
-        show_default=False,
-        rich_help_panel=OUTPUTS_PANEL,
-    ),
-]
-ResultsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--results",
-        help="Write the poses or boxes as COCO results.",
-        show_default=False,
-        rich_help_panel=OUTPUTS_PANEL,
-    ),
-]
 
 
 def with_kind(arguments: list[str]) -> list[str]:
@@ -94,7 +55,7 @@ def with_kind(arguments: list[str]) -> list[str]:
     word = arguments[1]
     if word in KINDS or word == "--help":
         return arguments
-    if "--classifier" in arguments:
+    if any(argument.split("=")[0] == "--classifier" for argument in arguments):
         raise InputError(
             "to score a classifier: rtmpose eval classifier CLASS_FOLDERS --classifier NAME"
         )
@@ -102,122 +63,28 @@ def with_kind(arguments: list[str]) -> list[str]:
         return ["eval", "pose", *arguments[1:]]
     raise InputError(
         f"`rtmpose eval` scores pose, detector or classifier: {word!r} is none of these, and there"
-        f" is no file or folder of that name. For example: rtmpose eval pose coco/annotations.json"
+        " is no file or folder of that name. For example: rtmpose eval pose coco/annotations.json"
     )
 
 
 @app.command("pose")
+@expand_groups
 def evaluate_pose(
-    data: Annotations,
-    pose: options.Pose = options.POSE,
-    card: Card = None,
+    data: AnnotationsPath,
+    model: PoseModelOptions,
+    boxes: BoxOptions,
+    metrics: MetricOptions,
+    calibration: CalibrationOptions,
+    reading: DataOptions,
+    engine: EngineOptions,
+    report: ReportOptions,
     limit: Limit = None,
-    flip_test: Annotated[
-        bool,
-        typer.Option(
-            "--flip-test", help="Average with the mirrored image: a little better, twice the time."
-        ),
-    ] = False,
-    antialias: Annotated[
-        bool,
-        typer.Option(
-            "--antialias",
-            help="Crop large people without aliasing: a little better, a little slower.",
-        ),
-    ] = False,
-    boxes: Annotated[
-        str,
-        typer.Option(
-            help="gt (annotated boxes), detect, or a COCO detection results file.",
-            rich_help_panel=BOXES_PANEL,
-        ),
-    ] = "gt",
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="Detector for --boxes detect.",
-            show_default=options.DETECTOR,
-            rich_help_panel=BOXES_PANEL,
-        ),
-    ] = None,
-    box_thr: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=BOXES_PANEL
-        ),
-    ] = 0.05,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=(
-                "coco-ap, wholebody-ap, crowdpose-ap, pck, pckh, tpck, auc, epe or nme; may be"
-                " repeated."
-            ),
-            show_default="those the keypoint set is published with",
-            rich_help_panel=METRICS_PANEL,
-        ),
-    ] = None,
-    nme_points: Annotated[
-        str | None,
-        typer.Option(
-            help="Two keypoints, such as left_eye,right_eye: NME in units of their distance.",
-            show_default=False,
-            rich_help_panel=METRICS_PANEL,
-        ),
-    ] = None,
-    against: Against = None,
-    calibrate: Annotated[
-        bool,
-        typer.Option(
-            "--calibrate",
-            help="Fit the map from raw scores to probabilities, and test it.",
-            rich_help_panel=CALIBRATION_PANEL,
-        ),
-    ] = False,
-    per_keypoint: Annotated[
-        bool,
-        typer.Option(
-            "--per-keypoint",
-            help="One map for each keypoint.",
-            rich_help_panel=CALIBRATION_PANEL,
-        ),
-    ] = False,
-    write_card: Annotated[
-        bool,
-        typer.Option(
-            "--write-card",
-            help="Write the map into MODEL.card.json next to the model file.",
-            rich_help_panel=CALIBRATION_PANEL,
-        ),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            "--out",
-            help="Write a copy of the .onnx or .safetensors with the map in its card.",
-            show_default=False,
-            rich_help_panel=CALIBRATION_PANEL,
-        ),
-    ] = None,
-    annotation_format: AnnotationFormat = "auto",
-    images: Images = None,
-    skeleton: SkeletonSet = None,
-    split: Split = "",
-    device: options.Device = "auto",
-    backend: options.Backend = "auto",
-    threads: options.Threads = 0,
-    precision: options.Precision = "fp32",
-    json_file: JsonFile = None,
-    results_file: ResultsFile = None,
 ) -> int:
-    """Score a pose model by the metrics that the keypoint set is published with.
+    """Score a pose model, by the metrics that the keypoint set is published with.
 
     The exit status is 1 when images had to be skipped.
 
     Examples:
-
       rtmpose eval pose coco/annotations/person_keypoints_val2017.json --json report.json
 
       rtmpose eval pose coco --boxes detect --detector rtmdet-nano --flip-test
@@ -227,57 +94,169 @@ def evaluate_pose(
       rtmpose eval pose my_data --pose mine.onnx --calibrate -o mine-calibrated.onnx
     """
     from rtmpose.cli import eval_output
-    from rtmpose.datasets import read
     from rtmpose.detector import Detector
     from rtmpose.evaluation import evaluate
     from rtmpose.evaluation.bootstrap import read_results
-    from rtmpose.evaluation.calibration import calibrate_model
     from rtmpose.evaluation.scoring import difference
     from rtmpose.pose_estimator import PoseEstimator
-    from rtmpose.zoo import find
 
     # What cannot work is refused before the work.
-    _check_pose_options(boxes, detector, calibrate, per_keypoint, write_card, output)
-    metrics = [name.strip() for text in metric or () for name in text.split(",")]
-    eye_points = _two_points(nme_points)
-    settings = _backend_options(backend, device, threads, precision)
-    dataset = read(data, annotation_format, images, skeleton, split)
+    boxes.check()
+    calibration.check(boxes.boxes)
+    nme_points = metrics.two_points()
+    backend = engine.backend_options()
+    dataset = reading.read(data)
     estimator = PoseEstimator(
-        _model(pose), options=settings, card=find(card) if card else None, antialias=antialias
+        _model(model.pose), options=backend, card=_card(model.card), antialias=model.antialias
     )
-    eval_output.check_card_target(estimator, pose, write_card, output)
-    other = read_results(against) if against else None
-    finder = Detector(_model(detector or options.DETECTOR), options=settings) if boxes == "detect" else None
+    eval_output.check_card_target(estimator, model.pose, calibration)
+    other = read_results(metrics.against) if metrics.against else None
+    detector = None
+    if boxes.boxes == "detect":
+        detector = Detector(_model(boxes.detector or options.DETECTOR), options=backend)
 
-    # The evaluation.
     with eval_output.progress_bar(len(dataset.images)) as on_progress:
         result = evaluate(
             dataset,
             estimator,
-            boxes=boxes,
-            detector=finder,
-            flip_test=flip_test,
-            box_thr=box_thr,
-            metrics=metrics or None,
-            nme_points=eye_points,
+            boxes=boxes.boxes,
+            detector=detector,
+            flip_test=model.flip_test,
+            box_thr=boxes.box_thr,
+            metrics=metrics.names(),
+            nme_points=nme_points,
             limit=limit,
             on_progress=on_progress,
         )
-    variants = (", flip test" if flip_test else "") + (", antialiased" if antialias else "")
-    title = f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{variants}"
-    eval_output.show_metrics(title, result)
-    eval_output.show_speed(result, "people")
+    eval_output.show_pose_result(result, dataset, estimator)
 
-    # What else was asked for.
-    report: dict[str, object] = {}
-    if against and other is not None:
+    extra: dict[str, object] = {}
+    if metrics.against and other is not None:
         gain = difference(dataset, result.results, other, result.image_ids, estimator.skeleton)
-        report["against"] = eval_output.show_difference(against, gain)
-    if calibrate:
-        source = f"{dataset.path.parent.name}/{dataset.path.name}, {result.images} images"
-        fitted = calibrate_model(
-            dataset, estimator.skeleton, result, per_keypoint=per_keypoint, data=source
+        extra["against"] = eval_output.show_difference(metrics.against, gain)
+    if calibration.calibrate:
+        extra["calibration"] = eval_output.calibrate(
+            dataset, estimator, result, model.pose, calibration
         )
-        report["calibration"] = eval_output.show_calibration(fitted)
-        eval_output.write_calibrated_card(estimator, pose, fitted, write_card, output)
-    return eval_output.write_outputs(result, report, json_file, results_file)
+    return eval_output.write_outputs(result, extra, report)
+
+
+@app.command("detector")
+@expand_groups
+def evaluate_detector(
+    data: AnnotationsPath,
+    reading: DataOptions,
+    engine: EngineOptions,
+    report: ReportOptions,
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="Detector: a name from `rtmpose models list`, a model file or a URL.",
+            rich_help_panel=options.MODELS,
+        ),
+    ] = options.DETECTOR,
+    card: Card = None,
+    box_thr: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Lowest score of a box; AP needs boxes of low scores too."),
+    ] = 0.001,
+    limit: Limit = None,
+    against: Against = None,
+) -> int:
+    """Score a detector by COCO box AP and AR, on the first category of the set.
+
+    The exit status is 1 when images had to be skipped.
+
+    Examples:
+      rtmpose eval detector coco/annotations/person_keypoints_val2017.json
+
+      rtmpose eval detector my_data --detector mine.onnx --results mine.json
+
+      rtmpose eval detector my_data --detector new.onnx --against mine.json --json report.json
+    """
+    from rtmpose.cli import eval_output
+    from rtmpose.detector import Detector
+    from rtmpose.evaluation.bootstrap import paired_bootstrap, read_results
+    from rtmpose.evaluation.detection import evaluate_detector as evaluate
+
+    dataset = reading.read(data)
+    model = Detector(_model(detector), options=engine.backend_options(), card=_card(card))
+    other = read_results(against) if against else None
+
+    with eval_output.progress_bar(len(dataset.images)) as on_progress:
+        result = evaluate(dataset, model, box_thr=box_thr, limit=limit, on_progress=on_progress)
+    eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}: boxes", result)
+    eval_output.show_speed(result, "boxes")
+
+    extra: dict[str, object] = {}
+    if against and other is not None:
+        gain = paired_bootstrap(
+            dataset.content, result.results, other, kind="bbox", image_ids=result.image_ids
+        )
+        extra["against"] = eval_output.show_difference(against, gain)
+    return eval_output.write_outputs(result, extra, report)
+
+
+@app.command("classifier")
+@expand_groups
+def evaluate_classifier(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with one folder of images per class.", show_default=False)
+    ],
+    engine: EngineOptions,
+    classifier: Annotated[
+        str,
+        typer.Option(
+            help="Classifier: a name from `rtmpose models list`, a model file or a URL.",
+            show_default=False,
+            rich_help_panel=options.MODELS,
+        ),
+    ],
+    card: Card = None,
+    limit: Limit = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="PATH",
+            help="Write metrics and settings.",
+            show_default=False,
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
+) -> int:
+    """Score a classifier by top-1 and top-5 accuracy.
+
+    Class folders, sorted by name, are the classes of the model. With --limit the images are taken
+    evenly from the set. The exit status is 1 when images had to be skipped.
+
+    Examples:
+      rtmpose eval classifier imagenet/val --classifier cspnext-s.onnx
+
+      rtmpose eval classifier imagenet/val --classifier my_classifier.safetensors --limit 1000
+    """
+    from rtmpose.cli import eval_output
+    from rtmpose.datasets import read_image_folder
+    from rtmpose.evaluation.classification import Classifier
+    from rtmpose.evaluation.classification import evaluate_classifier as evaluate
+
+    dataset = read_image_folder(data)
+    model = Classifier(_model(classifier), options=engine.backend_options(), card=_card(card))
+    with eval_output.progress_bar(len(dataset)) as on_progress:
+        result = evaluate(dataset, model, limit=limit, on_progress=on_progress)
+    eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}", result)
+    eval_output.show_speed(result)
+    return eval_output.write_outputs(result, {}, ReportOptions(json_file))
+
+
+def _model(name: str) -> str | Path:
+    """A path where there is such a file or folder, so that ``exports/mine`` is not taken for a
+    name.
+    """
+    return Path(name) if Path(name).exists() else name
+
+
+def _card(name: str | None) -> ModelCard | None:
+    from rtmpose.zoo import find
+
+    return find(name) if name else None
