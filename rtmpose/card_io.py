@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 from rtmpose.errors import InputError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.types import Calibration, Skeleton
 
 KEY = "rtmpose.card"
 """Name of the text property that holds the card."""
 
-_METADATA_FIELD = 14  # of ModelProto in onnx.proto
 _LARGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
 
@@ -161,7 +161,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         )
     try:
         content = (
-            _onnx_with(path.read_bytes(), text)
+            with_onnx_metadata(path.read_bytes(), KEY, text)
             if out.suffix == ".onnx"
             else _safetensors_with(path, text)
         )
@@ -169,74 +169,6 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         raise ModelError(f"{path} could not be read to put a card into it: {error}") from error
     write_bytes(out, content)
     return out
-
-
-def onnx_metadata(content: bytes) -> Iterator[tuple[str, str]]:
-    """The text properties of an ONNX file, read without the onnx package; nothing from a damaged
-    file.
-    """
-    for field, value in _fields(content):
-        if field == _METADATA_FIELD and isinstance(value, bytes):
-            pair = dict(_fields(value))
-            key, text = pair.get(1, b""), pair.get(2, b"")
-            if isinstance(key, bytes) and isinstance(text, bytes):
-                yield key.decode("utf-8", "replace"), text.decode("utf-8", "replace")
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Field numbers and values of a protobuf message; stops where it makes no sense."""
-    return ((field, value) for field, value, _, _ in _spans(content))
-
-
-def _spans(content: bytes) -> Iterator[tuple[int, bytes | int, int, int]]:
-    """Likewise, with the first byte of each field and the one behind its last."""
-    at, end = 0, len(content)
-    try:
-        while at < end:
-            start = at
-            tag, at = _varint(content, at)
-            kind = tag & 7
-            value: bytes | int
-            if kind == 0:
-                value, at = _varint(content, at)
-            elif kind == 2:
-                size, at = _varint(content, at)
-                value, at = content[at : at + size], at + size
-            elif kind in (1, 5):
-                size = 8 if kind == 1 else 4
-                value, at = content[at : at + size], at + size
-            else:
-                return
-            yield tag >> 3, value, start, at
-    except IndexError:
-        return
-
-
-def _onnx_with(content: bytes, text: str) -> bytes:
-    """The ONNX file with this card in place of one that it may have."""
-    parts, last = [], 0
-    for field, value, start, end in _spans(content):
-        last = end
-        old = (
-            field == _METADATA_FIELD
-            and isinstance(value, bytes)
-            and dict(_fields(value)).get(1) == KEY.encode()
-        )
-        if not old:
-            parts.append(content[start:end])
-    if last != len(content):
-        raise ValueError("it is not an ONNX file, or not a whole one")
-    pair = _length_delimited(1, KEY.encode()) + _length_delimited(2, text.encode())
-    return b"".join([*parts, _length_delimited(_METADATA_FIELD, pair)])
-
-
-def _length_delimited(field: int, value: bytes) -> bytes:
-    out, size = bytearray([field << 3 | 2]), len(value)
-    while size > 0x7F:
-        out.append(size & 0x7F | 0x80)
-        size >>= 7
-    out.append(size)
-    return bytes(out) + value
 
 
 def _safetensors_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
@@ -258,14 +190,6 @@ def _safetensors_with(path: Path, text: str) -> bytes:
     return len(packed).to_bytes(8, "little") + packed + tensors
 
 
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
 
 
 def _xml_card(path: Path) -> str | None:

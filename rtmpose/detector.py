@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.errors import InputError, ModelError
-from rtmpose.model_card import Codec, ModelCard, Normalization
-from rtmpose.ops.detector_outputs import read_outputs
+from rtmpose.keywords import checked_keywords
+from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
+from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
 from rtmpose.types import Detections, Image, check_image
 from rtmpose.zoo import resolve
@@ -23,13 +24,13 @@ from rtmpose.zoo import resolve
 log = logging.getLogger(__name__)
 
 DEFAULT_DETECTOR = "rtmdet-nano-finetuned"
-DEFAULT_SCORE_THR = 0.3
+DEFAULT_BOX_THR = 0.3
 
 RTMDET_PIXELS = Normalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
 RAW_PIXELS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr")
 
-# Names of layers that exports keep, and what they give away.
-MARKERS = {
+# Names of layers that exports keep, and the family they belong to.
+MARKERS: Mapping[bytes, tuple[CodecKind, Normalization, int]] = {
     b"rtm_cls": ("rtmdet", RTMDET_PIXELS, 320),
     b"multi_level_conv": ("yolox", RAW_PIXELS, 416),
 }
@@ -38,16 +39,15 @@ MARKERS = {
 class Detector:
     """A detection network with its letterbox and decoding.
 
-    Understands exports with the suppression inside (``dets``, ``labels``) of RTMDet and YOLOX, and
-    RTMDet exports up to the head, either as class and box maps or with the channels joined and
-    last.
+    Reads exports of RTMDet and YOLOX with the suppression inside (``dets``, ``labels``), and RTMDet
+    exports up to the head: class and box maps, or both joined with the channels last.
 
     Args:
         model: Name from the zoo, path or URL of an ``.onnx`` file, or a card.
         options: Engine, device, threads, precision.
         card: Describes a file the zoo does not know; without it the family is recognized from the
             layers' names.
-        score_thr: Lowest score returned unless a call says otherwise.
+        box_thr: Lowest score returned unless a call says otherwise.
         label: Class index to keep; None keeps all.
         fit: ``letterbox`` fills every frame up to the network's input; ``rectangular`` computes the
             smallest rectangle only; ``auto`` does what the card says, where the engine can
@@ -56,59 +56,61 @@ class Detector:
     May be called from several threads.
 
     Raises:
-        ModelError: the model cannot be had, is damaged, or is not a detector.
+        ModelError: the model is not available, is damaged, or is not a detector.
         BackendError: engine or device are not available.
     """
 
+    @checked_keywords
     def __init__(
         self,
         model: str | Path | ModelCard = DEFAULT_DETECTOR,
         *,
         options: BackendOptions | None = None,
         card: ModelCard | None = None,
-        score_thr: float = DEFAULT_SCORE_THR,
+        box_thr: float = DEFAULT_BOX_THR,
         label: int | None = 0,
         fit: str = "auto",
     ) -> None:
         path, known = resolve(model)
         card = card or known or _recognize(path)
-        if not card.is_detector:
-            raise ModelError(
-                f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those"
-            )
-        self.path, self.score_thr, self.label = path, score_thr, label
+        self._decoder = box_decoder(card)
+        self.path = path
+        self.box_thr = box_thr
+        self.label = label
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
+
+        # The size that the file itself declares goes before the card's.
         height, width = self.backend.input.shape[2:]
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
         if fit not in ("auto", "letterbox", "rectangular"):
             raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
-        self.rectangular = (
-            self.backend.flexible
-            and (self.card.input_fit if fit == "auto" else fit) == "rectangular"
-        )
-        self._local = threading.local()  # a canvas per thread
-        if not self.rectangular:  # else every size is compiled when it is met
-            black = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
-            self.decode(
-                self.infer(black), (1.0, 1.0)
-            )  # warms up, and raises if this is no detector
+        if fit == "auto":
+            fit = self.card.input_fit
+        self.rectangular = self.backend.flexible and fit == "rectangular"
 
-    def __call__(self, image: Image, *, score_thr: float | None = None) -> Detections:
+        # One black frame warms the engine up, and raises if this is no detector. Rectangular inputs
+        # are compiled for each size when it first occurs.
+        self._local = threading.local()  # a canvas per thread
+        if not self.rectangular:
+            black = np.zeros((1, self.card.input_wh[1], self.card.input_wh[0], 3), np.uint8)
+            self.decode(self.infer(black), (1.0, 1.0))
+
+    def __call__(self, image: Image, *, box_thr: float | None = None) -> Detections:
         """Detect.
 
         Args:
             image: BGR uint8 ``(H, W, 3)``.
-            score_thr: Lowest score to return, 0..1.
+            box_thr: Lowest score to return, 0..1.
 
         Returns:
-            Detections in image pixels, the surest first; boxes may reach past the border.
+            Detections in image pixels, highest score first; boxes may reach past the border.
 
         Raises:
             InputError: the image is not usable.
         """
         canvas, factors = self.letterbox(image)
-        return self.decode(self.infer(canvas), factors, score_thr=score_thr)
+        return self.decode(self.infer(canvas), factors, box_thr=box_thr)
 
     def with_backend(self, backend: Backend) -> Detector:
         """The same detector, its network run by another backend."""
@@ -120,53 +122,55 @@ class Detector:
         """The image as a network batch ``(1, h, w, 3)``, overwritten by this thread's next call,
         and the factors.
         """
-        truncate = self.card.codec.kind == "yolox"
         size_wh = self.card.input_wh
         if self.rectangular:
             size_wh = rectangle((check_image(image).shape[1], image.shape[0]), size_wh)
         canvas: NDArray[np.uint8] | None = getattr(self._local, "canvas", None)
         if canvas is None or canvas.shape[1:3] != size_wh[::-1]:
             canvas = self._local.canvas = np.empty((1, size_wh[1], size_wh[0], 3), np.uint8)
-        _, factors = letterbox(check_image(image), self.card.input_wh, canvas[0], truncate=truncate)
+        _, factors = letterbox(
+            check_image(image),
+            self.card.input_wh,
+            canvas[0],
+            truncate=self._decoder.truncate,
+        )
         return canvas, factors
 
-    def infer(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[Any], ...]:
+    def infer(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
         """Raw outputs for a batch ``(1, h, w, 3)``."""
         return self.backend(canvas)
 
     def decode(
         self,
-        outputs: tuple[NDArray[Any], ...],
+        outputs: tuple[NDArray[np.generic], ...],
         factors: tuple[float, float],
         *,
-        score_thr: float | None = None,
+        box_thr: float | None = None,
     ) -> Detections:
         """Network outputs as detections in image pixels."""
-        thr = self.score_thr if score_thr is None else score_thr
-        found = read_outputs(outputs, thr, str(self.path))
+        thr = self.box_thr if box_thr is None else box_thr
+        found = self._decoder.decode(outputs, thr, str(self.path))
+
+        # Exports pad their rows with empty boxes of score 0.
         keep = found.scores >= thr
-        keep &= np.isfinite(found.boxes).all(axis=1) & (
-            found.boxes[:, 2:] > found.boxes[:, :2]
-        ).all(axis=1)
+        keep &= np.isfinite(found.boxes).all(axis=1)
+        keep &= (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
         if self.label is not None:
             keep &= found.labels == self.label
         rows = np.flatnonzero(keep)
         rows = rows[np.argsort(-found.scores[rows], kind="stable")]
-        return Detections(
-            unletterbox(found.boxes[rows], factors), found.scores[rows], found.labels[rows]
-        )
+
+        boxes = unletterbox(found.boxes[rows], factors)
+        return Detections(boxes, found.scores[rows], found.labels[rows])
 
 
 def _recognize(path: Path) -> ModelCard:
-    """A card for a file the zoo does not know, from the layer names left in it, else from its file
-    name.
-    """
+    """A card for a file the zoo does not know, from layer names in it, else from its file name."""
     content = path.read_bytes()
     for marker, (kind, pixels, size) in MARKERS.items():
         if marker in content or kind in path.name.lower():
-            codec = Codec("rtmdet" if kind == "rtmdet" else "yolox")
             log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)
-            return ModelCard(path.name, "detection", kind, (size, size), pixels, codec)
+            return ModelCard(path.name, "detection", kind, (size, size), pixels, Codec(kind))
     raise ModelError(
         f"{path} is not known to the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass"
         " a ModelCard, or put rtmdet or yolox into its file name if it is one"

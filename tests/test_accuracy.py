@@ -121,7 +121,7 @@ def test_export_up_to_the_head_agrees(data, rtmdet_nano, rtmdet_nano_raw):
     from rtmpose.sources import read_image
 
     inside, outside = (
-        Detector(p, options=ORT, score_thr=0.3) for p in (rtmdet_nano, rtmdet_nano_raw)
+        Detector(p, options=ORT, box_thr=0.3) for p in (rtmdet_nano, rtmdet_nano_raw)
     )
     for path in list(data.images.values())[:10]:
         image = read_image(path)

@@ -1,4 +1,4 @@
-"""Suppression of doubles and maps of crops, against their definitions box by box."""
+"""Suppression of duplicates and maps of crops, against their definitions box by box."""
 
 import cv2
 import numpy as np
@@ -28,8 +28,8 @@ def test_suppression_in_blocks_is_suppression_box_by_box(count, spread):
     for iou_thr in (0.3, 0.65):
         expected = one_by_one(boxes, scores, iou_thr)
         assert nms(boxes, scores, iou_thr).tolist() == expected
-        for limit in (0, 5, len(expected) + 1):
-            assert nms(boxes, scores, iou_thr, limit).tolist() == expected[:limit]
+        for count in (0, 5, len(expected) + 1):
+            assert nms(boxes, scores, iou_thr, max_detections=count).tolist() == expected[:count]
 
 
 @pytest.mark.parametrize("degrees", [0.0, 33.0])

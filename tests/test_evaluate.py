@@ -331,9 +331,9 @@ def test_own_keypoints_are_scored(tmp_path):
 def test_box_ap_of_a_perfect_and_a_blind_detector(tmp_path):
     data = make_set(tmp_path, "coco17")
     everything = iter([Detections.from_boxes(data.boxes(i)) for i in data.images])
-    result = evaluate_detector(data, lambda image, score_thr: next(everything))
+    result = evaluate_detector(data, lambda image, box_thr: next(everything))
     assert (result.metrics["AP"], result.metrics["AR100"]) == (1, 1)
-    assert evaluate_detector(data, lambda image, score_thr: Detections.empty()).metrics["AP"] == 0
+    assert evaluate_detector(data, lambda image, box_thr: Detections.empty()).metrics["AP"] == 0
 
 
 def test_boxes_of_a_model_file(tmp_path):
@@ -505,7 +505,7 @@ def test_unreadable_images(tmp_path):
     with pytest.raises(InputError, match="none of the 3 images"):
         evaluate(data, model)
     with pytest.raises(InputError, match="none of the 3 images"):
-        evaluate_detector(data, lambda image, score_thr: Detections.empty())
+        evaluate_detector(data, lambda image, box_thr: Detections.empty())
 
 
 def test_metrics_that_do_not_suit(tmp_path):

@@ -417,7 +417,7 @@ def test_sdk_folders_are_read_back(sdk_folders, rtmpose_s, rtmdet_nano):
 
     image = bundled_photos()[0]
     boxes, labels, masks = TheirDetector(str(sdk_folders[0]), "cpu", 0)(image)
-    known = Detector(rtmdet_nano, score_thr=0.05, options=CPU["onnxruntime"])(image)
+    known = Detector(rtmdet_nano, box_thr=0.05, options=CPU["onnxruntime"])(image)
     assert boxes.shape == (len(known), 5)
     assert labels.dtype == np.int32
     assert masks == []

@@ -49,7 +49,7 @@ def test_the_smaller_grid_finds_the_same(tmp_path, height, width):
     tight = Detector(path, options=options, card=CARD)
     assert (plain.rectangular, tight.rectangular) == (False, True)
     image = frame(height, width)
-    a, b = plain(image, score_thr=0.6), tight(image, score_thr=0.6)
+    a, b = plain(image, box_thr=0.6), tight(image, box_thr=0.6)
     np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
     assert (len(b) > 0) == (height >= 54)
@@ -90,8 +90,8 @@ def test_files_with_open_sizes(tmp_path, engine):
     image = np.full((54, 96, 3), 200, np.uint8)
     # 64x96 cells of brightness; of the square input a third is padding, whose cells are the darker
     # 114.
-    assert len(tight(image, score_thr=0.4)) == len(input_size.cells((64, 96)))
-    assert len(plain(image, score_thr=0.4)) == len(input_size.cells((96, 96)))
+    assert len(tight(image, box_thr=0.4)) == len(input_size.cells((64, 96)))
+    assert len(plain(image, box_thr=0.4)) == len(input_size.cells((96, 96)))
 
 
 def test_refusals(tmp_path):

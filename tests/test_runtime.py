@@ -175,7 +175,7 @@ def test_no_people(pose, tmp_path, engine):
     detector = Detector(
         fixed_detector(tmp_path / "yolox_x.onnx", [[1, 1, 9, 9, 0.1]]),
         options=cpu(engine),
-        score_thr=0.5,
+        box_thr=0.5,
     )
     assert len(Pipeline(detector, pose)(spot(10, 10))) == 0
 
@@ -192,7 +192,7 @@ def test_detector_maps_boxes_back(tmp_path, engine):
     found = detector(np.zeros((240, 320, 3), np.uint8))
     np.testing.assert_allclose(found.scores, [0.95, 0.9])
     np.testing.assert_allclose(found.boxes, [[0, 0, 320, 240], [40, 20, 80, 120]], atol=1e-3)
-    assert len(detector(np.zeros((240, 320, 3), np.uint8), score_thr=0.1)) == 3
+    assert len(detector(np.zeros((240, 320, 3), np.uint8), box_thr=0.1)) == 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000), (333, 77), (64, 64)])
@@ -249,8 +249,8 @@ def test_predict_yields_results(tmp_path, pose):
 def test_predict_refuses_early(pose):
     with pytest.raises(InputError, match="does not exist"):
         rtmpose.predict("no/such/photo.jpg", detector=None, pose=pose)
-    with pytest.raises(InputError, match="score_thr"):
-        Pipeline(None, pose, score_thr=2)
+    with pytest.raises(InputError, match="box_thr"):
+        Pipeline(None, pose, box_thr=2)
 
 
 # ---- models and engines

@@ -14,6 +14,7 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import Detections, InputError, OutputError, get_skeleton
 from rtmpose.cli import main
+from rtmpose.families import TopDown
 from rtmpose.sources import SourceItem
 from rtmpose.tracking import OneEuro, PoseTracker, TrackerParams, smooth_offline
 from rtmpose.tracking.kalman import BoxFilter
@@ -254,7 +255,7 @@ def test_doubtful_newcomers_wait():
             ]
 
     other = Doubtful()
-    tracker.pose = other
+    tracker.model = TopDown(None, other)
     tracker.params = TrackerParams(pose_kpt_thr=0.25)
     other.people = {"a": (200, 240, 200), "b": (700, 240, 200)}
     assert len(tracker(BLACK, time_s=0.2, boxes=other.boxes())) == 1
@@ -340,7 +341,7 @@ def test_published_names_and_defaults():
         0.00625,
     )
     assert p.smooth_params == (0.007, 1, 1)
-    assert TrackerParams().least_keypoints(17) == 9
+    assert TrackerParams().min_keypoints(17) == 9
     for wrong in (
         {"det_interval": 0},
         {"det_thr": 2},
@@ -831,17 +832,16 @@ def test_a_worker_that_dies_ends_the_run_with_its_error(tmp_path, monkeypatch):
     from rtmpose.sources import expand_sources
     from rtmpose.tracking.video import VideoTracker
 
-    tracker = tiny_tracker(tmp_path)
     calls = []
 
     class Dying:
-        def __call__(self, image, *, score_thr=None):
+        def __call__(self, image, *, box_thr=None):
             calls.append(1)
             if len(calls) > 5:
                 raise RuntimeError("the detector died")
             return Detections.from_boxes([[8, 4, 40, 44]])
 
-    tracker.detector = Dying()
+    tracker = PoseTracker(Dying(), tiny_tracker(tmp_path).pose)
     items, seen = expand_sources([str(clip(tmp_path / "a.avi"))]), []
 
     def run():
@@ -964,19 +964,14 @@ def test_live_sources_give_their_newest_frame(monkeypatch):
             yield Frame(np.full((8, 8, 3), index, np.uint8), index, index / 200, "camera")
             time.sleep(0.005)
 
-    class Slow:
-        params, detector = TrackerParams(), None
-
-        def create_state(self):
-            return PoseTracker.create_state(self)
-
+    class Slow(PoseTracker):
         def track_batch(self, states, images, **_):
             ages.append(made[-1] - int(images[0][0, 0, 0]))
             time.sleep(0.04)
             return [Poses.empty(SKELETON)]
 
     monkeypatch.setattr("rtmpose.tracking.video.open_frames", camera)
-    follower = VideoTracker(Slow())
+    follower = VideoTracker(Slow(None, Crowd()))
     shown = [t.frame.index for t in follower.run([SourceItem("camera", "camera")])]
     assert shown == sorted(shown)
     assert len(shown) < 30

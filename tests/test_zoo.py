@@ -39,6 +39,21 @@ ALIASES = {
     "rtmdet-nano-hand": "rtmdet-nano_hand_320x320",
     "rtmdet-hand": "rtmdet-nano_hand_320x320",
     "yolox-tiny": "yolox-tiny_humanart_416x416",
+    "rtmo-t": "rtmo-t_body8_416x416",
+    **{f"rtmo-{s}": f"rtmo-{s}_body8_640x640" for s in "sml"},
+    **{f"rtmo-{s}-coco": f"rtmo-{s}_coco_640x640" for s in "sml"},
+    **{f"dwpose-{s}": f"dwpose-{s}_ucoco_256x192" for s in "tsml"},
+    "dwpose-l-384": "dwpose-l_ucoco_384x288",
+    "dw-ll_ucoco_384": "dwpose-l-author_ucoco_384x288",
+    **{f"rtmw-{s}": f"rtmw-{s}_cocktail14_256x192" for s in "mlx"},
+    **{f"vitpose-{s}": f"vitpose-{s}_vitpose-plus_256x192" for s in "sbl"},
+    **{f"vitpose-{s}-wholebody": f"vitpose-{s}-wholebody_vitpose-plus_256x192" for s in "sbl"},
+    # Names of before: of the models that are part of the package.
+    "rtmpose-s-own": "rtmpose-s_finetuned-halpe26_256x192",
+    "rtmpose-s_own-halpe26_256x192": "rtmpose-s_finetuned-halpe26_256x192",
+    "rtmdet-nano-own": "rtmdet-nano_finetuned_320x320",
+    "rtmdet-nano_own_320x320": "rtmdet-nano_finetuned_320x320",
+    "rtmpose-s-pruned_own-halpe26_192x144": "rtmpose-s-pruned_finetuned-halpe26_192x144",
 }
 
 
@@ -47,11 +62,20 @@ def by_id(card: ModelCard) -> str:
 
 
 def test_all_published_models_are_there() -> None:
-    assert len(CARDS) == 57
+    assert len(CARDS) == 76
     kinds = [card.codec.kind for card in CARDS]
-    # 30 RTMPose and 5 RTMW, 11 CSPNeXt heat-map models, 5 RTMDet, 1 YOLOX, 5 classifiers.
+    # 30 RTMPose, 5 RTMW and 6 DWPose, 11 CSPNeXt and 3 ViTPose heat-map models, 3 ViTPose of the
+    # whole body, 7 RTMO, 5 RTMDet, 1 YOLOX, 5 classifiers.
     counts = {k: kinds.count(k) for k in kinds}
-    assert counts == {"simcc": 35, "heatmap": 11, "rtmdet": 5, "yolox": 1, "classifier": 5}
+    assert counts == {
+        "simcc": 41,
+        "heatmap": 14,
+        "gaussian": 3,
+        "rtmo": 7,
+        "rtmdet": 5,
+        "yolox": 1,
+        "classifier": 5,
+    }
 
 
 def test_names_are_unique() -> None:
@@ -72,8 +96,8 @@ def test_card_is_complete(card: ModelCard) -> None:
     assert card.license == "Apache-2.0"
     assert card.trained_on
     assert card.published
-    assert [f.format for f in card.files] in (["pth"], ["onnx", "pth"])
-    assert (card.skeleton is None) == (not card.is_pose)
+    assert [f.format for f in card.files] in (["pth"], ["onnx", "pth"], ["onnx"])
+    assert (card.skeleton is None) == (card.output not in ("keypoints", "people"))
     for file in card.files:
         assert file.name.endswith("." + file.format)
         assert re.fullmatch(r"([0-9a-f]{64})?", file.sha256)
@@ -89,7 +113,7 @@ def test_normalization_follows_the_family(card: ModelCard) -> None:
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     if card.codec.kind == "rtmdet":
         assert (scaling.mean, scaling.std, scaling.color) == (mean[::-1], std[::-1], "bgr")
-    elif card.codec.kind == "yolox":
+    elif card.codec.kind in ("yolox", "rtmo"):
         assert (scaling.mean, scaling.std, scaling.color) == ((0, 0, 0), (1, 1, 1), "bgr")
     else:
         assert (scaling.mean, scaling.std, scaling.color) == (mean, std, "rgb")
@@ -140,6 +164,9 @@ def test_digests_are_known_for_the_models_asked_for_most() -> None:
             "rtmpose-m-hand",
         ),
         *(f"rtmpose-{s}-body17" for s in "tsmlx"),
+        *(f"rtmo-{s}" for s in "tsl"),
+        *("dwpose-l-384", "dw-ll_ucoco_384", "rtmw-l-384"),
+        *("vitpose-s", "vitpose-b", *(f"vitpose-{s}-wholebody" for s in "sbl")),
     }
 
 
@@ -148,7 +175,9 @@ def test_against_the_published_tables(shared: Path) -> None:
     others = {
         c.id
         for c in CARDS
-        if c.architecture.startswith(("rtmw", "yolox")) or "humanart" in c.architecture
+        if c.architecture.startswith(("rtmw", "yolox", "rtmo", "vitpose"))
+        or "humanart" in c.architecture
+        or c.id.startswith("dwpose")
     }
     assert {m["id"] for m in table} | others == {c.id for c in CARDS}
     for entry in table:
@@ -212,8 +241,26 @@ def test_model_without_onnx_says_so_and_names_others() -> None:
     assert "rtmpose-m_aic-coco_256x192 is published only as .pth" in text
     assert "rtmpose export rtmpose-m_aic-coco_256x192 --to onnx" in text
     assert "For body there are: rtmpose-t-body17, rtmpose-s-body17" in text
-    with pytest.raises(ModelError, match="No wholebody model has one"):
+    with pytest.raises(ModelError, match="For wholebody there are: .*rtmw-m.*dwpose-t"):
         zoo.resolve("rtmpose-m-wholebody")
+
+
+def test_checkpoints_of_other_families_are_not_said_to_be_exportable() -> None:
+    with pytest.raises(ModelError) as caught:
+        zoo.resolve("rtmo-s-coco")
+    assert "rtmpose export" not in str(caught.value)
+
+
+def test_exports_whose_names_differ_from_the_checkpoint() -> None:
+    file = zoo.find("rtmw-l-384").file("onnx")
+    assert file is not None
+    assert file.name == "rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122.onnx"
+    assert all(f"/rtmw/onnx_sdk/{file.name[:-5]}.zip" in s.url for s in file.sources)
+    file = zoo.find("vitpose-s").file("onnx")
+    assert file is not None
+    assert file.name == "vitpose-s-coco.onnx"
+    assert file.sources[0].url.endswith("/onnx/coco/vitpose-s-coco.onnx")
+    assert zoo.find("vitpose-s").file("pth") is None
 
 
 # ---- by path

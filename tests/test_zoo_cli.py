@@ -36,15 +36,15 @@ def test_list_shows_every_model() -> None:
     text = run("list")
     for card in zoo.load_zoo():
         assert card.id in text
-    assert "60 of 60 models" in text
+    assert "79 of 79 models" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
 def test_list_filters() -> None:
     everything = json.loads(run("list", "--json"))
-    assert len(everything) == 60
+    assert len(everything) == 79
     available = json.loads(run("list", "--json", "--available"))
-    assert len(available) == 23 + 3
+    assert len(available) == 42 + 3
     assert all(m["files"][0]["format"] == "onnx" for m in available)
     feet = json.loads(run("list", "--json", "--task", "body-feet"))
     assert {m["skeleton"] for m in feet} == {"halpe26"}
@@ -104,9 +104,9 @@ def test_download_reports_the_good_and_the_bad(home: Path, tmp_path: Path) -> No
 
 
 def test_download_all_asks_for_every_onnx() -> None:
-    with pytest.raises(ModelError, match="23 of 23 could not be downloaded"):
+    with pytest.raises(ModelError, match="42 of 42 could not be downloaded"):
         run("download", "--all")
-    with pytest.raises(ModelError, match="57 of 57"):
+    with pytest.raises(ModelError, match="69 of 69"):
         run("download", "--all", "--format", "pth")
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rtmpose.backends import Backend
+from rtmpose.errors import InputError
+from rtmpose.families import Network
 from rtmpose.types import Detections, Image
 
 if TYPE_CHECKING:
@@ -36,7 +40,8 @@ class Measurement:
 
     Attributes:
         stages: The five stages, ``overhead`` (all that is not a network: letterbox, box decoding,
-            crop, decode) and ``total`` without drawing.
+            crop, decode) and ``total`` without drawing. Of one-stage models ``crop`` is the
+            letterbox, and ``detect`` is nothing.
         people_per_frame: Mean.
         frames: How many were measured.
         settings: Models, engine and machine.
@@ -66,62 +71,113 @@ def measure(
         pipeline: Opened models.
         images: Taken in turn.
         frames: Frames measured, after the warm-up.
-        people: Replace what the detector finds by so many boxes spread over the frame (the detector
-            still runs).
+        people: Replace what the detector finds by this number of boxes spread over the frame (the
+            detector still runs).
         warm_up: Frames run before.
+
+    Raises:
+        InputError: a number of people was given for a one-stage model.
     """
     from rtmpose.draw import draw_poses
 
-    rows, counts = [], []
+    clock = _NetworkClock()
+    model = pipeline.model.with_backends(clock.timed)
+    rows = []
+    counts = []
     for i in range(-warm_up, frames):
         image = images[i % len(images)]
-        clock = [time.perf_counter()]
-        if pipeline.detector is None:
-            found, detector_network = pipeline.detect(image), 0.0
-        else:
-            canvas, factors = pipeline.detector.letterbox(image)
-            before = time.perf_counter()
-            outputs = pipeline.detector.infer(canvas)
-            detector_network = time.perf_counter() - before
-            found = pipeline.detector.decode(outputs, factors, score_thr=pipeline.score_thr)[
-                : pipeline.max_people
-            ]
-        if people is not None:
-            found = spread_boxes(image, people)
-        clock.append(time.perf_counter())
-        crops, matrices = pipeline.pose.crop([image], [found])
-        clock.append(time.perf_counter())
-        raw = pipeline.pose.infer(crops)
-        clock.append(time.perf_counter())
-        poses = pipeline.pose.decode(raw, matrices, [found])[0]
-        clock.append(time.perf_counter())
+        times = []
+
+        # Finding people. One-stage models do it together with the keypoints.
+        clock.start()
+        boxes = None
+        if model.needs_boxes:
+            boxes = [model.detect(image, box_thr=pipeline.box_thr, max_people=pipeline.max_people)]
+            if people is not None:
+                boxes = [spread_boxes(image, people)]
+        elif people is not None:
+            raise InputError("a one-stage model finds people by itself: their number is not set")
+        detect = clock.elapsed()
+        networks = clock.network
+
+        # Their keypoints: before, in and after the network.
+        clock.start()
+        poses = model.estimate(
+            [image], boxes, box_thr=pipeline.box_thr, max_people=pipeline.max_people
+        )[0]
+        total = clock.elapsed()
+        crop = clock.before if clock.calls else total
+        times = [detect, crop, clock.network, total - crop - clock.network]
+        networks += clock.network
+
+        clock.start()
         draw_poses(image, poses)
-        clock.append(time.perf_counter())
+        times.append(clock.elapsed())
         if i >= 0:
-            steps = np.diff(clock)
-            networks = detector_network + steps[2]
-            rows.append([*steps, steps[:4].sum() - networks, steps[:4].sum()])
-            counts.append(len(found))
+            rows.append([*times, sum(times[:4]) - networks, sum(times[:4])])
+            counts.append(len(poses))
+
     table = np.array(rows) * 1000
     stages = tuple(
-        Stage(n, *(round(float(v), 3) for v in (c.mean(), np.median(c), np.percentile(c, 95))))
-        for n, c in zip((*STAGES, "overhead", "total"), table.T, strict=True)
+        Stage(name, *(round(float(v), 3) for v in (c.mean(), np.median(c), np.percentile(c, 95))))
+        for name, c in zip((*STAGES, "overhead", "total"), table.T, strict=True)
     )
-    backend = pipeline.pose.backend
-    settings = {
-        "pose": pipeline.pose.card.id,
-        "detector": pipeline.detector.card.id if pipeline.detector else "none",
-        "engine": backend.engine,
-        "device": backend.device,
-        "precision": backend.precision,
-        "machine": machine(),
-    }
+    settings = {**pipeline.model.describe(), "machine": machine()}
+    settings["detector"] = settings["detector"] or "none"
     return Measurement(stages, float(np.mean(counts)), frames, settings)
 
 
+class _NetworkClock:
+    """Tells the time in networks from the rest."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin a stage."""
+        self.began = time.perf_counter()
+        self.before = 0.0
+        self.network = 0.0
+        self.calls = 0
+
+    def elapsed(self) -> float:
+        """Seconds since the stage began."""
+        return time.perf_counter() - self.began
+
+    def timed(self, network: Network) -> Backend:
+        """The network's backend, its calls timed."""
+        return _TimedBackend(network.backend, self)
+
+
+class _TimedBackend:
+    """A backend whose calls are timed. See :class:`rtmpose.backends.base.Backend`."""
+
+    def __init__(self, backend: Backend, clock: _NetworkClock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self.engine = backend.engine
+        self.device = backend.device
+        self.precision = backend.precision
+        self.input = backend.input
+        self.outputs = backend.outputs
+        self.flexible = backend.flexible
+        self.metadata = backend.metadata
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+        """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        clock = self._clock
+        start = time.perf_counter()
+        if not clock.calls:
+            clock.before = start - clock.began
+        outputs = self._backend(images)
+        clock.network += time.perf_counter() - start
+        clock.calls += 1
+        return outputs
+
+
 def spread_boxes(image: Image, people: int) -> Detections:
-    """So many boxes of a plausible size side by side, for measurements that must not depend on a
-    detector.
+    """Boxes of a plausible size next to each other, one per person, for measurements that must not
+    depend on a detector.
     """
     height, width = image.shape[:2]
     step = width / people

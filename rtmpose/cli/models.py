@@ -126,11 +126,7 @@ def table(
     from rtmpose.cli.terminal import stderr_console
 
     rows = []
-    cards = [
-        c
-        for c in zoo.load_zoo()
-        if c.codec.kind != "yolox" and not c.architecture.endswith("-pruned")
-    ]
+    cards = [c for c in zoo.load_zoo() if c.has_network and not c.architecture.endswith("-pruned")]
     for card in track(cards, "counting", console=stderr_console(), transient=True):
         network = build(config_for(card))
         ours = (count_parameters(network) / 1e6, count_multiply_adds(network, card.input_wh) / 1e9)
@@ -264,7 +260,7 @@ def _accuracy(card: ModelCard) -> str:
 def _kept_in(card: ModelCard) -> str:
     if _short_form(card) == "bundled":
         return "in the package"
-    return "onnx, pth" if card.file("onnx") else "pth only"
+    return ", ".join(file.format for file in card.files) if card.file("onnx") else "pth only"
 
 
 def _short_form(card: ModelCard) -> str:
@@ -357,17 +353,20 @@ def _file_lines(file: ModelFile) -> list[str]:
 
 
 def _how_to_use(card: ModelCard) -> str:
+    if not card.file("onnx") and not card.has_network:
+        return (
+            "No ONNX export of this model is published, only the PyTorch checkpoint (.pth), which"
+            " this package cannot export."
+        )
     if not card.file("onnx"):
         return (
             "No ONNX export of this model is published, only the PyTorch checkpoint (.pth). Make"
             f" one of it:\n  pip install 'rtmpose[export]' && rtmpose export {card.id} --to onnx"
         )
     short = card.aliases[0] if card.aliases else card.id
-    if card.is_detector or card.is_pose:
-        return (
-            f"Use it:  rtmpose predict photo.jpg --{'detector' if card.is_detector else 'pose'}"
-            f" {short}"
-        )
+    if card.output != "classes":
+        option = "detector" if card.output == "boxes" else "pose"
+        return f"Use it:  rtmpose predict photo.jpg --{option} {short}"
     return f"Download it:  rtmpose models download {short}"
 
 

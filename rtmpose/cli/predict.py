@@ -87,7 +87,7 @@ def predict(
         threads=speed.threads,
         precision=speed.precision,
         allow_spinning=speed.allow_spinning,
-        score_thr=box_thr,
+        box_thr=box_thr,
         max_people=max_people,
         whole_image=whole_image,
         antialias=antialias,

@@ -50,7 +50,7 @@ class Detector:
     ) -> None:
         path = Path(model_path) if Path(model_path).exists() else str(model_path)
         self._detector = _Detector(
-            path, options=_options(device_name, device_id), score_thr=SCORE_FLOOR, label=None
+            path, options=_options(device_name, device_id), box_thr=SCORE_FLOOR, label=None
         )
 
     def __call__(self, img: Image) -> tuple[FloatArray, NDArray[np.int32], list[Any]]:

@@ -10,7 +10,8 @@ from rtmpose.datasets import KeypointDataset
 from rtmpose.datasets.coco_types import JsonObject
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import coco_box_ap
-from rtmpose.evaluation.pose import BoxModel, Evaluation
+from rtmpose.evaluation.pose import Evaluation
+from rtmpose.families import BoxModel
 from rtmpose.ops.boxes import xyxy_to_xywh
 from rtmpose.sources import read_image
 from rtmpose.types import Detections
@@ -65,7 +66,7 @@ def evaluate_detector(
             log.warning("skipped: %s", error)
             continue
         start = time.perf_counter()
-        detections = detector(image, score_thr=box_thr)
+        detections = detector(image, box_thr=box_thr)
         seconds += time.perf_counter() - start
         results += box_results(detections, image_id, category)
         evaluated.append(image_id)

@@ -7,16 +7,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from rtmpose.datasets import KeypointDataset, load_boxes
+from rtmpose.backends import BackendOptions
+from rtmpose.datasets import KeypointDataset, load_boxes, read
 from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation.coco import joined_wholebody
 from rtmpose.evaluation.protocols import MatchedPoses, check_metrics, choose_metrics
 from rtmpose.evaluation.scoring import KeypointMap, keypoint_map, score, take
+from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
+from rtmpose.keywords import checked_keywords
+from rtmpose.model_card import ModelCard
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes
 from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton
@@ -26,10 +31,9 @@ log = logging.getLogger(__name__)
 BOX_THR = 0.05
 
 
-class PoseModel(Protocol):
-    """What can be scored: :class:`rtmpose.PoseEstimator`, or anything that is called like it.
-
-    ``card`` and ``backend`` are put into the settings where there are any.
+class CalledModel(Protocol):
+    """What can be scored in given boxes: :class:`rtmpose.PoseEstimator`, or anything that is called
+    like it. ``card`` and ``backend`` are put into the settings where there are any.
     """
 
     @property
@@ -40,10 +44,6 @@ class PoseModel(Protocol):
     def __call__(self, image: Image, boxes: Detections, *, flip_test: bool = False) -> Poses:
         """One pose for each box of a BGR uint8 image, in the same order."""
         ...
-
-
-BoxModel = Callable[..., Detections]
-"""Called with an image and ``score_thr``: :class:`rtmpose.Detector`, or anything like it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,80 +81,142 @@ class Evaluation:
         }
 
 
+@checked_keywords
 def evaluate(
-    dataset: KeypointDataset,
-    pose: PoseModel,
+    dataset: KeypointDataset | str | Path,
+    pose: ModelName | PoseModel | CropModel | CalledModel = DEFAULT_POSE_MODEL,
     *,
-    boxes: str | Path = "gt",
-    detector: BoxModel | None = None,
+    boxes: str | Path | None = None,
+    detector: ModelName | BoxModel | None = None,
     flip_test: bool = False,
     box_thr: float = BOX_THR,
     metrics: Sequence[str] | None = None,
     nme_points: tuple[str, str] | None = None,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    options: BackendOptions | None = None,
 ) -> Evaluation:
     """Score a pose model.
 
-    A person's score is the box score times the mean of the scored keypoints' scores above 0.2.
-    Scored are the keypoints that the model and the set have in common, by the conversions of
+    A person's score is the box score times the mean of the scored keypoints' scores above 0.2, or
+    the box score alone where the model is published with that (one-stage models). Scored are the
+    keypoints that the model and the set have in common, by the conversions of
     :mod:`rtmpose.datasets`.
 
     Args:
-        dataset: The annotated set.
-        pose: The model: a :class:`rtmpose.PoseEstimator` or anything called like it.
+        dataset: The annotated set, or its path.
+        pose: The model: a zoo name, path or URL, or an opened model of any family
+            (:class:`rtmpose.PoseEstimator`, :class:`rtmpose.OneStage`, anything called like them).
         boxes: ``gt`` (annotated people with keypoints), ``detect``, or a COCO detection results
-            file.
-        detector: Needed for ``detect``.
+            file. None means ``gt`` for top-down models; one-stage models know ``detect`` only.
+        detector: For ``detect``: a zoo name, path or URL, or an opened detector.
         flip_test: Average with the mirrored image.
         box_thr: Lowest score of a detected box.
         metrics: Of :data:`rtmpose.evaluation.protocols.POSE_METRICS`; None takes those the set is
             published with.
         nme_points: Two keypoints whose distance NME is measured in, instead of the set's own unit.
-        limit: First so many images.
+        limit: At most this many images, the first ones.
         on_progress: Called with images done and total.
+        options: Engine, device, threads and precision for models that are not opened yet.
 
     Raises:
         InputError: set, model and metrics do not go together, the set has no keypoints, or a file
             is missing.
         ModelError: the model returns NaN, or not one pose per box.
     """
-    boxes = str(boxes)
-    if boxes == "detect" and detector is None:
-        raise InputError("boxes='detect' needs a detector")
-    dataset = scorable(dataset)
-    points = keypoint_map(dataset, pose.skeleton)
-    wanted = (
-        check_metrics(metrics, boxes) if metrics else choose_metrics(dataset, boxes, len(points))
+    model = _as_model(pose, detector, options)
+    source = _box_source(model, boxes)
+    dataset = scorable(dataset if isinstance(dataset, KeypointDataset) else read(dataset))
+    points = keypoint_map(dataset, model.skeleton)
+    chosen = (
+        check_metrics(metrics, source) if metrics else choose_metrics(dataset, source, len(points))
     )
-    given = load_boxes(Path(boxes)) if boxes not in ("gt", "detect") else {}
+    from_file = load_boxes(Path(source)) if source not in ("gt", "detect") else {}
 
-    def find(image: Image, image_id: int) -> Detections:
-        if boxes == "gt":
+    def boxes_of(image_id: int) -> Detections | None:
+        """The boxes of an image; None where the model is to find the people."""
+        if source == "gt":
             return Detections.from_boxes(dataset.boxes(image_id))
-        if detector is not None and boxes == "detect":
-            return detector(image, score_thr=box_thr)
-        return given.get(image_id, Detections.empty())
+        return None if source == "detect" else from_file.get(image_id, Detections.empty())
 
-    run = _Run(dataset, pose, find, points, flip_test)
+    run = _Run(dataset, model, boxes_of, points, flip_test, box_thr)
     run.over(list(dataset.images)[:limit], on_progress)
-    pairs = run.pairs() if boxes == "gt" else None
-    scores = score(dataset, run.results, run.done, points, pose.skeleton, wanted, pairs, nme_points)
+    pairs = run.pairs() if source == "gt" else None
+    scores = score(
+        dataset, run.results, run.done, points, model.skeleton, chosen, pairs, nme_points
+    )
     settings = {
         "data": str(dataset.path),
-        **_describe(pose),
-        "boxes": boxes,
-        "detector": _id(detector) if boxes == "detect" else None,
-        "box_thr": box_thr if boxes == "detect" else None,
+        **model.describe(),
+        "boxes": source,
+        "detector": model.describe()["detector"] if source == "detect" else None,
+        "box_thr": box_thr if source == "detect" else None,
         "flip_test": flip_test,
         "keypoints": len(points),
-        "metrics": list(wanted),
+        "metrics": list(chosen),
     }
     n = len(run.done)
-    people, ms = run.people / n, run.seconds * 1000 / n
     return Evaluation(
-        scores, settings, n, run.skipped, people, ms, run.results, tuple(run.done), pairs
+        scores,
+        settings,
+        n,
+        run.skipped,
+        run.people / n,
+        run.seconds * 1000 / n,
+        run.results,
+        tuple(run.done),
+        pairs,
     )
+
+
+def _as_model(
+    pose: ModelName | PoseModel | CropModel | CalledModel,
+    detector: ModelName | BoxModel | None,
+    options: BackendOptions | None,
+) -> PoseModel:
+    """The model behind the seam of the families, whatever was given."""
+    ours = isinstance(pose, str | Path | ModelCard)
+    ours = ours or hasattr(pose, "estimate_batch") or hasattr(pose, "needs_boxes")
+    if ours:
+        return open_model(detector, cast(ModelName | CropModel | PoseModel, pose), options=options)
+    return open_model(detector, _Called(cast(CalledModel, pose)), options=options)
+
+
+def _box_source(model: PoseModel, boxes: str | Path | None) -> str:
+    """``gt``, ``detect`` or a file.
+
+    Raises:
+        InputError: the model cannot be scored with those boxes.
+    """
+    if boxes is None:
+        return "gt" if model.needs_boxes else "detect"
+    if str(boxes) != "detect" and not model.needs_boxes:
+        raise InputError(
+            f"{model.describe()['pose']} is a one-stage model, which finds people by itself: it is"
+            f" scored with boxes='detect', not {str(boxes)!r}"
+        )
+    if str(boxes) == "detect" and not model.finds_people:
+        raise InputError("boxes='detect' needs a detector")
+    return str(boxes)
+
+
+class _Called:
+    """A model that is called image by image, as a network of :class:`rtmpose.families.TopDown`."""
+
+    def __init__(self, pose: CalledModel) -> None:
+        self._pose = pose
+        self.skeleton = pose.skeleton
+        self.card = getattr(pose, "card", None)
+        self.backend = getattr(pose, "backend", None)
+
+    def estimate_batch(
+        self, images: Sequence[Image], boxes: Sequence[Boxes], *, flip_test: bool = False
+    ) -> list[Poses]:
+        """Poses in the boxes of each image."""
+        return [
+            self._pose(image, cast(Detections, found), flip_test=flip_test)
+            for image, found in zip(images, boxes, strict=True)
+        ]
 
 
 class _Run:
@@ -163,18 +225,18 @@ class _Run:
     def __init__(
         self,
         dataset: KeypointDataset,
-        pose: PoseModel,
-        find: Callable[[Image, int], Detections],
+        model: PoseModel,
+        boxes_of: Callable[[int], Detections | None],
         points: KeypointMap,
         flip_test: bool,
+        box_thr: float,
     ) -> None:
-        self.dataset, self.pose, self.find, self.points, self.flip_test = (
-            dataset,
-            pose,
-            find,
-            points,
-            flip_test,
-        )
+        self.dataset = dataset
+        self.model = model
+        self.boxes_of = boxes_of
+        self.points = points
+        self.flip_test = flip_test
+        self.box_thr = box_thr
         k = len(points)
         self.part = Skeleton(
             "scored", ("",) * k, tuple(range(k)), (), ("center",) * k, (), ((0, 0, 0),) * k
@@ -233,11 +295,18 @@ class _Run:
         )
 
     def _image(self, image: Image, image_id: int) -> None:
+        boxes = self.boxes_of(image_id)
         start = time.perf_counter()
-        boxes = self.find(image, image_id)
-        poses = self.pose(image, boxes, flip_test=self.flip_test)
+        poses = self.model.estimate(
+            [image],
+            None if boxes is None else [boxes],
+            box_thr=self.box_thr,
+            flip_test=self.flip_test,
+        )[0]
         self.seconds += time.perf_counter() - start
-        if len(poses) != len(boxes):
+
+        # A model of the user's own may return anything.
+        if boxes is not None and len(poses) != len(boxes):
             raise ModelError(
                 f"{len(boxes)} boxes gave {len(poses)} poses: the evaluation needs one for each"
             )
@@ -245,11 +314,14 @@ class _Run:
             raise ModelError(
                 f"the pose model returns NaN or infinite numbers on {self.dataset.images[image_id]}"
             )
+
+        # Only the keypoints that are scored count.
         keypoints, scores = take(self.points, poses.keypoints, poses.scores)
         scored = Poses(poses.boxes, poses.box_scores, keypoints, scores, self.part)
         rows = scored.to_coco(image_id, self.category)
         labeled = self.dataset.labeled(image_id)
-        for i, (row, value) in enumerate(zip(rows, scored.instance_scores, strict=True)):
+        values = scored.box_scores if self.model.score_by_box else scored.instance_scores
+        for i, (row, value) in enumerate(zip(rows, values, strict=True)):
             row["score"] = float(value)
             if len(labeled) == len(rows):
                 row["category_id"] = labeled[i].get("category_id", self.category)
@@ -292,13 +364,3 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
                 " all such"
             )
     return dataset
-
-
-def _describe(pose: Any) -> dict[str, Any]:
-    backend = getattr(pose, "backend", None)
-    parts = {name: getattr(backend, name, None) for name in ("engine", "device", "precision")}
-    return {"pose": _id(pose), **parts, "antialias": getattr(pose, "antialias", False)}
-
-
-def _id(model: Any) -> str | None:
-    return getattr(getattr(model, "card", None), "id", None)

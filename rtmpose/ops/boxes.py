@@ -1,4 +1,4 @@
-"""Boxes and keypoints: conversions, overlap, suppression of doubles. numpy only."""
+"""Boxes and keypoints: conversions, overlap, suppression of duplicates. numpy only."""
 
 from __future__ import annotations
 
@@ -35,19 +35,20 @@ def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of every box of a ``(N, 4)`` with every box of b ``(M, 4)``: ``(N,
     M)``.
     """
-    shared = intersection_area(a, b)
+    intersection = intersection_area(a, b)
     union = box_area(a)[:, None] + box_area(b)[None]
-    union -= shared
-    return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny))
+    union -= intersection
+    return np.asarray(intersection / np.maximum(union, np.finfo(np.float32).tiny))
 
 
 def intersection_area(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Area that every box of a ``(N, 4)`` has in common with every box of b ``(M, 4)``: ``(N, M)``."""
-    # Side by side rather than corner by corner: numpy's inner loop is as long as b, not two values.
+    """Area that every box of a ``(N, 4)`` shares with every box of b ``(M, 4)``: ``(N, M)``."""
+    # One coordinate at a time: numpy's inner loop is then as long as b, not two values.
     ax1, ay1, ax2, ay2 = a.T[:, :, None]
     bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)[:, None]
-    width, height = np.minimum(ax2, bx2), np.minimum(ay2, by2)
+    width = np.minimum(ax2, bx2)
     width -= np.maximum(ax1, bx1)
+    height = np.minimum(ay2, by2)
     height -= np.maximum(ay1, by1)
     np.maximum(width, 0, out=width)
     np.maximum(height, 0, out=height)
@@ -55,7 +56,9 @@ def intersection_area(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.asarray(width)
 
 
-def nms(boxes: FloatArray, scores: FloatArray, iou_thr: float, limit: int | None = None) -> Indices:
+def nms(
+    boxes: FloatArray, scores: FloatArray, iou_thr: float, max_detections: int | None = None
+) -> Indices:
     """Greedy non-maximum suppression.
 
     Candidates are looked at in blocks, so that a frame costs a few array operations rather than a
@@ -64,23 +67,25 @@ def nms(boxes: FloatArray, scores: FloatArray, iou_thr: float, limit: int | None
     Args:
         boxes: ``(N, 4)`` xyxy.
         scores: ``(N,)``.
-        iou_thr: A box overlapping a better one by more than this goes.
-        limit: Boxes kept at most.
+        iou_thr: A box overlapping one of a higher score by more than this is dropped.
+        max_detections: At most this many boxes are kept.
 
     Returns:
-        Kept indices, the best first.
+        Kept indices, the highest score first.
     """
     order = np.argsort(-scores, kind="stable")
     kept = order[:0]
     for start in range(0, len(order), NMS_BLOCK):
-        if limit is not None and len(kept) >= limit:
+        if max_detections is not None and len(kept) >= max_detections:
             break
         block = order[start : start + NMS_BLOCK]
+
+        # Against those kept before, then among each other.
         if len(kept):
             block = block[(box_iou(boxes[block], boxes[kept]) <= iou_thr).all(axis=1)]
         apart = box_iou(boxes[block], boxes[block]) <= iou_thr
         kept = np.concatenate([kept, block[_greedy(np.arange(len(block)), apart)]])
-    return kept[:limit]
+    return kept[:max_detections]
 
 
 def oks(
@@ -119,12 +124,16 @@ def oks_pairs(
     and ``(N,)``.
     """
     variances = (np.asarray(sigmas) * 2) ** 2
+
+    # Squared distances of all pairs, in units of the people's sizes.
     x = poses[:, None, :, 0] - others[None, :, :, 0]
     y = poses[:, None, :, 1] - others[None, :, :, 1]
     mean_area = (np.asarray(areas)[:, None] + np.asarray(other_areas)[None])[
         ..., None
     ] / 2 + np.spacing(1)
     similarity = np.exp((x * x + y * y) / (-2 * variances * mean_area))
+
+    # The mean over all keypoints, or over those that both poses see.
     if min_score is None:
         return np.asarray(similarity.mean(axis=2), np.float32)
     counted = (poses[:, None, :, 2] > min_score) & (others[None, :, :, 2] > min_score)
@@ -140,7 +149,7 @@ def oks_nms(
     sigmas: Sequence[float],
     threshold: float,
 ) -> Indices:
-    """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the best first."""
+    """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the highest score first."""
     apart = oks_pairs(keypoints, keypoints, areas, areas, sigmas) <= threshold
     return _greedy(np.argsort(scores)[::-1], apart)
 
@@ -151,26 +160,31 @@ def soft_oks_nms(
     areas: FloatArray,
     sigmas: Sequence[float],
     threshold: float,
-    limit: int = 20,
+    max_poses: int = 20,
 ) -> Indices:
     """Poses ``(N, K, 3)`` picked one by one, each weakening those like it by a Gaussian of their
     OKS.
     """
     order = np.argsort(scores)[::-1]
-    left = scores[order].astype(np.float64)
+    remaining = scores[order].astype(np.float64)
     kept: list[int] = []
-    while len(order) and len(kept) < limit:
-        best, order, left = order[0], order[1:], left[1:]
+    while len(order) and len(kept) < max_poses:
+        best = order[0]
+        order = order[1:]
+        remaining = remaining[1:]
         kept.append(int(best))
+
+        # Similar poses lose score, and may fall behind others.
         similar = oks(keypoints[best], keypoints[order], float(areas[best]), areas[order], sigmas)
-        left = left * np.exp(-(similar**2) / threshold)
-        again = np.argsort(left)[::-1]
-        order, left = order[again], left[again]
+        remaining = remaining * np.exp(-(similar**2) / threshold)
+        again = np.argsort(remaining)[::-1]
+        order = order[again]
+        remaining = remaining[again]
     return np.asarray(kept, np.int64)
 
 
 def nearby_joints_nms(
-    keypoints: FloatArray, scores: FloatArray, distance_thr: float, joints: int | None = None
+    keypoints: FloatArray, scores: FloatArray, distance_thr: float, num_joints: int | None = None
 ) -> Indices:
     """Keep the best of each group of poses ``(N, K, 2 or 3)`` that have many joints close to each
     other.
@@ -179,35 +193,36 @@ def nearby_joints_nms(
         keypoints: x, y first.
         scores: ``(N,)``.
         distance_thr: Closeness, as a fraction of the diagonal of the pose's own extent.
-        joints: Number of close joints above which two poses are doubles; half of all by default.
+        num_joints: Number of close joints above which two poses are duplicates; half of all by
+            default.
 
     Returns:
         Kept indices, ascending in order of examination.
     """
     n, k = keypoints.shape[:2]
-    limit = k // 2 if joints is None else joints
+    limit = k // 2 if num_joints is None else num_joints
     extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)
     order = np.argsort(scores)[::-1]
     kept: list[int] = []
-    gone = np.zeros(n, bool)
+    removed = np.zeros(n, bool)
     for i in order:
-        if gone[i]:
+        if removed[i]:
             continue
         gap = np.linalg.norm(keypoints[:, :, :2] - keypoints[i, :, :2], axis=2)
         close = (gap < distance_thr * extent[i]).sum(axis=1) > limit
-        group = np.flatnonzero(close & ~gone)
+        group = np.flatnonzero(close & ~removed)
         kept.append(int(group[np.argmax(scores[group])]) if len(group) else int(i))
-        gone[group] = True
-        gone[i] = True
+        removed[group] = True
+        removed[i] = True
     return np.asarray(kept, np.int64)
 
 
 def _greedy(order: Indices, apart: NDArray[np.bool_]) -> Indices:
     """Those of ``order`` that are apart from all kept before them; ``apart`` is ``(N, N)``."""
-    left = np.ones(len(apart), bool)
+    free = np.ones(len(apart), bool)
     kept: list[int] = []
     for i in order.tolist():
-        if left[i]:
+        if free[i]:
             kept.append(i)
-            left &= apart[i]
+            free &= apart[i]
     return np.asarray(kept, np.int64)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from rtmpose.types import FloatArray, Image
 
 PADDING = 1.25
-MOST_TIMES = 8
-"""How many times as large as needed a crop is cut at most, to be averaged."""
-WORTH_A_CHANNEL = 12
-"""Pixels of an image that get a fourth channel in the time that it saves per pixel of a crop."""
+MAX_OVERSAMPLING = 8
+"""Upper limit of the factor by which a crop is cut larger, to be averaged."""
+FOUR_CHANNELS_PAY = 12
+"""Image pixels per crop pixel up to which adding a fourth channel to the image saves time."""
 
 
 def box_to_center_scale(
@@ -148,12 +148,12 @@ def warp(
             large, then averaged.
     """
     height, width = out.shape[1:3]
-    four = len(out) * height * width * WORTH_A_CHANNEL > image.shape[0] * image.shape[1]
+    four = len(out) * height * width * FOUR_CHANNELS_PAY > image.shape[0] * image.shape[1]
     source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if four else image
     buffer = np.empty((height, width, 4), np.uint8) if four else None
     for matrix, crop in zip(matrices, out, strict=True):
         warped = crop if buffer is None else buffer
-        times = _times_too_small(matrix) if antialias else 1
+        times = _oversampling(matrix) if antialias else 1
         if times > 1:
             finer = matrix * times
             finer[:, 2] += (times - 1) / 2  # a pixel's middle is the middle of its parts
@@ -167,10 +167,10 @@ def warp(
             cv2.cvtColor(buffer, cv2.COLOR_BGRA2BGR, dst=crop)
 
 
-def _times_too_small(matrix: NDArray[np.float64]) -> int:
+def _oversampling(matrix: NDArray[np.float64]) -> int:
     """Image pixels per crop pixel, along one side, as a whole number."""
     scale = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
-    return min(int(np.ceil(1 / scale)), MOST_TIMES) if scale > 0 else 1
+    return min(int(np.ceil(1 / scale)), MAX_OVERSAMPLING) if scale > 0 else 1
 
 
 def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:

@@ -20,7 +20,7 @@ def read_outputs(outputs: Sequence[NDArray[Any]], score_thr: float, name: str) -
         outputs: Boxes ``(1, n, 5)`` with labels ``(1, n)``; or candidates ``(1, A, 4)`` with scores
             ``(1, A, C)``, as ``rtmpose export --no-nms`` writes them; or RTMDet's three joined maps
             ``(1, H, W, C + 4)``; or its six class and box maps ``(1, C or 4, H, W)``.
-        score_thr: Used where the suppression is ours; others are returned as they are.
+        score_thr: Used where suppression happens here; other outputs are returned as they are.
         name: Names the model in errors.
 
     Raises:

@@ -1,7 +1,8 @@
 """UDP heat maps: a keypoint as a Gaussian bump on a small map (Huang et al., CVPR 2020).
 
 Locations here are in crop pixels measured between pixel centers, 0 .. w - 1, as the ``udp`` crops
-of :mod:`rtmpose.ops.crop` have them.
+of :mod:`rtmpose.ops.crop` have them; those of :func:`decode_quarter_shift` are measured in whole
+pixels, 0 .. w, as the plain crops have them.
 """
 
 from __future__ import annotations
@@ -76,6 +77,40 @@ def decode(
     refined = _refine(heatmaps.reshape(n * k, h, w), peaks, blur_kernel)
     refined *= (np.array(input_wh, np.float64) - 1) / np.array([w - 1, h - 1])
     return refined.reshape(n, k, 2).astype(np.float32), scores.reshape(n, k).astype(np.float32)
+
+
+def decode_quarter_shift(
+    heatmaps: FloatArray, input_wh: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Locations and confidences from heat maps whose labels are plain Gaussians (MSRA).
+
+    Args:
+        heatmaps: ``(N, K, h, w)``.
+        input_wh: Network input size.
+
+    Returns:
+        Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
+    """
+    n, k, h, w = heatmaps.shape
+    flat = heatmaps.reshape(n * k, h * w)
+    best = flat.argmax(axis=1)
+    scores = flat[np.arange(n * k), best]
+    x = best % w
+    y = best // w
+    places = np.stack([x, y], axis=1).astype(np.float32)
+
+    # A quarter of a map pixel toward the higher neighbor, where there are neighbors.
+    maps = heatmaps.reshape(n * k, h, w)
+    rows = np.flatnonzero((x > 1) & (x < w - 1) & (y > 1) & (y < h - 1))
+    x = x[rows]
+    y = y[rows]
+    places[rows, 0] += 0.25 * np.sign(maps[rows, y, x + 1] - maps[rows, y, x - 1])
+    places[rows, 1] += 0.25 * np.sign(maps[rows, y + 1, x] - maps[rows, y - 1, x])
+    places[scores <= 0] = -1
+
+    places[:, 0] *= input_wh[0] / w
+    places[:, 1] *= input_wh[1] / h
+    return places.reshape(n, k, 2), scores.reshape(n, k).astype(np.float32)
 
 
 def flip_back(

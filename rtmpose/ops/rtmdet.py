@@ -21,7 +21,7 @@ def decode(
     score_thr: float = 0.05,
     iou_thr: float = 0.6,
     nms_pre: int = 1000,
-    limit: int = 100,
+    max_detections: int = 100,
 ) -> Detections:
     """Boxes from the head's maps of one image.
 
@@ -30,9 +30,9 @@ def decode(
         box_maps: Per level distances ``(4, H, W)`` left, top, right, bottom in input pixels.
         strides: Input pixels per cell; the point of a cell is (column, row) times the stride.
         score_thr: Lowest score kept.
-        iou_thr: Overlap above which the weaker box of a class goes.
+        iou_thr: Overlap above which the box of a class with the lower score is dropped.
         nms_pre: Candidates per level before the suppression.
-        limit: Most boxes returned.
+        max_detections: At most this many boxes are returned.
 
     Returns:
         Detections in input pixels.
@@ -40,17 +40,23 @@ def decode(
     parts: list[tuple[FloatArray, FloatArray, NDArray[np.int64]]] = []
     for logits, distances, stride in zip(cls_maps, box_maps, strides, strict=True):
         classes, _, width = logits.shape
+
+        # The best candidates of the level, over all classes.
         scores = 1 / (1 + np.exp(-logits.reshape(classes, -1).T.astype(np.float32)))
         cells, labels = np.nonzero(scores > score_thr)
         values = scores[cells, labels]
         best = np.argsort(-values, kind="stable")[:nms_pre]
-        cells, labels, values = cells[best], labels[best], values[best]
+        cells = cells[best]
+        labels = labels[best]
+        values = values[best]
+
+        # Their boxes, from the distances to the four sides.
         points = np.stack([cells % width, cells // width], axis=1).astype(np.float32) * stride
         ltrb = distances.reshape(4, -1).T[cells]
         boxes = np.concatenate([points - ltrb[:, :2], points + ltrb[:, 2:]], axis=1)
         parts.append((boxes.astype(np.float32), values, labels.astype(np.int64)))
     boxes, values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _best(boxes, values, labels, iou_thr, limit)
+    return _best(boxes, values, labels, iou_thr, max_detections)
 
 
 def suppress(
@@ -59,30 +65,34 @@ def suppress(
     *,
     score_thr: float = 0.05,
     iou_thr: float = 0.6,
-    most: int = 1000,
-    limit: int = 100,
+    nms_pre: int = 1000,
+    max_detections: int = 100,
 ) -> Detections:
     """Boxes from candidates ``(A, 4)`` and their scores per class ``(A, C)``; the numbers as in
     :func:`decode`.
     """
     rows, labels = np.nonzero(scores > score_thr)
     values = scores[rows, labels].astype(np.float32)
-    best = np.argsort(-values, kind="stable")[:most]
+    best = np.argsort(-values, kind="stable")[:nms_pre]
     return _best(
         boxes[rows[best]].astype(np.float32),
         values[best],
         labels[best].astype(np.int64),
         iou_thr,
-        limit,
+        max_detections,
     )
 
 
 def _best(
-    boxes: FloatArray, values: FloatArray, labels: NDArray[np.int64], iou_thr: float, limit: int
+    boxes: FloatArray,
+    values: FloatArray,
+    labels: NDArray[np.int64],
+    iou_thr: float,
+    max_detections: int,
 ) -> Detections:
-    # Classes are kept apart by moving each into a plane of its own.
+    # Boxes of different classes do not suppress each other: each class is moved away from the rest.
     apart = boxes + (labels * (boxes.max(initial=0) + 1)).astype(np.float32)[:, None]
-    keep = nms(apart, values, iou_thr, limit)
+    keep = nms(apart, values, iou_thr, max_detections)
     return Detections(boxes[keep], values[keep], labels[keep])
 
 

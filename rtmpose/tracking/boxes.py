@@ -19,16 +19,18 @@ def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, 
         return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1)
     high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1)
-    # One point, or all in one place, is no person's extent: keep the box the pose was looked for
-    # in.
+
+    # One point, or all in one place, is no person's extent: keep the box of the pose.
     size = (poses.boxes[:, 2:] - poses.boxes[:, :2]).max(axis=1)
     with np.errstate(invalid="ignore"):
         nothing = (seen.sum(axis=1) < 2) | ~((high - low).max(axis=1) > 0.1 * size)
-    low[nothing], high[nothing] = poses.boxes[nothing, :2], poses.boxes[nothing, 2:]
-    center, half = (low + high) / 2, np.maximum((high - low) / 2 * scale, 1.0)
-    return np.concatenate([center - half, center + half], axis=1).astype(np.float32), seen.sum(
-        axis=1
-    )
+    low[nothing] = poses.boxes[nothing, :2]
+    high[nothing] = poses.boxes[nothing, 2:]
+
+    center = (low + high) / 2
+    half = np.maximum((high - low) / 2 * scale, 1.0)
+    boxes = np.concatenate([center - half, center + half], axis=1).astype(np.float32)
+    return boxes, seen.sum(axis=1)
 
 
 def distinct(poses: Poses, boxes: FloatArray, nms_thr: float) -> np.ndarray:
@@ -42,10 +44,11 @@ def distinct(poses: Poses, boxes: FloatArray, nms_thr: float) -> np.ndarray:
     points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
     areas = box_size(boxes) ** 2
     kept = oks_nms(points, scores, areas, sigmas, nms_thr)
+
     # The upper half of somebody and the whole of them agree in the points both see.
-    sure = (points[..., 2] > 0.3).astype(np.float32)
+    confident = (points[..., 2] > 0.3).astype(np.float32)
     same = oks_pairs(points, points, areas, areas, sigmas, 0.3) > max(nms_thr, 0.6)
-    same &= sure @ sure.T >= 5
+    same &= confident @ confident.T >= 5
     chosen: list[int] = []
     for i in kept[np.argsort(-scores[kept], kind="stable")]:
         if not same[i, chosen].any():
@@ -68,8 +71,9 @@ def nested(boxes: FloatArray, others: FloatArray) -> np.ndarray:
 def contained(boxes: FloatArray, others: FloatArray) -> np.ndarray:
     """Whether most of a box lies in one of the others that is not much larger."""
     shared = intersection_area(boxes, others)
-    own, theirs = box_size(boxes) ** 2, box_size(others) ** 2
-    inside = shared > CONTAINED * np.minimum(own[:, None], theirs[None])
-    return np.asarray(
-        (inside & (shared > 0.45 * np.maximum(own[:, None], theirs[None]))).any(axis=1)
-    )
+    areas = box_size(boxes) ** 2
+    other_areas = box_size(others) ** 2
+    smaller = np.minimum(areas[:, None], other_areas[None])
+    larger = np.maximum(areas[:, None], other_areas[None])
+    inside = (shared > CONTAINED * smaller) & (shared > 0.45 * larger)
+    return np.asarray(inside.any(axis=1))

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 
 from rtmpose.errors import InputError
+from rtmpose.keywords import checked_class
 
 
+@checked_class
 @dataclass(frozen=True)
 class TrackerParams:
     """Settings of :class:`rtmpose.tracking.PoseTracker`.
 
-    Names and defaults are those of the deployment SDK's pose tracker; the last four are ours.
+    Names and defaults are those of the deployment SDK's pose tracker; the last four are additions.
 
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by
@@ -22,7 +24,7 @@ class TrackerParams:
         det_min_bbox_size: Smallest detected box, as the square root of its area in pixels; -1 for
             any.
         det_nms_thr: Overlap above which a followed box and a detected one are the same person.
-        pose_max_num_bboxes: Most people of a frame; -1 for any number.
+        pose_max_num_bboxes: At most this many people per frame; -1 for any number.
         pose_kpt_thr: Lowest score of a keypoint that counts as seen.
         pose_min_keypoints: Fewest seen keypoints of a person who is followed; -1 for half of all.
         pose_bbox_scale: Factor from the extent of the keypoints to the box that is followed.
@@ -42,10 +44,10 @@ class TrackerParams:
         repair_swaps: Undo left and right limbs exchanged for a moment.
         remember_s: Seconds that somebody who was seen for long is remembered, where that is more
             than ``track_max_missing`` frames.
-        confirm: Sightings before a doubtful newcomer gets an id; a sure one gets it at once.
+        confirm: Sightings before a doubtful new track gets an id; a confident one gets it at once.
 
     Raises:
-        InputError: a value makes no sense.
+        InputError: a value makes no sense, or a setting is unknown.
     """
 
     det_interval: int = 1
@@ -95,6 +97,6 @@ class TrackerParams:
                 f"smooth_params are beta, fc_min and fc_derivative, not {self.smooth_params}"
             )
 
-    def least_keypoints(self, count: int) -> int:
-        """Fewest seen keypoints for a set of so many."""
+    def min_keypoints(self, count: int) -> int:
+        """Fewest seen keypoints of a person, for a set of ``count`` keypoints."""
         return (count + 1) // 2 if self.pose_min_keypoints < 0 else self.pose_min_keypoints

@@ -1,5 +1,5 @@
-"""What can be done for a frame before its turn comes: finding people, and the poses of those surely
-found.
+"""What can be done for a frame before its turn comes: finding people, and the poses of those found
+with confidence.
 
 Neither depends on the frame before. On a CPU several frames are worked on at once, each network
 call with a core of its own: then no core waits for another inside a network, as they do when they
@@ -18,9 +18,9 @@ import numpy as np
 
 from rtmpose.backends import Backend, calls_at_once, open_backend
 from rtmpose.backends.parallel import ParallelBackend
-from rtmpose.detector import Detector
-from rtmpose.pose_estimator import PoseEstimator
-from rtmpose.tracking.tracker import PoseTracker, find
+from rtmpose.families import Network
+from rtmpose.tracking.candidates import confident
+from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
 
 
@@ -30,15 +30,15 @@ class FrameTask:
 
     Attributes:
         frame: The frame.
-        moment: When it was read (``time.perf_counter``).
-        detect: Whether it is the detector's turn.
+        read_at: When it was read (``time.perf_counter``).
+        detect: Whether the detector is to run.
         changed: Whether the scene changed.
         found: What the detector found; None where it did not run.
-        known: Poses in some of those boxes.
+        known: Poses in some of those boxes; of one-stage models the people of the frame.
     """
 
     frame: Frame
-    moment: float
+    read_at: float
     detect: bool
     changed: bool = False
     found: Detections | None = None
@@ -46,76 +46,76 @@ class FrameTask:
 
 
 class FramePrefetcher:
-    """A tracker with networks for several calls at once; else with its own.
+    """Works on frames ahead of a tracker, with networks for several calls at once, or with the
+    tracker's own.
 
     Args:
-        tracker: Detector, pose network and settings.
+        tracker: Model and settings.
         at_once: Frames worked on at the same time; None for as many as there are cores: 1 on GPUs,
             and with engines that cannot.
     """
 
     def __init__(self, tracker: PoseTracker, at_once: int | None = None) -> None:
-        self._tracker, self._detector, self.at_once = tracker, tracker.detector, at_once or 1
-        if (
-            at_once is None
-            and isinstance(tracker.pose, PoseEstimator)
-            and isinstance(tracker.detector, Detector | None)
-        ):
-            self.at_once = calls_at_once(tracker.pose.backend, tracker.pose.options)
+        self._tracker = tracker
+        self._model = tracker.model
+        self.at_once = at_once or 1
+        networks = tracker.model.networks
+        if at_once is None and networks:
+            self.at_once = calls_at_once(networks[-1].backend, networks[-1].options)
         if self.at_once > 1:
-            self._pose = tracker.pose.with_backend(_side_by_side(tracker.pose, self.at_once))
-            if tracker.detector is not None:
-                self._detector = tracker.detector.with_backend(
-                    _side_by_side(tracker.detector, self.at_once)
-                )
+            self._model = tracker.model.with_backends(self._narrow)
 
     @contextmanager
     def at_work(self) -> Iterator[tuple[PoseTracker, ThreadPoolExecutor | None]]:
-        """A tracker whose pose network spreads people over the cores, and threads for
-        :meth:`prepare`.
-        """
+        """A tracker whose networks spread people over the cores, and threads for :meth:`prepare`."""
         if self.at_once == 1:
             yield self._tracker, None
             return
-        pose = self._tracker.pose
         with (
             ThreadPoolExecutor(
                 self.at_once + 1, "rtmpose-frames"
             ) as frames,  # one of them is between two calls
             ThreadPoolExecutor(self.at_once, "rtmpose-people") as people,
         ):
-            spread = ParallelBackend(pose.backend, self._pose.backend, self.at_once, people)
+
+            def spread(network: Network) -> Backend:
+                narrow = self._narrow(network)
+                return ParallelBackend(network.backend, narrow, self.at_once, people)
+
+            model = self._tracker.model.with_backends(spread)
             try:
-                yield (
-                    PoseTracker(
-                        self._tracker.detector, pose.with_backend(spread), self._tracker.params
-                    ),
-                    frames,
-                )
+                yield PoseTracker(None, model, self._tracker.params), frames
             finally:
                 frames.shutdown(cancel_futures=True)
 
-    def prepare(self, entry: FrameTask) -> FrameTask:
-        """The entry with what can be known before the frames before it are."""
-        if not entry.detect:
-            return entry
-        params, image = self._tracker.params, entry.frame.image
-        found = find(self._detector, image, params.det_thr)
+    def prepare(self, task: FrameTask) -> FrameTask:
+        """The task with what can be known before the frames before it are tracked."""
+        tracker = self._tracker
+        image = task.frame.image
+
+        # One-stage models see every frame, whether it is the detector's turn or not.
+        if not tracker.model.needs_boxes:
+            return replace(task, known=tracker.find_poses(image, self._model))
+
+        if not task.detect:
+            return task
+        found = tracker.find_people(image, self._model)
         if self.at_once == 1:
-            return replace(entry, found=found)
-        sure = np.flatnonzero(self._tracker.sure(found))
-        if params.pose_max_num_bboxes >= 0:
-            sure = sure[: params.pose_max_num_bboxes]  # the surest come first
-        return replace(entry, found=found, known=self._pose(image, found[sure]))
+            return replace(task, found=found)
+        rows = np.flatnonzero(confident(found, tracker.params))
+        if tracker.params.pose_max_num_bboxes >= 0:
+            rows = rows[: tracker.params.pose_max_num_bboxes]  # sorted by score
+        known = self._model.estimate([image], [found[rows]])[0]
+        return replace(task, found=found, known=known)
+
+    def _narrow(self, network: Network) -> Backend:
+        """The network, opened for calls at the same time; once, as long as it lives."""
+        backend = _opened.get(network.backend)
+        if backend is None:
+            options = replace(network.options, num_streams=self.at_once)
+            backend = open_backend(network.path, network.card, options)
+            _opened[network.backend] = backend
+        return backend
 
 
 _opened: WeakKeyDictionary[Backend, Backend] = WeakKeyDictionary()
-
-
-def _side_by_side(model: Detector | PoseEstimator, calls: int) -> Backend:
-    """The model's network, opened for calls side by side; once, as long as it lives."""
-    backend = _opened.get(model.backend)
-    if backend is None:
-        options = replace(model.options, num_streams=calls)
-        backend = _opened[model.backend] = open_backend(model.path, model.card, options)
-    return backend

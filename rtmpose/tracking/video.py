@@ -1,8 +1,7 @@
 """Tracking whole videos and streams: decoding, detection, poses and whatever follows overlap.
 
-    decode (thread) -> detect, and poses of those surely found (threads, `ahead.py`) -> poses of
-    others, ids (here)
-        -> draw, encode, write (a `Behind` of the caller)
+    decode (thread) -> detect, and poses of confident detections (threads, `prefetch.py`)
+        -> poses of the others, ids (here) -> draw, encode, write (the caller's threads)
 
 What the detector finds does not depend on the frame before, so files are worked on some frames
 ahead. Not so live sources: a frame detected ahead would only grow old. There the newest frame is
@@ -14,23 +13,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rtmpose.sources import SourceItem, open_frames
+from rtmpose.detector import DEFAULT_DETECTOR
+from rtmpose.errors import InputError
+from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
+from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
+from rtmpose.pipeline import as_list
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
+from rtmpose.sources import SourceItem, expand_sources, open_frames
+from rtmpose.tracking.params import TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
-from rtmpose.tracking.tracker import PoseTracker, find
-from rtmpose.types import Frame, Poses, Skeleton
+from rtmpose.tracking.tracker import PoseTracker
+from rtmpose.types import Calibration, Detections, FloatArray, Frame, Image, Poses, Skeleton
 from rtmpose.worker_threads import OrderedMap, Prefetch
 
-AHEAD = 4
+DECODED_AHEAD = 4
+"""Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
-CHANGED = 18.0
+"""Frames in which people are detected before they are tracked, where one thread does it."""
+SCENE_CHANGE = 18.0
 """Mean difference of two thumbnails (0..255) that means a new scene."""
+MAX_LATENCIES = 100_000
+"""Latencies kept in the statistics."""
 
 
 @dataclass
@@ -52,7 +63,9 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
-    """One frame with the people in it.
+    """One frame with the people in it: what :func:`rtmpose.track` yields.
+
+    Iterating gives ``frame, poses``, so ``for frame, poses in track(...)`` works too.
 
     Attributes:
         item: The source.
@@ -64,20 +77,41 @@ class TrackedFrame:
     frame: Frame
     poses: Poses
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.frame, self.poses))
+
+    def draw(self, *, ids: bool = True, **options: Any) -> Image:
+        """A copy of the image with skeletons and ids drawn on it.
+
+        Args:
+            ids: Write the ids.
+            **options: As in :func:`rtmpose.draw_poses`.
+        """
+        from rtmpose.draw import draw_ids, draw_poses
+
+        canvas = draw_poses(self.frame.image, self.poses, **options)
+        if ids:
+            draw_ids(canvas, self.poses)
+        return canvas
+
 
 class VideoTracker:
     """Runs a tracker over sources.
 
     Args:
-        tracker: Detector, pose network and settings.
-        interval: Frames between detections, or ``auto``: detect when somebody was lost, is unsure
+        tracker: Model and settings.
+        interval: Frames between detections, or ``auto``: detect when somebody was lost, scores low
             or the scene changes, and every 15 frames at the latest; None takes the tracker's
-            ``det_interval``.
+            ``det_interval``. One-stage models see every frame, whatever it says.
         start_s: Skip what comes before, in seconds.
         end_s: Stop there.
-        fps_limit: Frames per second taken at most.
+        fps_limit: At most this many frames per second are taken.
+
+    Raises:
+        InputError: the interval is neither ``auto`` nor a positive number.
     """
 
+    @checked_keywords
     def __init__(
         self,
         tracker: PoseTracker,
@@ -89,7 +123,14 @@ class VideoTracker:
     ) -> None:
         self.tracker = tracker
         self.interval = tracker.params.det_interval if interval is None else interval
-        self.start_s, self.end_s, self.fps_limit = start_s, end_s, fps_limit
+        if self.interval != "auto" and not (isinstance(self.interval, int) and self.interval > 0):
+            raise InputError(f"interval must be 1 or more frames, or auto, not {interval!r}")
+        # One-stage models find people in every frame.
+        if not tracker.model.needs_boxes:
+            self.interval = 1
+        self.start_s = start_s
+        self.end_s = end_s
+        self.fps_limit = fps_limit
         self.statistics = Statistics()
 
     def run(self, items: Sequence[SourceItem], *, flip: bool = False) -> Iterator[TrackedFrame]:
@@ -107,71 +148,80 @@ class VideoTracker:
         # Where most of a frame's work depends on the frame before, its calls do best with all
         # cores.
         waits = self.interval != 1 or any(item.live for item in items)
-        crew = FramePrefetcher(self.tracker, at_once=1 if waits else None)
-        with crew.at_work() as (tracker, workers):
-            feeds = [self._feed(item, flip, crew, workers) for item in items]
+        prefetcher = FramePrefetcher(self.tracker, at_once=1 if waits else None)
+        with prefetcher.at_work() as (tracker, workers):
+            feeds = [self._feed(item, flip, prefetcher, workers) for item in items]
             try:
                 going = list(range(len(items)))
                 while going:
                     rows = []
                     for i in list(going):
-                        entry = next(feeds[i], None)
-                        if entry is None:
+                        task = next(feeds[i], None)
+                        if task is None:
                             going.remove(i)
                         else:
-                            rows.append((i, entry))
+                            rows.append((i, task))
                     if rows:
-                        yield from self._together(tracker, items, states, rows)
+                        yield from self._track_together(tracker, items, states, rows)
             finally:
                 for feed in feeds:
                     feed.close()
                     self.statistics.dropped += feed.dropped
 
-    def _together(
+    def _track_together(
         self,
         tracker: PoseTracker,
         items: Sequence[SourceItem],
         states: Sequence[TrackState],
         rows: list[tuple[int, FrameTask]],
     ) -> Iterator[TrackedFrame]:
-        used = [states[i] for i, _ in rows]
-        entries = [entry for _, entry in rows]
-        boxes = []
-        for entry, state in zip(entries, used, strict=True):
-            found = entry.found
-            if self.interval == "auto" and found is None and self._doubt(state, entry.changed):
-                found = find(tracker.detector, entry.frame.image, tracker.params.det_thr)
-                state.since_detection = 0
-            self.statistics.detections += found is not None and tracker.detector is not None
-            boxes.append(found)
-            state.since_detection += 1
+        """One frame each of several sources."""
+        active = [states[i] for i, _ in rows]
+        tasks = [task for _, task in rows]
+
+        boxes = [self._boxes(tracker, t, s) for t, s in zip(tasks, active, strict=True)]
         poses = tracker.track_batch(
-            used,
-            [entry.frame.image for entry in entries],
-            times=[entry.frame.time_s for entry in entries],
+            active,
+            [task.frame.image for task in tasks],
+            times=[task.frame.time_s for task in tasks],
             detect=[False] * len(rows),
             boxes=boxes,
-            known=[entry.known for entry in entries],
+            known=[task.known for task in tasks],
         )
+
         now = time.perf_counter()
-        for (i, entry), people in zip(rows, poses, strict=True):
+        for (i, task), people in zip(rows, poses, strict=True):
             self.statistics.frames += 1
-            if len(self.statistics.latencies_s) < 100_000:
-                self.statistics.latencies_s.append(now - entry.moment)
-            yield TrackedFrame(items[i], entry.frame, people)
+            if len(self.statistics.latencies_s) < MAX_LATENCIES:
+                self.statistics.latencies_s.append(now - task.read_at)
+            yield TrackedFrame(items[i], task.frame, people)
+
+    def _boxes(self, tracker: PoseTracker, task: FrameTask, state: TrackState) -> Detections | None:
+        """What the detector found in a frame, now or ahead; None where it did not run."""
+        found = task.found
+        if self.interval == "auto" and found is None and self._doubt(state, task.changed):
+            found = tracker.find_people(task.frame.image)
+            state.since_detection = 0
+        state.since_detection += 1
+
+        ran = found is not None or not tracker.model.needs_boxes
+        self.statistics.detections += ran and tracker.model.finds_people
+        return found
 
     def _feed(
-        self, item: SourceItem, flip: bool, crew: FramePrefetcher, workers: Executor | None
+        self, item: SourceItem, flip: bool, prefetcher: FramePrefetcher, workers: Executor | None
     ) -> _Feed:
         frames = Prefetch(
-            self._stamped(item, flip), 1 if item.live else AHEAD, drop_oldest=item.live
+            self._stamped(item, flip), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
         planned = self._planned(frames)
         if item.live:
-            return _Feed(frames, map(crew.prepare, planned))
+            return _Feed(frames, map(prefetcher.prepare, planned))
         if workers is None:
-            return _Feed(frames, Prefetch(map(crew.prepare, planned), DETECTED_AHEAD))
-        return _Feed(frames, OrderedMap(crew.prepare, planned, workers, crew.at_once + 2))
+            return _Feed(frames, Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD))
+        return _Feed(
+            frames, OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
+        )
 
     def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
         """Frames within the wanted time, with the moment they were read."""
@@ -189,31 +239,20 @@ class VideoTracker:
                 continue
             last = frame.time_s
             if flip:
-                frame = Frame(
-                    np.ascontiguousarray(frame.image[:, ::-1]),
-                    frame.index,
-                    frame.time_s,
-                    frame.source,
-                )
+                frame = replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
             yield frame, time.perf_counter()
 
     def _planned(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[FrameTask]:
         """Frames, and whether to detect in them."""
-        thumbnail: Any = None
-        for count, (frame, moment) in enumerate(frames):
-            changed, detect = False, False
+        thumbnail: NDArray[np.int16] | None = None
+        for count, (frame, read_at) in enumerate(frames):
             if self.interval == "auto":
-                small = frame.image[
-                    :: max(1, frame.image.shape[0] // 32), :: max(1, frame.image.shape[1] // 32)
-                ]
-                small = small.astype(np.int16)
-                changed = thumbnail is None or thumbnail.shape != small.shape
-                changed = changed or float(np.abs(small - thumbnail).mean()) > CHANGED
-                thumbnail = small
-                detect = changed
+                previous = thumbnail
+                thumbnail = _thumbnail(frame.image)
+                changed = _scene_changed(previous, thumbnail)
+                yield FrameTask(frame, read_at, detect=changed, changed=changed)
             else:
-                detect = count % int(self.interval) == 0
-            yield FrameTask(frame, moment, detect, changed)
+                yield FrameTask(frame, read_at, detect=count % int(self.interval) == 0)
 
     def _doubt(self, state: TrackState, changed: bool) -> bool:
         """Whether it is time to look for people again."""
@@ -223,23 +262,37 @@ class VideoTracker:
         return weak and state.since_detection >= 3
 
 
+def _thumbnail(image: Image) -> NDArray[np.int16]:
+    """About 32 x 32 pixels of the image."""
+    row_step = max(1, image.shape[0] // 32)
+    column_step = max(1, image.shape[1] // 32)
+    return image[::row_step, ::column_step].astype(np.int16)
+
+
+def _scene_changed(previous: NDArray[np.int16] | None, thumbnail: NDArray[np.int16]) -> bool:
+    if previous is None or previous.shape != thumbnail.shape:
+        return True
+    return float(np.abs(thumbnail - previous).mean()) > SCENE_CHANGE
+
+
 class _Feed:
-    """Frames with their detections, made ahead or when they are asked for; closing it closes what
-    it reads from.
+    """Frames with their detections, prepared ahead or on demand; closing it closes what it reads
+    from.
     """
 
-    def __init__(self, frames: Prefetch[Any], entries: Any) -> None:
-        self._frames, self._entries = frames, entries
+    def __init__(self, frames: Prefetch[tuple[Frame, float]], tasks: Iterator[FrameTask]) -> None:
+        self._frames = frames
+        self._tasks = tasks
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[FrameTask]:
         return self
 
-    def __next__(self) -> Any:
-        return next(self._entries)
+    def __next__(self) -> FrameTask:
+        return next(self._tasks)
 
     def close(self) -> None:
         self._frames.close()
-        close = getattr(self._entries, "close", None)
+        close = getattr(self._tasks, "close", None)
         if close is not None:
             close()
 
@@ -248,9 +301,75 @@ class _Feed:
         return self._frames.dropped
 
 
+def track(
+    source: Any,
+    *,
+    detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
+    pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
+    params: TrackerParams | None = None,
+    det_interval: int | str | None = None,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    fps_limit: float | None = None,
+    flip: bool = False,
+    **options: Any,
+) -> Iterator[TrackedFrame]:
+    """Follow people through a video, a camera or a stream; every person keeps one id.
+
+    >>> for result in rtmpose.track("clip.mp4"):
+    ...     print(result.frame.index, result.poses.ids)
+
+    Args:
+        source: A video file, a folder, a glob pattern, a camera index, an RTSP or HTTP URL, or a
+            list of those; several are worked through one after the other, each with ids from 1.
+        detector: See :class:`rtmpose.PoseTracker`.
+        pose: See :class:`rtmpose.PoseTracker`.
+        params: Settings of the tracker; single ones may be given as keywords instead, such as
+            ``det_thr=0.4``.
+        det_interval: Frames between detections, or ``auto``; see :class:`VideoTracker`.
+        start_s: See :class:`VideoTracker`.
+        end_s: See :class:`VideoTracker`.
+        fps_limit: See :class:`VideoTracker`.
+        flip: Mirror the frames first (a selfie view).
+        **options: Further arguments of :class:`rtmpose.PoseTracker` and
+            :class:`rtmpose.TrackerParams`.
+
+    Returns:
+        An iterator of :class:`TrackedFrame`, one per frame, computed as it is consumed. The models
+        are opened, and the sources looked up, before it returns.
+
+    Raises:
+        InputError: a source does not exist or cannot be read, or an option is unknown.
+        ModelError: a model is not available.
+    """
+    settings = keywords_of(TrackerParams)
+    known = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
+    check_keywords("track", options, known)
+    chosen = {name: options.pop(name) for name in settings if name in options}
+    params = replace(params or TrackerParams(), **chosen)
+
+    items = expand_sources(as_list(source))
+    tracker = PoseTracker(detector, pose, params, **options)
+    follower = VideoTracker(
+        tracker, interval=det_interval, start_s=start_s, end_s=end_s, fps_limit=fps_limit
+    )
+    return _one_after_the_other(follower, items, flip)
+
+
+def _one_after_the_other(
+    follower: VideoTracker, items: Sequence[SourceItem], flip: bool
+) -> Iterator[TrackedFrame]:
+    for item in items:
+        yield from follower.run([item], flip=flip)
+
+
+Person = tuple[int, FloatArray, float, FloatArray, FloatArray, bool]
+"""Id, box, box score, keypoints, scores, and whether filled in."""
+
+
 def smooth_clip(
     frames: Sequence[tuple[float, Poses]], skeleton: Skeleton
-) -> list[tuple[Poses, np.ndarray]]:
+) -> list[tuple[Poses, NDArray[np.bool_]]]:
     """All frames of a clip, smoothed without lag, short absences filled in.
 
     Args:
@@ -261,39 +380,58 @@ def smooth_clip(
         Per frame the poses, and which of them were filled in.
     """
     times = [t for t, _ in frames]
-    rows: dict[int, list[tuple[float, Any, Any, Any, float]]] = {}
-    for t, poses in frames:
-        for i in range(len(poses)):
-            number = int(poses.ids[i]) if poses.ids is not None else i
-            rows.setdefault(number, []).append(
-                (t, poses.keypoints[i], poses.scores[i], poses.boxes[i], float(poses.box_scores[i]))
-            )
-    out: list[list[Any]] = [[] for _ in frames]
-    for number in sorted(rows):
-        seen, keypoints, scores, boxes, box_scores = (
-            np.array(c) for c in zip(*rows[number], strict=True)
-        )
-        present, places, values, filled = smooth_offline(seen, keypoints, scores, times)
-        corners = np.stack([np.interp(times, seen, boxes[:, c]) for c in range(4)], axis=1)
-        sure = np.interp(times, seen, box_scores)
-        for f in np.flatnonzero(present):
-            out[f].append((number, corners[f], sure[f], places[f], values[f], bool(filled[f])))
-    k = len(skeleton)
+
+    # Every person's whole track is smoothed, then cut into frames again.
+    people: list[list[Person]] = [[] for _ in frames]
+    for number, sightings in sorted(_sightings(frames).items()):
+        for index, person in _smoothed_track(number, sightings, times):
+            people[index].append(person)
+
     calibration = next((poses.calibration for _, poses in frames), None)
-    result = []
-    for people in out:
-        result.append(
-            (
-                Poses(
-                    np.array([p[1] for p in people], np.float32).reshape(-1, 4),
-                    np.array([p[2] for p in people], np.float32),
-                    np.array([p[3] for p in people], np.float32).reshape(-1, k, 2),
-                    np.array([p[4] for p in people], np.float32).reshape(-1, k),
-                    skeleton,
-                    np.array([p[0] for p in people], np.int64),
-                    calibration,
-                ),
-                np.array([p[5] for p in people], bool),
-            )
-        )
-    return result
+    return [_frame_poses(found, skeleton, calibration) for found in people]
+
+
+def _sightings(frames: Sequence[tuple[float, Poses]]) -> dict[int, list[tuple[float, Poses, int]]]:
+    """Per id: when the person was seen, and which row of which poses they are."""
+    seen: dict[int, list[tuple[float, Poses, int]]] = {}
+    for time_s, poses in frames:
+        for row in range(len(poses)):
+            number = row if poses.ids is None else int(poses.ids[row])
+            seen.setdefault(number, []).append((time_s, poses, row))
+    return seen
+
+
+def _smoothed_track(
+    number: int, sightings: Sequence[tuple[float, Poses, int]], times: Sequence[float]
+) -> Iterator[tuple[int, Person]]:
+    """One person in every frame they are present in: the frame's index, and the person there."""
+    seen = np.array([t for t, _, _ in sightings])
+    keypoints = np.array([poses.keypoints[row] for _, poses, row in sightings])
+    scores = np.array([poses.scores[row] for _, poses, row in sightings])
+    boxes = np.array([poses.boxes[row] for _, poses, row in sightings])
+    box_scores = np.array([float(poses.box_scores[row]) for _, poses, row in sightings])
+
+    present, places, values, filled = smooth_offline(seen, keypoints, scores, times)
+    # Boxes are not filtered, but filled in like keypoints.
+    corners = np.stack([np.interp(times, seen, boxes[:, c]) for c in range(4)], axis=1)
+    confidence = np.interp(times, seen, box_scores)
+    for f in np.flatnonzero(present):
+        person = (number, corners[f], confidence[f], places[f], values[f], bool(filled[f]))
+        yield int(f), person
+
+
+def _frame_poses(
+    people: Sequence[Person], skeleton: Skeleton, calibration: Calibration | None
+) -> tuple[Poses, NDArray[np.bool_]]:
+    """The people of one frame, and which of them were filled in."""
+    k = len(skeleton)
+    poses = Poses(
+        np.array([p[1] for p in people], np.float32).reshape(-1, 4),
+        np.array([p[2] for p in people], np.float32),
+        np.array([p[3] for p in people], np.float32).reshape(-1, k, 2),
+        np.array([p[4] for p in people], np.float32).reshape(-1, k),
+        skeleton,
+        np.array([p[0] for p in people], np.int64),
+        calibration,
+    )
+    return poses, np.array([p[5] for p in people], bool)

@@ -123,7 +123,7 @@ def predict_to_files(
         "command": "predict",
         "pose": pipeline.pose.card.id,
         "detector": pipeline.detector.card.id if pipeline.detector else "none",
-        "box_thr": pipeline.score_thr,
+        "box_thr": pipeline.box_thr,
         "max_people": pipeline.max_people,
         **(settings or {}),
     }

@@ -1,5 +1,5 @@
-"""The table of published models: ``models.toml`` read into :class:`rtmpose.types.ModelCard`
-objects.
+"""The table of published models: ``models.toml`` read into
+:class:`rtmpose.model_card.ModelCard` objects.
 """
 
 from __future__ import annotations
@@ -105,14 +105,19 @@ def _card(entry: Table, table: Table) -> ModelCard:
 
 
 def _model_files(keys: Table, table: Table) -> tuple[ModelFile, ...]:
+    """The ONNX export and the checkpoint, as far as they are published."""
     if "bundled" in keys:
         return (ModelFile("onnx", keys["bundled"], (Source("package"),), keys["sha256"]),)
-    pth = PurePosixPath(keys["pth"])
-    checkpoint = Source("url", url=table["publisher"]["url"] + keys["pth"], note="publisher")
-    files = [ModelFile("pth", pth.name, (checkpoint,))]
+    files = []
+    stem = keys.get("onnx_stem") or PurePosixPath(keys["pth"]).stem
     if keys.get("onnx"):
-        sources = tuple(_source(table["sources"][name], pth.stem) for name in keys["onnx"])
-        files.insert(0, ModelFile("onnx", f"{pth.stem}.onnx", sources, keys.get("sha256", "")))
+        sources = tuple(_source(table["sources"][name], stem) for name in keys["onnx"])
+        name = f"{PurePosixPath(stem).name}.onnx"
+        files.append(ModelFile("onnx", name, sources, keys.get("sha256", "")))
+    if "pth" in keys:
+        url = table["publisher"]["url"] + keys["pth"]
+        checkpoint = Source("url", url=url, note="publisher")
+        files.append(ModelFile("pth", PurePosixPath(keys["pth"]).name, (checkpoint,)))
     return tuple(files)
 
 

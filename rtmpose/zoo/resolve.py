@@ -125,7 +125,7 @@ def _form(card: ModelCard, format: Format) -> ModelFile:
         + (
             f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
             " 'rtmpose[export]'). "
-            if card.file("pth") and format == "onnx"
+            if card.has_network and format == "onnx"
             else ""
         )
         + (

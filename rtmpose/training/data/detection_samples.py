@@ -171,7 +171,7 @@ def detections_for(
         return load_boxes(Path(source))
     from rtmpose.detector import Detector
 
-    detector = Detector(source, score_thr=0.05)
+    detector = Detector(source, box_thr=0.05)
     found = {}
     for done, photo in enumerate(photos, 1):
         image = read_crop_image(photo.path)

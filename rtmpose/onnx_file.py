@@ -1,0 +1,131 @@
+"""What the runtime reads of ONNX files without the onnx package: text properties and outputs.
+
+ONNX files are protobuf messages (``onnx.proto``): fields with a number and a value, which may be
+messages again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# Fields of ModelProto and GraphProto.
+_GRAPH_FIELD = 7
+_OUTPUT_FIELD = 12
+_METADATA_FIELD = 14
+
+
+def onnx_metadata(content: bytes) -> Iterator[tuple[str, str]]:
+    """The text properties of an ONNX file, read without the onnx package; nothing from a damaged
+    file.
+    """
+    for field, value in _fields(content):
+        if field == _METADATA_FIELD and isinstance(value, bytes):
+            pair = dict(_fields(value))
+            key = pair.get(1, b"")
+            text = pair.get(2, b"")
+            if isinstance(key, bytes) and isinstance(text, bytes):
+                yield key.decode("utf-8", "replace"), text.decode("utf-8", "replace")
+
+
+def onnx_outputs(content: bytes) -> list[tuple[str, tuple[int | None, ...]]]:
+    """Names and shapes of a network's outputs, read without the onnx package; None marks a
+    dimension that may vary. Empty for a damaged file.
+    """
+    graph = _messages(content, _GRAPH_FIELD)
+    values = [v for part in graph for v in _messages(part, _OUTPUT_FIELD)]
+    return [(_name(value), _shape(value)) for value in values]
+
+
+def _name(value: bytes) -> str:
+    """Of a ValueInfoProto."""
+    return next(iter(_messages(value, 1)), b"").decode("utf-8", "replace")
+
+
+def _shape(value: bytes) -> tuple[int | None, ...]:
+    """Of a ValueInfoProto: its type, its tensor type, its shape, its dimensions."""
+    parts = [value]
+    for field in (2, 1, 2, 1):
+        parts = [inner for part in parts for inner in _messages(part, field)]
+    sizes = [dict(_fields(dimension)).get(1) for dimension in parts]
+    return tuple(size if isinstance(size, int) else None for size in sizes)
+
+
+def _messages(content: bytes, field: int) -> list[bytes]:
+    """The parts of a message that have this field number."""
+    return [v for number, v in _fields(content) if number == field and isinstance(v, bytes)]
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Field numbers and values of a protobuf message; ends where they stop making sense."""
+    return ((field, value) for field, value, _, _ in _spans(content))
+
+
+def _spans(content: bytes) -> Iterator[tuple[int, bytes | int, int, int]]:
+    """The same, with the first byte of each field and the one after its last."""
+    at = 0
+    end = len(content)
+    try:
+        while at < end:
+            start = at
+            tag, at = _varint(content, at)
+            kind = tag & 7
+            value: bytes | int
+            if kind == 0:
+                value, at = _varint(content, at)
+            elif kind == 2:
+                size, at = _varint(content, at)
+                value = content[at : at + size]
+                at += size
+            elif kind in (1, 5):
+                size = 8 if kind == 1 else 4
+                value = content[at : at + size]
+                at += size
+            else:
+                return
+            yield tag >> 3, value, start, at
+    except IndexError:
+        return
+
+
+def with_onnx_metadata(content: bytes, key: str, text: str) -> bytes:
+    """The ONNX file with this text property, in place of one of that name that it may have.
+
+    Raises:
+        ValueError: the content is not a whole ONNX file.
+    """
+    parts = []
+    last = 0
+    for field, value, start, end in _spans(content):
+        last = end
+        replaced = (
+            field == _METADATA_FIELD
+            and isinstance(value, bytes)
+            and dict(_fields(value)).get(1) == key.encode()
+        )
+        if not replaced:
+            parts.append(content[start:end])
+    if last != len(content):
+        raise ValueError("it is not an ONNX file, or an incomplete one")
+    pair = _length_delimited(1, key.encode()) + _length_delimited(2, text.encode())
+    return b"".join([*parts, _length_delimited(_METADATA_FIELD, pair)])
+
+
+def _length_delimited(field: int, value: bytes) -> bytes:
+    out = bytearray([field << 3 | 2])
+    size = len(value)
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    out.append(size)
+    return bytes(out) + value
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        shift += 7
+        if not byte & 0x80:
+            return value, at

@@ -1,0 +1,219 @@
+"""One table: for every kind of network output how it is decoded and what is expected of it.
+
+A kind of :class:`rtmpose.model_card.Codec` has one row in :data:`DECODERS`. Whoever runs networks
+(pose estimator, detector, one-stage models, calibration, export checks) reads the row instead of
+asking for the kind, so that a new kind is a row here and a function next to the others in ``ops``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.errors import ModelError
+from rtmpose.model_card import CodecKind, ModelCard
+from rtmpose.ops import heatmap, rtmo, simcc
+from rtmpose.ops.detector_outputs import read_outputs
+from rtmpose.types import Detections, FloatArray
+
+Outputs = Sequence[NDArray[np.generic]]
+Shapes = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class KeypointDecoder:
+    """Networks that find the keypoints of one person in a crop.
+
+    Attributes:
+        decode: Outputs to keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)``.
+        expected: What the shapes of the outputs should be, in words; empty if they are right.
+        flip_back: Outputs of mirrored crops as those of the crops themselves, given the flip
+            indices; None where outputs cannot be averaged.
+        udp: Whether crops are cut by the unbiased map (see :func:`rtmpose.ops.crop.crop_matrices`).
+    """
+
+    decode: Callable[[Outputs, ModelCard], tuple[FloatArray, FloatArray]]
+    expected: Callable[[Shapes, ModelCard], str]
+    flip_back: Callable[[Outputs, Sequence[int]], Sequence[FloatArray]] | None
+    udp: bool = False
+
+
+@dataclass(frozen=True)
+class BoxDecoder:
+    """Networks that find boxes in a frame.
+
+    Attributes:
+        decode: Outputs for one frame to detections in input pixels, given the lowest score and a
+            name for errors.
+        truncate: How the resized frame is measured (see :func:`rtmpose.ops.letterbox.letterbox`).
+    """
+
+    decode: Callable[[Outputs, float, str], Detections]
+    truncate: bool = False
+
+
+@dataclass(frozen=True)
+class PeopleDecoder:
+    """One-stage networks: people with boxes and keypoints in a frame.
+
+    Attributes:
+        decode: Outputs for one frame to people in input pixels, given the lowest score and a name
+            for errors.
+        centered: Whether frames are put into the middle of the input rather than its top left
+            corner.
+    """
+
+    decode: Callable[[Outputs, float, str], rtmo.People]
+    centered: bool
+
+
+@dataclass(frozen=True)
+class ClassDecoder:
+    """Networks that tell classes apart: one output ``(N, classes)`` of logits."""
+
+
+Decoder = KeypointDecoder | BoxDecoder | PeopleDecoder | ClassDecoder
+
+
+def _decode_simcc(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    x, y = (np.asarray(o, np.float32) for o in outputs)
+    return simcc.decode(x, y, card.codec.split_ratio)
+
+
+def _flip_simcc(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    return simcc.flip_back(
+        np.asarray(outputs[0], np.float32), np.asarray(outputs[1], np.float32), flip_indices
+    )
+
+
+def _expected_simcc(shapes: Shapes, card: ModelCard) -> str:
+    bins = [round(side * card.codec.split_ratio) for side in card.input_wh]
+    right = len(shapes) == 2 and all(len(s) == 3 for s in shapes)
+    if right and [s[2] for s in shapes] == bins:
+        return ""
+    return f"SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]})"
+
+
+def _decode_heatmap(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    # The smoothing before the refinement belongs to the spread of the labels.
+    sigma = card.codec.sigma[0] if card.codec.sigma else 2.0
+    kernel = 17 if sigma >= 3 else 11
+    return heatmap.decode(np.asarray(outputs[0], np.float32), card.input_wh, kernel)
+
+
+def _decode_gaussian(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    return heatmap.decode_quarter_shift(np.asarray(outputs[0], np.float32), card.input_wh)
+
+
+def _flip_heatmap(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    return (heatmap.flip_back(np.asarray(outputs[0], np.float32), flip_indices),)
+
+
+def _flip_gaussian(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    return (heatmap.flip_back(np.asarray(outputs[0], np.float32), flip_indices, shift=True),)
+
+
+def _expected_heatmap(shapes: Shapes, card: ModelCard) -> str:
+    right = len(shapes) == 1 and len(shapes[0]) == 4
+    return "" if right else "one heat map (N, K, h, w)"
+
+
+def _take_decoded(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    return np.asarray(outputs[0], np.float32), np.asarray(outputs[1], np.float32)
+
+
+def _expected_decoded(shapes: Shapes, card: ModelCard) -> str:
+    right = len(shapes) == 2 and shapes[0] == (*shapes[1], 2)
+    return "" if right else "keypoints (N, K, 2) and scores (N, K)"
+
+
+DECODERS: Mapping[CodecKind, Decoder] = {
+    "simcc": KeypointDecoder(_decode_simcc, _expected_simcc, _flip_simcc),
+    "heatmap": KeypointDecoder(_decode_heatmap, _expected_heatmap, _flip_heatmap, udp=True),
+    "gaussian": KeypointDecoder(_decode_gaussian, _expected_heatmap, _flip_gaussian),
+    "rtmdet": BoxDecoder(read_outputs),
+    "yolox": BoxDecoder(read_outputs, truncate=True),
+    "rtmo": PeopleDecoder(rtmo.decode, centered=True),
+    "classifier": ClassDecoder(),
+}
+
+DECODED_INSIDE = KeypointDecoder(_take_decoded, _expected_decoded, None)
+"""For files that hold their decoding: keypoints in crop pixels and scores come out of them."""
+DECODED_NAMES = ("keypoints", "scores")
+"""The names of such a file's outputs."""
+
+
+def keypoint_decoder(card: ModelCard) -> KeypointDecoder:
+    """The row of a network that works on crops.
+
+    Raises:
+        ModelError: the card is of another kind of network.
+    """
+    row = DECODERS[card.codec.kind]
+    if isinstance(row, KeypointDecoder):
+        return row
+    if isinstance(row, PeopleDecoder):
+        raise ModelError(
+            f"{card.id} is a one-stage model: it finds people and keypoints in whole frames, not"
+            " in boxes; use Pipeline(pose=...) or OneStage(...)"
+        )
+    raise ModelError(
+        f"{card.id} is for {card.task}, not a pose model; `rtmpose models list` shows those"
+    )
+
+
+def box_decoder(card: ModelCard) -> BoxDecoder:
+    """The row of a detector.
+
+    Raises:
+        ModelError: the card is of another kind of network.
+    """
+    row = DECODERS[card.codec.kind]
+    if isinstance(row, BoxDecoder):
+        return row
+    raise ModelError(
+        f"{card.id} is for {card.task}, not a detector; `rtmpose models list` shows those"
+    )
+
+
+def people_decoder(card: ModelCard) -> PeopleDecoder:
+    """The row of a one-stage model.
+
+    Raises:
+        ModelError: the card is of another kind of network.
+    """
+    row = DECODERS[card.codec.kind]
+    if isinstance(row, PeopleDecoder):
+        return row
+    raise ModelError(
+        f"{card.id} is for {card.task}, not a one-stage model; `rtmpose models list` shows those"
+    )
+
+
+def decode_keypoints(
+    outputs: Outputs, card: ModelCard, names: Sequence[str] = ()
+) -> tuple[FloatArray, FloatArray]:
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``, also of files that decode
+    inside.
+
+    Args:
+        outputs: Of the network, for N crops.
+        card: Its card.
+        names: Of the outputs, where they are known; without them their shapes tell.
+    """
+    inside = tuple(names) == DECODED_NAMES
+    if not names:
+        inside = len(outputs) == 2 and outputs[0].shape == (*outputs[1].shape, 2)
+    row = DECODED_INSIDE if inside else keypoint_decoder(card)
+    return row.decode(outputs, card)
+
+
+def decode_boxes(outputs: Outputs, card: ModelCard, score_thr: float) -> Detections:
+    """Boxes in input pixels of any network that works on frames."""
+    row = DECODERS[card.codec.kind]
+    if isinstance(row, PeopleDecoder):
+        return row.decode(outputs, score_thr, card.id).detections()
+    return box_decoder(card).decode(outputs, score_thr, card.id)

@@ -1,0 +1,115 @@
+"""Where poses are estimated: detections that count, merged with the boxes of people who are
+followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.ops.boxes import box_iou
+from rtmpose.tracking.boxes import box_size, contained
+from rtmpose.tracking.params import TrackerParams
+from rtmpose.tracking.state import Track
+from rtmpose.types import Detections, Poses
+
+DOUBTFUL_THR = 0.1
+"""Detections down to this score count where a known person is expected."""
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def confident(found: Detections, params: TrackerParams) -> Mask:
+    """Which detections are people, whoever was there before ``(N,)``."""
+    return np.asarray((found.scores >= params.det_thr) & _eligible(found, params))
+
+
+def accepted(found: Detections, tracks: Sequence[Track], params: TrackerParams) -> Mask:
+    """Which detections count ``(N,)``: the confident ones, and doubtful ones of known people."""
+    sure = confident(found, params)
+    return np.asarray(sure | _doubtful(found, sure, tracks, params))
+
+
+def _eligible(found: Detections, params: TrackerParams) -> Mask:
+    """Which detections have the label of a person, and the size."""
+    eligible = found.labels == params.det_label
+    if params.det_min_bbox_size > 0:
+        eligible &= box_size(found.boxes) >= params.det_min_bbox_size
+    return np.asarray(eligible)
+
+
+def _doubtful(
+    found: Detections, sure: Mask, tracks: Sequence[Track], params: TrackerParams
+) -> Mask:
+    """Low-scoring detections where a known person is expected and no confident one is (as ByteTrack
+    does, ECCV 2022).
+    """
+    weak = ~sure & _eligible(found, params) & (found.scores >= DOUBTFUL_THR)
+    if not weak.any() or not tracks:
+        return np.zeros(len(found), bool)
+    expected = np.stack([t.predicted for t in tracks])
+    if sure.any():
+        taken = box_iou(expected, found.boxes[sure]).max(axis=1) > 0.5
+        expected = expected[~taken]
+    if not len(expected):
+        return np.zeros(len(found), bool)
+    return np.asarray(weak & (box_iou(found.boxes, expected).max(axis=1) > 0.3))
+
+
+def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerParams) -> Detections:
+    """Detected boxes, and those of followed people whom the detector does not see.
+
+    Args:
+        found: Detections that count; None where the detector did not run.
+        tracks: People, with where they are expected.
+        params: Settings.
+    """
+    followed = [t for t in tracks if t.follow and t.missing <= 1]
+    boxes = np.array([t.box + np.tile(t.moved, 2) for t in followed], np.float32).reshape(-1, 4)
+    scores = np.array([t.box_score for t in followed], np.float32)
+
+    # A followed box and a detected one may be the same person.
+    if found is not None and len(found) and len(boxes):
+        same = box_iou(boxes, found.boxes).max(axis=1) > params.det_nms_thr
+        same |= contained(boxes, found.boxes)
+        boxes = boxes[~same]
+        scores = scores[~same]
+    if found is not None:
+        boxes = np.concatenate([found.boxes, boxes])
+        scores = np.concatenate([found.scores, scores])
+
+    # Small boxes and those beyond the largest number are dropped.
+    if len(boxes) and params.pose_min_bbox_size > 0:
+        large = box_size(boxes) >= params.pose_min_bbox_size
+        boxes = boxes[large]
+        scores = scores[large]
+    if params.pose_max_num_bboxes >= 0:
+        first = np.argsort(-scores, kind="stable")[: params.pose_max_num_bboxes]
+        boxes = boxes[first]
+        scores = scores[first]
+    return Detections(boxes.reshape(-1, 4), scores, np.zeros(len(boxes), np.int64))
+
+
+def rows_of_known(boxes: Detections, known: Poses | None) -> Rows:
+    """For each box the row of the pose that is known in it, or -1."""
+    if known is None:
+        return np.full(len(boxes), -1)
+    rows = {box.tobytes(): i for i, box in enumerate(known.boxes)}
+    return np.array([rows.get(box.tobytes(), -1) for box in boxes.boxes], np.int64)
+
+
+def join_known(boxes: Detections, rows: Rows, known: Poses, estimated: Poses) -> Poses:
+    """Known poses, and those estimated in the other boxes, in the order of the boxes."""
+    # Row i of ``estimated`` is for the i-th box without a known pose.
+    source = np.where(rows >= 0, rows, len(known) + np.cumsum(rows < 0) - 1)
+    return replace(
+        estimated,
+        boxes=boxes.boxes,
+        box_scores=boxes.scores,
+        keypoints=np.concatenate([known.keypoints, estimated.keypoints])[source],
+        scores=np.concatenate([known.scores, estimated.scores])[source],
+    )
