@@ -190,8 +190,6 @@ def _safetensors_with(path: Path, text: str) -> bytes:
     return len(packed).to_bytes(8, "little") + packed + tensors
 
 
-
-
 def _xml_card(path: Path) -> str | None:
     node = ElementTree.parse(path).getroot().find(f"rt_info/framework/{KEY}")
     if node is None:

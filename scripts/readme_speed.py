@@ -2,7 +2,8 @@
 
     python scripts/readme_speed.py
 
-It is what ``rtmpose profile --pipeline --markdown`` prints, between two comments of the file.
+It is what ``rtmpose bench --backend all --people 1,5,20 --markdown`` prints, between two comments
+of the file.
 """
 
 import subprocess
@@ -10,11 +11,13 @@ import sys
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- rtmpose profile --pipeline --markdown -->", "<!-- end -->"
+ARGUMENTS = ("bench", "--backend", "all", "--people", "1,5,20", "--markdown")
+BEGIN = f"<!-- rtmpose {' '.join(ARGUMENTS)} -->"
+END = "<!-- end -->"
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "rtmpose", "profile", "--pipeline", "--markdown"]
+    command = [sys.executable, "-m", "rtmpose", *ARGUMENTS]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     head, rest = README.read_text(encoding="utf-8").split(BEGIN)
     _, tail = rest.split(END)

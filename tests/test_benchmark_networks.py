@@ -1,13 +1,12 @@
-"""The profiler: rows, engines, refusals, the command. Figures are not tested: they are benchmarks."""
-
-import json
+"""Networks alone: rows, backends, refusals. Figures are not tested: they are benchmarks."""
 
 import pytest
 from networks import fixed_detector, spot_pose
 
 from rtmpose import InputError
-from rtmpose.benchmark.networks import engines, profile_networks
-from rtmpose.cli import main
+from rtmpose.backends import BackendOptions
+from rtmpose.benchmark.networks import measure_networks, open_network, run_configs
+from rtmpose.errors import BackendError, MissingDependencyError
 
 
 @pytest.fixture
@@ -18,8 +17,10 @@ def files(tmp_path):
 
 
 def test_rows(files):
-    rows = profile_networks(files, backend="onnxruntime", batches=(1, 3), warm_up=1, iterations=4)
-    assert [(r.engine, r.precision, r.batch) for r in rows] == [
+    rows = measure_networks(
+        files, backends=["onnxruntime"], batches=(1, 3), warm_up=1, iterations=4
+    )
+    assert [(r.backend, r.precision, r.batch) for r in rows] == [
         ("onnxruntime", "fp32", 1),
         ("onnxruntime", "fp32", 3),
         ("onnxruntime", "fp32", 1),  # the detector's batch is fixed
@@ -27,21 +28,37 @@ def test_rows(files):
     for row in rows:
         assert 0 < row.min_ms <= row.median_ms <= row.max_ms
         assert row.fps == pytest.approx(row.batch * 1000 / row.median_ms)
+        assert row.to_dict()["device"] == "cpu"
 
 
-def test_engines_here():
-    assert ("onnxruntime", "fp32") in engines()
-    with pytest.raises(InputError, match="is not here"):
-        engines("tvm")
+def test_backends_here(files):
+    configs = [(c.backend, c.device, c.precision) for c in run_configs(files[0], device="cpu")]
+    assert ("onnxruntime", "cpu", "fp32") in configs
+    assert not {"torch", "ncnn"} & {backend for backend, _, _ in configs}
+    with pytest.raises(BackendError, match="unknown backend 'tvm'"):
+        run_configs(files[0], ["tvm"])
+    with pytest.raises(InputError, match=r"nothing here runs spot\.onnx"):
+        run_configs(files[0], ["onnxruntime"], "cpu", ["bf16"])
+    with pytest.raises(InputError, match="unknown precision 'int4'"):
+        run_configs(files[0], precisions=["int4"])
+    with pytest.raises((BackendError, MissingDependencyError)):
+        run_configs(files[0], ["auto"], "toaster")
 
 
-def test_command(files, tmp_path, capsys):
-    out = tmp_path / "p.json"
-    few = ["--warmup", "0", "--iterations", "2", "--backend", "onnxruntime"]
-    assert main(["profile", str(files[0]), *few, "--batch", "1,2", "--json", str(out)]) == 0
-    assert [r["batch"] for r in json.loads(out.read_text())] == [1, 2]
-    models = ["--pose", str(files[0]), "--detector", str(files[1])]
-    capsys.readouterr()
-    assert main(["profile", "--pipeline", *models, *few, "--markdown"]) == 0
-    assert capsys.readouterr().out.count("| onnxruntime |") == 3
-    assert main(["profile", "--batch", "many"]) == 1
+def test_auto_is_what_auto_chooses(files):
+    (config,) = run_configs(files[0], ["auto"], "cpu", ["auto"])
+    network, _ = open_network(files[0], BackendOptions(device="cpu"))
+    assert config.backend == network.engine
+    assert config.precision == "auto"
+
+
+def test_formats_of_one_backend(tmp_path):
+    pytest.importorskip("torch")
+    for backends in (["all"], ["auto"], ["torch"]):
+        configs = run_configs(tmp_path / "m.safetensors", backends, "cpu", ["fp32"])
+        assert [c.backend for c in configs] == ["torch"]
+    with pytest.raises(BackendError, match="that one runs with torch only"):
+        run_configs(tmp_path / "m.safetensors", ["onnxruntime"])
+    # Among several backends those that run the file are taken.
+    configs = run_configs(tmp_path / "m.safetensors", ["onnxruntime", "torch"], "cpu", ["fp32"])
+    assert [c.backend for c in configs] == ["torch"]

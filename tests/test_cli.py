@@ -205,41 +205,6 @@ def test_unwritable_output(tmp_path, models, photos, capsys):
     assert "cannot be made" in capsys.readouterr().err
 
 
-def test_bench(tmp_path, models, photos, capsys):
-    out = tmp_path / "b.json"
-    assert (
-        main(
-            [
-                "bench",
-                str(photos / "1.jpg"),
-                *models,
-                "--frames",
-                "3",
-                "--people",
-                "4",
-                "--json",
-                str(out),
-            ]
-        )
-        == 0
-    )
-    result = json.loads(out.read_text())
-    stages = {s["name"]: s["mean_ms"] for s in result["stages"]}
-    assert list(stages) == ["detect", "crop", "network", "decode", "draw", "overhead", "total"]
-    assert all(v > 0 for v in stages.values())
-    assert result["people_per_frame"] == 4
-    assert "detect" in capsys.readouterr().out
-
-
-def test_doctor(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path))
-    assert main(["doctor", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert "auto chooses" in report
-    assert str(tmp_path) in report["cache"]
-    assert main(["doctor"]) == 0
-
-
 def test_eval(tmp_path, models, photos, capsys):
     keypoints = [v for _ in range(17) for v in (40.0, 30.0, 2)]
     content = {

@@ -1,1 +1,1 @@
-"""Timings of the stages of a frame, and of networks in every engine."""
+"""Timings of the stages of a frame, of whole pipelines, and of networks with every backend."""

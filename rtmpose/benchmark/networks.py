@@ -1,6 +1,4 @@
-"""Networks alone, on ready tensors, in every engine that is installed: the published profiler's
-table.
-"""
+"""Networks alone, on ready tensors, with every backend: the table of the published profiler."""
 
 from __future__ import annotations
 
@@ -8,22 +6,36 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends import ENGINES, Backend, BackendOptions, installed
+from rtmpose.backends import Backend, BackendOptions, choose, installed, open_backend, table
+from rtmpose.backends.base import PRECISIONS, Precision
+from rtmpose.backends.selection import for_file
 from rtmpose.errors import InputError, RtmposeError
 from rtmpose.model_card import ModelCard
+from rtmpose.zoo import resolve
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One network in one engine: milliseconds per call, and images per second."""
+class RunConfig:
+    """Backend, device and precision: one of the ways to run a model here."""
+
+    backend: str
+    device: str
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class NetworkTiming:
+    """One network with one backend: milliseconds per call, and images per second."""
 
     model: str
-    engine: str
+    backend: str
+    device: str
     precision: str
     batch: int
     mean_ms: float
@@ -32,118 +44,191 @@ class Row:
     max_ms: float
     fps: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | float]:
         """Plain data for JSON."""
         return asdict(self)
 
 
-def engines(wanted: str = "all") -> list[tuple[str, str]]:
-    """Engine and precision of each way an ONNX file can be run here.
+def run_configs(
+    model: Path,
+    backends: Sequence[str] = ("all",),
+    device: str = "auto",
+    precisions: Sequence[str] = ("all",),
+) -> list[RunConfig]:
+    """The ways to run a model file here.
+
+    Args:
+        model: The file; its format says which backends run it.
+        backends: Names; ``all`` for the installed ones that ``auto`` chooses from (of formats that
+            only one backend runs, that one), ``auto`` for the one that it would choose.
+        device: As in :class:`BackendOptions`; backends without it are left out of ``all``.
+        precisions: ``all`` for those that backend and device compute in, or names.
 
     Raises:
-        InputError: an engine that is not there.
+        InputError: nothing that was asked for can run it.
+        BackendError: a name is unknown, or a backend cannot drive the device.
+        MissingDependencyError: a backend that was asked for is not installed.
     """
-    ways = [("onnxruntime", "fp32")] if "onnxruntime" in installed() else []
-    if "openvino" in installed():
-        from rtmpose.backends.openvino import cpu_has_bf16
+    for precision in precisions:
+        if precision not in ("all", *PRECISIONS):
+            raise InputError(f"unknown precision {precision!r}; use all, {', '.join(PRECISIONS)}")
 
-        ways.append(("openvino", "fp32"))
-        if cpu_has_bf16():
-            ways.append(("openvino", "bf16"))
-    if wanted not in ("all", "auto"):
-        ways = [way for way in ways if way[0] == wanted]
-        if not ways:
-            raise InputError(
-                f"backend {wanted!r} is not here; installed:"
-                f" {', '.join(e for e in installed() if e in ENGINES)}"
-            )
-    return ways
-
-
-def open_network(model: str | Path, options: BackendOptions) -> tuple[Backend, ModelCard]:
-    """A detector's or pose estimator's backend and card."""
-    from rtmpose.detector import Detector
-    from rtmpose.pose_estimator import PoseEstimator
-    from rtmpose.zoo import resolve
-
-    _, card = resolve(model)
-    opened: Any
-    if card is not None:
-        opened = (
-            Detector(model, options=options)
-            if card.is_detector
-            else PoseEstimator(model, options=options)
+    configs: list[RunConfig] = []
+    for name, where in _backends_for(model, backends, device):
+        row = table.row(name)
+        here = row.local_devices()
+        kind, _ = table.split_device(where)
+        # A device with a number may be listed without it, or the other way round.
+        able = here.get(where) or here.get(kind) or row.devices[kind]
+        chosen = able if "all" in precisions else precisions
+        for precision in chosen:
+            if precision == "auto" or precision in able:
+                configs.append(RunConfig(name, where, precision))  # type: ignore[arg-type]
+    if not configs:
+        raise InputError(
+            f"nothing here runs {model.name} with backend {', '.join(backends)}, device {device}"
+            f" and precision {', '.join(precisions)}; installed: {', '.join(installed())}"
         )
+    return list(dict.fromkeys(configs))
+
+
+def _backends_for(model: Path, names: Sequence[str], device: str) -> list[tuple[str, str]]:
+    """Backends and the device of each, ``auto`` and ``all`` resolved."""
+    candidates = table.rows_for_file(model)
+    pairs = []
+    for name in names:
+        if name == "all":
+            several = [row for row in candidates if row.automatic and len(candidates) > 1]
+            kind, _ = table.split_device(device)
+            for row in several or candidates:
+                if row.name in installed() and (kind == "auto" or kind in row.devices):
+                    choice = choose(BackendOptions(row.name, device))
+                    pairs.append((choice.backend, choice.device))
+        elif name == "auto" or table.row(name) in candidates:
+            choice = choose(for_file(model, BackendOptions(name, device)))
+            pairs.append((choice.backend, choice.device))
+    if not pairs and "all" not in names:
+        for_file(model, BackendOptions(names[0]))  # says which backends run such files
+    return pairs
+
+
+def open_network(
+    model: str | Path | ModelCard, options: BackendOptions
+) -> tuple[Backend, ModelCard]:
+    """Any network's backend and card.
+
+    Raises:
+        ModelError: the model is not available, or is none that this package runs.
+        BackendError: backend, device or precision are not available.
+    """
+    path, card = resolve(model)
+    if card is not None:
+        return open_backend(path, card, options), card
+
+    # A file that does not say what it is: whatever accepts its outputs.
+    from rtmpose.detector import Detector
+    from rtmpose.families import Network, is_one_stage
+    from rtmpose.one_stage import OneStage
+    from rtmpose.pose_estimator import PoseEstimator
+
+    opened: Network
+    if is_one_stage(path):
+        opened = OneStage(path, options=options)
     else:
         try:
-            opened = PoseEstimator(model, options=options)
+            opened = PoseEstimator(path, options=options)
         except RtmposeError:
-            opened = Detector(model, options=options)
+            opened = Detector(path, options=options)
     return opened.backend, opened.card
 
 
-def profile_networks(
+def measure_networks(
     models: Sequence[str | Path],
     *,
-    backend: str = "all",
+    backends: Sequence[str] = ("all",),
+    device: str = "auto",
+    precisions: Sequence[str] = ("all",),
     batches: Sequence[int] = (1,),
     warm_up: int = 50,
     iterations: int = 200,
     threads: int = 0,
-    on_progress: Callable[[str], None] | None = None,
-) -> list[Row]:
+    allow_spinning: bool = False,
+    on_progress: Progress | None = None,
+) -> list[NetworkTiming]:
     """Time networks, all of them in turn in every round, so that a noisy machine treats them alike.
 
     Args:
         models: Names or files.
-        backend: One engine, or ``all``.
+        backends: See :func:`run_configs`.
+        device: Likewise.
+        precisions: Likewise.
         batches: Images per call; a network with a fixed batch is timed at that.
-        warm_up: Rounds before.
+        warm_up: Rounds before the measurement.
         iterations: Rounds that count.
         threads: As in :class:`BackendOptions`.
-        on_progress: Told what is going on.
+        allow_spinning: Likewise.
+        on_progress: Called with a line of text now and then.
     """
-    runs: list[tuple[str, str, str, int, Callable[[], Any]]] = []
-    generator = np.random.default_rng(0)
+    report = on_progress or (lambda text: None)
+
+    # Everything is opened first: a missing model shows up before the measurement.
+    runs: list[_Run] = []
     for model in models:
-        for engine, precision in engines(backend):
-            if on_progress:
-                on_progress(f"opening {model} with {engine} {precision} ...")
-            options = BackendOptions(engine, "cpu", threads, precision=precision)  # type: ignore[arg-type]
-            network, card = open_network(model, options)
-            width, height = card.input_wh
-            for batch in [network.input.shape[0]] if network.input.shape[0] else batches:
-                pixels: NDArray[np.uint8] = generator.integers(
-                    0, 256, (batch, height, width, 3), dtype=np.uint8
-                )
-                runs.append((card.id, engine, network.precision, batch, _call(network, pixels)))
-    times: list[list[float]] = [[] for _ in runs]
-    for k in range(warm_up + iterations):
-        if on_progress and k % 10 == 0:
-            on_progress(f"round {k} of {warm_up + iterations}")
-        for slot, run in zip(times, runs, strict=True):
-            start = time.perf_counter()
-            run[4]()
-            if k >= warm_up:
-                slot.append((time.perf_counter() - start) * 1000)
-    rows = []
-    for (name, engine, precision, batch, _), slot in zip(runs, times, strict=True):
-        middle = float(np.median(slot))
-        rows.append(
-            Row(
-                name,
-                engine,
-                precision,
-                batch,
-                float(np.mean(slot)),
-                middle,
-                min(slot),
-                max(slot),
-                batch * 1000 / middle,
+        path, _ = resolve(model)
+        for config in run_configs(path, backends, device, precisions):
+            report(f"opening {model} with {config.backend} {config.precision} ...")
+            options = BackendOptions(
+                config.backend, config.device, threads, allow_spinning, precision=config.precision
             )
+            network, card = open_network(model, options)
+            fixed = network.input.shape[0]
+            for batch in [fixed] if fixed else batches:
+                runs.append(_Run(network, card, _random_images(network, card, batch), []))
+
+    for k in range(warm_up + iterations):
+        if k % 10 == 0:
+            report(f"round {k} of {warm_up + iterations}")
+        for run in runs:
+            milliseconds = run.call()
+            if k >= warm_up:
+                run.times.append(milliseconds)
+    return [run.timing() for run in runs]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A network, its input, and the milliseconds of its calls so far."""
+
+    network: Backend
+    card: ModelCard
+    images: NDArray[np.uint8]
+    times: list[float]
+
+    def call(self) -> float:
+        start = time.perf_counter()
+        self.network(self.images)
+        return (time.perf_counter() - start) * 1000
+
+    def timing(self) -> NetworkTiming:
+        median = float(np.median(self.times))
+        batch = len(self.images)
+        return NetworkTiming(
+            model=self.card.id,
+            backend=self.network.engine,
+            device=self.network.device,
+            precision=self.network.precision,
+            batch=batch,
+            mean_ms=float(np.mean(self.times)),
+            median_ms=median,
+            min_ms=min(self.times),
+            max_ms=max(self.times),
+            fps=batch * 1000 / median,
         )
-    return rows
 
 
-def _call(network: Backend, pixels: NDArray[np.uint8]) -> Callable[[], Any]:
-    return lambda: network(pixels)
+def _random_images(network: Backend, card: ModelCard, batch: int) -> NDArray[np.uint8]:
+    """Images ``(batch, h, w, 3)`` of the size that the network declares, else that of its card."""
+    width, height = card.input_wh
+    declared_height, declared_width = network.input.shape[2:]
+    size = (batch, declared_height or height, declared_width or width, 3)
+    return np.random.default_rng(0).integers(0, 256, size, np.uint8)

@@ -8,11 +8,10 @@ import typer
 
 import rtmpose
 from rtmpose.cli import data, evaluate, models
-from rtmpose.cli.bench import bench
+from rtmpose.cli.benchmark import bench
 from rtmpose.cli.doctor import doctor
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
-from rtmpose.cli.profile import profile
 from rtmpose.cli.prune import prune
 from rtmpose.cli.track import track
 from rtmpose.cli.train import train
@@ -37,7 +36,6 @@ app.command()(verify)
 app.command()(bench)
 app.command()(train)
 app.command()(prune)
-app.command()(profile)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

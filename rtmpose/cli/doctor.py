@@ -1,103 +1,122 @@
-"""``rtmpose doctor``: what is installed, what ``auto`` would choose, and what to do about problems."""
+"""``rtmpose doctor``: what is installed, what ``auto`` would choose, and how to fix problems."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+Report = dict[str, str | int | None]
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
-    """Show versions, engines, devices and cache, and name remedies.
+    """Show versions, backends, devices and cache, and say how to fix problems.
 
-    The exit status is 1 when something must be mended before the package can work.
+    The exit status is 1 when something must be fixed before the package can work.
     """
     report, remedies, broken = examine()
     if as_json:
-        import json
-
         typer.echo(json.dumps({**report, "remedies": remedies}, indent=2))
     else:
         width = max(map(len, report))
         for name, value in report.items():
             typer.echo(f"{name:<{width}}  {value}")
-        for line in remedies or ["nothing to mend"]:
+        for line in remedies or ["nothing to fix"]:
             typer.echo(f"- {line}")
     return 1 if broken else 0
 
 
-def examine() -> tuple[dict[str, Any], list[str], bool]:
+def examine() -> tuple[Report, list[str], bool]:
     """The facts, one-line remedies, and whether the package cannot work as it is."""
     import cv2
 
     import rtmpose
-    from rtmpose import backends, zoo
-    from rtmpose.backends import BackendOptions
+    from rtmpose.backends import BackendOptions, choose, usable_cpus
     from rtmpose.errors import RtmposeError
 
-    report: dict[str, Any] = {
+    report: Report = {
         "rtmpose": rtmpose.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "cores": backends.usable_cpus(),
-        "numpy": _version("numpy"),
+        "cores": usable_cpus(),
+        "numpy": importlib.metadata.version("numpy"),
         "opencv": cv2.__version__,
     }
-    remedies: list[str] = []
-    have = backends.installed()
-    gpu_build, cpu_build = _version("onnxruntime-gpu"), _version("onnxruntime")
-    report["onnxruntime"] = gpu_build or cpu_build or "not installed"
-    if gpu_build and cpu_build:
-        remedies.append(
-            "onnxruntime and onnxruntime-gpu are both installed, which disables CUDA: "
-            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'rtmpose[gpu]'"
-        )
-    if "onnxruntime" in have:
-        from rtmpose.backends import onnxruntime
+    remedies = _examine_backends(report)
 
-        report["onnxruntime providers"] = ", ".join(onnxruntime.providers())
-    if "openvino" in have:
-        from rtmpose.backends import openvino
-
-        report["openvino"] = _version("openvino")
-        report["openvino devices"] = ", ".join(openvino.devices())
-        report["bf16 on this CPU"] = "yes" if openvino.cpu_has_bf16() else "no"
-    else:
-        report["openvino"] = "not installed"
-        remedies.append("pip install 'rtmpose[openvino]' makes CPUs faster")
+    broken = False
     try:
-        choice = backends.choose(BackendOptions())
+        choice = choose(BackendOptions())
         report["auto chooses"] = f"{choice.backend} on {choice.device}: {choice.reason}"
-        broken = False
     except RtmposeError as error:
         report["auto chooses"] = "nothing"
         remedies.append(str(error))
         broken = True
-    folder = zoo.cache_folder()
-    report["cache"] = (
-        f"{folder} ({_cached(zoo.weights_folder())}{'; offline' if zoo.is_offline() else ''})"
-    )
-    writable = folder
-    while not writable.exists():
-        writable = writable.parent
-    if not os.access(writable, os.W_OK):
-        remedies.append(
-            f"the cache folder {folder} cannot be written: set RTMPOSE_HOME to one that can"
-        )
+
+    remedies += _examine_cache(report)
     return report, remedies, broken
 
 
-def _cached(folder: Any) -> str:
-    files = (
-        list(folder.glob("**/*.onnx")) + list(folder.glob("**/*.pth")) if folder.is_dir() else []
-    )
+def _examine_backends(report: Report) -> list[str]:
+    """Versions and devices of every backend go into the report; returns remedies."""
+    from rtmpose.backends import table
+    from rtmpose.errors import BackendError
+
+    remedies = []
+    automatic = [row for row in table.BACKENDS if row.automatic]
+    if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
+        remedies.append(f"{automatic[0].install_command} makes CPUs faster")
+
+    for row in table.BACKENDS:
+        versions = row.versions()
+        if len(versions) > 1:
+            both = " and ".join(versions)
+            remedies.append(
+                f"{both} are both installed, which disables the GPU: pip uninstall -y"
+                f" {' '.join(versions)} && {row.gpu_install_command}"
+            )
+        if not row.is_installed():
+            report[row.name] = f"not installed ({row.install_command})"
+            continue
+
+        report[row.name] = ", ".join(versions.values()) or "installed"
+        try:
+            here = row.local_devices()
+            facts = row.local_facts()
+        except BackendError as error:
+            report[f"{row.name} devices"] = "none"
+            remedies.append(str(error))
+            continue
+        report[f"{row.name} devices"] = ", ".join(
+            f"{device} ({', '.join(precisions)})" for device, precisions in here.items()
+        )
+        report.update({f"{row.name} {name}": value for name, value in facts.items()})
+    return remedies
+
+
+def _examine_cache(report: Report) -> list[str]:
+    """Folder and size of the cache go into the report; returns remedies."""
+    from rtmpose import zoo
+
+    folder = zoo.cache_folder()
+    offline = "; offline" if zoo.is_offline() else ""
+    report["cache"] = f"{folder} ({_cached(zoo.weights_folder())}{offline})"
+
+    writable = folder
+    while not writable.exists():
+        writable = writable.parent
+    if os.access(writable, os.W_OK):
+        return []
+    return [f"the cache folder {folder} cannot be written: set RTMPOSE_HOME to one that can"]
+
+
+def _cached(folder: Path) -> str:
+    from rtmpose.backends.table import model_suffixes
+
+    suffixes = model_suffixes()
+    files = [f for f in folder.rglob("*") if f.suffix in suffixes] if folder.is_dir() else []
     return f"{len(files)} models, {sum(f.stat().st_size for f in files) / 1e6:.0f} MB"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -1,0 +1,97 @@
+"""Whole pipelines, with several backends and several numbers of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtmpose.benchmark.networks import RunConfig
+from rtmpose.benchmark.stages import Measurement, measure
+from rtmpose.pipeline import Pipeline
+from rtmpose.types import Image
+
+
+@dataclass(frozen=True)
+class PipelineTiming:
+    """One pipeline with one backend and one number of people.
+
+    Attributes:
+        backend: What ran the pose network.
+        device: Where.
+        precision: What it computes in.
+        people: People in every frame; None for those that the detector finds.
+        measurement: Milliseconds per stage.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    people: int | None
+    measurement: Measurement
+
+    def to_dict(self) -> dict[str, str | float]:
+        """One flat row: median milliseconds of the networks and of the whole frame."""
+        medians = {s.name: s.median_ms for s in self.measurement.stages}
+        total = medians["total"]
+        people = self.measurement.people_per_frame if self.people is None else self.people
+        return {
+            "backend": self.backend,
+            "precision": self.precision,
+            "people": people,
+            "detect_ms": round(medians["detect"], 2),
+            "network_ms": round(medians["network"], 2),
+            "total_median_ms": total,
+            "fps": 1000 / total if total else 0.0,
+        }
+
+
+def measure_pipelines(
+    detector: str | Path | None,
+    pose: str | Path,
+    images: Sequence[Image],
+    configs: Sequence[RunConfig],
+    *,
+    people: Sequence[int | None] = (None,),
+    frames: int = 100,
+    warm_up: int = 5,
+    threads: int = 0,
+    allow_spinning: bool = False,
+    on_progress: Callable[[str], None] | None = None,
+) -> list[PipelineTiming]:
+    """Time the stages of a frame for every configuration and every number of people.
+
+    Args:
+        detector: Name or file; None takes each whole image as one person.
+        pose: Name or file.
+        images: Taken in turn.
+        configs: Backends, devices and precisions.
+        people: Boxes per frame; None for those that the detector finds.
+        frames: Frames measured.
+        warm_up: Frames run before.
+        threads: As in :class:`rtmpose.BackendOptions`.
+        allow_spinning: Likewise.
+        on_progress: Called with a line of text before each measurement.
+    """
+    timings = []
+    for config in configs:
+        pipeline = Pipeline(
+            detector,
+            pose,
+            backend=config.backend,
+            device=config.device,
+            precision=config.precision,
+            threads=threads,
+            allow_spinning=allow_spinning,
+            whole_image=detector is None,
+        )
+        for count in people:
+            if on_progress:
+                crowd = "" if count is None else f", {count} people"
+                on_progress(f"{config.backend} {config.precision}{crowd} ...")
+            result = measure(pipeline, images, frames, people=count, warm_up=warm_up)
+            network = pipeline.pose.backend
+            timings.append(
+                PipelineTiming(network.engine, network.device, network.precision, count, result)
+            )
+    return timings

@@ -1,0 +1,270 @@
+"""``rtmpose bench``: where the time of a frame goes, and how fast networks are, on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtmpose.cli import options
+
+if TYPE_CHECKING:
+    from rtmpose.benchmark.pipelines import PipelineTiming
+    from rtmpose.benchmark.stages import Measurement
+
+MAX_IMAGES = 64
+"""Frames kept in memory; longer sources are repeated after them."""
+
+Row = Mapping[str, str | float]
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Images, videos or folders; a bundled photo by default. With --networks: names or"
+        " files of models; detector and pose model by default."
+    ),
+]
+Networks = Annotated[
+    bool, typer.Option("--networks", help="Time networks alone, on ready tensors.")
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        help="As in predict, or several such as openvino,onnxruntime, or all that are installed."
+        " Default: auto; with --networks all."
+    ),
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        help="As in predict, or several such as fp32,bf16, or all. Default: auto for one backend,"
+        " else all."
+    ),
+]
+People = Annotated[
+    str, typer.Option(help="People in every frame, such as 1,5,20, instead of those detected.")
+]
+Batch = Annotated[str, typer.Option(help="--networks: images per call, such as 1,4.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Frames measured, 100 by default; short sources are repeated. With --networks: calls"
+        " of each network, 200 by default.",
+    ),
+]
+Warmup = Annotated[
+    int | None, typer.Option(min=0, help="Frames or calls before them; 5 and 50 by default.")
+]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What both kinds of measurement share."""
+
+    backends: list[str]
+    device: str
+    precisions: list[str]
+    threads: int
+    allow_spinning: bool
+    limit: int
+    warmup: int
+
+
+def bench(
+    inputs: Inputs = None,
+    networks: Networks = False,
+    pose: options.Pose = options.POSE,
+    detector: options.DetectorName = options.DETECTOR,
+    backend: Backends = None,
+    device: options.Device = "auto",
+    precision: Precisions = None,
+    people: People = "",
+    batch: Batch = "1",
+    threads: options.Threads = 0,
+    allow_spinning: options.AllowSpinning = False,
+    limit: Limit = None,
+    warmup: Warmup = None,
+    markdown: Markdown = False,
+    json_file: JsonFile = None,
+) -> int:
+    """Measure detection, cropping, network, decoding and drawing: mean, median, 95th percentile
+    and frames per second.
+
+    Several backends, precisions or numbers of people give a table with a row for each. Networks
+    alone are timed with --networks.
+
+    Examples:
+      rtmpose bench clip.mp4
+
+      rtmpose bench --backend all --people 1,5,20 --markdown
+
+      rtmpose bench --networks rtmpose-s rtmdet-nano --batch 1,4
+    """
+    whole_image = detector.lower() == "none"
+    backends = _names(backend or ("all" if networks else "auto"))
+    several = len(backends) > 1 or backends == ["all"]
+    settings = _Settings(
+        backends,
+        device,
+        _names(precision or ("all" if several or networks else "auto")),
+        threads,
+        allow_spinning,
+        limit or (200 if networks else 100),
+        warmup if warmup is not None else (50 if networks else 5),
+    )
+    if networks:
+        models = inputs or ([pose] if whole_image else [detector, pose])
+        rows = _measure_networks(models, _numbers("--batch", batch), settings)
+        _print_table(rows, markdown)
+        _finish(rows, json_file)
+        return 0
+
+    sources = inputs or [str(_demo_photo())]
+    counts = [*_numbers("--people", people)] if people else [None]
+    timings = _measure_pipelines(sources, None if whole_image else detector, pose, counts, settings)
+    if len(timings) == 1:
+        _print_stages(timings[0], Path(sources[0]).name, markdown)
+        _finish(timings[0].measurement.to_dict(), json_file)
+    else:
+        rows = [timing.to_dict() for timing in timings]
+        _print_table(rows, markdown)
+        _finish(rows, json_file)
+    return 0
+
+
+def _measure_networks(
+    models: Sequence[str], batches: Sequence[int], settings: _Settings
+) -> list[dict[str, str | float]]:
+    from rtmpose.benchmark.networks import measure_networks
+    from rtmpose.cli.terminal import stderr_console
+
+    with stderr_console().status("opening ...") as status:
+        timings = measure_networks(
+            models,
+            backends=settings.backends,
+            device=settings.device,
+            precisions=settings.precisions,
+            batches=batches,
+            warm_up=settings.warmup,
+            iterations=settings.limit,
+            threads=settings.threads,
+            allow_spinning=settings.allow_spinning,
+            on_progress=status.update,
+        )
+    return [timing.to_dict() for timing in timings]
+
+
+def _measure_pipelines(
+    sources: Sequence[str],
+    detector: str | None,
+    pose: str,
+    people: Sequence[int | None],
+    settings: _Settings,
+) -> list[PipelineTiming]:
+    from rtmpose.benchmark.networks import run_configs
+    from rtmpose.benchmark.pipelines import measure_pipelines
+    from rtmpose.cli.terminal import stderr_console
+    from rtmpose.sources import expand_sources, iterate
+    from rtmpose.zoo import resolve
+
+    items = expand_sources(list(sources))
+    frames = iterate(items, limit=min(settings.limit, MAX_IMAGES))
+    images = [frame.image for _, frame in frames][:MAX_IMAGES]
+    path, _ = resolve(pose)
+    with stderr_console().status("measuring ...") as status:
+        return measure_pipelines(
+            detector,
+            pose,
+            images,
+            run_configs(path, settings.backends, settings.device, settings.precisions),
+            people=people,
+            frames=settings.limit,
+            warm_up=settings.warmup,
+            threads=settings.threads,
+            allow_spinning=settings.allow_spinning,
+            on_progress=status.update,
+        )
+
+
+def _demo_photo() -> Path:
+    from rtmpose.benchmark.stages import demo_photo
+
+    return demo_photo()
+
+
+def _print_stages(timing: PipelineTiming, source: str, markdown: bool) -> None:
+    """One row per stage."""
+    result: Measurement = timing.measurement
+    rows: list[Row] = [
+        {
+            "stage": stage.name,
+            "mean ms": stage.mean_ms,
+            "median ms": stage.median_ms,
+            "p95 ms": stage.p95_ms,
+            "fps": round(1000 / stage.mean_ms) if stage.mean_ms else 0,
+        }
+        for stage in result.stages
+    ]
+    _print_table(rows, markdown)
+    people = f"{result.people_per_frame:.1f} people per frame"
+    typer.echo(f"{source}: {people}, {result.frames} frames")
+    typer.echo(f"{timing.backend} on {timing.device}, {timing.precision}")
+
+
+def _print_table(rows: Sequence[Row], markdown: bool) -> None:
+    header = list(rows[0])
+    lines = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in r.values()] for r in rows]
+    if markdown:
+        for line in (header, ["---"] * len(header), *lines):
+            typer.echo("| " + " | ".join(line) + " |")
+        typer.echo()  # what follows is not part of the table
+        return
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in header:
+        text = all(isinstance(row[name], str) for row in rows)
+        grid.add_column(name.replace("_", " "), justify="left" if text else "right")
+    for line in lines:
+        grid.add_row(*line)
+    # A terminal that is too narrow breaks lines; figures are never cut short.
+    console = Console()
+    needed = console.measure(grid, options=console.options.update(max_width=1000)).maximum
+    Console(width=max(console.width, needed)).print(grid)
+
+
+def _finish(result: object, json_file: Path | None) -> None:
+    """The machine, and the file where one was asked for."""
+    from rtmpose.benchmark.stages import machine
+
+    typer.echo(machine())
+    if json_file:
+        from rtmpose.files import write_text
+
+        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        typer.echo(f"wrote {json_file}")
+
+
+def _names(text: str) -> list[str]:
+    """A list of names separated by commas, in lower case."""
+    return [name.strip().lower() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """A list of numbers separated by commas, each 1 or more."""
+    from rtmpose.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise InputError(f"{option} takes numbers from 1 such as 1,4, not {text!r}")
+    return [int(part) for part in parts]
