@@ -78,7 +78,7 @@ def check_data(
     Exit status: 0 when there is nothing or only notes, 1 when there are errors.
 
     Examples:
-      rtmpose data check coco/annotations/person_keypoints_val2017.json
+      rtmpose data check coco/val2017.json
 
       rtmpose data check mydata --skeleton mouse.toml --sheet sheet.jpg --json report.json
 
@@ -122,6 +122,7 @@ def convert_data(
     data: Annotated[
         Path,
         typer.Argument(
+            metavar="DATA",
             help="Annotation file or folder, or a mixture (.toml, see docs/datasets.md).",
             show_default=False,
         ),

@@ -17,7 +17,9 @@ PANEL = "Annotated data"
 AnnotationsPath = Annotated[
     Path,
     typer.Argument(
-        help="Annotation file in any of the known formats, or its folder.", show_default=False
+        metavar="DATA",
+        help="Annotation file in any of the known formats, or its folder.",
+        show_default=False,
     ),
 ]
 

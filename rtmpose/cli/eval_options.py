@@ -72,12 +72,13 @@ class BoxOptions:
     """Where a pose model gets its boxes from."""
 
     boxes: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="gt (annotated boxes), detect, or a COCO detection results file.",
+            show_default="gt; detect for one-stage models",
             rich_help_panel=BOXES,
         ),
-    ] = "gt"
+    ] = None
     detector: Annotated[
         str | None,
         typer.Option(
@@ -189,13 +190,13 @@ class CalibrationOptions:
         ),
     ] = False
 
-    def check(self, boxes: str) -> None:
+    def check(self, boxes: str | None) -> None:
         """Refuse what does not go together.
 
         Raises:
             InputError: the boxes are not the annotated ones, or nothing is to be calibrated.
         """
-        if self.calibrate and boxes != "gt":
+        if self.calibrate and boxes not in (None, "gt"):
             raise InputError("--calibrate needs annotated boxes (--boxes gt)")
         if (self.write_card or self.output or self.per_keypoint) and not self.calibrate:
             raise InputError("--write-card, --output and --per-keypoint go with --calibrate")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rtmpose.evaluation.bootstrap import Difference
     from rtmpose.evaluation.calibration import CalibrationReport
     from rtmpose.evaluation.pose import Evaluation
-    from rtmpose.pose_estimator import PoseEstimator
+    from rtmpose.families import PoseModel
 
 METRICS_IN_PIXELS = ("EPE",)
 IMAGES_SKIPPED = 1
@@ -59,15 +59,13 @@ def _metric_text(name: str, value: float) -> str:
     return "-" if value == -1 else f"{100 * value:.2f}"
 
 
-def show_pose_result(
-    result: Evaluation, dataset: KeypointDataset, estimator: PoseEstimator
-) -> None:
+def show_pose_result(result: Evaluation, dataset: KeypointDataset) -> None:
     """Print metrics and speed of a pose model."""
     settings = result.settings
-    title = f"{estimator.card.id} on {dataset.path.name}, boxes: {settings['boxes']}"
+    title = f"{settings['pose']} on {dataset.path.name}, boxes: {settings['boxes']}"
     if settings["flip_test"]:
         title += ", flip test"
-    if estimator.antialias:
+    if settings.get("antialias"):
         title += ", antialiased"
     show_metrics(title, result)
     show_speed(result, "people")
@@ -120,38 +118,47 @@ def write_outputs(result: Evaluation, extra: Mapping[str, object], report: Repor
 # ---- calibration
 
 
-def check_card_target(estimator: PoseEstimator, pose: str, calibration: CalibrationOptions) -> None:
-    """Refuse, before the evaluation, to write a calibration where it cannot be.
+def check_calibration_target(model: PoseModel, name: str, calibration: CalibrationOptions) -> None:
+    """Refuse, before the evaluation, to calibrate or write what cannot be.
+
+    Args:
+        model: The opened model.
+        name: The model as it was named.
+        calibration: What was asked for.
 
     Raises:
-        InputError: a model of the zoo has no card to replace, or the copy would be another format.
+        InputError: a model has no given boxes, a model of the zoo has no card to replace, or the
+            copy would be another format.
     """
-    if calibration.write_card and not Path(pose).exists():
+    if calibration.calibrate and not model.needs_boxes:
         raise InputError(
-            f"{estimator.card.id} is a model of the zoo: --output writes a copy of it with the card"
-            " inside"
+            f"{model.pose.card.id} is a one-stage model; --calibrate needs poses in annotated boxes"
+        )
+    if calibration.write_card and not Path(name).exists():
+        raise InputError(
+            f"{model.pose.card.id} is a model of the zoo: --output writes a copy of it with the"
+            " card inside"
         )
     output = calibration.output
-    if output is not None and output.suffix != estimator.path.suffix:
-        raise InputError(
-            f"--output must end in {estimator.path.suffix}, like the model {estimator.path.name}"
-        )
+    path = model.pose.path
+    if output is not None and output.suffix != path.suffix:
+        raise InputError(f"--output must end in {path.suffix}, like the model {path.name}")
 
 
 def calibrate(
     dataset: KeypointDataset,
-    estimator: PoseEstimator,
+    model: PoseModel,
     result: Evaluation,
-    pose: str,
+    name: str,
     calibration: CalibrationOptions,
 ) -> dict[str, object]:
     """Fit, print and write a calibration.
 
     Args:
         dataset: The set that was evaluated.
-        estimator: The model.
+        model: The opened model.
         result: Of the evaluation.
-        pose: The model as it was named.
+        name: The model as it was named.
         calibration: What was asked for.
 
     Returns:
@@ -161,10 +168,10 @@ def calibrate(
 
     data = f"{dataset.path.parent.name}/{dataset.path.name}, {result.images} images"
     report = calibrate_model(
-        dataset, estimator.skeleton, result, per_keypoint=calibration.per_keypoint, data=data
+        dataset, model.skeleton, result, per_keypoint=calibration.per_keypoint, data=data
     )
     _show_calibration(report)
-    _write_card(estimator, pose, report, calibration)
+    _write_card(model, name, report, calibration)
     return {**vars(report.calibration), **report.to_dict()}
 
 
@@ -187,23 +194,20 @@ def _show_calibration(report: CalibrationReport) -> None:
 
 
 def _write_card(
-    estimator: PoseEstimator,
-    pose: str,
-    report: CalibrationReport,
-    calibration: CalibrationOptions,
+    model: PoseModel, name: str, report: CalibrationReport, calibration: CalibrationOptions
 ) -> None:
     """Put a calibration into a copy of the model, into a card next to it, or both."""
     from rtmpose.card_io import card_beside, write_card
 
-    card = replace(estimator.card, calibration=report.calibration)
+    path = model.pose.path
+    card = replace(model.pose.card, calibration=report.calibration)
     if card.skeleton is None:
-        card = replace(card, skeleton=estimator.skeleton.name)
+        card = replace(card, skeleton=model.skeleton.name)
     if calibration.output is not None:
-        typer.echo(f"wrote {write_card(estimator.path, card, calibration.output)}")
+        typer.echo(f"wrote {write_card(path, card, calibration.output)}")
     if calibration.write_card:
-        path = write_card(estimator.path, card)
-        typer.echo(f"wrote {path}, which goes before a card inside the model")
+        typer.echo(f"wrote {write_card(path, card)}, which goes before a card inside the model")
         return
-    old_card = card_beside(estimator.path)
-    if calibration.output is None and Path(pose).exists() and old_card.is_file():
+    old_card = card_beside(path)
+    if calibration.output is None and Path(name).exists() and old_card.is_file():
         typer.echo(f"{old_card} was left as it is (--write-card replaces it)")

@@ -30,14 +30,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="""Measure the accuracy of a model on annotated images.
 
-rtmpose eval pose coco/annotations/person_keypoints_val2017.json --pose rtmpose-s
+rtmpose eval pose coco/val2017.json --pose rtmpose-s
 
-rtmpose eval detector coco/annotations/person_keypoints_val2017.json --detector rtmdet-nano
+rtmpose eval detector coco/val2017.json --detector rtmdet-nano
 
 rtmpose eval classifier imagenet/val --classifier cspnext-s.onnx
 
-A model is a name from `rtmpose models list`, or a file: a checkpoint, an ONNX, OpenVINO or ncnn
-file, or an SDK folder. `rtmpose eval DATA` is short for `rtmpose eval pose DATA`.""",
+A model is a name from `rtmpose models list`, or a file of any engine.
+
+`rtmpose eval DATA` is short for `rtmpose eval pose DATA`.""",
 )
 
 KINDS = ("pose", "detector", "classifier")
@@ -85,7 +86,7 @@ def evaluate_pose(
     The exit status is 1 when images had to be skipped.
 
     Examples:
-      rtmpose eval pose coco/annotations/person_keypoints_val2017.json --json report.json
+      rtmpose eval pose coco/val2017.json --json report.json
 
       rtmpose eval pose coco --boxes detect --detector rtmdet-nano --flip-test
 
@@ -94,33 +95,31 @@ def evaluate_pose(
       rtmpose eval pose my_data --pose mine.onnx --calibrate -o mine-calibrated.onnx
     """
     from rtmpose.cli import eval_output
-    from rtmpose.detector import Detector
     from rtmpose.evaluation import evaluate
     from rtmpose.evaluation.bootstrap import read_results
     from rtmpose.evaluation.scoring import difference
-    from rtmpose.pose_estimator import PoseEstimator
+    from rtmpose.families import open_model
 
     # What cannot work is refused before the work.
     boxes.check()
     calibration.check(boxes.boxes)
     nme_points = metrics.two_points()
-    backend = engine.backend_options()
     dataset = reading.read(data)
-    estimator = PoseEstimator(
-        _model(model.pose), options=backend, card=_card(model.card), antialias=model.antialias
+    opened = open_model(
+        _model(boxes.detector or options.DETECTOR) if boxes.boxes == "detect" else None,
+        _model(model.pose),
+        options=engine.backend_options(),
+        card=_card(model.card),
+        antialias=model.antialias,
     )
-    eval_output.check_card_target(estimator, model.pose, calibration)
+    eval_output.check_calibration_target(opened, model.pose, calibration)
     other = read_results(metrics.against) if metrics.against else None
-    detector = None
-    if boxes.boxes == "detect":
-        detector = Detector(_model(boxes.detector or options.DETECTOR), options=backend)
 
     with eval_output.progress_bar(len(dataset.images)) as on_progress:
         result = evaluate(
             dataset,
-            estimator,
+            opened,
             boxes=boxes.boxes,
-            detector=detector,
             flip_test=model.flip_test,
             box_thr=boxes.box_thr,
             metrics=metrics.names(),
@@ -128,15 +127,15 @@ def evaluate_pose(
             limit=limit,
             on_progress=on_progress,
         )
-    eval_output.show_pose_result(result, dataset, estimator)
+    eval_output.show_pose_result(result, dataset)
 
     extra: dict[str, object] = {}
     if metrics.against and other is not None:
-        gain = difference(dataset, result.results, other, result.image_ids, estimator.skeleton)
+        gain = difference(dataset, result.results, other, result.image_ids, opened.skeleton)
         extra["against"] = eval_output.show_difference(metrics.against, gain)
     if calibration.calibrate:
         extra["calibration"] = eval_output.calibrate(
-            dataset, estimator, result, model.pose, calibration
+            dataset, opened, result, model.pose, calibration
         )
     return eval_output.write_outputs(result, extra, report)
 
@@ -168,7 +167,7 @@ def evaluate_detector(
     The exit status is 1 when images had to be skipped.
 
     Examples:
-      rtmpose eval detector coco/annotations/person_keypoints_val2017.json
+      rtmpose eval detector coco/val2017.json
 
       rtmpose eval detector my_data --detector mine.onnx --results mine.json
 
@@ -201,7 +200,12 @@ def evaluate_detector(
 @expand_groups
 def evaluate_classifier(
     data: Annotated[
-        Path, typer.Argument(help="Folder with one folder of images per class.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="CLASS_FOLDERS",
+            help="Folder with one folder of images per class.",
+            show_default=False,
+        ),
     ],
     engine: EngineOptions,
     classifier: Annotated[

@@ -18,7 +18,7 @@ EDGE_TOLERANCE = 2.0
 pixel centers.
 """
 FAR_FROM_BOX = 0.5
-"""Points farther outside of the box than this fraction of its longer side are taken for mistakes."""
+"""Points farther outside of the box than this fraction of its longer side count as mistakes."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def _named_categories(categories: Sequence[JsonObject], skeleton: Skeleton) -> l
 
 
 def _plain(source: JsonObject, style: CocoStyle, sizes: ImageSizes) -> JsonObject:
-    """An annotation in plain COCO form; what cannot be read stays as it is, for the check to find."""
+    """An annotation in plain COCO form; what cannot be read stays as it is: the check finds it."""
     annotation = dict(source)
     offset = 1.0 if style.one_based else 0.0
 

@@ -59,7 +59,8 @@ class CocoAnnotation(TypedDict, total=False):
         iscrowd: 1 for regions with too many people to annotate one by one.
         bbox: x, y, width, height in image pixels.
         area: Pixels of the instance.
-        keypoints: Flat x, y, v triples in image pixels; v is 0 without a label, 1 hidden, 2 visible.
+        keypoints: Flat x, y, v triples in image pixels; v is 0 for points without a label, 1 for
+            hidden and 2 for visible ones.
         num_keypoints: Number of labeled keypoints.
         foot_kpts: COCO-WholeBody's feet, before its parts are joined.
     """
