@@ -117,7 +117,7 @@ def test_our_pair(data, ours):
 
 
 def test_export_up_to_the_head_agrees(data, rtmdet_nano, rtmdet_nano_raw):
-    """Our own decoding and suppression against those inside the other export of the same weights."""
+    """Our decoding and suppression against those inside the other export of the same weights."""
     from rtmpose.sources import read_image
 
     inside, outside = (

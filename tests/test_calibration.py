@@ -6,21 +6,16 @@ import json
 import struct
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from networks import fixed_detector, spot_pose
-from test_evaluate import make_set
+from networks import spot_pose
 
 from rtmpose import BackendOptions, PoseEstimator
 from rtmpose.card_io import card_beside, card_from_json, card_to_json, embedded_card, write_card
-from rtmpose.cli import main
 from rtmpose.errors import InputError, ModelError, OutputError
-from rtmpose.evaluation import evaluate
 from rtmpose.evaluation.calibration import (
     KeypointScores,
     calibrate,
-    calibrate_model,
     cross_validated,
     ece,
     fit_calibration,
@@ -80,7 +75,9 @@ def test_a_wrong_shape_is_not_hidden():
     rng = np.random.default_rng(0)
     scores = rng.uniform(0, 1.25, 8000).astype(np.float32)
     right = rng.random(8000) < np.where(scores < 0.9, 0.5, 0.99)
-    report = calibrate(KeypointScores(scores, right, np.zeros(8000, np.int64), np.arange(8000) % 100))
+    report = calibrate(
+        KeypointScores(scores, right, np.zeros(8000, np.int64), np.arange(8000) % 100)
+    )
     assert report.ece_cross_validated > 0.04
 
 
@@ -95,8 +92,8 @@ def test_each_keypoint_of_its_own():
 
 
 def test_halves_are_photos():
-    """No point is coco_evaluator by a fit that saw its photo: with photos that contradict each other the
-    error shows.
+    """No point is judged by a fit that saw its image: with images that contradict each other
+    the error shows.
     """
     joints = drawn(8.0, -2.0, photos=2)
     fits = []
@@ -310,131 +307,3 @@ def test_calibration_of_other_keypoints_is_refused(tmp_path):
     )
     with pytest.raises(ModelError, match="is of 3 keypoints, not 17"):
         PoseEstimator(model, options=ORT, card=card)
-
-
-# ---- the command ----
-
-
-class Guess:
-    """A pose model that is right as often as its scores say by a known logistic."""
-
-    def __init__(self, dataset, skeleton):
-        self.dataset, self.skeleton = dataset, skeleton
-        self.rng = np.random.default_rng(0)
-        self.queue = iter(list(dataset.images))
-
-    def __call__(self, image, boxes, *, flip_test=False):
-        found = self.dataset.keypoints(next(self.queue))[..., :2].copy()
-        scores = self.rng.uniform(0, 1.25, found.shape[:2]).astype(np.float32)
-        wrong = self.rng.random(scores.shape) > 1 / (1 + np.exp(-(8.5 * scores - 1.8)))
-        found[wrong] += 80
-        return Poses(boxes.boxes, boxes.scores, found, scores, self.skeleton)
-
-
-def test_from_evaluation_to_calibration(tmp_path):
-    data = make_set(tmp_path, "coco17", images=120)
-    result = evaluate(data, Guess(data, data.skeleton))
-    report = calibrate_model(data, data.skeleton, result, data="x")
-    assert report.calibration.slope[0] == pytest.approx(8.5, abs=1)
-    assert report.ece_cross_validated < 0.02 < report.ece_raw
-    each = calibrate_model(data, data.skeleton, result, per_keypoint=True)
-    assert len(each.calibration.slope) == 17
-    with pytest.raises(InputError, match="labels 17 of the model's 26"):
-        calibrate_model(data, get_skeleton("halpe26"), result, per_keypoint=True)
-    with pytest.raises(InputError, match="annotated boxes"):
-        calibrate_model(data, data.skeleton, replace(result, pairs=None))
-
-
-@pytest.fixture
-def spots(tmp_path):
-    """A set on which the spot model is right about half of the time: the label is at the spot, or
-    far from it.
-    """
-    data = make_set(tmp_path, "coco17", images=40, people=1)
-    rng = np.random.default_rng(0)
-    for a in data.content["annotations"]:
-        image = np.zeros((120, 160, 3), np.uint8)
-        sure = rng.integers(60, 255)
-        x, y = 30, 50
-        image[y - 4 : y + 5, x - 4 : x + 5, 2] = sure
-        cv2.imwrite(str(data.images[a["image_id"]]), image)
-        right = rng.random(17) < (sure - 60) / 195
-        a["bbox"] = [10, 20, 40, 60]
-        a["keypoints"] = [v for r in right for v in ((x, y, 2) if r else (x + 60, y, 2))]
-    (tmp_path / "set.json").write_text(json.dumps(dict(data.content)))
-    return tmp_path / "set.json"
-
-
-def test_the_command_fits_and_writes(tmp_path, spots, capsys):
-    model = spot_pose(tmp_path / "spot.onnx")
-    out, report = tmp_path / "new" / "calibrated.onnx", tmp_path / "r.json"
-    common = [
-        "eval",
-        "pose",
-        str(spots),
-        "--pose",
-        str(model),
-        "--backend",
-        "onnxruntime",
-        "--threads",
-        "1",
-    ]
-    assert (
-        main([*common, "--calibrate", "--out", str(out), "--write-card", "--json", str(report)])
-        == 0
-    )
-    text = capsys.readouterr().out
-    assert "expected calibration error" in text
-    assert f"wrote {out}" in text
-    found = json.loads(report.read_text())["calibration"]
-    card = embedded_card(out)
-    assert card.calibration.slope == tuple(found["slope"])
-    assert card.skeleton == "coco17"
-    assert embedded_card(model).calibration == card.calibration
-    image = cv2.imread(str(tmp_path / "images" / "1.png"))
-    assert PoseEstimator(out, options=ORT)(image, [[10, 20, 50, 80]]).probabilities.shape == (1, 17)
-
-
-def test_what_does_not_go_together(tmp_path, spots, capsys):
-    model = spot_pose(tmp_path / "spot.onnx")
-    common = [
-        "eval",
-        "pose",
-        str(spots),
-        "--pose",
-        str(model),
-        "--backend",
-        "onnxruntime",
-        "--threads",
-        "1",
-    ]
-    for extra, words in (
-        (["--calibrate", "--boxes", "detect"], "annotated boxes"),
-        (["--write-card"], "go with --calibrate"),
-        (["--calibrate", "--out", str(tmp_path / "x.xml")], "must end in .onnx"),
-        (["--metric", "box-ap,pck"], "box-ap is a metric of a detector"),
-        (["--metric", "top-k"], "use `rtmpose eval classifier`"),
-        (["--detector", "rtmdet-nano"], "rtmpose eval detector DATA --detector rtmdet-nano"),
-        (["--metric", "pck", "--boxes", "detect"], "needs --boxes gt"),
-        (["--nme-points", "nose"], "two keypoints"),
-        (["--against", str(tmp_path / "none.json")], "cannot be read"),
-    ):
-        assert main([*common, *extra]) == 1, extra
-        assert words in capsys.readouterr().err, extra
-
-
-def test_the_command_scores_detectors_and_compares(tmp_path, spots, capsys):
-    rows = [[4, 8, 20, 32, 0.9]]  # 160 x 120 into 64 x 64: a scale of 0.4
-    model = fixed_detector(tmp_path / "yolox_t.onnx", rows)
-    worse = fixed_detector(tmp_path / "yolox_w.onnx", [[4, 8, 20, 36, 0.9]])
-    common = ["eval", "detector", str(spots), "--backend", "onnxruntime", "--threads", "1"]
-    results = tmp_path / "r.json"
-    assert main([*common, "--detector", str(worse), "--results", str(results)]) == 0
-    assert len(json.loads(results.read_text())) == 40
-    report = tmp_path / "j.json"
-    extra = ["--against", str(results), "--json", str(report)]
-    assert main([*common, "--detector", str(model), *extra]) == 0
-    found = json.loads(report.read_text())
-    assert found["metrics"]["AP"] == pytest.approx(1)
-    assert found["against"]["difference"] == pytest.approx(1 - found["against"]["other_ap"])
-    assert "against" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from annotated import coco_content, coco_folder, picture, write
+from annotated import coco_content, coco_folder, write, write_image
 
 from rtmpose.cli import main
 from rtmpose.datasets import FORMATS, read
@@ -93,7 +93,7 @@ def test_convert(tmp_path, capsys):
         "joints_vis": [1] * 16,
     }
     source = write(tmp_path / "mpii" / "train.json", [entry])
-    picture(tmp_path / "photos" / "1.png")
+    write_image(tmp_path / "photos" / "1.png")
     out = tmp_path / "made" / "train.json"
     assert (
         main(
@@ -185,3 +185,44 @@ def test_data_does_not_need_torch(tmp_path):
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_one_set_of_words(tmp_path, monkeypatch):
+    """-o and --output, and the names that they had before."""
+    monkeypatch.chdir(tmp_path)
+    coco_folder(tmp_path / "set", 2)
+    for number, option in enumerate(("-o", "--output", "--out")):
+        assert (
+            main(
+                ["data", "convert", "set", "--annotation-format", "coco", option, f"{number}.json"]
+            )
+            == 0
+        )
+        assert len(read(tmp_path / f"{number}.json").images) == 2
+    for option in ("-o", "--output", "--save"):
+        assert main(["data", "show", "set", option, f"drawn{option}"]) == 0
+        assert len(list((tmp_path / f"drawn{option}").iterdir())) == 2
+
+
+def test_convert_does_not_replace_its_source(tmp_path, capsys):
+    path = coco_folder(tmp_path)
+    before = path.read_text()
+    assert main(["data", "convert", str(path), "--to", "halpe26", "-o", str(path)]) == 1
+    assert "would replace the source" in capsys.readouterr().err
+    assert path.read_text() == before
+
+
+def test_a_mixture_takes_no_options_of_single_sets(tmp_path, capsys):
+    mix = write(tmp_path / "mix.toml", "target = 'coco17'\n[[data]]\npath = 'a'\n")
+    out = str(tmp_path / "all.json")
+    assert main(["data", "convert", str(mix), "--images", str(tmp_path), "-o", out]) == 1
+    assert "of a mixture are written in" in capsys.readouterr().err
+
+
+def test_show_in_own_points(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    coco_folder(tmp_path)
+    text = 'name = "arms"\nkeypoints = ["left_wrist", "right_wrist"]\n'
+    write(tmp_path / "arms.toml", text)
+    assert main(["data", "show", "annotations.json", "--to", "arms.toml", "--sheet", "s.png"]) == 0
+    assert read_image(tmp_path / "s.png").shape == (258, 720, 3)

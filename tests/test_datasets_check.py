@@ -3,7 +3,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from annotated import coco_content, coco_folder, person, picture, write
+from annotated import coco_content, coco_folder, person, write, write_image
 
 from rtmpose.datasets import KeypointDataset, read
 from rtmpose.datasets.check import check, drawable
@@ -36,54 +36,95 @@ def test_a_sound_set_has_no_faults(tmp_path):
     assert json.loads(json.dumps(report.to_dict()))["errors"] == 0
 
 
-# What is done to a sound set of three, the kind of fault, how often, and what the example names.
+def image(index, **fields):
+    """A change of an image entry."""
+    return lambda content: content["images"][index].update(fields)
+
+
+def another_image(**fields):
+    """An entry like the first image's, changed."""
+    return lambda content: content["images"].append({**content["images"][0], **fields})
+
+
+def instance(**fields):
+    """A change of the second annotation."""
+    return lambda content: content["annotations"][1].update(fields)
+
+
+def keypoint_value(index, value):
+    """A change of one of the keypoint numbers of the second annotation."""
+    return lambda content: content["annotations"][1]["keypoints"].__setitem__(index, value)
+
+
+def without(index, field):
+    """An annotation without a field."""
+    return lambda content: content["annotations"][index].pop(field)
+
+
+def never_labeled(content):
+    for annotation in content["annotations"]:
+        annotation["keypoints"][5] = 0
+
+
+def same_instance_twice(content):
+    content["annotations"].append({**content["annotations"][0], "id": 8})
+
+
+# What is done to a sound set of three, the kind of issue, and what its one example names.
 BREAKS = [
-    (lambda c: c["images"].append({"id": 7}), "broken-image-entry", 1, "file_name"),
-    (lambda c: c["images"].append({**c["images"][0], "file_name": "x.png"}), "duplicate-image-id", 1, "x.png"),
-    (lambda c: c["annotations"][0].pop("image_id"), "broken-annotation", 1, "image_id"),
-    (lambda c: c["annotations"][0].update(image_id=99), "annotation-without-image", 1, "image 99"),
-    (lambda c: c["annotations"][1].update(id=10), "duplicate-annotation-id", 1, "annotation 10"),
-    (lambda c: c["annotations"][1].update(category_id=5), "unknown-category", 1, "category 5"),
-    (lambda c: c["annotations"][1].update(bbox=[1, 2, float("nan"), 4]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=["a", 2, 3, 4]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].pop("bbox"), "box-not-numbers", 1, "None"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 30, 0]), "box-without-area", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=[70, 4, 30, 36]), "box-outside-image", 1, "64 x 48"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 90, 36]), "box-past-edge", 1, "64 x 48"),
-    (lambda c: c["annotations"][1].update(keypoints=person(16)), "wrong-keypoint-count", 1, "48 values, not 51"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, float("inf")), "keypoints-not-numbers", 1, "20"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, "4"), "keypoints-not-numbers", 1, "20"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(5, 7), "wrong-visibility", 1, "v = 7"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(0, -9), "point-outside-image", 1, "(-9"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 8, 8]), "points-outside-boxes", 1, "box (5, 4, 8, 8)"),
-    (lambda c: c["annotations"][1].update(num_keypoints=3), "wrong-num-keypoints", 1, "says 3, has 17"),
-    (lambda c: c["annotations"][1].update(keypoints=[0] * 51), "without-keypoints", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].pop("keypoints"), "without-keypoints", 1, "annotation 20"),
-    (lambda c: c["annotations"].append({**c["annotations"][0], "id": 8}), "duplicate-instance", 1, "annotation 8"),
-    (lambda c: c["annotations"].pop(), "image-without-annotation", 1, "3.png"),
-    (lambda c: c["images"].append({**c["images"][0], "id": 4}), "duplicate-file", 1, "1.png"),
-    (lambda c: c["images"][2].update(file_name="gone.png"), "missing-image", 1, "gone.png"),
-    (lambda c: c["images"][2].update(width=48, height=64), "wrong-image-size", 1, "64 x 48, not 48 x 64"),
-    (lambda c: [a["keypoints"].__setitem__(5, 0) for a in c["annotations"]], "keypoint-never-labeled", 1, "left_eye"),
-    (lambda c: c["categories"].append({"id": 2, "name": "cat"}), "category-without-instance", 1, "cat"),
-    (lambda c: c.update(annotations=[]), "nothing-labeled", 1, "3 images"),
-]  # fmt: skip
+    (lambda c: c["images"].append({"id": 7}), "broken-image-entry", "file_name"),
+    (another_image(file_name="x.png"), "duplicate-image-id", "x.png"),
+    (without(0, "image_id"), "broken-annotation", "image_id"),
+    (lambda c: c["annotations"][0].update(image_id=99), "annotation-without-image", "image 99"),
+    (instance(id=10), "duplicate-annotation-id", "annotation 10"),
+    (instance(category_id=5), "unknown-category", "category 5"),
+    (instance(bbox=[1, 2, float("nan"), 4]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=[1, 2, 3]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=["a", 2, 3, 4]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=7), "box-not-numbers", "7"),
+    (instance(bbox=[[1], [2], [3], [4]]), "box-not-numbers", "annotation 20"),
+    (without(1, "bbox"), "box-not-numbers", "None"),
+    (instance(bbox=[5, 4, 30, 0]), "box-without-area", "annotation 20"),
+    (instance(bbox=[70, 4, 30, 36]), "box-outside-image", "64 x 48"),
+    (instance(bbox=[5, 4, 90, 36]), "box-past-edge", "64 x 48"),
+    (instance(keypoints=person(16)), "wrong-keypoint-count", "48 values, not 51"),
+    (keypoint_value(3, float("inf")), "keypoints-not-numbers", "20"),
+    (keypoint_value(3, "4"), "keypoints-not-numbers", "20"),
+    (instance(keypoints="left_eye"), "keypoints-not-numbers", "left_eye"),
+    (keypoint_value(5, 7), "wrong-visibility", "v = 7"),
+    (keypoint_value(0, -9), "point-outside-image", "(-9"),
+    (instance(bbox=[5, 4, 8, 8]), "points-outside-boxes", "box (5, 4, 8, 8)"),
+    (instance(num_keypoints=3), "wrong-num-keypoints", "says 3, has 17"),
+    (instance(keypoints=[0] * 51), "without-keypoints", "annotation 20"),
+    (without(1, "keypoints"), "without-keypoints", "annotation 20"),
+    (same_instance_twice, "duplicate-instance", "annotation 8"),
+    (lambda c: c["annotations"].pop(), "image-without-annotation", "3.png"),
+    (another_image(id=4), "duplicate-file", "1.png"),
+    (image(2, file_name="gone.png"), "missing-image", "gone.png"),
+    (image(2, width=48, height=64), "wrong-image-size", "64 x 48, not 48 x 64"),
+    (never_labeled, "keypoint-never-labeled", "left_eye"),
+    (
+        lambda c: c["categories"].append({"id": 2, "name": "cat"}),
+        "category-without-instance",
+        "cat",
+    ),
+    (lambda c: c.update(annotations=[]), "nothing-labeled", "3 images"),
+]
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "count", "example"),
+    ("change", "kind", "example"),
     BREAKS,
     ids=[f"{b[1]}-{i}" for i, b in enumerate(BREAKS)],
 )
-def test_each_fault_is_found(tmp_path, change, kind, count, example):
+def test_each_issue_is_found(tmp_path, change, kind, example):
     path = coco_folder(tmp_path)
     content = json.loads(path.read_text())
     change(content)
-    fault = _found(write(path, content))[kind]
-    assert fault.count == count
-    assert example in fault.examples[0]
-    assert fault.severity == ISSUE_KINDS[kind].severity
+    issue = _found(write(path, content))[kind]
+    assert issue.count == 1
+    assert example in issue.examples[0]
+    assert issue.severity == ISSUE_KINDS[kind].severity
 
 
 def test_class_of_one_image(tmp_path):
@@ -115,10 +156,10 @@ def test_damaged_pictures(tmp_path):
         ("4.png", b""),
     ):
         (folder / name).write_bytes(data)
-    fault = _found(path)["unreadable-image"]
-    assert fault.severity == "error"
-    assert fault.count == 3
-    assert "cut short" in fault.examples[0]
+    issue = _found(path)["unreadable-image"]
+    assert issue.severity == "error"
+    assert issue.count == 3
+    assert "cut short" in issue.examples[0]
     assert "unreadable-image" not in _found(path, open_images=False)
 
 
@@ -128,8 +169,8 @@ def test_many_faults_at_once_are_all_counted(tmp_path):
     for a in content["annotations"]:
         a["bbox"][2] = 0
     report = check(read_annotations(write(path, content)))
-    fault = report.issues[0]
-    assert (fault.kind, fault.count, len(fault.examples), len(fault.ids)) == (
+    issue = report.issues[0]
+    assert (issue.kind, issue.count, len(issue.examples), len(issue.ids)) == (
         "box-without-area",
         8,
         5,
@@ -380,12 +421,12 @@ def test_pictures_are_written_whole(tmp_path):
 
 def test_pictures_turned_by_exif_have_their_upright_size(tmp_path):
     """Annotations made on the raw pixels of a phone's photo do not fit what a training sees."""
-    plain = cv2.imencode(".jpg", read_image(picture(tmp_path / "x.png")))[1].tobytes()
+    plain = cv2.imencode(".jpg", read_image(write_image(tmp_path / "x.png")))[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
     path = coco_folder(tmp_path)
     content = json.loads(path.read_text())
     content["images"][0]["file_name"] = "1.jpg"
     (tmp_path / "images" / "1.jpg").write_bytes(turned)
-    fault = _found(write(path, content))["wrong-image-size"]
-    assert fault.examples == ("1.jpg: 48 x 64, not 64 x 48",)
+    issue = _found(write(path, content))["wrong-image-size"]
+    assert issue.examples == ("1.jpg: 48 x 64, not 64 x 48",)

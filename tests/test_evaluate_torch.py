@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from test_evaluate import make_set  # noqa: E402
+from scored import make_set  # noqa: E402
 
 from rtmpose import BackendOptions, PoseEstimator  # noqa: E402
 from rtmpose.card_io import embedded_card  # noqa: E402

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
     from rtmpose.backends import BackendOptions
+
+log = logging.getLogger(__name__)
 
 BOXES = "Boxes"
 METRICS = "Metrics"
@@ -92,17 +95,23 @@ class BoxOptions:
         typer.Option(min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=BOXES),
     ] = 0.05
 
-    def check(self) -> None:
-        """Refuse what does not go together.
+    def check(self, pose: str) -> None:
+        """Point out a detector that is not used.
+
+        Args:
+            pose: The pose model.
 
         Raises:
-            InputError: a detector is named, but not used.
+            InputError: only a detector is named, as if it were to be scored.
         """
-        if self.detector and self.boxes != "detect":
+        if not self.detector or self.boxes == "detect":
+            return
+        if pose == options.POSE:
             raise InputError(
                 "--detector finds the boxes of --boxes detect. To score a detector by its boxes:"
                 f" rtmpose eval detector DATA --detector {self.detector}"
             )
+        log.warning("the detector is not used: it finds the boxes of --boxes detect")
 
 
 @dataclass(frozen=True)

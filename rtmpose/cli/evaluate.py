@@ -60,7 +60,8 @@ def with_kind(arguments: list[str]) -> list[str]:
         raise InputError(
             "to score a classifier: rtmpose eval classifier CLASS_FOLDERS --classifier NAME"
         )
-    if word.startswith("-") or Path(word).exists():
+    looks_like_path = Path(word).exists() or "/" in word or Path(word).suffix
+    if word.startswith("-") or looks_like_path:
         return ["eval", "pose", *arguments[1:]]
     raise InputError(
         f"`rtmpose eval` scores pose, detector or classifier: {word!r} is none of these, and there"
@@ -101,7 +102,7 @@ def evaluate_pose(
     from rtmpose.families import open_model
 
     # What cannot work is refused before the work.
-    boxes.check()
+    boxes.check(model.pose)
     calibration.check(boxes.boxes)
     nme_points = metrics.two_points()
     dataset = reading.read(data)
