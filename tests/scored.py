@@ -42,7 +42,7 @@ class Shifted:
 
 
 def make_set(tmp_path, name, *, images=3, people=2, extra=None, image_extra=None, seed=0):
-    """A set of gray pictures with random people; every point is labeled."""
+    """A set of gray images with random people; every point is labeled."""
     skeleton = get_skeleton(name)
     rng = np.random.default_rng(seed)
     folder = tmp_path / "images"

@@ -152,7 +152,7 @@ def test_damaged_pictures(tmp_path):
     image = read_image(folder / "1.png")
     for name, data in (
         ("2.png", cv2.imencode(".jpg", image)[1].tobytes()[:400]),
-        ("3.png", b"no picture"),
+        ("3.png", b"no image"),
         ("4.png", b""),
     ):
         (folder / name).write_bytes(data)
@@ -192,8 +192,8 @@ def test_content_that_is_hardly_there(tmp_path):
 def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
     dataset = read(shared / "data" / "coco_val_subset")
     paths = dict(list(dataset.images.items())[:40])
-    pictures = inspect_images(paths)
-    assert near_duplicates(pictures) == []
+    images = inspect_images(paths)
+    assert near_duplicates(images) == []
     for i in list(paths)[:15]:
         image = read_image(paths[i])
         small = cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
@@ -201,7 +201,7 @@ def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
             cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1)
         )
         apart = sum(
-            bin(int(a) ^ int(b)).count("1") for a, b in zip(pictures[i].hash, again, strict=True)
+            bin(int(a) ^ int(b)).count("1") for a, b in zip(images[i].hash, again, strict=True)
         )
         assert apart <= 24
 
@@ -229,7 +229,7 @@ def test_duplicates_within_and_between_splits(tmp_path):
     assert found["in-both-splits"].severity == "error"
     assert (
         found["same-name-in-both-splits"].count == 2
-    )  # 1.png and 3.png: the same names, other pictures
+    )  # 1.png and 3.png: the same names, other images
     assert progress[-1] == (8, 8)
 
 
@@ -363,7 +363,7 @@ def test_swapping_twice_changes_nothing(name):
 
 
 def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
-    """A white dot is drawn where the picture has one: black picture, one bright pixel block under a
+    """A white dot is drawn where the image has one: black image, one bright pixel block under a
     label.
     """
     image = np.zeros((48, 64, 3), np.uint8)

@@ -210,7 +210,7 @@ def test_image_size_without_decoding(tmp_path, shared):
     assert image_size(write_image(tmp_path / "a.png", 70, 31)) == (70, 31)
     assert image_size(write_image(tmp_path / "a.jpg", 70, 31)) == (70, 31)
     assert image_size(tmp_path / "none.jpg") is None
-    assert image_size(write(tmp_path / "bad.jpg", "no picture")) is None
+    assert image_size(write(tmp_path / "bad.jpg", "no image")) is None
     content = json.loads(
         (shared / "data" / "coco_val_subset" / "person_keypoints.json").read_text()
     )

@@ -12,7 +12,7 @@ from rtmpose.skeletons import get_skeleton
 
 @pytest.mark.parametrize("skeleton", ["coco17", "jhmdb15", "rhd21", "wflw98", "humanart21"])
 def test_what_is_written_is_read_again(tmp_path, skeleton):
-    """Also where the format has habits of its own: pixels from 1, boxes from center and scale."""
+    """Also where the format has its own conventions: pixels from 1, boxes from center and scale."""
     content = coco_content(2, skeleton)
     content["annotations"][0] |= {"center": [30.5, 20.0], "scale": 0.2}
     first = read(write(tmp_path / "a.json", content))
@@ -33,7 +33,7 @@ def test_written_file_names_lead_to_the_pictures(tmp_path):
     assert all(p.is_file() for p in read(tmp_path / "elsewhere" / "out.json").images.values())
 
 
-# File, format, keypoint set, instances with keypoints, pictures that are there.
+# File, format, keypoint set, instances with keypoints, images that are there.
 SAMPLES = [
     ("wholebody/coco/test_coco.json", "coco", "coco17", 12, 4),
     ("wholebody/coco/test_coco_wholebody.json", "coco-wholebody", "coco-wholebody133", 12, 4),
@@ -87,13 +87,13 @@ def tasks(shared):
     return folder
 
 
-@pytest.mark.parametrize(("file", "format", "skeleton", "labeled", "pictures"), SAMPLES)
-def test_genuine_sample(tasks, file, format, skeleton, labeled, pictures):
+@pytest.mark.parametrize(("file", "format", "skeleton", "labeled", "images"), SAMPLES)
+def test_genuine_sample(tasks, file, format, skeleton, labeled, images):
     assert detect_format(tasks / file).format == format
     dataset = read(tasks / file)
     assert dataset.skeleton is not None
     assert dataset.skeleton.name == skeleton
-    assert sum(p.is_file() for p in dataset.images.values()) == pictures
+    assert sum(p.is_file() for p in dataset.images.values()) == images
     assert sum(len(dataset.labeled(i)) for i in dataset.images) == labeled
     for i in dataset.images:
         points, boxes = dataset.keypoints(i), dataset.boxes(i)
@@ -107,7 +107,7 @@ def test_genuine_sample(tasks, file, format, skeleton, labeled, pictures):
 
 
 def test_genuine_numbers(tasks):
-    """A few values, taken from the files by hand."""
+    """A few values, read off the files."""
 
     def points(file, **options):
         dataset = read(tasks / file, **options)

@@ -60,11 +60,11 @@ def spots(tmp_path):
     rng = np.random.default_rng(0)
     for a in data.content["annotations"]:
         image = np.zeros((120, 160, 3), np.uint8)
-        sure = rng.integers(60, 255)
+        level = rng.integers(60, 255)
         x, y = 30, 50
-        image[y - 4 : y + 5, x - 4 : x + 5, 2] = sure
+        image[y - 4 : y + 5, x - 4 : x + 5, 2] = level
         cv2.imwrite(str(data.images[a["image_id"]]), image)
-        right = rng.random(17) < (sure - 60) / 195
+        right = rng.random(17) < (level - 60) / 195
         a["bbox"] = [10, 20, 40, 60]
         a["keypoints"] = [v for r in right for v in ((x, y, 2) if r else (x + 60, y, 2))]
     (tmp_path / "set.json").write_text(json.dumps(dict(data.content)))

@@ -87,7 +87,7 @@ def test_classifier_on_class_folders(tmp_path):
     cv2.imwrite(
         str(tmp_path / "set" / "0_red" / "2.png"), np.full((40, 60, 3), (0, 200, 0), np.uint8)
     )
-    (tmp_path / "set" / "0_red" / "3.png").write_bytes(b"no picture")
+    (tmp_path / "set" / "0_red" / "3.png").write_bytes(b"no image")
     model = Classifier(path, options=ORT, card=card)
     result = evaluate_classifier(read_image_folder(tmp_path / "set"), model, batch=3)
     assert result.metrics == {"top-1": pytest.approx(6 / 7), "top-5": 1}

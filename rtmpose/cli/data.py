@@ -28,6 +28,19 @@ rtmpose data check mydata/train.json --against mydata/val.json
 rtmpose data convert mydata/train.json --to halpe26 -o train.json""",
 )
 
+OtherSplit = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another split (annotations): no image should be in both.", show_default=False
+    ),
+]
+OtherImages = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the other split's images, where they are not found.", show_default=False
+    ),
+]
+
 ERRORS_FOUND = 1
 IMAGES_SKIPPED = 1
 DEFAULT_SHEET = Path("sheet.jpg")
@@ -38,19 +51,8 @@ DEFAULT_SHEET = Path("sheet.jpg")
 def check_data(
     data: AnnotationsPath,
     reading: DataOptions,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            help="Another split (annotations): no image should be in both.", show_default=False
-        ),
-    ] = None,
-    against_images: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the other split's images, where they are not found.",
-            show_default=False,
-        ),
-    ] = None,
+    against: OtherSplit = None,
+    against_images: OtherImages = None,
     check_images: Annotated[
         bool,
         typer.Option(help="Open every image: is it there, whole, of the right size, a duplicate?"),

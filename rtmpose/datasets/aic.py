@@ -48,6 +48,8 @@ def read_aic(
             f"{path} is not AI Challenger's (image_id, human_annotations, keypoint_annotations):"
             f" {error!r}"
         ) from error
+
+    # Images without anybody are kept too: they are background for detectors.
     paths = locate_images(dict(enumerate(names)), images, path)
     sizes = {name: image_size(paths[i]) or (0, 0) for i, name in enumerate(names)}
     return build_annotations(path, images, skeleton, instances, sizes)
@@ -57,6 +59,7 @@ def _people(entry: JsonObject, name: str) -> list[Instance]:
     """The annotated people of one image."""
     people = []
     for person, flat in entry["keypoint_annotations"].items():
+        # Published values of v to COCO's; points without a label are 0, 0, 0.
         points = np.asarray(flat, np.float64).reshape(-1, 3)
         points[:, 2] = [VISIBILITY[int(v)] for v in points[:, 2]]
         points[points[:, 2] == 0] = 0

@@ -49,6 +49,7 @@ def check_annotation(
     where = f"annotation {annotation['id']} in {image['file_name']}"
     context = _Context(annotation["id"], where, _size_of(image), issues)
 
+    # The box. One that cannot be used says nothing of the points either.
     box = annotation.get("bbox")
     if is_box(box):
         _check_box(box, context)
@@ -56,6 +57,7 @@ def check_annotation(
         context.add("box-not-numbers", str(box))
         box = None
 
+    # The keypoints. Crowd regions and instances for detectors need none.
     points = annotation.get("keypoints") or []
     if not points:
         if not annotation.get("iscrowd"):
@@ -127,6 +129,7 @@ def _check_box(box: Sequence[float], context: _Context) -> None:
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         context.add("box-outside-image", text)
         return
+    # People at the edge of the image are often boxed beyond it.
     past_left_top = min(x, y) < -EDGE_TOLERANCE
     past_right_bottom = x + w > width + EDGE_TOLERANCE or y + h > height + EDGE_TOLERANCE
     if past_left_top or past_right_bottom:
@@ -160,6 +163,7 @@ def _check_points(
 def _check_inside_image(
     labeled: NDArray[np.float64], image_wh: tuple[float, float], context: _Context
 ) -> None:
+    # Pixel centers lie at whole numbers: the last one is at width - 1.
     last_pixel = np.array(image_wh) - 1
     past_left_top = (labeled < -EDGE_TOLERANCE).any(axis=1)
     past_right_bottom = (labeled > last_pixel + EDGE_TOLERANCE).any(axis=1)
@@ -173,6 +177,7 @@ def _check_inside_image(
 def _check_near_box(labeled: NDArray[np.float64], box: Sequence[float], context: _Context) -> None:
     low = np.array(box[:2])
     high = low + box[2:]
+    # How far each point lies outside; negative inside.
     distances = np.maximum(low - labeled, labeled - high).max(axis=1)
     if distances.max() > FAR_FROM_BOX * max(box[2:]):
         text = f"{_rounded(labeled[distances.argmax()])}, box {_rounded(box)}"

@@ -24,6 +24,7 @@ def find_annotation_file(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"{path} does not exist")
+    # COCO has files of instances and captions next to those of keypoints.
     found = sorted(path.glob("*.json")) or sorted((path / "annotations").glob("*.json"))
     keypoint_files = [f for f in found if "keypoint" in f.name] or found
     if len(keypoint_files) != 1:
@@ -93,6 +94,7 @@ def locate_images(
     sample = list(islice(names.values(), SAMPLED_NAMES))
     folders = [Path(folder)] if folder is not None else _image_folders(path)
 
+    # Leave out leading folders until one of the first names leads to a file.
     deepest = max((name.count("/") for name in sample), default=0)
     for skipped in range(deepest + 1):
         for start in folders:

@@ -58,6 +58,7 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
         if min(box[2:]) <= 0:
             annotation["num_keypoints"] = 0
 
+    # What evaluations and trainings count on.
     annotation.setdefault("iscrowd", 0)
     if "area" not in annotation and len(box) == 4:
         annotation["area"] = BOX_TO_AREA * box[2] * box[3]

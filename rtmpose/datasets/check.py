@@ -151,6 +151,7 @@ def _usable_annotations(
             issues.add("broken-annotation", f"entry {position}: {error!r}")
             continue
 
+        # Duplicates and unknown categories are counted, but the annotation is still of use.
         if number in ids:
             issues.add("duplicate-annotation-id", f"annotation {number}", number)
         ids.add(number)
@@ -167,6 +168,7 @@ def _usable_annotations(
 
 def _count_labels(usable: Sequence[JsonObject], names: tuple[str, ...]) -> dict[str, int]:
     """Number of labels per keypoint."""
+    # Without names, keypoints are called by their number.
     if not names and usable:
         keypoints = len(usable[0]["keypoints"]) // 3
         names = tuple(f"keypoint_{i}" for i in range(keypoints))

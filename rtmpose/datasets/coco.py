@@ -229,10 +229,12 @@ def _plain_points(annotation: JsonObject, fields: Sequence[str], offset: float) 
 def _joined_fields(annotation: JsonObject, fields: Sequence[str]) -> list[Json]:
     """Flat x, y, v triples of all fields; parts that are marked as not valid lose their labels."""
     if len(fields) == 1 or fields[1] not in annotation:
+        # One field, flat or as a list of triples.
         rows = annotation.get(fields[0], annotation.get("keypoints")) or []
         if rows and isinstance(rows[0], list):
             return [value for row in rows for value in row]
         return list(rows)
+    # Several fields: the parts of COCO-WholeBody.
     flat: list[Json] = []
     for name in fields:
         part = list(annotation[name])
@@ -246,6 +248,7 @@ def _plain_point(x: Json, y: Json, v: Json, offset: float) -> tuple[Json, Json, 
     """One point: no label is 0, 0, 0; a confidence in place of v counts as a label where it is
     above 0.
     """
+    # NaN stays, for the check to find.
     if isinstance(v, float) and v == v:
         v = 0 if v <= 0 else min(2, max(1, round(v)))
     if not v:
@@ -285,6 +288,7 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    # File names relative to the new file, sizes where they were missing.
     images = []
     for entry in dataset.content["images"]:
         place = dataset.images[int(entry["id"])]
@@ -294,6 +298,7 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
             image["width"], image["height"] = size
         images.append(image)
 
+    # The mark, next to what the source said of itself.
     info = dataset.content.get("info")
     info = dict(info) if isinstance(info, Mapping) else {}
     info[WRITTEN_BY_US] = dataset.skeleton.name if dataset.skeleton else ""

@@ -86,12 +86,14 @@ def build_annotations(
         category: Name of the one category.
     """
     sizes = sizes or {}
+    # Images with a size come first, in their order, whether they have instances or not.
     image_ids = {name: number for number, name in enumerate(sizes, 1)}
     annotations = []
     for number, instance in enumerate(instances, 1):
         image_id = image_ids.setdefault(instance.file_name, len(image_ids) + 1)
         annotations.append(_annotation(number, image_id, instance))
 
+    # Sizes are known where the files are there.
     images = []
     for name, image_id in image_ids.items():
         image: CocoImage = {"id": image_id, "file_name": name}
@@ -113,6 +115,7 @@ def _annotation(number: int, image_id: int, instance: Instance) -> JsonObject:
     """A COCO annotation of category 1."""
     points = instance.points
     labeled = points[points[:, 2] > 0, :2]
+    # A thousandth of a pixel is plenty, and makes files smaller.
     keypoints: list[float] = []
     for x, y, v in points:
         keypoints += (round(float(x), DECIMALS), round(float(y), DECIMALS), int(v))

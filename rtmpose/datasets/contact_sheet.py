@@ -93,6 +93,7 @@ def contact_sheet(
     highlighted = highlighted or {}
     if instances is None:
         instances = _sample(dataset, count, seed, highlighted)
+    # Images that cannot be read are left out.
     tiles = []
     for image_id, position in instances[:count]:
         annotation = dataset.labeled(image_id)[position]
@@ -106,6 +107,7 @@ def contact_sheet(
     if not tiles:
         raise InputError(f"{dataset.path} has no labeled instance in a readable image to draw")
 
+    # Row by row; the last row may be shorter.
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     height = TILE + CAPTION
@@ -195,6 +197,7 @@ def _cut(image: Image, corner: NDArray[np.floating], scale: float) -> Image:
         zoom = 1.0
     else:
         zoom = scale
+    # From image pixels to those of the tile.
     offset_x, offset_y = -corner * scale
     matrix = np.array([[zoom, 0, offset_x], [0, zoom, offset_y]])
     cut = cv2.warpAffine(

@@ -51,6 +51,7 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
     Raises:
         InputError: there is no conversion, or the points of the source are unknown.
     """
+    # The table of conversions, or by name for a keypoint set that the package does not have.
     names = dataset.skeleton.keypoints if dataset.skeleton else dataset.keypoint_names
     if not names:
         raise InputError(
@@ -72,6 +73,7 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
         rows.sort(key=lambda row: row["id"])
         rows = [{**row, "id": number} for number, row in enumerate(rows, 1)]
 
+    # Categories keep their ids and names, with the new keypoints.
     old_categories = dataset.content.get("categories") or [{"id": 1, "name": "person"}]
     categories = [
         category_of(skeleton, str(c.get("name", "person")), c.get("id", 1)) for c in old_categories
@@ -115,6 +117,7 @@ def _with_keypoints(old: Mapping[str, Json], pairs: IndexPairs, keypoints: int) 
         return annotation
     points: list[float] = [0] * (3 * keypoints)
     for target, sources in pairs:
+        # A middle of two points has a label where both have, and is hidden where one is.
         triples = [source[3 * s : 3 * s + 3] for s in sources]
         visibility = min(v for _, _, v in triples)
         if visibility > 0:

@@ -63,6 +63,7 @@ def _projected(xyz_file: Path, camera_file: Path, keypoints: int) -> NDArray[np.
         raise InputError(f"{xyz_file} or {camera_file} is not FreiHAND's: {error}") from error
     if len(xyz) != len(cameras):
         raise InputError(f"{xyz_file} holds {len(xyz)} hands, {camera_file} {len(cameras)} cameras")
+    # Perspective: divide by depth. All joints are labeled, none is marked as hidden.
     projected = xyz @ cameras.transpose(0, 2, 1)
     visible = np.full(xyz.shape[:2], 2.0)
     return np.dstack([projected[..., :2] / projected[..., 2:], visible])

@@ -86,6 +86,7 @@ def difference_hash(image: Image) -> NDArray[np.uint64] | None:
     Returns:
         ``(4,)`` uint64; None for an image without contrast.
     """
+    # One column more than bits, as each area is compared with its right neighbor.
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     resized = cv2.resize(gray, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     areas = resized.astype(np.int16)
@@ -118,6 +119,7 @@ def near_duplicates(
     if not first_ids or not second_ids:
         return pairs
 
+    # Compare block by block: all pairs of a large set would not fit into memory.
     step = max(1, MAX_COMPARISONS // len(second_ids))
     for start in range(0, len(first_ids), step):
         differing = first_hashes[start : start + step, None] ^ second_hashes[None]
@@ -142,6 +144,7 @@ _BITS_OF_BYTE = np.array([bin(i).count("1") for i in range(256)], np.uint8)
 
 def _count_bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Number of set bits, summed over the last axis."""
+    # numpy 2 counts bits itself.
     if hasattr(np, "bitwise_count"):
         return np.asarray(np.bitwise_count(words).sum(axis=-1, dtype=np.int64))
     return np.asarray(_BITS_OF_BYTE[words.view(np.uint8)].sum(axis=-1, dtype=np.int64))

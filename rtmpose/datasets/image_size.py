@@ -28,6 +28,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
     if header.startswith(PNG_SIGNATURE) and len(header) >= 24:
         return int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+    # JPEG files with EXIF and all other formats have to be decoded.
     size = _jpeg_size(header)
     if size is not None:
         return size
@@ -43,6 +44,7 @@ def _jpeg_size(header: bytes) -> tuple[int, int] | None:
     """From the frame header, where it comes early and no EXIF block does."""
     if not header.startswith(JPEG_SIGNATURE) or b"Exif\0\0" in header:
         return None
+    # From segment to segment: marker, length, content.
     position = 2
     while position + 9 <= len(header) and header[position] == 0xFF:
         marker = header[position + 1]

@@ -43,6 +43,7 @@ def read_image_folder(path: str | Path) -> ImageFolder:
             f"{path} holds no class folders: images should lie in {path / 'CLASS' / 'image.jpg'}"
         )
 
+    # Labels count the class folders in the order of their names.
     items: list[tuple[Path, int]] = []
     for label, folder in enumerate(folders):
         images = sorted(file for file in folder.rglob("*") if _is_image(file))

@@ -84,6 +84,7 @@ class KeypointDataset:
         """
         path = Path(path)
         try:
+            # Annotations by image, copied so that the given content stays as it is.
             file_names = {int(i["id"]): str(i["file_name"]) for i in content["images"]}
             rows = [dict(a) for a in content["annotations"]]
             annotations: dict[int, list[CocoAnnotation]] = {i: [] for i in file_names}
@@ -105,6 +106,7 @@ class KeypointDataset:
                 repaired,
             )
 
+        # What the keypoints are, and where the images are.
         skeleton = skeleton or skeleton_with_keypoints(names)
         check_keypoint_counts(rows, len(skeleton) if skeleton else len(names), path)
         images = locate_images(file_names, images_folder, path)
@@ -123,6 +125,7 @@ class KeypointDataset:
     def keypoints(self, image_id: int) -> FloatArray:
         """Keypoints ``(N, K, 3)`` x, y, v of :meth:`labeled`."""
         rows = [a["keypoints"] for a in self.labeled(image_id)]
+        # Without a row, the shape still says how many keypoints there are.
         if rows:
             k = len(rows[0]) // 3
         else:

@@ -62,6 +62,7 @@ def read_300w(data: Path, images: Path | None, skeleton: Skeleton | None = None)
             raise InputError(
                 f"{file} is not a .pts file: the points should stand between {{ and }}"
             )
+        # Between the braces there is one point per line, in Matlab pixels.
         start = lines.index("{") + 1
         rows = lines[start : lines.index("}")]
         points[file] = _parse_points(file, rows, len(skeleton), start) - 1
@@ -91,6 +92,7 @@ def read_wflw(data: Path, images: Path | None, skeleton: Skeleton | None = None)
                 f"{data}, line {line}: {len(words)} words, not"
                 f" {coordinates + WFLW_EXTRA_WORDS} as in a WFLW list"
             )
+        # The attributes (pose, blur, ...) are not needed.
         values = parse_numbers(words[: coordinates + 4], data, line)
         points = _with_labels(np.array(values[:coordinates]).reshape(-1, 2))
         x1, y1, x2, y2 = values[coordinates:]
@@ -139,6 +141,7 @@ def _faces(
     sizes = {}
     for file, rows in points.items():
         image = _image_of(file, folder)
+        # Names are relative to the folder where that is possible.
         in_folder = image.is_relative_to(folder)
         name = image.relative_to(folder).as_posix() if in_folder else str(image)
         if size := image_size(image):

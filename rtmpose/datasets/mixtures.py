@@ -156,6 +156,7 @@ def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
         raise InputError(
             f"{path} is not a mixture of data sets: {reason}; see docs/datasets.md"
         ) from error
+    # A TOML file of keypoints is named relative to that of the mixture.
     if target.endswith(".toml"):
         target = str(path.parent / target)
     return Mixture(str(table.get("name", path.stem)), target, parts), path.parent
@@ -196,6 +197,7 @@ def open_mixture(
     if mixture.target.endswith(".toml"):
         target = resolve_skeleton(mixture.target) or target
 
+    # Read and convert one set after the other.
     datasets = []
     for part in mixture.parts:
         if training and part.test_only:
@@ -203,6 +205,7 @@ def open_mixture(
         path = Path(paths.get(part.name, root / part.path))
         if skip_missing and not path.exists():
             continue
+        # Where the published folder is not there, images are looked for around the file.
         images = root / part.images if part.images and (root / part.images).is_dir() else None
         dataset = read(path, part.format, images)
         datasets.append((convert(dataset, target), part.weight))

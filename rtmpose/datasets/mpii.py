@@ -49,6 +49,8 @@ def read_mpii(
             f"{path} is not a list of MPII people (image, center, scale, joints, joints_vis):"
             f" {error!r}"
         ) from error
+
+    # One entry per image, however many people are in it.
     names = list(dict.fromkeys(instance.file_name for instance in instances))
     paths = locate_images(dict(enumerate(names)), images, path)
     sizes = {name: size for i, name in enumerate(names) if (size := image_size(paths[i]))}
@@ -56,6 +58,7 @@ def read_mpii(
 
 
 def _instance(entry: JsonObject, keypoints: int) -> Instance:
+    # From Matlab pixels to 0-based ones; visible is 2 in COCO.
     points = np.zeros((keypoints, 3))
     points[:, :2] = np.asarray(entry["joints"], np.float64) - 1
     points[:, 2] = 2 * (np.asarray(entry["joints_vis"]) > 0)
@@ -67,6 +70,7 @@ def _box(entry: JsonObject) -> list[float]:
     center_x, center_y = entry["center"]
     scale = float(entry["scale"])
     side = PIXEL_STD * scale
+    # -1 stands for an unknown center.
     if center_x != -1:
         center_y += CENTER_SHIFT * scale
     return [center_x - 1 - side / 2, center_y - 1 - side / 2, side, side]

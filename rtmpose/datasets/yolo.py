@@ -89,6 +89,7 @@ def _layout(data: Path, images: Path | None, split: str) -> _Layout:
         images = images or root / str(settings.get(split or "train", "images"))
         folder = Path(str(images).replace("/images", "/labels"))
 
+    # Labels and images lie in folders side by side that differ in one word.
     labels = folder / "labels" if (folder / "labels").is_dir() else folder
     if split and (labels / split).is_dir():
         labels = labels / split
@@ -183,12 +184,14 @@ def _instances(
                 f"{labels / name}: label line {line} has {len(row)} values, not"
                 f" {BOX_VALUES + keypoints * values}"
             )
+        # Box from its center, in pixels.
         class_index = int(row[0])
         box_width = row[3] * width
         box_height = row[4] * height
         left = row[1] * width - box_width / 2
         top = row[2] * height - box_height / 2
 
+        # Keypoints in pixels.
         table = np.array(row[BOX_VALUES:]).reshape(keypoints, values)
         points = np.zeros((keypoints, 3))
         points[:, :2] = table[:, :2] * (width, height)
@@ -210,6 +213,7 @@ def _with_categories(annotations: Annotations, names: Json, skeleton: Skeleton) 
     used = [a["category_id"] for a in annotations.content["annotations"]]
     if not names and set(used) <= {1}:
         return annotations
+    # Labels may use more classes than are named.
     count = max([len(names), *used])
     names += [f"class {i}" for i in range(len(names), count)]
     categories = [category_of(skeleton, str(name), i) for i, name in enumerate(names, 1)]

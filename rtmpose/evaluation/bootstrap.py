@@ -113,6 +113,7 @@ def paired_bootstrap(
     if images < 2:
         raise InputError("the error of a difference needs two images or more")
 
+    # The same resample for both results: what is hard in an image is hard for both.
     generator = np.random.default_rng(seed)
     differences = np.empty(resamples)
     for i in range(resamples):
@@ -201,6 +202,7 @@ def weighted_ap(categories: Sequence[CategoryMatches], recalls: Array, weights: 
         total = float(weights @ matches.instances)
         if not total:
             continue
+        # A detection counts as often as its image was drawn.
         counts = weights[matches.image]
         true_positives = np.cumsum(matches.true_positive * counts, axis=1)
         false_positives = np.cumsum(matches.false_positive * counts, axis=1)

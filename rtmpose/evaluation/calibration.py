@@ -120,6 +120,7 @@ def keypoint_scores(
     variance = (2 * np.asarray(sigmas)) ** 2
     similarity = np.exp(-squared_distance / variance / (area + np.spacing(1)) / 2)
 
+    # One row per labeled keypoint.
     labeled = matched.mask
     images = np.repeat(np.array(matched.image_ids, np.int64)[:, None], k, axis=1)
     keypoints = np.repeat(np.arange(k)[None], n, axis=0)
@@ -205,6 +206,7 @@ def fit_calibration(points: KeypointScores, keypoints: int = 0, data: str = "") 
     overall = fit_logistic(points.scores, points.correct)
     if not keypoints:
         return Calibration((overall[0],), (overall[1],), CORRECT_OKS, data)
+    # Keypoints without a label take the calibration of all.
     slopes: list[float] = []
     offsets: list[float] = []
     for k in range(keypoints):
@@ -231,6 +233,7 @@ def ece(probabilities: FloatArray, correct: Flags, bins: int = ECE_BINS) -> floa
     """
     if not len(correct):
         return 0.0
+    # Difference of confidence and accuracy, summed by bin.
     bin_index = np.clip((probabilities * bins).astype(int), 0, bins - 1)
     gap = np.bincount(bin_index, probabilities.astype(np.float64) - correct, bins)
     return float(np.abs(gap).sum() / len(correct))
@@ -253,6 +256,7 @@ def cross_validated(
     Raises:
         InputError: all keypoints are in one image.
     """
+    # Keypoints of one image are alike: it must not be in both halves.
     images = np.unique(points.images)
     if len(images) < 2:
         raise InputError("cross-validation needs keypoints in two images or more")
@@ -279,11 +283,13 @@ def calibrate(
     Raises:
         InputError: there are too few points or images.
     """
+    # Cross-validated first: the error that can be expected on other images.
     halves = cross_validated(points, lambda half: fit_calibration(half, keypoints), seed)
     ece_cross_validated = ece(halves, points.correct)
     fitted = fit_calibration(points, keypoints, data)
     probabilities = probabilities_of(fitted, points)
 
+    # How well one calibration suits each keypoint.
     weighted = 0.0
     for k in np.unique(points.keypoints):
         rows = points.keypoints == k

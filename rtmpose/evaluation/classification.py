@@ -95,6 +95,7 @@ def center_crop(image: Image, input_wh: tuple[int, int]) -> Image:
         input_wh: Size of the crop.
     """
     crop_width, crop_height = input_wh
+    # Size of the resized image, of which the middle is taken.
     height, width = image.shape[:2]
     short_side = int(max(input_wh) / CROP_RATIO + 0.5)
     if height < width:
@@ -149,6 +150,7 @@ def evaluate_classifier(
             f"{dataset.path} has {len(dataset.classes)} class folders, but {classifier.card.id}"
             f" tells {classifier.classes} classes apart"
         )
+    # A limit takes images evenly: the first ones would be of a few classes.
     items = dataset.items
     if limit and limit < len(items):
         items = tuple(items[i * len(items) // limit] for i in range(limit))
@@ -158,6 +160,7 @@ def evaluate_classifier(
     labels: list[int] = []
     seconds = 0.0
     for start in range(0, len(items), batch):
+        # Reading is not timed.
         images, batch_labels = _read(items[start : start + batch])
         labels += batch_labels
         begin = time.perf_counter()
@@ -215,6 +218,7 @@ def _bicubic_weights(old: int, new: int) -> FloatArray:
     """
     scale = old / new
     support = max(scale, 1.0)
+    # Distance of each new pixel from each old one, in units of the filter's support.
     old_centers = (np.arange(old) + 0.5)[None]
     new_centers = ((np.arange(new) + 0.5) * scale)[:, None]
     x = np.abs(old_centers - new_centers) / support

@@ -205,6 +205,7 @@ def joined_wholebody(content: CocoContent) -> JsonObject:
     """
     annotations = []
     for annotation in content["annotations"]:
+        # Only annotations in the published form have their parts in separate fields.
         has_body = len(annotation.get("keypoints", ())) == 3 * BODY_KEYPOINTS
         if has_body and all(field in annotation for field in PART_FIELDS):
             points = list(annotation["keypoints"])
@@ -252,11 +253,13 @@ def coco_evaluator(
         ) from error
     content = _load(ground_truth)
     _check_results(content, results)
+    # pycocotools says little of what does not fit.
     if kind == "keypoints":
         _check_keypoints(content, results, sigmas)
 
     # pycocotools reports its progress on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
+        # Ground truth, with the fields that pycocotools needs.
         truth = COCO()
         annotations = enumerate(content["annotations"], 1)
         truth.dataset = {**content, "annotations": [_complete(a, n) for n, a in annotations]}
@@ -273,6 +276,7 @@ def coco_evaluator(
             }
             detections.createIndex()
 
+        # Match detections with annotations, image by image.
         evaluator = COCOeval(truth, detections, kind)
         if sigmas is not None:
             evaluator.params.kpt_oks_sigmas = np.asarray(sigmas)
@@ -313,6 +317,7 @@ def _check_keypoints(
     content: CocoContent, results: CocoResults, sigmas: Sequence[float] | None
 ) -> None:
     """What would end in an obscure error, or in none, deep inside pycocotools."""
+    # One number of keypoints everywhere.
     annotated = [a for a in content["annotations"] if a.get("num_keypoints")]
     lengths = {len(row["keypoints"]) // 3 for row in [*annotated, *results]}
     lengths.add(BODY_KEYPOINTS if sigmas is None else len(sigmas))

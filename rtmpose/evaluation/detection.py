@@ -52,6 +52,7 @@ def evaluate_detector(
             f"{dataset.path} has no boxes in these images, so there is nothing to score a"
             " detector by"
         )
+    # The detector finds one class: the first category.
     categories = dataset.content.get("categories") or [{"id": 1}]
     category = int(categories[0]["id"])
 
@@ -75,6 +76,7 @@ def evaluate_detector(
     if not evaluated:
         raise InputError(f"none of the {len(ids)} images of {dataset.path} could be read")
 
+    # Images that could not be read do not count.
     content = dict(dataset.content)
     metrics = coco_box_ap(content, results, image_ids=evaluated, category_ids=[category])
     backend = getattr(detector, "backend", None)

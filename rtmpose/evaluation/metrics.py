@@ -34,6 +34,7 @@ def pck(
     """
     counted = _counted(mask, norm)
     distances = normalized_distances(predicted, true, _without_zeros(norm))
+    # First per keypoint, then their mean: rare keypoints count as much as frequent ones.
     correct = ((distances < threshold) & counted).sum(axis=0)
     total = counted.sum(axis=0)
     accuracy = np.where(total > 0, correct / np.maximum(total, 1), -1.0)

@@ -122,6 +122,7 @@ def choose_metrics(
     if "crowdpose-ap" in metrics and not has_crowd_index:
         metrics = WITH_SIGMAS
 
+    # Detected people are not matched with annotated ones, so only average precision is left.
     if boxes == "gt":
         return metrics
     without_boxes = tuple(m for m in metrics if m in AP_METRICS)
@@ -174,6 +175,7 @@ def head_norm(matched: MatchedPoses) -> FloatArray:
     Raises:
         InputError: nobody has any of these.
     """
+    # From the best source that a person has; 0 where there is none.
     top = _first_index(matched.names, ("head_top", "head"))
     neck = _first_index(matched.names, ("upper_neck", "neck"))
     sizes = np.zeros(len(matched.boxes), np.float32)
@@ -211,6 +213,7 @@ def torso_norm(matched: MatchedPoses) -> FloatArray:
     hip = _first_index(matched.names, ("right_hip",))
     if shoulder is None or hip is None:
         raise InputError("PCK by torso needs the keypoints left_shoulder and right_hip")
+    # Torsos seen from the side are too short in the label to measure in.
     labeled = np.linalg.norm(matched.true[:, shoulder, :2] - matched.true[:, hip, :2], axis=1)
     predicted = np.linalg.norm(matched.predicted[:, shoulder] - matched.predicted[:, hip], axis=1)
     has_label = matched.mask[:, [shoulder, hip]].all(axis=1) & (labeled >= MIN_TORSO)
@@ -241,6 +244,7 @@ def nme_norm(
         names = get_skeleton(set_name).keypoints
         points = (names[left], names[right])
 
+    # The distance of the two points, where both are labeled.
     first, second = (_index_of(point, matched) for point in points)
     sizes = np.linalg.norm(matched.true[:, first, :2] - matched.true[:, second, :2], axis=1)
     has_label = matched.mask[:, [first, second]].all(axis=1)

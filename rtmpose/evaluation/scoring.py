@@ -121,6 +121,7 @@ def take(
     Returns:
         Keypoints ``(N, len(points), 2)`` and scores ``(N, len(points))``.
     """
+    # Single sources are their own middle.
     first = [sources[0] for _, sources in points]
     last = [sources[-1] for _, sources in points]
     if first == last:
@@ -139,6 +140,7 @@ def scored_ground_truth(
     Raises:
         InputError: there are no sigmas.
     """
+    # Keypoints that the model does not have are left out of the annotations too.
     targets = [target for target, _ in points]
     total = len(dataset.skeleton) if dataset.skeleton else len(dataset.keypoint_names)
     content = dict(dataset.content)
@@ -255,6 +257,7 @@ def _pck(title: str, matched: MatchedPoses, norm: FloatArray) -> dict[str, float
 
 
 def _pckh(matched: MatchedPoses) -> dict[str, float]:
+    # MPII leaves out two points that annotators place differently.
     names = matched.names or ("",) * matched.true.shape[1]
     counted = [i for i, name in enumerate(names) if name not in NOT_IN_PCKH]
     predicted = matched.predicted[:, counted]
