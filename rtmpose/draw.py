@@ -1,9 +1,11 @@
-"""Draw skeletons so that they read well from 240p to 4K: sizes follow the person, not the picture."""
+"""Draw skeletons so that they read well from 240p to 4K: sizes follow the person, not the image."""
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,8 +17,68 @@ from rtmpose.types import Detections, FloatArray, Image, Poses, check_image
 SHIFT = 3
 """Fractional bits of the coordinates: lines are placed to an eighth of a pixel."""
 FARTHEST = 20_000
-"""Coordinates are cut here, in pixels: OpenCV's fixed-point lines overflow far outside the picture."""
+"""Coordinates are clipped to this, in pixels: OpenCV's fixed-point lines overflow far outside."""
 OUTLINE = (32, 32, 32)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+Trails = dict[int, deque[tuple[float, float]]]
+"""Track id to the last points on the ground, the newest last."""
+
+
+@dataclass(frozen=True)
+class DrawStyle:
+    """How frames are drawn by :func:`draw_frame`.
+
+    Attributes:
+        kpt_thr: Lowest keypoint score drawn.
+        background: ``image`` or ``black``.
+        draw_skeleton: Draw keypoints and limbs.
+        draw_boxes: Draw the boxes of the people.
+        draw_scores: Write each person's score.
+        draw_ids: Write the track ids, where there are any.
+        trail: Number of frames over which the path of a tracked person is drawn; 0 for none.
+        output_size: Long edge of the drawn image in pixels; None keeps the frame's size.
+    """
+
+    kpt_thr: float = 0.3
+    background: str = "image"
+    draw_skeleton: bool = True
+    draw_boxes: bool = False
+    draw_scores: bool = False
+    draw_ids: bool = True
+    trail: int = 0
+    output_size: int | None = None
+
+
+def draw_frame(image: Image, poses: Poses, style: DrawStyle, trails: Trails) -> Image:
+    """A copy of a frame with everything drawn on it that the style asks for.
+
+    Args:
+        image: BGR uint8 ``(H, W, 3)``.
+        poses: Keypoints in pixels of that image.
+        style: What is drawn.
+        trails: Memory of one video, updated here; start with an empty dict.
+
+    Raises:
+        InputError: the image or the background is not usable.
+    """
+    canvas = draw_poses(
+        image,
+        poses,
+        kpt_thr=style.kpt_thr,
+        boxes=style.draw_boxes,
+        scores=style.draw_scores,
+        background=style.background,
+        skeleton=style.draw_skeleton,
+    )
+
+    # Trails lie above the people, ids above the trails.
+    if style.trail and poses.ids is not None:
+        _update_trails(trails, poses, style.trail)
+        draw_trails(canvas, trails)
+    if style.draw_ids:
+        draw_ids(canvas, poses)
+    return canvas if style.output_size is None else _scaled(canvas, style.output_size)
 
 
 def draw_poses(
@@ -28,6 +90,7 @@ def draw_poses(
     scores: bool = False,
     background: str = "image",
     thickness: float | None = None,
+    skeleton: bool = True,
 ) -> Image:
     """Draw poses on a copy of the image.
 
@@ -40,6 +103,7 @@ def draw_poses(
         background: ``image`` or ``black``.
         thickness: Width of limbs in pixels; by default a hundredth of the person's size, within
             limits.
+        skeleton: Draw keypoints and limbs; False leaves only boxes and scores.
 
     Returns:
         A new image of the same size.
@@ -52,11 +116,12 @@ def draw_poses(
         raise InputError(f"background must be image or black, not {background!r}")
     canvas = np.zeros_like(image) if background == "black" else image.copy()
     sizes = [_person_size(poses, i, kpt_thr) for i in range(len(poses))]
+
     # Large people first: they are near, but the small ones would vanish below them.
     for i in np.argsort(sizes, kind="stable")[::-1]:
         width = thickness or float(np.clip(sizes[i] / 70, 1.0, 24.0))
-        seen = (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
-        _draw_person(canvas, poses, int(i), seen, width)
+        if skeleton:
+            _draw_person(canvas, poses, int(i), _drawable(poses, int(i), kpt_thr), width)
         if boxes or scores:
             label = f"{poses.instance_scores[i]:.2f}" if scores else ""
             _draw_box(canvas, poses.boxes[i], label, boxes, max(1.0, width * 0.6))
@@ -73,34 +138,29 @@ def draw_detections(image: Image, detections: Detections, *, scores: bool = True
 
 
 def draw_ids(canvas: Image, poses: Poses) -> None:
-    """Write each tracked person's id above the head, in the picture itself; each id has a color of
-    its own.
-    """
+    """Write each tracked person's id above the head, into the image itself, in the id's color."""
     if poses.ids is None:
         return
     for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
         scale = float(np.clip((box[3] - box[1]) / 300, 0.5, 3.0))
-        text, line = str(number), max(1, round(scale * 2))
-        (text_w, text_h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, line)
+        text = str(number)
+        line = max(1, round(scale * 2))
+        (text_w, text_h), _ = cv2.getTextSize(text, FONT, scale, line)
+
+        # Above the head, but inside the image.
         x = int(np.clip((box[0] + box[2] - text_w) / 2, 0, max(0, canvas.shape[1] - text_w)))
         y = int(np.clip(box[1] - 4, text_h + 2, canvas.shape[0] - 2))
-        cv2.putText(
-            canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, OUTLINE, line + 3, cv2.LINE_AA
-        )
-        cv2.putText(
-            canvas,
-            text,
-            (x, y),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            scale,
-            id_color(number),
-            line,
-            cv2.LINE_AA,
-        )
+        cv2.putText(canvas, text, (x, y), FONT, scale, OUTLINE, line + 3, cv2.LINE_AA)
+        cv2.putText(canvas, text, (x, y), FONT, scale, id_color(number), line, cv2.LINE_AA)
 
 
 def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]]]) -> None:
-    """Draw where people came from, in the picture itself: id to places, the latest last."""
+    """Draw the paths of people into the image itself.
+
+    Args:
+        canvas: BGR uint8 ``(H, W, 3)``; drawn on.
+        trails: Track id to points in pixels, the newest last.
+    """
     width = max(1, round(max(canvas.shape[:2]) / 500))
     for number, places in trails.items():
         points = _fixed(np.array(places, np.float32).reshape(-1, 2))
@@ -127,34 +187,23 @@ def _draw_person(
         )
         if seen[a] and seen[b]
     ]
+
     # All outlines lie below all colors, so that they part a person from the background and not limb
     # from limb.
     for a, b, _, line in links:
         cv2.line(canvas, a, b, OUTLINE, round(line + max(2.0, line * 0.5)), cv2.LINE_AA, SHIFT)
     for a, b, color, line in links:
         cv2.line(canvas, a, b, color, max(1, round(line)), cv2.LINE_AA, SHIFT)
+
+    # Points cover the ends of the limbs.
     radii = _point_radii(poses, width)
     unit = 1 << SHIFT
     for k in np.flatnonzero(seen).tolist():
         radius = radii[k]
-        cv2.circle(
-            canvas,
-            points[k],
-            round((radius + max(0.7, radius * 0.3)) * unit),
-            OUTLINE,
-            -1,
-            cv2.LINE_AA,
-            SHIFT,
-        )
-        cv2.circle(
-            canvas,
-            points[k],
-            round(radius * unit),
-            skeleton.keypoint_colors[k],
-            -1,
-            cv2.LINE_AA,
-            SHIFT,
-        )
+        outer = round((radius + max(0.7, radius * 0.3)) * unit)
+        color = skeleton.keypoint_colors[k]
+        cv2.circle(canvas, points[k], outer, OUTLINE, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, points[k], round(radius * unit), color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
@@ -167,42 +216,65 @@ def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
 
 
 def _point_radii(poses: Poses, width: float) -> list[float]:
-    """Dense sets (face, hands) get small dots: the first 23 or 26 points of a person are the body."""
+    """Dense sets (face, hands) get small dots; a person's first 23 or 26 points are the body."""
     k = len(poses.skeleton)
     body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
     return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
 
 
-def _draw_box(canvas: Image, box: FloatArray, label: str, frame: bool, width: float) -> None:
+def _draw_box(canvas: Image, box: FloatArray, label: str, outline: bool, width: float) -> None:
+    """Draw a box, its label, or both, into the image itself."""
     (x1, y1), (x2, y2) = _fixed(box.reshape(2, 2))
-    if frame:
+    if outline:
         cv2.rectangle(canvas, (x1, y1), (x2, y2), OUTLINE, round(width + 2), cv2.LINE_AA, SHIFT)
         cv2.rectangle(
             canvas, (x1, y1), (x2, y2), (240, 240, 240), max(1, round(width)), cv2.LINE_AA, SHIFT
         )
     if label:
         scale = float(np.clip((box[3] - box[1]) / 500, 0.4, 3.0))
-        (text_w, text_h), base = cv2.getTextSize(
-            label, cv2.FONT_HERSHEY_SIMPLEX, scale, max(1, round(scale * 1.5))
-        )
+        line = max(1, round(scale * 1.5))
+        (text_w, text_h), base = cv2.getTextSize(label, FONT, scale, line)
+
+        # Inside the image, wherever the box lies.
         x = int(np.clip(box[0], 0, max(0, canvas.shape[1] - text_w)))
         y = int(np.clip(box[1] - base, text_h, max(text_h, canvas.shape[0] - base)))
-        for color, line in (
-            (OUTLINE, round(scale * 1.5) + 3),
-            ((255, 255, 255), max(1, round(scale * 1.5))),
-        ):
-            cv2.putText(
-                canvas, label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, line, cv2.LINE_AA
-            )
+        outline_width = round(scale * 1.5) + 3
+        cv2.putText(canvas, label, (x, y), FONT, scale, OUTLINE, outline_width, cv2.LINE_AA)
+        cv2.putText(canvas, label, (x, y), FONT, scale, (255, 255, 255), line, cv2.LINE_AA)
+
+
+def _drawable(poses: Poses, i: int, kpt_thr: float) -> NDArray[np.bool_]:
+    """Which keypoints of person ``i`` are drawn."""
+    return (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
+
+
+def _update_trails(trails: Trails, poses: Poses, length: int) -> None:
+    """Add the middle of each box's lower edge; the trails of absent people shrink and end."""
+    assert poses.ids is not None
+    for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
+        points = trails.setdefault(number, deque(maxlen=length))
+        points.append((float(box[0] + box[2]) / 2, float(box[3])))
+    for number in set(trails) - set(poses.ids.tolist()):
+        trails[number].popleft()
+        if not trails[number]:
+            del trails[number]
+
+
+def _scaled(image: Image, long_edge: int) -> Image:
+    height, width = image.shape[:2]
+    factor = long_edge / max(height, width)
+    if factor == 1:
+        return image
+    size_wh = (max(2, round(width * factor)), max(2, round(height * factor)))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size_wh, interpolation=method), np.uint8)
 
 
 def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
-    """The longer side of what is drawn of a person, or of the box where that is smaller, in pixels."""
+    """The longer side of what is drawn of a person, or of the box if that is smaller, in pixels."""
     box = poses.boxes[i]
     side = float((box[2:] - box[:2]).max())
-    points = poses.keypoints[i][
-        (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
-    ]
+    points = poses.keypoints[i][_drawable(poses, i, kpt_thr)]
     return min(side, float(np.ptp(points, axis=0).max()) * 1.3) if len(points) > 1 else side
 
 

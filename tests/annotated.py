@@ -1,4 +1,4 @@
-"""Tiny annotated sets, written by hand, for the tests of data."""
+"""Tiny annotated sets for the tests of data."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy as np
 from rtmpose.skeletons import get_skeleton
 
 
-def picture(path: Path, width=64, height=48, seed=0) -> Path:
-    """A picture with a pattern of its own (so that no two look alike)."""
+def write_image(path: Path, width=64, height=48, seed=0) -> Path:
+    """An image with its own pattern (so that no two look alike)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     small = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), np.uint8)
     cv2.imwrite(str(path), cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
@@ -59,5 +59,5 @@ def coco_folder(folder: Path, n=3, skeleton="coco17", seed=0) -> Path:
     """A whole set on disk: ``annotations.json`` and ``images/``."""
     content = coco_content(n, skeleton)
     for image in content["images"]:
-        picture(folder / "images" / image["file_name"], seed=seed + image["id"])
+        write_image(folder / "images" / image["file_name"], seed=seed + image["id"])
     return write(folder / "annotations.json", content)

@@ -6,26 +6,21 @@ import json
 import struct
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from networks import fixed_detector, spot_pose
-from test_evaluate import make_set
+from networks import spot_pose
 
 from rtmpose import BackendOptions, PoseEstimator
 from rtmpose.card_io import card_beside, card_from_json, card_to_json, embedded_card, write_card
-from rtmpose.cli import main
 from rtmpose.errors import InputError, ModelError, OutputError
-from rtmpose.evaluation import evaluate
 from rtmpose.evaluation.calibration import (
-    JointScores,
+    KeypointScores,
     calibrate,
-    calibrate_model,
     cross_validated,
     ece,
     fit_calibration,
     fit_logistic,
-    joint_scores,
+    keypoint_scores,
     probabilities_of,
 )
 from rtmpose.evaluation.protocols import MatchedPoses
@@ -50,7 +45,7 @@ def drawn(slope, offset, *, points=20000, keypoints=17, photos=200, seed=0):
             )
         )
     )
-    return JointScores(scores, rng.random(points) < p, which, rng.integers(0, photos, points))
+    return KeypointScores(scores, rng.random(points) < p, which, rng.integers(0, photos, points))
 
 
 # ---- the fit ----
@@ -59,7 +54,7 @@ def drawn(slope, offset, *, points=20000, keypoints=17, photos=200, seed=0):
 @pytest.mark.parametrize(("slope", "offset"), [(8.5, -1.8), (3.0, 0.5), (0.0, 1.0), (20.0, -12.0)])
 def test_a_known_logistic_is_found(slope, offset):
     joints = drawn(slope, offset)
-    a, b = fit_logistic(joints.scores, joints.right)
+    a, b = fit_logistic(joints.scores, joints.correct)
     assert a == pytest.approx(slope, abs=0.3 + 0.05 * slope)
     assert b == pytest.approx(offset, abs=0.3)
 
@@ -68,9 +63,9 @@ def test_report_on_a_known_logistic():
     report = calibrate(drawn(8.5, -1.8), data="made up")
     assert report.ece_raw > 0.1
     assert report.ece_fitted < 0.01
-    assert report.ece_crossed < 0.01
-    assert (report.points, report.photos) == (20000, 200)
-    assert report.calibration.ece == pytest.approx(report.ece_crossed, abs=1e-5)
+    assert report.ece_cross_validated < 0.01
+    assert (report.points, report.images) == (20000, 200)
+    assert report.calibration.ece == pytest.approx(report.ece_cross_validated, abs=1e-5)
     assert report.calibration.data == "made up"
     assert json.dumps(report.to_dict())
 
@@ -80,23 +75,25 @@ def test_a_wrong_shape_is_not_hidden():
     rng = np.random.default_rng(0)
     scores = rng.uniform(0, 1.25, 8000).astype(np.float32)
     right = rng.random(8000) < np.where(scores < 0.9, 0.5, 0.99)
-    report = calibrate(JointScores(scores, right, np.zeros(8000, np.int64), np.arange(8000) % 100))
-    assert report.ece_crossed > 0.04
+    report = calibrate(
+        KeypointScores(scores, right, np.zeros(8000, np.int64), np.arange(8000) % 100)
+    )
+    assert report.ece_cross_validated > 0.04
 
 
 def test_each_keypoint_of_its_own():
     offset = np.where(np.arange(17) < 8, -6.0, 0.0)
     joints = drawn(8.0, offset, points=10000)
     one, each = calibrate(joints), calibrate(joints, keypoints=17)
-    assert each.ece_keypoints < 0.05 < one.ece_keypoints
+    assert each.ece_per_keypoint < 0.05 < one.ece_per_keypoint
     assert each.calibration.offset == pytest.approx(tuple(offset), abs=2)
     few = joints[joints.keypoints != 3]
     assert fit_calibration(few, 17).slope[3] == fit_calibration(few).slope[0]
 
 
 def test_halves_are_photos():
-    """No point is judged by a fit that saw its photo: with photos that contradict each other the
-    error shows.
+    """No point is judged by a fit that saw its image: with images that contradict each other
+    the error shows.
     """
     joints = drawn(8.0, -2.0, photos=2)
     fits = []
@@ -134,12 +131,12 @@ def test_separable_scores_have_an_answer():
 
 @pytest.mark.parametrize("right", [0, 5, 100])
 def test_too_few_of_a_kind(right):
-    with pytest.raises(InputError, match="10 right and 10 wrong"):
+    with pytest.raises(InputError, match="10 correct and 10 wrong"):
         fit_logistic(np.linspace(0, 1, 100, dtype=np.float32), np.arange(100) < right)
 
 
 def test_one_photo_is_too_few():
-    with pytest.raises(InputError, match="two photos"):
+    with pytest.raises(InputError, match="two images"):
         calibrate(drawn(8, -2, photos=1))
 
 
@@ -161,11 +158,11 @@ def test_right_means_near_in_units_of_the_joint():
         ({"area": 1e4},),
         (),
     )
-    joints = joint_scores(pairs, sigmas)
+    joints = keypoint_scores(pairs, sigmas)
     assert joints.keypoints.tolist() == [k for k in range(17) if k != 5]
-    assert joints.right.tolist() == [sigmas[k] > 0.05 for k in range(17) if k != 5]
+    assert joints.correct.tolist() == [sigmas[k] > 0.05 for k in range(17) if k != 5]
     with pytest.raises(InputError, match="17 keypoints need as many sigmas"):
-        joint_scores(pairs, sigmas[:5])
+        keypoint_scores(pairs, sigmas[:5])
 
 
 # ---- cards and poses ----
@@ -310,128 +307,3 @@ def test_calibration_of_other_keypoints_is_refused(tmp_path):
     )
     with pytest.raises(ModelError, match="is of 3 keypoints, not 17"):
         PoseEstimator(model, options=ORT, card=card)
-
-
-# ---- the command ----
-
-
-class Guess:
-    """A pose model that is right as often as its scores say by a known logistic."""
-
-    def __init__(self, dataset, skeleton):
-        self.dataset, self.skeleton = dataset, skeleton
-        self.rng = np.random.default_rng(0)
-        self.queue = iter(list(dataset.images))
-
-    def __call__(self, image, boxes, *, flip_test=False):
-        found = self.dataset.keypoints(next(self.queue))[..., :2].copy()
-        scores = self.rng.uniform(0, 1.25, found.shape[:2]).astype(np.float32)
-        wrong = self.rng.random(scores.shape) > 1 / (1 + np.exp(-(8.5 * scores - 1.8)))
-        found[wrong] += 80
-        return Poses(boxes.boxes, boxes.scores, found, scores, self.skeleton)
-
-
-def test_from_evaluation_to_calibration(tmp_path):
-    data = make_set(tmp_path, "coco17", images=120)
-    result = evaluate(data, Guess(data, data.skeleton))
-    report = calibrate_model(data, data.skeleton, result, data="x")
-    assert report.calibration.slope[0] == pytest.approx(8.5, abs=1)
-    assert report.ece_crossed < 0.02 < report.ece_raw
-    each = calibrate_model(data, data.skeleton, result, per_keypoint=True)
-    assert len(each.calibration.slope) == 17
-    with pytest.raises(InputError, match="labels 17 of the model's 26"):
-        calibrate_model(data, get_skeleton("halpe26"), result, per_keypoint=True)
-    with pytest.raises(InputError, match="annotated boxes"):
-        calibrate_model(data, data.skeleton, replace(result, pairs=None))
-
-
-@pytest.fixture
-def spots(tmp_path):
-    """A set on which the spot model is right about half of the time: the label is at the spot, or
-    far from it.
-    """
-    data = make_set(tmp_path, "coco17", images=40, people=1)
-    rng = np.random.default_rng(0)
-    for a in data.content["annotations"]:
-        image = np.zeros((120, 160, 3), np.uint8)
-        sure = rng.integers(60, 255)
-        x, y = 30, 50
-        image[y - 4 : y + 5, x - 4 : x + 5, 2] = sure
-        cv2.imwrite(str(data.images[a["image_id"]]), image)
-        right = rng.random(17) < (sure - 60) / 195
-        a["bbox"] = [10, 20, 40, 60]
-        a["keypoints"] = [v for r in right for v in ((x, y, 2) if r else (x + 60, y, 2))]
-    (tmp_path / "set.json").write_text(json.dumps(dict(data.content)))
-    return tmp_path / "set.json"
-
-
-def test_the_command_fits_and_writes(tmp_path, spots, capsys):
-    model = spot_pose(tmp_path / "spot.onnx")
-    out, report = tmp_path / "new" / "calibrated.onnx", tmp_path / "r.json"
-    common = [
-        "eval",
-        str(spots),
-        "--pose",
-        str(model),
-        "--backend",
-        "onnxruntime",
-        "--threads",
-        "1",
-    ]
-    assert (
-        main([*common, "--calibrate", "--out", str(out), "--write-card", "--json", str(report)])
-        == 0
-    )
-    text = capsys.readouterr().out
-    assert "expected calibration error" in text
-    assert f"wrote {out}" in text
-    found = json.loads(report.read_text())["calibration"]
-    card = embedded_card(out)
-    assert card.calibration.slope == tuple(found["slope"])
-    assert card.skeleton == "coco17"
-    assert embedded_card(model).calibration == card.calibration
-    image = cv2.imread(str(tmp_path / "images" / "1.png"))
-    assert PoseEstimator(out, options=ORT)(image, [[10, 20, 50, 80]]).probabilities.shape == (1, 17)
-
-
-def test_what_does_not_go_together(tmp_path, spots, capsys):
-    model = spot_pose(tmp_path / "spot.onnx")
-    common = [
-        "eval",
-        str(spots),
-        "--pose",
-        str(model),
-        "--backend",
-        "onnxruntime",
-        "--threads",
-        "1",
-    ]
-    for extra, words in (
-        (["--calibrate", "--boxes", "detect"], "annotated boxes"),
-        (["--write-card"], "go with --calibrate"),
-        (["--calibrate", "--out", str(tmp_path / "x.xml")], "must end in .onnx"),
-        (["--metric", "box-ap,pck"], "not metrics of one kind"),
-        (["--metric", "top-k", "--classifier", str(model)], "not a folder"),
-        (["--metric", "pck", "--boxes", "detect"], "needs --boxes gt"),
-        (["--nme-points", "nose"], "two keypoints"),
-        (["--against", str(tmp_path / "none.json")], "cannot be read"),
-    ):
-        assert main([*common, *extra]) == 1, extra
-        assert words in capsys.readouterr().err, extra
-
-
-def test_the_command_scores_detectors_and_compares(tmp_path, spots, capsys):
-    rows = [[4, 8, 20, 32, 0.9]]  # 160 x 120 into 64 x 64: a scale of 0.4
-    model = fixed_detector(tmp_path / "yolox_t.onnx", rows)
-    worse = fixed_detector(tmp_path / "yolox_w.onnx", [[4, 8, 20, 36, 0.9]])
-    common = ["eval", str(spots), "--backend", "onnxruntime", "--threads", "1"]
-    results = tmp_path / "r.json"
-    assert main([*common, "--detector", str(worse), "--results", str(results)]) == 0
-    assert len(json.loads(results.read_text())) == 40
-    report = tmp_path / "j.json"
-    extra = ["--metric", "box-ap", "--against", str(results), "--json", str(report)]
-    assert main([*common, "--detector", str(model), *extra]) == 0
-    found = json.loads(report.read_text())
-    assert found["metrics"]["AP"] == pytest.approx(1)
-    assert found["against"]["difference"] == pytest.approx(1 - found["against"]["other"])
-    assert "against" in capsys.readouterr().out

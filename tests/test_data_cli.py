@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from annotated import coco_content, coco_folder, picture, write
+from annotated import coco_content, coco_folder, write, write_image
 
 from rtmpose.cli import main
 from rtmpose.datasets import FORMATS, read
@@ -22,7 +22,7 @@ def test_check_of_a_sound_set(tmp_path, capsys):
     )
     assert "0 kinds of errors, 0 of notes" in out
     report = json.loads((tmp_path / "report.txt").read_text())
-    assert report["faults"] == []
+    assert report["issues"] == []
     assert report["points"]["nose"] == 4
 
 
@@ -40,12 +40,12 @@ def test_check_of_a_set_with_errors(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "boxes without width or height" in out
     assert "3 kinds of errors, 1 of notes" in out
-    kinds = {f["kind"]: f["count"] for f in json.loads(report.read_text())["faults"]}
+    kinds = {f["kind"]: f["count"] for f in json.loads(report.read_text())["issues"]}
     assert kinds == {
         "box-without-area": 1,
         "keypoints-not-numbers": 1,
-        "unreadable-picture": 1,
-        "num-keypoints": 1,
+        "unreadable-image": 1,
+        "wrong-num-keypoints": 1,
     }
     assert read_image(sheet).shape[0] == 258
 
@@ -71,7 +71,7 @@ def test_check_against_another_split(tmp_path, capsys):
                 str(tmp_path / "a"),
                 "--against",
                 str(tmp_path / "b"),
-                "--no-pictures",
+                "--no-check-images",
             ]
         )
         == 0
@@ -93,7 +93,7 @@ def test_convert(tmp_path, capsys):
         "joints_vis": [1] * 16,
     }
     source = write(tmp_path / "mpii" / "train.json", [entry])
-    picture(tmp_path / "photos" / "1.png")
+    write_image(tmp_path / "photos" / "1.png")
     out = tmp_path / "made" / "train.json"
     assert (
         main(
@@ -179,9 +179,50 @@ def test_data_does_not_need_torch(tmp_path):
     code = (
         "import sys\n"
         "from rtmpose.cli import main\n"
-        f"main(['data', 'check', {str(tmp_path / 'a.json')!r}, '--no-pictures'])\n"
+        f"main(['data', 'check', {str(tmp_path / 'a.json')!r}, '--no-check-images'])\n"
         "assert 'torch' not in sys.modules\n"
         "import rtmpose.datasets.contact_sheet, rtmpose.datasets.mixtures\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_one_set_of_words(tmp_path, monkeypatch):
+    """-o and --output, and the names that they had before."""
+    monkeypatch.chdir(tmp_path)
+    coco_folder(tmp_path / "set", 2)
+    for number, option in enumerate(("-o", "--output", "--out")):
+        assert (
+            main(
+                ["data", "convert", "set", "--annotation-format", "coco", option, f"{number}.json"]
+            )
+            == 0
+        )
+        assert len(read(tmp_path / f"{number}.json").images) == 2
+    for option in ("-o", "--output", "--save"):
+        assert main(["data", "show", "set", option, f"drawn{option}"]) == 0
+        assert len(list((tmp_path / f"drawn{option}").iterdir())) == 2
+
+
+def test_convert_does_not_replace_its_source(tmp_path, capsys):
+    path = coco_folder(tmp_path)
+    before = path.read_text()
+    assert main(["data", "convert", str(path), "--to", "halpe26", "-o", str(path)]) == 1
+    assert "would replace the source" in capsys.readouterr().err
+    assert path.read_text() == before
+
+
+def test_a_mixture_takes_no_options_of_single_sets(tmp_path, capsys):
+    mix = write(tmp_path / "mix.toml", "target = 'coco17'\n[[data]]\npath = 'a'\n")
+    out = str(tmp_path / "all.json")
+    assert main(["data", "convert", str(mix), "--images", str(tmp_path), "-o", out]) == 1
+    assert "of a mixture are written in" in capsys.readouterr().err
+
+
+def test_show_in_own_points(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    coco_folder(tmp_path)
+    text = 'name = "arms"\nkeypoints = ["left_wrist", "right_wrist"]\n'
+    write(tmp_path / "arms.toml", text)
+    assert main(["data", "show", "annotations.json", "--to", "arms.toml", "--sheet", "s.png"]) == 0
+    assert read_image(tmp_path / "s.png").shape == (258, 720, 3)

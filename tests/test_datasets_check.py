@@ -3,32 +3,32 @@ import json
 import cv2
 import numpy as np
 import pytest
-from annotated import coco_content, coco_folder, person, picture, write
+from annotated import coco_content, coco_folder, person, write, write_image
 
 from rtmpose.datasets import KeypointDataset, read
 from rtmpose.datasets.check import check, drawable
-from rtmpose.datasets.check_report import KINDS
+from rtmpose.datasets.check_report import ISSUE_KINDS
 from rtmpose.datasets.contact_sheet import (
     annotated_poses,
     contact_sheet,
-    draw_annotated,
-    save_picture,
+    draw_annotations,
+    save_image,
 )
 from rtmpose.datasets.formats import read_annotations
-from rtmpose.datasets.image_check import difference_hash, examine, look_alikes
-from rtmpose.datasets.left_right_swaps import find_swapped, share_facing_wrong, swap_sides
+from rtmpose.datasets.image_hash import difference_hash, inspect_images, near_duplicates
+from rtmpose.datasets.left_right_swaps import find_left_right_swaps, mirrored_faces, swap_left_right
 from rtmpose.errors import InputError, OutputError
 from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
 
 
 def _found(path, **options):
-    return {f.kind: f for f in check(read_annotations(path), **options).faults}
+    return {f.kind: f for f in check(read_annotations(path), **options).issues}
 
 
 def test_a_sound_set_has_no_faults(tmp_path):
     report = check(read_annotations(coco_folder(tmp_path)))
-    assert report.faults == ()
+    assert report.issues == ()
     assert report.errors == 0
     assert (report.images, report.annotations, report.labeled) == (3, 3, 3)
     assert report.keypoint_set == "coco17"
@@ -36,54 +36,95 @@ def test_a_sound_set_has_no_faults(tmp_path):
     assert json.loads(json.dumps(report.to_dict()))["errors"] == 0
 
 
-# What is done to a sound set of three, the kind of fault, how often, and what the example names.
+def image(index, **fields):
+    """A change of an image entry."""
+    return lambda content: content["images"][index].update(fields)
+
+
+def another_image(**fields):
+    """An entry like the first image's, changed."""
+    return lambda content: content["images"].append({**content["images"][0], **fields})
+
+
+def instance(**fields):
+    """A change of the second annotation."""
+    return lambda content: content["annotations"][1].update(fields)
+
+
+def keypoint_value(index, value):
+    """A change of one of the keypoint numbers of the second annotation."""
+    return lambda content: content["annotations"][1]["keypoints"].__setitem__(index, value)
+
+
+def without(index, field):
+    """An annotation without a field."""
+    return lambda content: content["annotations"][index].pop(field)
+
+
+def never_labeled(content):
+    for annotation in content["annotations"]:
+        annotation["keypoints"][5] = 0
+
+
+def same_instance_twice(content):
+    content["annotations"].append({**content["annotations"][0], "id": 8})
+
+
+# What is done to a sound set of three, the kind of issue, and what its one example names.
 BREAKS = [
-    (lambda c: c["images"].append({"id": 7}), "broken-image-entry", 1, "file_name"),
-    (lambda c: c["images"].append({**c["images"][0], "file_name": "x.png"}), "duplicate-image-id", 1, "x.png"),
-    (lambda c: c["annotations"][0].pop("image_id"), "broken-annotation", 1, "image_id"),
-    (lambda c: c["annotations"][0].update(image_id=99), "annotation-of-no-image", 1, "image 99"),
-    (lambda c: c["annotations"][1].update(id=10), "duplicate-annotation-id", 1, "annotation 10"),
-    (lambda c: c["annotations"][1].update(category_id=5), "unknown-category", 1, "category 5"),
-    (lambda c: c["annotations"][1].update(bbox=[1, 2, float("nan"), 4]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=["a", 2, 3, 4]), "box-not-numbers", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].pop("bbox"), "box-not-numbers", 1, "None"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 30, 0]), "box-without-area", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].update(bbox=[70, 4, 30, 36]), "box-outside", 1, "64 x 48"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 90, 36]), "box-over-edge", 1, "64 x 48"),
-    (lambda c: c["annotations"][1].update(keypoints=person(16)), "wrong-keypoint-count", 1, "48 values, not 51"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, float("inf")), "keypoints-not-numbers", 1, "20"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(3, "4"), "keypoints-not-numbers", 1, "20"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(5, 7), "visibility-values", 1, "v = 7"),
-    (lambda c: c["annotations"][1]["keypoints"].__setitem__(0, -9), "point-outside-picture", 1, "(-9"),
-    (lambda c: c["annotations"][1].update(bbox=[5, 4, 8, 8]), "points-beside-boxes", 1, "box (5, 4, 8, 8)"),
-    (lambda c: c["annotations"][1].update(num_keypoints=3), "num-keypoints", 1, "says 3, has 17"),
-    (lambda c: c["annotations"][1].update(keypoints=[0] * 51), "without-keypoints", 1, "annotation 20"),
-    (lambda c: c["annotations"][1].pop("keypoints"), "without-keypoints", 1, "annotation 20"),
-    (lambda c: c["annotations"].append({**c["annotations"][0], "id": 8}), "same-box", 1, "annotation 8"),
-    (lambda c: c["annotations"].pop(), "image-without-instance", 1, "3.png"),
-    (lambda c: c["images"].append({**c["images"][0], "id": 4}), "same-file", 1, "1.png"),
-    (lambda c: c["images"][2].update(file_name="gone.png"), "missing-picture", 1, "gone.png"),
-    (lambda c: c["images"][2].update(width=48, height=64), "other-size", 1, "64 x 48, not 48 x 64"),
-    (lambda c: [a["keypoints"].__setitem__(5, 0) for a in c["annotations"]], "point-never-labeled", 1, "left_eye"),
-    (lambda c: c["categories"].append({"id": 2, "name": "cat"}), "class-without-instance", 1, "cat"),
-    (lambda c: c.update(annotations=[]), "nothing-labeled", 1, "3 images"),
-]  # fmt: skip
+    (lambda c: c["images"].append({"id": 7}), "broken-image-entry", "file_name"),
+    (another_image(file_name="x.png"), "duplicate-image-id", "x.png"),
+    (without(0, "image_id"), "broken-annotation", "image_id"),
+    (lambda c: c["annotations"][0].update(image_id=99), "annotation-without-image", "image 99"),
+    (instance(id=10), "duplicate-annotation-id", "annotation 10"),
+    (instance(category_id=5), "unknown-category", "category 5"),
+    (instance(bbox=[1, 2, float("nan"), 4]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=[1, 2, 3]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=["a", 2, 3, 4]), "box-not-numbers", "annotation 20"),
+    (instance(bbox=7), "box-not-numbers", "7"),
+    (instance(bbox=[[1], [2], [3], [4]]), "box-not-numbers", "annotation 20"),
+    (without(1, "bbox"), "box-not-numbers", "None"),
+    (instance(bbox=[5, 4, 30, 0]), "box-without-area", "annotation 20"),
+    (instance(bbox=[70, 4, 30, 36]), "box-outside-image", "64 x 48"),
+    (instance(bbox=[5, 4, 90, 36]), "box-past-edge", "64 x 48"),
+    (instance(keypoints=person(16)), "wrong-keypoint-count", "48 values, not 51"),
+    (keypoint_value(3, float("inf")), "keypoints-not-numbers", "20"),
+    (keypoint_value(3, "4"), "keypoints-not-numbers", "20"),
+    (instance(keypoints="left_eye"), "keypoints-not-numbers", "left_eye"),
+    (keypoint_value(5, 7), "wrong-visibility", "v = 7"),
+    (keypoint_value(0, -9), "point-outside-image", "(-9"),
+    (instance(bbox=[5, 4, 8, 8]), "points-outside-boxes", "box (5, 4, 8, 8)"),
+    (instance(num_keypoints=3), "wrong-num-keypoints", "says 3, has 17"),
+    (instance(keypoints=[0] * 51), "without-keypoints", "annotation 20"),
+    (without(1, "keypoints"), "without-keypoints", "annotation 20"),
+    (same_instance_twice, "duplicate-instance", "annotation 8"),
+    (lambda c: c["annotations"].pop(), "image-without-annotation", "3.png"),
+    (another_image(id=4), "duplicate-file", "1.png"),
+    (image(2, file_name="gone.png"), "missing-image", "gone.png"),
+    (image(2, width=48, height=64), "wrong-image-size", "64 x 48, not 48 x 64"),
+    (never_labeled, "keypoint-never-labeled", "left_eye"),
+    (
+        lambda c: c["categories"].append({"id": 2, "name": "cat"}),
+        "category-without-instance",
+        "cat",
+    ),
+    (lambda c: c.update(annotations=[]), "nothing-labeled", "3 images"),
+]
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "count", "example"),
+    ("change", "kind", "example"),
     BREAKS,
     ids=[f"{b[1]}-{i}" for i, b in enumerate(BREAKS)],
 )
-def test_each_fault_is_found(tmp_path, change, kind, count, example):
+def test_each_issue_is_found(tmp_path, change, kind, example):
     path = coco_folder(tmp_path)
     content = json.loads(path.read_text())
     change(content)
-    fault = _found(write(path, content))[kind]
-    assert fault.count == count
-    assert example in fault.examples[0]
-    assert fault.severity == KINDS[kind][0]
+    issue = _found(write(path, content))[kind]
+    assert issue.count == 1
+    assert example in issue.examples[0]
+    assert issue.severity == ISSUE_KINDS[kind].severity
 
 
 def test_class_of_one_image(tmp_path):
@@ -92,8 +133,8 @@ def test_class_of_one_image(tmp_path):
     content["categories"].append({**content["categories"][0], "id": 2, "name": "cat"})
     content["annotations"][0]["category_id"] = 2
     found = _found(write(path, content))
-    assert found["class-of-one-image"].examples == ("cat",)
-    assert "class-without-instance" not in found
+    assert found["category-in-one-image"].examples == ("cat",)
+    assert "category-without-instance" not in found
 
 
 def test_stray_points_are_a_note_where_they_are_few(tmp_path):
@@ -102,7 +143,7 @@ def test_stray_points_are_a_note_where_they_are_few(tmp_path):
     content["annotations"][0]["bbox"] = [5, 4, 8, 8]
     found = _found(write(path, content))
     assert found["point-far-from-box"].severity == "note"
-    assert "points-beside-boxes" not in found
+    assert "points-outside-boxes" not in found
 
 
 def test_damaged_pictures(tmp_path):
@@ -111,15 +152,15 @@ def test_damaged_pictures(tmp_path):
     image = read_image(folder / "1.png")
     for name, data in (
         ("2.png", cv2.imencode(".jpg", image)[1].tobytes()[:400]),
-        ("3.png", b"no picture"),
+        ("3.png", b"no image"),
         ("4.png", b""),
     ):
         (folder / name).write_bytes(data)
-    fault = _found(path)["unreadable-picture"]
-    assert fault.severity == "error"
-    assert fault.count == 3
-    assert "cut short" in fault.examples[0]
-    assert "unreadable-picture" not in _found(path, pictures=False)
+    issue = _found(path)["unreadable-image"]
+    assert issue.severity == "error"
+    assert issue.count == 3
+    assert "cut short" in issue.examples[0]
+    assert "unreadable-image" not in _found(path, open_images=False)
 
 
 def test_many_faults_at_once_are_all_counted(tmp_path):
@@ -128,8 +169,8 @@ def test_many_faults_at_once_are_all_counted(tmp_path):
     for a in content["annotations"]:
         a["bbox"][2] = 0
     report = check(read_annotations(write(path, content)))
-    fault = report.faults[0]
-    assert (fault.kind, fault.count, len(fault.examples), len(fault.ids)) == (
+    issue = report.issues[0]
+    assert (issue.kind, issue.count, len(issue.examples), len(issue.ids)) == (
         "box-without-area",
         8,
         5,
@@ -141,7 +182,7 @@ def test_many_faults_at_once_are_all_counted(tmp_path):
 def test_content_that_is_hardly_there(tmp_path):
     content = {"images": [], "annotations": [], "categories": []}
     report = check(read_annotations(write(tmp_path / "a.json", content)))
-    assert [f.kind for f in report.faults] == ["nothing-labeled"]
+    assert [f.kind for f in report.issues] == ["nothing-labeled"]
 
 
 # ---- duplicates
@@ -151,8 +192,8 @@ def test_content_that_is_hardly_there(tmp_path):
 def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
     dataset = read(shared / "data" / "coco_val_subset")
     paths = dict(list(dataset.images.items())[:40])
-    pictures = examine(paths)
-    assert look_alikes(pictures) == []
+    images = inspect_images(paths)
+    assert near_duplicates(images) == []
     for i in list(paths)[:15]:
         image = read_image(paths[i])
         small = cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
@@ -160,7 +201,7 @@ def test_hash_survives_scaling_and_compression_and_tells_photos_apart(shared):
             cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], 1)
         )
         apart = sum(
-            bin(int(a) ^ int(b)).count("1") for a, b in zip(pictures[i].hash, again, strict=True)
+            bin(int(a) ^ int(b)).count("1") for a, b in zip(images[i].hash, again, strict=True)
         )
         assert apart <= 24
 
@@ -181,12 +222,14 @@ def test_duplicates_within_and_between_splits(tmp_path):
         against=read_annotations(second),
         on_progress=lambda *step: progress.append(step),
     )
-    found = {f.kind: f for f in report.faults}
-    assert found["look-alike"].count == 1
-    assert "4.png and 2.png" in found["look-alike"].examples[0]
+    found = {f.kind: f for f in report.issues}
+    assert found["near-duplicate"].count == 1
+    assert "4.png and 2.png" in found["near-duplicate"].examples[0]
     assert found["in-both-splits"].count == 2
     assert found["in-both-splits"].severity == "error"
-    assert found["shared-file-name"].count == 2  # 1.png and 3.png: the same names, other pictures
+    assert (
+        found["same-name-in-both-splits"].count == 2
+    )  # 1.png and 3.png: the same names, other images
     assert progress[-1] == (8, 8)
 
 
@@ -231,27 +274,27 @@ def test_swapped_ears_are_found_in_any_direction(mouse):
     bad = {5, 17, 40}
     for a in rows:
         if a["id"] in bad:
-            a["keypoints"] = swap_sides(a["keypoints"], mouse)
-    sides = find_swapped(rows, mouse)
+            a["keypoints"] = swap_left_right(a["keypoints"], mouse)
+    sides = find_left_right_swaps(rows, mouse)
     assert set(sides.suspects) == bad
     assert sides.accuracy == pytest.approx(57 / 60)
 
 
 def test_nothing_is_said_about_small_sets_or_sets_without_sides(mouse):
-    assert find_swapped(_mice(19), mouse) is None
-    assert find_swapped(_mice(), get_skeleton("hand21")) is None
+    assert find_left_right_swaps(_mice(19), mouse) is None
+    assert find_left_right_swaps(_mice(), get_skeleton("hand21")) is None
     blind = [{**a, "keypoints": [0.0] * 12} for a in _mice()]
-    assert find_swapped(blind, mouse) is None
+    assert find_left_right_swaps(blind, mouse) is None
 
 
 def test_no_suspects_where_the_set_says_nothing(mouse):
     """Ears on either side by chance: there is no rest of the set to agree with."""
     rng = np.random.default_rng(1)
     rows = [
-        {**a, "keypoints": swap_sides(a["keypoints"], mouse)} if rng.random() < 0.5 else a
+        {**a, "keypoints": swap_left_right(a["keypoints"], mouse)} if rng.random() < 0.5 else a
         for a in _mice(80)
     ]
-    sides = find_swapped(rows, mouse)
+    sides = find_left_right_swaps(rows, mouse)
     assert sides.accuracy < 0.8
     assert sides.suspects == ()
 
@@ -263,10 +306,12 @@ def test_people_that_were_swapped_are_found_among_genuine_ones(shared):
     rng = np.random.default_rng(1)
     bad = {rows[i]["id"] for i in rng.choice(len(rows), 25, replace=False)}
     mixed = [
-        {**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a
+        {**a, "keypoints": swap_left_right(a["keypoints"], dataset.skeleton)}
+        if a["id"] in bad
+        else a
         for a in rows
     ]
-    sides = find_swapped(mixed, dataset.skeleton)
+    sides = find_left_right_swaps(mixed, dataset.skeleton)
     found = set(sides.suspects)
     assert sides.accuracy > 0.75
     assert len(found & bad) >= 7
@@ -281,13 +326,15 @@ def test_faces_that_were_swapped_are_found(shared):
     rows = [a for i in dataset.images for a in dataset.labeled(i)]
     bad = {rows[i]["id"] for i in (3, 50, 99, 200)}
     mixed = [
-        {**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} if a["id"] in bad else a
+        {**a, "keypoints": swap_left_right(a["keypoints"], dataset.skeleton)}
+        if a["id"] in bad
+        else a
         for a in rows
     ]
-    assert set(find_swapped(mixed, dataset.skeleton).suspects) == bad
-    assert share_facing_wrong(rows, dataset.skeleton) == (0.0, 240)
-    wrong = [{**a, "keypoints": swap_sides(a["keypoints"], dataset.skeleton)} for a in rows]
-    assert share_facing_wrong(wrong, dataset.skeleton) == (1.0, 240)
+    assert set(find_left_right_swaps(mixed, dataset.skeleton).suspects) == bad
+    assert mirrored_faces(rows, dataset.skeleton) == (0.0, 240)
+    wrong = [{**a, "keypoints": swap_left_right(a["keypoints"], dataset.skeleton)} for a in rows]
+    assert mirrored_faces(wrong, dataset.skeleton) == (1.0, 240)
 
 
 def test_a_whole_set_the_wrong_way_round(tmp_path, shared):
@@ -295,20 +342,20 @@ def test_a_whole_set_the_wrong_way_round(tmp_path, shared):
     content = json.loads(path.read_text())
     skeleton = get_skeleton("coco17")
     for a in content["annotations"]:
-        a["keypoints"] = swap_sides(a["keypoints"], skeleton)
-    found = _found(write(tmp_path / "a.json", content), pictures=False)
-    assert found["all-sides-exchanged"].severity == "error"
-    assert "faces seen from the front" in found["all-sides-exchanged"].examples[0]
-    sound = {f.kind for f in check(read_annotations(path), pictures=False).faults}
-    assert "all-sides-exchanged" not in sound
+        a["keypoints"] = swap_left_right(a["keypoints"], skeleton)
+    found = _found(write(tmp_path / "a.json", content), open_images=False)
+    assert found["all-left-right-swapped"].severity == "error"
+    assert "faces seen from the front" in found["all-left-right-swapped"].examples[0]
+    sound = {f.kind for f in check(read_annotations(path), open_images=False).issues}
+    assert "all-left-right-swapped" not in sound
 
 
 @pytest.mark.parametrize("name", ["coco17", "lapa106", "rhd21", "halpe136"])
 def test_swapping_twice_changes_nothing(name):
     skeleton = get_skeleton(name)
     flat = person(len(skeleton), seed=3)
-    assert swap_sides(swap_sides(flat, skeleton), skeleton) == flat
-    assert (swap_sides(flat, skeleton) == flat) == (name == "rhd21")
+    assert swap_left_right(swap_left_right(flat, skeleton), skeleton) == flat
+    assert (swap_left_right(flat, skeleton) == flat) == (name == "rhd21")
 
 
 # ---- sheets
@@ -316,7 +363,7 @@ def test_swapping_twice_changes_nothing(name):
 
 
 def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
-    """A white dot is drawn where the picture has one: black picture, one bright pixel block under a
+    """A white dot is drawn where the image has one: black image, one bright pixel block under a
     label.
     """
     image = np.zeros((48, 64, 3), np.uint8)
@@ -336,7 +383,7 @@ def test_contact_sheet_shows_the_points_in_their_places(tmp_path):
 
 def test_contact_sheet_marks_and_counts(tmp_path):
     dataset = read(coco_folder(tmp_path, 5))
-    sheet = contact_sheet(dataset, columns=2, marked={30: "odd"})
+    sheet = contact_sheet(dataset, columns=2, highlighted={30: "odd"})
     assert sheet.shape == (3 * 258, 480, 3)
     red = (sheet[..., 2] > 200) & (sheet[..., 0] < 100) & (sheet[..., 1] < 100)
     assert red[:240, :240].sum() > 1500  # the marked one comes first
@@ -358,28 +405,28 @@ def test_drawable_leaves_out_what_is_broken(tmp_path):
     content["annotations"][2]["keypoints"] = [1, 2]
     dataset = drawable(read_annotations(write(path, content)))
     assert [a["id"] for i in dataset.images for a in dataset.labeled(i)] == [40]
-    assert draw_annotated(dataset, 4).shape == (48, 64, 3)
+    assert draw_annotations(dataset, 4).shape == (48, 64, 3)
 
 
 def test_pictures_are_written_whole(tmp_path):
     image = np.zeros((4, 4, 3), np.uint8)
-    save_picture(tmp_path / "deep" / "a.png", image)
+    save_image(tmp_path / "deep" / "a.png", image)
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.png"]
-    with pytest.raises(OutputError, match="does not end like a picture"):
-        save_picture(tmp_path / "a.txt", image)
+    with pytest.raises(OutputError, match="does not have the suffix of an image"):
+        save_image(tmp_path / "a.txt", image)
     write(tmp_path / "file", "x")
     with pytest.raises(OutputError, match="cannot be written"):
-        save_picture(tmp_path / "file" / "a.png", image)
+        save_image(tmp_path / "file" / "a.png", image)
 
 
 def test_pictures_turned_by_exif_have_their_upright_size(tmp_path):
     """Annotations made on the raw pixels of a phone's photo do not fit what a training sees."""
-    plain = cv2.imencode(".jpg", read_image(picture(tmp_path / "x.png")))[1].tobytes()
+    plain = cv2.imencode(".jpg", read_image(write_image(tmp_path / "x.png")))[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
     path = coco_folder(tmp_path)
     content = json.loads(path.read_text())
     content["images"][0]["file_name"] = "1.jpg"
     (tmp_path / "images" / "1.jpg").write_bytes(turned)
-    fault = _found(write(path, content))["other-size"]
-    assert fault.examples == ("1.jpg: 48 x 64, not 64 x 48",)
+    issue = _found(write(path, content))["wrong-image-size"]
+    assert issue.examples == ("1.jpg: 48 x 64, not 64 x 48",)

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from annotated import coco_content, coco_folder, person, picture, write
+from annotated import coco_content, coco_folder, person, write, write_image
 
 from rtmpose.datasets import (
     MIXTURES,
@@ -14,7 +14,7 @@ from rtmpose.datasets import (
     open_mixture,
     read,
 )
-from rtmpose.datasets.convert import ALIASES, PEOPLE, conversions
+from rtmpose.datasets.conversion_table import ALIASES, PEOPLE, conversions
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 
@@ -152,7 +152,7 @@ def test_conversion_is_the_published_one(sets):
 
 
 def test_cofw_is_the_published_one_but_for_the_eyes():
-    """The published configuration sends the eyes to numbers of WFLW; in LaPa those lie on the nose."""
+    """The published configuration sends the eyes to numbers of WFLW: on the nose in LaPa."""
     found = conversion("cofw29", "lapa106")
     eyes = tuple((t, s) for t, s in found if 8 <= s[0] <= 17)
     assert tuple(p for p in found if p not in eyes) == _pairs(COFW_BUT_EYES)
@@ -392,7 +392,7 @@ def test_mixtures_that_do_not_work(tmp_path):
 
 
 def test_reading_a_converted_set_again(tmp_path):
-    picture(tmp_path / "images" / "1.png")
+    write_image(tmp_path / "images" / "1.png")
     content = coco_content(1, "jhmdb15")
     content["annotations"][0]["keypoints"] = person(15, seed=4)
     dataset = read(write(tmp_path / "a.json", content))

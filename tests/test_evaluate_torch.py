@@ -7,13 +7,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from test_evaluate import make_set  # noqa: E402
+from scored import make_set  # noqa: E402
 
 from rtmpose import BackendOptions, PoseEstimator  # noqa: E402
 from rtmpose.card_io import embedded_card  # noqa: E402
 from rtmpose.evaluation import evaluate  # noqa: E402
-from rtmpose.evaluation.classification import Classifier, central_crop  # noqa: E402
-from rtmpose.evaluation.detection import evaluate_boxes  # noqa: E402
+from rtmpose.evaluation.classification import Classifier, center_crop  # noqa: E402
+from rtmpose.evaluation.detection import evaluate_detector  # noqa: E402
 from rtmpose.networks.build import build, config_for  # noqa: E402
 from rtmpose.networks.checkpoint import save_safetensors  # noqa: E402
 from rtmpose.networks.load import to_tensor  # noqa: E402
@@ -39,7 +39,7 @@ def test_classifier_checkpoint(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (240, 300, 3)).astype(np.uint8)
     with torch.inference_mode():
         expected = network(
-            to_tensor(central_crop(image, (224, 224))[None], card.normalization)
+            to_tensor(center_crop(image, (224, 224))[None], card.normalization)
         ).numpy()
     np.testing.assert_allclose(model([image]), expected, atol=1e-4)
 
@@ -80,6 +80,6 @@ def test_detector_checkpoint(tmp_path):
     network, card = network_of("rtmdet-nano")
     save_safetensors(tmp_path / "d.safetensors", network, card)
     data = make_set(tmp_path, "coco17", images=2)
-    result = evaluate_boxes(data, Detector(tmp_path / "d.safetensors", options=TORCH))
+    result = evaluate_detector(data, Detector(tmp_path / "d.safetensors", options=TORCH))
     assert result.settings["engine"] == "torch"
     assert 0 <= result.metrics["AP"] <= 1

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rtmpose import zoo
-from rtmpose.cli.models import app, markdown_table
+from rtmpose.cli.model_output import markdown_table
+from rtmpose.cli.models import app
 from rtmpose.errors import InputError, ModelError
 from rtmpose.zoo import cache, download
 

@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     import typer
 
     from rtmpose.cli.app import app
+    from rtmpose.cli.evaluate import with_kind
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(levelname)s: %(message)s",
     )
     try:
-        result = app(arguments, prog_name="rtmpose", standalone_mode=False)
+        result = app(with_kind(arguments), prog_name="rtmpose", standalone_mode=False)
     except RtmposeError as error:
         if debug:
             raise

@@ -1,4 +1,4 @@
-"""All subcommands put together."""
+"""All subcommands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 import rtmpose
-from rtmpose.cli import data, models
+from rtmpose.cli import data, evaluate, models
 from rtmpose.cli.benchmark import bench
 from rtmpose.cli.doctor import doctor
-from rtmpose.cli.evaluate import evaluate
 from rtmpose.cli.export import export, verify
 from rtmpose.cli.predict import predict
 from rtmpose.cli.prune import prune
@@ -23,13 +22,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Find people and their keypoints in images, videos and streams, with the RTMPose models.
 
-    Start with: rtmpose predict photo.jpg --save out
-    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors. Both work with every command.
+    Start with: rtmpose predict photo.jpg -o out
+
+    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors.
+    Both work with every command.
     """,
 )
 app.command()(predict)
 app.command()(track)
-app.command("eval")(evaluate)
+app.add_typer(evaluate.app, name="eval")
 app.command()(export)
 app.command()(verify)
 app.command()(bench)
@@ -40,8 +41,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(f"rtmpose {rtmpose.__version__}")
         raise typer.Exit
 

@@ -88,7 +88,7 @@ def bench(
     people: People = "",
     batch: Batch = "1",
     threads: options.Threads = 0,
-    allow_spinning: options.Spinning = False,
+    allow_spinning: options.AllowSpinning = False,
     limit: Limit = None,
     warmup: Warmup = None,
     markdown: Markdown = False,

@@ -1,10 +1,16 @@
-"""Options that several commands share."""
+"""Options that several commands share, under one name and with one meaning everywhere."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rtmpose.draw import DrawStyle
 
 POSE = "rtmpose-s-finetuned"
 """The default; :data:`rtmpose.pipeline.DEFAULT_POSE_MODEL`, which would load the engines for
@@ -12,41 +18,196 @@ POSE = "rtmpose-s-finetuned"
 """
 DETECTOR = "rtmdet-nano-finetuned"
 """Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
+
+MODELS = "Models"
+INPUT = "Input"
+OUTPUT = "Output"
+DRAWING = "Drawing"
+SPEED = "Speed"
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Images, videos, folders, glob patterns, camera indices (0), RTSP or HTTP URLs."
+    ),
+]
 Pose = Annotated[
-    str, typer.Option(help="Pose model: a name from `rtmpose models list`, an .onnx file or URL.")
+    str,
+    typer.Option(
+        help="Pose model: a name from `rtmpose models list`, a model file or a URL.",
+        rich_help_panel=MODELS,
+    ),
 ]
 DetectorName = Annotated[
     str,
     typer.Option(
         help=(
-            "Detector: a name, an .onnx file or URL, or 'none' to take each whole image as one"
+            "Detector: a name, a model file or a URL, or 'none' to take each whole image as one"
             " person."
-        )
+        ),
+        rich_help_panel=MODELS,
     ),
 ]
-Backend = Annotated[str, typer.Option(help="Engine: auto, onnxruntime or openvino.")]
+Backend = Annotated[
+    str, typer.Option(help="Engine: auto, onnxruntime, openvino, ...", rich_help_panel=SPEED)
+]
 Device = Annotated[
     str,
     typer.Option(
         help=(
             "auto, cpu, cuda, cuda:1, tensorrt (ONNX Runtime), gpu, npu (OpenVINO). Never falls"
             " back."
-        )
+        ),
+        rich_help_panel=SPEED,
     ),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
-Spinning = Annotated[
+Threads = Annotated[
+    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=SPEED)
+]
+AllowSpinning = Annotated[
     bool,
     typer.Option(
-        help="Let idle ONNX Runtime threads burn CPU: a little faster alone, far slower in company."
+        "--allow-spinning",
+        help=(
+            "Let idle ONNX Runtime threads busy-wait: a little faster alone, far slower when other"
+            " programs need the CPU."
+        ),
+        rich_help_panel=SPEED,
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
         help=(
-            "auto, fp32, or bf16 (OpenVINO on CPUs that have it; the model is prepared once for"
+            "auto, fp32, or bf16 (OpenVINO on CPUs that have it; the model is calibrated once for"
             " it)."
-        )
+        ),
+        rich_help_panel=SPEED,
     ),
 ]
+
+
+class Background(str, Enum):
+    """What poses are drawn on."""
+
+    image = "image"
+    black = "black"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which networks find the people and their keypoints."""
+
+    pose: Pose = POSE
+    detector: DetectorName = DETECTOR
+
+
+@dataclass(frozen=True)
+class SpeedOptions:
+    """What the networks run on."""
+
+    device: Device = "auto"
+    backend: Backend = "auto"
+    threads: Threads = 0
+    precision: Precision = "auto"
+    allow_spinning: AllowSpinning = False
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Which frames are read, and how."""
+
+    start: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds skipped at the start of a video.", rich_help_panel=INPUT),
+    ] = 0.0
+    end: Annotated[
+        float | None,
+        typer.Option(min=0, help="Second at which a video stops.", rich_help_panel=INPUT),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of frames of each source.", rich_help_panel=INPUT),
+    ] = None
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Mirror the frames left to right.", rich_help_panel=INPUT),
+    ] = False
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written besides the files of the formats."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for annotated images and videos.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None
+    show: Annotated[
+        bool,
+        typer.Option("--show", help="Show a window; q or Escape stops.", rich_help_panel=OUTPUT),
+    ] = False
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Skip the sources that an interrupted run has finished.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """How frames are drawn."""
+
+    kpt_thr: Annotated[
+        float, typer.Option(min=0, help="Lowest keypoint score drawn.", rich_help_panel=DRAWING)
+    ] = 0.3
+    background: Annotated[
+        Background,
+        typer.Option(help="Draw on the image or on black.", rich_help_panel=DRAWING),
+    ] = Background.image
+    draw_skeleton: Annotated[
+        bool, typer.Option(help="Draw keypoints and limbs.", rich_help_panel=DRAWING)
+    ] = True
+    draw_boxes: Annotated[
+        bool,
+        typer.Option("--draw-boxes", help="Draw the boxes.", rich_help_panel=DRAWING),
+    ] = False
+    draw_scores: Annotated[
+        bool,
+        typer.Option(
+            "--draw-scores", help="Write the scores next to the people.", rich_help_panel=DRAWING
+        ),
+    ] = False
+    output_size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            max=16384,
+            help="Long edge of what is drawn, in pixels.",
+            rich_help_panel=DRAWING,
+        ),
+    ] = None
+
+    def style(self, *, draw_ids: bool = True, trail: int = 0) -> DrawStyle:
+        """The same for :func:`rtmpose.draw.draw_frame`."""
+        from rtmpose.draw import DrawStyle
+
+        return DrawStyle(
+            kpt_thr=self.kpt_thr,
+            background=self.background.value,
+            draw_skeleton=self.draw_skeleton,
+            draw_boxes=self.draw_boxes,
+            draw_scores=self.draw_scores,
+            draw_ids=draw_ids,
+            trail=trail,
+            output_size=self.output_size,
+        )

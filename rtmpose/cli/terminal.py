@@ -1,11 +1,22 @@
-"""The console that progress goes to."""
+"""What commands show: progress on stderr, and the account of a job at its end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
+
+    from rtmpose.writers.job import JobProgress, JobReport
+
+SHOWN_PATHS = 10
 
 
 def stderr_console() -> Console:
@@ -13,3 +24,66 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+@contextmanager
+def job_progress() -> Iterator[Callable[[JobProgress], None]]:
+    """A progress bar; gives the function that a job calls after every frame."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), transient=True) as progress:
+        task = progress.add_task("", total=None, fps="", visible=False)
+
+        def show(state: JobProgress) -> None:
+            name = Path(state.source).name or state.source
+            progress.update(
+                task,
+                description=name if state.stage == "estimate" else f"{name}: writing",
+                completed=state.frames,
+                total=state.total,
+                fps=f"{state.fps:.1f} fps",
+                visible=True,
+            )
+
+        yield show
+
+
+def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:
+    """Print what a job did; the exit status, 1 if a source failed.
+
+    Args:
+        report: From the job.
+        results_on_stdout: Print to stderr, as stdout holds results.
+    """
+    frames = f"{report.frames} frame{'s' * (report.frames != 1)}"
+    fps = report.frames / max(report.seconds, 1e-9)
+    lines = [f"{frames}, {report.people} people in {report.seconds:.2f} s ({fps:.1f} fps)"]
+    if report.dropped:
+        lines.append(f"{report.dropped} frames of live sources were dropped to stay up to date")
+    if report.skipped:
+        lines.append(f"{report.skipped} sources were finished by an earlier run")
+    if report.frames == 1 and report.last is not None:
+        lines.append(repr(report.last))
+
+    paths = report.written
+    lines += [f"wrote {path}" for path in paths[:SHOWN_PATHS]]
+    if len(paths) > SHOWN_PATHS:
+        lines.append(f"... and {len(paths) - SHOWN_PATHS} more in {paths[-1].parent}")
+    for line in lines:
+        typer.echo(line, err=results_on_stdout)
+    for failure in report.failures:
+        typer.echo(f"rtmpose: {failure}", err=True)
+    return 1 if report.failures else 0

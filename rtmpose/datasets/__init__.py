@@ -2,7 +2,8 @@
 Torch-free.
 """
 
-from rtmpose.datasets.convert import conversion, convert
+from rtmpose.datasets.conversion_table import conversion
+from rtmpose.datasets.convert import convert
 from rtmpose.datasets.formats import FORMATS, read
 from rtmpose.datasets.imagenet import ImageFolder, read_image_folder
 from rtmpose.datasets.keypoint_dataset import KeypointDataset, load_boxes

@@ -1,36 +1,36 @@
-"""Kinds of faults that :func:`rtmpose.datasets.check.check` looks for, and the report of them."""
+"""Kinds of issues that :func:`rtmpose.datasets.check.check` looks for, and the report of them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-EXAMPLES = 5
-"""Examples that are kept of each kind."""
+MAX_EXAMPLES = 5
+"""Number of examples that are kept of each kind."""
 
 Severity = Literal["error", "note"]
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One kind of fault.
+    """All issues of one kind.
 
     Attributes:
         kind: Short name, for programs.
         severity: ``error`` for what breaks or spoils a training, ``note`` for what is worth a look.
-        count: How many.
-        what: One line for people.
+        count: Number of occurrences.
+        description: One line for people.
         advice: What to do about it.
-        examples: The first few, each naming picture or annotation.
-        ids: Annotation ids where the fault is one of annotations, for the contact sheet.
+        examples: The first few, each naming image or annotation.
+        ids: Ids of the annotations, for the contact sheet; empty for issues of images.
     """
 
     kind: str
     severity: Severity
     count: int
-    what: str
+    description: str
     advice: str
     examples: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
@@ -43,13 +43,13 @@ class Report:
     Attributes:
         path: The annotation file or folder.
         keypoint_set: Name of the keypoint set; empty where unknown.
-        images: Listed pictures.
-        annotations: All of them.
-        labeled: Instances with keypoints that are not crowd regions.
-        points: Labels per keypoint name.
-        faults: Errors first.
-        left_right: Share of instances whose left and right the rest of the set tells apart; None if
-            not looked at.
+        images: Number of listed images.
+        annotations: Number of all annotations.
+        labeled: Number of instances with keypoints that are not crowd regions.
+        points: Number of labels per keypoint name.
+        issues: Errors first.
+        left_right: Fraction of instances whose left and right the rest of the set tells apart; None
+            if not looked at.
     """
 
     path: str
@@ -58,198 +58,188 @@ class Report:
     annotations: int
     labeled: int
     points: Mapping[str, int]
-    faults: tuple[Issue, ...]
+    issues: tuple[Issue, ...]
     left_right: float | None = None
 
     @property
     def errors(self) -> int:
         """Number of kinds of errors."""
-        return sum(f.severity == "error" for f in self.faults)
+        return sum(issue.severity == "error" for issue in self.issues)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         return {**asdict(self), "points": dict(self.points), "errors": self.errors}
 
 
 @dataclass
 class IssueCollector:
-    """Collects faults by kind while a set is looked through."""
+    """Collects issues by kind while a set is looked through."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     ids: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(self, kind: str, example: str, annotation: Any = None) -> None:
-        """Count a fault; the first few examples and all annotation ids are kept."""
+    def add(self, kind: str, example: str, annotation_id: int | None = None) -> None:
+        """Count an issue; the first few examples and all annotation ids are kept."""
         self.counts[kind] += 1
         kept = self.examples.setdefault(kind, [])
-        if len(kept) < EXAMPLES:
+        if len(kept) < MAX_EXAMPLES:
             kept.append(example)
-        if isinstance(annotation, int):
-            self.ids.setdefault(kind, []).append(annotation)
+        if annotation_id is not None:
+            self.ids.setdefault(kind, []).append(annotation_id)
 
-    def rename(self, kind: str, other: str) -> None:
-        """Count the faults of one kind as those of another."""
-        self.counts[other] += self.counts.pop(kind, 0)
-        self.examples[other] = self.examples.pop(kind, [])
-        self.ids[other] = self.ids.pop(kind, [])
+    def add_all(self, kind: str, example: str, count: int) -> None:
+        """Count an issue of the whole set, with one example."""
+        self.counts[kind] += count
+        self.examples[kind] = [example]
 
-    def faults(self) -> tuple[Issue, ...]:
+    def rename(self, kind: str, new_kind: str) -> None:
+        """Count the issues of one kind as those of another."""
+        self.counts[new_kind] += self.counts.pop(kind, 0)
+        self.examples[new_kind] = self.examples.pop(kind, [])
+        self.ids[new_kind] = self.ids.pop(kind, [])
+
+    def issues(self) -> tuple[Issue, ...]:
         """What was found, errors first."""
-        rows = []
-        for kind, (severity, what, advice) in KINDS.items():
-            if self.counts[kind]:
-                examples, ids = tuple(self.examples[kind]), tuple(self.ids.get(kind, ()))
-                rows.append(Issue(kind, severity, self.counts[kind], what, advice, examples, ids))
-        return tuple(sorted(rows, key=lambda f: f.severity != "error"))
+        found = []
+        for name, kind in ISSUE_KINDS.items():
+            if self.counts[name]:
+                examples = tuple(self.examples[name])
+                ids = tuple(self.ids.get(name, ()))
+                found.append(
+                    Issue(
+                        name,
+                        kind.severity,
+                        self.counts[name],
+                        kind.description,
+                        kind.advice,
+                        examples,
+                        ids,
+                    )
+                )
+        return tuple(sorted(found, key=lambda issue: issue.severity != "error"))
 
 
-# Kind: severity, what, advice.
-KINDS: Mapping[str, tuple[Severity, str, str]] = {
-    "broken-image-entry": (
-        "error",
-        "image entries without id or file_name",
-        "complete or remove them",
+@dataclass(frozen=True)
+class IssueKind:
+    """What there is to say of all issues of a kind; fields as in :class:`Issue`."""
+
+    severity: Severity
+    description: str
+    advice: str
+
+
+def _error(description: str, advice: str) -> IssueKind:
+    return IssueKind("error", description, advice)
+
+
+def _note(description: str, advice: str) -> IssueKind:
+    return IssueKind("note", description, advice)
+
+
+_FILE_KINDS = {
+    "broken-image-entry": _error(
+        "image entries without id or file_name", "complete or remove them"
     ),
-    "broken-annotation": ("error", "annotations without id or image_id", "complete or remove them"),
-    "duplicate-image-id": ("error", "image ids that occur twice", "number the images anew"),
-    "duplicate-annotation-id": (
-        "error",
-        "annotation ids that occur twice",
-        "number the annotations anew",
+    "broken-annotation": _error("annotations without id or image_id", "complete or remove them"),
+    "duplicate-image-id": _error("image ids that occur twice", "number the images anew"),
+    "duplicate-annotation-id": _error(
+        "annotation ids that occur twice", "number the annotations anew"
     ),
-    "annotation-of-no-image": (
-        "error",
-        "annotations of images that are not listed",
-        "list the images or remove them",
+    "annotation-without-image": _error(
+        "annotations of images that are not listed", "list the images or remove the annotations"
     ),
-    "unknown-category": (
-        "error",
-        "annotations of categories that are not listed",
-        "list the categories",
-    ),
-    "box-not-numbers": (
-        "error",
-        "boxes that are not four finite numbers x, y, w, h",
-        "correct or remove them",
-    ),
-    "box-without-area": ("error", "boxes without width or height", "correct or remove them"),
-    "box-outside": (
-        "error",
-        "boxes wholly outside of the picture",
-        "check their units: x, y, w, h in pixels",
-    ),
-    "box-over-edge": (
-        "note",
-        "boxes that reach past the picture",
-        "fine for people cut off by the edge",
-    ),
-    "wrong-keypoint-count": (
-        "error",
-        "annotations with another number of keypoints than the set",
-        "correct them",
-    ),
-    "keypoints-not-numbers": (
-        "error",
-        "annotations with keypoints that are not finite numbers",
-        "remove them",
-    ),
-    "visibility-values": (
-        "error",
-        "annotations with v other than 0, 1 or 2",
-        "0 no label, 1 hidden, 2 visible",
-    ),
-    "point-outside-picture": (
-        "note",
-        "instances with labeled points outside of the picture",
-        "set their v to 0",
-    ),
-    "point-far-from-box": (
-        "note",
-        "instances with points far outside of their box",
-        "check box and points",
-    ),
-    "points-beside-boxes": (
-        "error",
-        "instances with points far outside of their box",
-        "boxes should be x, y, w, h",
-    ),
-    "num-keypoints": (
-        "note",
-        "annotations whose num_keypoints is not the number of labeled points",
-        "count anew",
-    ),
-    "without-keypoints": ("note", "instances without a labeled point", "they serve detectors only"),
-    "same-box": (
-        "note",
-        "instances with the same box and points as another of the picture",
-        "remove one",
-    ),
-    "image-without-instance": (
-        "note",
-        "images without any annotation",
-        "fine as background for detectors",
-    ),
-    "same-file": ("error", "files that are listed under several image ids", "merge the entries"),
-    "missing-picture": (
-        "error",
-        "pictures that are not there",
-        "name their folder with --images, or remove them",
-    ),
-    "unreadable-picture": (
-        "error",
-        "pictures that are damaged or cannot be read",
-        "fetch or convert them anew",
-    ),
-    "other-size": (
-        "error",
-        "pictures of another size than the annotations say",
-        "were they shrunk or turned (EXIF)?",
-    ),
-    "look-alike": (
-        "note",
-        "pictures that look like another of the set",
-        "frames of one video are like that",
-    ),
-    "in-both-splits": (
-        "error",
-        "pictures that look like one of the other split",
-        "remove them from one of the two",
-    ),
-    "shared-file-name": (
-        "note",
-        "pictures with the name of one in the other split",
-        "see that they differ",
-    ),
-    "point-never-labeled": (
-        "note",
-        "keypoints without a single label",
-        "a model will not learn them",
-    ),
-    "class-without-instance": (
-        "note",
-        "categories without an instance",
-        "remove them or add pictures",
-    ),
-    "class-of-one-image": (
-        "note",
-        "categories with instances in one picture only",
-        "too few to learn or to hold out",
-    ),
-    "swapped-sides": (
-        "note",
-        "instances whose left and right look exchanged",
-        "look at them: --sheet shows them",
-    ),
-    "all-sides-exchanged": (
-        "error",
-        "faces that have left and right the wrong way round",
-        "exchange left and right",
-    ),
-    "nothing-labeled": (
-        "error",
-        "images, but no instance with keypoints",
-        "is this the right file?",
+    "unknown-category": _error(
+        "annotations of categories that are not listed", "list the categories"
     ),
 }
-"""Kind to severity, what it is, and advice."""
+
+_INSTANCE_KINDS = {
+    "box-not-numbers": _error(
+        "boxes that are not four finite numbers x, y, w, h", "correct or remove them"
+    ),
+    "box-without-area": _error("boxes without width or height", "correct or remove them"),
+    "box-outside-image": _error(
+        "boxes wholly outside of the image", "check their units: x, y, w, h in pixels"
+    ),
+    "box-past-edge": _note(
+        "boxes that reach past the image", "fine for people cut off by the edge"
+    ),
+    "wrong-keypoint-count": _error(
+        "annotations with another number of keypoints than the set", "correct them"
+    ),
+    "keypoints-not-numbers": _error(
+        "annotations with keypoints that are not finite numbers", "remove them"
+    ),
+    "wrong-visibility": _error(
+        "annotations with v other than 0, 1 or 2", "0 no label, 1 hidden, 2 visible"
+    ),
+    "point-outside-image": _note(
+        "instances with labeled points outside of the image", "set their v to 0"
+    ),
+    "point-far-from-box": _note(
+        "instances with points far outside of their box", "check box and points"
+    ),
+    "points-outside-boxes": _error(
+        "instances with points far outside of their box", "boxes should be x, y, w, h"
+    ),
+    "wrong-num-keypoints": _note(
+        "annotations whose num_keypoints is not the number of labeled points", "count anew"
+    ),
+    "without-keypoints": _note("instances without a labeled point", "they serve detectors only"),
+    "duplicate-instance": _note(
+        "instances with the same box and points as another of the image", "remove one"
+    ),
+}
+
+_IMAGE_KINDS = {
+    "image-without-annotation": _note(
+        "images without any annotation", "fine as background for detectors"
+    ),
+    "duplicate-file": _error("files that are listed under several image ids", "merge the entries"),
+    "missing-image": _error(
+        "images that are not there", "name their folder with --images, or remove them"
+    ),
+    "unreadable-image": _error(
+        "images that are damaged or cannot be read", "download or convert them anew"
+    ),
+    "wrong-image-size": _error(
+        "images of another size than the annotations say", "were they resized or turned (EXIF)?"
+    ),
+    "near-duplicate": _note(
+        "images that look like another of the set", "frames of one video are like that"
+    ),
+    "in-both-splits": _error(
+        "images that look like one of the other split", "remove them from one of the two"
+    ),
+    "same-name-in-both-splits": _note(
+        "images with the name of one in the other split", "check that they differ"
+    ),
+}
+
+_SET_KINDS = {
+    "keypoint-never-labeled": _note(
+        "keypoints without a single label", "a model will not learn them"
+    ),
+    "category-without-instance": _note(
+        "categories without an instance", "remove them or add images"
+    ),
+    "category-in-one-image": _note(
+        "categories with instances in one image only", "too few to learn or to hold out"
+    ),
+    "swapped-left-right": _note(
+        "instances whose left and right look swapped", "look at them: --sheet shows them"
+    ),
+    "all-left-right-swapped": _error(
+        "faces that have left and right the wrong way round", "swap left and right"
+    ),
+    "nothing-labeled": _error("images, but no instance with keypoints", "is this the right file?"),
+}
+
+ISSUE_KINDS: Mapping[str, IssueKind] = {
+    **_FILE_KINDS,
+    **_INSTANCE_KINDS,
+    **_IMAGE_KINDS,
+    **_SET_KINDS,
+}
+"""All kinds, in the order of the report."""

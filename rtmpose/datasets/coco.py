@@ -1,5 +1,5 @@
-"""COCO JSON and the many data sets that are published, or were converted, in its form with habits
-of their own.
+"""COCO JSON, and the many data sets that are published, or were converted, in its form with
+peculiarities.
 """
 
 from __future__ import annotations
@@ -9,43 +9,43 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from rtmpose.datasets.coco_content import (
-    MARK,
-    Annotations,
+from rtmpose.datasets.annotation_files import find_annotation_file, read_json
+from rtmpose.datasets.annotation_repair import BOX_TO_AREA, count_labeled
+from rtmpose.datasets.category_skeletons import (
+    category_keypoints,
     category_of,
-    image_size,
     skeleton_from_category,
+    skeleton_with_keypoints,
 )
-from rtmpose.datasets.keypoint_dataset import (
-    AREA_OF_BOX,
-    KeypointDataset,
-    annotation_file,
-    category_names,
-    read_json,
-    skeleton_named,
-)
+from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
+from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.image_size import image_size
+from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.files import write_text
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
 
 PIXEL_STD = 200.0
-"""What ``scale`` counts in, in MPII and the sets that took its form: 1 is a box of 200 pixels."""
+"""Unit of ``scale`` in MPII and the sets that took its form: 1 is a box of 200 pixels."""
 WHOLEBODY_FIELDS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+
+ImageSizes = Mapping[Json, tuple[Json, Json]]
+"""Image id to width and height, as the file has them."""
 
 
 @dataclass(frozen=True)
-class Style:
+class CocoStyle:
     """What is peculiar to a data set in COCO form.
 
     Attributes:
         skeleton: Its keypoint set; empty takes what the file says.
-        fields: Where the keypoints are; several are put one after the other.
-        one_based: Whether pixels are counted from 1, as Matlab does.
+        fields: Where the keypoints are; several are concatenated.
+        one_based: Whether pixels are counted from 1, as in Matlab.
         box: ``bbox``; ``center`` for a square of side 200 ``scale`` around ``center``; ``image``
-            for the whole picture.
+            for the whole image.
     """
 
     skeleton: str = ""
@@ -54,26 +54,26 @@ class Style:
     box: Literal["bbox", "center", "image"] = "bbox"
 
 
-STYLES: Mapping[str, Style] = {
-    "coco": Style(),
-    "coco-wholebody": Style("coco-wholebody133", fields=WHOLEBODY_FIELDS),
-    "halpe": Style("halpe136"),
-    "aic": Style("aic14"),
-    "crowdpose": Style("crowdpose14"),
-    "jhmdb": Style("jhmdb15", one_based=True),
-    "posetrack18": Style("posetrack18"),
-    "ochuman": Style("coco17"),
-    "humanart": Style("coco17"),
-    "humanart21": Style("humanart21", fields=("keypoints_21",)),
-    "ap10k": Style("ap10k17"),
-    "lapa": Style("lapa106"),
-    "wflw": Style("wflw98", box="center"),
-    "300w": Style("300w68", box="center"),
-    "aflw": Style("aflw19", box="center"),
-    "cofw": Style("cofw29"),
-    "freihand": Style("hand21", box="image"),
-    "onehand10k": Style("hand21"),
-    "rhd": Style("rhd21"),
+STYLES: Mapping[str, CocoStyle] = {
+    "coco": CocoStyle(),
+    "coco-wholebody": CocoStyle("coco-wholebody133", fields=WHOLEBODY_FIELDS),
+    "halpe": CocoStyle("halpe136"),
+    "aic": CocoStyle("aic14"),
+    "crowdpose": CocoStyle("crowdpose14"),
+    "jhmdb": CocoStyle("jhmdb15", one_based=True),
+    "posetrack18": CocoStyle("posetrack18"),
+    "ochuman": CocoStyle("coco17"),
+    "humanart": CocoStyle("coco17"),
+    "humanart21": CocoStyle("humanart21", fields=("keypoints_21",)),
+    "ap10k": CocoStyle("ap10k17"),
+    "lapa": CocoStyle("lapa106"),
+    "wflw": CocoStyle("wflw98", box="center"),
+    "300w": CocoStyle("300w68", box="center"),
+    "aflw": CocoStyle("aflw19", box="center"),
+    "cofw": CocoStyle("cofw29"),
+    "freihand": CocoStyle("hand21", box="image"),
+    "onehand10k": CocoStyle("hand21"),
+    "rhd": CocoStyle("rhd21"),
 }
 """The sets by name. Boxes are those the published models were trained and tested with."""
 
@@ -81,9 +81,9 @@ STYLES: Mapping[str, Style] = {
 def read_coco(
     data: Path,
     images: Path | None,
-    style: Style,
+    style: CocoStyle,
     skeleton: Skeleton | None = None,
-    content: Any = None,
+    content: Json = None,
 ) -> Annotations:
     """Read a COCO-form file.
 
@@ -97,28 +97,25 @@ def read_coco(
     Raises:
         InputError: there is no such file, or it is not COCO content.
     """
-    path = annotation_file(data)
+    path = find_annotation_file(data)
     content = read_json(path) if content is None else content
     try:
-        rows: list[Any] = list(content["annotations"])
+        rows = list(content["annotations"])
         categories = list(content["categories"])
         sizes = {i.get("id"): (i.get("width"), i.get("height")) for i in content["images"]}
-        names = category_names(content)
+        names = category_keypoints(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is not a COCO keypoint set (images, annotations, categories): {error!r}"
         ) from error
+
+    # Annotations in plain COCO form, categories with the names of the keypoints.
     skeleton = skeleton or _skeleton(style, names, categories, rows)
-    annotations = [_annotation(a, style, sizes) if isinstance(a, dict) else a for a in rows]
+    annotations = [_plain(a, style, sizes) if isinstance(a, dict) else a for a in rows]
     if skeleton is not None:
-        own = category_of(skeleton)
-        points = {"keypoints": own["keypoints"], "skeleton": own["skeleton"]}
-        categories = [
-            {**c, **(points if _has_points(c, categories) else {})} for c in categories
-        ] or [own]
-    return Annotations(
-        path, {**content, "annotations": annotations, "categories": categories}, images, skeleton
-    )
+        categories = _named_categories(categories, skeleton)
+    content = {**content, "annotations": annotations, "categories": categories}
+    return Annotations(path, content, images, skeleton)
 
 
 def read_posetrack(
@@ -126,15 +123,20 @@ def read_posetrack(
 ) -> Annotations:
     """Read PoseTrack18: one converted file, or a folder of the published ones, one per video.
 
+    Args:
+        data: The file or folder.
+        images: Where file names start from; None looks around.
+        skeleton: The keypoints; None takes ``posetrack18``.
+
     Raises:
         InputError: nothing of the kind is there.
     """
     files = sorted(data.glob("*.json")) if data.is_dir() else [data]
     if not files:
-        files = [annotation_file(data)]
-    parts = [read_json(f) for f in files]
-    merged: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
-    for file, part in zip(files, parts, strict=True):
+        files = [find_annotation_file(data)]
+    merged: JsonObject = {"images": [], "annotations": [], "categories": []}
+    for file in files:
+        part = read_json(file)
         if not isinstance(part, dict) or "images" not in part:
             raise InputError(
                 f"{file} is not a PoseTrack18 annotation file (images, annotations, categories)"
@@ -146,102 +148,130 @@ def read_posetrack(
 
 
 def _skeleton(
-    style: Style,
+    style: CocoStyle,
     names: tuple[str, ...],
-    categories: Sequence[Mapping[str, Any]],
-    rows: Sequence[Any],
+    categories: Sequence[JsonObject],
+    rows: Sequence[Json],
 ) -> Skeleton | None:
+    """The keypoint set by the style, by the names in the file, or by the number of points."""
     if style.skeleton:
         return get_skeleton(style.skeleton)
     if names:
         category = next(c for c in categories if c.get("keypoints"))
-        return skeleton_named(names) or skeleton_from_category(category, len(names))
-    k = next(
-        (len(a["keypoints"]) // 3 for a in rows if isinstance(a, dict) and a.get("keypoints")), 0
-    )
-    return skeleton_for_count(k)
+        return skeleton_with_keypoints(names) or skeleton_from_category(category, len(names))
+    for row in rows:
+        if isinstance(row, dict) and row.get("keypoints"):
+            return skeleton_for_count(len(row["keypoints"]) // 3)
+    return skeleton_for_count(0)
 
 
-def _has_points(category: Mapping[str, Any], categories: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the instances of a category have keypoints: it names some, or none of the categories
-    does.
+def _named_categories(categories: Sequence[JsonObject], skeleton: Skeleton) -> list[JsonObject]:
+    """Categories whose instances have keypoints get the names and links of the keypoint set.
+
+    These are the categories that name keypoints, or all where none does.
     """
-    return bool(category.get("keypoints")) or not any(c.get("keypoints") for c in categories)
+    own = category_of(skeleton)
+    if not categories:
+        return [{**own}]
+    keypoint_fields = {"keypoints": own["keypoints"], "skeleton": own["skeleton"]}
+    any_named = any(c.get("keypoints") for c in categories)
+    named = []
+    for category in categories:
+        has_keypoints = bool(category.get("keypoints")) or not any_named
+        named.append({**category, **(keypoint_fields if has_keypoints else {})})
+    return named
 
 
-def _annotation(
-    source: dict[str, Any], style: Style, sizes: Mapping[Any, tuple[Any, Any]]
-) -> dict[str, Any]:
-    """An annotation in plain COCO form; what cannot be read stays as it is, for the check to find."""
-    a = dict(source)
-    shift = 1.0 if style.one_based else 0.0
+def _plain(source: JsonObject, style: CocoStyle, sizes: ImageSizes) -> JsonObject:
+    """An annotation in plain COCO form; what cannot be read stays as it is: the check finds it."""
+    annotation = dict(source)
+    offset = 1.0 if style.one_based else 0.0
+
+    # Keypoints: one list of triples, from pixel 0.
     try:
-        points = _points(a, style.fields)
-        if len(points) % 3 == 0:
-            points = [
-                c
-                for i in range(0, len(points), 3)
-                for c in _point(points[i], points[i + 1], points[i + 2], shift)
-            ]
-        count = sum(1 for v in points[2::3] if v > 0)
-    except (TypeError, ValueError):
-        points, count = a.get("keypoints") or [], 0
-    if points or "keypoints" in a:
-        a["keypoints"] = points
-    if len(style.fields) > 1 or style.fields[0] != "keypoints" or "num_keypoints" not in a:
-        a["num_keypoints"] = count
+        points = _plain_points(annotation, style.fields, offset)
+        labeled = count_labeled(points)
+    except (KeyError, TypeError, ValueError):
+        points = annotation.get("keypoints") or []
+        labeled = 0
+    if points or "keypoints" in annotation:
+        annotation["keypoints"] = points
+    if style.fields != ("keypoints",) or "num_keypoints" not in annotation:
+        annotation["num_keypoints"] = labeled
     for name in style.fields:
         if name != "keypoints":
-            a.pop(name, None)
+            annotation.pop(name, None)
+
+    # Box and area.
     try:
-        if (box := _box(a, style.box, sizes, shift)) is not None:
-            a["bbox"] = box
-        if "area" not in a:
-            a["area"] = AREA_OF_BOX * a["bbox"][2] * a["bbox"][3]
+        box = _plain_box(annotation, style.box, sizes, offset)
+        if box is not None:
+            annotation["bbox"] = box
+        if "area" not in annotation:
+            annotation["area"] = BOX_TO_AREA * annotation["bbox"][2] * annotation["bbox"][3]
     except (KeyError, TypeError, ValueError, IndexError):
-        a.setdefault("bbox", None)
-    a["iscrowd"] = int(bool(a.get("iscrowd")))
-    return a
+        annotation.setdefault("bbox", None)
+    annotation["iscrowd"] = int(bool(annotation.get("iscrowd")))
+    return annotation
 
 
-def _points(a: Mapping[str, Any], fields: Sequence[str]) -> list[Any]:
-    """The flat x, y, v triples of an annotation, parts that are marked as not valid without labels."""
-    if len(fields) == 1 or fields[1] not in a:
-        rows = a.get(fields[0], a.get("keypoints")) or []
-        return (
-            [v for row in rows for v in row] if rows and isinstance(rows[0], list) else list(rows)
-        )
-    flat: list[Any] = []
+def _plain_points(annotation: JsonObject, fields: Sequence[str], offset: float) -> list[float]:
+    """Flat x, y, v triples from pixel 0; a length that is no multiple of 3 is left as it is."""
+    values = _joined_fields(annotation, fields)
+    if len(values) % 3:
+        return values
+    points: list[float] = []
+    for i in range(0, len(values), 3):
+        points += _plain_point(values[i], values[i + 1], values[i + 2], offset)
+    return points
+
+
+def _joined_fields(annotation: JsonObject, fields: Sequence[str]) -> list[Json]:
+    """Flat x, y, v triples of all fields; parts that are marked as not valid lose their labels."""
+    if len(fields) == 1 or fields[1] not in annotation:
+        # One field, flat or as a list of triples.
+        rows = annotation.get(fields[0], annotation.get("keypoints")) or []
+        if rows and isinstance(rows[0], list):
+            return [value for row in rows for value in row]
+        return list(rows)
+    # Several fields: the parts of COCO-WholeBody.
+    flat: list[Json] = []
     for name in fields:
-        part = list(a[name])
-        if a.get(f"{name.removesuffix('_kpts')}_valid") is False:
+        part = list(annotation[name])
+        if annotation.get(f"{name.removesuffix('_kpts')}_valid") is False:
             part = [0] * len(part)
         flat += part
     return flat
 
 
-def _point(x: Any, y: Any, v: Any, shift: float) -> tuple[Any, Any, Any]:
+def _plain_point(x: Json, y: Json, v: Json, offset: float) -> tuple[Json, Json, Json]:
     """One point: no label is 0, 0, 0; a confidence in place of v counts as a label where it is
     above 0.
     """
+    # NaN stays, for the check to find.
     if isinstance(v, float) and v == v:
         v = 0 if v <= 0 else min(2, max(1, round(v)))
     if not v:
         return 0, 0, v
-    return (x - shift, y - shift, v) if shift else (x, y, v)
+    return (x - offset, y - offset, v) if offset else (x, y, v)
 
 
-def _box(
-    a: Mapping[str, Any], kind: str, sizes: Mapping[Any, tuple[Any, Any]], shift: float
+def _plain_box(
+    annotation: JsonObject, kind: str, sizes: ImageSizes, offset: float
 ) -> list[float] | None:
-    if kind == "center" and "center" in a and "scale" in a:
-        (cx, cy), side = a["center"], PIXEL_STD * float(a["scale"])
-        return [cx - side / 2, cy - side / 2, side, side]
-    if kind == "image" and None not in (size := sizes.get(a.get("image_id"), (None, None))):
-        return [0.0, 0.0, float(size[0]), float(size[1])]
-    if shift and isinstance(a.get("bbox"), list) and len(a["bbox"]) == 4:
-        x, y, w, h = a["bbox"]
-        return [x - shift, y - shift, w, h]
+    """x, y, w, h from pixel 0; None where the box of the annotation stays as it is."""
+    if kind == "center" and "center" in annotation and "scale" in annotation:
+        center_x, center_y = annotation["center"]
+        side = PIXEL_STD * float(annotation["scale"])
+        return [center_x - side / 2, center_y - side / 2, side, side]
+    if kind == "image":
+        width, height = sizes.get(annotation.get("image_id"), (None, None))
+        if width is not None and height is not None:
+            return [0.0, 0.0, float(width), float(height)]
+    box = annotation.get("bbox")
+    if offset and isinstance(box, list) and len(box) == 4:
+        x, y, w, h = box
+        return [x - offset, y - offset, w, h]
     return None
 
 
@@ -251,21 +281,26 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     File names are relative to the folder of the file. The file is marked, so that reading it again
     changes nothing.
 
+    Args:
+        dataset: The set.
+        path: The file to write; missing folders are created.
+
     Raises:
         OutputError: it cannot be written.
     """
-    info = dataset.content.get("info")
-    info = dict(info) if isinstance(info, Mapping) else {}
+    # File names relative to the new file, sizes where they were missing.
     images = []
     for entry in dataset.content["images"]:
         place = dataset.images[int(entry["id"])]
-        image = {
-            **entry,
-            "file_name": Path(os.path.relpath(place.absolute(), path.parent.absolute())).as_posix(),
-        }
+        relative = os.path.relpath(place.absolute(), path.parent.absolute())
+        image = {**entry, "file_name": Path(relative).as_posix()}
         if not image.get("width") and (size := image_size(place)):
             image["width"], image["height"] = size
         images.append(image)
-    name = dataset.skeleton.name if dataset.skeleton else ""
-    content = {**dataset.content, "info": {**info, MARK: name}, "images": images}
+
+    # The mark, next to what the source said of itself.
+    info = dataset.content.get("info")
+    info = dict(info) if isinstance(info, Mapping) else {}
+    info[WRITTEN_BY_US] = dataset.skeleton.name if dataset.skeleton else ""
+    content = {**dataset.content, "info": info, "images": images}
     write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rtmpose.datasets.aic import read_aic
+from rtmpose.datasets.annotation_files import find_annotation_file, read_json
+from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
-from rtmpose.datasets.coco_content import MARK, Annotations
+from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
+from rtmpose.datasets.coco_types import Json
 from rtmpose.datasets.freihand import read_freihand
-from rtmpose.datasets.keypoint_dataset import (
-    KeypointDataset,
-    annotation_file,
-    category_names,
-    read_json,
-)
+from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
 from rtmpose.datasets.yolo import read_yolo
@@ -43,30 +40,42 @@ FORMATS: Mapping[str, str] = {
     "wflw": "WFLW in COCO form",
     "wflw-raw": "WFLW as published: a list in .txt",
     "300w": "300-W in COCO form",
-    "300w-raw": "300-W as published: .pts beside the pictures",
+    "300w-raw": "300-W as published: .pts next to the images",
     "cofw": "COFW in COCO form",
     "aflw": "AFLW in COCO form",
     "freihand": "FreiHAND in COCO form",
     "freihand-raw": "FreiHAND as published: *_xyz.json, *_K.json",
     "onehand10k": "OneHand10K in COCO form",
     "rhd": "Rendered Handpose in COCO form (fingers from the tip)",
-    "yolo": "YOLO-pose text labels: data.yaml, or labels/ beside images/",
+    "yolo": "YOLO-pose text labels: data.yaml, or labels/ next to images/",
 }
 """What can be read, with one line for people."""
 
-_BY_NAMES = {
+_FORMAT_BY_KEYPOINT = {
     "Right Shoulder": "aic",
     "belly": "jhmdb",
     "head_bottom": "posetrack18",
     "root_of_tail": "ap10k",
 }
-_BY_COUNT = {136: "halpe", 98: "wflw", 68: "300w", 29: "cofw", 19: "aflw", 106: "lapa"}
+"""A keypoint name that only one format has."""
+
+_FORMAT_BY_COUNT = {136: "halpe", 98: "wflw", 68: "300w", 29: "cofw", 19: "aflw", 106: "lapa"}
+"""Number of keypoints of the formats whose files do not name them."""
+
+_WHOLEBODY_VALUES = 3 * 133
 
 
 @dataclass(frozen=True, eq=False)
-class _Guess:
+class DetectedFormat:
+    """What a file or folder looks like.
+
+    Attributes:
+        format: A key of :data:`FORMATS`.
+        content: The parsed JSON, where there is one.
+    """
+
     format: str
-    content: Any = None
+    content: Json = None
 
 
 def read(
@@ -84,7 +93,7 @@ def read(
         images: The folder that file names start from; None looks around.
         skeleton: The keypoints where the file does not say or should not be believed: a set's name,
             a TOML file, or the set itself.
-        split: Of YOLO labels.
+        split: Of YOLO labels: ``train``, ``val`` or ``test``.
 
     Returns:
         The set in COCO form; pixels are counted from 0.
@@ -102,13 +111,17 @@ def read_annotations(
     skeleton: str | Path | Skeleton | None = None,
     split: str = "",
 ) -> Annotations:
-    """As :func:`read`, but with faults of single annotations still in it: for ``rtmpose data
+    """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
     """
-    path, folder = Path(data), Path(images) if images is not None else None
-    points = find_skeleton(skeleton)
-    guess = detect_format(path) if format == "auto" else _Guess(format)
-    kind, content = guess.format, guess.content
+    path = Path(data)
+    folder = Path(images) if images is not None else None
+    points = resolve_skeleton(skeleton)
+    detected = detect_format(path) if format == "auto" else DetectedFormat(format)
+    kind = detected.format
+    content = detected.content
+
+    # Formats of JSON files, which may have been parsed already.
     if kind == "posetrack18":
         return read_posetrack(path, folder, points)
     if kind in STYLES:
@@ -117,22 +130,24 @@ def read_annotations(
         return read_mpii(path, folder, points, content)
     if kind == "aic-raw":
         return read_aic(path, folder, points, content)
+
+    # Formats of folders and text files.
     if kind == "yolo":
         return read_yolo(path, folder, points, split)
-    plain = {
+    readers = {
         "lapa-raw": read_lapa,
         "wflw-raw": read_wflw,
         "300w-raw": read_300w,
         "freihand-raw": read_freihand,
     }
-    if kind not in plain:
+    if kind not in readers:
         raise InputError(
             f"there is no annotation format {format!r}; the known ones are {', '.join(FORMATS)}"
         )
-    return plain[kind](path, folder, points)
+    return readers[kind](path, folder, points)
 
 
-def find_skeleton(skeleton: str | Path | Skeleton | None) -> Skeleton | None:
+def resolve_skeleton(skeleton: str | Path | Skeleton | None) -> Skeleton | None:
     """A keypoint set by name, from a TOML file, or as it is.
 
     Raises:
@@ -141,35 +156,38 @@ def find_skeleton(skeleton: str | Path | Skeleton | None) -> Skeleton | None:
     """
     if skeleton is None or isinstance(skeleton, Skeleton):
         return skeleton
-    if str(skeleton) in skeleton_names() or not str(skeleton).endswith(".toml"):
-        return get_skeleton(str(skeleton))
+    name = str(skeleton)
+    if name in skeleton_names() or not name.endswith(".toml"):
+        return get_skeleton(name)
     return load_skeleton(skeleton)
 
 
-def detect_format(path: Path) -> _Guess:
+def detect_format(path: Path) -> DetectedFormat:
     """What a file or folder looks like, with the parsed JSON where there is one.
 
     Raises:
         InputError: it looks like nothing known.
     """
     if path.suffix in (".yaml", ".yml"):
-        return _Guess("yolo")
+        return DetectedFormat("yolo")
     if path.suffix == ".txt":
-        return _Guess("wflw-raw")
+        return DetectedFormat("wflw-raw")
     if path.is_dir():
-        folder = _folder_format(path)
-        if folder:
-            return _Guess(folder)
-    content = read_json(annotation_file(path))
+        folder_format = _folder_format(path)
+        if folder_format:
+            return DetectedFormat(folder_format)
+    content = read_json(find_annotation_file(path))
     try:
-        return _Guess(_json_format(content), content)
+        return DetectedFormat(_json_format(content), content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
-            f"{path} looks like none of the known annotation formats; name it with --from"
+            f"{path} looks like none of the known annotation formats; name it with"
+            " --annotation-format"
         ) from error
 
 
 def _folder_format(path: Path) -> str:
+    """Format of a folder by the files in it; empty for a folder with one JSON file."""
     if any(path.glob("*_xyz.json")):
         return "freihand-raw"
     if (path / "landmarks").is_dir():
@@ -184,31 +202,38 @@ def _folder_format(path: Path) -> str:
     return ""
 
 
-def _json_format(content: Any) -> str:
+def _json_format(content: Json) -> str:
+    """Format of parsed JSON."""
     if isinstance(content, list):
         if "human_annotations" in content[0]:
             return "aic-raw"
         return "mpii" if content[0]["joints"] else ""
+
+    # Files that this package wrote are plain COCO, whatever their keypoints are called.
     info = content.get("info")
-    if isinstance(info, dict) and MARK in info:
+    if isinstance(info, dict) and WRITTEN_BY_US in info:
         return "coco"
-    names = category_names(content)
-    for name, format in _BY_NAMES.items():
+
+    # By names that only one format has.
+    names = category_keypoints(content)
+    for name, format in _FORMAT_BY_KEYPOINT.items():
         if name in names:
             return format
-    first = next(
-        (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a), {}
-    )
-    if "foot_kpts" in first or len(first.get("keypoints", ())) == 399:
+
+    # By the form of the first annotation with keypoints.
+    rows = (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a)
+    first = next(rows, {})
+    points = first.get("keypoints") or []
+    if "foot_kpts" in first or len(first.get("keypoints", ())) == _WHOLEBODY_VALUES:
         return "coco-wholebody"
     if "keypoints_21" in first:
         return "humanart"
-    points = first.get("keypoints") or []
     if points and isinstance(points[0], list):
         return "rhd"
+
     if len(names) == 14 and names[0] == "left_shoulder" and "neck" in names:
         return "crowdpose"
     if not names:
-        return _BY_COUNT.get(len(points) // 3, "coco")
-    about = str(info.get("description", "")).lower() if isinstance(info, dict) else ""
-    return "freihand" if about == "freihand" else "coco"
+        return _FORMAT_BY_COUNT.get(len(points) // 3, "coco")
+    description = str(info.get("description", "")).lower() if isinstance(info, dict) else ""
+    return "freihand" if description == "freihand" else "coco"

@@ -1,140 +1,139 @@
-"""Pictures of a set: can they be read, how large are they, and which look the same."""
+"""Issues of image files: missing, listed twice, damaged, of another size, duplicates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from rtmpose.datasets.annotation_check import is_finite_list
+from rtmpose.datasets.check_report import IssueCollector
+from rtmpose.datasets.coco_types import JsonObject
+from rtmpose.datasets.image_hash import HASH_BITS, ImageInfo, inspect_images, near_duplicates
 
-from rtmpose.errors import InputError
-from rtmpose.sources import read_image
-from rtmpose.types import Image
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and in total."""
 
-HASH_SIDE = 16
-"""The hash has so many bits squared."""
-SAME_BITS = 24
-"""Hashes that differ in at most so many of the 256 bits are of the same photo, scaled or compressed
-anew.
-"""
-FLAT = 3.0
-"""Pictures with less contrast than this, in gray levels, have no telling hash."""
+MAX_NAMED_IDS = 4
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """What is known of a picture after it was read.
-
-    Attributes:
-        path: The file.
-        width: Pixels, upright; 0 where it cannot be read.
-        height: Likewise.
-        fault: Why it cannot be read; empty where it can.
-        hash: 256-bit difference hash, ``(4,)`` uint64; None where it cannot be read or is flat.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fault: str
-    hash: NDArray[np.uint64] | None
-
-
-def examine(
-    paths: Mapping[int, Path],
-    on_progress: Callable[[int, int], None] | None = None,
-    workers: int = 2,
-) -> dict[int, Picture]:
-    """Read all pictures.
+def check_entries(
+    images: Mapping[int, JsonObject],
+    files: Mapping[int, Path],
+    annotations: Iterable[JsonObject],
+    issues: IssueCollector,
+) -> None:
+    """What can be said of images and instances without opening a file.
 
     Args:
-        paths: Image id to file.
-        on_progress: Called with pictures done and total.
-        workers: Threads.
+        images: Image id to its entry in the annotation file.
+        files: Image id to path.
+        annotations: Annotations of these images.
+        issues: What is found is added to it.
     """
-    found: dict[int, Picture] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        for number, picture in zip(paths, pool.map(examine_one, paths.values()), strict=True):
-            found[number] = picture
-            if on_progress:
-                on_progress(len(found), len(paths))
-    return found
+    # Files that are not there, or that are listed twice.
+    ids_by_name: dict[str, list[int]] = {}
+    for image_id, entry in images.items():
+        ids_by_name.setdefault(entry["file_name"], []).append(image_id)
+        if not files[image_id].is_file():
+            issues.add("missing-image", str(files[image_id]))
+    for name, ids in ids_by_name.items():
+        if len(ids) > 1:
+            named = ", ".join(map(str, ids[:MAX_NAMED_IDS]))
+            issues.add("duplicate-file", f"{name}: images {named}")
+
+    # Instances that are there twice.
+    seen: set[tuple[float, ...]] = set()
+    annotated: set[int] = set()
+    for annotation in annotations:
+        image_id = annotation["image_id"]
+        annotated.add(image_id)
+        numbers = (*_numbers(annotation, "bbox"), *_numbers(annotation, "keypoints"))
+        key = (image_id, *numbers)
+        if numbers and key in seen and not annotation.get("iscrowd"):
+            example = f"annotation {annotation['id']} in {images[image_id]['file_name']}"
+            issues.add("duplicate-instance", example, annotation["id"])
+        seen.add(key)
+    for image_id in images.keys() - annotated:
+        issues.add("image-without-annotation", images[image_id]["file_name"])
 
 
-def examine_one(path: Path) -> Picture:
-    """Read one picture."""
-    try:
-        image = read_image(path)
-    except InputError as error:
-        return Picture(path, 0, 0, str(error), None)
-    return Picture(path, image.shape[1], image.shape[0], "", difference_hash(image))
+def _numbers(annotation: JsonObject, field: str) -> tuple[float, ...]:
+    """The numbers of a field; none where it holds something else."""
+    values = annotation.get(field)
+    return tuple(values) if is_finite_list(values) else ()
 
 
-def difference_hash(image: Image) -> NDArray[np.uint64] | None:
-    """256 bits: whether each of 16 x 16 areas is brighter than its right neighbor.
+def check_images(
+    images: Mapping[int, JsonObject],
+    files: Mapping[int, Path],
+    other_files: Mapping[int, Path],
+    issues: IssueCollector,
+    workers: int,
+    on_progress: Progress | None,
+) -> None:
+    """Open every image: damage, size, duplicates within the set and in the other split.
 
     Args:
-        image: BGR uint8.
-
-    Returns:
-        ``(4,)`` uint64; None for a picture without contrast.
+        images: Image id to its entry in the annotation file.
+        files: Image id to path.
+        other_files: Of the other split, likewise; empty without one.
+        issues: What is found is added to it.
+        workers: Number of threads that read images.
+        on_progress: Called with the number of images done and in total, of both splits.
     """
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(gray, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.int16
-    )
-    if small.std() < FLAT:
+    existing = {i: path for i, path in files.items() if path.is_file()}
+    other_existing = {i: path for i, path in other_files.items() if path.is_file()}
+    total = len(existing) + len(other_existing)
+
+    # The set itself.
+    opened = inspect_images(existing, _counting_from(0, total, on_progress), workers)
+    for image_id, info in opened.items():
+        _check_size(images[image_id], info, issues)
+    duplicates: set[int] = set()
+    for first, second, bits in near_duplicates(opened):
+        if second not in duplicates:
+            duplicates.add(second)
+            example = f"{files[second].name} and {files[first].name}"
+            issues.add("near-duplicate", f"{example} ({bits} of {HASH_BITS} bits differ)")
+
+    # The other split.
+    if other_existing:
+        progress = _counting_from(len(existing), total, on_progress)
+        other_opened = inspect_images(other_existing, progress, workers)
+        _compare_splits(opened, other_opened, issues)
+
+
+def _counting_from(start: int, total: int, on_progress: Progress | None) -> Progress | None:
+    """Progress of one of two sets, reported as that of both."""
+    if on_progress is None:
         return None
-    return np.packbits(small[:, 1:] < small[:, :-1]).view(np.uint64)
+    return lambda done, _: on_progress(start + done, total)
 
 
-def look_alikes(
-    first: Mapping[int, Picture], second: Mapping[int, Picture] | None = None, bits: int = SAME_BITS
-) -> list[tuple[int, int, int]]:
-    """Pairs of pictures that look the same.
-
-    Args:
-        first: Image id to picture.
-        second: Another set; None compares the first with itself.
-        bits: Hashes may differ in so many.
-
-    Returns:
-        Id in the first, id in the second, differing bits; the most alike first.
-    """
-    ids_a, a = _stack(first)
-    ids_b, b = (ids_a, a) if second is None else _stack(second)
-    pairs: list[tuple[int, int, int]] = []
-    if not len(a) or not len(b):
-        return pairs
-    step = max(1, 4_000_000 // len(b))
-    for start in range(0, len(a), step):
-        apart = _bits(a[start : start + step, None] ^ b[None])
-        for i, j in zip(*np.nonzero(apart <= bits), strict=True):
-            if second is not None or start + i < j:
-                pairs.append((ids_a[start + int(i)], ids_b[int(j)], int(apart[i, j])))
-    return sorted(pairs, key=lambda p: p[2])
+def _check_size(entry: JsonObject, info: ImageInfo, issues: IssueCollector) -> None:
+    """Whether an image can be read, and has the size that its entry says."""
+    if info.error:
+        issues.add("unreadable-image", info.error)
+        return
+    width = entry.get("width")
+    height = entry.get("height")
+    is_unknown = width is None or height is None or (width, height) == (0, 0)
+    if not is_unknown and (width, height) != (info.width, info.height):
+        sizes = f"{info.width} x {info.height}, not {width} x {height}"
+        issues.add("wrong-image-size", f"{info.path.name}: {sizes}")
 
 
-def _stack(pictures: Mapping[int, Picture]) -> tuple[list[int], NDArray[np.uint64]]:
-    known: Iterable[tuple[int, NDArray[np.uint64]]] = (
-        (i, p.hash) for i, p in pictures.items() if p.hash is not None
-    )
-    rows = list(known)
-    hashes = np.array([h for _, h in rows], np.uint64).reshape(
-        len(rows), HASH_SIDE * HASH_SIDE // 64
-    )
-    return [i for i, _ in rows], hashes
-
-
-_BYTE_BITS = np.array([bin(i).count("1") for i in range(256)], np.uint8)
-
-
-def _bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Set bits of the last axis together."""
-    if hasattr(np, "bitwise_count"):
-        return np.asarray(np.bitwise_count(words).sum(axis=-1, dtype=np.int64))
-    return np.asarray(_BYTE_BITS[words.view(np.uint8)].sum(axis=-1, dtype=np.int64))
+def _compare_splits(
+    first: Mapping[int, ImageInfo], second: Mapping[int, ImageInfo], issues: IssueCollector
+) -> None:
+    """Images of the first split that look like one of the second, or have its name."""
+    in_both: set[int] = set()
+    for first_id, second_id, bits in near_duplicates(first, second):
+        if first_id not in in_both:
+            in_both.add(first_id)
+            example = f"{first[first_id].path} and {second[second_id].path}"
+            issues.add("in-both-splits", f"{example} ({bits} of {HASH_BITS} bits differ)")
+    names = {info.path.name for info in second.values()}
+    for image_id, info in first.items():
+        if info.path.name in names and image_id not in in_both:
+            issues.add("same-name-in-both-splits", info.path.name)

@@ -1,4 +1,4 @@
-"""Pictures sorted into one folder per class, as ImageNet is."""
+"""Images sorted into one folder per class, as ImageNet is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtmpose.errors import InputError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ImageFolder:
     Attributes:
         path: The folder.
         classes: Names of the class folders, sorted; a label is an index into them.
-        items: Picture and label, sorted by class and name.
+        items: Path and label of each image, sorted by class and name.
     """
 
     path: Path
@@ -29,10 +29,10 @@ class ImageFolder:
 
 
 def read_image_folder(path: str | Path) -> ImageFolder:
-    """Read ``<path>/<class>/**/<picture>``; hidden files and other kinds of files are left out.
+    """Read ``<path>/<class>/**/<image>``; hidden files and other kinds of files are left out.
 
     Raises:
-        InputError: there is no such folder, it has no class folders, or a class has no pictures.
+        InputError: there is no such folder, it has no class folders, or a class has no images.
     """
     path = Path(path)
     if not path.is_dir():
@@ -40,19 +40,21 @@ def read_image_folder(path: str | Path) -> ImageFolder:
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
     if not folders:
         raise InputError(
-            f"{path} holds no class folders: pictures should lie in"
-            f" {path / 'CLASS' / 'picture.jpg'}"
+            f"{path} holds no class folders: images should lie in {path / 'CLASS' / 'image.jpg'}"
         )
+
+    # Labels count the class folders in the order of their names.
     items: list[tuple[Path, int]] = []
     for label, folder in enumerate(folders):
-        found = sorted(
-            p
-            for p in folder.rglob("*")
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-        )
-        if not found:
+        images = sorted(file for file in folder.rglob("*") if _is_image(file))
+        if not images:
             raise InputError(
-                f"the class folder {folder} holds no pictures ({', '.join(sorted(SUFFIXES))})"
+                f"the class folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})"
             )
-        items += [(p, label) for p in found]
-    return ImageFolder(path, tuple(f.name for f in folders), tuple(items))
+        items += [(image, label) for image in images]
+    return ImageFolder(path, tuple(folder.name for folder in folders), tuple(items))
+
+
+def _is_image(file: Path) -> bool:
+    is_hidden = file.name.startswith(".")
+    return file.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and file.is_file()

@@ -1,4 +1,4 @@
-"""Mixtures of data sets: the published body8, face6 and hand5, and one's own from a TOML file."""
+"""Mixtures of data sets: the published body8, face6 and hand5, and others from TOML files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from rtmpose.datasets.coco_content import category_of
+from rtmpose.datasets.category_skeletons import category_of
+from rtmpose.datasets.coco_types import CocoAnnotation, JsonObject
 from rtmpose.datasets.convert import convert
-from rtmpose.datasets.formats import find_skeleton, read
+from rtmpose.datasets.formats import read, resolve_skeleton
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.types import Skeleton
@@ -30,9 +30,9 @@ class MixturePart:
         format: How to read it, a key of :data:`rtmpose.datasets.FORMATS`.
         path: The annotation file below the data folder; for the published mixtures where mmpose's
             tools put it.
-        images: The folder of the pictures below the data folder; empty looks around the file.
-        weight: How often it is seen, relative to its size.
-        test_only: It is scored on, never trained on.
+        images: The folder of the images below the data folder; empty looks around the file.
+        weight: How often it is sampled, relative to its size.
+        test_only: It is evaluated on, never trained on.
     """
 
     name: str
@@ -45,7 +45,7 @@ class MixturePart:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Data sets brought to one keypoint set.
+    """Data sets that are converted to one keypoint set.
 
     Attributes:
         name: Such as ``body8``.
@@ -91,66 +91,53 @@ _OCHUMAN = MixturePart(
 _COCO = MixturePart(
     "coco", "coco", "coco/annotations/person_keypoints_train2017.json", "coco/train2017"
 )
-_WHOLE = MixturePart(
+_WHOLEBODY = MixturePart(
     "coco-wholebody",
     "coco-wholebody",
     "coco/annotations/coco_wholebody_train_v1.0.json",
     "coco/train2017",
 )
-_HALPE_FULL = MixturePart(
+_HALPE_WHOLEBODY = MixturePart(
     "halpe",
     "halpe",
     "halpe/annotations/halpe_train_133kpt.json",
     "halpe/hico_20160224_det/images/train2015",
 )
 
-MIXTURES: Mapping[str, Mixture] = {
-    m.name: m
-    for m in (
-        Mixture("body8", "coco17", (_COCO, *_BODY, _OCHUMAN)),
-        # With feet, COCO comes with its foot keypoints.
-        Mixture("body8-halpe26", "halpe26", (_WHOLE, *_BODY, _OCHUMAN)),
-        Mixture(
-            "face6",
-            "lapa106",
-            (
-                MixturePart("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
-                _WHOLE,
-                MixturePart(
-                    "wflw", "wflw", "wflw/annotations/face_landmarks_wflw_train.json", "wflw/images"
-                ),
-                MixturePart(
-                    "300w", "300w", "300w/annotations/face_landmarks_300w_train.json", "300w/images"
-                ),
-                MixturePart("cofw", "cofw", "cofw/annotations/cofw_train.json", "cofw/images"),
-                _HALPE_FULL,
-            ),
-        ),
-        Mixture(
-            "hand5",
-            "hand21",
-            (
-                _WHOLE,
-                MixturePart(
-                    "onehand10k",
-                    "onehand10k",
-                    "onehand10k/annotations/onehand10k_train.json",
-                    "onehand10k",
-                ),
-                MixturePart(
-                    "freihand", "freihand", "freihand/annotations/freihand_train.json", "freihand"
-                ),
-                MixturePart("rhd", "rhd", "rhd/annotations/rhd_train.json", "rhd"),
-                replace(_HALPE_FULL, path="halpe/annotations/halpe_train_v1.json"),
-            ),
-        ),
-    )
-}
-"""The published mixtures; every set has the weight 1, as there: they are put one after the other."""
+_FACE6 = (
+    MixturePart("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
+    _WHOLEBODY,
+    MixturePart("wflw", "wflw", "wflw/annotations/face_landmarks_wflw_train.json", "wflw/images"),
+    MixturePart("300w", "300w", "300w/annotations/face_landmarks_300w_train.json", "300w/images"),
+    MixturePart("cofw", "cofw", "cofw/annotations/cofw_train.json", "cofw/images"),
+    _HALPE_WHOLEBODY,
+)
+_HAND5 = (
+    _WHOLEBODY,
+    MixturePart(
+        "onehand10k", "onehand10k", "onehand10k/annotations/onehand10k_train.json", "onehand10k"
+    ),
+    MixturePart("freihand", "freihand", "freihand/annotations/freihand_train.json", "freihand"),
+    MixturePart("rhd", "rhd", "rhd/annotations/rhd_train.json", "rhd"),
+    replace(_HALPE_WHOLEBODY, path="halpe/annotations/halpe_train_v1.json"),
+)
+
+_PUBLISHED = (
+    Mixture("body8", "coco17", (_COCO, *_BODY, _OCHUMAN)),
+    # With feet, COCO comes with its foot keypoints.
+    Mixture("body8-halpe26", "halpe26", (_WHOLEBODY, *_BODY, _OCHUMAN)),
+    Mixture("face6", "lapa106", _FACE6),
+    Mixture("hand5", "hand21", _HAND5),
+)
+MIXTURES: Mapping[str, Mixture] = {mixture.name: mixture for mixture in _PUBLISHED}
+"""The published mixtures. Every set has the weight 1, as there: they are concatenated."""
+
+PART_FIELDS = {"name", "format", "path", "images", "weight", "test_only"}
+"""Keys of a ``[[data]]`` table."""
 
 
 def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
-    """A mixture of one's own from a TOML file, and the folder its paths start from.
+    """A mixture from a TOML file, and the folder its paths start from.
 
     The file has ``target`` (a keypoint set's name or TOML file) and one ``[[data]]`` table per set,
     with ``path`` and perhaps ``format``, ``images``, ``name``, ``weight``. ``docs/datasets.md`` has
@@ -162,13 +149,14 @@ def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        parts = tuple(_ingredient(entry) for entry in table["data"])
+        parts = tuple(_part(entry) for entry in table["data"])
         target = str(table["target"])
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{path} is not a mixture of data sets: {fault}; see docs/datasets.md"
+            f"{path} is not a mixture of data sets: {reason}; see docs/datasets.md"
         ) from error
+    # A TOML file of keypoints is named relative to that of the mixture.
     if target.endswith(".toml"):
         target = str(path.parent / target)
     return Mixture(str(table.get("name", path.stem)), target, parts), path.parent
@@ -182,12 +170,12 @@ def open_mixture(
     paths: Mapping[str, str | Path] | None = None,
     skip_missing: bool = False,
 ) -> list[tuple[KeypointDataset, float]]:
-    """Read the sets of a mixture and bring them to its keypoints.
+    """Read the sets of a mixture and convert them to its keypoints.
 
     Args:
         mixture: A name out of :data:`MIXTURES`, or a mixture.
         folder: What its paths are below.
-        training: Leave out sets that are only scored on.
+        training: Leave out sets that are only evaluated on.
         paths: Other places of annotation files, by name of the set.
         skip_missing: Leave out sets whose annotation file is not there, instead of failing.
 
@@ -203,21 +191,27 @@ def open_mixture(
                 f"there is no mixture {mixture!r}; the known ones are {', '.join(MIXTURES)}"
             )
         mixture = MIXTURES[mixture]
-    root, paths = Path(folder), paths or {}
-    target = find_skeleton(mixture.target) if mixture.target.endswith(".toml") else mixture.target
-    assert target is not None
-    found = []
+    root = Path(folder)
+    paths = paths or {}
+    target: str | Skeleton = mixture.target
+    if mixture.target.endswith(".toml"):
+        target = resolve_skeleton(mixture.target) or target
+
+    # Read and convert one set after the other.
+    datasets = []
     for part in mixture.parts:
         if training and part.test_only:
             continue
         path = Path(paths.get(part.name, root / part.path))
         if skip_missing and not path.exists():
             continue
+        # Where the published folder is not there, images are looked for around the file.
         images = root / part.images if part.images and (root / part.images).is_dir() else None
-        found.append((convert(read(path, part.format, images), target), part.weight))
-    if not found:
+        dataset = read(path, part.format, images)
+        datasets.append((convert(dataset, target), part.weight))
+    if not datasets:
         raise InputError(f"none of the sets of {mixture.name} is in {root}")
-    return found
+    return datasets
 
 
 def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
@@ -234,29 +228,35 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
             "sets with different keypoints cannot be merged; convert them first: "
             + ", ".join(f"{d.path.name}: {_describe(d)}" for d in datasets)
         )
+
+    # Ids of images and annotations count on from set to set.
     images: dict[int, Path] = {}
-    entries: list[dict[str, Any]] = []
-    annotations: dict[int, list[dict[str, Any]]] = {}
+    entries: list[JsonObject] = []
+    annotations: dict[int, list[CocoAnnotation]] = {}
+    merged: list[CocoAnnotation] = []
     for dataset in datasets:
-        rows = {int(i["id"]): i for i in dataset.content["images"]}
-        for old, place in dataset.images.items():
-            new = len(images) + 1
-            images[new] = place
-            entries.append({**rows.get(old, {}), "id": new, "file_name": str(place.absolute())})
-            annotations[new] = [
-                {**a, "image_id": new, "category_id": 1} for a in dataset.annotations[old]
-            ]
-    flat = [a for rows in annotations.values() for a in rows]
-    for number, a in enumerate(flat, 1):
-        a["id"] = number
-    skeleton: Skeleton | None = first.skeleton
+        old_entries = {int(i["id"]): i for i in dataset.content["images"]}
+        for old_id, path in dataset.images.items():
+            image_id = len(images) + 1
+            images[image_id] = path
+            new_fields = {"id": image_id, "file_name": str(path.absolute())}
+            entries.append({**old_entries.get(old_id, {}), **new_fields})
+            annotations[image_id] = []
+            for old in dataset.annotations[old_id]:
+                number = len(merged) + 1
+                row: CocoAnnotation = {**old, "id": number, "image_id": image_id, "category_id": 1}
+                annotations[image_id].append(row)
+                merged.append(row)
+
+    skeleton = first.skeleton
     categories = [category_of(skeleton)] if skeleton else first.content["categories"][:1]
-    content = {"images": entries, "annotations": flat, "categories": categories}
+    content = {"images": entries, "annotations": merged, "categories": categories}
     return KeypointDataset(first.path, content, images, annotations, first.keypoint_names, skeleton)
 
 
-def _ingredient(entry: Mapping[str, Any]) -> MixturePart:
-    unknown = set(entry) - {"name", "format", "path", "images", "weight", "test_only"}
+def _part(entry: JsonObject) -> MixturePart:
+    """A set from its ``[[data]]`` table."""
+    unknown = set(entry) - PART_FIELDS
     if unknown:
         raise ValueError(f"a [[data]] table has no {', '.join(sorted(unknown))}")
     path = str(entry["path"])
@@ -264,12 +264,12 @@ def _ingredient(entry: Mapping[str, Any]) -> MixturePart:
     if not weight > 0:
         raise ValueError(f"the weight of {path} must be above 0, not {weight}")
     return MixturePart(
-        str(entry.get("name", Path(path).stem)),
-        str(entry.get("format", "auto")),
-        path,
-        str(entry.get("images", "")),
-        weight,
-        bool(entry.get("test_only", False)),
+        name=str(entry.get("name", Path(path).stem)),
+        format=str(entry.get("format", "auto")),
+        path=path,
+        images=str(entry.get("images", "")),
+        weight=weight,
+        test_only=bool(entry.get("test_only", False)),
     )
 
 

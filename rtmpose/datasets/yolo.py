@@ -1,30 +1,40 @@
-"""YOLO-pose text labels: a line per instance with class, box and keypoints in shares of the
-picture.
+"""YOLO-pose text labels: a line per instance with class, box and keypoints, all relative to the
+size of the image.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rtmpose.datasets.coco_content import (
-    Annotations,
-    Instance,
-    assemble,
-    category_of,
-    image_size,
-    numbers,
-    skeleton_from_category,
-    text_lines,
-)
-from rtmpose.datasets.imagenet import SUFFIXES
+from rtmpose.datasets.annotation_files import parse_numbers, read_lines
+from rtmpose.datasets.category_skeletons import category_of, skeleton_from_category
+from rtmpose.datasets.coco_content import Annotations, Instance, build_annotations
+from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.image_size import image_size
+from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
+from rtmpose.datasets.simple_yaml import read_simple_yaml
 from rtmpose.errors import InputError
 from rtmpose.skeletons import skeleton_for_count
 from rtmpose.types import Skeleton
+
+BOX_VALUES = 5
+"""Values of a line before the keypoints: class, center x, center y, width, height."""
+
+LabelLines = Mapping[str, Sequence[Sequence[float]]]
+"""Image name to the values of each line of its label file."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the files are, and what ``data.yaml`` says of them."""
+
+    labels: Path
+    images: Path
+    settings: JsonObject
 
 
 def read_yolo(
@@ -33,170 +43,179 @@ def read_yolo(
     """Read YOLO-pose labels.
 
     Args:
-        data: ``data.yaml`` (its ``path``, ``train``/``val``, ``kpt_shape``, ``flip_idx``, ``names``
-            are used), or a folder with ``labels/`` beside ``images/``, or a folder of labels
-            itself.
-        images: The folder of the pictures; None takes that of the labels with ``labels`` replaced
-            by ``images``.
-        skeleton: The keypoints; None takes the published set with so many points.
+        data: ``data.yaml`` (its ``path``, ``train``/``val``, ``kpt_shape`` and ``names`` are used),
+            or a folder with ``labels/`` next to ``images/``, or a folder of labels itself.
+        images: The folder of the images; None takes that of the labels with ``labels`` replaced by
+            ``images``.
+        skeleton: The keypoints; None takes the published set with that number of points.
         split: ``train``, ``val`` or ``test``; empty takes everything below a folder, and ``train``
             of a ``data.yaml``.
 
     Raises:
-        InputError: there are no labels or pictures, a line has the wrong number of values, or the
+        InputError: there are no labels or images, a line has the wrong number of values, or the
             number of keypoints is unclear.
     """
-    settings: dict[str, Any] = {}
+    layout = _layout(data, images, split)
+    image_names = _image_names(layout.images)
+    lines = {name: _read_labels(layout.labels / _label_name(name)) for name in image_names}
+
+    # What the keypoints are.
+    shape = layout.settings.get("kpt_shape") or []
+    keypoints, values = _keypoint_shape(lines, shape, skeleton, layout.labels)
+    skeleton = skeleton or skeleton_for_count(keypoints)
+    if skeleton is None:
+        skeleton = skeleton_from_category({}, keypoints)
+
+    # Labels are relative to the size of the image: those of unreadable images are left out.
+    sizes = {name: image_size(layout.images / name) for name in image_names}
+    instances: list[Instance] = []
+    for name, rows in lines.items():
+        size = sizes[name]
+        if size is not None:
+            instances += _instances(name, rows, size, (keypoints, values), layout.labels)
+
+    known_sizes = {name: size or (0, 0) for name, size in sizes.items()}
+    result = build_annotations(data, layout.images, skeleton, instances, known_sizes)
+    return _with_categories(result, layout.settings.get("names"), skeleton)
+
+
+def _layout(data: Path, images: Path | None, split: str) -> _Layout:
+    """The folders of labels and images."""
+    settings: JsonObject = {}
     folder = data
     if data.suffix in (".yaml", ".yml"):
         settings = read_simple_yaml(data)
-        root = Path(str(settings.get("path", ".")))
-        root = root if root.is_absolute() and root.is_dir() else data.parent / root
-        root = root if root.is_dir() else data.parent
+        root = _root(data, str(settings.get("path", ".")))
         images = images or root / str(settings.get(split or "train", "images"))
-        folder = (
-            Path(str(images).replace("/images", "/labels")) if "/images" in str(images) else images
-        )
+        folder = Path(str(images).replace("/images", "/labels"))
+
+    # Labels and images lie in folders side by side that differ in one word.
     labels = folder / "labels" if (folder / "labels").is_dir() else folder
-    labels = labels / split if split and (labels / split).is_dir() else labels
-    pictures = images or Path(*("images" if p == "labels" else p for p in labels.parts))
-    found = _pictures(pictures)
-    shape = settings.get("kpt_shape") or []
-    lines = {name: _lines(labels / f"{Path(name).with_suffix('.txt')}") for name in found}
-    k, width = _shape(lines, shape, skeleton, labels)
-    skeleton = skeleton or skeleton_for_count(k) or skeleton_from_category({}, k)
-    sizes = {name: size for name in found if (size := image_size(pictures / name))}
-    instances = [
-        instance
-        for name, rows in lines.items()
-        if name in sizes
-        for instance in _instances(name, rows, sizes[name], k, width, labels)
-    ]
-    result = assemble(data, pictures, skeleton, instances, {n: sizes.get(n, (0, 0)) for n in found})
-    classes = settings.get("names")
-    if isinstance(classes, dict):
-        classes = [classes[key] for key in sorted(classes, key=int)]
-    if classes or any(a["category_id"] != 1 for a in result.content["annotations"]):
-        count = max(
-            [len(classes or ()), *(a["category_id"] for a in result.content["annotations"])]
-        )
-        names = [*(classes or ()), *(f"class {i}" for i in range(len(classes or ()), count))]
-        categories = [category_of(skeleton, str(n), i) for i, n in enumerate(names, 1)]
-        result = Annotations(data, {**result.content, "categories": categories}, pictures, skeleton)
-    return result
+    if split and (labels / split).is_dir():
+        labels = labels / split
+    if images is None:
+        images = Path(*("images" if part == "labels" else part for part in labels.parts))
+    return _Layout(labels, images, settings)
 
 
-def _pictures(folder: Path) -> list[str]:
-    found = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if folder.is_dir()
-        else []
-    )
-    if not found:
-        raise InputError(f"{folder} holds no pictures; name their folder with --images")
-    return [p.relative_to(folder).as_posix() for p in found]
+def _root(data: Path, path: str) -> Path:
+    """The folder that the paths in ``data.yaml`` start from; its own where there is no other."""
+    root = Path(path)
+    if not (root.is_absolute() and root.is_dir()):
+        root = data.parent / root
+    return root if root.is_dir() else data.parent
 
 
-def _lines(path: Path) -> list[list[float]]:
-    """Values of the lines of a label file; a picture without one has nothing in it."""
+def _image_names(folder: Path) -> list[str]:
+    """Paths of the images below a folder, relative to it."""
+    images: list[Path] = []
+    if folder.is_dir():
+        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise InputError(f"{folder} holds no images; name their folder with --images")
+    return [image.relative_to(folder).as_posix() for image in images]
+
+
+def _label_name(image_name: str) -> Path:
+    return Path(image_name).with_suffix(".txt")
+
+
+def _read_labels(path: Path) -> list[list[float]]:
+    """Values of the lines of a label file; an image without one has nothing in it."""
     if not path.is_file():
         return []
-    return [numbers(text.split(), path, i) for i, text in enumerate(text_lines(path), 1)]
+    lines = enumerate(read_lines(path), 1)
+    return [parse_numbers(text.split(), path, line) for line, text in lines]
 
 
-def _shape(
-    lines: dict[str, list[list[float]]], shape: Any, skeleton: Skeleton | None, labels: Path
+def _keypoint_shape(
+    lines: LabelLines, shape: Json, skeleton: Skeleton | None, labels: Path
 ) -> tuple[int, int]:
-    """Number of keypoints, and of values for each: 2 or 3."""
+    """Number of keypoints, and number of values of each: 2 (x, y) or 3 (x, y, v).
+
+    Args:
+        lines: All labels.
+        shape: ``kpt_shape`` of ``data.yaml``; empty where it does not say.
+        skeleton: The keypoints, if they were given.
+        labels: The folder, for errors.
+    """
     if shape:
         return int(shape[0]), int(shape[1])
-    counts = {len(row) - 5 for rows in lines.values() for row in rows}
-    if not counts:
+
+    lengths = {len(row) for rows in lines.values() for row in rows}
+    if not lengths:
         raise InputError(f"there is no label with anything in it in {labels}")
-    if len(counts) > 1:
-        raise InputError(
-            f"labels in {labels} differ in length: {sorted(c + 5 for c in counts)} values per line"
-        )
-    count = counts.pop()
-    fits = [(count // w, w) for w in (3, 2) if count > 0 and count % w == 0]
+    if len(lengths) > 1:
+        raise InputError(f"labels in {labels} differ in length: {sorted(lengths)} values per line")
+
+    count = lengths.pop() - BOX_VALUES
+    candidates = [(count // n, n) for n in (3, 2) if count > 0 and count % n == 0]
     if skeleton is not None:
-        fits = [f for f in fits if f[0] == len(skeleton)]
+        candidates = [c for c in candidates if c[0] == len(skeleton)]
     # Where both fit, v of the triples tells: it is 0, 1 or 2 throughout.
-    for k, width in fits:
-        if width == 2 or all(
-            v in (0, 1, 2) for rows in lines.values() for row in rows for v in row[7::3]
-        ):
-            return k, width
+    for keypoints, values in candidates:
+        if values == 2 or _are_triples(lines):
+            return keypoints, values
     raise InputError(
         f"labels in {labels} have {count} keypoint values per line, which is no set of points; "
         "give --skeleton, or kpt_shape in data.yaml"
     )
 
 
+def _are_triples(lines: LabelLines) -> bool:
+    """Whether every third keypoint value can be a visibility."""
+    first_v = BOX_VALUES + 2
+    return all(v in (0, 1, 2) for rows in lines.values() for row in rows for v in row[first_v::3])
+
+
 def _instances(
-    name: str, rows: Iterable[list[float]], size: tuple[int, int], k: int, width: int, labels: Path
-) -> Iterable[Instance]:
-    w, h = size
+    name: str,
+    rows: Sequence[Sequence[float]],
+    size_wh: tuple[int, int],
+    shape: tuple[int, int],
+    labels: Path,
+) -> Iterator[Instance]:
+    """The instances of one image, in pixels."""
+    width, height = size_wh
+    keypoints, values = shape
     for line, row in enumerate(rows, 1):
-        if len(row) != 5 + k * width:
+        if len(row) != BOX_VALUES + keypoints * values:
             raise InputError(
-                f"{labels / name}: label line {line} has {len(row)} values, not {5 + k * width}"
+                f"{labels / name}: label line {line} has {len(row)} values, not"
+                f" {BOX_VALUES + keypoints * values}"
             )
-        cx, cy, bw, bh = row[1] * w, row[2] * h, row[3] * w, row[4] * h
-        values = np.array(row[5:]).reshape(k, width)
-        points = np.zeros((k, 3))
-        points[:, :2] = values[:, :2] * (w, h)
-        # Without v, a point at the very corner is one without a label.
-        points[:, 2] = values[:, 2] if width == 3 else 2 * (values[:, :2] != 0).any(axis=1)
+        # Box from its center, in pixels.
+        class_index = int(row[0])
+        box_width = row[3] * width
+        box_height = row[4] * height
+        left = row[1] * width - box_width / 2
+        top = row[2] * height - box_height / 2
+
+        # Keypoints in pixels.
+        table = np.array(row[BOX_VALUES:]).reshape(keypoints, values)
+        points = np.zeros((keypoints, 3))
+        points[:, :2] = table[:, :2] * (width, height)
+        if values == 3:
+            points[:, 2] = table[:, 2]
+        else:
+            # Without v, a point at the very corner is one without a label.
+            points[:, 2] = 2 * (table[:, :2] != 0).any(axis=1)
         points[points[:, 2] == 0] = 0
-        yield Instance(
-            name, points, (cx - bw / 2, cy - bh / 2, bw, bh), {"category_id": int(row[0]) + 1}
-        )
+        box = (left, top, box_width, box_height)
+        yield Instance(name, points, box, {"category_id": class_index + 1})
 
 
-def read_simple_yaml(path: Path) -> dict[str, Any]:
-    """The top-level keys of a plain YAML file such as ``data.yaml``: scalars, lists and one level
-    of mapping.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    table: dict[str, Any] = {}
-    key = ""
-    for line in text_lines_indented(path):
-        text = line.strip()
-        if text.startswith("- "):
-            if not isinstance(table.get(key), list):
-                table[key] = []
-            table[key].append(_scalar(text[2:]))
-        elif ":" in text:
-            name, _, value = text.partition(":")
-            if line[0] in " \t" and key:
-                if not isinstance(table.get(key), dict):
-                    table[key] = {}
-                table[key][name.strip().strip("'\"")] = _scalar(value)
-            else:
-                key = name.strip().strip("'\"")
-                table[key] = _scalar(value)
-    return table
-
-
-def text_lines_indented(path: Path) -> list[str]:
-    """Lines of a YAML file without comments, indentation kept."""
-    text_lines(path)
-    lines = (line.split(" #")[0].rstrip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line and not line.lstrip().startswith("#")]
-
-
-def _scalar(text: str) -> Any:
-    text = text.strip()
-    if text.startswith(("[", "{")):
-        try:
-            return json.loads(text.replace("'", '"'))
-        except ValueError:
-            return [_scalar(part) for part in text.strip("[]{}").split(",")]
-    plain = text.strip("'\"")
-    try:
-        return int(plain)
-    except ValueError:
-        return plain
+def _with_categories(annotations: Annotations, names: Json, skeleton: Skeleton) -> Annotations:
+    """With one category per class, where ``data.yaml`` names classes or labels have several."""
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names, key=int)]
+    names = list(names or ())
+    used = [a["category_id"] for a in annotations.content["annotations"]]
+    if not names and set(used) <= {1}:
+        return annotations
+    # Labels may use more classes than are named.
+    count = max([len(names), *used])
+    names += [f"class {i}" for i in range(len(names), count)]
+    categories = [category_of(skeleton, str(name), i) for i, name in enumerate(names, 1)]
+    content = {**annotations.content, "categories": categories}
+    return Annotations(annotations.path, content, annotations.images, skeleton)

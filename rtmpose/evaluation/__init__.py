@@ -1,4 +1,6 @@
-"""Accuracy on annotated sets. Evaluation choices (flip test, whose boxes) live here, not in models."""
+"""Accuracy on annotated sets. Evaluation choices (flip test, source of boxes) are made here, not in
+models.
+"""
 
 from rtmpose.datasets.keypoint_dataset import KeypointDataset, load_boxes
 from rtmpose.evaluation.coco import coco_box_ap, coco_keypoint_ap, crowdpose_ap, wholebody_ap

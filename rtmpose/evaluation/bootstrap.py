@@ -1,5 +1,5 @@
-"""Is one model better than another, or were the photos kind to it? The error of an AP difference
-over photos.
+"""Is one model better than another, or did it have luck with the images? The error of an AP
+difference over images.
 """
 
 from __future__ import annotations
@@ -8,130 +8,144 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.datasets.coco_types import CocoContent, JsonObject
 from rtmpose.errors import InputError
-from rtmpose.evaluation.coco import Content, Results, judged
+from rtmpose.evaluation.coco import CocoEvaluator, CocoResults, coco_evaluator
 
-Floats = NDArray[np.float64]
-DRAWS = 1000
+Array = NDArray[np.float64]
+
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+"""Percentiles at the ends of the 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How the AP of two results differs on the same photos.
+    """How the AP of two results differs on the same images.
 
     Attributes:
         ap: Of the first.
-        other: Of the second.
-        difference: ``ap - other``.
-        standard_error: Of the difference, over photos drawn anew with replacement, the same ones
+        other_ap: Of the second.
+        difference: ``ap - other_ap``.
+        standard_error: Of the difference, over images drawn anew with replacement, the same ones
             for both.
-        low: Lower end of the interval that holds 95 % of the drawn differences.
+        low: Lower end of the interval that holds 95 % of the resampled differences.
         high: Upper end.
-        better: Share of the draws in which the first is better.
-        photos: Number of photos.
-        draws: Number of draws.
+        better: Fraction of the resamples in which the first is better.
+        images: Number of images.
+        resamples: Number of resamples.
     """
 
     ap: float
-    other: float
+    other_ap: float
     difference: float
     standard_error: float
     low: float
     high: float
     better: float
-    photos: int
-    draws: int
+    images: int
+    resamples: int
 
     def __str__(self) -> str:
         return (
-            f"AP {100 * self.ap:.2f} against {100 * self.other:.2f}: {100 * self.difference:+.2f}"
-            f" +- {100 * self.standard_error:.2f} (95 %: {100 * self.low:+.2f} to"
-            f" {100 * self.high:+.2f}; {self.photos} photos, {self.draws} draws)"
+            f"AP {100 * self.ap:.2f} against {100 * self.other_ap:.2f}:"
+            f" {100 * self.difference:+.2f} +- {100 * self.standard_error:.2f}"
+            f" (95 %: {100 * self.low:+.2f} to {100 * self.high:+.2f};"
+            f" {self.images} images, {self.resamples} resamples)"
         )
 
 
 @dataclass(frozen=True, eq=False)
-class _Class:
-    """The matched detections of one category, the surest first."""
+class CategoryMatches:
+    """The matched detections of one category, the highest-scoring first.
 
-    photo: NDArray[np.int64]  # (D,) index of the photo
-    right: NDArray[np.bool_]  # (T, D) at each of the thresholds
-    wrong: NDArray[np.bool_]  # (T, D)
-    people: Floats  # (photos,) annotated instances that count
+    Attributes:
+        image: ``(D,)`` index of the image.
+        true_positive: ``(T, D)`` at each of the T thresholds.
+        false_positive: ``(T, D)``.
+        instances: ``(images,)`` number of annotated instances that count.
+    """
+
+    image: NDArray[np.int64]
+    true_positive: NDArray[np.bool_]
+    false_positive: NDArray[np.bool_]
+    instances: Array
 
 
 def paired_bootstrap(
-    ground_truth: Path | Content,
-    results: Results,
-    other: Results,
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
+    other: CocoResults,
     *,
     kind: str = "keypoints",
     sigmas: Sequence[float] | None = None,
     image_ids: Sequence[int] | None = None,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """Standard error of an AP difference (Efron & Tibshirani, 1993), by drawing photos.
+    """Standard error of an AP difference (Efron & Tibshirani, 1993), by resampling the images.
 
     Args:
         ground_truth: A COCO annotation file or its content.
         results: COCO results.
-        other: COCO results on the same photos.
+        other: COCO results on the same images.
         kind: ``keypoints`` or ``bbox``.
         sigmas: OKS constants; those of COCO by default.
-        image_ids: The photos; all by default.
-        draws: How often.
-        seed: Of the draws.
+        image_ids: The images; all by default.
+        resamples: Number of resamples.
+        seed: Of the random numbers.
 
     Raises:
         MissingDependencyError: pycocotools is not installed.
-        InputError: results and annotations do not fit together, or there are fewer than two photos.
+        InputError: results and annotations do not fit together, or there are fewer than two images.
     """
-    pair = []
+    # Detections are matched once; a resample only counts images more or less often.
+    matches = []
     for each in (results, other):
-        judge = judged(ground_truth, each, kind, sigmas=sigmas, image_ids=image_ids)
-        pair.append((_classes(judge), judge.params.recThrs))
-    photos = len(pair[0][0][0].people) if pair[0][0] else 0
-    if photos < 2:
-        raise InputError("the error of a difference needs two photos or more")
-    ones = np.ones(photos)
-    first, second = (_ap(classes, recalls, ones) for classes, recalls in pair)
+        evaluator = coco_evaluator(ground_truth, each, kind, sigmas=sigmas, image_ids=image_ids)
+        recalls = evaluator.params.recThrs
+        matches.append(category_matches(evaluator))
+    images = len(matches[0][0].instances) if matches[0] else 0
+    if images < 2:
+        raise InputError("the error of a difference needs two images or more")
+
+    # The same resample for both results: what is hard in an image is hard for both.
     generator = np.random.default_rng(seed)
-    drawn = np.empty(draws)
-    for i in range(draws):
-        weights = np.bincount(generator.integers(0, photos, photos), minlength=photos).astype(
-            np.float64
-        )
-        a, b = (_ap(classes, recalls, weights) for classes, recalls in pair)
-        drawn[i] = a - b
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    differences = np.empty(resamples)
+    for i in range(resamples):
+        drawn = generator.integers(0, images, images)
+        weights = np.bincount(drawn, minlength=images).astype(np.float64)
+        resampled = [weighted_ap(m, recalls, weights) for m in matches]
+        differences[i] = resampled[0] - resampled[1]
+
+    ap, other_ap = (weighted_ap(m, recalls, np.ones(images)) for m in matches)
+    low, high = np.percentile(differences, INTERVAL)
     return Difference(
-        first,
-        second,
-        first - second,
-        float(drawn.std(ddof=1)),
-        float(low),
-        float(high),
-        float((drawn > 0).mean()),
-        photos,
-        draws,
+        ap=ap,
+        other_ap=other_ap,
+        difference=ap - other_ap,
+        standard_error=float(differences.std(ddof=1)),
+        low=float(low),
+        high=float(high),
+        better=float((differences > 0).mean()),
+        images=images,
+        resamples=resamples,
     )
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """COCO results, as ``rtmpose eval --results`` writes them.
+def read_results(path: Path) -> list[JsonObject]:
+    """COCO results, as ``rtmpose eval ... --results`` writes them.
 
     Raises:
         InputError: the file is missing or something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for row in content:
+        rows: list[JsonObject] = json.loads(path.read_text(encoding="utf-8"))
+        for row in rows:
             float(row["score"]), row["image_id"], row["bbox"]
     except OSError as error:
         raise InputError(f"the results file {path} cannot be read: {error.strerror}") from error
@@ -139,47 +153,65 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path} does not hold COCO results (image_id, bbox, score): {error!r}"
         ) from error
-    rows: list[dict[str, Any]] = content
     return rows
 
 
-def _classes(judge: Any) -> list[_Class]:
+def category_matches(evaluator: CocoEvaluator) -> list[CategoryMatches]:
     """From the per-image matches of pycocotools: all sizes, the largest number of detections."""
-    p = judge.params
-    categories = p.catIds if p.useCats else [-1]
-    images, sizes = len(p.imgIds), len(p.areaRng)
-    out = []
-    for c in range(len(categories)):
-        rows = judge.evalImgs[c * sizes * images : c * sizes * images + images]
-        people = np.array(
-            [0 if e is None else (np.asarray(e["gtIgnore"]) == 0).sum() for e in rows], np.float64
-        )
-        kept = [(i, e) for i, e in enumerate(rows) if e is not None and len(e["dtScores"])]
-        if not kept:
-            nothing = np.zeros((len(p.iouThrs), 0), bool)
-            out.append(_Class(np.zeros(0, np.int64), nothing, nothing, people))
-            continue
-        scores = np.concatenate([e["dtScores"] for _, e in kept])
-        order = np.argsort(-scores, kind="mergesort")
-        matched = np.concatenate([e["dtMatches"] for _, e in kept], axis=1)[:, order] > 0
-        counted = ~np.concatenate([e["dtIgnore"] for _, e in kept], axis=1)[:, order].astype(bool)
-        photo = np.concatenate([np.full(len(e["dtScores"]), i) for i, e in kept])[order]
-        out.append(_Class(photo, matched & counted, ~matched & counted, people))
-    return out
+    params = evaluator.params
+    categories = params.catIds if params.useCats else [-1]
+    images = len(params.imgIds)
+    matches = []
+    for index in range(len(categories)):
+        # Per category there is one block of images for each range of sizes, the first of all sizes.
+        start = index * len(params.areaRng) * images
+        rows = evaluator.evalImgs[start : start + images]
+        instances = [0 if e is None else np.count_nonzero(np.equal(e["gtIgnore"], 0)) for e in rows]
+        matches.append(_matches_of(rows, np.array(instances, np.float64), len(params.iouThrs)))
+    return matches
 
 
-def _ap(classes: Sequence[_Class], recalls: Floats, weights: Floats) -> float:
-    """COCO's AP when photo i is there ``weights[i]`` times; -1 without anybody."""
+def _matches_of(
+    rows: Sequence[JsonObject | None], instances: Array, thresholds: int
+) -> CategoryMatches:
+    """From pycocotools' dict of each image, None for images without anything."""
+    detected = [(i, e) for i, e in enumerate(rows) if e is not None and len(e["dtScores"])]
+    if not detected:
+        nothing = np.zeros((thresholds, 0), bool)
+        return CategoryMatches(np.zeros(0, np.int64), nothing, nothing, instances)
+
+    # All images together, the highest-scoring detection first.
+    scores = np.concatenate([e["dtScores"] for _, e in detected])
+    order = np.argsort(-scores, kind="mergesort")
+    image = np.concatenate([np.full(len(e["dtScores"]), i) for i, e in detected])[order]
+    matched = np.concatenate([e["dtMatches"] for _, e in detected], axis=1)[:, order] > 0
+    ignored = np.concatenate([e["dtIgnore"] for _, e in detected], axis=1)[:, order].astype(bool)
+    return CategoryMatches(image, matched & ~ignored, ~matched & ~ignored, instances)
+
+
+def weighted_ap(categories: Sequence[CategoryMatches], recalls: Array, weights: Array) -> float:
+    """COCO's AP when image i is there ``weights[i]`` times; -1 without any instance.
+
+    Args:
+        categories: From :func:`category_matches`.
+        recalls: Recalls that precision is averaged over.
+        weights: ``(images,)``.
+    """
     values = []
-    for c in classes:
-        total = float(weights @ c.people)
+    for matches in categories:
+        total = float(weights @ matches.instances)
         if not total:
             continue
-        times = weights[c.photo]
-        right, wrong = np.cumsum(c.right * times, axis=1), np.cumsum(c.wrong * times, axis=1)
-        precision = right / np.maximum(right + wrong, np.spacing(1))
+        # A detection counts as often as its image was drawn.
+        counts = weights[matches.image]
+        true_positives = np.cumsum(matches.true_positive * counts, axis=1)
+        false_positives = np.cumsum(matches.false_positive * counts, axis=1)
+        detections = np.maximum(true_positives + false_positives, np.spacing(1))
+
+        # Precision never rises with recall: each takes the highest to its right.
+        precision = true_positives / detections
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        for r, p in zip(right / total, precision, strict=True):
-            at = np.searchsorted(r, recalls, side="left")
-            values.append(np.append(p, 0)[at].mean())
+        for recall_row, precision_row in zip(true_positives / total, precision, strict=True):
+            at = np.searchsorted(recall_row, recalls, side="left")
+            values.append(np.append(precision_row, 0)[at].mean())
     return float(np.mean(values)) if values else -1.0

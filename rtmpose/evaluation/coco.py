@@ -8,14 +8,21 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from rtmpose.datasets.annotation_files import read_json
+from rtmpose.datasets.annotation_repair import BOX_TO_AREA, count_labeled
+from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.errors import InputError, MissingDependencyError
 
-NAMES = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
-BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+BOX_METRICS = (
+    *("AP", "AP50", "AP75", "APs", "APm", "APl"),
+    *("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),
+)
+CROWDPOSE_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
 
 PARTS = {
     "wholebody": (0, 133),
@@ -26,28 +33,30 @@ PARTS = {
     "righthand": (112, 133),
 }
 """First and one past the last keypoint of the parts of COCO-WholeBody's 133."""
-
-PERSON_AREA = 0.53
-"""Area of a person over that of the box, where a set has boxes only (CrowdPose, AI Challenger)."""
+PART_FIELDS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+BODY_KEYPOINTS = 17
 
 CROWD_LEVELS = {"easy": (0.0, 0.2), "medium": (0.2, 0.8), "hard": (0.8, np.inf)}
 """Crowd index of CrowdPose's three levels, as in xtcocotools, with which the published figures were
 made.
 """
 
-Content = Mapping[str, Any]
-Results = Sequence[dict[str, Any]]
+CocoResults: TypeAlias = Sequence[JsonObject]
+"""COCO results: image_id, category_id, score, and keypoints or bbox (x, y, w, h)."""
+
+CocoEvaluator: TypeAlias = Any
+"""A ``pycocotools.cocoeval.COCOeval``."""
 
 
 def coco_keypoint_ap(
-    ground_truth: Path | Content,
-    results: Results,
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
     *,
     sigmas: Sequence[float] | None = None,
     image_ids: Sequence[int] | None = None,
     by_category: bool = True,
 ) -> dict[str, float]:
-    """The ten COCO keypoint numbers as fractions; -1 where there is nobody of that size.
+    """The ten COCO keypoint metrics as fractions; -1 where there is nobody of that size.
 
     Annotations without ``area`` get 0.53 of their box.
 
@@ -62,7 +71,7 @@ def coco_keypoint_ap(
         MissingDependencyError: pycocotools is not installed.
         InputError: the keypoints of annotations, results and sigmas differ in number, or are NaN.
     """
-    judge = judged(
+    evaluator = coco_evaluator(
         ground_truth,
         results,
         "keypoints",
@@ -70,17 +79,17 @@ def coco_keypoint_ap(
         image_ids=image_ids,
         by_category=by_category,
     )
-    return _summary(judge, NAMES)
+    return _summary(evaluator, KEYPOINT_METRICS)
 
 
 def coco_box_ap(
-    ground_truth: Path | Content,
-    results: Results,
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
     *,
     image_ids: Sequence[int] | None = None,
     category_ids: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """The twelve COCO box numbers as fractions; -1 where there is nothing of that size.
+    """The twelve COCO box metrics as fractions; -1 where there is nothing of that size.
 
     Args:
         ground_truth: A COCO annotation file or its content.
@@ -90,22 +99,25 @@ def coco_box_ap(
 
     Raises:
         MissingDependencyError: pycocotools is not installed.
+        InputError: the results name images that the annotations do not have.
     """
-    judge = judged(ground_truth, results, "bbox", image_ids=image_ids, category_ids=category_ids)
-    return _summary(judge, BOX_NAMES)
+    evaluator = coco_evaluator(
+        ground_truth, results, "bbox", image_ids=image_ids, category_ids=category_ids
+    )
+    return _summary(evaluator, BOX_METRICS)
 
 
 def wholebody_ap(
-    ground_truth: Path | Content,
-    results: Results,
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
     *,
     sigmas: Sequence[float],
     image_ids: Sequence[int] | None = None,
 ) -> dict[str, float]:
     """AP and AR of the 133 points and of each part (:data:`PARTS`), as COCO-WholeBody defines them.
 
-    A part is judged like a pose of its own; a person without a label in it does not count. The
-    score of a result and the area of the person are those of the whole.
+    A part is scored like a separate pose; a person without a label in it does not count. The score
+    of a result and the area of the person are those of the whole.
 
     Args:
         ground_truth: Annotations with 133 ``keypoints``, or with 17 and ``foot_kpts``,
@@ -117,27 +129,31 @@ def wholebody_ap(
     Returns:
         ``AP`` and ``AR`` of the whole body, then ``body AP``, ``body AR``, ``foot AP``, ...
     """
-    content = joined_wholebody(_content(ground_truth))
-    values: dict[str, float] = {}
+    content = joined_wholebody(_load(ground_truth))
+    metrics: dict[str, float] = {}
     for part, (first, last) in PARTS.items():
-        truth = {**content, "annotations": [_cut(a, first, last) for a in content["annotations"]]}
-        cut = [_with_box(r, first, last) for r in results]
-        # The set's own evaluation leaves out poses whose every score is 0.
-        cut = [r for r in cut if any(s > 0 for s in r["keypoints"][2::3])]
-        numbers = coco_keypoint_ap(truth, cut, sigmas=sigmas[first:last], image_ids=image_ids)
-        before = "" if part == "wholebody" else f"{part} "
-        values |= {f"{before}AP": numbers["AP"], f"{before}AR": numbers["AR"]}
-    return values
+        annotations = [_part_annotation(a, first, last) for a in content["annotations"]]
+        part_results = [_part_result(r, first, last) for r in results]
+        values = coco_keypoint_ap(
+            {**content, "annotations": annotations},
+            _with_any_score(part_results),
+            sigmas=sigmas[first:last],
+            image_ids=image_ids,
+        )
+        prefix = "" if part == "wholebody" else f"{part} "
+        metrics[f"{prefix}AP"] = values["AP"]
+        metrics[f"{prefix}AR"] = values["AR"]
+    return metrics
 
 
 def crowdpose_ap(
-    ground_truth: Path | Content,
-    results: Results,
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
     *,
     sigmas: Sequence[float],
     image_ids: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """CrowdPose's nine numbers: AP, AP50, AP75, AR, AR50, AR75, and AP of the easy, medium and hard
+    """CrowdPose's nine metrics: AP, AP50, AP75, AR, AR50, AR75, and AP of the easy, medium and hard
     images.
 
     How hard an image is follows from its ``crowdIndex``; see :data:`CROWD_LEVELS`. Areas are 0.53
@@ -152,57 +168,66 @@ def crowdpose_ap(
     Raises:
         InputError: an image has no crowd index.
     """
-    content = _content(ground_truth)
-    if not all("crowdIndex" in i for i in content["images"]):
+    content = _load(ground_truth)
+    if not all("crowdIndex" in image for image in content["images"]):
         raise InputError(
             "CrowdPose AP needs a crowdIndex for every image; use --metric coco-ap for other sets"
         )
-    truth = {
-        **content,
-        "annotations": [
-            {k: v for k, v in a.items() if k != "area"} for a in content["annotations"]
-        ],
-    }
-    results = [r for r in results if any(s > 0 for s in r["keypoints"][2::3])]
-    wanted = None if image_ids is None else set(image_ids)
-    ids = [int(i["id"]) for i in content["images"] if wanted is None or i["id"] in wanted]
+    results = _with_any_score(results)
+
+    # Without an area, an annotation gets that of its box.
+    annotations = [{k: v for k, v in a.items() if k != "area"} for a in content["annotations"]]
+    truth = {**content, "annotations": annotations}
+
+    # All images together.
+    crowd_index = {int(i["id"]): float(i["crowdIndex"]) for i in content["images"]}
+    if image_ids is None:
+        ids = list(crowd_index)
+    else:
+        ids = [i for i in crowd_index if i in set(image_ids)]
     overall = coco_keypoint_ap(truth, results, sigmas=sigmas, image_ids=ids)
-    values = {name: overall[name] for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75")}
-    index = {int(i["id"]): float(i["crowdIndex"]) for i in content["images"]}
+    metrics = {name: overall[name] for name in CROWDPOSE_METRICS}
+
+    # By level.
     for level, (low, high) in CROWD_LEVELS.items():
-        chosen = [i for i in ids if low <= index[i] < high]
-        here = [r for r in results if r["image_id"] in set(chosen)]
-        values[f"AP {level}"] = (
-            coco_keypoint_ap(truth, here, sigmas=sigmas, image_ids=chosen)["AP"] if chosen else -1.0
-        )
-    return values
+        level_ids = [i for i in ids if low <= crowd_index[i] < high]
+        metrics[f"AP {level}"] = -1.0
+        if level_ids:
+            level_results = [r for r in results if r["image_id"] in set(level_ids)]
+            values = coco_keypoint_ap(truth, level_results, sigmas=sigmas, image_ids=level_ids)
+            metrics[f"AP {level}"] = values["AP"]
+    return metrics
 
 
-def joined_wholebody(content: Content) -> dict[str, Any]:
-    """COCO-WholeBody annotations with their 133 points in one list; such as have them already are
-    left alone.
+def joined_wholebody(content: CocoContent) -> JsonObject:
+    """COCO-WholeBody annotations with their 133 points in one list; those that have them already
+    are left as they are.
     """
-    parts = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
     annotations = []
-    for a in content["annotations"]:
-        if len(a.get("keypoints", ())) == 3 * 17 and all(p in a for p in parts):
-            points = [*a["keypoints"], *(v for p in parts for v in a[p])]
-            a = {k: v for k, v in a.items() if k not in parts}
-            a |= {"keypoints": points, "num_keypoints": sum(v > 0 for v in points[2::3])}
-        annotations.append(a)
+    for annotation in content["annotations"]:
+        # Only annotations in the published form have their parts in separate fields.
+        has_body = len(annotation.get("keypoints", ())) == 3 * BODY_KEYPOINTS
+        if has_body and all(field in annotation for field in PART_FIELDS):
+            points = list(annotation["keypoints"])
+            for field in PART_FIELDS:
+                points += annotation[field]
+            annotation = {k: v for k, v in annotation.items() if k not in PART_FIELDS}
+            annotation["keypoints"] = points
+            annotation["num_keypoints"] = count_labeled(points)
+        annotations.append(annotation)
     return {**content, "annotations": annotations}
 
 
-def judged(
-    ground_truth: Path | Content,
-    results: Results,
+def coco_evaluator(
+    ground_truth: Path | CocoContent,
+    results: CocoResults,
     kind: str,
     *,
     sigmas: Sequence[float] | None = None,
     image_ids: Sequence[int] | None = None,
     category_ids: Sequence[int] | None = None,
     by_category: bool = True,
-) -> Any:
+) -> CocoEvaluator:
     """A ``pycocotools.cocoeval.COCOeval`` after its ``evaluate``; arguments as in
     :func:`coco_keypoint_ap`.
 
@@ -226,95 +251,114 @@ def judged(
         raise MissingDependencyError(
             "COCO AP needs pycocotools: pip install 'rtmpose[eval]'"
         ) from error
-    content = _content(ground_truth)
-    _check(content, results, kind, sigmas)
+    content = _load(ground_truth)
+    _check_results(content, results)
+    # pycocotools says little of what does not fit.
+    if kind == "keypoints":
+        _check_keypoints(content, results, sigmas)
+
+    # pycocotools reports its progress on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
-        truth, found = COCO(), COCO()
-        truth.dataset = {
-            **content,
-            "annotations": [_complete(a, n) for n, a in enumerate(content["annotations"], 1)],
-        }
+        # Ground truth, with the fields that pycocotools needs.
+        truth = COCO()
+        annotations = enumerate(content["annotations"], 1)
+        truth.dataset = {**content, "annotations": [_complete(a, n) for n, a in annotations]}
         truth.createIndex()
         if results:
             # loadRes adds fields to what it is given.
-            found = truth.loadRes([dict(r) for r in results])
+            detections = truth.loadRes([dict(r) for r in results])
         else:
-            found.dataset = {
+            detections = COCO()
+            detections.dataset = {
                 "images": content["images"],
                 "categories": content["categories"],
                 "annotations": [],
             }
-            found.createIndex()
-        judge = COCOeval(truth, found, kind)
+            detections.createIndex()
+
+        # Match detections with annotations, image by image.
+        evaluator = COCOeval(truth, detections, kind)
         if sigmas is not None:
-            judge.params.kpt_oks_sigmas = np.asarray(sigmas)
+            evaluator.params.kpt_oks_sigmas = np.asarray(sigmas)
         if image_ids is not None:
-            judge.params.imgIds = list(image_ids)
+            evaluator.params.imgIds = list(image_ids)
         if category_ids is not None:
-            judge.params.catIds = list(category_ids)
-        judge.params.useCats = int(by_category)
-        judge.evaluate()
-    return judge
+            evaluator.params.catIds = list(category_ids)
+        evaluator.params.useCats = int(by_category)
+        evaluator.evaluate()
+    return evaluator
 
 
-def _summary(judge: Any, names: Sequence[str]) -> dict[str, float]:
+def _summary(evaluator: CocoEvaluator, names: Sequence[str]) -> dict[str, float]:
     with contextlib.redirect_stdout(io.StringIO()):
-        judge.accumulate()
-        judge.summarize()
-    return {name: float(value) for name, value in zip(names, judge.stats, strict=True)}
+        evaluator.accumulate()
+        evaluator.summarize()
+    return {name: float(value) for name, value in zip(names, evaluator.stats, strict=True)}
 
 
-def _content(ground_truth: Path | Content) -> Content:
+def _load(ground_truth: Path | CocoContent) -> CocoContent:
     if isinstance(ground_truth, Mapping):
         return ground_truth
-    from rtmpose.datasets.keypoint_dataset import read_json
-
-    content: Content = read_json(ground_truth)
+    content: CocoContent = read_json(ground_truth)
     return content
 
 
-def _check(content: Content, results: Results, kind: str, sigmas: Sequence[float] | None) -> None:
-    """What would end in a puzzling error, or in none, deep inside pycocotools."""
-    known = {i["id"] for i in content["images"]}
-    strange = next((r["image_id"] for r in results if r["image_id"] not in known), None)
-    if strange is not None:
-        raise InputError(
-            f"the results speak of image {strange!r}, which the annotations do not have"
-        )
-    if kind != "keypoints":
-        return
-    lengths = {len(a["keypoints"]) // 3 for a in content["annotations"] if a.get("num_keypoints")}
-    lengths |= {len(r["keypoints"]) // 3 for r in results} | {17 if sigmas is None else len(sigmas)}
+def _check_results(content: CocoContent, results: CocoResults) -> None:
+    """Results of images that are not annotated, which pycocotools reports as a failed assertion."""
+    annotated = {image["id"] for image in content["images"]}
+    for result in results:
+        if result["image_id"] not in annotated:
+            raise InputError(
+                f"the results name image {result['image_id']!r}, which the annotations do not have"
+            )
+
+
+def _check_keypoints(
+    content: CocoContent, results: CocoResults, sigmas: Sequence[float] | None
+) -> None:
+    """What would end in an obscure error, or in none, deep inside pycocotools."""
+    # One number of keypoints everywhere.
+    annotated = [a for a in content["annotations"] if a.get("num_keypoints")]
+    lengths = {len(row["keypoints"]) // 3 for row in [*annotated, *results]}
+    lengths.add(BODY_KEYPOINTS if sigmas is None else len(sigmas))
     if len(lengths) > 1:
         raise InputError(
             "annotations, results and sigmas have different numbers of keypoints:"
             f" {sorted(lengths)}"
         )
-    for r in results:
-        if not np.isfinite(r["keypoints"]).all():
-            raise InputError(f"a result for image {r['image_id']} holds NaN or infinite keypoints")
+    for result in results:
+        if not np.isfinite(result["keypoints"]).all():
+            raise InputError(
+                f"a result for image {result['image_id']} holds NaN or infinite keypoints"
+            )
 
 
-def _complete(annotation: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _complete(annotation: Mapping[str, Json], number: int) -> JsonObject:
     """With what pycocotools asks for. Ids are given anew: an annotation with id 0 would count as
     not found.
     """
+    defaults = {"iscrowd": 0, "keypoints": [], "num_keypoints": 0}
     _, _, width, height = annotation.get("bbox", (0, 0, 0, 0))
-    area = annotation.get("area", PERSON_AREA * width * height)
-    counted = {"iscrowd": 0, "keypoints": [], "num_keypoints": 0, **annotation}
-    return {**counted, "area": area, "id": number}
+    area = annotation.get("area", BOX_TO_AREA * width * height)
+    return {**defaults, **annotation, "area": area, "id": number}
 
 
-def _cut(annotation: Mapping[str, Any], first: int, last: int) -> dict[str, Any]:
+def _with_any_score(results: CocoResults) -> list[JsonObject]:
+    """Without poses whose every score is 0, as the sets' own evaluations do."""
+    return [r for r in results if any(score > 0 for score in r["keypoints"][2::3])]
+
+
+def _part_annotation(annotation: Mapping[str, Json], first: int, last: int) -> JsonObject:
+    """An annotation with the keypoints ``first`` to ``last - 1`` only."""
     points = annotation.get("keypoints", [])[3 * first : 3 * last]
-    return {**annotation, "keypoints": points, "num_keypoints": sum(v > 0 for v in points[2::3])}
+    return {**annotation, "keypoints": points, "num_keypoints": count_labeled(points)}
 
 
-def _with_box(result: Mapping[str, Any], first: int, last: int) -> dict[str, Any]:
+def _part_result(result: Mapping[str, Json], first: int, last: int) -> JsonObject:
     """A part of a result. Its size class is that of the person's box, or of the body's points."""
     points = result["keypoints"]
     box = result.get("bbox")
     if not box:
-        body = np.reshape(points[: 3 * 17], (-1, 3))[:, :2]
+        body = np.reshape(points[: 3 * BODY_KEYPOINTS], (-1, 3))[:, :2]
         box = [*body.min(axis=0).tolist(), *np.ptp(body, axis=0).tolist()]
     return {**result, "bbox": box, "keypoints": points[3 * first : 3 * last]}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.coco_types import JsonObject
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import coco_box_ap
 from rtmpose.evaluation.pose import Evaluation
@@ -18,12 +18,15 @@ from rtmpose.types import Detections
 
 log = logging.getLogger(__name__)
 
+BOX_THR = 0.001
+"""Lowest score of a box that counts, as published: AP needs boxes of low scores too."""
 
-def evaluate_boxes(
+
+def evaluate_detector(
     dataset: KeypointDataset,
     detector: BoxModel,
     *,
-    score_thr: float = 0.001,
+    box_thr: float = BOX_THR,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -31,28 +34,32 @@ def evaluate_boxes(
     person.
 
     All annotations count, with keypoints or without; crowd regions take boxes without counting
-    them.
+    them. COCO counts the 100 highest-scoring boxes of an image.
 
     Args:
         dataset: The annotated set.
         detector: A :class:`rtmpose.Detector` or anything called like it.
-        score_thr: Boxes below it are not asked for; 0.001 is the published choice. COCO counts an
-            image's 100 surest.
-        limit: First so many images.
-        on_progress: Called with images done and total.
+        box_thr: Lowest score of a box.
+        limit: Evaluate at most this number of images, the first ones.
+        on_progress: Called with the number of images done and in total.
 
     Raises:
         InputError: no image can be read, or nothing is annotated.
     """
     ids = list(dataset.images)[:limit]
-    category = int((dataset.content.get("categories") or [{"id": 1}])[0]["id"])
     if not any(a.get("bbox") for i in ids for a in dataset.annotations[i]):
         raise InputError(
             f"{dataset.path} has no boxes in these images, so there is nothing to score a"
             " detector by"
         )
-    results: list[dict[str, Any]] = []
-    scored, seconds = [], 0.0
+    # The detector finds one class: the first category.
+    categories = dataset.content.get("categories") or [{"id": 1}]
+    category = int(categories[0]["id"])
+
+    # Detect in one image after the other.
+    results: list[JsonObject] = []
+    evaluated: list[int] = []
+    seconds = 0.0
     for number, image_id in enumerate(ids, 1):
         try:
             image = read_image(dataset.images[image_id])
@@ -60,44 +67,48 @@ def evaluate_boxes(
             log.warning("skipped: %s", error)
             continue
         start = time.perf_counter()
-        found = detector(image, box_thr=score_thr)
+        detections = detector(image, box_thr=box_thr)
         seconds += time.perf_counter() - start
-        results += box_results(found, image_id, category)
-        scored.append(image_id)
+        results += box_results(detections, image_id, category)
+        evaluated.append(image_id)
         if on_progress:
             on_progress(number, len(ids))
-    if not scored:
+    if not evaluated:
         raise InputError(f"none of the {len(ids)} images of {dataset.path} could be read")
-    values = coco_box_ap(dict(dataset.content), results, image_ids=scored, category_ids=[category])
+
+    # Images that could not be read do not count.
+    content = dict(dataset.content)
+    metrics = coco_box_ap(content, results, image_ids=evaluated, category_ids=[category])
     backend = getattr(detector, "backend", None)
     settings = {
         "data": str(dataset.path),
         "detector": getattr(getattr(detector, "card", None), "id", None),
         **{name: getattr(backend, name, None) for name in ("engine", "device", "precision")},
-        "score_thr": score_thr,
+        "box_thr": box_thr,
         "metrics": ["box-ap"],
     }
-    n = len(scored)
     return Evaluation(
-        values,
-        settings,
-        n,
-        len(ids) - n,
-        len(results) / n,
-        seconds * 1000 / n,
-        results,
-        tuple(scored),
+        metrics=metrics,
+        settings=settings,
+        images=len(evaluated),
+        skipped=len(ids) - len(evaluated),
+        people_per_image=len(results) / len(evaluated),
+        ms_per_image=seconds * 1000 / len(evaluated),
+        results=results,
+        image_ids=tuple(evaluated),
     )
 
 
-def box_results(found: Detections, image_id: int, category: int = 1) -> list[dict[str, Any]]:
+def box_results(detections: Detections, image_id: int, category: int = 1) -> list[JsonObject]:
     """Detections as COCO results."""
-    return [
-        {
-            "image_id": image_id,
-            "category_id": category,
-            "bbox": [round(float(v), 3) for v in box],
-            "score": float(score),
-        }
-        for box, score in zip(xyxy_to_xywh(found.boxes), found.scores, strict=True)
-    ]
+    rows = []
+    for box, score in zip(xyxy_to_xywh(detections.boxes), detections.scores, strict=True):
+        rows.append(
+            {
+                "image_id": image_id,
+                "category_id": category,
+                "bbox": [round(float(v), 3) for v in box],
+                "score": float(score),
+            }
+        )
+    return rows

@@ -32,14 +32,15 @@ def pck(
         Accuracy per keypoint ``(K,)`` (-1 where none is labeled), their mean, and the number of
         keypoints in it.
     """
-    counted = mask & np.all(norm > 0, axis=1, keepdims=True)
-    right = (
-        normalized_distances(predicted, true, np.where(norm > 0, norm, 1)) < threshold
-    ) & counted
-    number = counted.sum(axis=0)
-    accuracy = np.where(number > 0, right.sum(axis=0) / np.maximum(number, 1), -1.0)
+    counted = _counted(mask, norm)
+    distances = normalized_distances(predicted, true, _without_zeros(norm))
+    # First per keypoint, then their mean: rare keypoints count as much as frequent ones.
+    correct = ((distances < threshold) & counted).sum(axis=0)
+    total = counted.sum(axis=0)
+    accuracy = np.where(total > 0, correct / np.maximum(total, 1), -1.0)
     valid = accuracy >= 0
-    return accuracy, float(accuracy[valid].mean()) if valid.any() else 0.0, int(valid.sum())
+    mean = float(accuracy[valid].mean()) if valid.any() else 0.0
+    return accuracy, mean, int(valid.sum())
 
 
 def auc(
@@ -47,32 +48,49 @@ def auc(
 ) -> float:
     """Area under the PCK curve: the mean PCK at ``steps`` thresholds 0, 1/steps, ... of ``norm``
     pixels.
+
+    Args:
+        predicted: ``(N, K, 2)``.
+        true: ``(N, K, 2)``.
+        mask: ``(N, K)``, the labeled points.
+        norm: Pixels at which the curve ends.
+        steps: Number of thresholds.
     """
-    sizes = np.full((len(predicted), 2), norm, np.float32)
-    return sum(pck(predicted, true, mask, i / steps, sizes)[1] for i in range(steps)) / steps
+    norms = np.full((len(predicted), 2), norm, np.float32)
+    return sum(pck(predicted, true, mask, i / steps, norms)[1] for i in range(steps)) / steps
 
 
 def epe(predicted: FloatArray, true: FloatArray, mask: Mask) -> float:
-    """End point error: mean distance in pixels over the labeled points."""
+    """End point error: mean distance in pixels over the labeled points.
+
+    Args:
+        predicted: ``(N, K, 2)``.
+        true: ``(N, K, 2)``.
+        mask: ``(N, K)``, the labeled points.
+    """
     distances = np.linalg.norm(predicted - true, axis=2)[mask]
     return float(distances.mean()) if len(distances) else 0.0
 
 
 def nme(predicted: FloatArray, true: FloatArray, mask: Mask, norm: FloatArray) -> float:
-    """Normalized mean error: mean distance over the labeled points in units of ``norm`` ``(N, 2)``.
+    """Normalized mean error: mean distance over the labeled points in units of ``norm``.
 
-    An instance with a norm of 0 does not count.
+    Args:
+        predicted: ``(N, K, 2)``.
+        true: ``(N, K, 2)``.
+        mask: ``(N, K)``, the labeled points.
+        norm: ``(N, 2)``; an instance with a norm of 0 does not count.
     """
-    counted = mask & np.all(norm > 0, axis=1, keepdims=True)
-    distances = normalized_distances(predicted, true, np.where(norm > 0, norm, 1))[counted]
+    counted = _counted(mask, norm)
+    distances = normalized_distances(predicted, true, _without_zeros(norm))[counted]
     return float(distances.mean()) if len(distances) else 0.0
 
 
 def pckh(
-    predicted: FloatArray, true: FloatArray, mask: Mask, threshold: float, sizes: FloatArray
+    predicted: FloatArray, true: FloatArray, mask: Mask, threshold: float, norm: FloatArray
 ) -> float:
-    """PCKh (Andriluka et al., 2014): share of the labeled points no farther than ``threshold`` head
-    sizes.
+    """PCKh (Andriluka et al., 2014): fraction of the labeled points no farther than ``threshold``
+    head sizes.
 
     All points of all people are one pool, unlike in :func:`pck`, which is the mean over the
     keypoints.
@@ -81,9 +99,19 @@ def pckh(
         predicted: ``(N, K, 2)``, the keypoints that count: MPII leaves out pelvis and thorax.
         true: ``(N, K, 2)``.
         mask: ``(N, K)``, the labeled points.
-        threshold: In units of ``sizes``.
-        sizes: ``(N, 2)`` head sizes; people with 0 do not count.
+        threshold: In units of ``norm``.
+        norm: ``(N, 2)`` head sizes; people with 0 do not count.
     """
-    counted = mask & np.all(sizes > 0, axis=1, keepdims=True)
-    right = normalized_distances(predicted, true, np.where(sizes > 0, sizes, 1)) <= threshold
-    return float(right[counted].mean()) if counted.any() else 0.0
+    counted = _counted(mask, norm)
+    correct = normalized_distances(predicted, true, _without_zeros(norm)) <= threshold
+    return float(correct[counted].mean()) if counted.any() else 0.0
+
+
+def _counted(mask: Mask, norm: FloatArray) -> Mask:
+    """``(N, K)``: labeled points of instances with a size."""
+    return mask & np.all(norm > 0, axis=1, keepdims=True)
+
+
+def _without_zeros(norm: FloatArray) -> FloatArray:
+    """Sizes that may be divided by; instances without a size do not count anyway."""
+    return np.where(norm > 0, norm, 1)

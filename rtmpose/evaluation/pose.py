@@ -13,6 +13,7 @@ import numpy as np
 
 from rtmpose.backends import BackendOptions
 from rtmpose.datasets import KeypointDataset, load_boxes, read
+from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation.coco import joined_wholebody
 from rtmpose.evaluation.protocols import MatchedPoses, check_metrics, choose_metrics
@@ -339,7 +340,7 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
     raw = next((a for rows in dataset.annotations.values() for a in rows if "foot_kpts" in a), None)
     if raw is not None and len(raw.get("keypoints", ())) == 3 * 17:
         content = joined_wholebody(dataset.content)
-        by_image: dict[int, list[dict[str, Any]]] = {i: [] for i in dataset.images}
+        by_image: dict[int, list[CocoAnnotation]] = {i: [] for i in dataset.images}
         for a in content["annotations"]:
             by_image[int(a["image_id"])].append(a)
         whole = get_skeleton("coco-wholebody133")

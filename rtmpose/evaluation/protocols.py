@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
 from rtmpose.evaluation.metrics import Mask
 from rtmpose.skeletons import get_skeleton
@@ -18,28 +18,32 @@ from rtmpose.types import FloatArray
 log = logging.getLogger(__name__)
 
 AP_METRICS = ("coco-ap", "wholebody-ap", "crowdpose-ap")
-PAIR_METRICS = ("pck", "pckh", "tpck", "auc", "epe", "nme")
+MATCHED_METRICS = ("pck", "pckh", "tpck", "auc", "epe", "nme")
 """These compare each annotated person with the pose found in that person's box: ``boxes="gt"``
 only.
 """
-POSE_METRICS = AP_METRICS + PAIR_METRICS
-METRICS = (*POSE_METRICS, "box-ap", "top-k")
+POSE_METRICS = AP_METRICS + MATCHED_METRICS
 
-HAND = ("pck", "auc", "epe")
-FACE = ("nme",)
-PUBLISHED: Mapping[str, tuple[str, ...]] = {
+OTHER_METRICS: Mapping[str, str] = {"box-ap": "detector", "top-k": "classifier"}
+"""Metrics of other kinds of models, and the ``rtmpose eval`` command that has them."""
+
+HAND_METRICS = ("pck", "auc", "epe")
+FACE_METRICS = ("nme",)
+WITH_SIGMAS = ("coco-ap", "pck")
+WITHOUT_SIGMAS = ("pck", "auc", "epe")
+PUBLISHED_METRICS: Mapping[str, tuple[str, ...]] = {
     "coco-wholebody133": ("wholebody-ap",),
     "halpe136": ("coco-ap", "pck"),
     "crowdpose14": ("crowdpose-ap", "pck"),
     "mpii16": ("pckh",),
     "jhmdb15": ("pck", "tpck"),
-    "hand21": HAND,
-    "rhd21": HAND,
-    "300w68": FACE,
-    "aflw19": FACE,
-    "cofw29": FACE,
-    "lapa106": FACE,
-    "wflw98": FACE,
+    "hand21": HAND_METRICS,
+    "rhd21": HAND_METRICS,
+    "300w68": FACE_METRICS,
+    "aflw19": FACE_METRICS,
+    "cofw29": FACE_METRICS,
+    "lapa106": FACE_METRICS,
+    "wflw98": FACE_METRICS,
 }
 """Keypoint set to its metrics, the principal one first. Others with sigmas: COCO AP and PCK;
 without: PCK, AUC, EPE.
@@ -55,10 +59,12 @@ EYES: Mapping[str, tuple[int, int]] = {
 pupils' places).
 """
 
-WHOLE_BODY = 133
+WHOLEBODY_KEYPOINTS = 133
 
-HEAD_SHARE = 0.6
-"""MPII's head size is this share of the diagonal of the head box."""
+HEAD_BOX_FRACTION = 0.6
+"""MPII's head size is this fraction of the diagonal of the head box."""
+MIN_TORSO = 1
+"""Pixels below which a labeled torso is not measured in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +86,7 @@ class MatchedPoses:
     true: FloatArray
     boxes: FloatArray
     image_ids: tuple[int, ...]
-    annotations: tuple[Mapping[str, Any], ...]
+    annotations: tuple[Mapping[str, Json], ...]
     names: tuple[str, ...]
 
     @property
@@ -97,40 +103,47 @@ def choose_metrics(
     Args:
         dataset: The set.
         boxes: As in :func:`rtmpose.evaluation.evaluate`.
-        scored: How many of its keypoints the model has; None for all.
+        scored: Number of its keypoints that the model has; None for all.
 
     Raises:
         InputError: the set is published with metrics that need annotated boxes.
     """
-    name = dataset.skeleton.name if dataset.skeleton else ""
-    chosen = PUBLISHED.get(name)
-    if chosen is None:
-        known = dataset.skeleton is None or bool(dataset.skeleton.sigmas)
-        chosen = ("coco-ap", "pck") if known else ("pck", "auc", "epe")
-    if "wholebody-ap" in chosen and scored not in (None, WHOLE_BODY):
-        chosen = ("coco-ap", "pck")  # a model of the body alone
-    if "crowdpose-ap" in chosen and not all("crowdIndex" in i for i in dataset.content["images"]):
-        chosen = ("coco-ap", "pck")
-    if boxes != "gt":
-        rest = tuple(m for m in chosen if m in AP_METRICS)
-        if not rest:
-            raise InputError(
-                f"{dataset.path} is scored by {', '.join(chosen)}, which need --boxes gt"
-            )
-        return rest
-    return chosen
+    skeleton = dataset.skeleton
+    metrics = PUBLISHED_METRICS.get(skeleton.name) if skeleton else None
+    if metrics is None:
+        has_sigmas = skeleton is None or bool(skeleton.sigmas)
+        metrics = WITH_SIGMAS if has_sigmas else WITHOUT_SIGMAS
+
+    # A model of the body alone, and a crowd that nothing is known of.
+    is_partial = scored not in (None, WHOLEBODY_KEYPOINTS)
+    if "wholebody-ap" in metrics and is_partial:
+        metrics = WITH_SIGMAS
+    has_crowd_index = all("crowdIndex" in image for image in dataset.content["images"])
+    if "crowdpose-ap" in metrics and not has_crowd_index:
+        metrics = WITH_SIGMAS
+
+    # Detected people are not matched with annotated ones, so only average precision is left.
+    if boxes == "gt":
+        return metrics
+    without_boxes = tuple(m for m in metrics if m in AP_METRICS)
+    if not without_boxes:
+        raise InputError(f"{dataset.path} is scored by {', '.join(metrics)}, which need --boxes gt")
+    return without_boxes
 
 
 def check_metrics(metrics: Sequence[str], boxes: str) -> tuple[str, ...]:
     """The metrics asked for.
 
     Raises:
-        InputError: one is unknown, or does not go with these boxes.
+        InputError: one is unknown, not of poses, or does not go with these boxes.
     """
     for name in metrics:
-        if name not in METRICS:
-            raise InputError(f"unknown metric {name!r}; there are {', '.join(METRICS)}")
-        if name in PAIR_METRICS and boxes != "gt":
+        if name in OTHER_METRICS:
+            kind = OTHER_METRICS[name]
+            raise InputError(f"{name} is a metric of a {kind}: use `rtmpose eval {kind}`")
+        if name not in POSE_METRICS:
+            raise InputError(f"unknown metric {name!r}; there are {', '.join(POSE_METRICS)}")
+        if name in MATCHED_METRICS and boxes != "gt":
             raise InputError(
                 f"{name} compares each annotated person with the pose in that person's box: it"
                 " needs --boxes gt"
@@ -138,21 +151,22 @@ def check_metrics(metrics: Sequence[str], boxes: str) -> tuple[str, ...]:
     return tuple(metrics)
 
 
-def box_sides(pairs: MatchedPoses) -> FloatArray:
+# ---- what distances are measured in
+
+
+def box_norm(matched: MatchedPoses) -> FloatArray:
     """``(N, 2)``: twice the longer side of the box; PCK's usual unit."""
-    side = (pairs.boxes[:, 2:] - pairs.boxes[:, :2]).max(axis=1)
-    return np.stack([side, side], axis=1)
+    return _twice((matched.boxes[:, 2:] - matched.boxes[:, :2]).max(axis=1))
 
 
-def box_scales(pairs: MatchedPoses) -> FloatArray:
+def box_scale_norm(matched: MatchedPoses) -> FloatArray:
     """``(N, 2)``: twice the geometric mean of the sides of the box; the faces' NME where no eyes
     are known.
     """
-    scale = np.sqrt((pairs.boxes[:, 2:] - pairs.boxes[:, :2]).prod(axis=1))
-    return np.stack([scale, scale], axis=1)
+    return _twice(np.sqrt((matched.boxes[:, 2:] - matched.boxes[:, :2]).prod(axis=1)))
 
 
-def head_sizes(pairs: MatchedPoses) -> FloatArray:
+def head_norm(matched: MatchedPoses) -> FloatArray:
     """``(N, 2)``: twice the size of the head; 0 where unknown.
 
     ``head_size`` of the annotation in pixels; else 0.6 of the diagonal of its ``head_box`` (x, y,
@@ -161,55 +175,58 @@ def head_sizes(pairs: MatchedPoses) -> FloatArray:
     Raises:
         InputError: nobody has any of these.
     """
-    top, neck = (
-        _first(pairs.names, names) for names in (("head_top", "head"), ("upper_neck", "neck"))
-    )
-    sizes, from_joints = np.zeros(len(pairs.boxes), np.float32), 0
-    for i, annotation in enumerate(pairs.annotations):
+    # From the best source that a person has; 0 where there is none.
+    top = _first_index(matched.names, ("head_top", "head"))
+    neck = _first_index(matched.names, ("upper_neck", "neck"))
+    sizes = np.zeros(len(matched.boxes), np.float32)
+    without_box = 0
+    for i, annotation in enumerate(matched.annotations):
         if annotation.get("head_size"):
             sizes[i] = annotation["head_size"]
         elif annotation.get("head_box"):
-            sizes[i] = HEAD_SHARE * np.hypot(*annotation["head_box"][2:])
-        elif top is not None and neck is not None and pairs.mask[i, [top, neck]].all():
-            sizes[i] = np.linalg.norm(pairs.true[i, top, :2] - pairs.true[i, neck, :2])
-            from_joints += 1
+            sizes[i] = HEAD_BOX_FRACTION * np.hypot(*annotation["head_box"][2:])
+        elif top is not None and neck is not None and matched.mask[i, [top, neck]].all():
+            sizes[i] = np.linalg.norm(matched.true[i, top, :2] - matched.true[i, neck, :2])
+            without_box += 1
+
     if len(sizes) and not sizes.any():
         raise InputError(
             "PCKh needs head_size or head_box in the annotations, or labeled head_top and neck"
         )
-    if from_joints:
+    if without_box:
         log.warning(
             "%d of %d people have no head box: their head goes from top to neck",
-            from_joints,
+            without_box,
             len(sizes),
         )
-    return np.stack([sizes, sizes], axis=1)
+    return _twice(sizes)
 
 
-def torso_sizes(pairs: MatchedPoses) -> FloatArray:
+def torso_norm(matched: MatchedPoses) -> FloatArray:
     """``(N, 2)``: twice the distance from left shoulder to right hip, of the label or, under 1
     pixel, as predicted.
 
     Raises:
         InputError: the set has no such points.
     """
-    shoulder, hip = (_first(pairs.names, (name,)) for name in ("left_shoulder", "right_hip"))
+    shoulder = _first_index(matched.names, ("left_shoulder",))
+    hip = _first_index(matched.names, ("right_hip",))
     if shoulder is None or hip is None:
         raise InputError("PCK by torso needs the keypoints left_shoulder and right_hip")
-    sizes = np.linalg.norm(pairs.true[:, shoulder, :2] - pairs.true[:, hip, :2], axis=1)
-    guess = np.linalg.norm(pairs.predicted[:, shoulder] - pairs.predicted[:, hip], axis=1)
-    labeled = pairs.mask[:, [shoulder, hip]].all(axis=1)
-    sizes = np.where(labeled & (sizes >= 1), sizes, guess).astype(np.float32)
-    return np.stack([sizes, sizes], axis=1)
+    # Torsos seen from the side are too short in the label to measure in.
+    labeled = np.linalg.norm(matched.true[:, shoulder, :2] - matched.true[:, hip, :2], axis=1)
+    predicted = np.linalg.norm(matched.predicted[:, shoulder] - matched.predicted[:, hip], axis=1)
+    has_label = matched.mask[:, [shoulder, hip]].all(axis=1) & (labeled >= MIN_TORSO)
+    return _twice(np.where(has_label, labeled, predicted).astype(np.float32))
 
 
-def nme_sizes(
-    pairs: MatchedPoses, set_name: str, points: tuple[str, str] | None
+def nme_norm(
+    matched: MatchedPoses, set_name: str, points: tuple[str, str] | None
 ) -> tuple[FloatArray, str]:
     """``(N, 2)``: twice what NME is measured in, 0 where unknown; and what that is, in words.
 
     Args:
-        pairs: People.
+        matched: People.
         set_name: The keypoint set: :data:`EYES` knows the published ones; AFLW has ``box_size`` in
             its annotations.
         points: Names or numbers of two keypoints instead.
@@ -218,29 +235,38 @@ def nme_sizes(
         InputError: there are no such keypoints.
     """
     if points is None and set_name not in EYES:
-        if all(a.get("box_size") for a in pairs.annotations):
-            sizes = np.array([a["box_size"] for a in pairs.annotations], np.float32)
-            return np.stack([sizes, sizes], axis=1), "box_size"
-        return box_scales(pairs), "box"
+        if all(a.get("box_size") for a in matched.annotations):
+            sizes = np.array([a["box_size"] for a in matched.annotations], np.float32)
+            return _twice(sizes), "box_size"
+        return box_scale_norm(matched), "box"
     if points is None:
         left, right = EYES[set_name]
         names = get_skeleton(set_name).keypoints
         points = (names[left], names[right])
-    first, second = (_index(p, pairs) for p in points)
-    sizes = np.linalg.norm(pairs.true[:, first, :2] - pairs.true[:, second, :2], axis=1)
-    sizes = np.where(pairs.mask[:, [first, second]].all(axis=1), sizes, 0).astype(np.float32)
-    return np.stack([sizes, sizes], axis=1), f"distance of {points[0]} and {points[1]}"
+
+    # The distance of the two points, where both are labeled.
+    first, second = (_index_of(point, matched) for point in points)
+    sizes = np.linalg.norm(matched.true[:, first, :2] - matched.true[:, second, :2], axis=1)
+    has_label = matched.mask[:, [first, second]].all(axis=1)
+    unit = f"distance of {points[0]} and {points[1]}"
+    return _twice(np.where(has_label, sizes, 0).astype(np.float32)), unit
 
 
-def _index(point: str, pairs: MatchedPoses) -> int:
-    if point in pairs.names:
-        return pairs.names.index(point)
-    if point.isdecimal() and int(point) < pairs.true.shape[1]:
+def _twice(sizes: FloatArray) -> FloatArray:
+    """``(N, 2)``: the same size for x and y."""
+    return np.stack([sizes, sizes], axis=1)
+
+
+def _index_of(point: str, matched: MatchedPoses) -> int:
+    """Index of a keypoint by its name or number."""
+    keypoints = matched.true.shape[1]
+    if point in matched.names:
+        return matched.names.index(point)
+    if point.isdecimal() and int(point) < keypoints:
         return int(point)
-    raise InputError(
-        f"{point!r} is neither a keypoint's name nor a number below {pairs.true.shape[1]}"
-    )
+    raise InputError(f"{point!r} is neither a keypoint's name nor a number below {keypoints}")
 
 
-def _first(names: Sequence[str], wanted: Sequence[str]) -> int | None:
-    return next((names.index(name) for name in wanted if name in names), None)
+def _first_index(names: Sequence[str], candidates: Sequence[str]) -> int | None:
+    """Index of the first candidate among the names."""
+    return next((names.index(name) for name in candidates if name in names), None)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from rtmpose.datasets import KeypointDataset, conversion
+from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.conversion_table import IndexPairs
 from rtmpose.errors import InputError
 from rtmpose.evaluation import metrics, protocols
-from rtmpose.evaluation.bootstrap import DRAWS, Difference, paired_bootstrap
-from rtmpose.evaluation.coco import coco_keypoint_ap, crowdpose_ap, wholebody_ap
+from rtmpose.evaluation.bootstrap import RESAMPLES, Difference, paired_bootstrap
+from rtmpose.evaluation.coco import CocoResults, coco_keypoint_ap, crowdpose_ap, wholebody_ap
 from rtmpose.evaluation.protocols import AP_METRICS, MatchedPoses
 from rtmpose.skeletons import get_skeleton, skeleton_names
 from rtmpose.types import FloatArray, Skeleton
@@ -24,19 +26,20 @@ PCKH_THRESHOLDS = (0.5, 0.1)
 AUC_NORM = 30.0
 """Pixels at which the curve of AUC ends, as published."""
 NOT_IN_PCKH = ("pelvis", "thorax")
+COCO_KEYPOINTS = 17
 
-KeypointMap = tuple[tuple[int, tuple[int, ...]], ...]
+KeypointMap: TypeAlias = IndexPairs
 """Keypoint of the set, and that of the model or the two whose middle it is."""
 
 
 def score(
     dataset: KeypointDataset,
-    results: Sequence[dict[str, Any]],
+    results: CocoResults,
     image_ids: Sequence[int],
     points: KeypointMap,
     skeleton: Skeleton,
-    wanted: Sequence[str],
-    pairs: MatchedPoses | None = None,
+    metric_names: Sequence[str],
+    matched: MatchedPoses | None = None,
     nme_points: tuple[str, str] | None = None,
 ) -> dict[str, float]:
     """Metrics of given results.
@@ -47,21 +50,20 @@ def score(
         image_ids: The images they are of.
         points: From :func:`keypoint_map`.
         skeleton: The model's keypoints, for sigmas where the set has none.
-        wanted: Metrics.
-        pairs: For the metrics that compare person by person.
-        nme_points: As in :func:`evaluate`.
+        metric_names: Of :data:`rtmpose.evaluation.protocols.POSE_METRICS`.
+        matched: For the metrics that compare person by person.
+        nme_points: As in :func:`rtmpose.evaluation.evaluate`.
 
     Raises:
         InputError: a metric does not suit the set.
     """
+    set_name = dataset.skeleton.name if dataset.skeleton else ""
     values: dict[str, float] = {}
-    for name in wanted:
+    for name in metric_names:
         if name in AP_METRICS:
             values |= _average_precision(name, dataset, results, image_ids, points, skeleton)
-        elif pairs is not None:
-            values |= _pairwise(
-                name, pairs, dataset.skeleton.name if dataset.skeleton else "", nme_points
-            )
+        elif matched is not None:
+            values |= _matched_metric(name, matched, set_name, nme_points)
         else:
             raise InputError(f"{name} is not a metric of poses in these boxes")
     return values
@@ -73,53 +75,73 @@ def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
     By the table of conversions where both sets are known, else by name, else, where the set has no
     names, by number.
 
+    Args:
+        dataset: The annotated set.
+        skeleton: The model's keypoints.
+
     Raises:
         InputError: the model's keypoints are not those of the set.
     """
-    known, target = skeleton_names(), dataset.skeleton
-    if target is not None and target.name in known and skeleton.name in known:
+    # By the table of conversions.
+    target = dataset.skeleton
+    packaged = skeleton_names()
+    if target is not None and target.name in packaged and skeleton.name in packaged:
         return conversion(skeleton.name, target.name)
+
+    # By name.
     names = target.keypoints if target is not None else dataset.keypoint_names
     if names and set(names) & set(skeleton.keypoints):
-        return tuple(
-            (i, (skeleton.keypoints.index(n),))
-            for i, n in enumerate(names)
-            if n in skeleton.keypoints
-        )
-    lengths = {len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labeled(i)}
-    body = lengths == {17} and skeleton.keypoints[:17] == get_skeleton("coco17").keypoints
-    if lengths != {len(skeleton)} and not body:
+        index_of = {name: i for i, name in enumerate(skeleton.keypoints)}
+        return tuple((i, (index_of[n],)) for i, n in enumerate(names) if n in index_of)
+
+    # By number: all keypoints of the model, or the 17 of COCO that it starts with.
+    counts = {len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labeled(i)}
+    coco_names = get_skeleton("coco17").keypoints
+    starts_with_coco = skeleton.keypoints[:COCO_KEYPOINTS] == coco_names
+    is_coco = counts == {COCO_KEYPOINTS} and starts_with_coco
+    if counts != {len(skeleton)} and not is_coco:
         raise InputError(
-            f"{dataset.path} has {sorted(lengths)} keypoints per person; the model's"
+            f"{dataset.path} has {sorted(counts)} keypoints per person; the model's"
             f" {skeleton.name} has {len(skeleton)}, and nothing says which of them belong together"
             " (names in the categories would)"
         )
-    return tuple((i, (i,)) for i in range(lengths.pop()))
+    return tuple((i, (i,)) for i in range(counts.pop()))
 
 
 def take(
     points: KeypointMap, keypoints: FloatArray, scores: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Keypoints ``(N, len(points), 2)`` and scores of the set, from the model's; a middle has the
-    lower score.
+    """The set's keypoints, from the model's; a middle of two has the lower score.
+
+    Args:
+        points: From :func:`keypoint_map`.
+        keypoints: ``(N, K, 2)`` of the model.
+        scores: ``(N, K)`` of the model.
+
+    Returns:
+        Keypoints ``(N, len(points), 2)`` and scores ``(N, len(points))``.
     """
-    first, last = [s[0] for _, s in points], [s[-1] for _, s in points]
-    places = (
-        (keypoints[:, first] + keypoints[:, last]) / 2 if first != last else keypoints[:, first]
-    )
-    return np.asarray(places, np.float32), np.minimum(scores[:, first], scores[:, last])
+    # Single sources are their own middle.
+    first = [sources[0] for _, sources in points]
+    last = [sources[-1] for _, sources in points]
+    if first == last:
+        taken = keypoints[:, first]
+    else:
+        taken = np.asarray((keypoints[:, first] + keypoints[:, last]) / 2, np.float32)
+    return taken, np.minimum(scores[:, first], scores[:, last])
 
 
-def scored_truth(
+def scored_ground_truth(
     dataset: KeypointDataset, points: KeypointMap, skeleton: Skeleton
-) -> tuple[dict[str, Any], list[float] | None]:
+) -> tuple[JsonObject, list[float] | None]:
     """The annotations cut to the keypoints that are scored, and their sigmas (None: the 17 of
     COCO).
 
     Raises:
         InputError: there are no sigmas.
     """
-    targets = [t for t, _ in points]
+    # Keypoints that the model does not have are left out of the annotations too.
+    targets = [target for target, _ in points]
     total = len(dataset.skeleton) if dataset.skeleton else len(dataset.keypoint_names)
     content = dict(dataset.content)
     if total and targets != list(range(total)):
@@ -129,89 +151,8 @@ def scored_truth(
             total,
             dataset.path,
         )
-        content["annotations"] = [_part(a, targets) for a in content["annotations"]]
+        content["annotations"] = [_with_only(a, targets) for a in content["annotations"]]
     return content, sigmas_of(dataset, skeleton, points)
-
-
-def difference(
-    dataset: KeypointDataset,
-    results: Sequence[dict[str, Any]],
-    other: Sequence[dict[str, Any]],
-    image_ids: Sequence[int],
-    skeleton: Skeleton,
-    draws: int = DRAWS,
-) -> Difference:
-    """How the keypoint AP of two results differs, with its error over photos.
-
-    Args:
-        dataset: The annotated set.
-        results: Of a model, from :func:`rtmpose.evaluation.evaluate`.
-        other: Of another one, with the same keypoints.
-        image_ids: The images both were run on.
-        skeleton: The first model's keypoints.
-        draws: Of the bootstrap.
-
-    Raises:
-        InputError: the results do not fit together.
-    """
-    content, sigmas = scored_truth(dataset, keypoint_map(dataset, skeleton), skeleton)
-    return paired_bootstrap(
-        content, results, other, sigmas=sigmas, image_ids=image_ids, draws=draws
-    )
-
-
-def _average_precision(
-    name: str,
-    dataset: KeypointDataset,
-    results: Sequence[dict[str, Any]],
-    image_ids: Sequence[int],
-    points: KeypointMap,
-    skeleton: Skeleton,
-) -> dict[str, float]:
-    content, sigmas = scored_truth(dataset, points, skeleton)
-    if name == "coco-ap":
-        return coco_keypoint_ap(content, results, sigmas=sigmas, image_ids=image_ids)
-    if sigmas is None or (name == "wholebody-ap" and len(points) != protocols.WHOLE_BODY):
-        raise InputError(
-            f"{name} is for its own keypoint set, and for models of all its points; use --metric"
-            " coco-ap"
-        )
-    judge = wholebody_ap if name == "wholebody-ap" else crowdpose_ap
-    return judge(content, results, sigmas=sigmas, image_ids=image_ids)
-
-
-def _pairwise(
-    name: str, pairs: MatchedPoses, set_name: str, nme_points: tuple[str, str] | None
-) -> dict[str, float]:
-    predicted, true, mask = pairs.predicted, pairs.true[..., :2], pairs.mask
-    if name in ("pck", "tpck"):
-        norm = protocols.box_sides(pairs) if name == "pck" else protocols.torso_sizes(pairs)
-        title = "PCK" if name == "pck" else "tPCK"
-        return {
-            f"{title}@{t}": metrics.pck(predicted, true, mask, t, norm)[1] for t in PCK_THRESHOLDS
-        }
-    if name == "pckh":
-        norm = protocols.head_sizes(pairs)
-        rows = [
-            i for i in range(true.shape[1]) if not pairs.names or pairs.names[i] not in NOT_IN_PCKH
-        ]
-        part = (predicted[:, rows], true[:, rows], mask[:, rows])
-        return {f"PCKh@{t}": metrics.pckh(*part, t, norm) for t in PCKH_THRESHOLDS}
-    if name == "auc":
-        return {"AUC": metrics.auc(predicted, true, mask, AUC_NORM)}
-    if name == "epe":
-        return {"EPE": metrics.epe(predicted, true, mask)}
-    norm, unit = protocols.nme_sizes(pairs, set_name, nme_points)
-    log.info("NME is measured in: %s", unit)
-    return {"NME": metrics.nme(predicted, true, mask, norm)}
-
-
-def _part(annotation: Mapping[str, Any], targets: Sequence[int]) -> dict[str, Any]:
-    if not annotation.get("keypoints"):
-        return dict(annotation)
-    points = np.reshape(annotation["keypoints"], (-1, 3))[list(targets)]
-    count = int((points[:, 2] > 0).sum())
-    return {**annotation, "keypoints": points.reshape(-1).tolist(), "num_keypoints": count}
 
 
 def sigmas_of(
@@ -220,16 +161,116 @@ def sigmas_of(
     """Of the scored keypoints, from the set or else the model; None means the 17 of COCO.
 
     Raises:
-        InputError: nobody knows any.
+        InputError: neither has any.
     """
     if dataset.skeleton is not None and dataset.skeleton.sigmas:
-        return [dataset.skeleton.sigmas[t] for t, _ in points]
+        return [dataset.skeleton.sigmas[target] for target, _ in points]
     if skeleton.sigmas:
-        return [skeleton.sigmas[s[0]] for _, s in points]
-    if len(points) != 17:
+        return [skeleton.sigmas[sources[0]] for _, sources in points]
+    if len(points) != COCO_KEYPOINTS:
         raise InputError(
             f"average precision needs sigmas, and neither {dataset.path} nor the model's"
             f" {skeleton.name} has any; use --metric pck, or put sigmas into the keypoint set"
             " (docs/skeletons.md)"
         )
     return None
+
+
+def difference(
+    dataset: KeypointDataset,
+    results: CocoResults,
+    other: CocoResults,
+    image_ids: Sequence[int],
+    skeleton: Skeleton,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """How the keypoint AP of two results differs, with its error over images.
+
+    Args:
+        dataset: The annotated set.
+        results: Of a model, from :func:`rtmpose.evaluation.evaluate`.
+        other: Of another one, with the same keypoints.
+        image_ids: The images both were run on.
+        skeleton: The first model's keypoints.
+        resamples: Number of resamples of the bootstrap.
+
+    Raises:
+        InputError: the results do not fit together.
+    """
+    points = keypoint_map(dataset, skeleton)
+    content, sigmas = scored_ground_truth(dataset, points, skeleton)
+    return paired_bootstrap(
+        content, results, other, sigmas=sigmas, image_ids=image_ids, resamples=resamples
+    )
+
+
+def _average_precision(
+    name: str,
+    dataset: KeypointDataset,
+    results: CocoResults,
+    image_ids: Sequence[int],
+    points: KeypointMap,
+    skeleton: Skeleton,
+) -> dict[str, float]:
+    content, sigmas = scored_ground_truth(dataset, points, skeleton)
+    if name == "coco-ap":
+        return coco_keypoint_ap(content, results, sigmas=sigmas, image_ids=image_ids)
+    is_partial = name == "wholebody-ap" and len(points) != protocols.WHOLEBODY_KEYPOINTS
+    if sigmas is None or is_partial:
+        raise InputError(
+            f"{name} is for the keypoint set it is named after, and for models of all its points;"
+            " use --metric coco-ap"
+        )
+    average_precision = wholebody_ap if name == "wholebody-ap" else crowdpose_ap
+    return average_precision(content, results, sigmas=sigmas, image_ids=image_ids)
+
+
+def _matched_metric(
+    name: str, matched: MatchedPoses, set_name: str, nme_points: tuple[str, str] | None
+) -> dict[str, float]:
+    """A metric that compares each annotated person with the pose found in that person's box."""
+    predicted = matched.predicted
+    true = matched.true[..., :2]
+    mask = matched.mask
+    if name == "auc":
+        return {"AUC": metrics.auc(predicted, true, mask, AUC_NORM)}
+    if name == "epe":
+        return {"EPE": metrics.epe(predicted, true, mask)}
+    if name == "pck":
+        return _pck("PCK", matched, protocols.box_norm(matched))
+    if name == "tpck":
+        return _pck("tPCK", matched, protocols.torso_norm(matched))
+    if name == "pckh":
+        return _pckh(matched)
+    norm, unit = protocols.nme_norm(matched, set_name, nme_points)
+    log.info("NME is measured in: %s", unit)
+    return {"NME": metrics.nme(predicted, true, mask, norm)}
+
+
+def _pck(title: str, matched: MatchedPoses, norm: FloatArray) -> dict[str, float]:
+    values = {}
+    for threshold in PCK_THRESHOLDS:
+        true = matched.true[..., :2]
+        _, mean, _ = metrics.pck(matched.predicted, true, matched.mask, threshold, norm)
+        values[f"{title}@{threshold}"] = mean
+    return values
+
+
+def _pckh(matched: MatchedPoses) -> dict[str, float]:
+    # MPII leaves out two points that annotators place differently.
+    names = matched.names or ("",) * matched.true.shape[1]
+    counted = [i for i, name in enumerate(names) if name not in NOT_IN_PCKH]
+    predicted = matched.predicted[:, counted]
+    true = matched.true[:, counted, :2]
+    mask = matched.mask[:, counted]
+    norm = protocols.head_norm(matched)
+    return {f"PCKh@{t}": metrics.pckh(predicted, true, mask, t, norm) for t in PCKH_THRESHOLDS}
+
+
+def _with_only(annotation: Mapping[str, Json], targets: Sequence[int]) -> JsonObject:
+    """An annotation with some of its keypoints."""
+    if not annotation.get("keypoints"):
+        return dict(annotation)
+    points = np.reshape(annotation["keypoints"], (-1, 3))[list(targets)]
+    labeled = int((points[:, 2] > 0).sum())
+    return {**annotation, "keypoints": points.reshape(-1).tolist(), "num_keypoints": labeled}

@@ -1,4 +1,4 @@
-"""Read a picture by its content: whatever its name says, upright, as BGR uint8."""
+"""Read an image by its content: whatever its name says, upright, as BGR uint8."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 def read_image(path: str | Path) -> Image:
     """Read an image file.
 
-    Gray and palette pictures become BGR, transparency is dropped, 16-bit values are scaled to 8,
-    and the EXIF orientation is applied. The file's ending does not matter.
+    Gray and palette images become BGR, transparency is dropped, 16-bit values are scaled to 8,
+    and the EXIF orientation is applied. The file's suffix does not matter.
 
     Returns:
         BGR uint8 ``(H, W, 3)``.

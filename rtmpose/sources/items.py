@@ -1,13 +1,14 @@
-"""What the user named, as a list of single sources."""
+"""Files, folders, patterns, cameras and URLs as a list of single sources."""
 
 from __future__ import annotations
 
 import glob
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from rtmpose.types import Image, check_image
 
 Kind = Literal["image", "video", "camera", "stream", "array"]
 
-IMAGE_ENDINGS = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {
         ".jpg",
         ".jpeg",
@@ -33,7 +34,7 @@ IMAGE_ENDINGS = frozenset(
         ".avif",
     }
 )
-VIDEO_ENDINGS = frozenset(
+VIDEO_SUFFIXES = frozenset(
     {
         ".mp4",
         ".avi",
@@ -61,11 +62,24 @@ class SourceItem:
         name: Path, URL, camera index or ``array-0``, as text.
         kind: What it is.
         array: The pixels, for ``array``.
+        start_s: Seconds skipped at the start of a video or stream.
+        end_s: Second at which it stops; None for its end.
+        limit: Maximum number of frames taken; None for all.
+        flip: Mirror the frames left to right.
     """
 
     name: str
     kind: Kind
     array: Image | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    limit: int | None = None
+    flip: bool = False
+
+    @property
+    def still(self) -> bool:
+        """Whether it is a single image."""
+        return self.kind in ("image", "array")
 
     @property
     def live(self) -> bool:
@@ -73,38 +87,65 @@ class SourceItem:
         return self.kind in ("camera", "stream")
 
 
-def expand_sources(sources: Sequence[Any]) -> list[SourceItem]:
+def expand_sources(
+    sources: Sequence[object],
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    limit: int | None = None,
+    flip: bool = False,
+) -> list[SourceItem]:
     """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in
     order.
 
     Of a folder the images and videos directly in it are taken, in natural order (``2.jpg`` before
     ``10.jpg``).
 
+    Args:
+        sources: What the user named; a :class:`SourceItem` is taken as it is.
+        start_s: Seconds skipped at the start of each video.
+        end_s: Second at which each video stops.
+        limit: Maximum number of frames taken of each source.
+        flip: Mirror the frames left to right.
+
     Raises:
-        InputError: nothing is there under one of the names.
+        InputError: one of the names does not exist, or the range of time is empty.
     """
+    if not 0 <= start_s < math.inf:
+        raise InputError(f"the start must be 0 or more seconds, not {start_s}")
+    if end_s is not None and not end_s > start_s:
+        raise InputError(f"the end ({end_s} s) must be later than the start ({start_s} s)")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be 1 or more frames, not {limit}")
+
     items: list[SourceItem] = []
     for source in sources:
         if isinstance(source, SourceItem):
             items.append(source)
-        elif isinstance(source, np.ndarray):
-            items.append(SourceItem(f"array-{len(items)}", "array", check_image(source)))
-        elif isinstance(source, int) or (
-            isinstance(source, str) and source.isdigit() and not Path(source).exists()
-        ):
-            items.append(SourceItem(str(source), "camera"))
-        elif isinstance(source, str) and re.match(r"(rtsps?|rtmp|udp|tcp|https?)://", source):
-            ending = Path(source.split("?")[0]).suffix.lower()
-            items.append(SourceItem(source, "image" if ending in IMAGE_ENDINGS else "stream"))
-        elif isinstance(source, str | Path):
-            items += _from_path(source)
-        else:
-            raise InputError(
-                f"a source is a path, URL, camera index or image array, not {type(source).__name__}"
-            )
+            continue
+        found = _items_of(source, len(items))
+        items += [replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip) for i in found]
     if not items:
         raise InputError("no source was given")
     return items
+
+
+def _items_of(source: object, number: int) -> list[SourceItem]:
+    """The single sources behind one name; ``number`` names an array."""
+    if isinstance(source, np.ndarray):
+        return [SourceItem(f"array-{number}", "array", check_image(source))]
+    if isinstance(source, int) or (
+        isinstance(source, str) and source.isdigit() and not Path(source).exists()
+    ):
+        return [SourceItem(str(source), "camera")]
+    if isinstance(source, str) and re.match(r"(rtsps?|rtmp|udp|tcp|https?)://", source):
+        suffix = Path(source.split("?")[0]).suffix.lower()
+        return [SourceItem(source, "image" if suffix in IMAGE_SUFFIXES else "stream")]
+    if isinstance(source, str | Path):
+        return _from_path(source)
+    raise InputError(
+        f"a source is a path, URL, camera index or image array, not {type(source).__name__}"
+    )
 
 
 def _from_path(source: str | Path) -> list[SourceItem]:
@@ -114,7 +155,7 @@ def _from_path(source: str | Path) -> list[SourceItem]:
             (
                 p
                 for p in path.iterdir()
-                if p.is_file() and p.suffix.lower() in IMAGE_ENDINGS | VIDEO_ENDINGS
+                if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
             ),
             key=_natural,
         )
@@ -132,7 +173,7 @@ def _from_path(source: str | Path) -> list[SourceItem]:
 
 
 def _file(path: Path) -> SourceItem:
-    """Image or video: by the first bytes, else by the ending; what is neither is left to the image
+    """Image or video: by the first bytes, else by the suffix; what is neither is left to the image
     reader to name.
     """
     try:
@@ -141,7 +182,7 @@ def _file(path: Path) -> SourceItem:
     except OSError:
         head = b""
     is_video = not looks_like_image(head) and (
-        path.suffix.lower() in VIDEO_ENDINGS or _looks_like_video(head)
+        path.suffix.lower() in VIDEO_SUFFIXES or _looks_like_video(head)
     )
     return SourceItem(str(path), "video" if is_video else "image")
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.sources.images import decode_image, read_image
 from rtmpose.sources.items import SourceItem
-from rtmpose.types import Frame
+from rtmpose.types import Frame, Image
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class SourceInfo:
     """What is known of a source before reading it; None where unknown.
 
     Attributes:
-        frames: Number of frames the container claims.
+        frames: Number of frames the container claims, within the range that is read.
         fps: Frames per second.
         size_wh: Width and height.
     """
@@ -43,39 +44,52 @@ class SourceInfo:
 def probe(item: SourceItem) -> SourceInfo:
     """Number of frames, frame rate and size, as far as they can be known without decoding.
 
+    The number is that of the frames within the item's range of time and limit.
+
     Raises:
         InputError: a video that cannot be opened.
     """
-    if item.kind in ("image", "array"):
+    if item.still:
         return SourceInfo(frames=1)
     if item.live:
-        return SourceInfo()
+        return SourceInfo(frames=item.limit)
     capture = _open(item)
     try:
-        return _info(capture)
+        info = _info(capture)
     finally:
         capture.release()
+    return replace(info, frames=_selected_count(item, info))
 
 
-def open_frames(item: SourceItem) -> Iterator[Frame]:
+def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """The frames of one source.
 
     A video that ends before the number of frames its container claims gives what it has and logs a
     warning. A live source that fails is opened again a few times, with growing pauses.
 
+    Only the frames within the item's ``start_s``, ``end_s`` and ``limit`` are given, mirrored where
+    ``flip`` says so; their index and time stay those in the whole source.
+
     Raises:
-        InputError: it cannot be opened, or holds no frame.
+        InputError: it cannot be opened, or holds no frame in that range.
     """
-    if item.array is not None:
-        yield Frame(item.array, source=item.name)
-    elif item.kind == "image":
-        yield Frame(
-            _fetch(item.name) if "://" in item.name else read_image(item.name), source=item.name
-        )
-    elif item.live:
-        yield from _live_frames(item)
-    else:
-        yield from _video_frames(item)
+    count = 0
+    frames = _all_frames(item)
+    try:
+        for frame in frames:
+            if not item.still and frame.time_s < item.start_s:
+                continue
+            if not item.still and item.end_s is not None and frame.time_s >= item.end_s:
+                break
+            yield _mirrored(frame) if item.flip else frame
+            count += 1
+            if item.limit is not None and count >= item.limit:
+                break
+    finally:
+        frames.close()
+    if not count and item.kind == "video":
+        until = "its end" if item.end_s is None else f"{item.end_s:g} s"
+        raise InputError(f"{item.name} has no frame between {item.start_s:g} s and {until}")
 
 
 def iterate(
@@ -92,19 +106,46 @@ def iterate(
     for item in items:
         frames = open_frames(item)
         try:
-            for frame in frames:
+            for count, frame in enumerate(frames, 1):
                 yield item, frame
-                if limit is not None and frame.index + 1 >= limit:
+                if limit is not None and count >= limit:
                     break
         except InputError as error:
             if on_error is None:
                 raise
             on_error(item, error)
         finally:
-            frames.close()  # type: ignore[attr-defined]
+            frames.close()
 
 
-def _fetch(url: str) -> Any:
+def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
+    """Every frame of a source, whatever range the item names."""
+    if item.array is not None:
+        yield Frame(item.array, source=item.name)
+    elif item.kind == "image":
+        image = _fetch(item.name) if "://" in item.name else read_image(item.name)
+        yield Frame(image, source=item.name)
+    elif item.live:
+        yield from _live_frames(item)
+    else:
+        yield from _video_frames(item)
+
+
+def _mirrored(frame: Frame) -> Frame:
+    return replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
+
+
+def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
+    """About how many frames of a video lie in the item's range; None where that is not known."""
+    count = info.frames
+    if count is not None and info.fps:
+        first = math.ceil(item.start_s * info.fps)
+        last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
+        count = max(0, last - first)
+    return item.limit if count is None else min(count, item.limit or count)
+
+
+def _fetch(url: str) -> Image:
     try:
         with urllib.request.urlopen(url, timeout=OPEN_TIMEOUT_MS / 1000) as response:
             return decode_image(response.read(), url)
@@ -112,10 +153,12 @@ def _fetch(url: str) -> Any:
         raise InputError(f"{url} cannot be fetched: {error}") from error
 
 
-def _video_frames(item: SourceItem) -> Iterator[Frame]:
+def _video_frames(item: SourceItem) -> Generator[Frame, None, None]:
     capture = _open(item)
     try:
-        info, index, seconds = _info(capture), 0, 0.0
+        info = _info(capture)
+        index = 0
+        seconds = 0.0
         while True:
             good, image = capture.read()
             if not good or image is None:
@@ -140,8 +183,10 @@ def _video_frames(item: SourceItem) -> Iterator[Frame]:
         )
 
 
-def _live_frames(item: SourceItem) -> Iterator[Frame]:
-    index, failures, start = 0, 0, time.monotonic()
+def _live_frames(item: SourceItem) -> Generator[Frame, None, None]:
+    index = 0
+    failures = 0
+    start = time.monotonic()
     capture = _open(item)
     try:
         while True:
@@ -208,8 +253,10 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
 
 
 def _info(capture: cv2.VideoCapture) -> SourceInfo:
-    frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    fps = capture.get(cv2.CAP_PROP_FPS)
     size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    # Containers without these numbers give zeros, negative or absurdly large ones.
     return SourceInfo(
         int(frames) if 0 < frames < 1e9 else None,
         float(fps) if 0 < fps < 1000 else None,
@@ -217,10 +264,12 @@ def _info(capture: cv2.VideoCapture) -> SourceInfo:
     )
 
 
-def _bgr(image: Any) -> Any:
+def _bgr(image: NDArray[np.generic]) -> Image:
+    """Three channels of 8 bits, whatever the decoder gives."""
     if image.ndim == 2:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)
+        bgr: Image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return bgr
+    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)  # type: ignore[return-value]
 
 
 def _quiet() -> None:

@@ -1,8 +1,10 @@
-"""Where results go: a journal that becomes COCO JSON and CSV, annotated pictures and videos, a
-window.
+"""Where results go: one file per format, the table of them, and the job that writes them.
+
+``table.py`` lists the formats, ``job.py`` runs a pipeline or tracker over sources and writes what
+it finds, ``journal.py`` lets an interrupted job go on.
 """
 
-from rtmpose.writers.journal import ResultWriter
-from rtmpose.writers.pictures import PictureSink, Window
+from rtmpose.writers.base import FrameRecord, Writer, WriterContext
+from rtmpose.writers.table import FORMATS, Format, format_named
 
-__all__ = ["PictureSink", "ResultWriter", "Window"]
+__all__ = ["FORMATS", "Format", "FrameRecord", "Writer", "WriterContext", "format_named"]

@@ -1,260 +1,238 @@
-"""Results as they come, one line per frame, turned into COCO JSON and CSV at the end.
+"""What a job has done so far, on disk: the means to go on after an interruption.
 
-The journal lies beside the first output as ``<output>.part``. A killed job keeps it, and ``resume``
-goes on from it: the frames of finished sources stay, those of the source that was being read are
-dropped.
+One JSON line for the settings, one per frame and one per finished source, written as they come.
+While a job runs the journal is ``<first output>.part``, or ``.rtmpose.part`` within the first
+output folder. It is removed when the job is complete. Where all outputs are files per source a
+short record, ``.rtmpose.done``, takes its place, so that a later ``--resume`` skips the sources
+that are finished.
 """
 
 from __future__ import annotations
 
-import csv
+import base64
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
-from rtmpose.errors import InputError, OutputError
-from rtmpose.types import Frame, Poses, Skeleton
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.errors import InputError
+from rtmpose.files import atomic_text, make_folder, output_errors
+from rtmpose.types import FloatArray, Poses, Skeleton
+from rtmpose.writers.base import FrameRecord
+
+PART = ".part"
+FOLDER_PART = ".rtmpose.part"
+FOLDER_DONE = ".rtmpose.done"
+
+Entry = dict[str, Any]  # one line of JSON
 
 
-class ResultWriter:
-    """Streams poses to disk. A context manager: leaving it without an error completes the outputs.
+class Journal:
+    """The journal of one job.
 
     Args:
-        json_path: COCO results to write, or None.
-        csv_path: Table to write, or None.
+        path: Where it lies while the job runs; None keeps it in a temporary file, without
+            ``resume``.
         settings: What the results depend on; a resumed job must have the same.
-        skeleton: Names the columns of the table.
-        resume: Go on from the journal, or from finished outputs, of an earlier run.
+        skeleton: The keypoint set of the poses.
+        done_path: Where the record of finished sources lies after a complete job; None for none.
+        keep_frames: Write the poses of every frame, for outputs that are made at the end.
+        resume: Go on from the journal, or the record, of an earlier job.
+
+    Attributes:
+        done: Finished source to the name of its outputs.
 
     Raises:
-        InputError: the earlier run had other settings.
+        InputError: the earlier job had other settings.
         OutputError: the folder cannot be written.
     """
 
     def __init__(
         self,
-        json_path: Path | None,
-        csv_path: Path | None,
-        settings: Mapping[str, Any],
+        path: Path | None,
+        settings: Mapping[str, object],
         skeleton: Skeleton,
         *,
+        done_path: Path | None = None,
+        keep_frames: bool = True,
         resume: bool = False,
     ) -> None:
-        self._json, self._csv, self._skeleton = json_path, csv_path, skeleton
-        first = json_path or csv_path
-        self._journal = first.with_name(first.name + ".part") if first else None
-        self._done: set[str] = set()
-        self._file: IO[str] | None = None
-        self.people = 0
-        self.failed = False
-        if self._journal is None:
-            return
-        with _disk(self._journal):
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            if csv_path:
-                csv_path.parent.mkdir(parents=True, exist_ok=True)
-            if resume and self._journal.exists():
-                self._take_over(dict(settings))
-            self._file = self._journal.open("a" if self._done else "w", encoding="utf-8")
-            if not self._done:
-                self._line({"settings": dict(settings)})
+        self.path = path
+        self.done: dict[str, str] = {}
+        self._done_path = done_path
+        self._skeleton = skeleton
+        self._keep_frames = keep_frames
+        # As they come back from JSON, so that they can be compared.
+        self._settings: Entry = json.loads(json.dumps({**settings, "skeleton": skeleton.name}))
+        self._file = self._open(resume)
 
-    def is_done(self, source: str) -> bool:
-        """Whether an earlier run finished this source."""
-        return source in self._done
-
-    def write(self, source: str, frame: Frame, poses: Poses, *, video: bool = False) -> None:
-        """Add the poses of one frame; on disk when this returns.
+    def write(self, record: FrameRecord) -> None:
+        """Add a frame; on disk when this returns.
 
         Raises:
             OutputError: the disk is full or gone.
         """
-        self.people += len(poses)
-        if self._file is None:
-            return
-        stem = Path(source).stem
-        rows = poses.to_coco(int(stem) if stem.isdecimal() else Path(source).name)
-        entry: dict[str, Any] = {
-            "source": source,
-            "people": rows,
-            "box_scores": poses.box_scores.round(4).tolist(),
-        }
-        if video:
-            entry |= {"frame": frame.index, "time_s": round(frame.time_s, 4)}
-        self._line(entry)
+        if self._keep_frames:
+            self._add(_to_entry(record))
 
-    def finish(self, source: str) -> None:
-        """Mark a source as done."""
-        self._done.add(source)
-        self._line({"done": source})
+    def finish(self, source: str, name: str) -> None:
+        """Mark a source as finished; its outputs are called ``name``."""
+        self.done[source] = name
+        self._add({"done": source, "name": name})
 
-    def close(self, *, complete: bool = True) -> None:
-        """Write the outputs from the journal; a complete run removes it, any other keeps it for
-        ``resume``.
+    def records(self) -> Iterator[FrameRecord]:
+        """All frames, read one by one so that long videos do not fill the memory."""
+        with output_errors(self._shown_path):
+            self._file.flush()
+            self._file.seek(0)
+            try:
+                # Not by iterating over the file, which reads ahead and forbids to go on writing.
+                while line := self._file.readline():
+                    entry = json.loads(line)
+                    if "boxes" in entry:
+                        yield _from_entry(entry, self._skeleton)
+            finally:
+                self._file.seek(0, 2)
+
+    def close(self, *, complete: bool) -> None:
+        """End the job.
+
+        Args:
+            complete: Everything is written: the journal is removed, and the record of finished
+                sources written where there is one. Otherwise the journal stays for ``resume``.
 
         Raises:
-            OutputError: an output cannot be written; the journal stays.
+            OutputError: the record cannot be written.
         """
-        if self._file is None or self._journal is None:
+        with output_errors(self._shown_path):
+            self._file.close()
+        if not complete or self.path is None:
             return
-        file, self._file = self._file, None
-        with _disk(self._journal):
-            file.close()
-        if self._json:
-            with _atomic(self._json) as out:
-                _write_json(out, self._entries())
-        if self._csv:
-            with _atomic(self._csv) as out:
-                _write_csv(out, self._entries(), self._skeleton)
-        if complete and not self.failed:
-            # The names of finished sources stay, so that a later --resume knows them.
-            self._journal.unlink(missing_ok=True)
+        if self._done_path is not None:
+            lines: list[Entry] = [{"settings": self._settings}]
+            lines += [{"done": source, "name": name} for source, name in self.done.items()]
+            with atomic_text(self._done_path) as out:
+                out.writelines(_line(entry) for entry in lines)
+        with output_errors(self.path):
+            self.path.unlink(missing_ok=True)
 
-    def __enter__(self) -> ResultWriter:
-        return self
+    @property
+    def _shown_path(self) -> Path:
+        return self.path or Path("the temporary journal")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif isinstance(error, OutputError):
-            with suppress(OSError):  # the disk is full: writing the outputs would fail again
-                if self._file:
-                    self._file.close()
-        else:
-            self.close(complete=False)
+    def _open(self, resume: bool) -> IO[str]:
+        if self.path is None:
+            with output_errors(self._shown_path):
+                return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+        make_folder(self.path.parent)
+        kept = self._earlier_lines() if resume else []
+        # A fresh journal makes the record of an earlier job void.
+        with output_errors(self.path), atomic_text(self.path) as out:
+            out.write(_line({"settings": self._settings}))
+            out.writelines(kept)
+        if self._done_path is not None:
+            with output_errors(self._done_path):
+                self._done_path.unlink(missing_ok=True)
+        with output_errors(self.path):
+            return self.path.open("r+", encoding="utf-8", newline="")
 
-    def _line(self, entry: dict[str, Any]) -> None:
-        if self._file is None or self._journal is None:
-            return
-        with _disk(self._journal):
-            self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
-            self._file.flush()
+    def _earlier_lines(self) -> list[str]:
+        """Lines of the sources that an earlier job finished, frames included."""
+        earlier = self.path
+        if earlier is None or not earlier.exists():
+            earlier = self._done_path
+        if earlier is None or not earlier.exists():
+            return []
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        """The frames in the journal, read line by line so that long videos do not fill the memory."""
-        assert self._journal is not None
-        with self._journal.open(encoding="utf-8") as file:
-            for line in file:
-                entry = json.loads(line)
-                if "people" in entry:
-                    yield entry
-
-    def _take_over(self, settings: dict[str, Any]) -> None:
-        """Read an earlier journal; keep the lines of finished sources only. A torn last line is
-        dropped.
-        """
-        assert self._journal is not None
-        lines, before = [], None
-        with self._journal.open(encoding="utf-8") as file:
+        lines: list[tuple[Entry, str]] = []
+        with output_errors(earlier), earlier.open(encoding="utf-8", newline="") as file:
             for line in file:
                 try:
                     entry = json.loads(line)
-                except json.JSONDecodeError:
+                except json.JSONDecodeError:  # a last line that was cut short
                     break
-                if "settings" in entry:
-                    before = entry["settings"]
-                elif "done" in entry:
-                    self._done.add(entry["done"])
                 lines.append((entry, line))
-        now = json.loads(json.dumps(settings))
-        if before is not None and before != now:
-            changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+        settings = next((e["settings"] for e, _ in lines if "settings" in e), None)
+        if settings is not None and settings != self._settings:
+            now = self._settings
+            changed = sorted(k for k in {*settings, *now} if settings.get(k) != now.get(k))
             raise InputError(
-                f"{self._journal} was made with other settings ({', '.join(changed)}); run it again"
-                " with the same ones, or without --resume"
+                f"{earlier} was made with other settings ({', '.join(changed)}); run it again with"
+                " the same ones, or without --resume"
             )
-        kept = [
-            text
-            for e, text in lines
-            if "settings" in e or e.get("source", e.get("done")) in self._done
-        ]
-        with _atomic(self._journal) as out:
-            out.writelines(kept)
+        self.done = {e["done"]: e["name"] for e, _ in lines if "done" in e}
+        return [line for e, line in lines if e.get("source", e.get("done")) in self.done]
+
+    def _add(self, entry: Entry) -> None:
+        with output_errors(self._shown_path):
+            self._file.seek(0, 2)
+            self._file.write(_line(entry))
+            self._file.flush()
+
+    def discard(self) -> None:
+        """Let the file go after an error, without a word; it stays for ``resume``."""
+        with suppress(OSError):
+            self._file.close()
 
 
-def _write_json(out: IO[str], entries: Iterator[dict[str, Any]]) -> None:
-    out.write("[")
-    separator = "\n"
-    for entry in entries:
-        place = {k: entry[k] for k in ("frame", "time_s") if k in entry}
-        for person in entry["people"]:
-            out.write(separator + json.dumps({"image": entry["source"], **place, **person}))
-            separator = ",\n"
-    out.write("\n]\n")
+def _line(entry: Entry) -> str:
+    return json.dumps(entry, separators=(",", ":")) + "\n"
 
 
-def _write_csv(out: IO[str], entries: Iterator[dict[str, Any]], skeleton: Skeleton) -> None:
-    table = csv.writer(out)
-    points = [f"{name}_{part}" for name in skeleton.keypoints for part in ("x", "y", "score")]
-    head = [
-        "image",
-        "frame",
-        "time_s",
-        "person",
-        "box_x1",
-        "box_y1",
-        "box_x2",
-        "box_y2",
-        "box_score",
-        "score",
-    ]
-    table.writerow(head + points)
-    for entry in entries:
-        for i, person in enumerate(entry["people"]):
-            x, y, w, h = person["bbox"]
-            box = [round(v, 2) for v in (x, y, x + w, y + h)]
-            place = [entry["source"], entry.get("frame", 0), entry.get("time_s", 0), i]
-            table.writerow(
-                [*place, *box, entry["box_scores"][i], person["score"], *person["keypoints"]]
-            )
+def _to_entry(record: FrameRecord) -> Entry:
+    """Exact: arrays as the base64 of their bytes."""
+    poses = record.poses
+    entry: Entry = {
+        "source": record.source,
+        "frame": record.index,
+        "time_s": record.time_s,
+        "boxes": _packed(poses.boxes),
+        "box_scores": _packed(poses.box_scores),
+        "keypoints": _packed(poses.keypoints),
+        "scores": _packed(poses.scores),
+    }
+    if record.still:
+        entry["still"] = True
+    if poses.ids is not None:
+        entry["ids"] = poses.ids.tolist()
+    if record.filled is not None:
+        entry["filled"] = np.flatnonzero(record.filled).tolist()
+    return entry
 
 
-@contextmanager
-def _atomic(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears under its name only when it is whole."""
-    with _disk(path):
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
+    boxes = _unpacked(entry["boxes"]).reshape(-1, 4)
+    people = len(boxes)
+    poses = Poses(
+        boxes,
+        _unpacked(entry["box_scores"]),
+        _unpacked(entry["keypoints"]).reshape(people, len(skeleton), 2),
+        _unpacked(entry["scores"]).reshape(people, len(skeleton)),
+        skeleton,
+        np.array(entry["ids"], np.int64) if "ids" in entry else None,
+    )
+    filled: NDArray[np.bool_] | None = None
+    if "filled" in entry:
+        filled = np.zeros(people, bool)
+        filled[entry["filled"]] = True
+    return FrameRecord(
+        entry["source"],
+        entry["frame"],
+        entry["time_s"],
+        poses,
+        filled,
+        still=entry.get("still", False),
+    )
 
 
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+def _packed(array: FloatArray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode("ascii")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with _disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with _atomic(path) as out:
-        out.write(text)
+def _unpacked(text: str) -> FloatArray:
+    return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)

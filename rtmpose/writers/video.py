@@ -4,24 +4,61 @@ OpenCV.
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from rtmpose.errors import OutputError
+from rtmpose.files import AtomicFile, output_errors
 from rtmpose.types import Image
+from rtmpose.writers.base import FrameRecord, WriterContext
+
+log = logging.getLogger(__name__)
+
+CLOCK_HZ = 90_000
+"""Ticks per second of the time stamps, as is usual in MP4."""
 
 
-class VideoSink:
-    """Writes one video; it appears under its name when :meth:`close` is called. A context manager.
+class VideoWriter:
+    """The drawn frames of one source as an MP4 file, each at its own moment."""
+
+    def __init__(self, path: Path, context: WriterContext) -> None:
+        self.path = path
+        self._encoder = VideoEncoder(
+            path, context.fps, sound_of=context.sound_of, sound_from_s=context.sound_from_s
+        )
+        self._first_s: float | None = None
+
+    def write(self, record: FrameRecord) -> None:
+        """Add a frame."""
+        assert record.drawn is not None
+        if self._first_s is None:
+            self._first_s = record.time_s
+        self._encoder.write(record.drawn, record.time_s - self._first_s)
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._encoder.close()
+
+    def abandon(self) -> None:
+        """Forget the file."""
+        self._encoder.abandon()
+
+
+class VideoEncoder:
+    """Encodes one video; it appears under its name when :meth:`close` returns. A context manager.
 
     Args:
         path: Ends in ``.mp4``.
         fps: Frames per second; frames may come later than that says, never earlier.
         sound_of: A video whose sound is copied, from ``sound_from_s`` on.
         sound_from_s: Seconds skipped of the sound.
+        codec: ``h264`` (needs PyAV), ``mpeg4``, or ``auto`` for the better one that is available.
 
     Raises:
         OutputError: the file cannot be written.
@@ -36,20 +73,20 @@ class VideoSink:
         sound_from_s: float = 0.0,
         codec: str = "auto",
     ) -> None:
-        self.path, self.frames = path, 0
-        self._fps, self._sound_of, self._sound_from = fps, sound_of, sound_from_s
-        self._temporary = path.with_name(f".{path.stem}.tmp.mp4")
-        self._size: tuple[int, int] | None = None
+        self.path = path
+        self.frames = 0
+        self.codec = ("h264" if has_h264() else "mpeg4") if codec == "auto" else codec
+        self._fps = fps
+        self._sound_of = sound_of
+        self._sound_from_s = sound_from_s
+        self._file = AtomicFile(path, suffix=".mp4")
+        self._size_wh: tuple[int, int] | None = None
+        self._last_stamp = 0
+        # PyAV's container and streams, or OpenCV's writer: neither has types.
         self._container: Any = None
         self._stream: Any = None
-        self._writer: Any = None
         self._sound: Any = None
-        self._last = 0
-        self.codec = ("h264" if has_h264() else "mpeg4") if codec == "auto" else codec
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        self._writer: Any = None
 
     def write(self, image: Image, time_s: float | None = None) -> None:
         """Add a frame.
@@ -61,94 +98,106 @@ class VideoSink:
         Raises:
             OutputError: it cannot be written.
         """
-        if self._size is None:
-            height, width = image.shape[:2]
-            self._size = (
-                (width - width % 2, height - height % 2)
-                if self.codec == "h264"
-                else (width, height)
-            )
-            self._open()
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-        if self._container is None:
-            self._writer.write(image)
-        else:
-            self._encode(image, time_s)
+        try:
+            with output_errors(self.path):
+                if self._size_wh is None:
+                    self._size_wh = self._open(image)
+                if (image.shape[1], image.shape[0]) != self._size_wh:
+                    image = np.asarray(
+                        cv2.resize(image, self._size_wh, interpolation=cv2.INTER_AREA)
+                    )
+                if self._container is None:
+                    self._writer.write(image)
+                else:
+                    self._encode(image, time_s)
+        except ValueError as error:  # PyAV's, for what the encoder does not take
+            raise OutputError(f"{self.path} cannot be encoded: {error}") from error
         self.frames += 1
 
     def close(self) -> None:
-        """Complete the file.
+        """Complete the file. A video without frames is not written.
 
         Raises:
-            OutputError: it could not be completed.
+            OutputError: it could not be completed: the disk may be full. Nothing of it stays.
         """
-        if self._size is None:
+        if not self.frames:
+            self.abandon()
             return
         try:
-            if self._container is not None:
-                for packet in self._stream.encode():
-                    self._container.mux(packet)
-                self._copy_sound()
-                self._container.close()
-            else:
-                self._writer.release()
-            if not self._temporary.exists() or not self._temporary.stat().st_size:
-                raise OutputError(f"{self.path} could not be written completely; is the disk full?")
-            self._temporary.replace(self.path)
-        except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error}") from error
-        finally:
-            self._close_sound()
-            self._container = self._writer = self._size = None
+            with output_errors(self.path):
+                if self._container is not None:
+                    for packet in self._stream.encode():
+                        self._container.mux(packet)
+                    self._copy_sound()
+                self._release()
+                # OpenCV says nothing of a full disk.
+                if self.codec != "h264" and _frame_count(self._file.temporary) < self.frames:
+                    raise OutputError(
+                        f"{self.path} could not be written completely; is the disk full?"
+                    )
+        except BaseException:
+            self.abandon()
+            raise
+        self._file.commit()
 
     def abandon(self) -> None:
         """Forget the file."""
-        if self._size is not None:
-            if self._container is not None:
-                self._container.close()
-            else:
-                self._writer.release()
-            self._close_sound()
-            self._container = self._writer = self._size = None
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._release()
+        self._file.abandon()
 
-    def __enter__(self) -> VideoSink:
+    def __enter__(self) -> VideoEncoder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # What was drawn until an error is worth keeping.
         self.close()
 
-    def _open(self) -> None:
-        assert self._size is not None
+    def _release(self) -> None:
+        """Close the encoder and what it reads from."""
+        container, writer, sound = self._container, self._writer, self._sound
+        self._container = self._writer = self._sound = None
+        try:
+            if container is not None:
+                container.close()
+            if writer is not None:
+                writer.release()
+        finally:
+            if sound is not None:
+                sound[0].close()
+
+    def _open(self, image: Image) -> tuple[int, int]:
+        """Start the encoder for frames like this one; its size, width first."""
+        path = str(self._file.temporary)
+        height, width = image.shape[:2]
         if self.codec != "h264":
+            size_wh = (width, height)
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._temporary), code, self._fps, self._size)
+            self._writer = cv2.VideoWriter(path, code, self._fps, size_wh)
             if not self._writer.isOpened():
-                self._size = None
                 raise OutputError(
                     f"{self.path} cannot be written: is the folder writable and the disk not full?"
                 )
-            return
+            return size_wh
         import av
 
-        try:
-            self._container = av.open(str(self._temporary), "w")
-        except OSError as error:
-            self._size = None
-            raise OutputError(f"{self.path} cannot be written: {error}") from error
+        # Color at half the resolution needs even sides.
+        size_wh = (max(2, width - width % 2), max(2, height - height % 2))
+
+        self._container = av.open(path, "w", format="mp4")
         self._stream = self._container.add_stream(
             "libx264", rate=Fraction(self._fps).limit_denominator(1001)
         )
-        self._stream.width, self._stream.height = self._size
+        self._stream.width, self._stream.height = size_wh
         self._stream.pix_fmt = "yuv420p"
+
         # As good as "superfast" at 21 (PSNR of a street) for half its work, as the networks need
         # the cores; with the entropy coding that "ultrafast" leaves out, files are little larger.
         coding = "cabac=1:8x8dct=1:deblock=0,0"
         self._stream.options = {"preset": "ultrafast", "crf": "22", "x264-params": coding}
-        self._stream.codec_context.time_base = Fraction(1, 90000)
+        self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
         self._open_sound()
+        return size_wh
 
     def _encode(self, image: Image, time_s: float | None) -> None:
         import av
@@ -158,10 +207,10 @@ class VideoSink:
             cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p"
         )
         moment = self.frames / self._fps if time_s is None else time_s
-        stamp = round(moment * 90000)
-        frame.pts = stamp if not self.frames else max(stamp, self._last + 1)
-        frame.time_base = Fraction(1, 90000)
-        self._last = frame.pts
+        stamp = round(moment * CLOCK_HZ)
+        frame.pts = stamp if not self.frames else max(stamp, self._last_stamp + 1)
+        frame.time_base = Fraction(1, CLOCK_HZ)
+        self._last_stamp = frame.pts
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
 
@@ -172,7 +221,7 @@ class VideoSink:
 
         try:
             source = av.open(str(self._sound_of))
-        except OSError:
+        except (OSError, ValueError):  # no file, or one that PyAV cannot read
             return
         if not source.streams.audio:
             source.close()
@@ -185,26 +234,27 @@ class VideoSink:
         self._sound = (source, stream)
 
     def _copy_sound(self) -> None:
+        """Add the sound of the frames' time, shifted so that it starts with the first frame."""
         if self._sound is None:
             return
-        source, stream = self._sound
-        end = (self._last / 90000) if self.frames else 0.0
+        try:
+            self._mux_sound(*self._sound)
+        except ValueError as error:
+            log.warning("the sound of %s is damaged and was left out: %s", self._sound_of, error)
+
+    def _mux_sound(self, source: Any, stream: Any) -> None:
+        end = self._last_stamp / CLOCK_HZ
         for packet in source.demux(source.streams.audio[0]):
             if packet.dts is None or packet.pts is None:
                 continue
-            moment = float(packet.pts * packet.time_base) - self._sound_from
+            moment = float(packet.pts * packet.time_base) - self._sound_from_s
             if moment < 0 or moment > end:
                 continue
-            shift = round(self._sound_from / packet.time_base)
+            shift = round(self._sound_from_s / packet.time_base)
             packet.pts -= shift
             packet.dts -= shift
             packet.stream = stream
             self._container.mux(packet)
-
-    def _close_sound(self) -> None:
-        if self._sound is not None:
-            self._sound[0].close()
-            self._sound = None
 
 
 def has_h264() -> bool:
@@ -216,3 +266,12 @@ def has_h264() -> bool:
     except (ImportError, ValueError):
         return False
     return True
+
+
+def _frame_count(path: Path) -> int:
+    """Frames of a video by its index; 0 where it cannot be opened."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    finally:
+        capture.release()

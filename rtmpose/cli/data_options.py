@@ -1,0 +1,76 @@
+"""Options of the commands that read annotated data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rtmpose.datasets import KeypointDataset
+    from rtmpose.datasets.coco_content import Annotations
+
+PANEL = "Annotated data"
+
+AnnotationsPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Annotation file in any of the known formats, or its folder.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How annotations are read."""
+
+    annotation_format: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "Format of the annotations; auto recognizes almost all. `rtmpose data formats`"
+                " lists them."
+            ),
+            rich_help_panel=PANEL,
+        ),
+    ] = "auto"
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the file names start from; looked for around the annotations.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    skeleton: Annotated[
+        str | None,
+        typer.Option(
+            help="Keypoint set, where the annotations do not say: its name or a TOML file.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=PANEL
+        ),
+    ] = ""
+
+    def read(self, data: Path) -> KeypointDataset:
+        """The set, checked and repaired."""
+        from rtmpose.datasets import read
+
+        return read(data, self.annotation_format, self.images, self.skeleton, self.split)
+
+    def read_unchecked(self, data: Path) -> Annotations:
+        """The set with its errors still in it."""
+        from rtmpose.datasets.formats import read_annotations
+
+        return read_annotations(
+            data, self.annotation_format, self.images, self.skeleton, self.split
+        )

@@ -1,0 +1,172 @@
+"""What the ``rtmpose data`` commands print and draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rtmpose.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rtmpose.datasets import KeypointDataset
+    from rtmpose.datasets.check_report import Report
+    from rtmpose.datasets.coco_content import Annotations
+
+SHOWN_EXAMPLES = 3
+NOT_ON_SHEET = ("without-keypoints", "box-past-edge")
+"""Issues that an instance is not put on the contact sheet for."""
+
+
+def show_report(report: Report) -> None:
+    """Print what a check found."""
+    from rich.console import Console
+
+    if report.issues:
+        Console().print(_issue_table(report))
+    typer.echo(_summary(report))
+
+
+def _issue_table(report: Report) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(Path(report.path).name), show_lines=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("what, and what to do")
+    table.add_column("first examples", overflow="fold")
+    for issue in report.issues:
+        severity = "[red]error[/red]" if issue.severity == "error" else "[yellow]note[/yellow]"
+        examples = "\n".join(escape(example) for example in issue.examples[:SHOWN_EXAMPLES])
+        table.add_row(severity, str(issue.count), f"{issue.description}; {issue.advice}", examples)
+    return table
+
+
+def _summary(report: Report) -> str:
+    labels = [count for count in report.points.values() if count]
+    points = report.keypoint_set or f"{len(report.points)} keypoints"
+    lines = [
+        f"{report.images} images, {report.annotations} annotations, {report.labeled} instances"
+        f" with keypoints ({points}; {min(labels, default=0)} to {max(labels, default=0)}"
+        " labels per point)"
+    ]
+    if report.left_right is not None:
+        lines.append(
+            f"left and right are told apart in {100 * report.left_right:.0f} % of the instances"
+        )
+    notes = len(report.issues) - report.errors
+    lines.append(f"{report.errors} kinds of errors, {notes} of notes")
+    return "\n".join(lines)
+
+
+def draw_issues(annotations: Annotations, report: Report, path: Path) -> None:
+    """Draw the contact sheet of a set that may have issues: what cannot be drawn is left out.
+
+    Raises:
+        InputError: nothing can be drawn.
+        OutputError: the sheet cannot be written.
+    """
+    from rtmpose.datasets.check import drawable
+    from rtmpose.datasets.contact_sheet import contact_sheet, save_image
+
+    # Of several issues of an instance, the first of the report is named.
+    highlighted: dict[int, str] = {}
+    for issue in report.issues:
+        if issue.kind not in NOT_ON_SHEET:
+            for annotation_id in issue.ids:
+                highlighted.setdefault(annotation_id, issue.kind)
+    save_image(path, contact_sheet(drawable(annotations), highlighted=highlighted))
+
+
+def draw_images(dataset: KeypointDataset, folder: Path, count: int) -> int:
+    """Draw whole images with their annotations.
+
+    Returns:
+        The number of images that could not be read; each is named on standard error.
+    """
+    from rtmpose.datasets.contact_sheet import draw_annotations, save_image
+
+    annotated = [i for i in dataset.images if dataset.labeled(i)]
+    skipped = 0
+    for image_id in annotated[:count]:
+        try:
+            image = draw_annotations(dataset, image_id)
+        except InputError as error:
+            typer.echo(f"skipped: {error}", err=True)
+            skipped += 1
+            continue
+        save_image(folder / f"{image_id}_{dataset.images[image_id].stem}.jpg", image)
+    return skipped
+
+
+def show_formats() -> None:
+    """Print annotation formats, keypoint sets and mixtures."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(_format_table())
+    console.print(_keypoint_set_table())
+    console.print(_mixture_table())
+
+
+def _format_table() -> Table:
+    from rich.table import Table
+
+    from rtmpose.datasets import FORMATS
+
+    table = Table(title="Annotation formats (--annotation-format)")
+    table.add_column("format", no_wrap=True)
+    table.add_column("what it is")
+    for name, text in FORMATS.items():
+        table.add_row(name, text)
+    return table
+
+
+def _keypoint_set_table() -> Table:
+    from rich.table import Table
+
+    from rtmpose.skeletons import get_skeleton, skeleton_names
+
+    table = Table(title="Keypoint sets (--skeleton, --to)")
+    table.add_column("set", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("converts to")
+    for name in skeleton_names():
+        table.add_row(name, get_skeleton(name).description, ", ".join(_targets(name)))
+    return table
+
+
+def _targets(source: str) -> list[str]:
+    """Keypoint sets that a set can be converted to."""
+    from rtmpose.datasets.conversion_table import conversions
+    from rtmpose.skeletons import skeleton_names
+
+    targets = []
+    for target in skeleton_names():
+        if target == source:
+            continue
+        try:
+            conversions(source, target)
+        except InputError:
+            continue
+        targets.append(target)
+    return targets
+
+
+def _mixture_table() -> Table:
+    from rich.table import Table
+
+    from rtmpose.datasets import MIXTURES
+
+    table = Table(title="Published mixtures")
+    table.add_column("mixture", no_wrap=True)
+    table.add_column("keypoint set")
+    table.add_column("data sets")
+    for mixture in MIXTURES.values():
+        parts = [f"{p.name} (test only)" if p.test_only else p.name for p in mixture.parts]
+        table.add_row(mixture.name, mixture.target, ", ".join(parts))
+    return table

@@ -1,0 +1,188 @@
+"""Issues of single annotations: their box and their keypoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.datasets.check_report import IssueCollector
+from rtmpose.datasets.coco_types import Json, JsonObject
+
+EDGE_TOLERANCE = 2.0
+"""Pixels that points and boxes may lie outside of the image: rounding, and pixel edges against
+pixel centers.
+"""
+FAR_FROM_BOX = 0.5
+"""Points farther outside of the box than this fraction of its longer side count as mistakes."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """Where an annotation is, for the examples in the report."""
+
+    annotation_id: int
+    where: str
+    image_wh: tuple[float, float] | None
+    issues: IssueCollector
+
+    def add(self, kind: str, text: str = "") -> None:
+        example = f"{self.where}: {text}" if text else self.where
+        self.issues.add(kind, example, self.annotation_id)
+
+
+def check_annotation(
+    annotation: JsonObject, image: Mapping[str, Json], keypoints: int, issues: IssueCollector
+) -> None:
+    """Look for issues of one annotation.
+
+    Args:
+        annotation: With ``id``.
+        image: The entry of its image.
+        keypoints: Number of keypoints of the set; 0 where unknown.
+        issues: What is found is added to it.
+    """
+    where = f"annotation {annotation['id']} in {image['file_name']}"
+    context = _Context(annotation["id"], where, _size_of(image), issues)
+
+    # The box. One that cannot be used says nothing of the points either.
+    box = annotation.get("bbox")
+    if is_box(box):
+        _check_box(box, context)
+    else:
+        context.add("box-not-numbers", str(box))
+        box = None
+
+    # The keypoints. Crowd regions and instances for detectors need none.
+    points = annotation.get("keypoints") or []
+    if not points:
+        if not annotation.get("iscrowd"):
+            context.add("without-keypoints")
+        return
+    if not isinstance(points, list | tuple):
+        context.add("keypoints-not-numbers", str(points))
+        return
+    if not _fits(points, keypoints):
+        context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}")
+        return
+    if not is_finite_list(points):
+        context.add("keypoints-not-numbers")
+        return
+    _check_points(annotation, points, box, context)
+
+
+def is_usable(annotation: Mapping[str, Json], keypoints: int) -> bool:
+    """Whether a training would take the instance.
+
+    Args:
+        annotation: A COCO annotation.
+        keypoints: Number of keypoints of the set; 0 where unknown.
+    """
+    points = annotation.get("keypoints") or []
+    if not points or not is_finite_list(points) or not _fits(points, keypoints):
+        return False
+    if annotation.get("iscrowd") or not is_box(annotation.get("bbox")):
+        return False
+    return any(v > 0 for v in points[2::3])
+
+
+def is_finite_list(values: Json) -> TypeGuard[Sequence[float]]:
+    """Whether it is a list of finite numbers."""
+    if not isinstance(values, list | tuple):
+        return False
+    return set(map(type, values)) <= {int, float} and math.isfinite(sum(values))
+
+
+def is_box(values: Json) -> TypeGuard[Sequence[float]]:
+    """Whether it is a list of four finite numbers."""
+    return is_finite_list(values) and len(values) == 4
+
+
+def _fits(points: Sequence[Json], keypoints: int) -> bool:
+    """Whether the values are triples, and as many as the set has keypoints."""
+    return len(points) % 3 == 0 and (not keypoints or len(points) == 3 * keypoints)
+
+
+def _size_of(image: Mapping[str, Json]) -> tuple[float, float] | None:
+    """Width and height that the entry of an image says; None where it does not."""
+    width = image.get("width")
+    height = image.get("height")
+    if not isinstance(width, int | float) or not isinstance(height, int | float):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _check_box(box: Sequence[float], context: _Context) -> None:
+    x, y, w, h = box
+    text = str([round(float(v), 1) for v in box])
+    if w <= 0 or h <= 0:
+        context.add("box-without-area", text)
+        return
+    if context.image_wh is None:
+        return
+    width, height = context.image_wh
+    text = f"{text} in {width} x {height}"
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        context.add("box-outside-image", text)
+        return
+    # People at the edge of the image are often boxed beyond it.
+    past_left_top = min(x, y) < -EDGE_TOLERANCE
+    past_right_bottom = x + w > width + EDGE_TOLERANCE or y + h > height + EDGE_TOLERANCE
+    if past_left_top or past_right_bottom:
+        context.add("box-past-edge", text)
+
+
+def _check_points(
+    annotation: JsonObject, points: Sequence[float], box: Sequence[float] | None, context: _Context
+) -> None:
+    # Visibility.
+    wrong = sorted(set(points[2::3]) - {0, 1, 2})
+    if wrong:
+        context.add("wrong-visibility", f"v = {', '.join(f'{v:g}' for v in wrong[:3])}")
+    triples = np.array(points, np.float64).reshape(-1, 3)
+    labeled = triples[triples[:, 2] > 0, :2]
+    if not len(labeled):
+        if not annotation.get("iscrowd"):
+            context.add("without-keypoints")
+        return
+    if "num_keypoints" in annotation and annotation["num_keypoints"] != len(labeled):
+        text = f"says {annotation['num_keypoints']}, has {len(labeled)}"
+        context.add("wrong-num-keypoints", text)
+
+    # Places.
+    if context.image_wh is not None:
+        _check_inside_image(labeled, context.image_wh, context)
+    if box is not None and min(box[2:]) > 0:
+        _check_near_box(labeled, box, context)
+
+
+def _check_inside_image(
+    labeled: NDArray[np.float64], image_wh: tuple[float, float], context: _Context
+) -> None:
+    # Pixel centers lie at whole numbers: the last one is at width - 1.
+    last_pixel = np.array(image_wh) - 1
+    past_left_top = (labeled < -EDGE_TOLERANCE).any(axis=1)
+    past_right_bottom = (labeled > last_pixel + EDGE_TOLERANCE).any(axis=1)
+    outside = past_left_top | past_right_bottom
+    if outside.any():
+        width, height = image_wh
+        text = f"{_rounded(labeled[outside][0])} in {width} x {height}"
+        context.add("point-outside-image", text)
+
+
+def _check_near_box(labeled: NDArray[np.float64], box: Sequence[float], context: _Context) -> None:
+    low = np.array(box[:2])
+    high = low + box[2:]
+    # How far each point lies outside; negative inside.
+    distances = np.maximum(low - labeled, labeled - high).max(axis=1)
+    if distances.max() > FAR_FROM_BOX * max(box[2:]):
+        text = f"{_rounded(labeled[distances.argmax()])}, box {_rounded(box)}"
+        context.add("point-far-from-box", text)
+
+
+def _rounded(values: Iterable[float]) -> str:
+    return "(" + ", ".join(f"{float(v):.0f}" for v in values) + ")"

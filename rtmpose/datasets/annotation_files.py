@@ -1,0 +1,120 @@
+"""Find and read annotation files, and find the images they name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from rtmpose.datasets.coco_types import Json
+from rtmpose.errors import InputError
+
+SAMPLED_NAMES = 20
+"""Number of file names that are tried when looking for the folder of the images."""
+
+
+def find_annotation_file(path: Path) -> Path:
+    """The annotation file that ``path`` is or holds.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist")
+    # COCO has files of instances and captions next to those of keypoints.
+    found = sorted(path.glob("*.json")) or sorted((path / "annotations").glob("*.json"))
+    keypoint_files = [f for f in found if "keypoint" in f.name] or found
+    if len(keypoint_files) != 1:
+        names = ", ".join(f.name for f in keypoint_files) or "none"
+        raise InputError(
+            f"the folder {path} should hold one annotation file (.json); found: {names}. Name the"
+            " file itself"
+        )
+    return keypoint_files[0]
+
+
+def read_json(path: Path) -> Json:
+    """What a JSON file holds.
+
+    Raises:
+        InputError: it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The non-empty lines of a text file, stripped.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def parse_numbers(words: Sequence[str], path: Path, line: int) -> list[float]:
+    """Words of a line of a text file as numbers.
+
+    Raises:
+        InputError: one is not a number; the message names file and line.
+    """
+    try:
+        return [float(word) for word in words]
+    except ValueError as error:
+        raise InputError(f"{path}, line {line}: {error}") from error
+
+
+def locate_images(
+    file_names: Mapping[int, str], folder: str | Path | None, path: Path
+) -> dict[int, Path]:
+    """Paths of the images of an annotation file.
+
+    Annotation tools write names in several ways: relative to the export, with backslashes, or with
+    the folders of the machine they ran on. Leading folders are left out, one after the other, until
+    a name leads to an existing file. The first way (and folder) that does so for one of the first
+    images is used for all.
+
+    Args:
+        file_names: Image id to file name, as written.
+        folder: Where they start from; None looks around ``path``.
+        path: The annotation file.
+    """
+    names = {i: name.replace("\\", "/") for i, name in file_names.items()}
+    sample = list(islice(names.values(), SAMPLED_NAMES))
+    folders = [Path(folder)] if folder is not None else _image_folders(path)
+
+    # Leave out leading folders until one of the first names leads to a file.
+    deepest = max((name.count("/") for name in sample), default=0)
+    for skipped in range(deepest + 1):
+        for start in folders:
+            if any((start / _without_folders(name, skipped)).is_file() for name in sample):
+                return {i: start / _without_folders(name, skipped) for i, name in names.items()}
+
+    # None of them exists: name the place where they should be.
+    start = folders[0] if folder is not None else path.parent / "images"
+    return {i: start / name for i, name in names.items()}
+
+
+def _without_folders(name: str, skipped: int) -> str:
+    """A name without its first ``skipped`` folders, but always with its last part."""
+    parts = name.split("/")
+    return "/".join(parts[min(skipped, len(parts) - 1) :])
+
+
+def _image_folders(path: Path) -> list[Path]:
+    """Where the images of an annotation file may be, the most likely folder first."""
+    here = path if path.is_dir() else path.parent
+    split = path.stem.rsplit("_", 1)[-1]
+    names = ("", "images", split, f"images/{split}")
+    return [folder / name for folder in (here, here.parent, here.parent.parent) for name in names]

@@ -1,0 +1,117 @@
+"""Keypoint sets as COCO categories describe them, and categories from keypoint sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from rtmpose.datasets.coco_types import CocoCategory, CocoContent, Json
+from rtmpose.skeletons import SIDE_COLORS, generic_skeleton, get_skeleton, skeleton_names
+from rtmpose.types import Skeleton
+
+
+def category_keypoints(content: CocoContent) -> tuple[str, ...]:
+    """Keypoint names of the first category that has any; empty where none has."""
+    lists = (category.get("keypoints") for category in content["categories"])
+    return next((tuple(map(str, names)) for names in lists if names), ())
+
+
+@cache
+def skeleton_with_keypoints(names: tuple[str, ...]) -> Skeleton | None:
+    """The set of the package with exactly these keypoints in this order, or None."""
+    skeletons = map(get_skeleton, skeleton_names())
+    return next((s for s in skeletons if s.keypoints == names), None)
+
+
+def category_of(skeleton: Skeleton, name: str = "person", number: int = 1) -> CocoCategory:
+    """The COCO category of a keypoint set; its links count from 1, as in COCO."""
+    links = [[a + 1, b + 1] for a, b in skeleton.links]
+    return {"id": number, "name": name, "keypoints": list(skeleton.keypoints), "skeleton": links}
+
+
+def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skeleton:
+    """A keypoint set from what a COCO category says: names, links, left and right by name.
+
+    Args:
+        category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1).
+        keypoints: Number of keypoints, for a category without names.
+    """
+    names = tuple(map(str, category.get("keypoints") or ()))
+    if not names or len(set(names)) != len(names):
+        return generic_skeleton(keypoints or len(names))
+
+    # Left and right: a point has a partner when the name with the other side is in the set.
+    partners: dict[str, str] = {}
+    for name in names:
+        _, other = _side_of(name)
+        if other in names and other != name:
+            partners[name] = other
+    flip_indices = tuple(names.index(partners.get(name, name)) for name in names)
+    sides = tuple(_side_of(name)[0] if name in partners else "center" for name in names)
+
+    plain = generic_skeleton(len(names))
+    return _colored(
+        str(category.get("name", plain.name)),
+        names,
+        flip_indices,
+        sides,
+        _links(category.get("skeleton") or (), len(names)),
+    )
+
+
+def _links(pairs: Sequence[Sequence[int]], keypoints: int) -> tuple[tuple[int, int], ...]:
+    """Pairs counted from 0; none at all where one of them is not of two keypoints of the set."""
+    links = tuple((int(p[0]) - 1, int(p[1]) - 1) for p in pairs if len(p) == 2)
+    for a, b in links:
+        if a == b or not 0 <= a < keypoints or not 0 <= b < keypoints:
+            return ()
+    return links
+
+
+def _colored(
+    name: str,
+    names: tuple[str, ...],
+    flip_indices: tuple[int, ...],
+    sides: tuple[str, ...],
+    links: tuple[tuple[int, int], ...],
+) -> Skeleton:
+    """A keypoint set whose left, right and central parts have a color each."""
+    link_colors = []
+    for a, b in links:
+        lateral = {sides[a], sides[b]} - {"center"}
+        link_colors.append(SIDE_COLORS[lateral.pop() if len(lateral) == 1 else "center"])
+    return Skeleton(
+        name=name,
+        keypoints=names,
+        flip_indices=flip_indices,
+        links=links,
+        sides=sides,
+        link_colors=tuple(link_colors),
+        keypoint_colors=tuple(SIDE_COLORS[side] for side in sides),
+        description="as in the annotation file",
+    )
+
+
+# How names tell left from right: a pattern around the word, and the two words. The first that is
+# found counts.
+SIDE_RULES = (
+    ("{}", "left", "right"),
+    ("{}", "Left", "Right"),
+    ("{}", "LEFT", "RIGHT"),
+    (r"^{}(?=[_. ])", "L", "R"),
+    (r"^{}(?=[_. ])", "l", "r"),
+    (r"(?<=[_. ]){}$", "L", "R"),
+    (r"(?<=[_. ]){}$", "l", "r"),
+    (r"(?<=[a-z]){}(?=\d*$)", "L", "R"),
+)
+
+
+def _side_of(name: str) -> tuple[str, str]:
+    """``left``, ``right`` or ``center`` by a point's name, and what its partner would be called."""
+    for template, left, right in SIDE_RULES:
+        for side, word, opposite in (("left", left, right), ("right", right, left)):
+            pattern = template.replace("{}", word)
+            if re.search(pattern, name):
+                return side, re.sub(pattern, opposite, name)
+    return "center", name

@@ -1,0 +1,434 @@
+"""One job: frames from sources, poses from a pipeline or tracker, results to files.
+
+    estimate (caller's thread) -> journal, draw, encode, write (a background thread)
+
+The commands ``predict`` and ``track`` are this job with a progress bar; programs call
+:func:`predict_to_files` and :func:`track_to_files`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.errors import InputError, OutputError
+from rtmpose.sources import SourceItem, open_frames, probe
+from rtmpose.types import Detections, Frame, Poses, Skeleton
+from rtmpose.worker_threads import BackgroundWriter
+from rtmpose.writers.journal import Journal
+from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
+
+if TYPE_CHECKING:
+    from rtmpose.pipeline import Pipeline
+    from rtmpose.tracking.video import VideoTracker
+    from rtmpose.writers.window import Window
+
+log = logging.getLogger(__name__)
+
+Estimate = Callable[[Sequence[SourceItem]], Iterator[tuple[SourceItem, Frame, Poses]]]
+"""From a group of sources to their frames and poses, in any order between the sources."""
+
+BoxesOf = Callable[[SourceItem, int], Detections]
+"""From a source and the index of a frame to the boxes to use there."""
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a job is; handed to ``on_progress`` after every frame.
+
+    Attributes:
+        source: The source of the latest frame.
+        frames: Frames done in this group of sources.
+        total: Frames of the group, where that is known.
+        fps: Frames per second so far in this group.
+        stage: ``estimate``, or ``write`` while smoothed results are written.
+    """
+
+    source: str
+    frames: int
+    total: int | None
+    fps: float
+    stage: str = "estimate"
+
+
+@dataclass
+class JobReport:
+    """What a job did.
+
+    Attributes:
+        frames: Frames that got poses.
+        people: Different people where they are tracked, else people summed over the frames.
+        seconds: Wall-clock time.
+        skipped: Sources finished by an earlier run.
+        written: Files and folders that are complete, in order.
+        failures: What was wrong with each source that failed.
+        dropped: Frames of live sources thrown away to stay up to date.
+        stopped: The user closed the window.
+        last: The poses of the last frame.
+    """
+
+    frames: int = 0
+    people: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    written: list[Path] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    dropped: int = 0
+    stopped: bool = False
+    last: Poses | None = None
+
+
+def predict_to_files(
+    pipeline: Pipeline,
+    items: Sequence[SourceItem],
+    outputs: Outputs,
+    *,
+    boxes: BoxesOf | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    on_progress: Callable[[JobProgress], None] | None = None,
+) -> JobReport:
+    """Find the people in every frame of the sources and write the results.
+
+    Args:
+        pipeline: Detector and pose network.
+        items: From :func:`rtmpose.sources.expand_sources`.
+        outputs: What is written.
+        boxes: Gives the boxes of a frame; None runs the detector.
+        settings: What the results depend on besides the pipeline, for ``resume`` to compare.
+        resume: Skip the sources that an earlier, interrupted run has finished.
+        on_progress: Called after every frame.
+
+    Returns:
+        What was done. A source that cannot be read is among its ``failures``; the others are done.
+
+    Raises:
+        InputError: an output would overwrite a source, or the earlier run had other settings.
+        OutputError: something cannot be written; the journal of the run stays for ``resume``.
+    """
+
+    def estimate(group: Sequence[SourceItem]) -> Iterator[tuple[SourceItem, Frame, Poses]]:
+        for item in group:
+            for result in pipeline.run([item], boxes=boxes):
+                yield item, result.frame, result.poses
+
+    depends_on = {
+        "command": "predict",
+        "pose": pipeline.pose.card.id,
+        "detector": pipeline.detector.card.id if pipeline.detector else "none",
+        "box_thr": pipeline.box_thr,
+        "max_people": pipeline.max_people,
+        **(settings or {}),
+    }
+    job = Job(items, estimate, pipeline.skeleton, outputs, depends_on, on_progress=on_progress)
+    return job.run([[item] for item in job.items], resume=resume)
+
+
+def track_to_files(
+    tracker: VideoTracker,
+    items: Sequence[SourceItem],
+    outputs: Outputs,
+    *,
+    together: bool = False,
+    smooth_offline: bool = False,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    on_progress: Callable[[JobProgress], None] | None = None,
+) -> JobReport:
+    """Track the people through every source and write the results.
+
+    Args:
+        tracker: Detector, pose network and settings.
+        items: From :func:`rtmpose.sources.expand_sources`.
+        outputs: What is written.
+        together: All sources at the same time, sharing the networks' calls.
+        smooth_offline: Look at each clip as a whole: no lag, short gaps filled in. Files only, and
+            not ``together``.
+        settings: As in :func:`predict_to_files`.
+        resume: As in :func:`predict_to_files`.
+        on_progress: Called after every frame.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: an output would overwrite a source, the earlier run had other settings, or
+            offline smoothing was asked for live sources.
+        OutputError: something cannot be written; the journal of the run stays for ``resume``.
+    """
+    if smooth_offline and (together or any(item.live for item in items)):
+        raise InputError(
+            "--smooth offline needs files, one after the other: it looks at the whole clip"
+        )
+
+    def estimate(group: Sequence[SourceItem]) -> Iterator[tuple[SourceItem, Frame, Poses]]:
+        for tracked in tracker.run(group):
+            yield tracked.item, tracked.frame, tracked.poses
+
+    networks = tracker.tracker
+    depends_on = {
+        "command": "track",
+        "pose": networks.pose.card.id,
+        "detector": networks.detector.card.id if networks.detector else "none",
+        "interval": tracker.interval,
+        "fps_limit": tracker.fps_limit,
+        "together": together,
+        "smooth offline": smooth_offline,
+        **asdict(networks.params),
+        **(settings or {}),
+    }
+    job = Job(
+        items,
+        estimate,
+        networks.skeleton,
+        outputs,
+        depends_on,
+        smooth_offline=smooth_offline,
+        fps_limit=tracker.fps_limit,
+        on_progress=on_progress,
+    )
+    groups = [job.items] if together else [[item] for item in job.items]
+    report = job.run(groups, resume=resume)
+    report.dropped = tracker.statistics.dropped
+    return report
+
+
+@dataclass(frozen=True, eq=False)
+class _FrameDone:
+    """A frame on its way to the background thread."""
+
+    item: SourceItem
+    frame: Frame
+    poses: Poses
+    filled: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class _GroupDone:
+    """The end of a group of sources; ``complete`` if all their frames were taken."""
+
+    items: Sequence[SourceItem]
+    complete: bool
+
+
+class Job:
+    """The loop of both commands. Made once and run once.
+
+    Args:
+        items: All sources.
+        estimate: Gives frames and poses of a group of sources.
+        skeleton: The keypoint set of the poses.
+        outputs: What is written.
+        settings: What the results depend on, for ``resume`` to compare.
+        smooth_offline: Smooth the poses of each group, a single file, before they are written.
+        fps_limit: Frames per second taken at most.
+        on_progress: Called after every frame.
+
+    Raises:
+        InputError: the outputs contradict each other.
+        OutputError: a folder cannot be made.
+        MissingDependencyError: a format or the window needs a package that is not installed.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[SourceItem],
+        estimate: Estimate,
+        skeleton: Skeleton,
+        outputs: Outputs,
+        settings: Mapping[str, object],
+        *,
+        smooth_offline: bool = False,
+        fps_limit: float | None = None,
+        on_progress: Callable[[JobProgress], None] | None = None,
+    ) -> None:
+        # A source that is named twice is read once.
+        self.items = list({item.name: item for item in items}.values())
+        self.report = JobReport()
+        self._estimate = estimate
+        self._skeleton = skeleton
+        self._smooth_offline = smooth_offline
+        self._on_progress = on_progress
+        self._plan = OutputPlan(outputs, self.items)
+        self._outputs = OpenOutputs(self._plan, skeleton, fps_limit=fps_limit)
+        self._settings = {**settings, **_range_of(self.items), **self._plan.settings()}
+        self._window: Window | None = None
+        self._tracks: set[tuple[str, int]] = set()
+
+    def run(self, groups: Sequence[Sequence[SourceItem]], *, resume: bool) -> JobReport:
+        """Work through the groups of sources, write everything, and say what was done."""
+        started = time.perf_counter()
+        journal = self._open_journal(resume)
+        try:
+            self._open_window()
+            with BackgroundWriter(lambda event: self._handle(event, journal)) as background:
+                for group in groups:
+                    if self.report.stopped:
+                        break
+                    if all(self._is_done(item, journal) for item in group):
+                        self.report.skipped += len(group)
+                        continue
+                    complete = self._run_group(group, background)
+                    background.put(_GroupDone(group, complete))
+            if self._window is not None:
+                self._window.refresh()  # the last frame, which was drawn meanwhile
+            self._outputs.write_single_files(journal.records())
+            journal.close(complete=self._is_complete())
+        except OutputError:
+            # The disk is full or gone: writing the rest would fail again.
+            self._outputs.close_all()
+            journal.discard()
+            raise
+        except BaseException:
+            self._keep_what_there_is(journal)
+            raise
+        finally:
+            if self._window is not None:
+                self._window.close()
+        self.report.written = self._outputs.written
+        self.report.seconds = time.perf_counter() - started
+        return self.report
+
+    def _open_journal(self, resume: bool) -> Journal:
+        path, done_path = self._plan.journal_paths()
+        # Nothing is touched on disk before it is clear that no output is a source.
+        self._plan.name_sources({})
+        journal = Journal(
+            path,
+            self._settings,
+            self._skeleton,
+            done_path=done_path,
+            keep_frames=bool(self._plan.single_files),
+            resume=resume,
+        )
+        if journal.done:
+            self._plan.name_sources(journal.done)
+        return journal
+
+    def _open_window(self) -> None:
+        if self._plan.outputs.show:
+            from rtmpose.writers.window import Window
+
+            self._window = Window()
+
+    def _is_done(self, item: SourceItem, journal: Journal) -> bool:
+        """Whether an earlier run finished a source and its files are still there."""
+        finished = item.name in journal.done
+        return finished and all(path.exists() for _, path in self._plan.paths_of(item))
+
+    def _is_complete(self) -> bool:
+        """Whether nothing is left for ``resume`` to do."""
+        cut_short = self.report.stopped and not all(item.live for item in self.items)
+        return not self.report.failures and not cut_short
+
+    def _run_group(
+        self,
+        group: Sequence[SourceItem],
+        background: BackgroundWriter[_FrameDone | _GroupDone],
+    ) -> bool:
+        """Send the frames of a group to the background thread; False if they are not all."""
+        try:
+            frames = self._counted(group)
+            if self._smooth_offline:
+                frames = self._smoothed(group[0], frames)
+            for done in frames:
+                background.put(done)
+                if self._window is not None and not self._window.refresh():
+                    self.report.stopped = True
+                    return False
+        except InputError as error:
+            self.report.failures.append(str(error))
+            return False
+        return True
+
+    def _counted(self, group: Sequence[SourceItem]) -> Iterator[_FrameDone]:
+        """Frames and poses of a group, counted and reported as they come."""
+        totals = [probe(item).frames for item in group]
+        known = [total for total in totals if total is not None]
+        total = sum(known) if len(known) == len(totals) else None
+        begin = time.perf_counter()
+        for count, (item, frame, poses) in enumerate(self._estimate(group), 1):
+            self._count(item, poses)
+            if self._on_progress is not None:
+                fps = count / (time.perf_counter() - begin)
+                self._on_progress(JobProgress(item.name, count, total, fps))
+            yield _FrameDone(item, frame, poses)
+
+    def _count(self, item: SourceItem, poses: Poses) -> None:
+        self.report.frames += 1
+        self.report.last = poses
+        if poses.ids is None:
+            self.report.people += len(poses)
+        else:
+            self._tracks |= {(item.name, number) for number in poses.ids.tolist()}
+            self.report.people = len(self._tracks)
+
+    def _smoothed(self, item: SourceItem, frames: Iterator[_FrameDone]) -> Iterator[_FrameDone]:
+        """The frames of one file with smoothed poses, in a second pass over it."""
+        from rtmpose.tracking.video import smooth_clip
+
+        # First pass: all poses; images would not fit into memory.
+        seen: list[tuple[int, float, Poses]] = []
+        for done in frames:
+            seen.append((done.frame.index, done.frame.time_s, done.poses))
+        smoothed = smooth_clip([(time_s, poses) for _, time_s, poses in seen], self._skeleton)
+        by_index = {index: result for (index, _, _), result in zip(seen, smoothed, strict=True)}
+
+        # Second pass: the same frames again, to draw and write them.
+        count = 0
+        begin = time.perf_counter()
+        for frame in open_frames(item):
+            if frame.index not in by_index:
+                continue
+            poses, filled = by_index[frame.index]
+            count += 1
+            if self._on_progress is not None:
+                fps = count / (time.perf_counter() - begin)
+                self._on_progress(JobProgress(item.name, count, len(seen), fps, "write"))
+            yield _FrameDone(item, frame, poses, filled)
+
+    def _handle(self, event: _FrameDone | _GroupDone, journal: Journal) -> None:
+        """Write one event; runs in the background thread."""
+        if isinstance(event, _FrameDone):
+            record = self._outputs.drawn(event.item, event.frame, event.poses)
+            record = replace(record, filled=event.filled)
+            journal.write(record)
+            self._outputs.write(event.item, record)
+            if self._window is not None:
+                self._window.write(record)
+            return
+        for item in event.items:
+            self._outputs.close_source(item)
+        # Only when all files of the group are whole, as a group is resumed as a whole.
+        for item in event.items if event.complete else ():
+            journal.finish(item.name, self._plan.name_of(item))
+
+    def _keep_what_there_is(self, journal: Journal) -> None:
+        """After an interruption: complete all files with what they have, keep the journal."""
+        self._outputs.close_all()
+        try:
+            self._outputs.write_single_files(journal.records())
+            journal.close(complete=False)
+        except OutputError as error:
+            log.warning("%s", error)
+            journal.discard()
+
+
+def _range_of(items: Sequence[SourceItem]) -> dict[str, object]:
+    """The range of time and the limit that the sources are read with."""
+    if not items:
+        return {}
+    first = items[0]
+    return {
+        "start": first.start_s,
+        "end": first.end_s,
+        "limit": first.limit,
+        "flip": first.flip,
+    }

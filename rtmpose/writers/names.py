@@ -1,0 +1,80 @@
+"""Names of output files, after the sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rtmpose.sources import SourceItem
+
+MAX_BYTES = 180
+"""Longest name in UTF-8; file systems allow 255 bytes, suffixes and temporary names included."""
+
+
+def output_names(
+    items: Sequence[SourceItem], taken: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """A different file name, without a suffix, for every source.
+
+    The name is the source's own without its extension. If another source has it already, the name
+    of the source's folder is put in front, provided the other source lies elsewhere; if that name
+    is in use too, or both lie in the same folder, the next free number is put behind: ``fm.jpg``,
+    ``fm.png`` and ``fm.webp`` become ``fm``, ``fm_2`` and ``fm_3``. Names that differ only in case
+    count as the same, as they do on some file systems.
+
+    Args:
+        items: All sources of the run, in order.
+        taken: Source to name from an earlier run; these stay as they are.
+
+    Returns:
+        Source to name.
+    """
+    names: dict[str, str] = {}
+    owners: dict[str, Path] = {}
+
+    def assign(source: str, name: str) -> None:
+        names[source] = name
+        owners[name.casefold()] = _folder(source)
+
+    for source, name in (taken or {}).items():
+        assign(source, name)
+    for item in items:
+        if item.name in names:
+            continue
+        stem = _stem(item)
+        folder = _folder(item.name)
+        owner = owners.get(stem.casefold())
+        if owner is None:
+            assign(item.name, stem)
+            continue
+        prefixed = _clean(f"{folder.name}_{stem}")
+        if folder != owner and folder.name and prefixed.casefold() not in owners:
+            assign(item.name, prefixed)
+            continue
+        number = 2
+        while f"{stem}_{number}".casefold() in owners:
+            number += 1
+        assign(item.name, f"{stem}_{number}")
+    return names
+
+
+def _folder(source: str) -> Path:
+    return Path(_without_address(source)).parent
+
+
+def _stem(item: SourceItem) -> str:
+    if item.kind == "camera":
+        return f"camera_{item.name}"
+    return _clean(Path(_without_address(item.name)).stem) or "stream"
+
+
+def _without_address(source: str) -> str:
+    """The path of a URL, without its scheme and query."""
+    return source.split("://", 1)[-1].split("?")[0] if "://" in source else source
+
+
+def _clean(name: str) -> str:
+    """Without characters that some file systems refuse, and not too long."""
+    safe = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name)
+    return safe.encode("utf-8", "replace")[:MAX_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,70 @@
+"""NumPy: a folder with one ``.npz`` file per person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rtmpose.files import AtomicFolder
+from rtmpose.types import FloatArray
+from rtmpose.writers.base import FrameRecord, WriterContext
+
+
+@dataclass
+class _Person:
+    """What was seen of one person, a list entry per frame."""
+
+    frames: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    keypoints: list[FloatArray] = field(default_factory=list)
+    scores: list[FloatArray] = field(default_factory=list)
+    boxes: list[FloatArray] = field(default_factory=list)
+
+
+class NpzWriter:
+    """``person_0001.npz`` and so on, named after the track id, or after the position in the frame
+    without tracking.
+
+    Each holds ``frames (T,)``, ``times (T,)`` in seconds, ``keypoints (T, K, 2)`` and ``boxes (T,
+    4)`` in pixels, ``scores (T, K)`` and the ``names (K,)`` of the keypoints. All people of a
+    source are held in memory until :meth:`close`.
+    """
+
+    def __init__(self, path: Path, context: WriterContext) -> None:
+        self.path = path
+        self._names = np.array(context.skeleton.keypoints)
+        self._folder = AtomicFolder(path)
+        self._people: dict[int, _Person] = {}
+
+    def write(self, record: FrameRecord) -> None:
+        """Add a frame."""
+        poses = record.poses
+        for i in range(len(poses)):
+            number = i if poses.ids is None else int(poses.ids[i])
+            person = self._people.setdefault(number, _Person())
+            person.frames.append(record.index)
+            person.times.append(record.time_s)
+            person.keypoints.append(poses.keypoints[i])
+            person.scores.append(poses.scores[i])
+            person.boxes.append(poses.boxes[i])
+
+    def close(self) -> None:
+        """Write the files and complete the folder."""
+        for number, person in self._people.items():
+            with self._folder.open_binary(f"person_{number:04d}.npz") as file:
+                np.savez_compressed(
+                    file,
+                    frames=np.array(person.frames),
+                    times=np.array(person.times),
+                    keypoints=np.array(person.keypoints),
+                    scores=np.array(person.scores),
+                    boxes=np.array(person.boxes),
+                    names=self._names,
+                )
+        self._folder.commit()
+
+    def abandon(self) -> None:
+        """Forget the folder."""
+        self._folder.abandon()

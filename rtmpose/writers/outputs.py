@@ -1,0 +1,302 @@
+"""The open files of a job: those of each source, and those for all sources together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtmpose.draw import DrawStyle, Trails, draw_frame
+from rtmpose.errors import InputError, OutputError
+from rtmpose.files import check_folder, is_special, is_stdout, make_folder, output_errors
+from rtmpose.sources import SourceItem, probe
+from rtmpose.types import Frame, Poses, Skeleton
+from rtmpose.writers.base import FrameRecord, Writer, WriterContext
+from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
+from rtmpose.writers.names import output_names
+from rtmpose.writers.table import Format, format_named
+
+FPS = 30.0
+"""Of an annotated video whose source does not say its own."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a job writes.
+
+    Attributes:
+        formats: Name of a format (:data:`rtmpose.writers.FORMATS`) to a path. A path that ends in
+            the format's suffix (``poses.csv``) is one file for all sources; anything else is a
+            folder that gets one file per source. A device or pipe is a file whatever its name,
+            and ``-`` is standard output.
+        folder: Folder for annotated images and videos; None for none.
+        show: Show the drawn frames in a window.
+        style: How frames are drawn.
+    """
+
+    formats: Mapping[str, Path] = field(default_factory=dict)
+    folder: Path | None = None
+    show: bool = False
+    style: DrawStyle = field(default_factory=DrawStyle)
+
+    @property
+    def uses_stdout(self) -> bool:
+        """Whether results go to standard output."""
+        return any(is_stdout(path) for path in self.formats.values())
+
+    @property
+    def draws(self) -> bool:
+        """Whether frames are drawn at all."""
+        return self.folder is not None or self.show
+
+
+class OutputPlan:
+    """Where everything will lie, checked before any work is done.
+
+    Args:
+        outputs: What is wanted.
+        items: All sources.
+
+    Attributes:
+        single_files: Formats that go into one file for all sources.
+        source_files: Formats that make one file per source, with their folders.
+
+    Raises:
+        InputError: two outputs are the same file, or an output is one of the sources.
+        OutputError: a folder cannot be made, or must not be replaced.
+        MissingDependencyError: a format needs a package that is not installed.
+    """
+
+    def __init__(self, outputs: Outputs, items: Sequence[SourceItem]) -> None:
+        self.outputs = outputs
+        self.items = items
+        self.single_files: list[tuple[Format, Path]] = []
+        self.source_files: list[tuple[Format, Path]] = []
+        self._names: dict[str, str] = {}
+        for name, path in outputs.formats.items():
+            row = format_named(name)
+            row.check_installed()
+            single = row.is_single_file(path)
+            (self.single_files if single else self.source_files).append((row, path))
+        self._check_single_files()
+        for folder in self._folders():
+            make_folder(folder)
+
+    def name_sources(self, taken: Mapping[str, str]) -> None:
+        """Give every source the name of its files.
+
+        Args:
+            taken: Names given by an earlier run, which stay.
+
+        Raises:
+            InputError: an output would overwrite a source.
+            OutputError: an output folder exists and is not ours.
+        """
+        self._names = output_names(self.items, taken)
+        sources = {_identity(Path(item.name)): item.name for item in self.items}
+        sources.pop(None, None)
+        for item in self.items:
+            for row, path in self.paths_of(item):
+                if row is not None and row.makes_folder(still=item.still):
+                    check_folder(path)
+                self._refuse_source(path, sources)
+        for _, path in self.single_files:
+            self._refuse_source(path, sources)
+
+    def name_of(self, item: SourceItem) -> str:
+        """The name of a source's files, without suffix."""
+        return self._names[item.name]
+
+    def paths_of(self, item: SourceItem) -> list[tuple[Format | None, Path]]:
+        """All files and folders of one source; the format is None for what is drawn."""
+        name = self.name_of(item)
+        paths: list[tuple[Format | None, Path]] = [
+            (row, row.path_for(folder, name, still=item.still)) for row, folder in self.source_files
+        ]
+        if self.outputs.folder is not None:
+            suffix = ".mp4"
+            if item.still:
+                suffix = ".png" if item.name.lower().endswith(".png") else ".jpg"
+            paths.append((None, self.outputs.folder / f"{name}{suffix}"))
+        return paths
+
+    def journal_paths(self) -> tuple[Path | None, Path | None]:
+        """Where the journal lies, and where the record of finished sources.
+
+        Next to the first regular file for all sources, or within the first folder; None where
+        there is neither.
+        """
+        for _, path in self.single_files:
+            if not is_special(path):
+                return path.with_name(path.name + PART), None
+        folders = self._folders()
+        if self.single_files or not folders:
+            return None, None
+        return folders[0] / FOLDER_PART, folders[0] / FOLDER_DONE
+
+    def settings(self) -> dict[str, object]:
+        """What of the outputs must be the same in a resumed job, as its finished sources have
+        them.
+        """
+        folders: dict[str, str] = {row.name: str(folder) for row, folder in self.source_files}
+        if self.outputs.folder is not None:
+            folders["output"] = str(self.outputs.folder)
+        return {"outputs": folders, "one file for all": bool(self.single_files)}
+
+    def _folders(self) -> list[Path]:
+        folders = [folder for _, folder in self.source_files]
+        return folders + ([self.outputs.folder] if self.outputs.folder is not None else [])
+
+    def _check_single_files(self) -> None:
+        seen: dict[Path, str] = {}
+        for row, path in self.single_files:
+            if not row.many_sources and len({item.name for item in self.items}) > 1:
+                raise InputError(
+                    f"--{row.name} {path} would hold several sources, which the format cannot tell"
+                    " apart; give a folder, which gets one file per source"
+                )
+            first = seen.setdefault(path.absolute(), row.name)
+            if first != row.name:
+                raise InputError(f"--{first} and --{row.name} are both to be written to {path}")
+            if not is_special(path):
+                with output_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in self._folders():
+            if folder.absolute() in seen:
+                raise InputError(f"{folder} is to be both a file and a folder; check the suffixes")
+
+    def _refuse_source(self, path: Path, sources: Mapping[object, str]) -> None:
+        if not is_special(path) and _identity(path) in sources:
+            raise InputError(
+                f"the output {path} is one of the sources and would overwrite it; choose another"
+                " folder or name"
+            )
+
+
+class OpenOutputs:
+    """The writers that are open while a job runs. Used by one thread at a time.
+
+    Args:
+        plan: Where everything lies.
+        skeleton: The keypoint set of the poses.
+        fps_limit: Frames per second taken at most.
+
+    Attributes:
+        written: Files that are complete, in order.
+    """
+
+    def __init__(
+        self, plan: OutputPlan, skeleton: Skeleton, *, fps_limit: float | None = None
+    ) -> None:
+        self.plan = plan
+        self.written: list[Path] = []
+        self._skeleton = skeleton
+        self._fps_limit = fps_limit
+        self._writers: dict[str, list[tuple[Path, Writer]]] = {}
+        self._trails: dict[str, Trails] = {}
+
+    def drawn(self, item: SourceItem, frame: Frame, poses: Poses) -> FrameRecord:
+        """The record of a frame, drawn where that is wanted."""
+        outputs = self.plan.outputs
+        image = None
+        if outputs.draws:
+            trails = self._trails.setdefault(item.name, {})
+            image = draw_frame(frame.image, poses, outputs.style, trails)
+        return FrameRecord(
+            item.name, frame.index, frame.time_s, poses, still=item.still, drawn=image
+        )
+
+    def write(self, item: SourceItem, record: FrameRecord) -> None:
+        """Add a frame to the files of its source."""
+        if item.name not in self._writers:
+            self._writers[item.name] = []
+            self._open(item, self._writers[item.name])
+        for _, writer in self._writers[item.name]:
+            writer.write(record)
+
+    def close_source(self, item: SourceItem) -> None:
+        """Complete the files of one source; every one is closed, whatever happens to the others.
+
+        Raises:
+            OutputError: one of them could not be completed.
+        """
+        self._trails.pop(item.name, None)
+        first_error: OutputError | None = None
+        for path, writer in self._writers.pop(item.name, []):
+            try:
+                writer.close()
+            except OutputError as error:
+                writer.abandon()
+                first_error = first_error or error
+            else:
+                self.written.append(path)
+        if first_error is not None:
+            raise first_error
+
+    def close_all(self) -> None:
+        """Complete what is open after an error or interruption, as far as possible."""
+        open_items = [item for item in self.plan.items if item.name in self._writers]
+        for item in open_items:
+            with suppress(OutputError):
+                self.close_source(item)
+
+    def write_single_files(self, records: Iterable[FrameRecord]) -> None:
+        """Write the files for all sources together, in one pass over all frames.
+
+        Raises:
+            OutputError: one of them cannot be written; those that are not complete do not change.
+        """
+        context = WriterContext(self._skeleton)
+        writers: list[tuple[Path, Writer]] = []
+        try:
+            for row, path in self.plan.single_files:
+                writers.append((path, row.writer(path, context)))
+            for record in records:
+                for _, writer in writers:
+                    writer.write(record)
+            while writers:
+                path, writer = writers[0]
+                writer.close()
+                writers.pop(0)
+                self.written.append(path)
+        except BaseException:
+            for _, writer in writers:
+                writer.abandon()
+            raise
+
+    def _open(self, item: SourceItem, writers: list[tuple[Path, Writer]]) -> None:
+        """Open the files of a source, adding each to the list so that none is forgotten."""
+        context = self._context(item)
+        for row, path in self.plan.paths_of(item):
+            if row is not None:
+                writers.append((path, row.writer(path, context)))
+            else:
+                writers.append((path, _annotated(path, context)))
+
+    def _context(self, item: SourceItem) -> WriterContext:
+        fps = (probe(item).fps if item.kind == "video" else None) or FPS
+        # Sound of a mirrored video stays as it is, and starts where the frames start.
+        return WriterContext(
+            self._skeleton,
+            fps=min(fps, self._fps_limit) if self._fps_limit else fps,
+            still=item.still,
+            sound_of=Path(item.name) if item.kind == "video" else None,
+            sound_from_s=item.start_s,
+        )
+
+
+def _annotated(path: Path, context: WriterContext) -> Writer:
+    from rtmpose.writers.image import ImageWriter
+    from rtmpose.writers.video import VideoWriter
+
+    return ImageWriter(path, context) if context.still else VideoWriter(path, context)
+
+
+def _identity(path: Path) -> object:
+    """What tells files apart whatever they are called; None where there is no file."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_dev, stat.st_ino

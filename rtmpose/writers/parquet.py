@@ -1,0 +1,76 @@
+"""Parquet: the table of the CSV format with typed columns, written in groups of rows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rtmpose.errors import MissingDependencyError
+from rtmpose.files import AtomicFile, output_errors
+from rtmpose.writers.base import FrameRecord, WriterContext
+from rtmpose.writers.columns import INTEGERS, TEXT, columns, row
+
+GROUP_ROWS = 2000
+"""Rows held in memory and written at once."""
+
+
+class ParquetWriter:
+    """The columns of :mod:`rtmpose.writers.columns`: text, int64 and float32.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, context: WriterContext) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise MissingDependencyError(
+                "--parquet needs pyarrow: pip install 'rtmpose[parquet]'"
+            ) from error
+        self.path = path
+        self._arrow: Any = pyarrow
+        types = dict.fromkeys(TEXT, pyarrow.string())
+        types |= dict.fromkeys(INTEGERS, pyarrow.int64())
+        self._schema: Any = pyarrow.schema(
+            [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)]
+        )
+        self._rows: list[list[str | float]] = []
+        self._file = AtomicFile(path)
+        with output_errors(path):
+            self._table: Any = pyarrow.parquet.ParquetWriter(self._file.open_binary(), self._schema)
+
+    def write(self, record: FrameRecord) -> None:
+        """Add a frame."""
+        self._rows += [row(record, i) for i in range(len(record.poses))]
+        if len(self._rows) >= GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._flush()
+        with output_errors(self.path):
+            self._table.close()
+        self._file.commit()
+
+    def abandon(self) -> None:
+        """Forget the file."""
+        self._rows = []
+        with suppress(OSError, ValueError):
+            self._table.close()
+        self._file.abandon()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        # Rows become columns, each with its type.
+        columns_of_values = [list(values) for values in zip(*self._rows, strict=True)]
+        arrays = [
+            self._arrow.array(values, field.type)
+            for values, field in zip(columns_of_values, self._schema, strict=True)
+        ]
+        self._rows = []
+        with output_errors(self.path):
+            self._table.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))

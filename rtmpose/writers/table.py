@@ -1,0 +1,151 @@
+"""All formats of results, one row each. The command line makes its options from this table.
+
+A new format is a file with a class like those here and one row.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.files import is_special
+from rtmpose.writers.base import Writer, WriterContext
+from rtmpose.writers.coco_json import CocoJsonWriter
+from rtmpose.writers.csv_table import CsvWriter
+from rtmpose.writers.jsonl import JsonLinesWriter
+from rtmpose.writers.mot import MotWriter
+from rtmpose.writers.npz import NpzWriter
+from rtmpose.writers.openpose import OpenPoseWriter
+from rtmpose.writers.parquet import ParquetWriter
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of results.
+
+    Attributes:
+        name: Name of its option, without ``--``.
+        suffix: End of the file made for each source, after the source's name.
+        writer: Makes a writer from a path and a context.
+        help: What it holds, in a line.
+        single_file: End of a path that names one file for all sources; empty where the format is
+            always one file or folder per source.
+        many_sources: Whether one file can hold several sources.
+        still_suffix: End of the file made for an image, where it differs from ``suffix``.
+        is_folder: Whether a folder is made for each source.
+        package: Optional package it needs; empty for none.
+        extra: Extra of rtmpose that installs the package.
+    """
+
+    name: str
+    suffix: str
+    writer: Callable[[Path, WriterContext], Writer]
+    help: str
+    single_file: str = ""
+    many_sources: bool = True
+    still_suffix: str = ""
+    is_folder: bool = False
+    package: str = ""
+    extra: str = ""
+
+    def is_single_file(self, path: Path) -> bool:
+        """Whether a path given by the user is one file for everything, or else a folder that holds
+        one file per source.
+        """
+        if not self.single_file:
+            return False
+        named = path.name.lower().endswith(self.single_file)
+        return is_special(path) or (named and not path.is_dir())
+
+    def path_for(self, folder: Path, name: str, *, still: bool) -> Path:
+        """The file or folder made for one source."""
+        suffix = self.still_suffix if still and self.still_suffix else self.suffix
+        return folder / f"{name}{suffix}"
+
+    def makes_folder(self, *, still: bool) -> bool:
+        """Whether :meth:`path_for` is a folder."""
+        return self.is_folder and not (still and self.still_suffix)
+
+    def check_installed(self) -> None:
+        """Refuse early what would fail after the work is done.
+
+        Raises:
+            MissingDependencyError: the package is not installed.
+        """
+        if self.package and importlib.util.find_spec(self.package) is None:
+            raise MissingDependencyError(
+                f"--{self.name} needs {self.package}: pip install 'rtmpose[{self.extra}]'"
+            )
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "json",
+        ".json",
+        CocoJsonWriter,
+        "COCO results: image, bbox, score and keypoints of each person.",
+        single_file=".json",
+    ),
+    Format(
+        "jsonl",
+        ".jsonl",
+        JsonLinesWriter,
+        "JSON lines: one line per frame with its people.",
+        single_file=".jsonl",
+    ),
+    Format(
+        "csv",
+        ".csv",
+        CsvWriter,
+        "Table: one row per person and frame.",
+        single_file=".csv",
+    ),
+    Format(
+        "parquet",
+        ".parquet",
+        ParquetWriter,
+        "The same table as Parquet; needs pyarrow.",
+        single_file=".parquet",
+        package="pyarrow",
+        extra="parquet",
+    ),
+    Format(
+        "mot",
+        ".mot.txt",
+        MotWriter,
+        "MOT Challenge text: boxes and ids. A file PATH.txt holds one source only.",
+        single_file=".txt",
+        many_sources=False,
+    ),
+    Format(
+        "openpose",
+        "_openpose",
+        OpenPoseWriter,
+        "OpenPose JSON: a folder per video with one file per frame; PATH is a folder.",
+        still_suffix="_keypoints.json",
+        is_folder=True,
+    ),
+    Format(
+        "npz",
+        "_people",
+        NpzWriter,
+        "NumPy arrays: a folder per source with one file per person; PATH is a folder.",
+        is_folder=True,
+    ),
+)
+
+
+def format_named(name: str) -> Format:
+    """The row of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for row in FORMATS:
+        if row.name == name:
+            return row
+    known = ", ".join(row.name for row in FORMATS)
+    raise InputError(f"there is no output format {name!r}; the formats are {known}")
