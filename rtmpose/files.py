@@ -67,9 +67,9 @@ def follow_link(path: Path) -> Path:
     Raises:
         OutputError: the link is part of a loop.
     """
-    if not path.is_symlink():
-        return path
     with output_errors(path):
+        if not path.is_symlink():
+            return path
         try:
             return path.resolve()
         except RuntimeError as error:  # Python before 3.13

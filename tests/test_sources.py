@@ -1,6 +1,8 @@
-"""Reading pictures and videos, good ones and bad ones."""
+"""Reading images and videos, good ones and bad ones."""
 
 import logging
+import threading
+import time
 from fractions import Fraction
 
 import cv2
@@ -267,3 +269,105 @@ def test_one_bad_among_good(tmp_path, picture):
     assert "2.jpg" in bad[0][0]
     with pytest.raises(InputError, match=r"2.jpg"):
         list(iterate(items))
+
+
+class Camera:
+    """An HTTP camera (multipart JPEG) that hangs up after some frames and can be called again."""
+
+    def __init__(self, frames_per_call):
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        camera = self
+        self.calls = 0
+        picture = np.zeros((60, 80, 3), np.uint8)
+        picture[10:40, 20:26] = (0, 0, 255)
+        jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                camera.calls += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                for _ in range(frames_per_call):
+                    head = (
+                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length:"
+                        f" {len(jpeg)}\r\n\r\n"
+                    )
+                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    time.sleep(0.01)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/live.mjpg"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_a_stream_that_hangs_up_is_called_again(monkeypatch, caplog):
+    import rtmpose.sources.video as video
+    from rtmpose.sources import expand_sources, open_frames
+
+    sleep = time.sleep
+    monkeypatch.setattr(video.time, "sleep", lambda s: sleep(min(s, 0.05)))
+    camera = Camera(30)
+    try:
+        frames = open_frames(expand_sources([camera.url])[0])
+        shapes = [next(frames).image.shape for _ in range(45)]
+        frames.close()
+        assert set(shapes) == {(60, 80, 3)}
+    finally:
+        camera.server.shutdown()
+        camera.server.server_close()
+    assert camera.calls >= 2
+    assert "opening it again" in caplog.text
+
+
+# ---- a range of time
+# --------------------------------------------------------------------------------------
+
+
+def indices(path, **selection):
+    (item,) = expand_sources([path], **selection)
+    frames = list(open_frames(item))
+    assert probe(item).frames == len(frames)
+    return [f.index for f in frames], frames
+
+
+def test_a_range_of_time(tmp_path):
+    path = write_video(tmp_path / "v.avi")
+    assert indices(path, start_s=0.5, end_s=1.5)[0] == list(range(5, 15))
+    assert indices(path, limit=3)[0] == [0, 1, 2]
+    assert indices(path, start_s=1.2, limit=3)[0] == [12, 13, 14]
+    assert indices(path, start_s=1.8, end_s=99)[0] == [18, 19]
+    with pytest.raises(InputError, match=r"v.avi has no frame between 5 s and its end"):
+        indices(path, start_s=5)
+    with pytest.raises(InputError, match=r"between 5 s and 6 s"):
+        indices(path, start_s=5, end_s=6)
+
+
+def test_a_range_does_not_concern_images(tmp_path, picture):
+    (tmp_path / "a.png").write_bytes(png(picture))
+    assert indices(tmp_path / "a.png", start_s=3, end_s=4)[0] == [0]
+
+
+def test_mirrored_frames(tmp_path, picture):
+    (tmp_path / "a.png").write_bytes(png(picture))
+    _, (frame,) = indices(tmp_path / "a.png", flip=True)
+    np.testing.assert_array_equal(frame.image, picture[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ({"start_s": -1}, "start must be"),
+        ({"start_s": float("nan")}, "start must be"),
+        ({"start_s": 3, "end_s": 3}, "must be later"),
+        ({"end_s": float("nan")}, "must be later"),
+        ({"limit": 0}, "limit must be"),
+    ],
+)
+def test_ranges_that_make_no_sense(tmp_path, selection, words):
+    with pytest.raises(InputError, match=words):
+        expand_sources([write_video(tmp_path / "v.avi")], **selection)

@@ -219,7 +219,7 @@ def track(
         speed.device,
         speed.threads,
         speed.allow_spinning,
-        speed.precision,  # type: ignore[arg-type]
+        speed.precision,
     )
     whole_image = models.detector.lower() == "none"
     detector = None if whole_image else Detector(models.detector, options=backend)

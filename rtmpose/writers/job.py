@@ -268,6 +268,7 @@ class Job:
         journal = self._open_journal(resume)
         try:
             self._open_window()
+            background: BackgroundWriter[_FrameDone | _GroupDone]
             with BackgroundWriter(lambda event: self._handle(event, journal)) as background:
                 for group in groups:
                     if self.report.stopped:
