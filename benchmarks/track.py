@@ -126,23 +126,16 @@ def main():
         people["rtmpose"] = np.mean([len(t.poses) for t in follower.run(expand_sources([video]))])
 
     def drawn():
-        from rtmpose.cli.track import draw_tracked
+        from rtmpose.draw import DrawStyle, draw_frame
         from rtmpose.worker_threads import BackgroundWriter
-        from rtmpose.writers.video import VideoSink
+        from rtmpose.writers.video import VideoEncoder
 
-        style = {
-            "kpt_thr": 0.3,
-            "background": "image",
-            "skeleton": True,
-            "ids": True,
-            "trail": 0,
-            "size": None,
-        }
+        style = DrawStyle()
         with (
             tempfile.TemporaryDirectory() as folder,
-            VideoSink(Path(folder) / "v.mp4", 25) as sink,
+            VideoEncoder(Path(folder) / "v.mp4", 25) as encoder,
             BackgroundWriter(
-                lambda t: sink.write(draw_tracked(t.frame.image, t.poses, {}, **style))
+                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, {}))
             ) as behind,
         ):
             for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):

@@ -46,7 +46,7 @@ def video(path, frames=12):
 def test_predict_writes_everything(tmp_path, models, photos, capsys):
     out = tmp_path / "out"
     video(photos / "v.avi")
-    outputs = ["--save", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
+    outputs = ["-o", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
     assert main(["predict", str(photos), *models, *outputs]) == 0
     assert {p.name for p in out.iterdir()} == {
         "1.jpg",
@@ -126,7 +126,7 @@ def test_whole_image_and_limits(tmp_path, models, photos, capsys):
     assert entries[0]["bbox"] == [0, 0, 80, 60]
     assert main([*arguments, "--max-people", "1"]) == 0
     assert len(json.loads((tmp_path / "p.json").read_text())) == 5
-    assert main([*arguments, "--score-thr", "0.95"]) == 0
+    assert main([*arguments, "--box-thr", "0.95"]) == 0
     assert json.loads((tmp_path / "p.json").read_text()) == []
 
 
@@ -161,10 +161,33 @@ def test_wrong_usage(capsys):
     assert "rtmpose 0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["predict", "eval", "bench", "doctor", "models"])
+@pytest.mark.parametrize("command", ["predict", "track", "eval", "bench", "doctor", "models"])
 def test_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["predict", "track"])
+def test_help_of_the_jobs_has_all_formats_and_teaches(command, capsys, monkeypatch):
+    from rtmpose.writers import FORMATS
+
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    shared = ["--output", "--box-thr", "--max-people", "--start", "--end", "--limit", "--resume"]
+    for option in [*shared, "--no-draw-skeleton", *(f"--{row.name}" for row in FORMATS)]:
+        assert f"{option} " in text, option
+    for words in ("Examples:", "one file for all", "Models", "Output", "Drawing", "Speed"):
+        assert words in text
+    assert ("Published tracker parameters" in text) == (command == "track")
+
+
+def test_help_loads_no_engine():
+    code = (
+        "import sys; from rtmpose.cli import main; main(['track', '--help']); bad = {'torch',"
+        " 'onnxruntime', 'openvino', 'cv2', 'av', 'pyarrow'} & set(sys.modules); assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
@@ -181,15 +204,8 @@ def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
 
     monkeypatch.setattr(PoseEstimator, "__call__", call)
     out = tmp_path / "out"
-    arguments = [
-        "predict",
-        str(photos),
-        *models,
-        "--save",
-        str(out),
-        "--json",
-        str(tmp_path / "p.json"),
-    ]
+    files = ["--output", str(out), "--json", str(tmp_path / "p.json")]
+    arguments = ["predict", str(photos), *models, *files]
     assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2}
@@ -201,7 +217,7 @@ def test_unwritable_output(tmp_path, models, photos, capsys):
     (tmp_path / "file").write_text("")
     assert main(["predict", str(photos), *models, "--json", str(tmp_path / "file" / "p.json")]) == 1
     assert "cannot be written" in capsys.readouterr().err
-    assert main(["predict", str(photos), *models, "--save", str(tmp_path / "file")]) == 1
+    assert main(["predict", str(photos), *models, "--output", str(tmp_path / "file")]) == 1
     assert "cannot be made" in capsys.readouterr().err
 
 

@@ -33,11 +33,9 @@ def visible(folder):
 def test_track_command(tmp_path, models, capsys):
     video = clip(tmp_path / "a.avi")
     out = tmp_path / "out"
-    formats = [
-        w
-        for name in ("json", "jsonl", "csv", "mot", "openpose", "npz")
-        for w in (f"--{name}", str(out))
-    ]
+    formats = []
+    for name in ("json", "jsonl", "csv", "mot", "openpose", "npz"):
+        formats += [f"--{name}", str(out)]
     arguments = ["track", str(video), *models, "-o", str(out), *formats, "--trail", "5"]
     assert main(arguments) == 0
     text = capsys.readouterr().out
@@ -228,10 +226,8 @@ def test_predict_and_track_write_the_same_video(tmp_path, models):
     av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'rtmpose[video]'")
     source = tmp_path / "sound.mp4"
     with av.open(str(source), "w") as container:
-        stream, sound = (
-            container.add_stream("mpeg4", rate=10),
-            container.add_stream("aac", rate=44100),
-        )
+        stream = container.add_stream("mpeg4", rate=10)
+        sound = container.add_stream("aac", rate=44100)
         stream.width, stream.height, stream.pix_fmt = 80, 60, "yuv420p"
         for _ in range(20):
             frame = av.VideoFrame.from_ndarray(np.zeros((60, 80, 3), np.uint8), format="bgr24")
