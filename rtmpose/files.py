@@ -141,7 +141,10 @@ class AtomicFile:
         """
         file = self._text or self.open_text()
         with output_errors(self.path):
-            return file.write(text)
+            count = file.write(text)
+            if self._special:  # whoever reads the pipe need not wait for a full buffer
+                file.flush()
+        return count
 
     def commit(self, *, sync: bool = True) -> None:
         """Give the file its name.

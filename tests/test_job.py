@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -154,6 +156,44 @@ def test_results_on_standard_output(tmp_path, options, capsys):
     assert len(json.loads(line)["people"]) == 2
     assert "1 frame, 2 people" in captured.err
     assert visible(tmp_path) == ["a.jpg", "models"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_a_pipe_gets_frames_as_they_come(tmp_path, pipeline):
+    pipe, lines, early = tmp_path / "pipe", [], []
+    os.mkfifo(pipe)
+
+    def read():
+        with pipe.open() as file:
+            for line in iter(file.readline, ""):
+                lines.append(line)
+
+    def on_progress(state):
+        if state.frames == 8:
+            deadline = time.monotonic() + 5
+            while not lines and time.monotonic() < deadline:
+                time.sleep(0.01)
+            early.append(bool(lines))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    items = expand_sources([clip(tmp_path / "a.avi", 12)])
+    predict_to_files(pipeline, items, Outputs({"jsonl": pipe}), on_progress=on_progress)
+    reader.join(10)
+    assert early == [True]
+    assert [json.loads(line)["frame"] for line in lines] == list(range(12))
+
+
+def test_a_reader_that_leaves_is_no_traceback(tmp_path, options):
+    a = clip(tmp_path / "a.avi", 200)
+    line = [sys.executable, "-m", "rtmpose", "predict", str(a), *options, "--csv", "-"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("source,frame")
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert error == ""
 
 
 def test_nobody_in_any_source(tmp_path, options):

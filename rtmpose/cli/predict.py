@@ -40,7 +40,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Take at most this number of people per frame, the highest-scoring boxes.",
+            help="At most this number of people per frame, those with the highest-scoring boxes.",
             rich_help_panel=options.MODELS,
         ),
     ] = None,

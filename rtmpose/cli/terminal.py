@@ -44,7 +44,10 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
         TextColumn("{task.fields[fps]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr_console(), transient=True) as progress:
+    console = stderr_console()
+    # In a log file a bar is only noise.
+    disable = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("", total=None, fps="", visible=False)
 
         def show(state: JobProgress) -> None:

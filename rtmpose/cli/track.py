@@ -23,7 +23,7 @@ DEFAULT_FOLDER = Path("tracks")
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How people are followed, besides the published parameters."""
+    """How people are followed: what the published parameters do not cover."""
 
     smooth: Annotated[
         str,

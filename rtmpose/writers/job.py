@@ -268,6 +268,7 @@ class Job:
         journal = self._open_journal(resume)
         try:
             self._open_window()
+            self._outputs.open_streams()
             background: BackgroundWriter[_FrameDone | _GroupDone]
             with BackgroundWriter(lambda event: self._handle(event, journal)) as background:
                 for group in groups:
@@ -280,6 +281,7 @@ class Job:
                     background.put(_GroupDone(group, complete))
             if self._window is not None:
                 self._window.refresh()  # the last frame, which was drawn meanwhile
+            self._outputs.close_streams()
             self._outputs.write_single_files(journal.records())
             journal.close(complete=self._is_complete())
         except OutputError:
