@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rtmpose.writers.job import JobProgress, JobReport
+    from rtmpose.writers.report import JobProgress, JobReport
 
 SHOWN_PATHS = 10
 

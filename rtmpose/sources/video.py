@@ -220,6 +220,8 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
             raise InputError(f"{path} does not exist")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)")
+
+    # A camera's buffer of old frames would make a live view lag behind.
     try:
         if item.kind == "camera":
             capture = cv2.VideoCapture(int(item.name))
@@ -238,6 +240,8 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
         raise InputError(
             f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}"
         ) from error
+
+    # OpenCV does not say why; name the usual reasons.
     if not capture.isOpened():
         capture.release()
         hint = {

@@ -101,6 +101,8 @@ class OutputPlan:
             OutputError: an output folder exists and is not ours.
         """
         self._names = output_names(self.items, taken)
+
+        # Files are compared by identity: links and other spellings lead to the same one.
         sources = {_identity(Path(item.name)): item.name for item in self.items}
         sources.pop(None, None)
         for item in self.items:
@@ -118,9 +120,13 @@ class OutputPlan:
     def paths_of(self, item: SourceItem) -> list[tuple[Format | None, Path]]:
         """All files and folders of one source; the format is None for what is drawn."""
         name = self.name_of(item)
+
+        # Files of the formats that are written per source.
         paths: list[tuple[Format | None, Path]] = [
             (row, row.path_for(folder, name, still=item.still)) for row, folder in self.source_files
         ]
+
+        # What is drawn: images stay images, and PNG stays without loss.
         if self.outputs.folder is not None:
             suffix = ".mp4"
             if item.still:
@@ -279,6 +285,8 @@ class OpenOutputs:
             for record in records:
                 for _, writer in writers:
                     writer.write(record)
+
+            # One by one, so that after an error only those that are not complete are abandoned.
             while writers:
                 path, writer = writers[0]
                 writer.close()
@@ -299,6 +307,7 @@ class OpenOutputs:
                 writers.append((path, _annotated(path, context)))
 
     def _context(self, item: SourceItem) -> WriterContext:
+        # A camera tells no rate before its frames come.
         fps = (probe(item).fps if item.kind == "video" else None) or FPS
         # Sound of a mirrored video stays as it is, and starts where the frames start.
         return WriterContext(
