@@ -157,6 +157,7 @@ def test_debug_shows_the_traceback():
 def test_wrong_usage(capsys):
     assert main(["predict"]) == 2
     assert main(["predict", "x", "--nonsense"]) == 2
+    assert main(["predict", "x", "--save", "out"]) == 2  # it is --output in every command
     assert main(["--version"]) == 0
     assert "rtmpose 0" in capsys.readouterr().out
 
