@@ -19,7 +19,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 demo: $(VENV)/.runtime
-	$(BIN)/rtmpose predict $(PHOTO) --save $(OUT) --json $(OUT)/poses.json
+	$(BIN)/rtmpose predict $(PHOTO) --output $(OUT) --json $(OUT)/poses.json
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(TESTS)

@@ -4,6 +4,7 @@ import sys
 
 import rtmpose
 
-pipeline = rtmpose.Pipeline(detector="yolox-tiny", pose="rtmpose-s", box_thr=0.5)
-for frame, poses in pipeline.run(sys.argv[1], limit=100):
+for frame, poses in rtmpose.predict(
+    sys.argv[1], detector="yolox-tiny", pose="rtmpose-s", box_thr=0.5, limit=100
+):
     print(f"{frame.time_s:6.2f} s: {len(poses)} people")

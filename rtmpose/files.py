@@ -67,9 +67,9 @@ def follow_link(path: Path) -> Path:
     Raises:
         OutputError: the link is part of a loop.
     """
-    if not path.is_symlink():
-        return path
     with output_errors(path):
+        if not path.is_symlink():
+            return path
         try:
             return path.resolve()
         except RuntimeError as error:  # Python before 3.13
@@ -141,7 +141,10 @@ class AtomicFile:
         """
         file = self._text or self.open_text()
         with output_errors(self.path):
-            return file.write(text)
+            count = file.write(text)
+            if self._special:  # whoever reads the pipe need not wait for a full buffer
+                file.flush()
+        return count
 
     def commit(self, *, sync: bool = True) -> None:
         """Give the file its name.

@@ -143,20 +143,19 @@ class Pipeline:
         sources: object,
         *,
         boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
-        limit: int | None = None,
         on_error: Callable[[SourceItem, Exception], None] | None = None,
     ) -> Iterator[Result]:
         """Work through sources frame by frame; see :func:`predict` for the arguments.
 
         Args:
-            sources: As in :func:`predict`.
+            sources: As in :func:`predict`, or items of :func:`rtmpose.sources.expand_sources`,
+                which hold the range of frames to take.
             boxes: Gives the boxes for a source and frame index; None from it means: detect.
-            limit: At most this many frames of each source.
             on_error: Called with a source that fails; the next one is taken. Without it the error
                 is raised.
         """
         items = expand_sources(as_list(sources))
-        for item, frame in iterate(items, limit=limit, on_error=on_error):
+        for item, frame in iterate(items, on_error=on_error):
             given = boxes(item, frame.index) if boxes else None
             yield Result(frame, self(frame.image, given))
 
@@ -166,7 +165,10 @@ def predict(
     *,
     detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
     pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
+    start_s: float = 0.0,
+    end_s: float | None = None,
     limit: int | None = None,
+    flip: bool = False,
     **options: Any,
 ) -> Iterator[Result]:
     """Find people and their keypoints in images, videos, folders, cameras or streams.
@@ -176,7 +178,10 @@ def predict(
             URL, a BGR array, or a list of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
+        start_s: Seconds skipped at the start of each video.
+        end_s: Second at which each video stops.
         limit: At most this many frames of each source.
+        flip: Mirror the frames first (a selfie view).
         **options: Further arguments of :class:`Pipeline`.
 
     Returns:
@@ -187,10 +192,10 @@ def predict(
         InputError: a source does not exist or cannot be read, or an option is unknown.
         ModelError: a model is not available.
     """
-    check_keywords("predict", options, [*keywords_of(Pipeline.__init__), "source", "limit"])
-    items = expand_sources(as_list(source))
+    check_keywords("predict", options, [*keywords_of(predict), *keywords_of(Pipeline.__init__)])
+    items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     pipeline = Pipeline(detector, pose, **options)
-    return pipeline.run(items, limit=limit)
+    return pipeline.run(items)
 
 
 def as_list(sources: object) -> Sequence[object]:

@@ -21,11 +21,11 @@ CLOSE_S = 30.0
 
 
 class Prefetch(Generic[T]):
-    """Runs an iterator in a thread of its own, some items ahead. An iterator and a context manager.
+    """Runs an iterator in a separate thread, some items ahead. An iterator and a context manager.
 
     Args:
         items: What is iterated; closed at the end where it has ``close``.
-        ahead: Most items waiting; the thread pauses beyond (back-pressure).
+        ahead: Maximum number of items waiting; the thread pauses beyond (back-pressure).
         drop_oldest: For live sources: rather than pause, throw the oldest waiting item away, so
             that what is taken is never older than ``ahead`` items.
 
@@ -35,7 +35,8 @@ class Prefetch(Generic[T]):
 
     def __init__(self, items: Iterable[T], ahead: int = 4, *, drop_oldest: bool = False) -> None:
         self.dropped = 0
-        self._items, self._drop = items, drop_oldest
+        self._items = items
+        self._drop = drop_oldest
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
@@ -54,6 +55,7 @@ class Prefetch(Generic[T]):
                 continue
             if kind == "item":
                 return value
+            # The end, or an error in the thread: it is raised here, where somebody can handle it.
             self._thread.join(CLOSE_S)
             if kind == "error":
                 raise value
@@ -94,6 +96,7 @@ class Prefetch(Generic[T]):
                 self._queue.put(entry, timeout=0 if drop else WAIT_S)
                 return True
             except queue.Full:
+                # A live source makes room by throwing the oldest item away.
                 if drop:
                     with contextlib.suppress(queue.Empty):
                         self._queue.get_nowait()
@@ -107,9 +110,9 @@ class OrderedMap(Generic[T]):
 
     Args:
         work: Called with each item, in threads.
-        items: Iterated in a thread of its own.
+        items: Iterated in a separate thread.
         workers: Those threads; the caller ends them, after :meth:`close`.
-        ahead: Most items worked on or waiting.
+        ahead: Maximum number of items worked on or waiting.
     """
 
     def __init__(
@@ -129,18 +132,18 @@ class OrderedMap(Generic[T]):
 
 
 class BackgroundWriter(Generic[T]):
-    """Calls a function with items, in order, in a thread of its own. A context manager.
+    """Calls a function with items, in order, in a separate thread. A context manager.
 
     Args:
         work: Called with each item.
-        waiting: Most items waiting; :meth:`put` pauses beyond.
+        max_waiting: Maximum number of items waiting; :meth:`put` pauses beyond.
 
     An error in ``work`` is raised by the next :meth:`put` or by :meth:`close`.
     """
 
-    def __init__(self, work: Callable[[T], None], waiting: int = 4) -> None:
+    def __init__(self, work: Callable[[T], None], max_waiting: int = 4) -> None:
         self._work = work
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, waiting))
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, max_waiting))
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
         self._thread.start()
@@ -181,7 +184,8 @@ class BackgroundWriter(Generic[T]):
 
     def _check(self) -> None:
         if self._error is not None:
-            error, self._error = self._error, None
+            error = self._error
+            self._error = None
             raise error
 
     def _run(self) -> None:

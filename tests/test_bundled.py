@@ -80,7 +80,7 @@ def test_predict_without_cache_or_network(fresh, capsys):
     arguments = [
         "predict",
         str(photo),
-        "--save",
+        "--output",
         str(fresh / "out"),
         "--json",
         str(fresh / "poses.json"),

@@ -27,8 +27,8 @@ def models(tmp_path):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    folder = tmp_path / "photos"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in (1, 2, 3):
         cv2.imwrite(str(folder / f"{i}.jpg"), np.full((60, 80, 3), 40 * i, np.uint8))
@@ -43,11 +43,11 @@ def video(path, frames=12):
     return path
 
 
-def test_predict_writes_everything(tmp_path, models, photos, capsys):
+def test_predict_writes_everything(tmp_path, models, images, capsys):
     out = tmp_path / "out"
-    video(photos / "v.avi")
-    outputs = ["--save", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
-    assert main(["predict", str(photos), *models, *outputs]) == 0
+    video(images / "v.avi")
+    outputs = ["-o", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
+    assert main(["predict", str(images), *models, *outputs]) == 0
     assert {p.name for p in out.iterdir()} == {
         "1.jpg",
         "2.jpg",
@@ -64,29 +64,29 @@ def test_predict_writes_everything(tmp_path, models, photos, capsys):
     assert str(out / "p.json") in text
 
 
-def test_bad_file_among_good_ones(tmp_path, models, photos, capsys):
-    (photos / "2.jpg").write_bytes(b"not a picture")
-    assert main(["predict", str(photos), *models, "--json", str(tmp_path / "p.json")]) == 1
+def test_bad_file_among_good_ones(tmp_path, models, images, capsys):
+    (images / "2.jpg").write_bytes(b"no image")
+    assert main(["predict", str(images), *models, "--json", str(tmp_path / "p.json")]) == 1
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 3}
     assert "2.jpg is not an image" in capsys.readouterr().err
     # The failed one is tried again, the others are not.
-    cv2.imwrite(str(photos / "2.jpg"), np.zeros((60, 80, 3), np.uint8))
+    cv2.imwrite(str(images / "2.jpg"), np.zeros((60, 80, 3), np.uint8))
     assert (
-        main(["predict", str(photos), *models, "--json", str(tmp_path / "p.json"), "--resume"]) == 0
+        main(["predict", str(images), *models, "--json", str(tmp_path / "p.json"), "--resume"]) == 0
     )
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2, 3}
     assert "1 frame," in capsys.readouterr().out
     assert not (tmp_path / "p.json.part").exists()
 
 
-def test_boxes_file(tmp_path, models, photos):
+def test_boxes_file(tmp_path, models, images):
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps([{"image_id": 2, "bbox": [5, 6, 20, 30], "score": 0.7}]))
     assert (
         main(
             [
                 "predict",
-                str(photos),
+                str(images),
                 *models,
                 "--boxes",
                 str(boxes),
@@ -111,13 +111,13 @@ def test_boxes_file(tmp_path, models, photos):
         ('[{"image_id": 1, "bbox": [1, 2, 0, 4]}]', "no positive width"),
     ],
 )
-def test_bad_boxes_file(tmp_path, models, photos, capsys, content, words):
+def test_bad_boxes_file(tmp_path, models, images, capsys, content, words):
     (tmp_path / "boxes.json").write_text(content)
-    assert main(["predict", str(photos), *models, "--boxes", str(tmp_path / "boxes.json")]) == 1
+    assert main(["predict", str(images), *models, "--boxes", str(tmp_path / "boxes.json")]) == 1
     assert words in capsys.readouterr().err
 
 
-def test_whole_image_and_limits(tmp_path, models, photos, capsys):
+def test_whole_image_and_limits(tmp_path, models, images, capsys):
     v = video(tmp_path / "v.avi")
     arguments = ["predict", str(v), *models, "--limit", "5", "--json", str(tmp_path / "p.json")]
     assert main([*arguments, "--detector", "none"]) == 0
@@ -126,18 +126,18 @@ def test_whole_image_and_limits(tmp_path, models, photos, capsys):
     assert entries[0]["bbox"] == [0, 0, 80, 60]
     assert main([*arguments, "--max-people", "1"]) == 0
     assert len(json.loads((tmp_path / "p.json").read_text())) == 5
-    assert main([*arguments, "--score-thr", "0.95"]) == 0
+    assert main([*arguments, "--box-thr", "0.95"]) == 0
     assert json.loads((tmp_path / "p.json").read_text()) == []
 
 
-def test_errors_are_one_paragraph(tmp_path, models, photos, capsys):
+def test_errors_are_one_paragraph(tmp_path, models, images, capsys):
     cases = {
         ("predict", "no.jpg"): "does not exist",
-        ("predict", str(photos), "--pose", "rtmpose-z"): "rtmpose",
-        ("predict", str(photos), "--pose", str(tmp_path / "no.onnx")): "no.onnx",
-        ("predict", str(photos), *models, "--device", "cuda"): "cuda",
+        ("predict", str(images), "--pose", "rtmpose-z"): "rtmpose",
+        ("predict", str(images), "--pose", str(tmp_path / "no.onnx")): "no.onnx",
+        ("predict", str(images), *models, "--device", "cuda"): "cuda",
         ("eval", str(tmp_path / "nothing"), *models): "does not exist",
-        ("eval", str(photos), *models): "annotation file",
+        ("eval", str(images), *models): "annotation file",
     }
     for arguments, words in cases.items():
         assert main(list(arguments)) == 1, arguments
@@ -157,21 +157,46 @@ def test_debug_shows_the_traceback():
 def test_wrong_usage(capsys):
     assert main(["predict"]) == 2
     assert main(["predict", "x", "--nonsense"]) == 2
+    assert main(["predict", "x", "--save", "out"]) == 2  # it is --output in every command
     assert main(["--version"]) == 0
     assert "rtmpose 0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["predict", "eval", "bench", "doctor", "models"])
+@pytest.mark.parametrize("command", ["predict", "track", "eval", "bench", "doctor", "models"])
 def test_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
 
 
-def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
+@pytest.mark.parametrize("command", ["predict", "track"])
+def test_help_of_the_jobs_has_all_formats_and_teaches(command, capsys, monkeypatch):
+    from rtmpose.writers import FORMATS
+
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    shared = ["--output", "--box-thr", "--max-people", "--start", "--end", "--limit", "--resume"]
+    for option in [*shared, "--no-draw-skeleton", *(f"--{row.name}" for row in FORMATS)]:
+        assert f"{option} " in text, option
+    for words in ("Examples:", "one file for all", "Models", "Output", "Drawing", "Speed"):
+        assert words in text
+    assert ("Published tracker parameters" in text) == (command == "track")
+
+
+def test_help_loads_no_engine():
+    code = (
+        "import sys; from rtmpose.cli import main; main(['track', '--help']); bad = {'torch',"
+        " 'onnxruntime', 'openvino', 'cv2', 'av', 'pyarrow'} & set(sys.modules);"
+        " assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def test_interruption(tmp_path, models, images, capsys, monkeypatch):
     from rtmpose.pose_estimator import PoseEstimator
 
     calls = []
-    original = PoseEstimator.__call__
+    original = PoseEstimator.estimate_batch
 
     def call(self, *args, **kwargs):
         calls.append(1)
@@ -179,17 +204,10 @@ def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(PoseEstimator, "__call__", call)
+    monkeypatch.setattr(PoseEstimator, "estimate_batch", call)
     out = tmp_path / "out"
-    arguments = [
-        "predict",
-        str(photos),
-        *models,
-        "--save",
-        str(out),
-        "--json",
-        str(tmp_path / "p.json"),
-    ]
+    files = ["--output", str(out), "--json", str(tmp_path / "p.json")]
+    arguments = ["predict", str(images), *models, *files]
     assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2}
@@ -197,15 +215,15 @@ def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2, 3}
 
 
-def test_unwritable_output(tmp_path, models, photos, capsys):
+def test_unwritable_output(tmp_path, models, images, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["predict", str(photos), *models, "--json", str(tmp_path / "file" / "p.json")]) == 1
+    assert main(["predict", str(images), *models, "--json", str(tmp_path / "file" / "p.json")]) == 1
     assert "cannot be written" in capsys.readouterr().err
-    assert main(["predict", str(photos), *models, "--save", str(tmp_path / "file")]) == 1
+    assert main(["predict", str(images), *models, "--output", str(tmp_path / "file")]) == 1
     assert "cannot be made" in capsys.readouterr().err
 
 
-def test_eval(tmp_path, models, photos, capsys):
+def test_eval(tmp_path, models, images, capsys):
     keypoints = [v for _ in range(17) for v in (40.0, 30.0, 2)]
     content = {
         "images": [
@@ -226,12 +244,12 @@ def test_eval(tmp_path, models, photos, capsys):
         ],
         "categories": [{"id": 1, "name": "person"}],
     }
-    (photos / "annotations.json").write_text(json.dumps(content))
-    (photos / "3.jpg").write_bytes(b"broken")
+    (images / "annotations.json").write_text(json.dumps(content))
+    (images / "3.jpg").write_bytes(b"broken")
     out = tmp_path / "e.json"
     for extra in ([], ["--flip-test"], ["--boxes", "detect"]):
         assert (
-            main(["eval", str(photos), *models, "--json", str(out), *extra]) == 1
+            main(["eval", str(images), *models, "--json", str(out), *extra]) == 1
         )  # one image is skipped
         result = json.loads(out.read_text())
         assert set(result["metrics"]) >= {"AP", "AR"}

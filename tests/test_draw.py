@@ -10,7 +10,7 @@ LINK = next(i for i, link in enumerate(SKELETON.links) if link == (5, 7) or link
 
 
 def arm(a, b, score=0.9, size=100.0):
-    """A person of whom only the left upper arm, from a to b, is sure."""
+    """A person of whom only the left upper arm, from a to b, scores well."""
     keypoints = np.zeros((1, 17, 2), np.float32)
     keypoints[0, 5], keypoints[0, 7] = a, b
     scores = np.zeros((1, 17), np.float32)
@@ -34,7 +34,7 @@ def test_limb_is_where_it_should_be_and_the_input_stays(gray):
     assert drawn[120:].std() == 0
 
 
-def test_sides_have_colors_of_their_own():
+def test_sides_have_different_colors():
     left, right = SKELETON.keypoints.index("left_wrist"), SKELETON.keypoints.index("right_wrist")
     assert SKELETON.keypoint_colors[left] != SKELETON.keypoint_colors[right]
 

@@ -455,7 +455,7 @@ def test_commands(tmp_path, capsys, monkeypatch):
     video = str(avi(tmp_path / "a.avi", moving(6)))
     out = tmp_path / "tracks"
     arguments = ["track", video, "--pose", model, "--output", str(out), *engine]
-    assert main([*arguments, "--json", "--no-video"]) == 0
+    assert main([*arguments, "--jsonl", str(out)]) == 0
     lines = (out / "a.jsonl").read_text().splitlines()
     assert len(lines) == 6
     assert '"track_id": 1' in lines[-1] or '"track_id":1' in lines[-1]

@@ -1,6 +1,9 @@
-"""Reading pictures and videos, good ones and bad ones."""
+"""Reading images and videos, good ones and bad ones."""
 
 import logging
+import threading
+import time
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -12,7 +15,7 @@ from rtmpose.sources import expand_sources, iterate, open_frames, probe, read_im
 
 
 @pytest.fixture
-def picture():
+def pattern():
     y, x = np.mgrid[:48, :64]
     return np.stack([x * 3, y * 4, 255 - x * 3], axis=-1).astype(np.uint8)
 
@@ -36,41 +39,41 @@ def write_video(path, sizes_and_counts=(((64, 48), 20),), fps=10.0):
     return path
 
 
-# ---- pictures
+# ---- images
 # ---------------------------------------------------------------------------------------------
 
 
-def test_plain(tmp_path, picture):
-    (tmp_path / "a.png").write_bytes(png(picture))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+def test_plain(tmp_path, pattern):
+    (tmp_path / "a.png").write_bytes(png(pattern))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pattern)
 
 
-def test_wrong_extension(tmp_path, picture):
-    (tmp_path / "really_png.jpg").write_bytes(png(picture))
-    np.testing.assert_array_equal(read_image(tmp_path / "really_png.jpg"), picture)
-    (tmp_path / "image.mp4").write_bytes(png(picture))
+def test_wrong_extension(tmp_path, pattern):
+    (tmp_path / "really_png.jpg").write_bytes(png(pattern))
+    np.testing.assert_array_equal(read_image(tmp_path / "really_png.jpg"), pattern)
+    (tmp_path / "image.mp4").write_bytes(png(pattern))
     (item,) = expand_sources([tmp_path / "image.mp4"])
     assert item.kind == "image"
 
 
-def test_gray(tmp_path, picture):
-    (tmp_path / "g.png").write_bytes(png(picture[..., 0]))
+def test_gray(tmp_path, pattern):
+    (tmp_path / "g.png").write_bytes(png(pattern[..., 0]))
     image = read_image(tmp_path / "g.png")
     assert image.shape == (48, 64, 3)
-    np.testing.assert_array_equal(image[..., 2], picture[..., 0])
+    np.testing.assert_array_equal(image[..., 2], pattern[..., 0])
 
 
-def test_rgba(tmp_path, picture):
-    rgba = np.dstack([picture, np.full(picture.shape[:2], 7, np.uint8)])
+def test_rgba(tmp_path, pattern):
+    rgba = np.dstack([pattern, np.full(pattern.shape[:2], 7, np.uint8)])
     (tmp_path / "a.png").write_bytes(png(rgba))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pattern)
 
 
-def test_16_bit(tmp_path, picture):
-    (tmp_path / "deep.png").write_bytes(png(picture.astype(np.uint16) * 257))
+def test_16_bit(tmp_path, pattern):
+    (tmp_path / "deep.png").write_bytes(png(pattern.astype(np.uint16) * 257))
     image = read_image(tmp_path / "deep.png")
     assert image.dtype == np.uint8
-    assert np.abs(image.astype(int) - picture).max() <= 1
+    assert np.abs(image.astype(int) - pattern).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000)])
@@ -79,11 +82,11 @@ def test_odd_sizes(tmp_path, size):
     assert read_image(tmp_path / "s.png").shape == (size[1], size[0], 3)
 
 
-def test_exif_rotation(tmp_path, picture):
+def test_exif_rotation(tmp_path, pattern):
     """Orientation 6: the camera was held upright, the file lies on its side."""
     tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     payload = b"Exif\0\0" + tiff
-    data = jpeg(picture)
+    data = jpeg(pattern)
     exif = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
     (tmp_path / "r.jpg").write_bytes(data[:2] + exif + data[2:])
     image = read_image(tmp_path / "r.jpg")
@@ -94,21 +97,21 @@ def test_exif_rotation(tmp_path, picture):
 
 @pytest.mark.parametrize("make", [jpeg, png])
 @pytest.mark.parametrize("part", [0.3, 0.9])
-def test_truncated(tmp_path, picture, make, part):
+def test_truncated(tmp_path, pattern, make, part):
     data = make(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
     (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * part)])
     with pytest.raises(InputError, match=r"cut.jpg .* cut short"):
         read_image(tmp_path / "cut.jpg")
 
 
-def test_trailing_bytes_are_no_truncation(tmp_path, picture):
-    (tmp_path / "t.jpg").write_bytes(jpeg(picture) + b"\0" * 3000)
-    assert read_image(tmp_path / "t.jpg").shape == picture.shape
+def test_trailing_bytes_are_no_truncation(tmp_path, pattern):
+    (tmp_path / "t.jpg").write_bytes(jpeg(pattern) + b"\0" * 3000)
+    assert read_image(tmp_path / "t.jpg").shape == pattern.shape
 
 
 def test_unusable_files(tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "text.jpg").write_text("this is no picture")
+    (tmp_path / "text.jpg").write_text("this is no image")
     for name, words in (
         ("missing.jpg", "does not exist"),
         ("empty.jpg", "empty"),
@@ -123,9 +126,9 @@ def test_unusable_files(tmp_path):
 # --------------------------------------------------------------------------------------------
 
 
-def test_expand(tmp_path, picture):
+def test_expand(tmp_path, pattern):
     for name in ("10.jpg", "2.jpg", "note.txt"):
-        (tmp_path / name).write_bytes(jpeg(picture))
+        (tmp_path / name).write_bytes(jpeg(pattern))
     write_video(tmp_path / "v.avi")
     items = expand_sources([tmp_path])
     assert [i.name.rsplit("/", 1)[-1] for i in items] == ["2.jpg", "10.jpg", "v.avi"]
@@ -134,7 +137,7 @@ def test_expand(tmp_path, picture):
     assert expand_sources(["0"])[0].kind == expand_sources([1])[0].kind == "camera"
     assert expand_sources(["rtsp://host/stream"])[0].live
     assert expand_sources(["http://host/a.jpg"])[0].kind == "image"
-    assert expand_sources([picture])[0].kind == "array"
+    assert expand_sources([pattern])[0].kind == "array"
 
 
 def test_expand_refuses(tmp_path):
@@ -154,9 +157,9 @@ def test_expand_refuses(tmp_path):
 # -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [".avi", ".mp4"])
-def test_video(tmp_path, ending):
-    (item,) = expand_sources([write_video(tmp_path / f"v{ending}")])
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+def test_video(tmp_path, suffix):
+    (item,) = expand_sources([write_video(tmp_path / f"v{suffix}")])
     info = probe(item)
     assert (info.frames, info.fps, info.size_wh) == (20, 10.0, (64, 48))
     frames = list(open_frames(item))
@@ -164,7 +167,7 @@ def test_video(tmp_path, ending):
     assert frames[5].index == 5
     assert frames[5].time_s == pytest.approx(0.5)
     assert abs(int(frames[5].image.mean()) - 25) < 4
-    assert len(list(iterate([item], limit=3))) == 3
+    assert len(list(iterate([replace(item, limit=3)]))) == 3
 
 
 def test_video_cut_short(tmp_path, caplog):
@@ -255,9 +258,9 @@ def test_missing_camera():
         list(open_frames(expand_sources([97])[0]))
 
 
-def test_one_bad_among_good(tmp_path, picture):
+def test_one_bad_among_good(tmp_path, pattern):
     for name in ("1.jpg", "3.jpg"):
-        (tmp_path / name).write_bytes(jpeg(picture))
+        (tmp_path / name).write_bytes(jpeg(pattern))
     (tmp_path / "2.jpg").write_bytes(b"broken")
     bad = []
     items = expand_sources([tmp_path])
@@ -267,3 +270,105 @@ def test_one_bad_among_good(tmp_path, picture):
     assert "2.jpg" in bad[0][0]
     with pytest.raises(InputError, match=r"2.jpg"):
         list(iterate(items))
+
+
+class Camera:
+    """An HTTP camera (multipart JPEG) that hangs up after some frames and can be called again."""
+
+    def __init__(self, frames_per_call):
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        camera = self
+        self.calls = 0
+        pattern = np.zeros((60, 80, 3), np.uint8)
+        pattern[10:40, 20:26] = (0, 0, 255)
+        jpeg = cv2.imencode(".jpg", pattern)[1].tobytes()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                camera.calls += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                for _ in range(frames_per_call):
+                    head = (
+                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length:"
+                        f" {len(jpeg)}\r\n\r\n"
+                    )
+                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    time.sleep(0.01)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/live.mjpg"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_a_stream_that_hangs_up_is_called_again(monkeypatch, caplog):
+    import rtmpose.sources.video as video
+    from rtmpose.sources import expand_sources, open_frames
+
+    sleep = time.sleep
+    monkeypatch.setattr(video.time, "sleep", lambda s: sleep(min(s, 0.05)))
+    camera = Camera(30)
+    try:
+        frames = open_frames(expand_sources([camera.url])[0])
+        shapes = [next(frames).image.shape for _ in range(45)]
+        frames.close()
+        assert set(shapes) == {(60, 80, 3)}
+    finally:
+        camera.server.shutdown()
+        camera.server.server_close()
+    assert camera.calls >= 2
+    assert "opening it again" in caplog.text
+
+
+# ---- a range of time
+# --------------------------------------------------------------------------------------
+
+
+def indices(path, **selection):
+    (item,) = expand_sources([path], **selection)
+    frames = list(open_frames(item))
+    assert probe(item).frames == len(frames)
+    return [f.index for f in frames], frames
+
+
+def test_a_range_of_time(tmp_path):
+    path = write_video(tmp_path / "v.avi")
+    assert indices(path, start_s=0.5, end_s=1.5)[0] == list(range(5, 15))
+    assert indices(path, limit=3)[0] == [0, 1, 2]
+    assert indices(path, start_s=1.2, limit=3)[0] == [12, 13, 14]
+    assert indices(path, start_s=1.8, end_s=99)[0] == [18, 19]
+    with pytest.raises(InputError, match=r"v.avi has no frame between 5 s and its end"):
+        indices(path, start_s=5)
+    with pytest.raises(InputError, match=r"between 5 s and 6 s"):
+        indices(path, start_s=5, end_s=6)
+
+
+def test_a_range_does_not_concern_images(tmp_path, pattern):
+    (tmp_path / "a.png").write_bytes(png(pattern))
+    assert indices(tmp_path / "a.png", start_s=3, end_s=4)[0] == [0]
+
+
+def test_mirrored_frames(tmp_path, pattern):
+    (tmp_path / "a.png").write_bytes(png(pattern))
+    _, (frame,) = indices(tmp_path / "a.png", flip=True)
+    np.testing.assert_array_equal(frame.image, pattern[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        ({"start_s": -1}, "start must be"),
+        ({"start_s": float("nan")}, "start must be"),
+        ({"start_s": 3, "end_s": 3}, "must be later"),
+        ({"end_s": float("nan")}, "must be later"),
+        ({"limit": 0}, "limit must be"),
+    ],
+)
+def test_ranges_that_make_no_sense(tmp_path, selection, words):
+    with pytest.raises(InputError, match=words):
+        expand_sources([write_video(tmp_path / "v.avi")], **selection)

@@ -1,7 +1,5 @@
-"""The tracker on made-up people with known truth, smoothing, threads, sinks, and the command."""
+"""The tracker on made-up people with known truth, smoothing, and runs over whole videos."""
 
-import json
-import threading
 import time
 
 import cv2
@@ -12,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import fixed_detector, spot_pose
 
-from rtmpose import Detections, InputError, OutputError, get_skeleton
-from rtmpose.cli import main
+from rtmpose import Detections, InputError, get_skeleton
 from rtmpose.families import TopDown
 from rtmpose.sources import SourceItem
 from rtmpose.tracking import OneEuro, PoseTracker, TrackerParams, smooth_offline
@@ -21,9 +18,6 @@ from rtmpose.tracking.kalman import BoxFilter
 from rtmpose.tracking.smoothing import smooth_together
 from rtmpose.tracking.video import VideoTracker, smooth_clip
 from rtmpose.types import Frame, Poses
-from rtmpose.worker_threads import BackgroundWriter, Prefetch
-from rtmpose.writers.tracks import SINKS
-from rtmpose.writers.video import VideoSink, has_h264
 
 SKELETON = get_skeleton("coco17")
 # A standing person within a box of height 1, center 0.
@@ -432,273 +426,6 @@ def test_smoothing_a_clip_keeps_ids_and_marks_what_was_filled():
     np.testing.assert_allclose(result[20][0].keypoints[0, 0, 0], 120, atol=1.0)
 
 
-# ---- threads
-# ----------------------------------------------------------------------------------------------------
-
-
-def test_prefetch_keeps_order_and_passes_errors_on():
-    def failing():
-        yield from range(5)
-        raise InputError("broken")
-
-    ahead = Prefetch(failing())
-    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match="broken"):
-        next(ahead)
-    assert list(Prefetch(range(100), 3)) == list(range(100))
-
-
-def test_prefetch_stops_when_left_early_and_does_not_run_away():
-    made = []
-
-    def endless():
-        for k in range(10**9):
-            made.append(k)
-            yield k
-
-    for _ in range(50):
-        with Prefetch(endless(), 2) as ahead:
-            assert next(ahead) == 0
-        made_now = len(made)
-    time.sleep(0.05)
-    assert len(made) == made_now
-    assert threads() == 0
-
-
-def test_live_sources_stay_up_to_date():
-    def quick():
-        for k in range(200):
-            time.sleep(0.001)
-            yield k
-
-    with Prefetch(quick(), 2, drop_oldest=True) as ahead:
-        seen = []
-        for value in ahead:
-            seen.append(value)
-            time.sleep(0.01)
-    assert seen == sorted(seen)
-    assert ahead.dropped > 50
-    assert seen[-1] >= 195
-
-
-def test_behind_keeps_order_and_raises():
-    out = []
-    with BackgroundWriter(out.append, 2) as behind:
-        for k in range(50):
-            behind.put(k)
-    assert out == list(range(50))
-
-    def full(_):
-        raise OutputError("the disk is full")
-
-    def fill():
-        with BackgroundWriter(full) as behind:
-            for k in range(1000):
-                behind.put(k)
-
-    with pytest.raises(OutputError, match="full"):
-        fill()
-    assert threads() == 0
-
-
-# ---- sinks
-# --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["json", "csv", "mot", "openpose", "npz", "parquet"])
-def test_tables(name, tmp_path):
-    if name == "parquet":
-        pytest.importorskip(
-            "pyarrow", reason="pyarrow is not installed: pip install 'rtmpose[parquet]'"
-        )
-    sink = SINKS[name](tmp_path / f"clip{SINKS[name].ending}", SKELETON)
-    for k in range(3):
-        sink.write(Frame(BLACK, k, k / 30), poses_at(100 + k, 7), np.array([k == 1]))
-    assert not (tmp_path / f"clip{SINKS[name].ending}").exists()
-    sink.close()
-    path = sink.path
-    if name == "json":
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        assert [line["frame"] for line in lines] == [0, 1, 2]
-        assert lines[1]["people"][0]["track_id"] == 7
-        assert [p.get("filled") for line in lines for p in line["people"]] == [None, True, None]
-    elif name == "csv":
-        assert path.read_text().splitlines()[2].startswith("1,0.0333,7,1,51.0,130.0")
-    elif name == "mot":
-        assert path.read_text().splitlines()[0] == "1,7,50.00,130.00,100.00,220.00,1.0000,-1,-1,-1"
-    elif name == "openpose":
-        files = sorted(path.iterdir())
-        assert files[0].name == "clip_000000000000_keypoints.json"
-        person = json.loads(files[2].read_text())["people"][0]
-        assert person["person_id"] == [7]
-        assert len(person["pose_keypoints_2d"]) == 51
-    elif name == "npz":
-        with np.load(path / "person_0007.npz") as person:
-            assert person["keypoints"].shape == (3, 17, 2)
-            assert person["frames"].tolist() == [0, 1, 2]
-    else:
-        import pyarrow.parquet as parquet
-
-        assert parquet.read_table(path)["id"].to_pylist() == [7, 7, 7]
-
-
-@pytest.mark.parametrize("codec", ["h264", "mpeg4"])
-def test_video_sink(codec, tmp_path):
-    if codec == "h264" and not has_h264():
-        pytest.skip("PyAV with H.264 is not installed: pip install 'rtmpose[video]'")
-    with VideoSink(tmp_path / "v.mp4", 10, codec=codec) as sink:
-        for k in range(12):
-            sink.write(np.full((61, 81, 3), 20 * k, np.uint8), k / 10)
-        sink.write(np.zeros((30, 40, 3), np.uint8))  # another size is scaled
-        assert not (tmp_path / "v.mp4").exists()
-    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 13
-    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, abs=0.5)
-    good, image = capture.read()
-    assert good
-    assert image.shape[:2] in ((60, 80), (61, 81))
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError):
-        VideoSink(tmp_path / "file" / "v.mp4", 10)
-
-
-# ---- the command
-# ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def models(tmp_path):
-    (tmp_path / "models").mkdir()
-    pose = spot_pose(tmp_path / "models" / "spot.onnx")
-    detector = fixed_detector(tmp_path / "models" / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
-    engine = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
-    return ["--pose", str(pose), "--detector", str(detector), *engine, "--pose-min-keypoints", "0"]
-
-
-def test_track_command(tmp_path, models, capsys):
-    video = clip(tmp_path / "a.avi")
-    out = tmp_path / "out"
-    tables = ["--json", "--csv", "--mot", "--openpose", "--npz", "--trail", "5"]
-    assert main(["track", str(video), *models, "--output", str(out), *tables]) == 0
-    text = capsys.readouterr().out
-    assert "20 frames, 1 people" in text
-    names = {p.name for p in out.iterdir()}
-    assert names == {"a.mp4", "a.jsonl", "a.csv", "a.mot.txt", "a_openpose", "a_people"}
-    assert len((out / "a.jsonl").read_text().splitlines()) == 20
-    assert main(["track", str(video), *models, "--output", str(out), *tables, "--resume"]) == 0
-    assert "1 sources were finished" in capsys.readouterr().out
-    assert threads() == 0
-
-
-def test_track_options(tmp_path, models, capsys):
-    videos = [str(clip(tmp_path / f"{n}.avi")) for n in "ab"]
-    base = [*models, "--output", str(tmp_path / "o"), "--no-video", "--json"]
-    assert main(["track", *videos, *base, "--together", "--start", "0.5", "--end", "1.5"]) == 0
-    assert "20 frames, 2 people" in capsys.readouterr().out
-    rows = [json.loads(line) for line in (tmp_path / "o" / "b.jsonl").read_text().splitlines()]
-    assert [r["frame"] for r in rows] == list(range(5, 15))
-    assert (
-        main(
-            [
-                "track",
-                videos[0],
-                *base,
-                "--smooth",
-                "offline",
-                "--det-interval",
-                "5",
-                "--fps-limit",
-                "5",
-            ]
-        )
-        == 0
-    )
-    assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 10
-    assert (
-        main(
-            ["track", videos[0], *base, "--det-interval", "auto", "--flip", "--background", "black"]
-        )
-        == 0
-    )
-    big = ["--output", str(tmp_path / "o"), "--output-size", "40", "--no-skeleton", "--no-ids"]
-    assert main(["track", videos[0], *models, *big]) == 0
-    assert cv2.VideoCapture(str(tmp_path / "o" / "a.mp4")).read()[1].shape[:2] == (30, 40)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--smooth", "very"], "--smooth takes"),
-        (["--det-interval", "often"], "--det-interval takes"),
-        (["--smooth-params", "1,2"], "--smooth-params takes"),
-        (["--smooth", "offline", "--together"], "one after the other"),
-        (["--det-thr", "3"], "det_thr must lie"),
-    ],
-)
-def test_track_refusals(tmp_path, models, capsys, arguments, message):
-    video = clip(tmp_path / "a.avi", 2)
-    assert main(["track", str(video), *models, "--output", str(tmp_path / "o"), *arguments]) == 1
-    assert message in capsys.readouterr().err
-
-
-def test_a_bad_clip_among_good_ones(tmp_path, models, capsys):
-    good, bad = clip(tmp_path / "a.avi"), tmp_path / "b.avi"
-    bad.write_bytes(b"RIFF----AVI nothing")
-    arguments = [
-        "track",
-        str(bad),
-        str(good),
-        *models,
-        "--output",
-        str(tmp_path / "o"),
-        "--json",
-        "--no-video",
-    ]
-    assert main(arguments) == 1
-    assert (tmp_path / "o" / "a.jsonl").exists()
-    assert "b.avi" in capsys.readouterr().err
-
-
-def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, capsys):
-    from rtmpose.tracking.tracker import PoseTracker as Tracker
-
-    video, calls = clip(tmp_path / "a.avi"), []
-    batch = Tracker.track_batch
-
-    def failing(self, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == 12:
-            raise InputError("the network broke")
-        return batch(self, *args, **kwargs)
-
-    monkeypatch.setattr(Tracker, "track_batch", failing)
-    assert (
-        main(
-            ["track", str(video), *models, "--output", str(tmp_path / "o"), "--json", "--no-video"]
-        )
-        == 1
-    )
-    assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 11
-    assert threads() == 0
-    monkeypatch.setattr(Tracker, "track_batch", batch)
-    again = [
-        "track",
-        str(video),
-        *models,
-        "--output",
-        str(tmp_path / "o"),
-        "--json",
-        "--no-video",
-        "--resume",
-    ]
-    assert main(again) == 0  # the file is there, but not whole: it is done again, and only once
-    assert len((tmp_path / "o" / "a.jsonl").read_text().splitlines()) == 20
-    assert [p.name for p in (tmp_path / "o").iterdir()] == ["a.jsonl"]
-    capsys.readouterr()
-    assert main(again) == 0
-    assert "1 sources were finished" in capsys.readouterr().out
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "people", "frames"),
@@ -725,29 +452,6 @@ def test_real_clips_keep_their_ids(shared, clip, people, frames):
         for number in tracked.poses.ids.tolist():
             counts[number] = counts.get(number, 0) + 1
     assert sum(count >= frames for count in counts.values()) == people, counts
-
-
-def test_compatible_tracker(tmp_path):
-    from rtmpose.compat.mmdeploy_runtime import PoseTracker as Compatible
-
-    pose = spot_pose(tmp_path / "spot.onnx")
-    detector = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
-    tracker = Compatible(str(detector), str(pose), "cpu")
-    state, other = (
-        tracker.create_state(det_interval=1, pose_min_keypoints=0),
-        tracker.create_state(),
-    )
-    image = np.zeros((60, 80, 3), np.uint8)
-    image[10:40, 20:26] = (0, 0, 255)
-    keypoints, boxes, ids = tracker(state, image)
-    assert keypoints.shape == (1, 17, 3)
-    assert boxes.shape == (1, 4)
-    assert ids.tolist() == [0]
-    assert ids.dtype == np.uint32
-    assert tracker(state, image, detect=1)[2].tolist() == [0]
-    assert other.state.tracks == []
-    with pytest.raises(InputError, match="does not know"):
-        tracker.create_state(det_intervall=1)
 
 
 def test_many_starts_and_stops_leave_nothing_behind(tmp_path):
@@ -852,59 +556,6 @@ def test_a_worker_that_dies_ends_the_run_with_its_error(tmp_path, monkeypatch):
         run()
     assert seen == [0, 1, 2, 3, 4]
     assert threads() == 0
-
-
-class Camera:
-    """An HTTP camera (multipart JPEG) that hangs up after some frames and can be called again."""
-
-    def __init__(self, frames_per_call):
-        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-        camera = self
-        self.calls = 0
-        picture = np.zeros((60, 80, 3), np.uint8)
-        picture[10:40, 20:26] = (0, 0, 255)
-        jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                camera.calls += 1
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-                self.end_headers()
-                for _ in range(frames_per_call):
-                    head = (
-                        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length:"
-                        f" {len(jpeg)}\r\n\r\n"
-                    )
-                    self.wfile.write(head.encode() + jpeg + b"\r\n")
-                    time.sleep(0.01)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/live.mjpg"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-def test_a_stream_that_hangs_up_is_called_again(monkeypatch, caplog):
-    import rtmpose.sources.video as video
-    from rtmpose.sources import expand_sources, open_frames
-
-    sleep = time.sleep
-    monkeypatch.setattr(video.time, "sleep", lambda s: sleep(min(s, 0.05)))
-    camera = Camera(30)
-    try:
-        frames = open_frames(expand_sources([camera.url])[0])
-        shapes = [next(frames).image.shape for _ in range(45)]
-        frames.close()
-        assert set(shapes) == {(60, 80, 3)}
-    finally:
-        camera.server.shutdown()
-        camera.server.server_close()
-    assert camera.calls >= 2
-    assert "opening it again" in caplog.text
 
 
 def test_the_box_filter_is_the_usual_one():

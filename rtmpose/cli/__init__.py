@@ -6,6 +6,7 @@ Errors come out as one paragraph; ``--debug`` shows the traceback.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     # typer offers.
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
+    # These options stand anywhere on the line, before or after the subcommand.
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
@@ -45,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     except RtmposeError as error:
         if debug:
             raise
+        if isinstance(error.__cause__, BrokenPipeError):
+            # `rtmpose ... | head`: nobody reads any more, which is no fault to report.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_ERROR
         sys.stderr.write(f"rtmpose: {error}\n")
         return EXIT_ERROR
     except (KeyboardInterrupt, typer.Abort):

@@ -174,9 +174,8 @@ def _measure_pipelines(
     from rtmpose.sources import expand_sources, iterate
     from rtmpose.zoo import resolve
 
-    items = expand_sources(list(sources))
-    frames = iterate(items, limit=min(settings.limit, MAX_IMAGES))
-    images = [frame.image for _, frame in frames][:MAX_IMAGES]
+    items = expand_sources(list(sources), limit=min(settings.limit, MAX_IMAGES))
+    images = [frame.image for _, frame in iterate(items)][:MAX_IMAGES]
     path, _ = resolve(pose)
     with stderr_console().status("measuring ...") as status:
         return measure_pipelines(

@@ -137,7 +137,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is written besides the files of the formats."""
+    """What is drawn and shown, and whether an interrupted run goes on."""
 
     output: Annotated[
         Path | None,

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
 
+if TYPE_CHECKING:
+    from rtmpose.pipeline import Pipeline
 
-@expand_groups
-def predict(
-    sources: options.Sources,
-    models: options.ModelOptions,
-    written: options.OutputOptions,
-    formats: FormatPaths,
-    frames: options.InputOptions,
-    drawing: options.DrawOptions,
-    speed: options.SpeedOptions,
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """Which people are taken, and how they are cropped."""
+
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -29,21 +28,21 @@ def predict(
             ),
             rich_help_panel=options.MODELS,
         ),
-    ] = None,
+    ] = None
     box_thr: Annotated[
         float,
         typer.Option(
             min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=options.MODELS
         ),
-    ] = 0.3,
+    ] = 0.3
     max_people: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Take at most this number of people per frame, the highest-scoring boxes.",
+            help="At most this number of people per frame, those with the highest-scoring boxes.",
             rich_help_panel=options.MODELS,
         ),
-    ] = None,
+    ] = None
     antialias: Annotated[
         bool,
         typer.Option(
@@ -51,7 +50,19 @@ def predict(
             help="Crop large people without aliasing: a little better, a little slower.",
             rich_help_panel=options.MODELS,
         ),
-    ] = False,
+    ] = False
+
+
+@expand_groups
+def predict(
+    sources: options.Sources,
+    models: options.ModelOptions,
+    detection: DetectionOptions,
+    written: options.OutputOptions,
+    formats: FormatPaths,
+    frames: options.InputOptions,
+    drawing: options.DrawOptions,
+    speed: options.SpeedOptions,
 ) -> int:
     """Find people and their keypoints.
 
@@ -69,7 +80,6 @@ def predict(
     """
     from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.cli.terminal import job_progress, print_report
-    from rtmpose.pipeline import Pipeline
     from rtmpose.sources import expand_sources
     from rtmpose.writers.job import predict_to_files
     from rtmpose.writers.outputs import Outputs
@@ -77,21 +87,9 @@ def predict(
     items = expand_sources(
         sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
     )
+    boxes = detection.boxes
     boxes_of = read_boxes(boxes) if boxes else None
-    whole_image = models.detector.lower() == "none"
-    pipeline = Pipeline(
-        None if whole_image or boxes_of else models.detector,
-        models.pose,
-        backend=speed.backend,
-        device=speed.device,
-        threads=speed.threads,
-        precision=speed.precision,
-        allow_spinning=speed.allow_spinning,
-        box_thr=box_thr,
-        max_people=max_people,
-        whole_image=whole_image,
-        antialias=antialias,
-    )
+    pipeline = _open_pipeline(models, detection, speed)
     outputs = Outputs(formats.paths, written.output, written.show, drawing.style())
     with job_progress() as on_progress:
         report = predict_to_files(
@@ -99,8 +97,33 @@ def predict(
             items,
             outputs,
             boxes=boxes_of,
-            settings={"models": [models.pose, models.detector], "boxes": str(boxes or "")},
+            settings={
+                "models": [models.pose, models.detector],
+                "boxes": str(boxes or ""),
+                "antialias": detection.antialias,
+            },
             resume=written.resume,
             on_progress=on_progress,
         )
     return print_report(report, results_on_stdout=outputs.uses_stdout)
+
+
+def _open_pipeline(
+    models: options.ModelOptions, detection: DetectionOptions, speed: options.SpeedOptions
+) -> Pipeline:
+    from rtmpose.pipeline import Pipeline
+
+    whole_image = models.detector.lower() == "none"
+    return Pipeline(
+        None if whole_image or detection.boxes else models.detector,
+        models.pose,
+        backend=speed.backend,
+        device=speed.device,
+        threads=speed.threads,
+        precision=speed.precision,
+        allow_spinning=speed.allow_spinning,
+        box_thr=detection.box_thr,
+        max_people=detection.max_people,
+        whole_image=whole_image,
+        antialias=detection.antialias,
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rtmpose.writers.job import JobProgress, JobReport
+    from rtmpose.writers.report import JobProgress, JobReport
 
 SHOWN_PATHS = 10
 
@@ -44,7 +44,10 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
         TextColumn("{task.fields[fps]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr_console(), transient=True) as progress:
+    console = stderr_console()
+    # In a log file a bar is only noise.
+    disable = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("", total=None, fps="", visible=False)
 
         def show(state: JobProgress) -> None:

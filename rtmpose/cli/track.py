@@ -14,6 +14,7 @@ from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
     from rtmpose.tracking import TrackerParams
+    from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.outputs import Outputs
 
 TRACKING = "Tracking"
@@ -23,7 +24,7 @@ DEFAULT_FOLDER = Path("tracks")
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How people are followed, besides the published parameters."""
+    """How people are followed: what the published parameters do not cover."""
 
     smooth: Annotated[
         str,
@@ -88,6 +89,15 @@ class TrackOptions:
             rich_help_panel=TRACKING,
         ),
     ] = False
+    ids: Annotated[bool, typer.Option(help="Draw the ids.", rich_help_panel=options.DRAWING)] = True
+    trail: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Draw the path of each person over this number of frames.",
+            rich_help_panel=options.DRAWING,
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True)
@@ -170,17 +180,6 @@ def track(
     drawing: options.DrawOptions,
     published: PublishedOptions,
     speed: options.SpeedOptions,
-    ids: Annotated[
-        bool, typer.Option(help="Draw the ids.", rich_help_panel=options.DRAWING)
-    ] = True,
-    trail: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Draw the path of each person over this number of frames.",
-            rich_help_panel=options.DRAWING,
-        ),
-    ] = 0,
 ) -> int:
     """Follow people through videos and streams; every person keeps one id.
 
@@ -200,34 +199,16 @@ def track(
 
       rtmpose track jump.mp4 --smooth offline --npz out
     """
-    from rtmpose.backends import BackendOptions
     from rtmpose.cli.terminal import job_progress, print_report
-    from rtmpose.detector import Detector
-    from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.sources import expand_sources
-    from rtmpose.tracking import PoseTracker
-    from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.job import track_to_files
 
     items = expand_sources(
         sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
     )
     params = _tracker_params(tracking, published)
-    outputs = _outputs(written, formats, drawing, ids=ids, trail=trail)
-    backend = BackendOptions(
-        speed.backend,  # type: ignore[arg-type]
-        speed.device,
-        speed.threads,
-        speed.allow_spinning,
-        speed.precision,  # type: ignore[arg-type]
-    )
-    whole_image = models.detector.lower() == "none"
-    detector = None if whole_image else Detector(models.detector, options=backend)
-    tracker = VideoTracker(
-        PoseTracker(detector, PoseEstimator(models.pose, options=backend), params),
-        interval=_interval(tracking.det_interval),
-        fps_limit=tracking.fps_limit,
-    )
+    outputs = _outputs(written, formats, drawing, tracking)
+    tracker = _open_tracker(models, params, tracking, speed)
     with job_progress() as on_progress:
         report = track_to_files(
             tracker,
@@ -242,13 +223,38 @@ def track(
     return print_report(report, results_on_stdout=outputs.uses_stdout)
 
 
+def _open_tracker(
+    models: options.ModelOptions,
+    params: TrackerParams,
+    tracking: TrackOptions,
+    speed: options.SpeedOptions,
+) -> VideoTracker:
+    from rtmpose.tracking import PoseTracker
+    from rtmpose.tracking.video import VideoTracker
+
+    whole_image = models.detector.lower() == "none"
+    tracker = PoseTracker(
+        None if whole_image else models.detector,
+        models.pose,
+        params,
+        backend=speed.backend,
+        device=speed.device,
+        threads=speed.threads,
+        precision=speed.precision,
+        allow_spinning=speed.allow_spinning,
+    )
+    return VideoTracker(
+        tracker,
+        interval=_interval(tracking.det_interval),
+        fps_limit=tracking.fps_limit,
+    )
+
+
 def _outputs(
     written: options.OutputOptions,
     formats: FormatPaths,
     drawing: options.DrawOptions,
-    *,
-    ids: bool,
-    trail: int,
+    tracking: TrackOptions,
 ) -> Outputs:
     """What to write; an annotated video where nothing was asked for."""
     from rtmpose.writers.outputs import Outputs
@@ -256,7 +262,8 @@ def _outputs(
     folder = written.output
     if folder is None and not formats.paths and not written.show:
         folder = DEFAULT_FOLDER
-    return Outputs(formats.paths, folder, written.show, drawing.style(draw_ids=ids, trail=trail))
+    style = drawing.style(draw_ids=tracking.ids, trail=tracking.trail)
+    return Outputs(formats.paths, folder, written.show, style)
 
 
 def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> TrackerParams:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import BackendOptions
 from rtmpose.detector import Detector as _Detector
@@ -53,7 +53,7 @@ class Detector:
             path, options=_options(device_name, device_id), box_thr=SCORE_FLOOR, label=None
         )
 
-    def __call__(self, img: Image) -> tuple[FloatArray, NDArray[np.int32], list[Any]]:
+    def __call__(self, img: Image) -> tuple[FloatArray, NDArray[np.int32], list[object]]:
         """Boxes with scores ``(n, 5)`` float32, labels ``(n,)`` int32, and no masks, for a BGR
         image.
         """
@@ -61,7 +61,9 @@ class Detector:
         boxes = np.concatenate([found.boxes, found.scores[:, None]], axis=1)
         return boxes.astype(np.float32), found.labels.astype(np.int32), []
 
-    def batch(self, imgs: Sequence[Image]) -> list[tuple[FloatArray, NDArray[np.int32], list[Any]]]:
+    def batch(
+        self, imgs: Sequence[Image]
+    ) -> list[tuple[FloatArray, NDArray[np.int32], list[object]]]:
         """The same for several images."""
         return [self(img) for img in imgs]
 
@@ -81,7 +83,7 @@ class PoseDetector:
         path = Path(model_path) if Path(model_path).exists() else str(model_path)
         self._pose = PoseEstimator(path, options=_options(device_name, device_id))
 
-    def __call__(self, img: Image, bboxes: Any = None) -> FloatArray:
+    def __call__(self, img: Image, bboxes: ArrayLike | None = None) -> FloatArray:
         """Keypoints ``(n, K, 3)`` float32 x, y, score.
 
         Args:
@@ -91,12 +93,16 @@ class PoseDetector:
         """
         return self.batch([img], None if bboxes is None else [bboxes])[0]
 
-    def batch(self, imgs: Sequence[Image], bboxes: Sequence[Any] | None = None) -> list[FloatArray]:
+    def batch(
+        self, imgs: Sequence[Image], bboxes: Sequence[ArrayLike] | None = None
+    ) -> list[FloatArray]:
         """The same for several images; all their people share the network's batches."""
         if bboxes is None:
             bboxes = [np.array([[0, 0, img.shape[1], img.shape[0]]], np.float32) for img in imgs]
         if len(bboxes) != len(imgs):
-            raise InputError(f"{len(imgs)} images need as many sets of boxes, not {len(bboxes)}")
+            raise InputError(
+                f"{len(imgs)} images need {len(imgs)} sets of boxes, not {len(bboxes)}"
+            )
         boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in bboxes]
         results = self._pose.estimate_batch(list(imgs), boxes)
         return [
@@ -106,7 +112,7 @@ class PoseDetector:
 
 
 class PoseTracker:
-    """Follows people through videos.
+    """Tracks people through videos.
 
     Args:
         det_model: Folder or model of the detector.
@@ -153,14 +159,13 @@ class PoseTracker:
             detect: 1 runs the detector, 0 does not, -1 leaves it to ``det_interval``.
         """
         poses = state.tracker(frame, detect=None if detect < 0 else bool(detect))
-        keypoints = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2).astype(
-            np.float32
-        )
+        points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
         assert poses.ids is not None
         boxes, _ = pose_boxes(
             poses, state.tracker.params.pose_kpt_thr, state.tracker.params.pose_bbox_scale
         )
-        return keypoints, boxes, (poses.ids - 1).astype(np.uint32)
+        # The original counts from 0.
+        return points.astype(np.float32), boxes, (poses.ids - 1).astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)

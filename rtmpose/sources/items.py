@@ -134,6 +134,7 @@ def _items_of(source: object, number: int) -> list[SourceItem]:
     """The single sources behind one name; ``number`` names an array."""
     if isinstance(source, np.ndarray):
         return [SourceItem(f"array-{number}", "array", check_image(source))]
+    # A number is a camera, unless a file has that name.
     if isinstance(source, int) or (
         isinstance(source, str) and source.isdigit() and not Path(source).exists()
     ):

@@ -93,23 +93,20 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
 
 
 def iterate(
-    items: Sequence[SourceItem], *, limit: int | None = None, on_error: OnError | None = None
+    items: Sequence[SourceItem], *, on_error: OnError | None = None
 ) -> Iterator[tuple[SourceItem, Frame]]:
     """All frames of all sources, in order.
 
     Args:
         items: From :func:`expand_sources`.
-        limit: Frames taken of each source.
         on_error: Called with a source that cannot be read; the next one is taken. Without it the
             error is raised.
     """
     for item in items:
         frames = open_frames(item)
         try:
-            for count, frame in enumerate(frames, 1):
+            for frame in frames:
                 yield item, frame
-                if limit is not None and count >= limit:
-                    break
         except InputError as error:
             if on_error is None:
                 raise
@@ -220,6 +217,8 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
             raise InputError(f"{path} does not exist")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)")
+
+    # A camera's buffer of old frames would make a live view lag behind.
     try:
         if item.kind == "camera":
             capture = cv2.VideoCapture(int(item.name))
@@ -238,6 +237,8 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
         raise InputError(
             f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}"
         ) from error
+
+    # OpenCV does not say why; name the usual reasons.
     if not capture.isOpened():
         capture.release()
         hint = {

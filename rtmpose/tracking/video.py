@@ -103,8 +103,6 @@ class VideoTracker:
         interval: Frames between detections, or ``auto``: detect when somebody was lost, scores low
             or the scene changes, and every 15 frames at the latest; None takes the tracker's
             ``det_interval``. One-stage models see every frame, whatever it says.
-        start_s: Skip what comes before, in seconds.
-        end_s: Stop there.
         fps_limit: At most this many frames per second are taken.
 
     Raises:
@@ -117,8 +115,6 @@ class VideoTracker:
         tracker: PoseTracker,
         *,
         interval: int | str | None = None,
-        start_s: float = 0.0,
-        end_s: float | None = None,
         fps_limit: float | None = None,
     ) -> None:
         self.tracker = tracker
@@ -128,18 +124,15 @@ class VideoTracker:
         # One-stage models find people in every frame.
         if not tracker.model.needs_boxes:
             self.interval = 1
-        self.start_s = start_s
-        self.end_s = end_s
         self.fps_limit = fps_limit
         self.statistics = Statistics()
 
-    def run(self, items: Sequence[SourceItem], *, flip: bool = False) -> Iterator[TrackedFrame]:
+    def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
         """Follow people through several sources at once, frame by frame in turn; each has ids of
         its own.
 
         Args:
             items: One source, or several that share the pose network's calls.
-            flip: Mirror the frames first (a selfie view).
 
         Raises:
             InputError: a source cannot be read.
@@ -150,7 +143,7 @@ class VideoTracker:
         waits = self.interval != 1 or any(item.live for item in items)
         prefetcher = FramePrefetcher(self.tracker, at_once=1 if waits else None)
         with prefetcher.at_work() as (tracker, workers):
-            feeds = [self._feed(item, flip, prefetcher, workers) for item in items]
+            feeds = [self._feed(item, prefetcher, workers) for item in items]
             try:
                 going = list(range(len(items)))
                 while going:
@@ -209,10 +202,10 @@ class VideoTracker:
         return found
 
     def _feed(
-        self, item: SourceItem, flip: bool, prefetcher: FramePrefetcher, workers: Executor | None
+        self, item: SourceItem, prefetcher: FramePrefetcher, workers: Executor | None
     ) -> _Feed:
         frames = Prefetch(
-            self._stamped(item, flip), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
+            self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
         planned = self._planned(frames)
         if item.live:
@@ -223,14 +216,10 @@ class VideoTracker:
             frames, OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
         )
 
-    def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
-        """Frames between start and end, with the moment they were read."""
+    def _stamped(self, item: SourceItem) -> Iterator[tuple[Frame, float]]:
+        """Frames, no more per second than wanted, with the moment they were read."""
         last = None
         for frame in open_frames(item):
-            if frame.time_s < self.start_s:
-                continue
-            if self.end_s is not None and frame.time_s >= self.end_s:
-                break
             if (
                 self.fps_limit
                 and last is not None
@@ -238,8 +227,6 @@ class VideoTracker:
             ):
                 continue
             last = frame.time_s
-            if flip:
-                frame = replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
             yield frame, time.perf_counter()
 
     def _planned(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[FrameTask]:
@@ -310,6 +297,7 @@ def track(
     det_interval: int | str | None = None,
     start_s: float = 0.0,
     end_s: float | None = None,
+    limit: int | None = None,
     fps_limit: float | None = None,
     flip: bool = False,
     **options: Any,
@@ -327,8 +315,9 @@ def track(
         params: Settings of the tracker; single ones may be given as keywords instead, such as
             ``det_thr=0.4``.
         det_interval: Frames between detections, or ``auto``; see :class:`VideoTracker`.
-        start_s: See :class:`VideoTracker`.
-        end_s: See :class:`VideoTracker`.
+        start_s: Seconds skipped at the start of each source.
+        end_s: Second at which each source stops.
+        limit: At most this many frames of each source.
         fps_limit: See :class:`VideoTracker`.
         flip: Mirror the frames first (a selfie view).
         **options: Further arguments of :class:`rtmpose.PoseTracker` and
@@ -348,19 +337,17 @@ def track(
     chosen = {name: options.pop(name) for name in settings if name in options}
     params = replace(params or TrackerParams(), **chosen)
 
-    items = expand_sources(as_list(source))
+    items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     tracker = PoseTracker(detector, pose, params, **options)
-    follower = VideoTracker(
-        tracker, interval=det_interval, start_s=start_s, end_s=end_s, fps_limit=fps_limit
-    )
-    return _one_after_the_other(follower, items, flip)
+    video_tracker = VideoTracker(tracker, interval=det_interval, fps_limit=fps_limit)
+    return _one_after_the_other(video_tracker, items)
 
 
 def _one_after_the_other(
-    follower: VideoTracker, items: Sequence[SourceItem], flip: bool
+    video_tracker: VideoTracker, items: Sequence[SourceItem]
 ) -> Iterator[TrackedFrame]:
     for item in items:
-        yield from follower.run([item], flip=flip)
+        yield from video_tracker.run([item])
 
 
 Person = tuple[int, FloatArray, float, FloatArray, FloatArray, bool]

@@ -11,8 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,7 @@ from rtmpose.types import Detections, Frame, Poses, Skeleton
 from rtmpose.worker_threads import BackgroundWriter
 from rtmpose.writers.journal import Journal
 from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
+from rtmpose.writers.report import JobProgress, JobReport
 
 if TYPE_CHECKING:
     from rtmpose.pipeline import Pipeline
@@ -37,52 +37,6 @@ Estimate = Callable[[Sequence[SourceItem]], Iterator[tuple[SourceItem, Frame, Po
 
 BoxesOf = Callable[[SourceItem, int], Detections]
 """From a source and the index of a frame to the boxes to use there."""
-
-
-@dataclass(frozen=True)
-class JobProgress:
-    """How far a job is; handed to ``on_progress`` after every frame.
-
-    Attributes:
-        source: The source of the latest frame.
-        frames: Frames done in this group of sources.
-        total: Frames of the group, where that is known.
-        fps: Frames per second so far in this group.
-        stage: ``estimate``, or ``write`` while smoothed results are written.
-    """
-
-    source: str
-    frames: int
-    total: int | None
-    fps: float
-    stage: str = "estimate"
-
-
-@dataclass
-class JobReport:
-    """What a job did.
-
-    Attributes:
-        frames: Frames that got poses.
-        people: Different people where they are tracked, else people summed over the frames.
-        seconds: Wall-clock time.
-        skipped: Sources finished by an earlier run.
-        written: Files and folders that are complete, in order.
-        failures: What was wrong with each source that failed.
-        dropped: Frames of live sources thrown away to stay up to date.
-        stopped: The user closed the window.
-        last: The poses of the last frame.
-    """
-
-    frames: int = 0
-    people: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    written: list[Path] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    dropped: int = 0
-    stopped: bool = False
-    last: Poses | None = None
 
 
 def predict_to_files(
@@ -172,22 +126,16 @@ def track_to_files(
         for tracked in tracker.run(group):
             yield tracked.item, tracked.frame, tracked.poses
 
-    networks = tracker.tracker
     depends_on = {
-        "command": "track",
-        "pose": networks.pose.card.id,
-        "detector": networks.detector.card.id if networks.detector else "none",
-        "interval": tracker.interval,
-        "fps_limit": tracker.fps_limit,
+        **_settings_of(tracker),
         "together": together,
         "smooth offline": smooth_offline,
-        **asdict(networks.params),
         **(settings or {}),
     }
     job = Job(
         items,
         estimate,
-        networks.skeleton,
+        tracker.tracker.skeleton,
         outputs,
         depends_on,
         smooth_offline=smooth_offline,
@@ -266,9 +214,15 @@ class Job:
         """Work through the groups of sources, write everything, and say what was done."""
         started = time.perf_counter()
         journal = self._open_journal(resume)
+
+        def handle(event: _FrameDone | _GroupDone) -> None:
+            self._handle(event, journal)
+
         try:
             self._open_window()
-            with BackgroundWriter(lambda event: self._handle(event, journal)) as background:
+            self._outputs.open_streams()
+            # Drawing and writing overlap with the networks; frames keep their order.
+            with BackgroundWriter(handle) as background:
                 for group in groups:
                     if self.report.stopped:
                         break
@@ -279,6 +233,9 @@ class Job:
                     background.put(_GroupDone(group, complete))
             if self._window is not None:
                 self._window.refresh()  # the last frame, which was drawn meanwhile
+
+            # All frames are in the journal now: the files for all sources are made from it.
+            self._outputs.close_streams()
             self._outputs.write_single_files(journal.records())
             journal.close(complete=self._is_complete())
         except OutputError:
@@ -399,6 +356,7 @@ class Job:
         if isinstance(event, _FrameDone):
             record = self._outputs.drawn(event.item, event.frame, event.poses)
             record = replace(record, filled=event.filled)
+            # The journal first: what it holds is safe, whatever happens to the files.
             journal.write(record)
             self._outputs.write(event.item, record)
             if self._window is not None:
@@ -419,6 +377,19 @@ class Job:
         except OutputError as error:
             log.warning("%s", error)
             journal.discard()
+
+
+def _settings_of(tracker: VideoTracker) -> dict[str, object]:
+    """What the results of a tracker depend on."""
+    networks = tracker.tracker
+    return {
+        "command": "track",
+        "pose": networks.pose.card.id,
+        "detector": networks.detector.card.id if networks.detector else "none",
+        "interval": tracker.interval,
+        "fps_limit": tracker.fps_limit,
+        **asdict(networks.params),
+    }
 
 
 def _range_of(items: Sequence[SourceItem]) -> dict[str, object]:

@@ -157,6 +157,8 @@ class Journal:
                 except json.JSONDecodeError:  # a last line that was cut short
                     break
                 lines.append((entry, line))
+
+        # What other settings found must not be mixed with what is to come.
         settings = next((e["settings"] for e, _ in lines if "settings" in e), None)
         if settings is not None and settings != self._settings:
             now = self._settings
@@ -165,6 +167,8 @@ class Journal:
                 f"{earlier} was made with other settings ({', '.join(changed)}); run it again with"
                 " the same ones, or without --resume"
             )
+
+        # Sources that were not finished are read again, so their frames are dropped.
         self.done = {e["done"]: e["name"] for e, _ in lines if "done" in e}
         return [line for e, line in lines if e.get("source", e.get("done")) in self.done]
 

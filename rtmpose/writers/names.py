@@ -42,16 +42,22 @@ def output_names(
     for item in items:
         if item.name in names:
             continue
+
+        # The plain name, if it is free.
         stem = _stem(item)
         folder = _folder(item.name)
         owner = owners.get(stem.casefold())
         if owner is None:
             assign(item.name, stem)
             continue
+
+        # The folder's name tells the same name in two folders apart.
         prefixed = _clean(f"{folder.name}_{stem}")
         if folder != owner and folder.name and prefixed.casefold() not in owners:
             assign(item.name, prefixed)
             continue
+
+        # In the same folder only a number does, counted from the plain name each time.
         number = 2
         while f"{stem}_{number}".casefold() in owners:
             number += 1

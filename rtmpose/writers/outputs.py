@@ -29,7 +29,8 @@ class Outputs:
         formats: Name of a format (:data:`rtmpose.writers.FORMATS`) to a path. A path that ends in
             the format's suffix (``poses.csv``) is one file for all sources; anything else is a
             folder that gets one file per source. A device or pipe is a file whatever its name,
-            and ``-`` is standard output.
+            and ``-`` is standard output; they get the frames of this run as they come, the others
+            appear when they are whole.
         folder: Folder for annotated images and videos; None for none.
         show: Show the drawn frames in a window.
         style: How frames are drawn.
@@ -59,7 +60,8 @@ class OutputPlan:
         items: All sources.
 
     Attributes:
-        single_files: Formats that go into one file for all sources.
+        single_files: Formats that go into one file for all sources, written at the end.
+        streams: Formats that go into a device or pipe, frame by frame.
         source_files: Formats that make one file per source, with their folders.
 
     Raises:
@@ -72,13 +74,18 @@ class OutputPlan:
         self.outputs = outputs
         self.items = items
         self.single_files: list[tuple[Format, Path]] = []
+        self.streams: list[tuple[Format, Path]] = []
         self.source_files: list[tuple[Format, Path]] = []
         self._names: dict[str, str] = {}
         for name, path in outputs.formats.items():
             row = format_named(name)
             row.check_installed()
-            single = row.is_single_file(path)
-            (self.single_files if single else self.source_files).append((row, path))
+            if not row.is_single_file(path):
+                self.source_files.append((row, path))
+            elif is_special(path):
+                self.streams.append((row, path))
+            else:
+                self.single_files.append((row, path))
         self._check_single_files()
         for folder in self._folders():
             make_folder(folder)
@@ -94,6 +101,8 @@ class OutputPlan:
             OutputError: an output folder exists and is not ours.
         """
         self._names = output_names(self.items, taken)
+
+        # Files are compared by identity: links and other spellings lead to the same one.
         sources = {_identity(Path(item.name)): item.name for item in self.items}
         sources.pop(None, None)
         for item in self.items:
@@ -111,9 +120,13 @@ class OutputPlan:
     def paths_of(self, item: SourceItem) -> list[tuple[Format | None, Path]]:
         """All files and folders of one source; the format is None for what is drawn."""
         name = self.name_of(item)
+
+        # Files of the formats that are written per source.
         paths: list[tuple[Format | None, Path]] = [
             (row, row.path_for(folder, name, still=item.still)) for row, folder in self.source_files
         ]
+
+        # What is drawn: images stay images, and PNG stays without loss.
         if self.outputs.folder is not None:
             suffix = ".mp4"
             if item.still:
@@ -128,12 +141,10 @@ class OutputPlan:
         there is neither.
         """
         for _, path in self.single_files:
-            if not is_special(path):
-                return path.with_name(path.name + PART), None
-        folders = self._folders()
-        if self.single_files or not folders:
-            return None, None
-        return folders[0] / FOLDER_PART, folders[0] / FOLDER_DONE
+            return path.with_name(path.name + PART), None
+        for folder in self._folders():
+            return folder / FOLDER_PART, folder / FOLDER_DONE
+        return None, None
 
     def settings(self) -> dict[str, object]:
         """What of the outputs must be the same in a resumed job, as its finished sources have
@@ -150,7 +161,7 @@ class OutputPlan:
 
     def _check_single_files(self) -> None:
         seen: dict[Path, str] = {}
-        for row, path in self.single_files:
+        for row, path in [*self.single_files, *self.streams]:
             if not row.many_sources and len({item.name for item in self.items}) > 1:
                 raise InputError(
                     f"--{row.name} {path} would hold several sources, which the format cannot tell"
@@ -159,15 +170,14 @@ class OutputPlan:
             first = seen.setdefault(path.absolute(), row.name)
             if first != row.name:
                 raise InputError(f"--{first} and --{row.name} are both to be written to {path}")
-            if not is_special(path):
-                with output_errors(path):
-                    path.parent.mkdir(parents=True, exist_ok=True)
+            with output_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
         for folder in self._folders():
             if folder.absolute() in seen:
                 raise InputError(f"{folder} is to be both a file and a folder; check the suffixes")
 
     def _refuse_source(self, path: Path, sources: Mapping[object, str]) -> None:
-        if not is_special(path) and _identity(path) in sources:
+        if _identity(path) in sources:
             raise InputError(
                 f"the output {path} is one of the sources and would overwrite it; choose another"
                 " folder or name"
@@ -194,6 +204,7 @@ class OpenOutputs:
         self._skeleton = skeleton
         self._fps_limit = fps_limit
         self._writers: dict[str, list[tuple[Path, Writer]]] = {}
+        self._streams: list[Writer] = []
         self._trails: dict[str, Trails] = {}
 
     def drawn(self, item: SourceItem, frame: Frame, poses: Poses) -> FrameRecord:
@@ -214,6 +225,23 @@ class OpenOutputs:
             self._open(item, self._writers[item.name])
         for _, writer in self._writers[item.name]:
             writer.write(record)
+        for stream in self._streams:
+            stream.write(record)
+
+    def open_streams(self) -> None:
+        """Open the devices and pipes; waits until a pipe has a reader."""
+        context = WriterContext(self._skeleton)
+        self._streams = [row.writer(path, context) for row, path in self.plan.streams]
+
+    def close_streams(self) -> None:
+        """End what is written to devices and pipes.
+
+        Raises:
+            OutputError: the reader is gone.
+        """
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.close()
 
     def close_source(self, item: SourceItem) -> None:
         """Complete the files of one source; every one is closed, whatever happens to the others.
@@ -240,6 +268,8 @@ class OpenOutputs:
         for item in open_items:
             with suppress(OutputError):
                 self.close_source(item)
+        with suppress(OutputError):
+            self.close_streams()
 
     def write_single_files(self, records: Iterable[FrameRecord]) -> None:
         """Write the files for all sources together, in one pass over all frames.
@@ -255,6 +285,8 @@ class OpenOutputs:
             for record in records:
                 for _, writer in writers:
                     writer.write(record)
+
+            # One by one, so that after an error only those that are not complete are abandoned.
             while writers:
                 path, writer = writers[0]
                 writer.close()
@@ -275,6 +307,7 @@ class OpenOutputs:
                 writers.append((path, _annotated(path, context)))
 
     def _context(self, item: SourceItem) -> WriterContext:
+        # A camera tells no rate before its frames come.
         fps = (probe(item).fps if item.kind == "video" else None) or FPS
         # Sound of a mirrored video stays as it is, and starts where the frames start.
         return WriterContext(

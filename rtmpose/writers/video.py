@@ -126,6 +126,7 @@ class VideoEncoder:
         try:
             with output_errors(self.path):
                 if self._container is not None:
+                    # The frames that the encoder still holds.
                     for packet in self._stream.encode():
                         self._container.mux(packet)
                     self._copy_sound()
@@ -206,6 +207,8 @@ class VideoEncoder:
         frame = av.VideoFrame.from_ndarray(
             cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p"
         )
+
+        # Stamps must grow, even where a source repeats a time.
         moment = self.frames / self._fps if time_s is None else time_s
         stamp = round(moment * CLOCK_HZ)
         frame.pts = stamp if not self.frames else max(stamp, self._last_stamp + 1)
@@ -247,6 +250,7 @@ class VideoEncoder:
         for packet in source.demux(source.streams.audio[0]):
             if packet.dts is None or packet.pts is None:
                 continue
+            # Only the sound of the frames' time, counted from the first frame.
             moment = float(packet.pts * packet.time_base) - self._sound_from_s
             if moment < 0 or moment > end:
                 continue

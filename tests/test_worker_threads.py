@@ -1,0 +1,74 @@
+"""Threads that read ahead and write behind: order, errors, and none left over."""
+
+import time
+
+import pytest
+from clips import threads
+
+from rtmpose import InputError, OutputError
+from rtmpose.worker_threads import BackgroundWriter, Prefetch
+
+
+def test_prefetch_keeps_order_and_passes_errors_on():
+    def failing():
+        yield from range(5)
+        raise InputError("broken")
+
+    ahead = Prefetch(failing())
+    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="broken"):
+        next(ahead)
+    assert list(Prefetch(range(100), 3)) == list(range(100))
+
+
+def test_prefetch_stops_when_left_early_and_does_not_run_away():
+    made = []
+
+    def endless():
+        for k in range(10**9):
+            made.append(k)
+            yield k
+
+    for _ in range(50):
+        with Prefetch(endless(), 2) as ahead:
+            assert next(ahead) == 0
+        made_now = len(made)
+    time.sleep(0.05)
+    assert len(made) == made_now
+    assert threads() == 0
+
+
+def test_live_sources_stay_up_to_date():
+    def quick():
+        for k in range(200):
+            time.sleep(0.001)
+            yield k
+
+    with Prefetch(quick(), 2, drop_oldest=True) as ahead:
+        seen = []
+        for value in ahead:
+            seen.append(value)
+            time.sleep(0.01)
+    assert seen == sorted(seen)
+    assert ahead.dropped > 50
+    assert seen[-1] >= 195
+
+
+def test_behind_keeps_order_and_raises():
+    out = []
+    with BackgroundWriter(out.append, 2) as behind:
+        for k in range(50):
+            behind.put(k)
+    assert out == list(range(50))
+
+    def full(_):
+        raise OutputError("the disk is full")
+
+    def fill():
+        with BackgroundWriter(full) as behind:
+            for k in range(1000):
+                behind.put(k)
+
+    with pytest.raises(OutputError, match="full"):
+        fill()
+    assert threads() == 0
