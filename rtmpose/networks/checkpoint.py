@@ -26,7 +26,7 @@ from rtmpose.model_card import ModelCard
 State = dict[str, Tensor]
 
 PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
-"""Wrappers that training puts around a network: data parallelizm, averaging, pruning, distillation."""
+"""Wrappers that training puts around a network: data parallelism, averaging, pruning, distillation."""
 
 RENAMED = {"keypoint_head.": "head.", "network.": ""}
 """Old names of parts, and ours."""
