@@ -222,7 +222,9 @@ class _Run:
                 # All processes stop and save in the same step.
                 now = time.monotonic()
                 late = stop_after_s is not None and now - started_at > stop_after_s
-                leave, save = self._agreed(stop.is_set() or late, now - self.saved_at > save_every_s)
+                leave, save = self._agreed(
+                    stop.is_set() or late, now - self.saved_at > save_every_s
+                )
                 if leave:
                     self.save(must=True)
                     return self._result(finished=False)
@@ -233,7 +235,7 @@ class _Run:
         return self._result(finished=True)
 
     def _batches(self, epoch: int, done: int) -> Iterator[Batch]:
-        """This process's batches of an epoch, behind the steps that are done."""
+        """The process's batches of an epoch, behind the steps that are done."""
         fabric = self.fabric
         batches = self.task.batches(epoch, self.recipe.seed, fabric.global_rank, fabric.world_size)
         return skip_batches(batches, done * self.recipe.schedule.accumulate)
@@ -303,7 +305,7 @@ class _Run:
             self.save()
 
     def _evaluate(self) -> None:
-        """Evaluate the averaged weights on the first process, and keep them if they are the best."""
+        """Evaluate the averaged weights on the first process; keep them if they are the best."""
         if self.fabric.global_rank == 0:
             network = self.averaged()
             mode = network.training

@@ -149,7 +149,9 @@ def transform_points(
     return out[flip_indices] if flipped else out
 
 
-def change_pixels(rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]) -> None:
+def change_pixels(
+    rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]
+) -> None:
     """Color, blur and dropout, in place on BGR ``(h, w, 3)``."""
     if augmentation.color == "hsv":
         _shift_hsv(rng, crop)

@@ -49,9 +49,7 @@ def _simcc(model: str, init: str, **figures: object) -> Recipe:
             late_epochs=30,
             eval_every=10,
         ),
-        optimizer=Optimizer(
-            lr=4e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=35.0
-        ),
+        optimizer=Optimizer(lr=4e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=35.0),
         ema=Ema(momentum=2e-4),
         batch_norm=BatchNormSettings(bn_mode="train"),
         augment=FIRST,
@@ -107,7 +105,15 @@ def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
 def rtmpose_large_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 26 keypoints, 256x192 and 384x288."""
     first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
-    return _simcc(model, init, epochs=700, batch_size=512, reference_batch_size=512, augment=first, late_augment=second)
+    return _simcc(
+        model,
+        init,
+        epochs=700,
+        batch_size=512,
+        reference_batch_size=512,
+        augment=first,
+        late_augment=second,
+    )
 
 
 def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
@@ -118,12 +124,16 @@ def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
 
 def rtmpose_wholebody(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 133 keypoints, 256x192."""
-    return _simcc(model, init, epochs=270, batch_size=64, reference_batch_size=64, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=270, batch_size=64, reference_batch_size=64, base_batch_size=512
+    )
 
 
 def rtmpose_l_wholebody_384(model: str, init: str) -> Recipe:
     """RTMPose-l, 133 keypoints, 384x288."""
-    return _simcc(model, init, epochs=270, batch_size=32, reference_batch_size=32, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=270, batch_size=32, reference_batch_size=32, base_batch_size=512
+    )
 
 
 def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
@@ -142,7 +152,9 @@ def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
 
 def rtmpose_m_ap10k(model: str, init: str) -> Recipe:
     """RTMPose-m for animals, 17 keypoints, 256x256."""
-    return _simcc(model, init, epochs=210, batch_size=64, reference_batch_size=64, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=210, batch_size=64, reference_batch_size=64, base_batch_size=512
+    )
 
 
 def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
@@ -229,9 +241,7 @@ def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
             final_lr_factor=1e-3,
             eval_every=5,
         ),
-        optimizer=Optimizer(
-            lr=1e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=5.0
-        ),
+        optimizer=Optimizer(lr=1e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=5.0),
         ema=Ema(momentum=1e-4),
         batch_norm=BatchNormSettings(bn_mode="train"),
         data=Data(val_fraction=0.02),
