@@ -10,7 +10,12 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Recipe; 'list' shows all.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe: a name ('list' shows all), or recipe.json of an earlier training."
+        ),
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -20,10 +25,11 @@ def train(
         ),
     ] = None,
     val: Annotated[
-        list[str] | None, typer.Option(help="Evaluate on this instead of held-out photos.")
+        list[str] | None,
+        typer.Option(help="Evaluate on this data instead of part of --data; may be repeated."),
     ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")
+    output: Annotated[
+        Path, typer.Option("--output", "-o", "--out", help="Folder for checkpoints and metrics.")
     ] = Path("training"),
     init: Annotated[
         str | None,
@@ -32,8 +38,13 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(help="Model to learn from; the one of --init by default.")
     ] = None,
-    teacher_engine: Annotated[
-        str, typer.Option(help="Run the teacher by: auto, engine, torch.")
+    teacher_backend: Annotated[
+        str,
+        typer.Option(
+            "--teacher-backend",
+            "--teacher-engine",
+            help="What runs the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+        ),
     ] = "auto",
     skeleton: Annotated[
         str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")
@@ -44,19 +55,23 @@ def train(
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last state in --out.")
+        bool, typer.Option("--resume", help="Go on from the last state in --output.")
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and stop after so long; go on with --resume.")
+        float | None,
+        typer.Option(min=0, help="Save and stop after this time; go on with --resume."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40."),
+        typer.Option(
+            "--set",
+            help="Change a field of the recipe: lr=1e-4, augment.rotate=40; may be repeated.",
+        ),
     ] = None,
 ) -> int:
     """Train a model by a recipe; see docs/training.md.
 
-    Example: rtmpose train finetune --data crops --init rtmpose-s --out run --set epochs=10
+    Example: rtmpose train finetune --data crops --init rtmpose-s -o run --set epochs=10
     """
     from rtmpose.errors import InputError, MissingDependencyError
 
@@ -69,7 +84,7 @@ def train(
         raise MissingDependencyError(
             "training needs torch: pip install 'rtmpose[train]'"
         ) from error
-    from rtmpose.cli.training import Bar, show_recipes, show_result
+    from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
     from rtmpose.training import find_recipe, with_settings
     from rtmpose.training import train as run
     from rtmpose.training.setup import make_task
@@ -77,29 +92,29 @@ def train(
     if recipe == "list":
         show_recipes()
         return 0
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--accelerator is auto, cpu or cuda, not {accelerator!r}")
     if threads:
         torch.set_num_threads(threads)
-    pairs = dict(s.partition("=")[::2] for s in settings or [])
-    if any(not value for value in pairs.values()):
-        raise InputError("--set takes FIELD=VALUE, such as --set lr=1e-4")
-    chosen = with_settings(find_recipe(recipe), pairs)
+
+    chosen = with_settings(find_recipe(recipe), parse_settings(settings or []))
     cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
     task = make_task(
         chosen,
         data or [],
         init=init,
         teacher=teacher,
-        teacher_engine=teacher_engine,
+        teacher_backend=teacher_backend,
         skeleton=skeleton,
         name=name,
         device="cuda" if cuda else "cpu",
         evaluate_on=val or (),
     )
-    with Bar(chosen) as bar:
+    with ProgressBar(chosen) as bar:
         result = run(
             task,
             chosen,
-            out,
+            output,
             resume=resume,
             accelerator=accelerator,
             devices=devices,
