@@ -26,7 +26,7 @@ from rtmpose.ops.crop import crop_people  # noqa: E402
 from rtmpose.pruning.prune import pruned_card  # noqa: E402
 from rtmpose.skeletons import skeleton_of  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
-from rtmpose.training.pose.distill import TorchTeacher, _check, resize_crops  # noqa: E402
+from rtmpose.training.pose.distill import TorchTeacher, check_teacher, resize_crops  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 from rtmpose.training.recipes import Distillation, Recipe, override  # noqa: E402
 
@@ -126,9 +126,9 @@ def test_a_teacher_sees_what_a_larger_crop_shows():
 
 
 def test_a_teacher_fits_when_its_bins_do():
-    _check(CARD, reduced_card(CARD), 26)
+    check_teacher(CARD, reduced_card(CARD), 26)
     with pytest.raises(ModelError, match="does not fit"):
-        _check(zoo.find("rtmpose-m_body8-halpe26_384x288"), reduced_card(CARD), 26)
+        check_teacher(zoo.find("rtmpose-m_body8-halpe26_384x288"), reduced_card(CARD), 26)
 
 
 def test_a_reduced_network_learns_from_the_full_one(tmp_path):

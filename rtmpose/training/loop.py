@@ -52,8 +52,6 @@ LOG_EVERY = 20
 SAVING_SHARE = 20
 """Saving after epochs takes at most this part of the time: a twentieth."""
 
-SECONDS_PER_MINUTE = 60
-
 MAX_BAD_STEPS = 20
 """Steps in a row whose gradients may be infinite."""
 
@@ -209,7 +207,7 @@ class _Run:
                 self.lr,
                 "frozen" if self.frozen else "learning",
             )
-        save_every_s = self.recipe.schedule.save_minutes * SECONDS_PER_MINUTE
+        save_every_s = self.recipe.schedule.save_minutes * 60
 
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
@@ -277,8 +275,7 @@ class _Run:
                 batch = next(batches)
             batch = self.fabric.to_device(batch)
             # Processes exchange gradients once per step, with the last batch.
-            between = part < accumulate - 1
-            with self.fabric.no_backward_sync(self.wrapped, enabled=between):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=part < accumulate - 1):
                 losses = self.task.losses(self.wrapped, batch)
                 self.fabric.backward(total_loss(losses, self.recipe) / accumulate)
             self.throughput.add(losses, 1 / accumulate)

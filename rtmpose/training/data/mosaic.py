@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -238,7 +239,7 @@ class MosaicLoader:
         return DetectorInput(canvas, *_joined(parts))
 
 
-Columns = tuple[FloatArray, NDArray[np.int64], FloatArray, FloatArray]
+Columns: TypeAlias = tuple[FloatArray, NDArray[np.int64], FloatArray, FloatArray]
 """Boxes, labels, weights and crowds."""
 
 NO_BOXES: Columns = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +55,7 @@ def box_ap(
 
 def detect_boxes(
     network: nn.Module, card: ModelCard, samples: Sequence[DetectionSample], workers: int = 2
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """COCO results of a network in evaluation mode.
 
     Args:
@@ -79,7 +78,7 @@ def detect_boxes(
         return _fit([(i, samples[i]) for i in groups[number]], shapes[groups[number][0]])
 
     device = next(network.parameters()).device
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, object]] = []
     for batch in PrefetchLoader(make, len(groups), workers):
         if not batch.rows:
             continue
@@ -119,9 +118,9 @@ def _fit(samples: Sequence[tuple[int, DetectionSample]], input_wh: tuple[int, in
     return FittedImages(rows, stacked, scales)
 
 
-def _content(dataset: KeypointDataset) -> dict[str, Any]:
+def _content(dataset: KeypointDataset) -> dict[str, object]:
     """The set's annotations with a box, all of category 1."""
-    annotations: list[dict[str, Any]] = []
+    annotations: list[dict[str, object]] = []
     number = 0
     for rows in dataset.annotations.values():
         for a in rows:

@@ -31,7 +31,7 @@ def backend_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelC
     from rtmpose.pose_estimator import PoseEstimator
 
     estimator = PoseEstimator(model, options=BackendOptions())
-    _check_teacher(estimator.card, card, len(estimator.skeleton))
+    check_teacher(estimator.card, card, len(estimator.skeleton))
 
     def run(images: Tensor) -> Logits:
         x, y = estimator.infer(np.ascontiguousarray(images.cpu().numpy()))
@@ -90,7 +90,7 @@ def torch_teacher(
     from rtmpose.networks import load_network
 
     network, teacher_card = load_network(model)
-    _check_teacher(teacher_card, card, len(skeleton_of(teacher_card) or ()))
+    check_teacher(teacher_card, card, len(skeleton_of(teacher_card) or ()))
     return TorchTeacher(to_device(network, device), teacher_card, precision)
 
 
@@ -150,7 +150,7 @@ def normalize(images: Tensor, card: ModelCard) -> Tensor:
     return ((pixels - mean) / std).permute(0, 3, 1, 2)
 
 
-def _check_teacher(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
+def check_teacher(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
     """Raise a ModelError unless a teacher has the student's keypoints and bins."""
     expected = len(skeleton_of(student) or ()) or keypoints
     teacher_bins, student_bins = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from rtmpose.types import FloatArray, Skeleton
 
 EVALUATION_BATCH = 64
 
-Output = Tensor | tuple[Tensor, Tensor]
+Output: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """Heat maps ``(N, K, h, w)``, or SimCC logits of x and y."""
 
 

@@ -104,7 +104,8 @@ def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
 
 def rtmpose_large_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 26 keypoints, 256x192 and 384x288."""
-    first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
+    first = replace(WIDE, color="photometric")
+    second = replace(WIDE_LATE, color="none")
     return _simcc(
         model,
         init,
@@ -118,7 +119,8 @@ def rtmpose_large_halpe26(model: str, init: str) -> Recipe:
 
 def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-x, 26 keypoints, 384x288."""
-    first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
+    first = replace(WIDE, color="photometric")
+    second = replace(WIDE_LATE, color="none")
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=second)
 
 
@@ -137,7 +139,7 @@ def rtmpose_l_wholebody_384(model: str, init: str) -> Recipe:
 
 
 def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
-    """RTMPose-x, 133 keypoints, 384x288; turned and scaled further than the smaller ones."""
+    """RTMPose-x, 133 keypoints, 384x288; rotated and scaled further than the smaller ones."""
     return _simcc(
         model,
         init,
@@ -175,13 +177,13 @@ def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
 
 
 def rtmpose_m_face6(model: str, init: str) -> Recipe:
-    """RTMPose-m for faces: with decay, and a second stage that only shifts and hides less."""
+    """RTMPose-m for faces: with decay, and late epochs that only shift and drop out less."""
     recipe = rtmpose_face6(model, init, 0.05)
     return replace(recipe, late_augment=replace(recipe.augment, shift=0.0, blur=0.1, dropout=0.5))
 
 
 def rtmpose_m_hand5(model: str, init: str) -> Recipe:
-    """RTMPose-m for hands, 21 keypoints, 256x256: turned all the way round."""
+    """RTMPose-m for hands, 21 keypoints, 256x256: rotated by any angle."""
     first = replace(FIRST, scale=(0.5, 1.5), rotate=180.0, half_body=0.0)
     return _simcc(
         model,
