@@ -78,7 +78,7 @@ def test_files_and_status(dots, tmp_path, monkeypatch):
     }
     assert [s.step for s in seen if s.step] == sorted(s.step for s in seen)
     assert list(result.status.metrics) == ["AP", "PCK@0.1", "PCK@0.05"]
-    assert len(rows(folder / "evaluations.csv")) == TINY.epochs
+    assert len(rows(folder / "evaluations.csv")) == TINY.schedule.epochs
     assert 0 <= result.status.waiting < 1
     assert result.status.samples_per_s > 0
     assert (
@@ -246,7 +246,7 @@ def test_out_of_memory_says_what_to_do(dots, tmp_path):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     task.losses = losses
-    with pytest.raises(RtmposeError, match=r"batch=2 --set accumulate=2"):
+    with pytest.raises(RtmposeError, match=r"batch_size=2 --set accumulate=2"):
         train(task, TINY, tmp_path)
 
 

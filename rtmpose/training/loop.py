@@ -48,13 +48,10 @@ log = logging.getLogger(__name__)
 
 LOG_EVERY = 20
 """Steps between reports, and between votes of several processes."""
-
 SAVING_SHARE = 20
 """Saving after epochs takes at most this part of the time: a twentieth."""
-
 MAX_BAD_STEPS = 20
 """Steps in a row whose gradients may be infinite."""
-
 NO_CLIP_NORM = 1e12
 """Without a limit the gradient's norm is still worth knowing."""
 

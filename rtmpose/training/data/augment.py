@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ class Augmentation:
     rotate_prob: float = 0.6
     shift: float = 0.16
     shift_prob: float = 0.3
-    color: str = "hsv"
+    color: Literal["hsv", "photometric", "none"] = "hsv"
     blur: float = 0.1
     dropout: float = 1.0
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -88,7 +88,7 @@ class MosaicConfig:
     mixup_cache: int = 20
     scale: tuple[float, float] = (0.5, 1.5)
     flip: float = 0.5
-    color: str = "hsv"
+    color: Literal["hsv", "none"] = "hsv"
     cover: bool = False
     min_visible: float = 0.0
 
