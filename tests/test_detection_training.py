@@ -1,4 +1,4 @@
-"""Detector training: assigner and losses like the originals, pictures, distillation, bad data, the
+"""Detector training: assigner and losses like the originals, inputs, distillation, bad data, the
 loop.
 """
 
@@ -72,13 +72,13 @@ def write_set(folder, n=12, seed=0, size=(120, 90)):
     images, annotations = [], []
     for i in range(1, n + 1):
         width, height = size if i % 3 else size[::-1]
-        picture = rng.integers(0, 90, (height, width, 3), np.uint8)
+        inputs = rng.integers(0, 90, (height, width, 3), np.uint8)
         for _ in range(int(rng.integers(1, 4))):
             w, h = rng.uniform(10, 24), rng.uniform(20, 48)
             x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
             color = tuple(int(c) for c in rng.integers(150, 256, 3))
             cv2.ellipse(
-                picture,
+                inputs,
                 (round(x + w / 2), round(y + h / 2)),
                 (round(w / 2), round(h / 2)),
                 0,
@@ -98,7 +98,7 @@ def write_set(folder, n=12, seed=0, size=(120, 90)):
                     "area": w * h,
                 }
             )
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), inputs)
         images.append({"id": i, "file_name": f"{i}.png", "width": width, "height": height})
     content = {
         "images": images,
@@ -162,7 +162,7 @@ def test_a_cell_answers_for_one_box_and_every_box_gets_one():
     assert (found.box == 0).sum() > 1
 
 
-def test_pictures_without_people_are_background_and_crowds_are_left_out():
+def test_inputs_without_people_are_background_and_crowds_are_left_out():
     torch.manual_seed(0)
     logits = [torch.randn(2, 1, s, s) for s in (12, 6, 3)]
     distances = [torch.rand(2, 4, s, s) * 8 for s in (12, 6, 3)]
@@ -183,7 +183,7 @@ def test_giou_of_known_boxes():
     assert giou_loss(a, b).tolist() == pytest.approx([0, 1 + 1 / 3, 0.5], abs=1e-6)
 
 
-# --- pictures
+# --- inputs
 
 
 def marked(size_wh, box):
@@ -194,9 +194,9 @@ def marked(size_wh, box):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
+def test_boxes_follow_the_pixels_into_the_input(seed, tmp_path):
     rng = np.random.default_rng(seed)
-    photos = []
+    samples = []
     for k in range(5):
         size = (int(rng.integers(60, 200)), int(rng.integers(60, 200)))
         x, y = (int(rng.integers(5, s // 2)) for s in size)
@@ -204,7 +204,7 @@ def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
         path = tmp_path / f"{k}.png"
         cv2.imwrite(str(path), marked(size, box))
         rows = np.array([box], np.float32)
-        photos.append(
+        samples.append(
             mosaic.DetectionSample(
                 k,
                 path,
@@ -216,10 +216,10 @@ def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
             )
         )
     how = mosaic.MosaicConfig(mosaic=float(seed % 2), color="none", cover=seed % 3 == 0)
-    picture = mosaic.MosaicLoader(photos, how, (seed,))(seed % 5, (128, 96))
-    bright = picture.image.min(axis=2) > 180
+    inputs = mosaic.MosaicLoader(samples, how, (seed,))(seed % 5, (128, 96))
+    bright = inputs.image.min(axis=2) > 180
     drawn = np.zeros_like(bright)
-    for x0, y0, x1, y1 in picture.boxes:
+    for x0, y0, x1, y1 in inputs.boxes:
         assert 0 <= x0 < x1 <= 128
         assert 0 <= y0 < y1 <= 96
         inside = bright[round(y0 + 1) : round(y1 - 1), round(x0 + 1) : round(x1 - 1)]
@@ -228,18 +228,18 @@ def test_boxes_follow_the_pixels_into_the_picture(seed, tmp_path):
     assert not (bright & ~drawn).any()
 
 
-def test_a_photo_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
+def test_a_image_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
     from rtmpose.ops.letterbox import letterbox
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
-    photos = read_detection_samples(dataset)
+    samples = read_detection_samples(dataset)
     for number in range(4):
-        wh = rectangle(photos[number].size_wh, (96, 96))
-        picture = mosaic.MosaicLoader(photos, mosaic.NO_MOSAIC, (0,))(number, wh)
-        canvas, factors = letterbox(cv2.imread(str(photos[number].path)), wh)
-        assert np.abs(picture.image.astype(int) - canvas).mean() < 1.5
+        wh = rectangle(samples[number].size_wh, (96, 96))
+        inputs = mosaic.MosaicLoader(samples, mosaic.NO_MOSAIC, (0,))(number, wh)
+        canvas, factors = letterbox(cv2.imread(str(samples[number].path)), wh)
+        assert np.abs(inputs.image.astype(int) - canvas).mean() < 1.5
         assert (
-            np.abs(picture.boxes - photos[number].boxes * np.array([*factors, *factors])).max() < 1
+            np.abs(inputs.boxes - samples[number].boxes * np.array([*factors, *factors])).max() < 1
         )
 
 
@@ -292,7 +292,7 @@ def test_two_processes_share_what_one_would_take(tmp_path):
         assert torch.equal(joined, batch["images"])
 
 
-def test_rectangular_batches_have_the_shape_of_their_photos(tmp_path):
+def test_rectangular_batches_have_the_shape_of_their_images(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
     settings = DetectorSettings(
         mosaic.NO_MOSAIC, None, input_fit="rectangular", long_side_range=(96, 96)
@@ -397,7 +397,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn():
 
 def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_ones():
     empty = np.zeros((0, 4), np.float32)
-    photo = mosaic.DetectionSample(
+    sample = mosaic.DetectionSample(
         1,
         None,
         (100, 100),
@@ -410,10 +410,10 @@ def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_one
         [[1, 1, 20, 40], [40, 0, 60, 40], [70, 70, 90, 90], [30, 50, 45, 90], [0, 60, 9, 90]],
         [0.9, 0.8, 0.7, 0.4, 0.1],
     )
-    full = add_detections(photo, found, partial=False, pseudo_score_thr=0.6, ignore_score_thr=0.3)
+    full = add_detections(sample, found, partial=False, pseudo_score_thr=0.6, ignore_score_thr=0.3)
     assert len(full.boxes) == 1
     assert len(full.crowds) == 3  # the known region and the two that nobody labeled
-    part = add_detections(photo, found, partial=True, pseudo_score_thr=0.6, ignore_score_thr=0.3)
+    part = add_detections(sample, found, partial=True, pseudo_score_thr=0.6, ignore_score_thr=0.3)
     assert part.boxes[1].tolist() == [40, 0, 60, 40]
     assert part.weights.tolist() == pytest.approx([1, 0.8])
     assert len(part.crowds) == 2
@@ -421,7 +421,7 @@ def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_one
     assert (
         len(
             add_detections(
-                replace(photo, boxes=empty),
+                replace(sample, boxes=empty),
                 found,
                 partial=True,
                 pseudo_score_thr=0.6,
@@ -448,13 +448,13 @@ def test_unusable_annotations_are_counted_and_left_out(tmp_path, caplog):
     dataset = edit(write_set(tmp_path / "set", n=40), spoil)
     (tmp_path / "set" / "images" / "6.png").unlink()
     with caplog.at_level(logging.WARNING):
-        photos = read_detection_samples(dataset)
+        samples = read_detection_samples(dataset)
     text = caplog.text
     assert "3 boxes without area or numbers" in text
     assert "crowds only" in text
     assert "without any box" in text
     assert "1 of 40 images are missing" in text
-    assert {3, 4, 6}.isdisjoint(p.id for p in photos)
+    assert {3, 4, 6}.isdisjoint(p.id for p in samples)
 
 
 @pytest.mark.parametrize("fault", ["crowd", "none", "missing", "category"])
@@ -482,7 +482,7 @@ def test_a_set_without_anything_to_learn_says_why(tmp_path, fault):
         read_detection_samples(dataset, "person")
 
 
-def test_damaged_pictures_stay_gray_and_too_many_stop_the_training(tmp_path, caplog):
+def test_damaged_inputs_stay_gray_and_too_many_stop_the_training(tmp_path, caplog):
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=24))
     (tmp_path / "set" / "images" / "3.png").write_bytes(b"\x89PNG broken")
     task = DetectorTask(tiny(), CARD, [dataset], SMALL)
@@ -496,7 +496,7 @@ def test_damaged_pictures_stay_gray_and_too_many_stop_the_training(tmp_path, cap
         list(DetectorTask(tiny(), CARD, [dataset], SMALL).batches(0, 1, 0, 1))
 
 
-def test_too_few_photos_and_a_missing_teacher_are_told(tmp_path):
+def test_too_few_images_and_a_missing_teacher_are_told(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=3))
     with pytest.raises(InputError, match="do not fill one batch"):
         DetectorTask(tiny(), CARD, [dataset], SMALL)
@@ -609,7 +609,7 @@ def test_unpublished_sizes_and_other_families(tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_two_pictures_are_learned_by_heart(tmp_path):
+def test_thirty_two_inputs_are_learned_by_heart(tmp_path):
     folder = write_set(tmp_path / "set", n=32)
     dataset = KeypointDataset.load(folder)
     recipe = override(

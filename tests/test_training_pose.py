@@ -204,7 +204,7 @@ def test_one_step_is_the_optimizer_written_out(dots):
 
 
 def test_points_follow_the_pixels():
-    """A bright dot in the photo is where its transformed point says, for turns, scales, shifts and
+    """A bright dot in the image is where its transformed point says, for turns, scales, shifts and
     mirror images.
     """
     rng = np.random.default_rng(4)
@@ -505,7 +505,7 @@ def test_few_missing_images_are_a_warning_many_an_error(tmp_path, caplog):
 
 def test_corrupt_images_do_not_count(tmp_path, caplog):
     folder = trainable.write_set(tmp_path / "set")
-    (folder / "images" / "3.png").write_bytes(b"not a picture")
+    (folder / "images" / "3.png").write_bytes(b"not an image")
     (folder / "images" / "4.png").write_bytes(b"")
     task = trainable.task(folder, override(RECIPE, val_fraction=0, batch_size=24))
     (batch,) = list(task.batches(0, 0, 0, 1))
@@ -550,8 +550,8 @@ def test_names_match_across_sets():
     assert pairs == [(0, 0), (17, 1), (19, 3)]
 
 
-def test_the_split_is_by_photo_and_fixed():
-    keys = [f"photo{i // 2}" for i in range(400)]
+def test_the_split_is_by_image_and_fixed():
+    keys = [f"image{i // 2}" for i in range(400)]
     out = validation_mask(keys, 0.1)
     assert (out[::2] == out[1::2]).all()
     assert 0.03 < out.mean() < 0.2

@@ -143,7 +143,8 @@ def test_a_whole_flat_recipe_is_the_nested_one():
     assert recipe_from_dict({**flat, "stage2": None}).late_augment is None
 
 
-def test_a_detector_from_before_without_a_second_stage_has_none():
+def test_a_detector_from_before_without_some_parts_has_none():
+    assert recipe_from_dict({"detector": {"pseudo": ""}}).detector.pseudo_label_model is None
     assert recipe_from_dict({"detector": {"stage2": None}}).detector.late_augment is None
     found = recipe_from_dict({"detector": {"stage2": {"mosaic": 0.5}}}).detector
     assert found.late_augment.mosaic == 0.5
@@ -170,6 +171,8 @@ def test_short_names_and_paths_are_the_same_field():
     found = with_settings(Recipe("r"), {"float32_modules": "head.gau,head.cls_x"})
     assert found.float32_modules == ("head.gau", "head.cls_x")
     assert with_settings(found, {"float32_modules": "none"}).float32_modules == ()
+    detector = find_recipe("person-detector")
+    assert with_settings(detector, {"detector.pseudo": "none"}).detector.pseudo_label_model is None
 
 
 @pytest.mark.parametrize(

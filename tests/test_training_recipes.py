@@ -99,6 +99,8 @@ def test_the_command_lists_recipes_and_names_mistakes(capsys):
         (["train", "finetune", "--data", "x", "--set", "lr"], "FIELD=VALUE"),
         (["train", "finetune", "--data", "x", "--set", "rate=1"], "no field"),
         (["train", "plain", "--data", "/does/not/exist"], "does not exist"),
+        (["train", "plain", "--data", "x", "--accelerator", "tpu"], "auto, cpu or cuda"),
+        (["train", "plain", "--data", "x", "--teacher-backend", "trt"], "inference, torch"),
     ):
         assert main(arguments) == 1
         assert message in capsys.readouterr().err

@@ -138,6 +138,9 @@ def _prepare_torch(accelerator: str, threads: int) -> str:
         ) from error
     if threads:
         torch.set_num_threads(threads)
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    return accelerator
+    has_cuda = torch.cuda.is_available()
+    if accelerator == "cuda" and not has_cuda:
+        raise InputError(
+            "--accelerator cuda: torch finds no CUDA device; `rtmpose doctor` shows what is there"
+        )
+    return "cuda" if has_cuda and accelerator != "cpu" else "cpu"

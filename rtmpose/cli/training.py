@@ -16,6 +16,9 @@ from rtmpose.training.task import TrainResult, TrainStatus
 
 LINE_EVERY_S = 30.0
 
+LIST_WIDTH = 120
+"""Characters per line of the list of recipes, where it does not go to a terminal."""
+
 
 def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     """The values of ``--set NAME=VALUE`` by name.
@@ -121,15 +124,20 @@ def clock(seconds: float) -> str:
 def show_recipes() -> None:
     """All recipes, one per line."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("recipe", "kind", "model", "epochs", "batch size", "lr")
+    name_column = Column("recipe", overflow="fold")
+    model_column = Column("model", overflow="fold")
+    table = Table(name_column, "kind", model_column, "epochs", "batch size", "lr")
     for name, make in all_recipes().items():
         recipe = make()
         schedule = recipe.schedule
         numbers = (str(schedule.epochs), str(schedule.batch_size), f"{recipe.optimizer.lr:g}")
         table.add_row(name, recipe.kind, recipe.model, *numbers)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=LIST_WIDTH)
+    console.print(table)
 
 
 def show_result(result: TrainResult) -> None:

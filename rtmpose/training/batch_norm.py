@@ -283,8 +283,8 @@ def plain(network: nn.Module) -> nn.Module:
 
 
 def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
-    """The norms that read what a convolution writes; levels may share a convolution, each with a
-    norm of its own.
+    """The norms that read what a convolution writes; levels may share a convolution, each with its
+    own norm.
     """
     found: dict[nn.Module, list[nn.BatchNorm2d]] = {}
     for conv, norm in _normed(network):

@@ -105,14 +105,16 @@ def train(
             if until and until(status):
                 stop.set()
 
-        run = _Run(task, recipe, folder, fabric, report)
-        if resume:
-            run.load(load_state(folder))
-        elif fabric.global_rank == 0 and (folder / STATE).exists():
+        # Mistakes in the folder are found before the work begins.
+        state = load_state(folder) if resume else None
+        if state is None and fabric.global_rank == 0 and (folder / STATE).exists():
             raise InputError(
                 f"{folder} holds a training already; go on with it (--resume) or choose another"
                 " folder"
             )
+        run = _Run(task, recipe, folder, fabric, report)
+        if state is not None:
+            run.load(state)
         if fabric.global_rank == 0:
             write_recipe(folder, recipe, task.card)
 

@@ -22,7 +22,7 @@ Teacher = Callable[[Tensor], Logits]
 
 
 def backend_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCard]:
-    """A teacher run by an inference engine: on CPUs faster than torch, and any SimCC model will do.
+    """A teacher run by an inference backend: on CPUs faster than torch, for any SimCC model.
 
     Raises:
         ModelError: it does not take the student's crops or has other keypoints.

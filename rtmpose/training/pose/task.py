@@ -104,7 +104,7 @@ class PoseTask:
         """Split a set's samples."""
         samples, keys = read_samples(dataset, self.skeleton, number)
         for sample, is_validation in zip(samples, validation_mask(keys, val_fraction), strict=True):
-            # What a model labeled cannot judge a model: none of it is for validation.
+            # Labels made by a model say little about a model: none of them are for validation.
             if is_validation and not sample.pseudo:
                 self.validation.append(sample)
             else:

@@ -167,6 +167,12 @@ def _is_optional(kind: object) -> bool:
     return type(None) in typing.get_args(kind)
 
 
+def _without_none(kind: object) -> object:
+    """The type of an optional field's value."""
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    return options[0] if _is_optional(kind) and len(options) == 1 else kind
+
+
 def _unknown(name: str) -> str:
     """The error text for a name that no field has."""
     last = name.rpartition(".")[2]
@@ -223,6 +229,7 @@ def _parse(text: str, kind: object, name: str) -> object:
         return None
     if _dataclass_in(kind):
         raise InputError(f"{name} is a group of fields; set one of them ({name}.FIELD=VALUE)")
+    kind = _without_none(kind)
     if typing.get_origin(kind) is tuple:
         parts = [] if text.lower() == "none" else [p.strip() for p in text.split(",")]
         options = _tuple_types(kind, len(parts))
@@ -245,8 +252,9 @@ def _parse(text: str, kind: object, name: str) -> object:
 
 def _fit(value: object, kind: object, name: str) -> object:
     """A value of the field's type, from a typed value or from plain JSON."""
-    if value is None and _is_optional(kind):
+    if _is_optional(kind) and value in (None, ""):
         return None
+    kind = _without_none(kind)
     table = _dataclass_in(kind)
     if table is not None:
         if isinstance(value, table):

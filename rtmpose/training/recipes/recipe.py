@@ -203,7 +203,7 @@ class DetectorSettings:
         flip_average: Whether the teacher's outputs are averaged with those for the mirror image.
         label_weight: Weight of the labels' losses.
         pseudo_label_model: A stronger detector (or a file with its boxes) that finds people without
-            labels; empty for none.
+            labels; None for none.
         pseudo_score_thr: Its boxes from this score on are people in sets where people are missing
             from the labels.
         ignore_score_thr: Its other boxes from this score on are regions that do not count as
@@ -223,7 +223,7 @@ class DetectorSettings:
     distill_boxes: float = 0.0
     flip_average: bool = True
     label_weight: float = 1.0
-    pseudo_label_model: str = ""
+    pseudo_label_model: str | None = None
     pseudo_score_thr: float = 0.5
     ignore_score_thr: float = 0.2
     partial_fraction: float = 1.0
