@@ -12,23 +12,29 @@ from rtmpose.types import Skeleton
 WH = (64, 64)
 NAMES = ("nose", "left_eye", "right_eye")
 SKELETON = Skeleton(
-    "dots3", NAMES, (0, 2, 1), ((0, 1), (0, 2)), ("center", "left", "right"), ((0, 0, 255),) * 2, ((0, 0, 255),) * 3,
+    "dots3",
+    NAMES,
+    (0, 2, 1),
+    ((0, 1), (0, 2)),
+    ("center", "left", "right"),
+    ((0, 0, 255),) * 2,
+    ((0, 0, 255),) * 3,
     (0.05, 0.05, 0.05),
-)  # fmt: skip
+)
 COLORS = ((60, 60, 255), (60, 255, 60), (255, 60, 60))
 
 
 def write_set(folder, n=24, seed=0):
-    """Photos with a red, a green and a blue dot, and where they are."""
+    """Images with a red, a green and a blue dot, and where they are."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
     for i in range(1, n + 1):
-        picture = rng.integers(0, 60, (80, 80, 3), np.uint8)
+        image = rng.integers(0, 60, (80, 80, 3), np.uint8)
         points = rng.uniform(24, 56, (3, 2))
         for (x, y), color in zip(points, COLORS, strict=True):
-            cv2.circle(picture, (round(x), round(y)), 4, color, -1)
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
+            cv2.circle(image, (round(x), round(y)), 4, color, -1)
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), image)
         images.append({"id": i, "file_name": f"{i}.png", "width": 80, "height": 80})
         annotations.append(
             {

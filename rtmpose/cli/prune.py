@@ -106,7 +106,7 @@ def prune(
     from rtmpose.pruning.head_pruning import trim_head
     from rtmpose.pruning.prune import PruneOptions, PruneRound, prune_task
     from rtmpose.training import find_recipe, with_settings
-    from rtmpose.training.devices import choose_precision, settle_precision
+    from rtmpose.training.devices import choose_precision, resolve_precision
     from rtmpose.training.setup import make_task
 
     if threads:
@@ -118,7 +118,7 @@ def prune(
         with_settings(find_recipe(recipe), pairs), model=""
     )  # MODEL says which network it is
     task = make_task(
-        chosen, data or [], init=model, teacher=teacher, teacher_engine=teacher_engine, name=name
+        chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_engine, name=name
     )
     full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
     options = PruneOptions(
@@ -132,9 +132,9 @@ def prune(
         per=_one_of("per", per, ("multiply-adds", "memory", "nothing")),  # type: ignore[arg-type]
         uniform=uniform,
         learning_rate=lr,
-        clip=chosen.clip,
+        clip=chosen.optimizer.grad_clip_norm,
         compensate=make_up,
-        bf16=choose_precision(settle_precision(chosen, task.card.input_wh).precision, "cpu")
+        bf16=choose_precision(resolve_precision(chosen, task.card.input_wh).precision, "cpu")
         == "bf16",
     )
     if options.multiply_adds >= full[0] and (options.parameters or full[1]) >= full[1]:
