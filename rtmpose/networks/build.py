@@ -10,9 +10,8 @@ from torch import nn
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
-from rtmpose.networks.cspnext import SIZES
+from rtmpose.networks.cspnext import SIZES, enlarged_map
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
-from rtmpose.networks.reduced import enlarged_map
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig

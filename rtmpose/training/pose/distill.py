@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
-from rtmpose.pruning.compensate import Moments, regress
 from rtmpose.skeletons import skeleton_of
 from rtmpose.training import batch_norm
 from rtmpose.training.devices import keep_in_float32
+from rtmpose.training.least_squares import Moments, regress
 
 Logits = tuple[Tensor, Tensor]
 Teacher = Callable[[Tensor], Logits]
