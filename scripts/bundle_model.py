@@ -1,4 +1,4 @@
-"""Put a trained model into the package: an ONNX file of half the size, prepared for bf16, and its
+"""Put a trained model into the package: an ONNX file of half the size, calibrated for bf16, and its
 row of models.toml.
 
     python scripts/bundle_model.py rtmpose-s_finetuned-halpe26_256x192 run/last.safetensors --notes
@@ -8,10 +8,10 @@ row of models.toml.
 Several checkpoints (trainings from one start with different seeds) become one network of their mean
 weights: "Model soups", Wortsman et al., 2022.
 
-Writes ``rtmpose/assets/models/ID.onnx`` and its preparation ``SHA-vN.npz``, and prints what
-models.toml needs to know. The preparation is measured once, so that users need not; on a CPU
-without bf16 it cannot be, and is left to them. Without a checkpoint the model that is there is only
-prepared again, after a change of the method.
+Writes ``rtmpose/assets/models/ID.onnx`` and its bf16 calibration ``SHA-vN.npz``, and prints what
+models.toml needs. The calibration is measured once, so that users need not; on a CPU without bf16
+that is not possible, and is left to them. Without a checkpoint the model that is there is only
+calibrated again, after a change of the method.
 """
 
 import argparse
@@ -29,8 +29,9 @@ from rtmpose.card_io import ModelCard, calibration_from
 from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
 from rtmpose.networks.fuse import fuse_norms
+from rtmpose.paths import bundled_folder
 from rtmpose.zoo import find
-from rtmpose.zoo.cache import bundled_folder, sha256_of
+from rtmpose.zoo.cache import sha256_of
 
 
 def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
@@ -65,7 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = bundled_folder() / f"{arguments.id}.onnx"
     if not arguments.checkpoints:
-        put_preparation(path, find(arguments.id))
+        put_calibration(path, find(arguments.id))
         return
     network, card = mean_network(arguments.checkpoints)
     calibration = (
@@ -87,7 +88,7 @@ def main() -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_onnx(network, card, path, OnnxOptions(nms=False, half_weights=True))
-    put_preparation(path, card)
+    put_calibration(path, card)
     print(
         f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops'
         f" = {card.gflops}"
@@ -95,11 +96,11 @@ def main() -> None:
     print(f"{path.stat().st_size / 1e6:.2f} MB")
 
 
-def put_preparation(path: Path, card: ModelCard) -> None:
-    """Measure the preparation of a model and put it beside the file, in place of older ones."""
+def put_calibration(path: Path, card: ModelCard) -> None:
+    """Calibrate a model for bf16 and put the result next to the file, replacing older ones."""
     with tempfile.TemporaryDirectory() as home:
-        os.environ["RTMPOSE_HOME"] = home  # measured anew, not taken from the cache
-        _, record = bf16_calibration.bf16_calibration(path, card)
+        os.environ["RTMPOSE_HOME"] = home  # measured again, not taken from the cache
+        _, record = bf16_calibration.calibrate(path, card)
         (made,) = Path(home).rglob("*.npz")
         for old in path.parent.glob(f"{made.name.split('-')[0]}-*.npz"):
             old.unlink()

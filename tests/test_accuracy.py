@@ -84,7 +84,7 @@ def test_calibration(data, pose, in_true_boxes):
 
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")
 def test_prepared_bf16_loses_little(data, rtmpose_s):
-    from rtmpose.backends.openvino import cpu_has_bf16
+    from rtmpose.backends.openvino_network import cpu_has_bf16
 
     if not cpu_has_bf16():
         pytest.skip("this CPU has no bfloat16")

@@ -1,4 +1,4 @@
-"""Preparation for bf16: exact in fp32, remembered, and trusted only when it agrees."""
+"""Calibration for bf16: exact in fp32, remembered, and trusted only when it agrees."""
 
 import importlib.util
 from dataclasses import replace
@@ -12,7 +12,13 @@ from rtmpose.pose_estimator import PoseEstimator
 if not importlib.util.find_spec("openvino"):
     pytest.skip("OpenVINO is not installed", allow_module_level=True)
 
-from rtmpose.backends import bf16_calibration, openvino
+from rtmpose.backends import (
+    bf16_calibration,
+    bf16_graph,
+    openvino,
+    openvino_network,
+    sample_images,
+)
 
 
 @pytest.fixture
@@ -22,35 +28,37 @@ def cache(tmp_path, monkeypatch):
 
 
 def needs_bf16():
-    if not openvino.cpu_has_bf16():
+    if not openvino_network.cpu_has_bf16():
         pytest.skip("this CPU has no bfloat16")
 
 
 def test_bundled_crops_leave_the_evaluation_photos_out(rtmpose_s):
     from rtmpose.zoo import find
 
-    crops = bf16_calibration.bundled_crops(find("rtmpose-s"))
+    crops = sample_images.bundled_crops(find("rtmpose-s"))
     assert crops.shape[1:] == (256, 192, 3)
     assert 15 < len(crops) < 40
 
 
-def test_prepared_network_is_the_same_function_in_fp32(rtmpose_s):
+def test_calibrated_network_is_the_same_function_in_fp32(rtmpose_s):
     from rtmpose.zoo import find
 
     card = find("rtmpose-s")
-    crops = bf16_calibration.bundled_crops(card)[:4]
-    medians = bf16_calibration.measure_medians(openvino.read_network(rtmpose_s), card, crops)
-    network = openvino.read_network(rtmpose_s)
-    assert bf16_calibration.subtract_medians(network, medians) == len(medians) > 10
+    crops = sample_images.bundled_crops(card)[:4]
+    medians = bf16_graph.measure_medians(
+        openvino_network.read_network(rtmpose_s), card.normalization, crops
+    )
+    network = openvino_network.read_network(rtmpose_s)
+    assert bf16_graph.subtract_medians(network, medians) == len(medians) > 10
     assert max(np.abs(m).max() for m in medians.values()) > 0.1
     options = BackendOptions("openvino", "cpu", 1, precision="fp32")
-    plain = openvino.OpenVinoBackend(rtmpose_s, card.normalization, options)(crops)
-    changed = openvino.OpenVinoBackend(rtmpose_s, card.normalization, options, network)(crops)
+    plain = openvino.OpenVinoBackend(rtmpose_s, card, options)(crops)
+    changed = openvino.OpenVinoBackend(network, card, options)(crops)
     for a, b in zip(plain, changed, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-def test_auto_uses_bf16_only_after_preparation(rtmpose_s, cache, monkeypatch):
+def test_auto_uses_bf16_only_after_calibration(rtmpose_s, cache, monkeypatch):
     needs_bf16()
     options = BackendOptions("openvino", "cpu", 1)
     first = PoseEstimator(rtmpose_s, options=options)
@@ -63,19 +71,19 @@ def test_auto_uses_bf16_only_after_preparation(rtmpose_s, cache, monkeypatch):
 
     monkeypatch.setattr(bf16_calibration, "measure_medians", fail)
     assert PoseEstimator(rtmpose_s, options=options).backend.precision == "bf16"
-    _, record = bf16_calibration.prepare(rtmpose_s, first.card)
+    _, record = bf16_calibration.calibrate(rtmpose_s, first.card)
     assert record.agreement > record.agreement_raw
-    original = bf16_calibration.prepare
+    original = bf16_calibration.calibrate
 
     def distrusted(*args, **kwargs):
         network, found = original(*args, **kwargs)
         return network, replace(found, trusted=False)
 
-    monkeypatch.setattr(bf16_calibration, "prepare", distrusted)
+    monkeypatch.setattr(bf16_calibration, "calibrate", distrusted)
     assert PoseEstimator(rtmpose_s, options=options).backend.precision == "fp32"
 
 
-def test_fp32_is_never_prepared(rtmpose_s, cache):
+def test_fp32_is_never_calibrated(rtmpose_s, cache):
     from rtmpose.zoo import find
 
     backend = open_backend(
@@ -89,7 +97,7 @@ def test_bf16_on_a_cpu_without_it_is_an_error(rtmpose_s, monkeypatch):
     from rtmpose.errors import BackendError
     from rtmpose.zoo import find
 
-    monkeypatch.setattr(openvino, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: False)
     with pytest.raises(BackendError, match="AVX512-BF16"):
         open_backend(
             rtmpose_s, find("rtmpose-s"), BackendOptions("openvino", "cpu", precision="bf16")
@@ -103,7 +111,7 @@ def test_detector_is_judged_too(rtmdet_nano, cache):
     from rtmpose import Detector
 
     detector = Detector(rtmdet_nano, options=BackendOptions("openvino", "cpu", 1))
-    _, record = bf16_calibration.prepare(rtmdet_nano, detector.card)
+    _, record = bf16_calibration.calibrate(rtmdet_nano, detector.card)
     assert 0.5 < record.agreement_raw <= record.agreement <= 1
     assert detector.backend.precision == ("bf16" if record.trusted else "fp32")
 
@@ -126,9 +134,9 @@ def biased_network(bias):
     return Model([out.output(0)], [image], "biased")
 
 
-def test_biases_are_not_rounded(tmp_path):
+def test_biases_are_not_rounded():
     """A bias of 11.71 is 11.69 in bf16: harmless where it is looked at, not where it should cancel."""
-    from rtmpose.model_card import Normalization
+    from rtmpose.model_card import Codec, ModelCard, Normalization
 
     bias = np.full(16, 11.7076, np.float32)
     bias[1::2] = 11.63
@@ -137,16 +145,15 @@ def test_biases_are_not_rounded(tmp_path):
 
     def run(precision, medians=False, biases=False):
         network = biased_network(bias)
-        last = bf16_calibration._pointwise_convolutions(network)[-1]
+        last = bf16_graph.pointwise_convolutions(network)[-1]
         if medians:
-            assert (
-                bf16_calibration.subtract_medians(network, {last.get_friendly_name(): center}) == 1
-            )
+            assert bf16_graph.subtract_medians(network, {last.get_friendly_name(): center}) == 1
         if biases:
-            assert bf16_calibration.keep_biases(network) == (2 if medians else 1)
+            assert bf16_graph.keep_biases(network) == (2 if medians else 1)
         options = BackendOptions("openvino", "cpu", 1, precision=precision)
         scaling = Normalization((0, 0, 0), (1, 1, 1), "bgr")
-        return openvino.OpenVinoBackend(tmp_path, scaling, options, network)(pixels)[0]
+        card = ModelCard("biased", "a test", "none", (16, 16), scaling, Codec("simcc"))
+        return openvino.OpenVinoBackend(network, card, options)(pixels)[0]
 
     exact = run("fp32")
     np.testing.assert_allclose(run("fp32", medians=True, biases=True), exact, atol=2e-5)

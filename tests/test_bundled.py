@@ -11,11 +11,12 @@ import pytest
 import rtmpose
 from rtmpose import pipeline, zoo
 from rtmpose.backends import bf16_calibration
-from rtmpose.backends.openvino import cpu_has_bf16
+from rtmpose.backends.openvino_network import cpu_has_bf16
 from rtmpose.card_io import embedded_card
 from rtmpose.cli import main, options
 from rtmpose.errors import ModelError
-from rtmpose.zoo.cache import bundled_folder, is_bundled, sha256_of
+from rtmpose.paths import bundled_folder, photos_folder
+from rtmpose.zoo.cache import is_bundled, sha256_of
 
 CARDS = [card for card in zoo.load_zoo() if any(map(is_bundled, card.files))]
 DEFAULTS = {"rtmdet-nano_finetuned_320x320", "rtmpose-s_finetuned-halpe26_256x192"}
@@ -65,17 +66,17 @@ def test_files_and_cards(card, fresh):
 def test_preparations(card, fresh):
     """Nobody waits for one: it comes with the package and is trusted."""
     digest = card.file("onnx").sha256
-    medians, record = bf16_calibration._load(digest)
+    medians, record = bf16_calibration.load_calibration(digest)
     assert record is not None
     assert (record.sha256, record.trusted) == (digest, True)
     assert bool(medians) == bool(record.convolutions)
     if importlib.util.find_spec("openvino") and cpu_has_bf16():
-        bf16_calibration.prepare(zoo.resolve(card.id)[0], card)
+        bf16_calibration.calibrate(zoo.resolve(card.id)[0], card)
         assert not list(fresh.rglob("*.npz"))
 
 
 def test_predict_without_cache_or_network(fresh, capsys):
-    photo = bf16_calibration._photo_folder() / "000000541055.jpg"
+    photo = photos_folder() / "000000541055.jpg"
     arguments = [
         "predict",
         str(photo),

@@ -16,7 +16,7 @@ pytest.importorskip(
 )
 
 from rtmpose import zoo  # noqa: E402
-from rtmpose.backends import bf16_calibration  # noqa: E402
+from rtmpose.backends import sample_images  # noqa: E402
 from rtmpose.errors import ModelError, OutputError  # noqa: E402
 from rtmpose.networks import (
     build,
@@ -262,7 +262,7 @@ def test_genuine_pose_weights(rtmpose_s):
     pytest.importorskip("onnx")
     network, card = load_network(rtmpose_s)
     assert count_parameters(network) == 5_699_052
-    crops = to_tensor(bf16_calibration.bundled_crops(card), card.normalization)
+    crops = to_tensor(sample_images.bundled_crops(card), card.normalization)
     session = onnxruntime.InferenceSession(str(rtmpose_s), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         ours = network(crops)
@@ -277,7 +277,7 @@ def test_genuine_detector_weights(rtmdet_nano, rtmdet_nano_raw):
     card = zoo.find("rtmdet-nano")
     network, _ = load_network(rtmdet_nano_raw, card=card)
     assert same(network, load_network(rtmdet_nano, card=card)[0])
-    frames = to_tensor(bf16_calibration.bundled_frames(card), card.normalization)
+    frames = to_tensor(sample_images.bundled_frames(card), card.normalization)
     session = onnxruntime.InferenceSession(str(rtmdet_nano_raw), providers=["CPUExecutionProvider"])
     for frame in frames[:, None]:
         with torch.inference_mode():

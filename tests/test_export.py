@@ -16,7 +16,7 @@ pytest.importorskip(
 
 from rtmpose import BackendOptions, Detector, PoseEstimator, zoo  # noqa: E402
 from rtmpose.backends import open_backend  # noqa: E402
-from rtmpose.backends.bf16_calibration import bundled_photos  # noqa: E402
+from rtmpose.backends.sample_images import bundled_photos  # noqa: E402
 from rtmpose.backends.torch import TorchBackend  # noqa: E402
 from rtmpose.card_io import embedded_card  # noqa: E402
 from rtmpose.cli import main  # noqa: E402

@@ -98,7 +98,7 @@ def test_refusals(tmp_path):
     path = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
     with pytest.raises(InputError, match="fit is auto, letterbox or rectangular"):
         Detector(path, options=BackendOptions("onnxruntime", "cpu", 1), fit="tight")
-    openvino = pytest.importorskip("rtmpose.backends.openvino")
+    openvino = pytest.importorskip("rtmpose.backends.openvino_network")
     pytest.importorskip("openvino")
     network = openvino.read_network(grid_detector(tmp_path / "grid.onnx"))
     for size in ((96, 128), (40, 96), (0, 96)):

@@ -11,7 +11,7 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
 from rtmpose.backends import calls_at_once, open_backend
-from rtmpose.backends.parallel import MOST_CALLS, ParallelBackend
+from rtmpose.backends.parallel import MAX_PARALLEL_CALLS, ParallelBackend
 from rtmpose.errors import BackendError, InputError
 from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
@@ -79,7 +79,7 @@ def test_what_can_go_side_by_side(tmp_path):
         spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu")
     )
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 3
-    assert calls_at_once(pose.backend, BackendOptions(threads=100)) == MOST_CALLS
+    assert calls_at_once(pose.backend, BackendOptions(threads=100)) == MAX_PARALLEL_CALLS
     assert calls_at_once(pose.backend, BackendOptions()) >= 1
     pose.backend.device = "cuda:0"
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1

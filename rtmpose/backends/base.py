@@ -1,17 +1,22 @@
-"""One small Protocol for every inference engine, and the function that opens a model file with one
-of them.
-"""
+"""What every inference engine looks like to the rest of the package."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.model_card import ModelCard
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+Outputs = tuple[NDArray[np.generic], ...]
+"""What a network returns for a batch: one array ``(N, ...)`` per output."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +32,18 @@ class BackendOptions:
     """How to run a network.
 
     Attributes:
-        backend: ``auto``, ``onnxruntime``, ``openvino``, ``ncnn`` or ``torch``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, or OpenVINO's
-            ``gpu``, ``npu``. A device that is not there is an error; only ``auto`` chooses.
+        backend: ``auto`` or one of :func:`rtmpose.backends.table.names`.
+        device: ``auto``, or a kind of device with or without a number: ``cpu``, ``cuda``,
+            ``cuda:1``, ``tensorrt``, ``gpu``, ``npu``. A device that is not there is an error; only
+            ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
+        allow_spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on an
+            otherwise idle machine, several times slower next to other busy programs, hence off.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``: reduced precision only where it is
+            proved not to cost accuracy, or where the file was made for it.
         num_streams: Calls from several threads that run at the same time, each with its share of
             ``threads``: more images per second, but each one later. With 1 a call has all threads.
-            OpenVINO and ONNX Runtime on CPUs.
-        allow_spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on a
-            machine of one's own, several times slower beside a busy neighbor, hence off.
-        precision: ``fp32``, ``bf16`` (OpenVINO, torch), ``fp16`` (ncnn, TensorRT) or ``auto``:
-            reduced precision only where it is proved not to cost accuracy, or where the file was
-            made for it (ncnn).
+            It has no effect on GPUs and with backends that have no streams.
     """
 
     backend: str = "auto"
@@ -53,7 +58,7 @@ class Backend(Protocol):
     """A network opened with an engine. It may be called from several threads.
 
     Attributes:
-        engine: Name of the engine that runs it.
+        engine: Name of the backend that runs it.
         device: Where it runs: ``cpu``, ``cuda:0``, ...
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``: what it really computes in.
         input: Shape ``(N, 3, H, W)``, also where the file itself takes ``(N, H, W, 3)``; a fixed N
@@ -72,10 +77,36 @@ class Backend(Protocol):
     flexible: bool
     metadata: Mapping[str, str]
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a batch of BGR uint8 images ``(N, H, W, 3)``; normalization and channel order are
         applied here.
 
         Arrays returned are the caller's to keep.
         """
+        ...
+
+
+class BackendClass(Protocol):
+    """How every backend is constructed."""
+
+    def __call__(self, model: Path, card: ModelCard, options: BackendOptions) -> Backend:
+        """Open a model file.
+
+        Args:
+            model: The file. Some backends take a network in the engine's own form, too.
+            card: Its description: size, normalization, coding.
+            options: Device and precision; ``device`` is no longer ``auto``, ``backend`` is ignored.
+
+        Raises:
+            BackendError: the device is not there, or cannot run the network as asked.
+            ModelError: the file is not a network that takes one image batch.
+        """
+        ...
+
+
+class BackendModule(Protocol):
+    """What the file of a backend offers besides its class."""
+
+    def devices(self) -> Mapping[str, tuple[Precision, ...]]:
+        """Devices of this machine, the fastest first, and the precisions that each computes in."""
         ...

@@ -1,19 +1,22 @@
-"""A YOLOX export for a smaller input than it was made for.
+"""A YOLOX export for a smaller input than it was exported for.
 
-YOLOX has no layer that looks at the whole picture, so nothing is lost where the padding is cut off;
-a 16:9 frame in a square input is 44 % padding. But the export carries the places and strides of its
-cells as constants, one row per cell, level after level: the rows of the smaller grid are picked out
-of them.
+YOLOX has no layer that sees the whole image, so nothing is lost where the padding is cut off; a
+16:9 frame in a square input is 44 % padding. But the export contains the positions and strides of
+its cells as constants, one row per cell, level after level: the rows of the smaller grid are taken
+out of them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import ModelError
+
+if TYPE_CHECKING:
+    from openvino import Model, Node
 
 STRIDES = (8, 16, 32)
 
@@ -26,8 +29,9 @@ def cells(size_hw: tuple[int, int], smaller_hw: tuple[int, int] | None = None) -
         size_hw: Height and width of the full input.
         smaller_hw: Of the smaller one; multiples of 32, no side larger.
     """
-    rows, start = [], 0
     height, width = smaller_hw or size_hw
+    rows = []
+    start = 0  # row of the level's first cell
     for stride in STRIDES:
         across = size_hw[1] // stride
         y, x = np.mgrid[: height // stride, : width // stride]
@@ -36,8 +40,8 @@ def cells(size_hw: tuple[int, int], smaller_hw: tuple[int, int] | None = None) -
     return np.concatenate(rows).astype(np.int64)
 
 
-def has_grid(network: Any, size_hw: tuple[int, int]) -> bool:
-    """Whether an ``openvino.Model`` with that fixed input carries constants with one row per cell."""
+def has_grid(network: Model, size_hw: tuple[int, int]) -> bool:
+    """Whether an ``openvino.Model`` with that fixed input has constants with one row per cell."""
     count = len(cells(size_hw))
     return any(
         _axis(node, count) is not None
@@ -46,7 +50,7 @@ def has_grid(network: Any, size_hw: tuple[int, int]) -> bool:
     )
 
 
-def shrink(network: Any, size_hw: tuple[int, int], smaller_hw: tuple[int, int]) -> Any:
+def shrink(network: Model, size_hw: tuple[int, int], smaller_hw: tuple[int, int]) -> Model:
     """A copy of the network for a smaller input.
 
     Args:
@@ -60,30 +64,22 @@ def shrink(network: Any, size_hw: tuple[int, int], smaller_hw: tuple[int, int]) 
     from openvino import PartialShape
     from openvino import opset8 as ops
 
-    if any(
-        s % STRIDES[-1] or s > most or s <= 0 for s, most in zip(smaller_hw, size_hw, strict=True)
-    ):
-        raise ModelError(f"an input of {smaller_hw} (height, width) cannot be cut out of {size_hw}")
+    for side, largest in zip(smaller_hw, size_hw, strict=True):
+        if side % STRIDES[-1] or not 0 < side <= largest:
+            raise ModelError(
+                f"an input of {smaller_hw} (height, width) cannot be cut out of {size_hw}"
+            )
+
     copy = network.clone()
-    count, rows = len(cells(size_hw)), cells(size_hw, smaller_hw)
+    count = len(cells(size_hw))
+    rows = cells(size_hw, smaller_hw)
     for node in copy.get_ordered_ops():
         if node.get_type_name() != "Constant":
             continue
-        axis = _axis(node, count)
-        if axis is not None:
-            data = np.take(node.data, rows, axis=axis)
-        elif not np.issubdtype(node.data.dtype, np.integer) or not node.data.size:
-            continue
-        elif (node.data == count).all():
-            data = np.full_like(node.data, len(rows))  # how many candidates there are
-        elif node.data.tolist() in _stem_shapes(size_hw):
-            data = np.array(
-                _stem_shapes(smaller_hw)[_stem_shapes(size_hw).index(node.data.tolist())],
-                node.data.dtype,
-            )
-        else:
-            continue
-        node.output(0).replace(ops.constant(data).output(0))
+        data = _smaller_constant(node, count, rows, size_hw, smaller_hw)
+        if data is not None:
+            node.output(0).replace(ops.constant(data).output(0))
+
     try:
         # Not Model.reshape: that checks the new constants against the old input first.
         copy.get_parameters()[0].set_partial_shape(PartialShape([1, 3, *smaller_hw]))
@@ -93,13 +89,47 @@ def shrink(network: Any, size_hw: tuple[int, int], smaller_hw: tuple[int, int]) 
     return copy
 
 
+def _smaller_constant(
+    node: Node,
+    count: int,
+    rows: NDArray[np.int64],
+    size_hw: tuple[int, int],
+    smaller_hw: tuple[int, int],
+) -> NDArray[np.generic] | None:
+    """What replaces a constant in the smaller network; None where it stays.
+
+    Args:
+        node: The constant.
+        count: Number of cells of the full grid.
+        rows: The cells that remain.
+        size_hw: Height and width of the full input.
+        smaller_hw: Of the smaller one.
+    """
+    # Positions and strides: one row per cell.
+    axis = _axis(node, count)
+    if axis is not None:
+        return np.take(node.data, rows, axis=axis)
+
+    # Shapes: the number of candidates, and those of the first layer.
+    if not np.issubdtype(node.data.dtype, np.integer) or not node.data.size:
+        return None
+    if (node.data == count).all():
+        return np.full_like(node.data, len(rows))
+    shapes = _stem_shapes(size_hw)
+    if node.data.tolist() in shapes:
+        position = shapes.index(node.data.tolist())
+        return np.array(_stem_shapes(smaller_hw)[position], node.data.dtype)
+    return None
+
+
 def _stem_shapes(size_hw: tuple[int, int]) -> list[list[int]]:
     """Target shapes with which the first layer puts 2x2 pixels into channels."""
-    half_h, half_w = size_hw[0] // 2, size_hw[1] // 2
+    half_h = size_hw[0] // 2
+    half_w = size_hw[1] // 2
     return [[1, 3, half_h, 2, -1, 2], [1, 3, half_h, 2, half_w, 2], [1, 12, half_h, half_w]]
 
 
-def _axis(node: Any, count: int) -> int | None:
+def _axis(node: Node, count: int) -> int | None:
     """The axis of a constant that runs over the cells."""
     shape = list(node.get_output_shape(0))
     return shape.index(count) if len(shape) >= 2 and count in shape else None

@@ -1,24 +1,29 @@
-"""ncnn: phones and small ARM boards. Weights and arithmetic in half precision where the CPU has it."""
+"""ncnn: phones and small ARM boards; half precision where the CPU has it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.base import BackendOptions, TensorSpec
-from rtmpose.errors import BackendError, MissingDependencyError, ModelError
+from rtmpose.backends import table
+from rtmpose.backends.base import BackendOptions, Outputs, Precision, TensorSpec
+from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard
+
+
+def devices() -> dict[str, tuple[Precision, ...]]:
+    """Devices here and their precisions: the CPU."""
+    return {"cpu": ("fp16", "fp32")}
 
 
 class NcnnBackend:
     """A network run by ncnn, one image after the other. See :class:`rtmpose.backends.base.Backend`.
 
     Args:
-        path: The ``.param`` file; the ``.bin`` file of the same name lies beside it.
+        model: The ``.param`` file; the ``.bin`` file of the same name lies next to it.
         card: Its description.
         options: ``device`` must be ``cpu``. ``precision`` ``fp32`` switches half-precision
             arithmetic off.
@@ -30,66 +35,79 @@ class NcnnBackend:
     """
 
     engine = "ncnn"
+    device = "cpu"
 
-    def __init__(self, path: Path, card: ModelCard, options: BackendOptions) -> None:
+    def __init__(self, model: Path, card: ModelCard, options: BackendOptions) -> None:
+        row = table.row(self.engine)
         try:
             import ncnn
         except ImportError as error:
-            raise MissingDependencyError(
-                "ncnn models need ncnn: pip install 'rtmpose[ncnn]'"
-            ) from error
+            raise row.missing() from error
+
+        # Checks that ncnn itself does not make, or only with a crash.
         if options.device != "cpu":
             raise BackendError(f"the ncnn backend runs on the CPU only, not on {options.device!r}")
-        weights = path.with_suffix(".bin")
+        weights = model.with_suffix(row.weights_suffix)
         if not weights.is_file():
-            raise ModelError(f"{path} needs {weights.name} beside it, which is not there")
+            raise ModelError(f"{model} needs {weights.name} next to it, which is not there")
         if card.input_wh == (0, 0):
             raise ModelError(
-                f"{path} does not say its input size: {path.name}.card.json is missing beside it"
+                f"{model} does not say its input size: {model.name}.card.json is missing next to it"
             )
-        self._ncnn, self._net = ncnn, ncnn.Net()
+
+        # Options count only when they are set before the network is loaded.
+        self._ncnn = ncnn
+        self._net = ncnn.Net()
         if options.threads:
             self._net.opt.num_threads = options.threads
         half = options.precision != "fp32"
         for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
             setattr(self._net.opt, name, half)
         self._net.opt.use_bf16_storage = False
-        if self._net.load_param(str(path)) or self._net.load_model(str(weights)):
+        if self._net.load_param(str(model)) or self._net.load_model(str(weights)):
             raise ModelError(
-                f"{path} could not be opened by ncnn; it may be damaged or need a newer ncnn"
+                f"{model} could not be opened by ncnn; it may be damaged or need a newer ncnn"
             )
-        self.device, self.precision = "cpu", "fp16" if half else "fp32"
-        self._card = card
+        self.precision = "fp16" if half else "fp32"
+
+        self._normalization = card.normalization
+        self._input_names: list[str] = list(self._net.input_names())
+        self._output_names: list[str] = list(self._net.output_names())
+        if len(self._input_names) != 1:
+            raise ModelError(
+                f"{model} takes {len(self._input_names)} inputs; this package runs networks that"
+                " take one image"
+            )
+
+        # The file does not hold the shapes: the card has the input's, a black image shows the rest.
         width, height = card.input_wh
-        self._inputs, self._outputs = list(self._net.input_names()), list(self._net.output_names())
-        if len(self._inputs) != 1:
-            raise ModelError(
-                f"{path} takes {len(self._inputs)} inputs; this package runs networks that take one"
-                " image"
-            )
-        self.input = TensorSpec(self._inputs[0], (None, 3, height, width))
+        self.input = TensorSpec(self._input_names[0], (None, 3, height, width))
         self.metadata: Mapping[str, str] = {}
         self.flexible = False
         results = self(np.zeros((1, height, width, 3), np.uint8))
         self.outputs = tuple(
-            TensorSpec(n, (None, *r.shape[1:])) for n, r in zip(self._outputs, results, strict=True)
+            TensorSpec(name, (None, *result.shape[1:]))
+            for name, result in zip(self._output_names, results, strict=True)
         )
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        rows = [self._one(np.ascontiguousarray(image)) for image in images]
+        rows = [self._run_one(np.ascontiguousarray(image)) for image in images]
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
-    def _one(self, image: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        kinds = self._ncnn.Mat.PixelType
-        scaling = self._card.normalization
-        kind = kinds.PIXEL_BGR2RGB if scaling.color == "rgb" else kinds.PIXEL_BGR
-        pixels = self._ncnn.Mat.from_pixels(image, kind, image.shape[1], image.shape[0])
-        pixels.substract_mean_normalize(list(scaling.mean), [1 / s for s in scaling.std])
+    def _run_one(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """The outputs for one image ``(H, W, 3)``, without the batch axis."""
+        pixel_types = self._ncnn.Mat.PixelType
+        rgb = self._normalization.color == "rgb"
+        order = pixel_types.PIXEL_BGR2RGB if rgb else pixel_types.PIXEL_BGR
+        pixels = self._ncnn.Mat.from_pixels(image, order, image.shape[1], image.shape[0])
+        scales = [1 / s for s in self._normalization.std]
+        pixels.substract_mean_normalize(list(self._normalization.mean), scales)  # ncnn's spelling
+
         extractor = self._net.create_extractor()
-        extractor.input(self._inputs[0], pixels)
+        extractor.input(self._input_names[0], pixels)
         results = []
-        for name in self._outputs:
+        for name in self._output_names:
             status, value = extractor.extract(name)
             if status:
                 raise BackendError(f"ncnn failed at the output {name} (status {status})")

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.base import BackendOptions, TensorSpec
+from rtmpose.backends import table
+from rtmpose.backends.base import BackendOptions, Outputs, Precision, TensorSpec
 from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError, ModelError
-from rtmpose.model_card import Normalization
+from rtmpose.model_card import ModelCard, Normalization
+from rtmpose.paths import cache_folder
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from onnxruntime import NodeArg, SessionOptions
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+Provider = str | tuple[str, dict[str, str]]
+"""Name of an execution provider, or name and settings."""
 
 
 def providers() -> list[str]:
@@ -33,20 +39,24 @@ def providers() -> list[str]:
     return list(onnxruntime.get_available_providers())
 
 
-def devices() -> list[str]:
-    """Devices that can be asked for, the fastest first. Built with is not the same as works:
-    opening a model tells.
+def devices() -> dict[str, tuple[Precision, ...]]:
+    """Devices here, the fastest first, and the precisions of each.
+
+    The GPU build lists its providers on any machine; without a driver they would fail when a model
+    is opened. With one they may still lack a library, which only opening a model shows.
     """
-    have = providers()
-    return [d for d in ("cuda", "tensorrt", "cpu") if PROVIDERS[d] in have]
+    built = providers()
+    kinds = ("cuda", "tensorrt", "cpu") if _nvidia_gpu_present() else ("cpu",)
+    precisions = table.row("onnxruntime").devices
+    return {kind: precisions[kind] for kind in kinds if PROVIDERS[kind] in built}
 
 
 class OnnxRuntimeBackend:
     """A network run by ONNX Runtime. See :class:`rtmpose.backends.base.Backend`.
 
     Args:
-        path: The ``.onnx`` file.
-        normalization: Applied to the uint8 images.
+        model: The ``.onnx`` file.
+        card: Its description. The normalization is applied to the uint8 images.
         options: ``device`` must be ``cpu``, ``cuda[:N]`` or ``tensorrt[:N]``.
 
     Raises:
@@ -56,79 +66,74 @@ class OnnxRuntimeBackend:
 
     engine = "onnxruntime"
 
-    def __init__(self, path: Path, normalization: Normalization, options: BackendOptions) -> None:
+    def __init__(self, model: Path, card: ModelCard, options: BackendOptions) -> None:
         import onnxruntime as ort
 
-        ort.set_default_logger_severity(3)
-        kind, _, number = options.device.partition(":")
-        wanted = _provider_list(kind, number, options.precision)
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = options.threads
-        if kind == "cpu" and options.num_streams > 1:  # every call brings a thread of its own
-            settings.intra_op_num_threads = max(
-                1, (options.threads or usable_cpus()) // options.num_streams
-            )
-        settings.inter_op_num_threads = 1
-        # A allow_spinning pool beside a busy neighbor costs 2 to 3 times; see docs/conventions.md.
-        settings.add_session_config_entry(
-            "session.intra_op.allow_spinning", "1" if options.allow_spinning else "0"
-        )
+        # Open the file on the device that was asked for.
+        ort.set_default_logger_severity(3)  # errors only
+        kind, number = table.split_device(options.device)
+        providers = _provider_list(kind, number, options.precision)
         try:
-            self._session = ort.InferenceSession(str(path), settings, providers=wanted)
+            self._session = ort.InferenceSession(
+                str(model), _session_options(options), providers=providers
+            )
         except Exception as error:
             raise ModelError(
-                f"{path} could not be opened as an ONNX model:"
-                f" {str(error).strip().splitlines()[0]}; it may be damaged or made for a newer ONNX"
-                " Runtime"
+                f"{model} could not be opened as an ONNX model: {_first_line(error)}; it may be"
+                " damaged or made for a newer ONNX Runtime"
             ) from error
+
+        # ONNX Runtime falls back to the CPU without an error.
         active = self._session.get_providers()
         if PROVIDERS[kind] not in active:
             raise BackendError(
-                f"device {options.device!r} was asked for, but ONNX Runtime runs {path.name} on"
+                f"device {options.device!r} was asked for, but ONNX Runtime runs {model.name} on"
                 f" {active[0]}: its CUDA, cuDNN or TensorRT libraries did not load; `rtmpose"
                 " doctor` tells more, or use --device cpu"
             )
         self.device = options.device
-        self.precision = (
-            "fp16" if options.precision == "fp16" else "int8" if _is_quantized(path) else "fp32"
-        )
+        stored = "int8" if _is_quantized(model) else "fp32"
+        self.precision = "fp16" if options.precision == "fp16" else stored
+
+        # What the file takes: normalized floats, or pixels where normalization is inside it.
         inputs = self._session.get_inputs()
-        self._raw = (
-            len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and inputs[0].shape[-1] == 3
-        )
-        if (
-            len(inputs) != 1
-            or len(inputs[0].shape) != 4
-            or not ("float" in inputs[0].type or self._raw)
-        ):
+        self._takes_pixels = len(inputs) == 1 and _takes_pixels(inputs[0])
+        floats = len(inputs) == 1 and "float" in inputs[0].type
+        if not (self._takes_pixels or floats) or len(inputs[0].shape) != 4:
             raise ModelError(
-                f"{path} does not take one float image batch (N, 3, H, W): its inputs are"
+                f"{model} does not take one float image batch (N, 3, H, W): its inputs are"
                 f" {[(i.name, i.type, i.shape) for i in inputs]}; it is not a model this package"
                 " can run"
             )
         self.input = _spec(inputs[0])
-        if self._raw:  # normalization is inside the file
+        if self._takes_pixels:
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
         self.flexible = None in self.input.shape[2:]
         self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+        # How pixels become its input.
         self._half = inputs[0].type == "tensor(float16)"
-        self._tables = normalization_tables(normalization)
-        self._channels = (2, 1, 0) if normalization.color == "rgb" else (0, 1, 2)
+        self._tables = normalization_tables(card.normalization)
+        self._channels = (2, 1, 0) if card.normalization.color == "rgb" else (0, 1, 2)
         self._buffers = threading.local()
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        feed: NDArray[Any] = np.ascontiguousarray(images) if self._raw else self._normalize(images)
+        feed: NDArray[np.generic]
+        if self._takes_pixels:
+            feed = np.ascontiguousarray(images)
+        else:
+            feed = self._normalize(images)
+            if self._half:
+                feed = feed.astype(np.float16)
         try:
-            outputs = self._session.run(
-                None, {self.input.name: feed.astype(np.float16) if self._half else feed}
-            )
+            outputs = self._session.run(None, {self.input.name: feed})
         except Exception as error:
             raise BackendError(
                 f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares"
-                f" {self.input.shape}): {str(error).strip().splitlines()[0]}"
+                f" {self.input.shape}): {_first_line(error)}"
             ) from error
         return tuple(outputs)
 
@@ -145,8 +150,8 @@ class OnnxRuntimeBackend:
         batch = buffer[:size].reshape(n, 3, h, w)
         for image, planes in zip(images, batch, strict=True):
             channels = cv2.split(image)
-            for plane, source, table in zip(planes, self._channels, self._tables, strict=True):
-                cv2.LUT(channels[source], table, dst=plane)
+            for plane, source, lookup in zip(planes, self._channels, self._tables, strict=True):
+                cv2.LUT(channels[source], lookup, dst=plane)
         return batch
 
 
@@ -165,43 +170,78 @@ def normalization_tables(normalization: Normalization) -> list[NDArray[np.float3
     ]
 
 
-def _provider_list(kind: str, number: str, precision: str) -> list[Any]:
-    """What ONNX Runtime is to be asked for; the CPU stays behind a GPU for the few operations it
-    lacks.
+def _session_options(options: BackendOptions) -> SessionOptions:
+    import onnxruntime as ort
+
+    threads = options.threads
+    if options.device == "cpu" and options.num_streams > 1:
+        # Each call comes from a thread of the caller; together they use all threads.
+        threads = max(1, (threads or usable_cpus()) // options.num_streams)
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    # A spinning pool next to another busy program makes calls 2 to 3 times slower; see
+    # docs/conventions.md.
+    spinning = "1" if options.allow_spinning else "0"
+    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    return settings
+
+
+def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
+    """The execution providers to ask for; the CPU comes after a GPU for the few operations that the
+    GPU lacks.
     """
+    row = table.row("onnxruntime")
     if kind not in PROVIDERS:
         raise BackendError(
             f"ONNX Runtime knows no device {kind!r}; use cpu, cuda, cuda:1, tensorrt or tensorrt:1"
         )
-    have = providers()
-    if PROVIDERS[kind] not in have:
+    built = providers()
+    if PROVIDERS[kind] not in built:
         raise BackendError(
-            f"device {kind!r} was asked for, but this ONNX Runtime offers only {', '.join(have)}."
-            " For NVIDIA GPUs: pip uninstall -y onnxruntime && pip install 'rtmpose[gpu]' (the two"
-            " packages must not be side by side)"
+            f"device {kind!r} was asked for, but this ONNX Runtime offers only {', '.join(built)}."
+            f" For NVIDIA GPUs: pip uninstall -y onnxruntime && {row.gpu_install_command} (only one"
+            " of the two packages may be installed)"
         )
     if kind == "cpu":
         return [PROVIDERS["cpu"]]
     if number and not number.isdigit():
         raise BackendError(f"device number {number!r} is not a number; use {kind}:0")
-    settings = {"device_id": number or "0"}
-    if kind == "tensorrt":
-        # Engines take minutes to build; ONNX Runtime names them by network, GPU and TensorRT
-        # version.
-        from rtmpose.zoo.cache import cache_folder
 
-        engines = cache_folder() / "tensorrt"
-        engines.mkdir(parents=True, exist_ok=True)
-        settings |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
-        if precision == "fp16":
-            settings["trt_fp16_enable"] = "1"
-        return [
-            (PROVIDERS[kind], settings),
-            (PROVIDERS["cuda"], {"device_id": number or "0"}),
-            PROVIDERS["cpu"],
-        ]
-    return [(PROVIDERS[kind], settings), PROVIDERS["cpu"]]
+    device = {"device_id": number or "0"}
+    if kind == "cuda":
+        return [(PROVIDERS["cuda"], device), PROVIDERS["cpu"]]
+
+    # Engines take minutes to build; ONNX Runtime names them by network, GPU and TensorRT version.
+    engines = cache_folder() / "tensorrt"
+    engines.mkdir(parents=True, exist_ok=True)
+    settings = {
+        **device,
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(engines),
+    }
+    if precision == "fp16":
+        settings["trt_fp16_enable"] = "1"
+    return [(PROVIDERS["tensorrt"], settings), (PROVIDERS["cuda"], device), PROVIDERS["cpu"]]
 
 
-def _spec(value: Any) -> TensorSpec:
+def _nvidia_gpu_present() -> bool:
+    """Whether a driver for NVIDIA GPUs is loaded (Linux, WSL, Windows) and not hidden from us."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return False
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
+    return any(Path(driver).exists() for driver in drivers)
+
+
+def _takes_pixels(value: NodeArg) -> bool:
+    """Whether an input takes uint8 images ``(N, H, W, 3)``."""
+    return value.type == "tensor(uint8)" and value.shape[-1] == 3
+
+
+def _spec(value: NodeArg) -> TensorSpec:
     return TensorSpec(value.name, tuple(d if isinstance(d, int) else None for d in value.shape))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""The same network for more answers per second: a core for each call, and calls side by side."""
+"""The same network for more images per second: a core for each call, and calls in parallel."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from concurrent.futures import Executor
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
+from rtmpose.backends import table
+from rtmpose.backends.base import Backend, BackendOptions, Outputs, TensorSpec
 
-STREAM_ENGINES = ("onnxruntime", "openvino")
-"""Engines that know ``BackendOptions.num_streams``."""
-MOST_CALLS = 8
-"""Each going call holds the memory of a batch; where there are more cores, each has several."""
+MAX_PARALLEL_CALLS = 8
+"""Each running call holds the memory of a batch; where there are more cores, each has several."""
 
 
 def calls_at_once(backend: Backend, options: BackendOptions) -> int:
-    """How many calls of a network can go side by side to advantage: 1 on GPUs, and with engines
-    that cannot.
+    """How many calls of a network are worth running in parallel: 1 on GPUs, and with backends that
+    have no streams.
     """
-    if backend.device != "cpu" or backend.engine not in STREAM_ENGINES:
+    with_streams = {row.name for row in table.BACKENDS if row.num_streams}
+    if backend.device != "cpu" or backend.engine not in with_streams:
         return 1
-    return min(MOST_CALLS, options.threads or usable_cpus())
+    return min(MAX_PARALLEL_CALLS, options.threads or usable_cpus())
 
 
 def usable_cpus() -> int:
@@ -34,27 +34,34 @@ def usable_cpus() -> int:
 
 
 class ParallelBackend:
-    """Batches spread over calls that go side by side. See :class:`rtmpose.backends.base.Backend`.
+    """Batches spread over calls that run in parallel. See :class:`rtmpose.backends.base.Backend`.
 
     Args:
-        wide: The network with all cores for a call; takes the batches that have less than an image
-            for each call.
-        narrow: The same, opened with ``num_streams``.
-        calls: That number.
-        workers: Has as many threads.
+        single: The network with all cores for one call; it takes batches of fewer images than
+            ``calls``.
+        streams: The same network, opened with ``num_streams=calls``.
+        calls: Number of parallel calls.
+        workers: An executor with as many threads.
     """
 
-    def __init__(self, wide: Backend, narrow: Backend, calls: int, workers: Executor) -> None:
-        self._wide, self._narrow, self._calls, self._workers = wide, narrow, calls, workers
-        self.engine, self.device, self.precision = wide.engine, wide.device, wide.precision
-        self.input: TensorSpec = wide.input
-        self.outputs: tuple[TensorSpec, ...] = wide.outputs
-        self.flexible = wide.flexible
-        self.metadata: Mapping[str, str] = wide.metadata
+    def __init__(self, single: Backend, streams: Backend, calls: int, workers: Executor) -> None:
+        self._single = single
+        self._streams = streams
+        self._calls = calls
+        self._workers = workers
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+        # To the caller it is the same network.
+        self.engine = single.engine
+        self.device = single.device
+        self.precision = single.precision
+        self.input: TensorSpec = single.input
+        self.outputs: tuple[TensorSpec, ...] = single.outputs
+        self.flexible = single.flexible
+        self.metadata: Mapping[str, str] = single.metadata
+
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
         if self.input.shape[0] is not None or len(images) < self._calls:
-            return self._wide(images)
-        parts = list(self._workers.map(self._narrow, np.array_split(images, self._calls)))
+            return self._single(images)
+        parts = list(self._workers.map(self._streams, np.array_split(images, self._calls)))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))

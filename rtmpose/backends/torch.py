@@ -1,24 +1,37 @@
-"""torch: checkpoints as they are. For evaluation and as the reference of exports; not the fastest."""
+"""torch: checkpoints as they are, for evaluation and as the reference of exports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.base import BackendOptions, TensorSpec
-from rtmpose.errors import BackendError, MissingDependencyError
+from rtmpose.backends import table
+from rtmpose.backends.base import BackendOptions, Outputs, Precision, TensorSpec
+from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def devices() -> dict[str, tuple[Precision, ...]]:
+    """Devices here and their precisions, the fastest first."""
+    import torch
+
+    kinds = ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
+    precisions = table.row("torch").devices
+    return {kind: precisions[kind] for kind in kinds}
 
 
 class TorchBackend:
     """A network run by torch. See :class:`rtmpose.backends.base.Backend`.
 
     Args:
-        path: A ``.pth``, ``.safetensors`` or ``.onnx`` file of a network of this family; or the
+        model: A ``.pth``, ``.safetensors`` or ``.onnx`` file of a network of this family; or the
             network itself.
         card: Its description.
         options: ``device`` ``cpu`` or ``cuda[:N]``; ``precision`` ``fp32`` or ``bf16`` (autocast).
@@ -31,15 +44,13 @@ class TorchBackend:
 
     engine = "torch"
 
-    def __init__(self, path: Path | Any, card: ModelCard, options: BackendOptions) -> None:
+    def __init__(self, model: Path | nn.Module, card: ModelCard, options: BackendOptions) -> None:
         try:
             import torch
         except ImportError as error:
-            raise MissingDependencyError(
-                "checkpoints need torch: pip install 'rtmpose[export]'"
-            ) from error
+            raise table.row(self.engine).missing() from error
         from rtmpose.networks.fuse import fuse_norms
-        from rtmpose.networks.load import load_network, to_tensor
+        from rtmpose.networks.load import load_network
 
         if options.device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendError(
@@ -47,37 +58,45 @@ class TorchBackend:
             )
         if options.threads:
             torch.set_num_threads(options.threads)
-        network = load_network(path, card=card)[0] if isinstance(path, Path) else path
-        self._torch, self._to_tensor, self._normalization = torch, to_tensor, card.normalization
+        network = load_network(model, card=card)[0] if isinstance(model, Path) else model
         self._network = fuse_norms(network).to(options.device)
-        self.device, self.precision = (
-            options.device,
-            "bf16" if options.precision == "bf16" else "fp32",
-        )
+        self._normalization = card.normalization
+        self.device = options.device
+        self.precision = "bf16" if options.precision == "bf16" else "fp32"
+
+        # A network has no shapes: the card knows the input's, a black image shows the rest.
         width, height = card.input_wh
         self.input = TensorSpec("input", (None, 3, height, width))
         self.metadata: Mapping[str, str] = {}
-        self.flexible = card.is_detector  # no layer of theirs is tied to a size
-        self.outputs: tuple[TensorSpec, ...] = ()
+        self.flexible = card.is_detector  # no layer of detectors is tied to a size
         results = self(np.zeros((1, height, width, 3), np.uint8))
         self.outputs = tuple(
             TensorSpec(f"output{i}", (None, *r.shape[1:])) for i, r in enumerate(results)
         )
 
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        torch = self._torch
-        pixels = self._to_tensor(images, self._normalization).to(self.device)
-        kind = self.device.partition(":")[0]
+        import torch
+
+        from rtmpose.networks.load import to_tensor
+
+        pixels = to_tensor(images, self._normalization).to(self.device)
+        kind, _ = table.split_device(self.device)
         with (
             torch.inference_mode(),
             torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
             outputs = self._network(pixels)
-        return tuple(o.float().cpu().numpy() for o in _flat(outputs))
+        return tuple(tensor.float().cpu().numpy() for tensor in _flatten(outputs))
 
 
-def _flat(outputs: Any) -> list[Any]:
+def _flatten(outputs: object) -> Iterator[Tensor]:
+    """The tensors of nested lists and tuples, in order."""
     if isinstance(outputs, list | tuple):
-        return [tensor for part in outputs for tensor in _flat(part)]
-    return [outputs]
+        for part in outputs:
+            yield from _flatten(part)
+        return
+    from torch import Tensor
+
+    assert isinstance(outputs, Tensor)
+    yield outputs

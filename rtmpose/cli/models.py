@@ -15,7 +15,7 @@ import typer
 from rtmpose import zoo
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard, ModelFile
-from rtmpose.zoo.cache import accepts_digest, is_bundled, read_stamp, sha256_of
+from rtmpose.zoo.cache import accepts_digest, is_bundled, read_record, sha256_of
 from rtmpose.zoo.catalog import find_file
 from rtmpose.zoo.fetch import label
 
@@ -461,7 +461,7 @@ def check(path: Path) -> Verdict:
     says.
     """
     known = find_file(path.name)
-    stamp = read_stamp(path)
+    stamp = read_record(path)
     digest = sha256_of(path)
     if known is not None and not accepts_digest(known[1], digest):
         return "bad"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
-from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.backends import Backend, BackendOptions, open_backend, table
 from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 from rtmpose.backends.torch import TorchBackend
 from rtmpose.errors import InputError, ModelError, OutputError
@@ -23,7 +23,7 @@ from rtmpose.exporting.onnx import OnnxOptions, to_half, write_onnx
 from rtmpose.exporting.verify import Verification, compare, run_on, sample_images
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.load import load_network, resized
-from rtmpose.zoo import find, resolve
+from rtmpose.zoo import find, model_kind, resolve
 
 log = logging.getLogger(__name__)
 
@@ -148,22 +148,21 @@ def open_source(
         ModelError: it cannot be had, or cannot take that input size.
     """
     known = card
-    if known is None and not _is_path(model):
+    named = model_kind(model) == "name"
+    if known is None and named:
         known = find(str(model))
     if known is not None and known.codec.kind == "yolox":
-        path, _ = resolve(Path(model) if _is_path(model) else known)
+        path, _ = resolve(known if named else model)
         if input_wh is not None:
             raise ModelError(
                 f"{known.id} is exported from its ONNX file, whose input size is fixed"
             )
         return Source(known, None, path)
     if known is None:
-        path, known = resolve(Path(model))
+        path, known = resolve(model)
         if known is not None and known.codec.kind == "yolox":
             return Source(known, None, path)
-    network, known = load_network(
-        model if isinstance(model, Path) or _is_path(model) else str(model), card=card
-    )
+    network, known = load_network(model, card=card)
     if input_wh is not None:
         known = resized(network, known, input_wh)
     return Source(known, network)
@@ -329,21 +328,12 @@ def _reference(source: Source) -> Backend:
     if source.network is not None:
         return TorchBackend(source.network, source.card, BackendOptions("torch", "cpu"))
     assert source.onnx is not None
-    return OnnxRuntimeBackend(
-        source.onnx, source.card.normalization, BackendOptions("onnxruntime", "cpu")
-    )
+    return OnnxRuntimeBackend(source.onnx, source.card, BackendOptions("onnxruntime", "cpu"))
 
 
 def _opened(path: Path, card: ModelCard, options: ExportOptions) -> Backend:
-    engine = (
-        "openvino"
-        if options.to == "openvino"
-        else "ncnn"
-        if options.to == "ncnn"
-        else "onnxruntime"
-    )
-    precision: Any = "auto" if engine == "ncnn" else "fp32"
-    return open_backend(path, card, BackendOptions(engine, "cpu", precision=precision))
+    row = table.row_for_export(options.to)
+    return open_backend(path, card, BackendOptions(row.name, "cpu", precision=row.native_precision))
 
 
 def _verify_pipeline(made: Path, precision: str) -> Verification:
@@ -352,7 +342,7 @@ def _verify_pipeline(made: Path, precision: str) -> Verification:
     """
     import onnxruntime
 
-    from rtmpose.backends.bf16_calibration import bundled_photos
+    from rtmpose.backends.sample_images import bundled_photos
 
     session = onnxruntime.InferenceSession(str(made), providers=["CPUExecutionProvider"])
     people = 0
@@ -390,7 +380,7 @@ def _accuracy(source: Source, made: Path, work: Path, data: Path) -> dict[str, f
     write_onnx(source.network, source.card, before)
     result = {}
     for name, path, engine in (("AP before", before, "onnxruntime"), ("AP after", made, "auto")):
-        options = BackendOptions(engine, precision="auto" if path.suffix == ".param" else "fp32")
+        options = BackendOptions(engine, precision=table.row_to_check(path).native_precision)
         estimator = PoseEstimator(path, options=options, card=source.card)
         result[name] = evaluate(dataset, estimator).metrics["AP"]
     return result
@@ -411,12 +401,9 @@ def verify_file(
     """
     source = open_source(model, card)
     path, known = resolve(exported)
-    engine = {".xml": "openvino", ".param": "ncnn"}.get(path.suffix, "onnxruntime")
-    backend = open_backend(
-        path,
-        known or source.card,
-        BackendOptions(engine, "cpu", precision="auto" if engine == "ncnn" else "fp32"),
-    )
+    row = table.row_to_check(path)
+    options = BackendOptions(row.name, "cpu", precision=row.native_precision)
+    backend = open_backend(path, known or source.card, options)
     images = sample_images(source.card)
     precision = backend.precision
     if precision == "fp32" and "fp16" in exported.stem:
@@ -437,8 +424,9 @@ def _move(made: Path, out: Path) -> Path:
             shutil.copytree(made, place)
             return place
         parts = [made]
-        if made.suffix in (".xml", ".param"):
-            parts.append(made.with_suffix(".bin"))
+        weights_suffix = table.row_to_check(made).weights_suffix
+        if weights_suffix:
+            parts.append(made.with_suffix(weights_suffix))
         parts += [p for p in [made.with_name(f"{made.name}.card.json")] if p.exists()]
         for part in reversed(parts):  # the file that is asked for comes last
             temporary = out / f".{part.name}.tmp"
@@ -455,15 +443,6 @@ def _input_name(path: Path) -> str:
     import onnx
 
     return str(onnx.load(str(path), load_external_data=False).graph.input[0].name)
-
-
-def _is_path(model: str | Path) -> bool:
-    text = str(model)
-    return (
-        isinstance(model, Path)
-        or "/" in text
-        or text.lower().endswith((".onnx", ".pth", ".pt", ".safetensors"))
-    )
 
 
 def _number(value: float | None) -> str:

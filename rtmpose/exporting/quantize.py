@@ -113,15 +113,16 @@ def quantize_openvino(
         raise MissingDependencyError(
             "int8 for OpenVINO needs nncf: pip install 'rtmpose[export]'"
         ) from error
-    from rtmpose.backends import openvino
+    from rtmpose.backends.openvino import OpenVinoBackend
+    from rtmpose.backends.openvino_network import read_network
     from rtmpose.exporting.onnx import normalized_input
     from rtmpose.exporting.verify import agreement, run_on
 
     judges = images[::4] if len(images) >= 8 else images
     learners = np.delete(images, np.s_[::4], axis=0) if len(images) >= 8 else images
     options = BackendOptions("openvino", "cpu", precision="fp32")
-    exact = run_on(openvino.OpenVinoBackend(onnx_file, card.normalization, options), judges)
-    layers = list(openvino.read_network(onnx_file).get_ordered_ops())
+    exact = run_on(OpenVinoBackend(onnx_file, card, options), judges)
+    layers = list(read_network(onnx_file).get_ordered_ops())
     convolutions = [n.get_friendly_name() for n in layers if n.get_type_name() in _QUANTIZED]
     others = sorted(
         {n.get_type_name() for n in layers} - {*_QUANTIZED, "Parameter", "Result", "Constant"}
@@ -131,7 +132,7 @@ def quantize_openvino(
     def quantized(floats: list[str]) -> Any:
         with _quiet_nncf():
             return nncf.quantize(
-                openvino.read_network(onnx_file),
+                read_network(onnx_file),
                 nncf.Dataset(samples),
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(samples),
@@ -140,7 +141,7 @@ def quantize_openvino(
             )
 
     def judge(network: Any) -> float:
-        backend = openvino.OpenVinoBackend(onnx_file, card.normalization, options, network)
+        backend = OpenVinoBackend(network, card, options)
         return agreement(card, exact, run_on(backend, judges))
 
     progress(f"quantizing {len(convolutions)} convolutions ...")

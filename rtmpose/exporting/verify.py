@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend
-from rtmpose.backends.bf16_calibration import box_agreement, bundled_crops, bundled_frames
+from rtmpose.backends.agreement import box_agreement
+from rtmpose.backends.sample_images import bundled_crops, bundled_frames
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import heatmap, simcc
 from rtmpose.ops.boxes import box_iou

@@ -16,7 +16,7 @@ from rtmpose.networks.build import Config, build, config_for
 from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
 from rtmpose.networks.from_onnx import read_onnx_weights
 from rtmpose.networks.widths import apply_masks, fit_widths
-from rtmpose.zoo import find, resolve
+from rtmpose.zoo import find, model_kind, resolve
 
 
 def load_network(
@@ -43,7 +43,7 @@ def load_network(
     Raises:
         ModelError: the model cannot be had, or the file does not fit.
     """
-    if isinstance(model, ModelCard) or not _is_file(model):
+    if isinstance(model, ModelCard) or model_kind(model) == "name":
         known = model if isinstance(model, ModelCard) else find(os.fspath(model))
         path, _ = resolve(known, format="onnx" if known.file("onnx") else "pth")
         card = card or known
@@ -104,11 +104,3 @@ def to_tensor(images: np.ndarray, normalization: Normalization) -> Tensor:
         for v in (normalization.mean, normalization.std)
     )
     return ((pixels.float() - mean) / std).contiguous()
-
-
-def _is_file(model: str | os.PathLike[str]) -> bool:
-    text = os.fspath(model)
-    named = text.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or text.startswith(
-        "http"
-    )
-    return not isinstance(model, str) or named or os.sep in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from rtmpose.training.pose.task import PoseTask
 from rtmpose.training.recipes import Recipe
 from rtmpose.training.task import Task
 from rtmpose.types import Skeleton
-from rtmpose.zoo import find
+from rtmpose.zoo import find, model_kind
 
 log = logging.getLogger(__name__)
 
@@ -296,4 +295,4 @@ def _same_shape(a: ModelCard, b: ModelCard) -> bool:
 
 
 def _is_file(name: str) -> bool:
-    return name.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or os.sep in name
+    return model_kind(name) != "name"

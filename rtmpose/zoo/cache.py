@@ -1,7 +1,7 @@
-"""The folder downloaded weights live in, and what is known of each file there.
+"""The folder of downloaded weights, and what is known of each file there.
 
-Beside ``model.onnx`` lies ``model.onnx.json``, its stamp: digest, size and modification time when
-it was last checked. A file whose size and time still agree with its stamp is not read again at
+Next to ``model.onnx`` lies ``model.onnx.json``, its record: digest, size and modification time when
+it was last checked. A file whose size and time still agree with its record is not hashed again at
 every start.
 """
 
@@ -14,14 +14,12 @@ import os
 import re
 import threading
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from platformdirs import user_cache_path
-
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelFile
+from rtmpose.paths import bundled_folder, cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +28,19 @@ CachedState = Literal["absent", "good", "bad"]
 
 @dataclass(frozen=True)
 class DownloadRecord:
-    """What was known of a cached file when it was last checked.
+    """What was found when a cached file was last checked.
 
     Attributes:
         sha256: Its digest.
         size: Bytes.
         mtime_ns: Modification time.
-        source: Where it came from; empty when it was put there by hand.
+        source: Where it came from; empty for a file that the user copied there.
     """
 
     sha256: str
     size: int
     mtime_ns: int
     source: str = ""
-
-
-def cache_folder() -> Path:
-    """Where downloads and prepared models are kept: ``$RTMPOSE_HOME`` or the user's cache; may not
-    exist.
-    """
-    home = os.environ.get("RTMPOSE_HOME", "").strip()
-    return Path(home).expanduser() if home else user_cache_path("rtmpose", appauthor=False)
 
 
 def weights_folder() -> Path:
@@ -60,13 +50,8 @@ def weights_folder() -> Path:
 
 def is_offline() -> bool:
     """Whether ``RTMPOSE_OFFLINE`` forbids the network."""
-    return os.environ.get("RTMPOSE_OFFLINE", "").strip().lower() not in (
-        "",
-        "0",
-        "false",
-        "no",
-        "off",
-    )
+    value = os.environ.get("RTMPOSE_OFFLINE", "").strip().lower()
+    return value not in ("", "0", "false", "no", "off")
 
 
 def sha256_of(path: Path) -> str:
@@ -95,13 +80,8 @@ def verify(path: str | Path, sha256: str) -> None:
     if got != sha256.lower():
         raise ModelError(
             f"{path} is damaged or another file: its sha256 is {got}, expected {sha256.lower()}; "
-            "delete it to have it fetched again"
+            "delete it and it is fetched again"
         )
-
-
-def bundled_folder() -> Path:
-    """Where the models that are part of the package lie."""
-    return Path(str(resources.files("rtmpose"))) / "assets" / "models"
 
 
 def is_bundled(file: ModelFile) -> bool:
@@ -117,7 +97,7 @@ def cached_path(file: ModelFile) -> Path:
 def cached_state(file: ModelFile) -> CachedState:
     """Whether the file is in the cache and intact.
 
-    A file without a published digest is held against the digest recorded when it was first seen.
+    A file without a published digest is compared with the digest recorded when it was first seen.
     One that is part of the package is taken as it is (``rtmpose models verify`` reads it).
     """
     path = cached_path(file)
@@ -127,18 +107,18 @@ def cached_state(file: ModelFile) -> CachedState:
         stat = path.stat()
     except OSError:
         return "absent"
-    stamp = read_stamp(path)
-    expected = file.sha256 or (stamp.sha256 if stamp else "")
-    unchanged = stamp is not None and (stamp.size, stamp.mtime_ns) == (
-        stat.st_size,
-        stat.st_mtime_ns,
-    )
-    if stamp is not None and unchanged and stamp.sha256 == expected:
-        return "good"
+
+    # The file need not be read where nothing has changed since the last check.
+    record = read_record(path)
+    expected = file.sha256 or (record.sha256 if record else "")
+    if record is not None and record.sha256 == expected:
+        if (record.size, record.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            return "good"
+
     got = sha256_of(path)
     if stat.st_size == 0 or (expected and got != expected) or not accepts_digest(file, got):
         return "bad"
-    write_stamp(path, got, stamp.source if stamp else "")
+    write_record(path, got, record.source if record else "")
     return "good"
 
 
@@ -146,8 +126,8 @@ def digest_prefix(file: ModelFile) -> str:
     """The start of the sha256, which the publisher writes into the names of its ``.pth`` files; or
     empty.
 
-    Files in ``rtmposev1/`` named before 20 April 2023 were published anew, smaller, under their old
-    names (mmpose pull request 2262): those names say nothing of the digest.
+    Files in ``rtmposev1/`` named before 20 April 2023 were published again, smaller, under their
+    old names (mmpose pull request 2262): those names say nothing about the digest.
     """
     match = re.search(r"-([0-9a-f]{7,8})(?:_(\d{8}))?\.pth$", file.name)
     if file.format != "pth" or match is None:
@@ -163,32 +143,32 @@ def accepts_digest(file: ModelFile, sha256: str) -> bool:
     return (not file.sha256 or sha256 == file.sha256) and sha256.startswith(digest_prefix(file))
 
 
-def read_stamp(path: Path) -> DownloadRecord | None:
-    """The stamp beside a cached file, or None where there is none that can be read."""
+def read_record(path: Path) -> DownloadRecord | None:
+    """The record next to a cached file, or None where there is none that can be read."""
     try:
-        return DownloadRecord(**json.loads(_stamp_path(path).read_text(encoding="utf-8")))
+        return DownloadRecord(**json.loads(_record_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_stamp(path: Path, sha256: str, source: str) -> None:
-    """Record what a cached file is; in a read-only cache nothing is, and the file is hashed each
-    time.
+def write_record(path: Path, sha256: str, source: str) -> None:
+    """Record what a cached file is. In a read-only cache nothing is written, and the file is hashed
+    each time.
     """
     stat = path.stat()
-    stamp = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
+    record = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
-        partial = _stamp_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-        partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")
-        partial.replace(_stamp_path(path))
+        partial = _record_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+        partial.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+        partial.replace(_record_path(path))
     except OSError as error:
-        log.debug("no stamp written beside %s: %s", path, error)
+        log.debug("no record written next to %s: %s", path, error)
 
 
 def forget(path: Path) -> None:
-    """Drop the stamp of a file that is about to be replaced."""
-    _stamp_path(path).unlink(missing_ok=True)
+    """Delete the record of a file that is about to be replaced."""
+    _record_path(path).unlink(missing_ok=True)
 
 
-def _stamp_path(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")

@@ -1,4 +1,4 @@
-"""Fetching one URL to disk: resumed where the server allows, a dead host found out within seconds."""
+"""Downloading one URL: resumed where the server allows; a dead host is noticed within seconds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
@@ -25,25 +26,25 @@ ATTEMPTS = 3
 BLOCK = 1 << 18
 
 _dead_hosts: dict[str, str] = {}
-"""Hosts that did not answer, with the reason: not asked again by this process."""
+"""Hosts that did not answer, with the reason: this process does not ask them again."""
 
 
 class SourceError(Exception):
-    """One source failed, and the next may do; its text is the reason."""
+    """One source failed, and the next one may work; the text is the reason."""
 
 
 class Progress(Protocol):
-    """What is told of a download as it goes."""
+    """Called while a download runs."""
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Bytes there, and bytes in all or None where that is not known."""
+        """Bytes received so far, and bytes in total or None where that is not known."""
         ...
 
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failed write of ``path`` into a ``ModelError`` with a remedy; no other source would
-    help.
+    """Turn a failed write of ``path`` into a ``ModelError`` that says what to do; another source
+    would not help.
     """
     try:
         yield
@@ -61,11 +62,14 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def download(url: str, part: Path, progress: Progress) -> None:
-    """Fetch a URL into ``part``, going on from what an earlier attempt left there where the server
-    allows.
+    """Download a URL into ``part``; an earlier attempt is resumed where the server allows.
 
-    Beside ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is
-    never sewn together from two versions (RFC 9110, section 14: Range with If-Range).
+    Next to ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is
+    never a mixture of two versions (RFC 9110, section 14: Range with If-Range).
+
+    Raises:
+        SourceError: the host does not answer, or the download failed.
+        ModelError: ``part`` cannot be written.
     """
     _check_host(url)
     for attempt in range(1, ATTEMPTS + 1):
@@ -73,7 +77,7 @@ def download(url: str, part: Path, progress: Progress) -> None:
         try:
             _download_once(url, part, progress)
         except SourceError as error:
-            # Worth another try only when the line broke after some bytes had come.
+            # Worth another attempt only if the connection broke after some bytes had arrived.
             if attempt == ATTEMPTS or _size(part) <= before:
                 raise
             log.info("%s: %s; resuming", url, error)
@@ -83,12 +87,13 @@ def download(url: str, part: Path, progress: Progress) -> None:
 
 
 def _download_once(url: str, part: Path, progress: Progress) -> None:
+    # Ask for the rest of an earlier attempt, if there is one.
     have, note = _resumable(url, part)
     headers = {"User-Agent": "rtmpose", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": note["validator"]}
     try:
-        # A new opener reads the proxy settings anew; urlopen keeps those of the process's first
+        # A new opener reads the proxy settings again; urlopen keeps those of the process's first
         # request.
         request = urllib.request.Request(url, headers=headers)
         response = urllib.request.build_opener().open(request, timeout=READ_SECONDS)
@@ -100,22 +105,29 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
         raise SourceError(f"the server answered {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceError(_reason(error)) from error
+
     with response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {have}-"
-        )
+        # A server may ignore the range and send the whole file.
+        content_range = response.headers.get("Content-Range", "")
+        resumed = response.status == 206 and content_range.startswith(f"bytes {have}-")
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
+        note = {"url": url, "validator": _validator(response.headers)}
         with disk_errors(part), part.open("ab" if resumed else "wb") as out:
-            _note_path(part).write_text(
-                json.dumps({"url": url, "validator": _validator(response.headers)})
-            )
+            _note_path(part).write_text(json.dumps(note))
             _copy(response, out, have, total, progress)
     return None
 
 
-def _copy(response: Any, out: IO[bytes], have: int, total: int | None, progress: Progress) -> None:
+def _copy(
+    response: http.client.HTTPResponse,
+    out: IO[bytes],
+    have: int,
+    total: int | None,
+    progress: Progress,
+) -> None:
+    """Append the response to ``out``, which has ``have`` of ``total`` bytes."""
     progress(have, total)
     while True:
         try:
@@ -134,7 +146,7 @@ def _copy(response: Any, out: IO[bytes], have: int, total: int | None, progress:
 
 
 def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
-    """Bytes of that URL in ``part`` that can be built upon, with their note; 0 where there are
+    """Bytes of that URL in ``part`` that can be continued, with their note; 0 where there are
     none.
     """
     try:
@@ -146,26 +158,25 @@ def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
     return 0, {}
 
 
-def _validator(headers: Any) -> str:
+def _validator(headers: Message) -> str:
     """A strong ETag, else the date; If-Range allows no weak ETag."""
     tag = str(headers.get("ETag") or "")
     return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified") or "")
 
 
 def _check_host(url: str) -> None:
-    """Fail within seconds, and once only, where a host does not answer; a proxy is left to judge."""
+    """Fail within seconds, and only once, where a host does not answer; not behind a proxy."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
     if proxied:
         return
-    key = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    key = f"{host}:{port}"
     if key in _dead_hosts:
         raise SourceError(f"{_dead_hosts[key]} (not asked again)")
     try:
-        socket.create_connection(
-            (host, int(key.rpartition(":")[2])), timeout=CONNECT_SECONDS
-        ).close()
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         _dead_hosts[key] = f"no answer from the host: {_reason(error)}"
         raise SourceError(_dead_hosts[key]) from error

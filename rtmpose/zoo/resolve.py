@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from rtmpose.backends.table import model_suffixes
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source
@@ -18,11 +18,30 @@ from rtmpose.zoo.download import Progress
 from rtmpose.zoo.fetch import fetch
 from rtmpose.zoo.sdk_folder import is_sdk_folder, read_sdk
 
-log = logging.getLogger(__name__)
-
 Format = Literal["onnx", "pth"]
-MODEL_SUFFIXES = (".onnx", ".xml", ".param", ".engine", ".pth", ".pt", ".safetensors")
-"""Of model files: ONNX, OpenVINO, ncnn, TensorRT, checkpoints."""
+ModelKind = Literal["name", "path", "url"]
+
+OTHER_SUFFIXES = (".engine", ".mlpackage", ".tflite")
+"""Of models of other programs: a text that ends so is a path too, though no backend runs it."""
+
+
+def model_kind(model: str | os.PathLike[str]) -> ModelKind:
+    """Whether a model is given as the name of a zoo model, as a path or as a URL.
+
+    A text that ends like a model file, starts with ``~`` or holds a path separator is a path, and
+    so is every path object; one that starts with ``http://`` or ``https://`` is a URL. The disk is
+    not looked at: a folder may have the name of a model.
+    """
+    if not isinstance(model, str):
+        return "path"
+    text = model.strip().lower()
+    if text.startswith(("http://", "https://")):
+        return "url"
+    separators = [s for s in (os.sep, os.altsep, "/") if s]
+    ends_like_file = text.endswith((*model_suffixes(), *OTHER_SUFFIXES))
+    if ends_like_file or text.startswith("~") or any(s in text for s in separators):
+        return "path"
+    return "name"
 
 
 def resolve(
@@ -34,51 +53,55 @@ def resolve(
     """The file of a model, fetched when need be, and its card where the zoo knows it.
 
     Args:
-        model: An id or alias of the zoo (``rtmpose-s``); the path of a local model file
-            (:data:`MODEL_SUFFIXES`) or deployment SDK folder; an http(s) URL of an ``.onnx`` or of
-            a zip archive that holds one; or a card. A text that ends like a model file or holds a
-            path separator is taken for a path.
+        model: An id or alias of the zoo (``rtmpose-s``); the path of a local model file or
+            deployment SDK folder; an http(s) URL of an ``.onnx`` or of a zip archive that holds
+            one; or a card. :func:`model_kind` tells them apart.
         format: Which form of a zoo model; for a path or URL the file is taken as it is.
         progress: Told of the bytes of a download; without one a bar is shown where stderr is a
             terminal.
 
     Returns:
-        The path, and the card: for a path the one embedded in the file, else that of the zoo's file
-            of the same name
-        or sha256; for a URL that of the same name; else None.
+        The path, and the card. For a path it is the card embedded in the file, else that of the
+        zoo's file of the same name or sha256; for a URL that of the same file name; else None.
 
     Raises:
         ModelError: an unknown name, a missing file, a form that nobody publishes, or a failed
             download.
     """
     if isinstance(model, ModelCard):
-        return fetch(_form(model, format), progress=progress), model
+        return fetch(_file_of(model, format), progress=progress), model
+
     text = os.fspath(model)
-    if isinstance(model, str) and text.lower().startswith(("http://", "https://")):
-        return _from_url(text, progress)
-    if not isinstance(model, str) or _looks_like_path(text):
+    kind = model_kind(model)
+    if kind == "url":
+        return _from_url(text.strip(), progress)
+    if kind == "path":
         return _from_path(Path(text).expanduser())
-    card = find(text)
-    return fetch(_form(card, format), progress=progress), card
+    card = _from_name(text)
+    return fetch(_file_of(card, format), progress=progress), card
 
 
-def _looks_like_path(text: str) -> bool:
-    separators = [s for s in (os.sep, os.altsep, "/") if s]
-    return (
-        text.lower().endswith(MODEL_SUFFIXES)
-        or text.startswith("~")
-        or any(s in text for s in separators)
-    )
+def _from_name(name: str) -> ModelCard:
+    try:
+        return find(name)
+    except ModelError as error:
+        if Path(name).is_file():
+            raise ModelError(
+                f"{error}. The file of that name in this folder is given as {Path('.', name)!s}"
+            ) from None
+        raise
 
 
 def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
-    # The publisher's archives, unpacked by hand, hold NAME/end2end.onnx.
-    known = find_file(f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name)
     if is_sdk_folder(path):
         return read_sdk(path)
+
+    # The publisher's archives contain NAME/end2end.onnx.
+    published_name = f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name
+    published = find_file(published_name)
     if not path.is_file():
         what = "is a folder, not a model file" if path.is_dir() else "does not exist"
-        hint = f"; the zoo has a file of that name: ask for {known[0].id!r}" if known else ""
+        hint = f"; the zoo has a file of that name: use {published[0].id!r}" if published else ""
         raise ModelError(f"model file {path} {what}{hint}")
     try:
         empty = path.stat().st_size == 0
@@ -86,52 +109,50 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
         raise ModelError(f"cannot read model file {path}: {error.strerror or error}") from error
     if empty:
         raise ModelError(f"model file {path} is empty: an unfinished download or export?")
+
     card = embedded_card(path)
     if card is not None:
         return path, card
-    known = known or find_digest(sha256_of(path))
-    return path, known[0] if known else None
+    published = published or find_digest(sha256_of(path))
+    return path, published[0] if published else None
 
 
 def _from_url(url: str, progress: Progress | None) -> tuple[Path, ModelCard | None]:
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    kind: Literal["url", "zip"] = "zip" if name.lower().endswith(".zip") else "url"
-    if kind == "zip":
+    zipped = name.lower().endswith(".zip")
+    if zipped:
         name = name[:-4] + ".onnx"
     if not name.lower().endswith(".onnx"):
         raise ModelError(f"{url} does not name an .onnx file or a .zip that holds one")
-    # Files of one name from different places must not meet in the cache.
+
+    # Files of the same name from different places must not overwrite each other in the cache.
     folder = hashlib.sha256(url.encode()).hexdigest()[:12]
-    source = Source(kind, url=url, member="**/*.onnx" if kind == "zip" else "", note="given URL")
+    if zipped:
+        source = Source("zip", url=url, member="**/*.onnx", note="given URL")
+    else:
+        source = Source("url", url=url, note="given URL")
     path = fetch(ModelFile("onnx", f"url/{folder}/{name}", (source,)), progress=progress)
-    known = find_file(name)
-    return path, known[0] if known else None
+    published = find_file(name)
+    return path, published[0] if published else None
 
 
-def _form(card: ModelCard, format: Format) -> ModelFile:
-    """The card's file of that format, or an error that says what can be had instead."""
+def _file_of(card: ModelCard, format: Format) -> ModelFile:
+    """The card's file of that format, or an error that says what is available instead."""
     file = card.file(format)
     if file is not None:
         return file
-    instead = [
-        c.aliases[0] if c.aliases else c.id
-        for c in load_zoo()
-        if c.task == card.task and c.file(format)
-    ]
-    raise ModelError(
-        f"{card.id} is published only as"
-        f" {' and '.join(f'.{f.format}' for f in card.files) or 'nothing'}: no .{format} of it can"
-        " be fetched. "
-        + (
+
+    formats = " and ".join(f".{f.format}" for f in card.files) or "nothing"
+    lines = [f"{card.id} is published only as {formats}: no .{format} of it can be fetched."]
+    if card.file("pth") and format == "onnx":
+        lines.append(
             f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
-            " 'rtmpose[export]'). "
-            if card.file("pth") and format == "onnx"
-            else ""
+            " 'rtmpose[export]')."
         )
-        + (
-            f"For {card.task} there are: {', '.join(instead)}. "
-            if instead
-            else f"No {card.task} model has one. "
-        )
-        + "If you have exported it yourself, pass the path of your file."
+    same_task = [c for c in load_zoo() if c.task == card.task and c.file(format)]
+    instead = ", ".join(c.aliases[0] if c.aliases else c.id for c in same_task)
+    lines.append(
+        f"For {card.task} there are: {instead}." if instead else f"No {card.task} model has one."
     )
+    lines.append("If you have exported it yourself, pass the path of your file.")
+    raise ModelError(" ".join(lines))

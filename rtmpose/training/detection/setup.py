@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from rtmpose.training.detection.distill import DetectorTeacher, engine_for
 from rtmpose.training.detection.task import DetectorTask
 from rtmpose.training.recipes import Recipe
 from rtmpose.training.recipes.detector import DetectorSettings
-from rtmpose.zoo import find
+from rtmpose.zoo import find, model_kind
 
 log = logging.getLogger(__name__)
 
@@ -161,4 +160,4 @@ def _teacher(
 
 
 def _is_file(name: str) -> bool:
-    return name.lower().endswith((".onnx", ".pth", ".pt", ".safetensors")) or os.sep in name
+    return model_kind(name) != "name"

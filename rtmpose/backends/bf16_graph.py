@@ -1,0 +1,156 @@
+"""The changes that make a network insensitive to the rounding of bfloat16.
+
+Subtract each input channel's typical value c (its median over real crops) before a 1x1 convolution
+with weights W, and add W c to its bias. The biases themselves are kept in fp32: in one channel of
+RTMPose-s, 11.71 rounded to 11.69 moves everything behind it, which costs up to 1 AP. The function
+stays the same; only the rounding changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.backends import openvino_network as net
+from rtmpose.model_card import Normalization
+from rtmpose.types import FloatArray
+
+if TYPE_CHECKING:
+    from openvino import Model, Node, Output
+
+Medians = Mapping[str, FloatArray]
+"""By name of a convolution: one value per input channel."""
+
+SAMPLES_PER_CROP = 256
+"""Places of a feature map that are looked at in each crop."""
+
+NO_LIMIT = 1e30
+"""More than any value of a network, and less than what the engine knows to have no effect."""
+
+
+def measure_medians(
+    network: Model, normalization: Normalization, crops: NDArray[np.uint8]
+) -> dict[str, FloatArray]:
+    """Median of every input channel of every 1x1 convolution over the crops ``(N, h, w, 3)``.
+
+    The network is changed: its inner values become outputs.
+    """
+    # Two convolutions may share an input; it is measured once.
+    readers: dict[tuple[str, int], list[str]] = {}
+    sources: dict[tuple[str, int], Output] = {}
+    for node in pointwise_convolutions(network):
+        source = node.input_value(0)
+        key = (source.get_node().get_name(), source.get_index())
+        readers.setdefault(key, []).append(node.get_friendly_name())
+        sources[key] = source
+
+    # Make these inputs outputs of the network.
+    first = len(network.outputs)
+    network.add_outputs(list(sources.values()))
+    folded = net.fold_normalization(network, normalization)
+    compiled = net.core().compile_model(folded, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+
+    # Some random places of each feature map do for a median.
+    samples: dict[tuple[str, int], list[FloatArray]] = {key: [] for key in sources}
+    generator = np.random.default_rng(0)
+    for crop in crops:
+        request.infer({0: crop[None]})
+        for i, key in enumerate(sources):
+            tensor = request.get_output_tensor(first + i).data
+            values = tensor[0].reshape(tensor.shape[1], -1)
+            count = min(SAMPLES_PER_CROP, values.shape[1])
+            places = generator.integers(0, values.shape[1], count)
+            samples[key].append(values[:, places].copy())
+
+    medians = {}
+    for key, parts in samples.items():
+        median = np.median(np.concatenate(parts, axis=1), axis=1).astype(np.float32)
+        for name in readers[key]:
+            medians[name] = median
+    return medians
+
+
+def subtract_medians(network: Model, medians: Medians) -> int:
+    """Put ``x - c`` before each named 1x1 convolution and ``+ W c`` behind it, in place.
+
+    Returns:
+        The number of convolutions changed.
+    """
+    from openvino import opset13 as ops
+
+    changed = 0
+    for node in pointwise_convolutions(network):
+        center = medians.get(node.get_friendly_name())
+        weights = _constant(node.input_value(1))
+        if center is None or weights is None:
+            continue
+        shape = (1, -1, 1, 1)
+        targets = node.output(0).get_target_inputs()  # before the addition becomes one of them
+
+        shifted = ops.subtract(node.input_value(0), ops.constant(center.reshape(shape)))
+        node.input(0).replace_source_output(shifted.output(0))
+
+        bias = weights[:, :, 0, 0].astype(np.float64) @ center.astype(np.float64)
+        added = ops.add(node.output(0), ops.constant(bias.astype(np.float32).reshape(shape)))
+        for target in targets:
+            target.replace_source_output(added.output(0))
+        changed += 1
+    network.validate_nodes_and_infer_types()
+    return changed
+
+
+def keep_biases(network: Model) -> int:
+    """Keep the biases of depthwise and 1x1 convolutions in fp32, in place.
+
+    The engine makes the addition behind a convolution part of it, and rounds what is added to bf16
+    with the weights. Behind an operation that changes nothing it is computed before the result is
+    rounded, for about 1 % of the time.
+
+    Returns:
+        The number of convolutions changed.
+    """
+    from openvino import opset13 as ops
+
+    changed = 0
+    for node in network.get_ordered_ops():
+        kind = node.get_type_name()
+        pointwise = kind == "Convolution" and _kernel(node) == [1, 1]
+        if not pointwise and kind != "GroupConvolution":
+            continue
+        # Other readers of the output may ask for its shape only.
+        readers = node.output(0).get_target_inputs()
+        additions = [r for r in readers if r.get_node().get_type_name() == "Add"]
+        if len(additions) == 1:
+            unchanged = ops.clamp(node.output(0), -NO_LIMIT, NO_LIMIT)
+            additions[0].replace_source_output(unchanged.output(0))
+            changed += 1
+    network.validate_nodes_and_infer_types()
+    return changed
+
+
+def pointwise_convolutions(network: Model) -> list[Node]:
+    """The 1x1 convolutions that read a feature map; not those of a single row of it."""
+    return [
+        node
+        for node in network.get_ordered_ops()
+        if node.get_type_name() == "Convolution"
+        and _kernel(node) == [1, 1]
+        and node.input_value(0).get_partial_shape()[2] != 1
+    ]
+
+
+def _kernel(convolution: Node) -> list[int]:
+    """Height and width of the weights."""
+    return list(convolution.input_value(1).get_partial_shape().to_shape()[-2:])
+
+
+def _constant(output: Output) -> NDArray[np.float32] | None:
+    """The data of a constant, also through a conversion from half precision."""
+    node = output.get_node()
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None

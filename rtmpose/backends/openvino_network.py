@@ -1,0 +1,120 @@
+"""Reading and changing ``openvino.Model`` objects: shapes, normalization, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtmpose.errors import ModelError
+from rtmpose.model_card import Normalization
+
+if TYPE_CHECKING:
+    from openvino import Core, Model, PartialShape
+
+_core: Core | None = None
+
+
+def core() -> Core:
+    """The process-wide OpenVINO core: creating one costs a quarter of a second."""
+    global _core
+    if _core is None:
+        import openvino
+
+        _core = openvino.Core()
+    return _core
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU computes bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def read_network(path: Path) -> Model:
+    """Read an ``.onnx`` or ``.xml`` file into an ``openvino.Model``.
+
+    Raises:
+        ModelError: it cannot be read, or does not take one image batch.
+    """
+    try:
+        network = core().read_model(path)
+    except Exception as error:
+        raise ModelError(
+            f"{path} could not be opened as an ONNX model by OpenVINO: {reason(error)}; it may be"
+            " damaged"
+        ) from error
+    shapes = [i.get_partial_shape() for i in network.inputs]
+    if len(shapes) != 1 or shapes[0].rank.is_dynamic or len(shapes[0]) != 4:
+        raise ModelError(
+            f"{path} does not take one image batch (N, 3, H, W): its inputs are"
+            f" {[str(s) for s in shapes]}; it is not a model this package can run"
+        )
+    return network
+
+
+def takes_pixels(network: Model) -> bool:
+    """Whether normalization is inside the file already: it takes BGR uint8 ``(N, H, W, 3)``."""
+    return str(network.inputs[0].get_element_type()) == "<Type: 'uint8_t'>"
+
+
+def is_quantized(network: Model) -> bool:
+    """Whether the network computes in 8 bits."""
+    return any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
+
+
+def fold_normalization(network: Model, normalization: Normalization) -> Model:
+    """The network with uint8 BGR NHWC input; mean, scale and channel order become its first layers.
+
+    A network that takes pixels already is returned as it is; any other is changed in place.
+    """
+    if takes_pixels(network):
+        return network
+    import openvino
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    # What comes in.
+    folding = PrePostProcessor(network)
+    tensor = folding.input().tensor()
+    tensor.set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    tensor.set_color_format(ColorFormat.BGR)
+
+    # What the network takes, and the steps between.
+    folding.input().model().set_layout(openvino.Layout("NCHW"))
+    steps = folding.input().preprocess().convert_element_type(openvino.Type.f32)
+    if normalization.color == "rgb":
+        steps = steps.convert_color(ColorFormat.RGB)
+    steps.mean(list(normalization.mean)).scale(list(normalization.std))
+    return folding.build()
+
+
+def set_dims(network: Model, dims: Mapping[int, int]) -> None:
+    """Fix dimensions of the input, in place: axis to size."""
+    from openvino import PartialShape
+
+    shape = network.inputs[0].get_partial_shape()
+    network.reshape(PartialShape([dims.get(i, shape[i]) for i in range(4)]))
+
+
+def dims_of(shape: PartialShape) -> tuple[int | None, ...]:
+    """The dimensions of a shape, None where one may vary."""
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(None if d.is_dynamic else d.get_length() for d in shape)
+
+
+def metadata_of(network: Model) -> dict[str, str]:
+    """The text properties embedded in the file."""
+    try:
+        entry = network.get_rt_info(["framework"]).value
+        return {str(k): str(v.astype(str)) for k, v in entry.items()}
+    except (RuntimeError, TypeError, AttributeError):
+        return {}
+
+
+def reason(error: Exception) -> str:
+    """The most informative line of an OpenVINO exception; the first ones are names of its source
+    files.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    informative = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (informative or lines or ["no reason given"])[-1]

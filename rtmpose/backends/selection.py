@@ -1,0 +1,172 @@
+"""Which engine and which device: what ``auto`` means, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rtmpose.backends import table
+from rtmpose.backends.base import PRECISIONS, BackendOptions
+from rtmpose.backends.table import BackendRow
+from rtmpose.errors import BackendError, MissingDependencyError
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """What ``auto`` resolved to.
+
+    Attributes:
+        backend: Name of the backend.
+        device: Such as ``cpu`` or ``cuda:0``.
+        reason: One sentence for the log and for ``rtmpose doctor``.
+    """
+
+    backend: str
+    device: str
+    reason: str
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the backends whose package is installed, the preferred ones first."""
+    return tuple(row.name for row in table.BACKENDS if row.is_installed())
+
+
+def choose(options: BackendOptions) -> BackendChoice:
+    """Resolve ``auto`` in backend and device; what was asked for by name is taken as it is.
+
+    Raises:
+        BackendError: the backend is unknown, or it cannot drive the device.
+        MissingDependencyError: the backend is not installed.
+    """
+    device = options.device.lower()
+    if options.backend.lower() == "auto":
+        return _choose_backend(device)
+
+    row = table.row(options.backend)
+    if row.name not in installed():
+        raise row.missing()
+    if device == "auto":
+        device = _auto_device(row)
+        reason = f"{row.name} was asked for; {device} is the fastest device it has here"
+        return BackendChoice(row.name, device, reason)
+    _check_device(row, device)
+    return BackendChoice(row.name, device, "asked for")
+
+
+def for_file(path: Path, options: BackendOptions) -> BackendOptions:
+    """The options with the backend that the file's format calls for.
+
+    Raises:
+        BackendError: the backend that was asked for does not run files of that format.
+    """
+    candidates = table.rows_for_file(path)
+    if options.backend.lower() == "auto":
+        # Several run ONNX files, and `choose` takes one; any other format belongs to one backend.
+        several = candidates[0].runs_onnx and path.suffix.lower() not in candidates[0].own_suffixes
+        return options if several else replace(options, backend=candidates[0].name)
+
+    row = table.row(options.backend)
+    if row in candidates:
+        return options
+    problem = f"{row.name} runs {' and '.join(row.suffixes)} files, not {path.name}"
+    if path.suffix.lower() != ".onnx":
+        problem += f"; that one runs with {' or '.join(r.name for r in candidates)} only"
+    elif row.export_target:
+        problem += f": `rtmpose export MODEL --to {row.export_target}` makes one"
+    raise BackendError(problem)
+
+
+def check_precision(row: BackendRow, device: str, precision: str) -> None:
+    """Refuse a precision that the backend does not compute in on that device.
+
+    Raises:
+        BackendError: with the backends that do.
+    """
+    if precision not in PRECISIONS:
+        raise BackendError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
+    kind, _ = table.split_device(device)
+    allowed = row.devices[kind]
+    if precision == "auto" or precision in allowed:
+        return
+    able = [
+        f"{other.name} on {other_kind}"
+        for other in table.BACKENDS
+        for other_kind, precisions in other.devices.items()
+        if precision in precisions
+    ]
+    hint = "; or run a file exported as fp16" if precision == "fp16" else ""
+    raise BackendError(
+        f"precision {precision} needs {', '.join(able)}; {row.name} on {kind} computes in"
+        f" {' or '.join(allowed)}{hint}"
+    )
+
+
+def _choose_backend(device: str) -> BackendChoice:
+    """The preferred one of the installed backends that drive the device."""
+    rows = [row for row in table.BACKENDS if row.automatic]
+    here = [row for row in rows if row.name in installed()]
+    if not here:
+        raise MissingDependencyError(
+            f"no inference engine is installed: {table.row_for_export('onnx').install_command}"
+        )
+
+    kind, _ = table.split_device(device)
+    if kind not in ("auto", "cpu"):
+        return _choose_for_device(kind, device, rows, here)
+
+    # A GPU goes before any engine on the CPU.
+    if kind == "auto":
+        for row in here:
+            gpu = _auto_device(row)
+            if gpu != "cpu":
+                return BackendChoice(row.name, gpu, f"{row.title} here has {gpu}, and a GPU for it")
+
+    chosen = here[0]
+    if chosen is rows[0]:
+        reason = f"{chosen.title} is installed; it is the fastest on CPUs"
+    else:
+        reason = (
+            f"{chosen.title} is the only engine installed; {rows[0].install_command} is faster"
+            if len(here) == 1
+            else f"{chosen.title} is the fastest engine installed"
+        )
+    return BackendChoice(chosen.name, "cpu", reason)
+
+
+def _choose_for_device(
+    kind: str, device: str, rows: list[BackendRow], here: list[BackendRow]
+) -> BackendChoice:
+    """The backend for a device that was asked for by name."""
+    able = [row for row in rows if kind in row.devices]
+    if not able:
+        raise BackendError(
+            f"unknown device {device!r}; use auto, {', '.join(table.device_kinds())},"
+            " or with a number, such as cuda:1"
+        )
+    for row in able:
+        if row in here:
+            only = f"only {row.title} drives it" if len(able) == 1 else f"{row.title} drives it"
+            return BackendChoice(row.name, device, f"{device} was asked for; {only}")
+    raise MissingDependencyError(
+        f"device {device} needs {able[0].title}: {able[0].gpu_install_command}"
+    )
+
+
+def _auto_device(row: BackendRow) -> str:
+    """The first of the row's ``auto_devices`` that is here."""
+    if row.auto_devices == ("cpu",):  # without importing the engine
+        return "cpu"
+    here = row.local_devices()
+    return next((device for device in row.auto_devices if device in here), "cpu")
+
+
+def _check_device(row: BackendRow, device: str) -> None:
+    kind, number = table.split_device(device)
+    if kind not in row.devices:
+        able = [other.name for other in table.BACKENDS if kind in other.devices]
+        hint = f"; use --backend {' or '.join(able)} for it" if able else ""
+        raise BackendError(
+            f"{row.title} has no device {device!r}, only {', '.join(row.devices)}{hint}"
+        )
+    if number and not number.isdigit():
+        raise BackendError(f"device number {number!r} is not a number; use {kind}:0")
