@@ -6,7 +6,7 @@
 """
 
 from rtmpose.training.loop import train
-from rtmpose.training.recipes import Distillation, Recipe, find_recipe, with_settings
+from rtmpose.training.recipes import Distillation, Recipe, find_recipe, override, with_settings
 from rtmpose.training.task import Task, TrainResult, TrainStatus
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "TrainResult",
     "TrainStatus",
     "find_recipe",
+    "override",
     "train",
     "with_settings",
 ]

@@ -1,11 +1,12 @@
-"""Watching what the layers of a network read while it runs."""
+"""Hooks on the inputs of a network's layers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 W = TypeVar("W", bound="InputWatch")
 
@@ -19,8 +20,9 @@ class InputWatch:
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
-        self._network, self._layers = network, layers
-        self._handles: list[Any] = []
+        self._network = network
+        self._layers = layers
+        self._handles: list[RemovableHandle] = []
 
     def __enter__(self: W) -> W:
         for layer in self._layers:

@@ -6,21 +6,47 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from types import MethodType
-from typing import Any
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rtmpose.networks.layers import ConvModule
+from rtmpose.training.task import Batch, SupportsForward, Task
 
 MEASURED = 12
 """Batches that the statistics of an export are estimated from."""
 
+BatchNorm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
-def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+B = TypeVar("B")
+
+
+class CenteredConv(Protocol):
+    """What :func:`center` adds to a convolution.
+
+    Attributes:
+        center: ``(C,)`` buffer that is subtracted from the input.
+        border: The padding that the convolution had; it is done before the subtraction.
+    """
+
+    center: Tensor
+    border: tuple[int, int]
+
+
+def norms(network: nn.Module) -> list[BatchNorm]:
     """The batch norms of a network, SyncBN included."""
-    return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return [m for m in network.modules() if isinstance(m, BatchNorm)]
+
+
+def statistics(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """The running mean and variance of a norm, which all norms of this package have."""
+    mean = norm.running_mean
+    variance = norm.running_var
+    assert mean is not None
+    assert variance is not None
+    return mean, variance
 
 
 def is_folded(network: nn.Module) -> bool:
@@ -28,10 +54,12 @@ def is_folded(network: nn.Module) -> bool:
     - eps.
     """
     found = norms(network)
-    return bool(found) and all(
-        not bool(m.running_mean.any()) and bool((m.running_var - (1 - m.eps)).abs().max() < 1e-6)
-        for m in found
-    )
+    return bool(found) and all(_is_neutral(m) for m in found)
+
+
+def _is_neutral(norm: BatchNorm) -> bool:
+    mean, variance = statistics(norm)
+    return not bool(mean.any()) and bool((variance - (1 - norm.eps)).abs().max() < 1e-6)
 
 
 def freeze(network: nn.Module) -> None:
@@ -42,7 +70,7 @@ def freeze(network: nn.Module) -> None:
 
 @torch.no_grad()
 def estimate_statistics(
-    network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]
+    network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B], object]
 ) -> int:
     """Measure the norms' statistics on data without changing the network's function.
 
@@ -61,17 +89,18 @@ def estimate_statistics(
     network.eval()
     sums: dict[nn.Module, list[Tensor]] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def add_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].double()
         axes = [0, *range(2, x.ndim)]
         count = torch.tensor(x.numel() / x.shape[1], dtype=torch.float64)
         entry = [count, x.sum(axes), (x * x).sum(axes)]
-        sums[module] = (
-            [a + b for a, b in zip(sums[module], entry, strict=True)] if module in sums else entry
-        )
+        if module in sums:
+            entry = [a + b for a, b in zip(sums[module], entry, strict=True)]
+        sums[module] = entry
 
+    # Sums of the inputs of every norm, over all batches.
     found = norms(network)
-    handles = [m.register_forward_pre_hook(note) for m in found]
+    handles = [m.register_forward_pre_hook(add_input) for m in found]
     number = 0
     try:
         for number, batch in enumerate(batches, 1):  # noqa: B007
@@ -79,18 +108,21 @@ def estimate_statistics(
     finally:
         for handle in handles:
             handle.remove()
+
+    # New statistics, and the gain and offset with which the function stays the same.
     for module in found:
         if module not in sums:
             continue
         count, total, squares = sums[module]
         mean = total / count
         variance = (squares / count - mean**2).clamp(min=0)
-        gain = module.weight.double() / (module.running_var.double() + module.eps).sqrt()
-        offset = module.bias.double() - gain * module.running_mean.double()
+        old_mean, old_variance = statistics(module)
+        gain = module.weight.double() / (old_variance.double() + module.eps).sqrt()
+        offset = module.bias.double() - gain * old_mean.double()
         module.weight.copy_(gain * (variance + module.eps).sqrt())
         module.bias.copy_(offset + gain * mean)
-        module.running_mean.copy_(mean)
-        module.running_var.copy_(variance)
+        old_mean.copy_(mean)
+        old_variance.copy_(variance)
     return number
 
 
@@ -127,26 +159,26 @@ def balance(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def unfold(network: nn.Module, task: Any, *, centered: bool) -> None:
-    """Make a network fit to be trained with frozen norms; its function stays what it was.
+def unfold(network: nn.Module, task: Task, *, centered: bool) -> None:
+    """Prepare a network with folded norms for training; its function stays what it was.
 
     :func:`balance` where it was read from an export, then :func:`estimate_statistics` and, if
-    wanted, :func:`center` on the task's first batches.
+    asked for, :func:`center` on the task's first batches.
 
     Args:
         network: Changed in place.
-        task: A :class:`rtmpose.training.task.Task`; without ``forward`` the statistics are left
-            alone.
+        task: Whose batches are used; one without ``forward``
+            (:class:`rtmpose.training.task.SupportsForward`) leaves the statistics alone.
         centered: For norms that stay frozen.
     """
     balance(network)
-    forward = getattr(task, "forward", None)
-    if forward is None:
+    if not isinstance(task, SupportsForward):
         return
+    forward = task.forward
     device = next(network.parameters()).device
     batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
 
-    def run(net: nn.Module, batch: Any) -> None:
+    def run(net: nn.Module, batch: Batch) -> None:
         forward(net, {"images": batch["images"].to(device)})
 
     estimate_statistics(network, batches, run)
@@ -155,9 +187,11 @@ def unfold(network: nn.Module, task: Any, *, centered: bool) -> None:
 
 
 @torch.no_grad()
-def center(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module, Any], Any]) -> int:
-    """Let convolutions work on their inputs less the inputs' means; the norms behind make up for
-    it.
+def center(
+    network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B], object]
+) -> int:
+    """Let convolutions work on their inputs less the inputs' means; the norms behind compensate
+    for it.
 
     Many channels behind SiLU hardly leave the function's floor. With frozen statistics every small
     change of a weight on such a channel shifts the whole map behind, for all images alike: steps of
@@ -175,25 +209,30 @@ def center(network: nn.Module, batches: Iterable[Any], run: Callable[[nn.Module,
     """
     network.eval()
     pairs = list(_normed(network))
-    sums: dict[nn.Module, tuple[Tensor, int]] = {}
+    sums: dict[nn.Conv2d, tuple[Tensor, int]] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def add_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.Conv2d)
         x = inputs[0].double()
         total, count = sums.get(module, (torch.zeros((), dtype=torch.float64), 0))
         sums[module] = (total + x.sum((0, 2, 3)), count + x.numel() // x.shape[1])
 
-    handles = [conv.register_forward_pre_hook(note) for conv in {conv for conv, _ in pairs}]
+    # Sums of the inputs of every convolution, over all batches.
+    handles = [conv.register_forward_pre_hook(add_input) for conv in {conv for conv, _ in pairs}]
     try:
         for batch in batches:
             run(network, batch)
     finally:
         for handle in handles:
             handle.remove()
+
+    # The border of zeros lies as far from the means as zeros do: it is added before they are
+    # subtracted.
     for conv, (total, count) in sums.items():
+        assert not isinstance(conv.padding, str)
         conv.register_buffer("center", (total / count).float())
-        # The border of zeros lies as far from the means as zeros do: it is added before they are
-        # subtracted.
-        conv.border, conv.padding = conv.padding, (0, 0)
+        cast(CenteredConv, conv).border = (conv.padding[0], conv.padding[1])
+        conv.padding = (0, 0)
         conv.register_forward_pre_hook(_less_center)
     _shift_means(pairs, -1)
     return len(sums)
@@ -229,47 +268,20 @@ def plain(network: nn.Module) -> nn.Module:
     for module in copy.modules():
         if isinstance(module, ConvModule):
             module.__dict__.pop("forward", None)
+
+    # The means go back to where they were before the centers are taken out.
     pairs = list(_normed(copy))
     _shift_means(pairs, 1)
-    for conv in {conv for conv, _ in pairs if hasattr(conv, "center")}:
-        conv.padding = conv.border
-        del conv.center, conv.border
+    for conv in {conv for conv, _ in pairs}:
+        centered = _centered(conv)
+        if centered is None:
+            continue
+        conv.padding = centered.border
+        del centered.center, centered.border
         hooks = conv._forward_pre_hooks
         for key in [k for k, hook in hooks.items() if hook is _less_center]:
             del hooks[key]
     return copy
-
-
-def _less_center(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    x = inputs[0]
-    center: Tensor = module.center
-    rows, columns = module.border
-    if rows or columns:
-        x = functional.pad(x, (columns, columns, rows, rows))
-    return (x - center.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
-
-
-def _fused(module: ConvModule, x: Tensor) -> Tensor:
-    conv, norm = module.conv, module.bn
-    if norm.training or torch.is_autocast_enabled(x.device.type):
-        return ConvModule.forward(module, x)
-    gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    mean, padding = norm.running_mean, conv.padding
-    if hasattr(conv, "center"):
-        mean, padding = mean + _seen(conv, conv.center.to(mean.dtype)), conv.border
-    weight = conv.weight * gain.view(-1, 1, 1, 1)
-    y = functional.conv2d(
-        x, weight, norm.bias - gain * mean, conv.stride, padding, conv.dilation, conv.groups
-    )
-    activated: Tensor = module.activate(y)
-    return activated
-
-
-def _seen(conv: nn.Conv2d, values: Tensor) -> Tensor:
-    """What a convolution makes of a map that has these values everywhere."""
-    taps = conv.weight.to(values.dtype).sum((2, 3))
-    # In a depthwise convolution every channel has its own filter.
-    return taps[:, 0] * values if conv.groups > 1 else taps @ values
 
 
 def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
@@ -282,10 +294,56 @@ def norms_behind(network: nn.Module) -> dict[nn.Module, list[nn.BatchNorm2d]]:
     return found
 
 
-def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
+def _centered(conv: nn.Module) -> CenteredConv | None:
+    """The convolution as one that :func:`center` has changed; None for others."""
+    return cast(CenteredConv, conv) if hasattr(conv, "center") else None
+
+
+def _less_center(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The hook that pads a convolution's input and subtracts its center."""
+    centered = cast(CenteredConv, module)
+    x = inputs[0]
+    rows, columns = centered.border
+    if rows or columns:
+        x = functional.pad(x, (columns, columns, rows, rows))
+    return (x - centered.center.to(x.dtype).view(1, -1, 1, 1), *inputs[1:])
+
+
+def _fused(module: ConvModule, x: Tensor) -> Tensor:
+    """The forward pass of a convolution with a frozen norm, as one convolution."""
+    conv = module.conv
+    norm = module.bn
+    if norm.training or torch.is_autocast_enabled(x.device.type):
+        return ConvModule.forward(module, x)
+    mean, variance = statistics(norm)
+    gain = norm.weight * (variance + norm.eps).rsqrt()
+    padding = conv.padding
+
+    # Subtracting the center from the input is subtracting its response from the output.
+    centered = _centered(conv)
+    if centered is not None:
+        mean = mean + _response(conv, centered.center.to(mean.dtype))
+        padding = centered.border
+
+    weight = conv.weight * gain.view(-1, 1, 1, 1)
+    offset = norm.bias - gain * mean
+    y = functional.conv2d(x, weight, offset, conv.stride, padding, conv.dilation, conv.groups)
+    activated: Tensor = module.activate(y)
+    return activated
+
+
+def _response(conv: nn.Conv2d, values: Tensor) -> Tensor:
+    """What a convolution makes of a map that has these values everywhere."""
+    taps = conv.weight.to(values.dtype).sum((2, 3))
+    # In a depthwise convolution every channel has its own filter.
+    return taps[:, 0] * values if conv.groups > 1 else taps @ values
+
+
+def _normed(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """The ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
     for module in network.modules():
-        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        conv = getattr(module, "conv", None)
+        norm = getattr(module, "bn", None)
         if not isinstance(conv, nn.Conv2d) or norm is None:
             continue
         ordinary = conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
@@ -293,7 +351,10 @@ def _normed(network: nn.Module) -> Iterator[tuple[Any, nn.BatchNorm2d]]:
             yield conv, norm
 
 
-def _shift_means(pairs: Iterable[tuple[Any, Any]], sign: int) -> None:
+def _shift_means(pairs: Iterable[tuple[nn.Conv2d, nn.BatchNorm2d]], sign: int) -> None:
+    """Add the response to the centers, times the sign, to the means of the norms behind."""
     for conv, norm in pairs:
-        if hasattr(conv, "center"):
-            norm.running_mean.add_(sign * _seen(conv, conv.center.double()))
+        centered = _centered(conv)
+        if centered is not None:
+            mean, _ = statistics(norm)
+            mean.add_(sign * _response(conv, centered.center.double()))

@@ -5,21 +5,56 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
+from torch import Tensor
 
 from rtmpose.errors import InputError, OutputError
 from rtmpose.networks.checkpoint import write_bytes
 
 log = logging.getLogger(__name__)
 
-STATE, PREVIOUS = "state.pt", "state-previous.pt"
+STATE = "state.pt"
+PREVIOUS = "state-previous.pt"
 
 
-def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+class TrainState(TypedDict):
+    """All that is needed to go on with a training.
+
+    Attributes:
+        step: Optimizer steps done.
+        total: Of the whole training.
+        per_epoch: Steps per epoch.
+        world: Number of processes.
+        recipe: As JSON.
+        network: Weights and buffers.
+        auxiliary: Of the module that is trained along; None for none.
+        ema: The averages; None for none.
+        ema_steps: Their updates.
+        optimizer: Its state.
+        best: The best value of the first metric.
+        metrics: The newest evaluation.
+        random: State of torch's generator.
+    """
+
+    step: int
+    total: int
+    per_epoch: int
+    world: int
+    recipe: str
+    network: dict[str, Tensor]
+    auxiliary: dict[str, Tensor] | None
+    ema: dict[str, Tensor] | None
+    ema_steps: int
+    optimizer: dict[str, object]
+    best: float
+    metrics: dict[str, float]
+    random: Tensor
+
+
+def save_state(folder: Path, state: TrainState) -> None:
     """Write the state; the one before stays as a second file.
 
     Raises:
@@ -40,19 +75,20 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def load_state(folder: Path) -> dict[str, Any]:
+def load_state(folder: Path) -> TrainState:
     """The newest state that can be read.
 
     Raises:
         InputError: there is none.
     """
+    # The newest first; what lies under the temporary name is whole but was not renamed any more.
     faults = []
     for name in (STATE, f"{STATE}.new", PREVIOUS):
         path = folder / name
         if not path.is_file():
             continue
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: TrainState = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001 - torch raises whatever the damage leads to
             faults.append(
                 f"{name} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:80]})"

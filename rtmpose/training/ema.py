@@ -16,17 +16,23 @@ class MovingAverage:
     RTMDet and RTMPose were trained; update 0 copies).
 
     Args:
-        network: Followed; its buffers are averaged too.
+        network: Whose weights are averaged, and its buffers too.
         momentum: Share of the newest weights in the long run.
         gamma: Steps over which the warm-up fades.
+
+    Attributes:
+        network: The averages, in evaluation mode.
+        steps: Updates so far.
     """
 
     def __init__(self, network: nn.Module, momentum: float, gamma: float) -> None:
-        self.momentum, self.gamma, self.steps = momentum, gamma, 0
+        self.momentum = momentum
+        self.gamma = gamma
+        self.steps = 0
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     def share(self) -> float:
-        """Of the newest weights in the next update."""
+        """Share of the newest weights in the next update."""
         if self.steps == 0:
             return 1.0
         return (1 - self.momentum) * math.exp(-(1 + self.steps) / self.gamma) + self.momentum
@@ -34,13 +40,19 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take in the weights of one more step."""
-        share = self.share()
-        mine, theirs = self.network.state_dict(), network.state_dict()
-        floating = [k for k, v in mine.items() if v.is_floating_point()]
+        averages = self.network.state_dict()
+        newest = network.state_dict()
+
+        # All tensors in one call: thousands of small ones would take longer than a step.
+        floating = [key for key, value in averages.items() if value.is_floating_point()]
         torch._foreach_lerp_(
-            [mine[k] for k in floating], [theirs[k].detach() for k in floating], share
+            [averages[key] for key in floating],
+            [newest[key].detach() for key in floating],
+            self.share(),
         )
-        for key, value in mine.items():
+
+        # Counters have no mean.
+        for key, value in averages.items():
             if not value.is_floating_point():
-                value.copy_(theirs[key])
+                value.copy_(newest[key])
         self.steps += 1

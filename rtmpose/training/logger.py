@@ -1,4 +1,4 @@
-"""The curves of a training: two CSV files, and TensorBoard where it is installed."""
+"""The metrics of a training: two CSV files, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from rtmpose.networks.checkpoint import write_bytes
 
 log = logging.getLogger(__name__)
 
-STEPS, EVALUATIONS = "steps.csv", "evaluations.csv"
+STEPS = "steps.csv"
+EVALUATIONS = "evaluations.csv"
+
+BOARD_GROUPS = {STEPS: "train", EVALUATIONS: "val"}
+"""What TensorBoard's tags begin with: ``train/loss``, ``val/AP``."""
+
+
+class ScalarWriter(Protocol):
+    """What is used of TensorBoard's writer."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Append a point to a curve."""
+        ...
+
+    def close(self) -> None:
+        """Write what is waiting."""
+        ...
 
 
 class MetricLogger:
@@ -23,21 +39,21 @@ class MetricLogger:
     Args:
         folder: Of the training.
         step: Where the training goes on: rows of later steps are from an attempt that was cut off,
-            and go.
+            and are removed.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.folder = folder
         self._columns: dict[str, list[str]] = {}
         for name in (STEPS, EVALUATIONS):
-            self._columns[name] = _cut(folder / name, step)
-        self._board: Any = None
+            self._columns[name] = _truncate(folder / name, step)
+        self._board: ScalarWriter | None = None
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)  # type: ignore[no-untyped-call,unused-ignore]
         else:
-            log.info("TensorBoard is not installed: curves go to CSV only")
+            log.info("TensorBoard is not installed: metrics go to CSV only")
 
     def add(self, name: str, step: int, values: Mapping[str, float]) -> None:
         """Append a row.
@@ -48,20 +64,22 @@ class MetricLogger:
             values: By column.
         """
         row = {"step": step, **values}
-        path, columns = self.folder / name, self._columns[name]
+        path = self.folder / name
+        columns = self._columns[name]
+
+        # Columns that turn up later (another loss) are added at the end.
         new = [c for c in row if c not in columns]
         if new:
-            # Columns that turn up later (another loss) are added at the end.
             columns += new
-            rows = _rows(path)
-            write_bytes(path, _text(columns, rows).encode())
+            write_bytes(path, _text(columns, _rows(path)).encode())
+
         with path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, columns, lineterminator="\n").writerow(
                 {k: _short(v) for k, v in row.items()}
             )
         if self._board is not None:
             for key, value in values.items():
-                self._board.add_scalar(f"{Path(name).stem}/{key}", value, step)
+                self._board.add_scalar(f"{BOARD_GROUPS[name]}/{key}", value, step)
 
     def close(self) -> None:
         """Write what is waiting."""
@@ -88,8 +106,8 @@ def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
     return buffer.getvalue()
 
 
-def _cut(path: Path, step: int) -> list[str]:
-    """Keep the rows up to a step; the file's columns."""
+def _truncate(path: Path, step: int) -> list[str]:
+    """Keep the rows up to a step; returns the file's columns."""
     rows = [r for r in _rows(path) if (r.get("step") or "").isdigit() and int(r["step"]) <= step]
     if not rows or step == 0:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What surrounds a training: signals to stop, errors put into words, OpenCV's threads."""
+"""The surroundings of a training: stop signals, error messages, OpenCV's threads."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import cv2
 
 from rtmpose.errors import RtmposeError
 from rtmpose.training.recipes import Recipe
 
-LOST = ("connection", "gloo", "nccl", "socket", "peer")
-"""Words in errors of a process whose partner has died."""
+LOST_PEER_WORDS = ("connection", "gloo", "nccl", "socket", "peer")
+"""Words in the errors of a process when another one has died."""
 
 
-def explained(
+def explain_error(
     error: RuntimeError, recipe: Recipe, folder: Path, processes: int
 ) -> RtmposeError | None:
-    """An error that says what to do, for those of torch that a user can do something about."""
+    """An error that says what to do, for those of torch that a user can do something about; None for
+    the others.
+    """
     text = str(error).lower()
     if "out of memory" in text or "allocate memory" in text:
         return RtmposeError(_memory_advice(recipe))
-    if processes > 1 and any(word in text for word in LOST):
+    if processes > 1 and any(word in text for word in LOST_PEER_WORDS):
         return RtmposeError(
             f"another process of the training is gone ({str(error).strip().splitlines()[0][:120]});"
             f" the last state is in {folder}: go on with the same command and --resume"
@@ -34,17 +36,18 @@ def explained(
 
 
 def _memory_advice(recipe: Recipe) -> str:
-    half = max(recipe.batch // 2, 1)
+    schedule = recipe.schedule
+    half = max(schedule.batch_size // 2, 1)
     return (
-        f"memory ran out with {recipe.batch} samples at a time. The same training in less memory:"
-        f" --set batch={half} --set accumulate={recipe.accumulate * 2}"
+        f"memory ran out with {schedule.batch_size} samples at a time. The same training in less"
+        f" memory: --set batch_size={half} --set accumulate={schedule.accumulate * 2}"
         + ("" if recipe.precision == "bf16" else " or --set precision=bf16")
     )
 
 
 @contextmanager
 def one_cv2_thread() -> Iterator[None]:
-    """Crops are made in threads of their own; more threads within each would only get in the way."""
+    """One OpenCV thread: crops are made in several threads already, more would only slow them down."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -62,12 +65,12 @@ def stop_signal() -> Iterator[threading.Event]:
         return
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number: int, _frame: Any) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
         event.set()
         signal.signal(number, before[signal.Signals(number)])
 
     for s in before:
-        signal.signal(s, note)
+        signal.signal(s, on_signal)
     try:
         yield event
     finally:

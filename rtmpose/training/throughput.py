@@ -1,4 +1,4 @@
-"""How fast a training is, and what its losses are between two reports."""
+"""Mean losses, speed and time spent waiting for data, between two reports of a training."""
 
 from __future__ import annotations
 
@@ -22,37 +22,54 @@ class Averages:
 
 
 class Throughput:
-    """Means of losses and times between two reports."""
+    """Means of losses and times between two reports.
+
+    Attributes:
+        steps: Since the last report; counted by the caller.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.steps, self.waited, self.spent, self.since = 0, 0.0, 0.0, time.perf_counter()
+        self.steps = 0
+        self._sums: dict[str, Tensor] = {}
+        self._waited_s = 0.0
+        self._spent_s = 0.0
+        self._since = time.perf_counter()
 
     def start(self) -> None:
         """Time that passed since the last step does not count."""
-        self.since = time.perf_counter()
+        self._since = time.perf_counter()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """What happens inside is waiting for data."""
         before = time.perf_counter()
-        self.spent += before - self.since
+        self._spent_s += before - self._since
         yield
-        self.since = time.perf_counter()
-        self.waited += self.since - before
-        self.spent += self.since - before
+        self._since = time.perf_counter()
+        self._waited_s += self._since - before
+        self._spent_s += self._since - before
 
     def add(self, losses: dict[str, Tensor], factor: float) -> None:
         """Add losses of a batch, times a factor, without waiting for them to be computed."""
         for key, value in losses.items():
             value = value.detach() * factor
-            self.sums[key] = self.sums[key] + value if key in self.sums else value
+            self._sums[key] = self._sums[key] + value if key in self._sums else value
 
     def read(self, samples: int) -> Averages:
-        """The means since the last reading, of steps of so many samples."""
+        """The means since the last reading.
+
+        Args:
+            samples: Per step, on all devices.
+        """
         now = time.perf_counter()
-        self.spent += now - self.since
-        losses = {k: float(v) / self.steps for k, v in self.sums.items()}
-        means = Averages(losses, self.steps * samples / self.spent, self.waited / self.spent)
-        self.sums, self.steps, self.waited, self.spent, self.since = {}, 0, 0.0, 0.0, now
-        return means
+        self._spent_s += now - self._since
+        losses = {key: float(value) / self.steps for key, value in self._sums.items()}
+        speed = self.steps * samples / self._spent_s
+        averages = Averages(losses, speed, self._waited_s / self._spent_s)
+
+        self._sums = {}
+        self.steps = 0
+        self._waited_s = 0.0
+        self._spent_s = 0.0
+        self._since = now
+        return averages

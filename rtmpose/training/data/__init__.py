@@ -1,1 +1,1 @@
-"""Samples for training: read, augmented and put into batches."""
+"""Samples for training: read, augmented and assembled into batches."""

@@ -1,5 +1,5 @@
-"""Annotated sets as photos with boxes, for a detector's training; a stronger detector finds who is
-not annotated.
+"""Annotated sets as images with boxes, for a detector's training; a stronger detector finds the
+people without annotations.
 """
 
 from __future__ import annotations
@@ -9,46 +9,52 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rtmpose.datasets import KeypointDataset, load_boxes
 from rtmpose.errors import InputError
 from rtmpose.ops.boxes import box_iou
+from rtmpose.training.data.images import read_image_or_none, warn_of_missing
 from rtmpose.training.data.mosaic import DetectionSample
-from rtmpose.training.data.pose_samples import MOST_UNREADABLE, read_crop_image
 from rtmpose.types import Detections, FloatArray
 
 log = logging.getLogger(__name__)
 
 SAME_BOX = 0.5
 """Overlap from which a detection is an annotated person."""
+
 IN_CROWD = 0.5
-"""Share of a detection's area in crowd regions from which nothing is said of it."""
+"""Share of a detection's area in crowd regions from which it is left out."""
+
+MIN_DETECTION_SCORE = 0.05
 
 
-def read_photos(dataset: KeypointDataset, category: str = "person") -> list[DetectionSample]:
-    """The photos of a set that have at least one usable box; what is left out is counted in a
+def read_detection_samples(
+    dataset: KeypointDataset, category: str = "person"
+) -> list[DetectionSample]:
+    """The images of a set that have at least one usable box; what is left out is counted in a
     warning.
 
     Args:
-        dataset: In COCO form. Crowd regions become regions in which nothing is known.
+        dataset: In COCO form. Crowd regions become regions that do not count as background.
         category: Whose boxes, where the set has several categories.
 
     Raises:
-        InputError: there is no such category, most images are missing, or no photo is left.
+        InputError: there is no such category, many images are missing, or no image is left.
     """
-    wanted = _category(dataset, category)
+    category_id = _category(dataset, category)
     sizes = {
         int(i["id"]): (int(i.get("width") or 0), int(i.get("height") or 0))
         for i in dataset.content["images"]
     }
-    photos: list[DetectionSample] = []
+    samples: list[DetectionSample] = []
     missing: list[Path] = []
-    faults = crowd_only = empty = 0
+    faults = 0
+    crowd_only = 0
+    empty = 0
     for image_id, path in dataset.images.items():
-        boxes, crowds, bad = _boxes(dataset.annotations[image_id], wanted)
+        boxes, crowds, bad = _boxes(dataset.annotations[image_id], category_id)
         faults += bad
         if not len(boxes):
             crowd_only += len(crowds) > 0
@@ -57,24 +63,26 @@ def read_photos(dataset: KeypointDataset, category: str = "person") -> list[Dete
         if not path.is_file():
             missing.append(path)
             continue
-        number = len(boxes)
+
+        # Some sets do not say how large their images are.
         size = sizes[image_id]
         if min(size) < 1:
-            image = read_crop_image(path)
+            image = read_image_or_none(path)
             size = (1, 1) if image is None else (image.shape[1], image.shape[0])
-        photos.append(
-            DetectionSample(
-                image_id,
-                path,
-                size,
-                boxes,
-                np.zeros(number, np.int64),
-                np.ones(number, np.float32),
-                crowds,
-            )
-        )
-    _complain(dataset, photos, missing, faults, crowd_only, empty)
-    return photos
+        labels = np.zeros(len(boxes), np.int64)
+        weights = np.ones(len(boxes), np.float32)
+        samples.append(DetectionSample(image_id, path, size, boxes, labels, weights, crowds))
+
+    warn_of_missing(dataset, missing)
+    counts = (
+        f"{faults} boxes without area or numbers, {crowd_only} images with crowds only, {empty}"
+        " without any box"
+    )
+    if not samples:
+        raise InputError(f"{dataset.path} holds no image with a box to train on: {counts}")
+    if faults or crowd_only or empty:
+        log.warning("%s: left out %s", dataset.path, counts)
+    return samples
 
 
 def _category(dataset: KeypointDataset, category: str) -> int | None:
@@ -93,17 +101,17 @@ def _category(dataset: KeypointDataset, category: str) -> int | None:
 
 
 def _boxes(
-    annotations: Sequence[Mapping[str, Any]], category: int | None
+    annotations: Sequence[Mapping[str, object]], category: int | None
 ) -> tuple[FloatArray, FloatArray, int]:
-    """Boxes and crowd regions xyxy, and the number of annotations that make no box."""
-    boxes: list[tuple[float, ...]] = []
-    crowds: list[tuple[float, ...]] = []
+    """Boxes and crowd regions xyxy, and the number of annotations without a usable box."""
+    boxes: list[tuple[float, float, float, float]] = []
+    crowds: list[tuple[float, float, float, float]] = []
     faults = 0
     for a in annotations:
         if category is not None and a.get("category_id") != category:
             continue
         try:
-            x, y, w, h = (float(v) for v in a["bbox"])
+            x, y, w, h = np.asarray(a["bbox"], np.float64).tolist()
         except (KeyError, TypeError, ValueError):
             faults += 1
             continue
@@ -118,32 +126,6 @@ def _boxes(
     )
 
 
-def _complain(
-    dataset: KeypointDataset,
-    photos: list[DetectionSample],
-    missing: list[Path],
-    faults: int,
-    crowd_only: int,
-    empty: int,
-) -> None:
-    number = len(dataset.images)
-    if missing:
-        text = (
-            f"{dataset.path}: {len(missing)} of {number} images are missing, such as {missing[0]}"
-        )
-        if len(missing) > MOST_UNREADABLE * number:
-            raise InputError(f"{text}; is the image folder right? `rtmpose data check` lists them")
-        log.warning("%s; training goes on without them", text)
-    counts = (
-        f"{faults} boxes without area or numbers, {crowd_only} photos with crowds only, {empty}"
-        " without any box"
-    )
-    if not photos:
-        raise InputError(f"{dataset.path} holds no photo with a box to train on: {counts}")
-    if faults or crowd_only or empty:
-        log.warning("%s: left out %s", dataset.path, counts)
-
-
 def is_partial(dataset: KeypointDataset) -> bool:
     """Whether people are missing from the annotations: crops around one person, or labels made by a
     model.
@@ -156,60 +138,67 @@ def is_partial(dataset: KeypointDataset) -> bool:
 
 
 def detections_for(
-    photos: Sequence[DetectionSample],
+    samples: Sequence[DetectionSample],
     source: str,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[int, Detections]:
-    """What a stronger detector finds in the photos, by image id.
+    """What a stronger detector finds in the images, by image id.
 
     Args:
-        photos: Any.
-        source: Model of the zoo or its file; or a COCO results file (``.json``) made before.
-        on_progress: Called with photos done and total.
+        samples: Any.
+        source: Model of the zoo or its file; or a COCO results file (``.json``) from before.
+        on_progress: Called with images done and total.
     """
     if source.endswith(".json"):
         return load_boxes(Path(source))
     from rtmpose.detector import Detector
 
-    detector = Detector(source, score_thr=0.05)
-    found = {}
-    for done, photo in enumerate(photos, 1):
-        image = read_crop_image(photo.path)
+    detector = Detector(source, score_thr=MIN_DETECTION_SCORE)
+    found: dict[int, Detections] = {}
+    for done, sample in enumerate(samples, 1):
+        image = read_image_or_none(sample.path)
         if image is not None:
-            found[photo.id] = detector(image)
+            found[sample.id] = detector(image)
         if on_progress:
-            on_progress(done, len(photos))
+            on_progress(done, len(samples))
     return found
 
 
-def with_detections(
-    photo: DetectionSample, found: Detections, *, partial: bool, sure: float, doubt: float
+def add_detections(
+    sample: DetectionSample,
+    found: Detections,
+    *,
+    partial: bool,
+    pseudo_score_thr: float,
+    ignore_score_thr: float,
 ) -> DetectionSample:
-    """A photo with what a stronger detector found besides its annotations.
+    """An image with what a stronger detector found in addition to its annotations.
 
-    In completely annotated photos every further detection is an unknown region: a person nobody
-    labeled, or none. In partly annotated ones the sure detections are people that count by their
-    score.
+    In completely annotated images every further detection is a region that does not count as
+    background: it may be a person that nobody labeled, or none. In partly annotated ones the
+    confident detections are people, weighted by their score.
 
     Args:
-        photo: The photo.
+        sample: The image.
         found: In its pixels.
         partial: Whether people are missing from its annotations.
-        sure: Lowest score of a person.
-        doubt: Lowest score of an unknown region.
+        pseudo_score_thr: Lowest score of a person.
+        ignore_score_thr: Lowest score of a region that does not count as background.
     """
-    found = found[found.scores >= doubt]
-    new = box_iou(found.boxes, photo.boxes).max(axis=1, initial=0) < SAME_BOX
-    new &= _share_in(found.boxes, photo.crowds) < IN_CROWD
+    # Only what is neither annotated nor in a crowd is new.
+    found = found[found.scores >= ignore_score_thr]
+    new = box_iou(found.boxes, sample.boxes).max(axis=1, initial=0) < SAME_BOX
+    new &= _share_in(found.boxes, sample.crowds) < IN_CROWD
     found = found[new]
-    people = (found.scores >= sure) & partial
-    boxes, scores = found.boxes[people], found.scores[people]
+
+    people = (found.scores >= pseudo_score_thr) & partial
+    boxes = found.boxes[people]
     return replace(
-        photo,
-        boxes=np.concatenate([photo.boxes, boxes]),
-        labels=np.concatenate([photo.labels, np.zeros(len(boxes), np.int64)]),
-        weights=np.concatenate([photo.weights, scores]),
-        crowds=np.concatenate([photo.crowds, found.boxes[~people]]),
+        sample,
+        boxes=np.concatenate([sample.boxes, boxes]),
+        labels=np.concatenate([sample.labels, np.zeros(len(boxes), np.int64)]),
+        weights=np.concatenate([sample.weights, found.scores[people]]),
+        crowds=np.concatenate([sample.crowds, found.boxes[~people]]),
     )
 
 

@@ -1,30 +1,36 @@
-"""Annotated people as training samples, and batches of augmented crops made in threads ahead of the
-training.
-"""
+"""Annotated people as training samples, and batches of augmented crops."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zlib import crc32
+from typing import TypeAlias
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import warp
-from rtmpose.training.data.augment import Augmentation, Halves, place, recolor, transform
+from rtmpose.training.data.augment import (
+    Augmentation,
+    BodyHalves,
+    change_pixels,
+    crop_transform,
+    transform_points,
+)
+from rtmpose.training.data.images import (
+    ReadFailures,
+    image_key,
+    read_image_or_none,
+    warn_of_missing,
+)
+from rtmpose.training.task import Batch
 from rtmpose.types import FloatArray, Skeleton
 
 log = logging.getLogger(__name__)
@@ -36,12 +42,13 @@ SYNONYMS = {
     "pelvis": "hip",
     "thorax": "neck",
 }
-"""Other sets' names of points that ours call otherwise."""
+"""Names that other sets have for points of ours."""
 
-MOST_UNREADABLE = 0.05
-"""Share of unreadable images that a training puts up with."""
+AREA_OF_BOX = 0.53
+"""Area of a person as a share of the box, where the annotations have none (the usual figure)."""
 
-Batch = dict[str, Tensor]
+KeypointPairs: TypeAlias = Sequence[tuple[int, int]]
+"""Indices of the same keypoint in the model's set and in another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +63,7 @@ class Sample:
         teacher: ``(K, 3)`` x, y, score of a teacher, or None.
         area: Square pixels of the person, for OKS.
         source: Number of the data set.
-        machine: Whether the labels were made by a model.
+        pseudo: Whether the labels were made by a model.
     """
 
     path: Path
@@ -65,7 +72,7 @@ class Sample:
     teacher: FloatArray | None
     area: float
     source: int
-    machine: bool
+    pseudo: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class CropSettings:
         return self.card.codec.kind == "heatmap"
 
 
-def match_names(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int]]:
+def match_keypoints(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int]]:
     """Pairs (index in the model's set, index in ``names``) of the points that are the same by name."""
     ours = {n: i for i, n in enumerate(skeleton.keypoints)}
     known = [n if n in ours else SYNONYMS.get(n, n) for n in names]
@@ -91,8 +98,8 @@ def match_names(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int
 def read_samples(
     dataset: KeypointDataset, skeleton: Skeleton, source: int = 0
 ) -> tuple[list[Sample], list[str]]:
-    """The labeled people of a set, and for each the key of its photo (so that a split parts photos,
-    not people).
+    """The labeled people of a set, and for each the key of its image (so that a split separates
+    images, not people).
 
     Crowd regions, people without keypoints or with an impossible box or coordinates are left out,
     with a warning.
@@ -101,8 +108,9 @@ def read_samples(
         InputError: no point of the set is one of the model's, images are missing, or nothing is
             left.
     """
+    # Which of the set's points are which of the model's.
     names = dataset.keypoint_names or (dataset.skeleton.keypoints if dataset.skeleton else ())
-    pairs = match_names(names, skeleton)
+    pairs = match_keypoints(names, skeleton)
     if not pairs and not names and _points_per_person(dataset) == len(skeleton):
         pairs = [(i, i) for i in range(len(skeleton))]
     if not pairs:
@@ -112,9 +120,13 @@ def read_samples(
             " convert it first (rtmpose data convert)"
         )
     teacher_names = dataset.content["categories"][0].get("keypoints26_names", ())
-    teacher_pairs = match_names(teacher_names, skeleton)
-    photos = {int(i["id"]): photo_key(i) for i in dataset.content["images"]}
-    samples, keys, faults, missing = [], [], 0, []
+    teacher_pairs = match_keypoints(teacher_names, skeleton)
+
+    image_keys = {int(i["id"]): image_key(i) for i in dataset.content["images"]}
+    samples: list[Sample] = []
+    keys: list[str] = []
+    missing: list[Path] = []
+    faults = 0
     for image_id, path in dataset.images.items():
         annotations = dataset.labeled(image_id)
         if annotations and not path.is_file():
@@ -126,22 +138,15 @@ def read_samples(
                 faults += 1
                 continue
             samples.append(sample)
-            keys.append(photos[image_id])
-    _complain(dataset, samples, faults, missing)
+            keys.append(image_keys[image_id])
+    _warn(dataset, samples, faults, missing)
     return samples, keys
 
 
-def _complain(
+def _warn(
     dataset: KeypointDataset, samples: list[Sample], faults: int, missing: list[Path]
 ) -> None:
-    number = len(dataset.images)
-    if missing:
-        text = (
-            f"{dataset.path}: {len(missing)} of {number} images are missing, such as {missing[0]}"
-        )
-        if len(missing) > MOST_UNREADABLE * number:
-            raise InputError(f"{text}; is the image folder right? `rtmpose data check` lists them")
-        log.warning("%s; training goes on without them", text)
+    warn_of_missing(dataset, missing)
     if faults:
         log.warning(
             "%s: %d annotations were left out: NaN, an empty box, or no point of the model's",
@@ -154,85 +159,69 @@ def _complain(
         )
 
 
-def held_out(keys: Sequence[str], share: float) -> NDArray[np.bool_]:
-    """Which photos are kept for evaluation: a fixed choice by the hash of their key."""
-    return np.array([crc32(k.encode()) % 10000 < share * 10000 for k in keys], bool)
-
-
 def _points_per_person(dataset: KeypointDataset) -> int:
     return next(
         (len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labeled(i)), 0
     )
 
 
-def photo_key(image: Mapping[str, Any]) -> str:
-    """The same for the same photo in several sets: COCO's own files are named by the id."""
-    for field in ("coco_image_id", "source_image"):
-        if field in image:
-            return f"{field}:{image[field]}"
-    name = Path(image["file_name"])
-    if len(name.stem) == 12 and name.stem.isdecimal():
-        return f"coco_image_id:{int(name.stem)}"
-    return str(image["file_name"])
-
-
 def _sample(
-    annotation: Mapping[str, Any],
+    annotation: Mapping[str, object],
     path: Path,
     skeleton: Skeleton,
-    pairs: Sequence[tuple[int, int]],
-    teacher_pairs: Sequence[tuple[int, int]],
+    pairs: KeypointPairs,
+    teacher_pairs: KeypointPairs,
     source: int,
 ) -> Sample | None:
+    """The sample of an annotation; None where its numbers are unusable or nothing is labeled."""
     try:
-        x, y, w, h = (float(v) for v in annotation["bbox"])
-        theirs = np.array(annotation["keypoints"], np.float32).reshape(-1, 3)
+        x, y, w, h = np.asarray(annotation["bbox"], np.float64).tolist()
+        theirs = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
+        area = float(np.asarray(annotation.get("area") or 0, np.float64))
     except (KeyError, TypeError, ValueError):
         return None
     labels = theirs[theirs[:, 2] > 0]
-    if (
-        not all(map(math.isfinite, (x, y, w, h)))
-        or w <= 0
-        or h <= 0
-        or not np.isfinite(labels).all()
-    ):
+    if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         return None
+    if not np.isfinite(labels).all():
+        return None
+
+    # The labeled points in the order of the model.
     points = np.zeros((len(skeleton), 3), np.float32)
     for ours, other in pairs:
         if other < len(theirs) and theirs[other, 2] > 0:
             points[ours] = (*theirs[other, :2], 1)
+
     teacher = None
     if teacher_pairs and "keypoints26" in annotation:
-        found = np.array(annotation["keypoints26"], np.float32).reshape(-1, 3)
-        teacher = np.zeros((len(skeleton), 3), np.float32)
-        for ours, other in teacher_pairs:
-            teacher[ours] = found[other]
-        teacher[~np.isfinite(teacher).all(axis=1)] = 0
+        teacher = _teacher_points(annotation["keypoints26"], len(skeleton), teacher_pairs)
     if not points[:, 2].any() and teacher is None:
         return None
-    area = float(annotation.get("area") or 0)
-    machine = annotation.get("label_source") == "teacher"
     box = np.array([x, y, x + w, y + h], np.float32)
-    return Sample(path, box, points, teacher, area if area > 0 else 0.53 * w * h, source, machine)
+    area = area if area > 0 else AREA_OF_BOX * w * h
+    pseudo = annotation.get("label_source") == "teacher"
+    return Sample(path, box, points, teacher, area, source, pseudo)
 
 
-def read_crop_image(path: Path) -> NDArray[np.uint8] | None:
-    """BGR pixels, upright; None where the file is missing or damaged."""
-    try:
-        data = np.fromfile(path, np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    except (OSError, cv2.error):
-        return None
+def _teacher_points(stored: object, keypoints: int, pairs: KeypointPairs) -> FloatArray:
+    """Stored points of a teacher ``(K, 3)`` in the order of the model; 0 where they are unusable."""
+    found = np.asarray(stored, np.float32).reshape(-1, 3)
+    teacher = np.zeros((keypoints, 3), np.float32)
+    for ours, other in pairs:
+        teacher[ours] = found[other]
+    teacher[~np.isfinite(teacher).all(axis=1)] = 0
+    return teacher
 
 
-class BatchMaker:
+class CropBatches:
     """Makes batches of crops, each the same whenever and wherever it is made.
 
     Args:
         samples: To choose from.
         settings: What the model takes.
         augmentation: How crops vary.
-        seed: With the epoch and the sample's number it determines what is drawn.
+        seed: With the sample's number it determines what is drawn.
+        failures: Counts images that cannot be read, over several epochs; a new count by default.
     """
 
     def __init__(
@@ -241,109 +230,70 @@ class BatchMaker:
         settings: CropSettings,
         augmentation: Augmentation,
         seed: tuple[int, ...],
+        failures: ReadFailures | None = None,
     ) -> None:
-        self.samples, self.settings, self.augmentation, self.seed = (
-            samples,
-            settings,
-            augmentation,
-            seed,
-        )
-        self.halves = Halves.of(settings.skeleton)
+        self.samples = samples
+        self.settings = settings
+        self.augmentation = augmentation
+        self.seed = seed
+        self.halves = BodyHalves.of(settings.skeleton)
         self.flip = np.array(settings.skeleton.flip_indices)
-        self.unreadable: set[Path] = set()
+        self.failures = failures or ReadFailures(len(samples), "it is left out of the loss")
 
-    def __call__(self, rows: NDArray[np.int64], salts: NDArray[np.int64]) -> Batch:
-        """The crops of samples ``rows``; ``salts`` tells a sample's repetitions in an epoch apart.
+    def __call__(self, rows: NDArray[np.int64], repeats: NDArray[np.int64]) -> Batch:
+        """The crops of samples ``rows``; ``repeats`` tells a sample's repetitions in an epoch
+        apart.
 
         Returns:
             ``images`` BGR uint8 ``(N, h, w, 3)``; ``points`` and ``teacher`` ``(N, K, 3)`` x, y in
-            crop pixels, weight or score; ``machine`` ``(N,)``; ``matrices`` ``(N, 2, 3)`` image to
+            crop pixels, weight or score; ``pseudo`` ``(N,)``; ``matrices`` ``(N, 2, 3)`` image to
             crop.
+
+        Raises:
+            InputError: too many images cannot be read.
         """
-        w, h = self.settings.card.input_wh
-        n, k = len(rows), len(self.settings.skeleton)
+        width, height = self.settings.card.input_wh
+        number = len(rows)
+        keypoints = len(self.settings.skeleton)
         # Cleared: a crop beyond the image's edge is black there.
-        images = np.zeros((n, h, w, 3), np.uint8)
-        points, teacher = np.zeros((n, k, 3), np.float32), np.zeros((n, k, 3), np.float32)
-        matrices, machine = np.zeros((n, 2, 3)), np.zeros(n, bool)
-        for i, (row, salt) in enumerate(zip(rows, salts, strict=True)):
+        images = np.zeros((number, height, width, 3), np.uint8)
+        points = np.zeros((number, keypoints, 3), np.float32)
+        teacher = np.zeros((number, keypoints, 3), np.float32)
+        matrices = np.zeros((number, 2, 3))
+        pseudo = np.zeros(number, bool)
+
+        for i, (row, repeat) in enumerate(zip(rows, repeats, strict=True)):
             sample = self.samples[row]
-            rng = np.random.default_rng((*self.seed, int(row), int(salt)))
-            image = read_crop_image(sample.path)
+            rng = np.random.default_rng((*self.seed, int(row), int(repeat)))
+            image = read_image_or_none(sample.path)
             if image is None:
-                self._note(sample.path)
+                self.failures.add(sample.path)
                 matrices[i] = np.eye(2, 3)
                 continue
-            matrix, flipped = place(
+
+            # One affine map takes pixels and points to the crop.
+            matrix, flipped = crop_transform(
                 rng,
                 self.augmentation,
                 sample.box,
                 sample.points,
-                (w, h),
+                (width, height),
                 self.halves,
                 udp=self.settings.udp,
             )
             warp(image, matrix[None], images[i : i + 1])
-            recolor(rng, self.augmentation, images[i])
-            points[i] = transform(sample.points, matrix, flipped, self.flip)
+            change_pixels(rng, self.augmentation, images[i])
+            points[i] = transform_points(sample.points, matrix, flipped, self.flip)
             if sample.teacher is not None:
-                teacher[i] = transform(sample.teacher, matrix, flipped, self.flip)
-            matrices[i], machine[i] = matrix, sample.machine
+                teacher[i] = transform_points(sample.teacher, matrix, flipped, self.flip)
+            matrices[i] = matrix
+            pseudo[i] = sample.pseudo
+
         points[..., :2][points[..., 2] == 0] = 0
-        arrays = {
-            "images": images,
-            "points": points,
-            "teacher": teacher,
-            "machine": machine,
-            "matrices": matrices,
+        return {
+            "images": torch.from_numpy(images),
+            "points": torch.from_numpy(points),
+            "teacher": torch.from_numpy(teacher),
+            "pseudo": torch.from_numpy(pseudo),
+            "matrices": torch.from_numpy(matrices),
         }
-        return {key: torch.from_numpy(value) for key, value in arrays.items()}
-
-    def _note(self, path: Path) -> None:
-        self.unreadable.add(path)
-        number = len(self.unreadable)
-        if number > max(10, MOST_UNREADABLE * len(self.samples)):
-            raise InputError(
-                f"{number} images cannot be read, the last of them {path}; `rtmpose data check`"
-                " lists all of them"
-            )
-        log.warning("%s is missing or damaged; it is left out of the loss", path)
-
-
-class Ahead:
-    """Items made in threads, a few ahead of their use, in order.
-
-    Args:
-        make: Makes item i.
-        count: How many there are.
-        workers: Threads; 0 makes each when it is asked for.
-        ahead: Items that may wait.
-    """
-
-    def __init__(
-        self, make: Callable[[int], Any], count: int, workers: int, ahead: int = 4
-    ) -> None:
-        self.make, self.count, self.workers, self.ahead, self.start = make, count, workers, ahead, 0
-
-    def skip(self, number: int) -> None:
-        """Start behind the first ``number`` items."""
-        self.start = number
-
-    def __iter__(self) -> Iterator[Any]:
-        numbers = iter(range(self.start, self.count))
-        if not self.workers:
-            yield from map(self.make, numbers)
-            return
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
-        waiting: deque[Future[Any]] = deque()
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(self.make, number))
-                if len(waiting) >= self.ahead + self.workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            # Not waited for: what was left half-way may be cleared away by one of these very
-            # threads.
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -14,7 +14,16 @@ from dataclasses import replace
 from functools import partial
 
 from rtmpose.training.data.augment import Augmentation
-from rtmpose.training.recipes import Recipe
+from rtmpose.training.recipes.overrides import override
+from rtmpose.training.recipes.recipe import (
+    BatchNormSettings,
+    Data,
+    Ema,
+    Loss,
+    Optimizer,
+    Recipe,
+    Schedule,
+)
 
 FIRST = Augmentation()
 MILDER = Augmentation(shift=0.0, scale=(0.75, 1.25), rotate=60.0, dropout=0.5)
@@ -29,28 +38,28 @@ def _simcc(model: str, init: str, **figures: object) -> Recipe:
         kind="pose",
         model=model,
         init=init,
-        epochs=420,
-        batch=256,
-        lr=4e-3,
-        base_batch=1024,
-        weight_decay=0.05,
-        warmup_steps=1000,
-        warmup_start=1e-5,
-        flat=0.5,
-        final_lr=0.05,
-        clip=35.0,
-        ema=2e-4,
-        norms="train",
-        augment=FIRST,
-        stage2=MILDER,
-        stage2_epochs=30,
-        beta=10.0,
-        loss_batch=256,
-        heldout=0.02,
-        eval_every=10,
         seed=21,
+        schedule=Schedule(
+            epochs=420,
+            batch_size=256,
+            warmup_steps=1000,
+            warmup_start_factor=1e-5,
+            flat_fraction=0.5,
+            final_lr_factor=0.05,
+            late_epochs=30,
+            eval_every=10,
+        ),
+        optimizer=Optimizer(
+            lr=4e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=35.0
+        ),
+        ema=Ema(momentum=2e-4),
+        batch_norm=BatchNormSettings(bn_mode="train"),
+        augment=FIRST,
+        late_augment=MILDER,
+        loss=Loss(beta=10.0, reference_batch_size=256),
+        data=Data(val_fraction=0.02),
     )
-    return replace(common, **figures)  # type: ignore[arg-type]
+    return override(common, **figures)
 
 
 def rtmpose_t_coco(model: str, init: str) -> Recipe:
@@ -76,7 +85,7 @@ def rtmpose_l_coco(model: str, init: str) -> Recipe:
 def rtmpose_x_coco(model: str, init: str) -> Recipe:
     """RTMPose-x, 17 keypoints, 384x288."""
     first = replace(WIDE, color="photometric")
-    return _simcc(model, init, epochs=700, stage2_epochs=20, augment=first, stage2=WIDE_LATE)
+    return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=WIDE_LATE)
 
 
 def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
@@ -87,34 +96,34 @@ def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
         model,
         init,
         epochs=700,
-        batch=1024,
-        loss_batch=1024,
+        batch_size=1024,
+        reference_batch_size=1024,
         weight_decay=0.0,
         augment=first,
-        stage2=second,
+        late_augment=second,
     )
 
 
 def rtmpose_large_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 26 keypoints, 256x192 and 384x288."""
     first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
-    return _simcc(model, init, epochs=700, batch=512, loss_batch=512, augment=first, stage2=second)
+    return _simcc(model, init, epochs=700, batch_size=512, reference_batch_size=512, augment=first, late_augment=second)
 
 
 def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-x, 26 keypoints, 384x288."""
     first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
-    return _simcc(model, init, epochs=700, stage2_epochs=20, augment=first, stage2=second)
+    return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=second)
 
 
 def rtmpose_wholebody(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 133 keypoints, 256x192."""
-    return _simcc(model, init, epochs=270, batch=64, loss_batch=64, base_batch=512)
+    return _simcc(model, init, epochs=270, batch_size=64, reference_batch_size=64, base_batch_size=512)
 
 
 def rtmpose_l_wholebody_384(model: str, init: str) -> Recipe:
     """RTMPose-l, 133 keypoints, 384x288."""
-    return _simcc(model, init, epochs=270, batch=32, loss_batch=32, base_batch=512)
+    return _simcc(model, init, epochs=270, batch_size=32, reference_batch_size=32, base_batch_size=512)
 
 
 def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
@@ -123,17 +132,17 @@ def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
         model,
         init,
         epochs=270,
-        batch=32,
-        loss_batch=32,
-        base_batch=512,
+        batch_size=32,
+        reference_batch_size=32,
+        base_batch_size=512,
         augment=WIDE,
-        stage2=WIDE_LATE,
+        late_augment=WIDE_LATE,
     )
 
 
 def rtmpose_m_ap10k(model: str, init: str) -> Recipe:
     """RTMPose-m for animals, 17 keypoints, 256x256."""
-    return _simcc(model, init, epochs=210, batch=64, loss_batch=64, base_batch=512)
+    return _simcc(model, init, epochs=210, batch_size=64, reference_batch_size=64, base_batch_size=512)
 
 
 def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
@@ -143,12 +152,12 @@ def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
         model,
         init,
         epochs=120,
-        base_batch=512,
+        base_batch_size=512,
         weight_decay=weight_decay,
-        flat=0.25,
-        final_lr=0.005,
+        flat_fraction=0.25,
+        final_lr_factor=0.005,
         augment=first,
-        stage2_epochs=10,
+        late_epochs=10,
         eval_every=1,
     )
 
@@ -156,7 +165,7 @@ def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
 def rtmpose_m_face6(model: str, init: str) -> Recipe:
     """RTMPose-m for faces: with decay, and a second stage that only shifts and hides less."""
     recipe = rtmpose_face6(model, init, 0.05)
-    return replace(recipe, stage2=replace(recipe.augment, shift=0.0, blur=0.1, dropout=0.5))
+    return replace(recipe, late_augment=replace(recipe.augment, shift=0.0, blur=0.1, dropout=0.5))
 
 
 def rtmpose_m_hand5(model: str, init: str) -> Recipe:
@@ -166,11 +175,11 @@ def rtmpose_m_hand5(model: str, init: str) -> Recipe:
         model,
         init,
         epochs=210,
-        batch=32,
-        loss_batch=32,
-        base_batch=256,
+        batch_size=32,
+        reference_batch_size=32,
+        base_batch_size=256,
         augment=first,
-        stage2=replace(MILDER, rotate=180.0, half_body=0.0),
+        late_augment=replace(MILDER, rotate=180.0, half_body=0.0),
     )
 
 
@@ -183,22 +192,22 @@ def rtmw(model: str, init: str, batch: int, weight_decay: float) -> Recipe:
         model,
         init,
         epochs=270,
-        batch=batch,
-        loss_batch=batch,
-        base_batch=8 * batch,
+        batch_size=batch,
+        reference_batch_size=batch,
+        base_batch_size=8 * batch,
         lr=5e-4,
         weight_decay=weight_decay,
         augment=first,
-        stage2=replace(first, color="none", shift=0.0, dropout=0.0),
-        stage2_epochs=10,
+        late_augment=replace(first, color="none", shift=0.0, dropout=0.0),
+        late_epochs=10,
         beta=1.0,
-        half_points=(23, 91),
+        half_weight_keypoints=(23, 91),
     )
 
 
 def cspnext_udp(model: str, init: str) -> Recipe:
     """Heat-map pre-training of the backbones (UDP, sigma 2), 17 keypoints; no clipping."""
-    return _simcc(model, init, kind="heatmap", epochs=210, clip=0.0, batch=256)
+    return _simcc(model, init, kind="heatmap", epochs=210, grad_clip_norm=0.0, batch_size=256)
 
 
 def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
@@ -210,22 +219,22 @@ def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
         kind="classifier",
         model=model,
         init=init,
-        epochs=300,
-        batch=256,
-        lr=1e-3,
-        base_batch=1024,
-        weight_decay=0.05,
-        warmup_steps=5000,
-        warmup_start=1e-3,
-        flat=0.0,
-        final_lr=1e-3,
-        clip=5.0,
-        ema=1e-4,
-        norms="train",
-        stage2=None,
-        heldout=0.02,
-        eval_every=5,
         seed=21,
+        schedule=Schedule(
+            epochs=300,
+            batch_size=256,
+            warmup_steps=5000,
+            warmup_start_factor=1e-3,
+            flat_fraction=0.0,
+            final_lr_factor=1e-3,
+            eval_every=5,
+        ),
+        optimizer=Optimizer(
+            lr=1e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=5.0
+        ),
+        ema=Ema(momentum=1e-4),
+        batch_norm=BatchNormSettings(bn_mode="train"),
+        data=Data(val_fraction=0.02),
     )
 
 

@@ -1,0 +1,107 @@
+"""The images of a training: read, counted where they are missing or damaged, and split."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from zlib import crc32
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.datasets import KeypointDataset
+from rtmpose.errors import InputError
+
+log = logging.getLogger(__name__)
+
+MAX_UNREADABLE = 0.05
+"""Largest share of unreadable images that a training goes on with."""
+
+ALWAYS_TOLERATED = 10
+"""Number of unreadable images that never stop a training."""
+
+SPLIT_STEPS = 10000
+"""The share of validation images is exact to one in this number."""
+
+
+def read_image_or_none(path: Path) -> NDArray[np.uint8] | None:
+    """BGR pixels, upright; None where the file is missing or damaged."""
+    try:
+        data = np.fromfile(path, np.uint8)
+        if not len(data):
+            return None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+class ReadFailures:
+    """Counts the images that cannot be read while training.
+
+    Args:
+        total: Number of images or samples.
+        consequence: What becomes of such an image, for the warning.
+    """
+
+    def __init__(self, total: int, consequence: str) -> None:
+        self.paths: set[Path] = set()
+        self._limit = max(ALWAYS_TOLERATED, MAX_UNREADABLE * total)
+        self._consequence = consequence
+        self._lock = threading.Lock()
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self.paths
+
+    def add(self, path: Path) -> None:
+        """Note an image; the first time with a warning.
+
+        Raises:
+            InputError: there are too many.
+        """
+        with self._lock:
+            first_time = path not in self.paths
+            self.paths.add(path)
+            number = len(self.paths)
+        if number > self._limit:
+            raise InputError(
+                f"{number} images cannot be read, the last of them {path}; `rtmpose data check`"
+                " lists all of them"
+            )
+        if first_time:
+            log.warning("%s is missing or damaged; %s", path, self._consequence)
+
+
+def warn_of_missing(dataset: KeypointDataset, missing: Sequence[Path]) -> None:
+    """Warn of images of a set that do not exist.
+
+    Raises:
+        InputError: there are too many of them.
+    """
+    if not missing:
+        return
+    total = len(dataset.images)
+    text = f"{dataset.path}: {len(missing)} of {total} images are missing, such as {missing[0]}"
+    if len(missing) > MAX_UNREADABLE * total:
+        raise InputError(f"{text}; is the image folder right? `rtmpose data check` lists them")
+    log.warning("%s; training goes on without them", text)
+
+
+def validation_mask(keys: Sequence[str], fraction: float) -> NDArray[np.bool_]:
+    """Which images are kept for validation: a fixed choice by the hash of their key."""
+    limit = fraction * SPLIT_STEPS
+    return np.array([crc32(key.encode()) % SPLIT_STEPS < limit for key in keys], bool)
+
+
+def image_key(image: Mapping[str, object]) -> str:
+    """The same for the same image in several sets: COCO's own files are named by the id."""
+    for field in ("coco_image_id", "source_image"):
+        if field in image:
+            return f"{field}:{image[field]}"
+    name = Path(str(image["file_name"]))
+    if len(name.stem) == 12 and name.stem.isdecimal():
+        return f"coco_image_id:{int(name.stem)}"
+    return str(image["file_name"])

@@ -1,0 +1,101 @@
+"""All recipes by name, and recipes in files."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rtmpose.errors import InputError, ModelError
+from rtmpose.training.recipes.detector import DETECTORS
+from rtmpose.training.recipes.finetune import FINETUNE
+from rtmpose.training.recipes.old_names import OLD_RECIPE_NAMES
+from rtmpose.training.recipes.overrides import recipe_from_dict
+from rtmpose.training.recipes.published_pose import PUBLISHED
+from rtmpose.training.recipes.recipe import Recipe
+from rtmpose.zoo import find
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILES = (".json", ".toml", ".safetensors")
+
+
+def all_recipes() -> dict[str, Callable[[], Recipe]]:
+    """Recipes by the name the command line knows them by: the small ones, the detectors, then those
+    of the published models by their ids.
+    """
+    return {**FINETUNE, **DETECTORS, **PUBLISHED}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name, or in that file (:func:`read_recipe`).
+
+    Raises:
+        InputError: there is none.
+    """
+    if name.endswith(FILES):
+        return read_recipe(Path(name))
+    recipes = all_recipes()
+    name = OLD_RECIPE_NAMES.get(name, name)
+    if name in recipes:
+        return recipes[name]()
+    try:
+        # Short names of the published models will do.
+        card = find(name)
+    except ModelError:
+        card = None
+    if card is not None and card.id in recipes:
+        return recipes[card.id]()
+    near = difflib.get_close_matches(name, recipes, n=4, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise InputError(f"no recipe is called {name!r}; {hint}`rtmpose train list` shows all")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of an earlier training (``recipe.json``, ``best.safetensors``) or in a file of
+    one's own (``.json``, ``.toml``); files with the old flat names are read too.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds no recipe.
+    """
+    try:
+        content = _read(path)
+    except OSError as error:
+        raise InputError(
+            f"the recipe {path} cannot be read: {error.strerror or error}"
+        ) from error
+    except ValueError as error:  # JSON, TOML and text decoding errors are all ValueErrors
+        raise InputError(f"{path} holds no recipe: {error}") from error
+    # recipe.json of a training holds the recipe next to other facts.
+    inner = content.get("recipe", content) if isinstance(content, Mapping) else content
+    if not isinstance(inner, Mapping):
+        raise InputError(f"{path} holds no recipe: it is a table of fields such as epochs = 3")
+    try:
+        return recipe_from_dict({"name": path.stem, **inner})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> object:
+    """What a file holds, as plain data."""
+    if path.suffix == ".toml":
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"not a safetensors file ({error})") from error
+    if "recipe" not in metadata:
+        raise ValueError("the file was not written by a training")
+    return json.loads(metadata["recipe"])
