@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from rtmpose.training.recipes import Recipe
     from rtmpose.training.task import Task
+
+T = TypeVar("T", bound=str)
 
 _Model = Annotated[
     str, typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file.")
@@ -129,7 +131,7 @@ def prune(
       rtmpose train finetune --init pruned/pruned.safetensors --teacher rtmpose-s --data crops
     """
     _require_torch(threads)
-    from rtmpose.pruning.options import PruneOptions
+    from rtmpose.pruning.options import COST_MEASURES, CRITERIA, PruneOptions
     from rtmpose.training.setup import make_task
 
     # The data and losses come from a recipe, the network from MODEL.
@@ -146,8 +148,8 @@ def prune(
         steps_per_round=steps,
         chunk=chunk,
         min_fraction=min_fraction,
-        criterion=_criterion(criterion),
-        normalize_by=_cost_measure(normalize_by),
+        criterion=_one_of("--criterion", criterion, CRITERIA),
+        normalize_by=_one_of("--normalize-by", normalize_by, COST_MEASURES),
         uniform=uniform,
         learning_rate=lr,
         grad_clip_norm=grad_clip_norm,
@@ -226,10 +228,10 @@ def _recipe_of(name: str, settings: list[str]) -> Recipe:
 
 def _recipe_options(recipe: Recipe, task: Task) -> tuple[float, bool]:
     """Largest norm of the gradient, and whether bfloat16 is used, by the recipe."""
-    from rtmpose.training.devices import choose_precision, settle_precision
+    from rtmpose.training.devices import choose_precision, resolve_precision
 
-    precision = settle_precision(recipe, task.card.input_wh).precision
-    return recipe.clip, choose_precision(precision, "cpu") == "bf16"
+    precision = resolve_precision(recipe, task.card.input_wh).precision
+    return recipe.optimizer.grad_clip_norm, choose_precision(precision, "cpu") == "bf16"
 
 
 def _cost(task: Task) -> tuple[int, int]:
@@ -252,16 +254,11 @@ def _budgets(task: Task, model: str, macs: str, params: str | None) -> tuple[int
     return max_macs, max_params
 
 
-def _criterion(text: str) -> Criterion:
-    if text != "fisher" and text != "magnitude":
-        raise InputError(f"--criterion is one of fisher, magnitude, not {text!r}")
-    return text
-
-
-def _cost_measure(text: str) -> CostMeasure:
-    if text != "memory" and text != "multiply-adds" and text != "nothing":
-        raise InputError(f"--normalize-by is one of memory, multiply-adds, nothing, not {text!r}")
-    return text
+def _one_of(option: str, text: str, allowed: tuple[T, ...]) -> T:
+    for value in allowed:
+        if value == text:
+            return value
+    raise InputError(f"{option} is one of {', '.join(allowed)}, not {text!r}")
 
 
 @contextmanager

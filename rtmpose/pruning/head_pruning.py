@@ -18,16 +18,16 @@ from rtmpose.networks.rtmpose import RTMPose, RTMPoseHead
 from rtmpose.pruning.compensate import InputMoments
 from rtmpose.training.batch_norm import MEASURED
 from rtmpose.training.least_squares import Moments, regress
-from rtmpose.training.task import Task
+from rtmpose.training.task import SupportsForward, Task
 
-Batch = TypeVar("Batch")
-Forward = Callable[[nn.Module, Batch], object]
+BatchT = TypeVar("BatchT")
+Forward = Callable[[nn.Module, BatchT], object]
 """Runs a network on a batch."""
 
 
 @torch.no_grad()
 def prune_kernel(
-    network: nn.Module, size: int, batches: Iterable[Batch], forward: Forward[Batch]
+    network: nn.Module, size: int, batches: Iterable[BatchT], forward: Forward[BatchT]
 ) -> None:
     """Keep the middle ``size`` x ``size`` taps of the convolution that makes one map per keypoint.
 
@@ -80,7 +80,7 @@ def prune_kernel(
 
 @torch.no_grad()
 def prune_attention(
-    network: nn.Module, units: int, batches: Iterable[Batch], forward: Forward[Batch]
+    network: nn.Module, units: int, batches: Iterable[BatchT], forward: Forward[BatchT]
 ) -> None:
     """Keep the gated units that matter most to the tokens: those with the largest standard
     deviation times norm of their output weights.
@@ -143,15 +143,14 @@ def prune_head(task: Task, kernel: int | None, units: int | None) -> None:
     """
     if kernel is None and units is None:
         return
-    forward = getattr(task, "forward", None)
-    if forward is None:
+    if not isinstance(task, SupportsForward):
         raise ModelError(f"{task.card.id} is not an RTMPose: its head cannot be pruned")
     batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
     network = task.network.eval()
     if kernel is not None:
-        prune_kernel(network, kernel, batches, forward)
+        prune_kernel(network, kernel, batches, task.forward)
     if units is not None:
-        prune_attention(network, units, batches, forward)
+        prune_attention(network, units, batches, task.forward)
 
 
 def _head_of(network: nn.Module) -> RTMPoseHead:

@@ -10,6 +10,8 @@ from rtmpose.errors import InputError
 
 Criterion = Literal["fisher", "magnitude"]
 CostMeasure = Literal["memory", "multiply-adds", "nothing"]
+CRITERIA: tuple[Criterion, ...] = ("fisher", "magnitude")
+COST_MEASURES: tuple[CostMeasure, ...] = ("memory", "multiply-adds", "nothing")
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ from rtmpose.pruning.options import PruneOptions, PruneResult, PruneRound
 from rtmpose.pruning.removal import remove_channels
 from rtmpose.pruning.selection import select_units
 from rtmpose.training import batch_norm
+from rtmpose.training.devices import to_device
 from rtmpose.training.least_squares import Moments
-from rtmpose.training.task import Task
+from rtmpose.training.task import Batch, Task
 
-Batch = TypeVar("Batch")
-Loss = Callable[[nn.Module, Batch], Tensor]
+BatchT = TypeVar("BatchT")
+Loss = Callable[[nn.Module, BatchT], Tensor]
 """The network (or one that wraps it) and a batch to a scalar: a mean over the images, or a multiple
 of it.
 """
@@ -47,8 +48,8 @@ TOLERANCE = 0.01
 def prune(
     network: nn.Module,
     input_wh: tuple[int, int],
-    batches: Iterator[Batch],
-    loss: Loss[Batch],
+    batches: Iterator[BatchT],
+    loss: Loss[BatchT],
     options: PruneOptions,
     on_round: OnRound | None = None,
 ) -> PruneResult:
@@ -145,8 +146,8 @@ def _set_learning_rate(
 def _train(
     network: nn.Module,
     groups: Sequence[ChannelGroup],
-    batches: Iterator[Batch],
-    loss: Loss[Batch],
+    batches: Iterator[BatchT],
+    loss: Loss[BatchT],
     optimizer: torch.optim.Optimizer,
     options: PruneOptions,
 ) -> tuple[float, Scores, dict[str, Moments]]:
@@ -180,7 +181,7 @@ def _train(
     return total / options.steps_per_round, scores, moments.found
 
 
-def _finite_loss(loss: Loss[Batch], network: nn.Module, batches: Iterator[Batch]) -> Tensor:
+def _finite_loss(loss: Loss[BatchT], network: nn.Module, batches: Iterator[BatchT]) -> Tensor:
     batch = next(batches, None)
     if batch is None:
         raise InputError(
@@ -216,7 +217,7 @@ def _as_float32(output: object) -> object:
     return type(output)(_as_float32(part) for part in output)
 
 
-def repeat_epochs(task: Task, seed: int) -> Generator[object, None, None]:
+def repeat_epochs(task: Task, seed: int) -> Generator[Batch, None, None]:
     """The task's batches, epoch after epoch, without end."""
     epoch = 0
     while True:
@@ -240,11 +241,10 @@ def prune_task(
         ModelError: as :func:`prune` and :func:`pruned_card`.
     """
     pruned_card(task.card, task.network)  # complain before the work rather than after
-    # torch's own types lack this keyword.
-    task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    to_device(task.network)
     batch_norm.unfold(task.network, task, centered=True)
 
-    def loss(network: nn.Module, batch: object) -> Tensor:
+    def loss(network: nn.Module, batch: Batch) -> Tensor:
         values = task.losses(network, batch).values()
         return torch.stack([value.float() for value in values]).sum()
 
