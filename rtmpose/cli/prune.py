@@ -16,8 +16,6 @@ from rtmpose.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rtmpose.pruning.options import (
-        CostMeasure,
-        Criterion,
         PruneOptions,
         PruneResult,
         PruneRound,
