@@ -1,4 +1,4 @@
-"""CSPNeXt: the backbone of RTMDet and RTMPose (Lyu et al., RTMDet, arXiv 2212.07784, section 3.2)."""
+"""CSPNeXt: the backbone of RTMDet and RTMPose (Lyu et al., arXiv 2212.07784, section 3.2)."""
 
 from __future__ import annotations
 
