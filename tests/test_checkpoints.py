@@ -18,7 +18,7 @@ pytest.importorskip(
 from rtmpose import zoo  # noqa: E402
 from rtmpose.backends import sample_images  # noqa: E402
 from rtmpose.errors import ModelError, OutputError  # noqa: E402
-from rtmpose.networks import (
+from rtmpose.networks import (  # noqa: E402
     build,
     count_parameters,
     load_network,
