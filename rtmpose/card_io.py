@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
-from rtmpose.errors import InputError, ModelError, OutputError
+from rtmpose.errors import InputError, ModelError
+from rtmpose.files import write_bytes
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.types import Calibration, Skeleton
 
@@ -152,7 +152,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     text = card_to_json(card)
     if out is None:
         out = card_beside(path)
-        _write(out, text.encode() + b"\n")
+        write_bytes(out, text.encode() + b"\n")
         return out
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
         raise InputError(
@@ -167,7 +167,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} could not be read to put a card into it: {error}") from error
-    _write(out, content)
+    write_bytes(out, content)
     return out
 
 
@@ -256,20 +256,6 @@ def _safetensors_with(path: Path, text: str) -> bytes:
     packed = json.dumps(header, separators=(",", ":")).encode()
     packed += b" " * (-len(packed) % 8)
     return len(packed).to_bytes(8, "little") + packed + tensors
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of a file or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:

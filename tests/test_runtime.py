@@ -9,8 +9,7 @@ from networks import fixed_detector, spot_heatmap, spot_pose
 
 import rtmpose
 from rtmpose import BackendOptions, Detections, Detector, Pipeline, PoseEstimator
-from rtmpose.backends import choose
-from rtmpose.errors import BackendError, InputError, MissingDependencyError, ModelError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.ops.letterbox import letterbox, unletterbox
 
 ENGINES = [
@@ -287,45 +286,6 @@ def test_wrong_skeleton(tmp_path):
             options=cpu("onnxruntime"),
             skeleton=get_skeleton("halpe26"),
         )
-
-
-def test_asking_for_a_missing_device_is_an_error(tmp_path):
-    model = spot_pose(tmp_path / "spot.onnx")
-    with pytest.raises((BackendError, MissingDependencyError), match="cuda"):
-        PoseEstimator(model, options=BackendOptions("onnxruntime", "cuda"))
-    with pytest.raises(BackendError, match="quantum"):
-        PoseEstimator(model, options=BackendOptions("onnxruntime", "quantum"))
-    with pytest.raises(BackendError, match="unknown backend"):
-        choose(BackendOptions("tflite"))
-    with pytest.raises(BackendError, match="unknown device"):
-        choose(BackendOptions("auto", "toaster"))
-    with pytest.raises(BackendError, match="threads"):
-        PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", -1))
-    with pytest.raises(BackendError, match="precision"):
-        PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", precision="int4"))  # type: ignore[arg-type]
-    with pytest.raises(BackendError, match="bf16 needs"):
-        PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", precision="bf16"))
-
-
-def test_missing_engine_names_the_extra(monkeypatch):
-    from rtmpose import backends
-
-    monkeypatch.setattr(backends, "installed", lambda: ("onnxruntime",))
-    with pytest.raises(MissingDependencyError, match=r"rtmpose\[openvino\]"):
-        choose(BackendOptions("openvino"))
-    assert choose(BackendOptions(device="cpu")).backend == "onnxruntime"
-    monkeypatch.setattr(backends, "installed", tuple)
-    with pytest.raises(MissingDependencyError, match="no inference engine"):
-        choose(BackendOptions())
-
-
-def test_auto_prefers_openvino_on_cpus(monkeypatch):
-    from rtmpose import backends
-
-    monkeypatch.setattr(backends, "installed", lambda: ("onnxruntime", "openvino"))
-    assert choose(BackendOptions(device="cpu")).backend == "openvino"
-    assert choose(BackendOptions(device="cuda:1")).backend == "onnxruntime"
-    assert choose(BackendOptions(device="npu")).backend == "openvino"
 
 
 def test_normalization_is_exact():

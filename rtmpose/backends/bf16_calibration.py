@@ -16,8 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,6 +28,7 @@ from rtmpose.backends import openvino_network as net
 from rtmpose.backends.agreement import Judge, judge_for
 from rtmpose.backends.base import BackendOptions, Outputs, Precision
 from rtmpose.backends.bf16_graph import Medians, keep_biases, measure_medians, subtract_medians
+from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
 from rtmpose.paths import bundled_folder, cache_folder
 
@@ -215,15 +214,8 @@ def _save(digest: str, medians: Medians, record: Bf16Record) -> None:
         **{f"m/{name}": values for name, values in medians.items()},
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type, unused-ignore]
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic_binary(path) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type, unused-ignore]
     except OSError as error:
         log.warning(
             "the calibration of %s could not be kept in %s: %s", record.model, path.parent, error

@@ -73,7 +73,7 @@ def bench(
     made_by = pipeline.pose.backend
     typer.echo(f"{made_by.engine} on {made_by.device}, {made_by.precision}; {machine()}")
     if json_file:
-        from rtmpose.writers.journal import write_text
+        from rtmpose.files import write_text
 
         write_text(json_file, json.dumps(result.to_dict(), indent=2) + "\n")
         typer.echo(f"wrote {json_file}")

@@ -104,7 +104,7 @@ def check_data(
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.datasets.check import check
     from rtmpose.datasets.formats import read_annotations
-    from rtmpose.writers.journal import write_text
+    from rtmpose.files import write_text
 
     annotations = read_annotations(data, format, images, skeleton, split)
     other = read_annotations(against, "auto", against_images, skeleton) if against else None

@@ -444,7 +444,7 @@ def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
 
 
 def _write(path: Path, text: str) -> None:
-    from rtmpose.writers.journal import write_text
+    from rtmpose.files import write_text
 
     write_text(path, text)
     typer.echo(f"wrote {path}")

@@ -138,7 +138,9 @@ def verify(
     report = run.verify_file(model, exported, card=find(card) if card else None)
     _show(report)
     if json_file:
-        json_file.write_text(report.to_json(), encoding="utf-8")
+        from rtmpose.files import write_text
+
+        write_text(json_file, report.to_json())
         typer.echo(f"wrote {json_file}")
     return 0 if report.passed else 1
 

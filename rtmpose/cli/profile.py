@@ -83,7 +83,7 @@ def profile(
         Console().print(table)
     typer.echo(machine())
     if json_file:
-        from rtmpose.writers.journal import write_text
+        from rtmpose.files import write_text
 
         write_text(json_file, json.dumps(rows, indent=2) + "\n")
         typer.echo(f"wrote {json_file}")

@@ -304,7 +304,8 @@ def _write(
     metrics: dict[str, float],
 ) -> None:
     """Write the network, and a report of how it was pruned."""
-    from rtmpose.networks.checkpoint import save_safetensors, write_bytes
+    from rtmpose.files import write_bytes
+    from rtmpose.networks.checkpoint import save_safetensors
 
     save_safetensors(
         output / "pruned.safetensors",

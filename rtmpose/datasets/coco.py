@@ -27,9 +27,9 @@ from rtmpose.datasets.keypoint_dataset import (
     skeleton_named,
 )
 from rtmpose.errors import InputError
+from rtmpose.files import write_text
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
-from rtmpose.writers.journal import write_text
 
 PIXEL_STD = 200.0
 """What ``scale`` counts in, in MPII and the sets that took its form: 1 is a box of 200 pixels."""

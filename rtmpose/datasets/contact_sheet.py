@@ -4,8 +4,6 @@ training.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.draw import draw_poses
 from rtmpose.errors import InputError, OutputError
+from rtmpose.files import write_bytes
 from rtmpose.skeletons import generic_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import FloatArray, Image, Poses
@@ -117,14 +116,7 @@ def save_picture(path: Path, image: Image) -> None:
         raise OutputError(f"{path} does not end like a picture: use .jpg or .png") from error
     if not good:
         raise OutputError(f"{path} could not be encoded")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-        Path(name).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_bytes(path, data.tobytes())
 
 
 def _choose(

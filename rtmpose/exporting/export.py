@@ -16,11 +16,12 @@ from torch import nn
 from rtmpose.backends import Backend, BackendOptions, open_backend, table
 from rtmpose.backends.onnxruntime import OnnxRuntimeBackend
 from rtmpose.backends.torch import TorchBackend
-from rtmpose.errors import InputError, ModelError, OutputError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import engines, pipeline, quantize, sdk
 from rtmpose.exporting.equalize import equalize
 from rtmpose.exporting.onnx import OnnxOptions, to_half, write_onnx
 from rtmpose.exporting.verify import Verification, compare, run_on, sample_images
+from rtmpose.files import copy_file, copy_folder, write_text
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.load import load_network, resized
 from rtmpose.zoo import find, model_kind, resolve
@@ -134,7 +135,7 @@ def export(
             )
         place = _move(made, out)
     beside = place.with_name(f"{place.name}.verify.json")
-    beside.write_text(report.to_json(), encoding="utf-8")
+    write_text(beside, report.to_json())
     return place, report
 
 
@@ -415,28 +416,18 @@ def verify_file(
 
 def _move(made: Path, out: Path) -> Path:
     """The result and the files that belong to it into the output folder."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        place = out / made.name
-        if made.is_dir():
-            if place.exists():
-                shutil.rmtree(place)
-            shutil.copytree(made, place)
-            return place
-        parts = [made]
-        weights_suffix = table.row_to_check(made).weights_suffix
-        if weights_suffix:
-            parts.append(made.with_suffix(weights_suffix))
-        parts += [p for p in [made.with_name(f"{made.name}.card.json")] if p.exists()]
-        for part in reversed(parts):  # the file that is asked for comes last
-            temporary = out / f".{part.name}.tmp"
-            shutil.copyfile(part, temporary)
-            temporary.replace(out / part.name)
+    place = out / made.name
+    if made.is_dir():
+        copy_folder(made, place)
         return place
-    except OSError as error:
-        raise OutputError(
-            f"the export cannot be written to {out}: {error.strerror or error}"
-        ) from error
+    parts = [made]
+    weights_suffix = table.row_to_check(made).weights_suffix
+    if weights_suffix:
+        parts.append(made.with_suffix(weights_suffix))
+    parts += [p for p in [made.with_name(f"{made.name}.card.json")] if p.exists()]
+    for part in reversed(parts):  # the file that is asked for comes last
+        copy_file(part, out / part.name)
+    return place
 
 
 def _input_name(path: Path) -> str:

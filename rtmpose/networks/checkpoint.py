@@ -9,9 +9,7 @@ anything else is refused.
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from rtmpose.card_io import KEY, card_from_json, card_to_json
-from rtmpose.errors import MissingDependencyError, ModelError, OutputError
+from rtmpose.errors import MissingDependencyError, ModelError
+from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
 
 State = dict[str, Tensor]
@@ -239,30 +238,6 @@ def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: s
     }
     content = safetensors.save(tensors, metadata)
     write_bytes(path, content)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_card(path: Path) -> ModelCard | None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from pathlib import Path
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from rtmpose.errors import InputError, OutputError
-from rtmpose.networks.checkpoint import write_bytes
+from rtmpose.errors import InputError
+from rtmpose.files import move_file, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +64,9 @@ def save_state(folder: Path, state: TrainState) -> None:
     torch.save(dict(state), buffer)
     fresh = folder / f"{STATE}.new"
     write_bytes(fresh, buffer.getvalue())
-    try:
-        if (folder / STATE).exists():
-            os.replace(folder / STATE, folder / PREVIOUS)  # noqa: PTH105
-        os.replace(fresh, folder / STATE)  # noqa: PTH105
-    except OSError as error:
-        raise OutputError(
-            f"{folder / STATE} cannot be written: {error.strerror or error}"
-        ) from error
+    if (folder / STATE).exists():
+        move_file(folder / STATE, folder / PREVIOUS)
+    move_file(fresh, folder / STATE)
 
 
 def load_state(folder: Path) -> TrainState:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from rtmpose.networks.checkpoint import write_bytes
+from rtmpose.files import write_bytes
 
 log = logging.getLogger(__name__)
 

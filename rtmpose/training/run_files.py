@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from rtmpose.errors import InputError
+from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
-from rtmpose.networks.checkpoint import save_safetensors, write_bytes
+from rtmpose.networks.checkpoint import save_safetensors
 from rtmpose.training import batch_norm
 from rtmpose.training.checkpoint import TrainState
 from rtmpose.training.recipes import Recipe, changed_fields, recipe_from_dict, to_dict

@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import re
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from rtmpose.errors import ModelError
+from rtmpose.files import write_text
 from rtmpose.model_card import ModelFile
 from rtmpose.paths import bundled_folder, cache_folder
 
@@ -158,9 +158,7 @@ def write_record(path: Path, sha256: str, source: str) -> None:
     stat = path.stat()
     record = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
-        partial = _record_path(path).with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-        partial.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
-        partial.replace(_record_path(path))
+        write_text(_record_path(path), json.dumps(asdict(record), indent=1))
     except OSError as error:
         log.debug("no record written next to %s: %s", path, error)
 

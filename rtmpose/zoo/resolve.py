@@ -87,7 +87,7 @@ def _from_name(name: str) -> ModelCard:
     except ModelError as error:
         if Path(name).is_file():
             raise ModelError(
-                f"{error}. The file of that name in this folder is given as {Path('.', name)!s}"
+                f"{error}. The file of that name in this folder is given as ./{name}"
             ) from None
         raise
 

@@ -1,0 +1,409 @@
+"""Writing to disk, for the whole package: a file or folder appears under its name only when it is
+whole.
+
+What holds for everything written through this module:
+
+- A new file is written next to its target under a temporary name, synced, and renamed. After an
+  exception nothing with a temporary name stays.
+- A symbolic link keeps pointing to its target: the target is replaced, not the link.
+- Devices, pipes and standard output (``-`` or ``/dev/stdout``) are written straight, never renamed.
+- A folder that holds files this package did not write is never replaced.
+- New files have the permissions that the umask asks for; a replaced file keeps those it had.
+- An ``OSError`` becomes an :class:`~rtmpose.errors.OutputError` that names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from rtmpose.errors import OutputError
+
+FOLDER_RECORD = ".rtmpose-files"
+"""Lists, in a folder written by :class:`AtomicFolder`, the files that belong to it."""
+
+STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+MAX_NAME = 40
+"""Characters of the target's name that a temporary name repeats, as names have a length limit."""
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn every ``OSError`` of the block into an :class:`OutputError` that names ``path``."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether a path stands for standard output."""
+    return str(path) in STANDARD_OUTPUT
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is written straight: standard output, a device, a pipe or a socket."""
+    if is_stdout(path) or path.parent in (Path("/dev/fd"), Path("/proc/self/fd")):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def follow_link(path: Path) -> Path:
+    """The file that a symbolic link points to, or the path itself.
+
+    Raises:
+        OutputError: the link is part of a loop.
+    """
+    if not path.is_symlink():
+        return path
+    with output_errors(path):
+        try:
+            return path.resolve()
+        except RuntimeError as error:  # Python before 3.13
+            raise OutputError(f"{path} is a symbolic link that points to itself") from error
+
+
+class AtomicFile:
+    """One file, written under a temporary name and renamed by :meth:`commit`.
+
+    Write through :meth:`open_text`, :meth:`open_binary`, or by the name :attr:`temporary` (for
+    encoders that open their file themselves). End with :meth:`commit` or :meth:`abandon`.
+
+    Args:
+        path: The final name. Its folder is made if it is missing.
+        suffix: End of the temporary name, for encoders that read the format from it.
+
+    Attributes:
+        path: As given.
+        temporary: What is written to until :meth:`commit`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+
+    def __init__(self, path: Path, *, suffix: str = "") -> None:
+        self.path = path
+        self._special = is_special(path)
+        self._target = path if self._special else follow_link(path)
+        self._text: IO[str] | None = None
+        self._binary: IO[bytes] | None = None
+        self.temporary = self._target
+        if self._special:
+            return
+        with output_errors(path):
+            if self._target.is_dir():
+                raise OutputError(f"{path} cannot be written: it is a folder")
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self.temporary = _temporary_name(self._target, suffix)
+            # The kernel applies the umask to these permissions.
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+            os.close(os.open(self.temporary, flags, 0o666))
+            if self._target.exists():
+                with suppress(OSError):
+                    shutil.copymode(self._target, self.temporary)
+
+    def open_text(self) -> IO[str]:
+        """The file for UTF-8 text; newlines are written as they are."""
+        with output_errors(self.path):
+            if is_stdout(self.path):
+                self._text = sys.stdout
+            else:
+                self._text = self.temporary.open("w", encoding="utf-8", newline="")
+        return self._text
+
+    def open_binary(self) -> IO[bytes]:
+        """The file for bytes."""
+        with output_errors(self.path):
+            if is_stdout(self.path):
+                self._binary = sys.stdout.buffer
+            else:
+                self._binary = self.temporary.open("wb")
+        return self._binary
+
+    def write(self, text: str) -> int:
+        """Add text.
+
+        Raises:
+            OutputError: the disk is full or gone.
+        """
+        file = self._text or self.open_text()
+        with output_errors(self.path):
+            return file.write(text)
+
+    def commit(self, *, sync: bool = True) -> None:
+        """Give the file its name.
+
+        Args:
+            sync: Wait until the content is on the disk first. Without it a power cut just after
+                the rename may leave an empty file.
+
+        Raises:
+            OutputError: it cannot be completed; nothing stays, and a file that had the name before
+                is untouched.
+        """
+        try:
+            with output_errors(self.path):
+                for file in (self._text, self._binary):
+                    if file is not None and not file.closed:
+                        file.flush()
+                if self._special:
+                    self._close()
+                    return
+                if sync:
+                    _sync(self.temporary)
+                self._close()
+                self.temporary.replace(self._target)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Remove what was written; a file that had the name before is untouched."""
+        with suppress(OSError, ValueError):
+            self._close()
+        if not self._special:
+            with suppress(OSError):
+                self.temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        text, binary = self._text, self._binary
+        self._text = self._binary = None
+        if is_stdout(self.path):
+            return
+        for file in (text, binary):
+            if file is not None:
+                file.close()
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[IO[str]]:
+    """A text file (UTF-8) that appears under its name when the block ends without an error.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    file = AtomicFile(path)
+    try:
+        with output_errors(path):
+            yield file.open_text()
+        file.commit()
+    except BaseException:
+        file.abandon()
+        raise
+
+
+@contextmanager
+def atomic_binary(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name when the block ends without an error.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    file = AtomicFile(path)
+    try:
+        with output_errors(path):
+            yield file.open_binary()
+        file.commit()
+    except BaseException:
+        file.abandon()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file (UTF-8) or none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_text(path) as file:
+        file.write(text)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file or none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_binary(path) as file:
+        file.write(content)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a whole file or nothing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic_binary(path) as file, source.open("rb") as content:
+        shutil.copyfileobj(content, file)
+
+
+def move_file(source: Path, path: Path) -> None:
+    """Give a finished file of the same disk its final name, in one step; links are followed.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
+    with output_errors(path):
+        source.replace(follow_link(path))
+
+
+class AtomicFolder:
+    """A folder of files, written under a temporary name and renamed by :meth:`commit`.
+
+    A folder of that name which an earlier run wrote is replaced. Files that somebody else put into
+    it since then are kept.
+
+    Args:
+        path: The final name.
+
+    Raises:
+        OutputError: there is a folder of that name with files this package did not write, or the
+            disk cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._target = follow_link(path)
+        check_folder(path)
+        with output_errors(path):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self.temporary = _temporary_name(self._target, "")
+            self.temporary.mkdir()
+
+    def write_text(self, name: str, text: str) -> None:
+        """Add a file."""
+        with output_errors(self.path):
+            (self.temporary / name).write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def open_binary(self, name: str) -> Iterator[IO[bytes]]:
+        """Add a file through a handle."""
+        with output_errors(self.path), (self.temporary / name).open("wb") as file:
+            yield file
+
+    def commit(self) -> None:
+        """Give the folder its name.
+
+        Raises:
+            OutputError: it cannot be completed; an earlier folder of that name is untouched.
+        """
+        try:
+            with output_errors(self.path):
+                names = sorted(_files_below(self.temporary))
+                record = self.temporary / FOLDER_RECORD
+                record.write_text("\n".join(names) + "\n", encoding="utf-8")
+                _sync(record)
+                self._put_in_place()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Remove what was written; an earlier folder of that name is untouched."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _put_in_place(self) -> None:
+        target = self._target
+        if not target.exists():
+            self.temporary.replace(target)
+            return
+        # What was not there when the earlier run ended belongs to somebody else.
+        ours = _recorded_files(target)
+        others = [name for name in _files_below(target) if name not in ours]
+        aside = _temporary_name(target, "")
+        target.replace(aside)
+        try:
+            self.temporary.replace(target)
+        except OSError:
+            aside.replace(target)
+            raise
+        for name in others:
+            if not (target / name).exists():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (aside / name).replace(target / name)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that :class:`AtomicFolder` must not replace.
+
+    Raises:
+        OutputError: it holds files and this package did not write it, or it is a file.
+    """
+    with output_errors(path):
+        if not path.exists():
+            return
+        if not path.is_dir():
+            raise OutputError(f"{path} cannot be made: there is a file of that name")
+        if any(path.iterdir()) and not (path / FOLDER_RECORD).is_file():
+            raise OutputError(
+                f"{path} is a folder with files that rtmpose did not write, so it is not replaced;"
+                " move it away or choose another folder"
+            )
+
+
+def copy_folder(source: Path, path: Path) -> None:
+    """Copy a whole folder or nothing; an earlier copy is replaced.
+
+    Raises:
+        OutputError: it cannot be written, or would replace a folder of somebody else.
+    """
+    folder = AtomicFolder(path)
+    try:
+        with output_errors(path):
+            shutil.copytree(source, folder.temporary, dirs_exist_ok=True)
+        folder.commit()
+    except BaseException:
+        folder.abandon()
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for outputs, with those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {path} cannot be made: {error.strerror or error}") from error
+
+
+def _temporary_name(target: Path, suffix: str) -> Path:
+    name = target.name.encode()[:MAX_NAME].decode(errors="ignore")
+    return target.with_name(f".{name}.{secrets.token_hex(4)}.tmp{suffix}")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _files_below(folder: Path) -> list[str]:
+    """Relative names of all files in a folder, without the record of them."""
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
+    return [name for name in names if name != FOLDER_RECORD]
+
+
+def _recorded_files(folder: Path) -> set[str]:
+    record = folder / FOLDER_RECORD
+    return set(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else set()
