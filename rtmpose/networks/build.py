@@ -35,6 +35,16 @@ _RTMDET = {
 }
 
 
+_ARCHITECTURE = re.compile(
+    r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?"
+)
+
+
+def has_network(card: ModelCard) -> bool:
+    """Whether a model's network is of this family; others (YOLOX) run from their ONNX files."""
+    return _ARCHITECTURE.fullmatch(card.architecture) is not None
+
+
 def config_for(model: str | ModelCard) -> Config:
     """The config of a model of the zoo.
 
@@ -42,10 +52,7 @@ def config_for(model: str | ModelCard) -> Config:
         ModelError: the zoo has no such model, or its network is not of this family (YOLOX).
     """
     card = find(model) if isinstance(model, str) else model
-    match = re.fullmatch(
-        r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?",
-        card.architecture,
-    )
+    match = _ARCHITECTURE.fullmatch(card.architecture)
     if match is None:
         raise ModelError(
             f"{card.id} is a {card.architecture}, which is not a network of this family: it runs"
@@ -54,6 +61,7 @@ def config_for(model: str | ModelCard) -> Config:
     family, size, reduced, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]
+
     if family == "rtmdet":
         channels, blocks, share, exponential = _RTMDET[size]
         classes = HUMANART_CLASSES if variant == "-humanart" else 1
