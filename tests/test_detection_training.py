@@ -20,32 +20,44 @@ from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
 from rtmpose.networks.rtmdet import STRIDES, RTMDet, RTMDetConfig  # noqa: E402
 from rtmpose.ops.letterbox import rectangle  # noqa: E402
 from rtmpose.training import train  # noqa: E402
-from rtmpose.training.data import mosaic  # noqa: E402
-from rtmpose.training.data.detection_samples import read_photos, with_detections  # noqa: E402
+from rtmpose.training.data import mosaic, mosaic_geometry  # noqa: E402
+from rtmpose.training.data.detection_samples import add_detections, read_detection_samples  # noqa: E402
 from rtmpose.training.detection.assign import assign, cell_points  # noqa: E402
-from rtmpose.training.detection.distill import (
+from rtmpose.training.detection.distill import (  # noqa: E402
     DetectorTeacher,
     dense_losses,
-    engine_for,
+    open_teacher_backend,
 )
-from rtmpose.training.detection.losses import (
+from rtmpose.training.detection.evaluate import detect_boxes  # noqa: E402
+from rtmpose.training.detection.losses import (  # noqa: E402
     Targets,
     detection_losses,
     giou_loss,
-    to_cells,
+    to_predictions,
 )
 from rtmpose.training.detection.setup import detector_card, start_detector  # noqa: E402
-from rtmpose.training.detection.task import DetectorTask, collate, find_boxes, truths  # noqa: E402
-from rtmpose.training.recipes import Recipe, find_recipe  # noqa: E402
-from rtmpose.training.recipes.detector import DETECTORS, DetectorSettings  # noqa: E402
+from rtmpose.training.detection.task import DetectorTask, collate, split_targets  # noqa: E402
+from rtmpose.training.recipes import DetectorSettings, Recipe, find_recipe, override  # noqa: E402
+from rtmpose.training.recipes.detector import DETECTORS  # noqa: E402
 from rtmpose.types import Detections  # noqa: E402
 
 PIXELS = Normalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
 CARD = ModelCard("tiny-detector", "person detection", "tiny", (96, 96), PIXELS, Codec("rtmdet"))
-SMALL = Recipe(
-    "small", kind="detector", epochs=2, batch=4, lr=2e-3, base_batch=0, warmup_steps=5, clip=35, ema=0, heldout=0,
-    precision="fp32", workers=0, detector=DetectorSettings(mosaic.MosaicConfig(mosaic=0.5), category="blob"),
-)  # fmt: skip
+SMALL = override(
+    Recipe("small"),
+    kind="detector",
+    epochs=2,
+    batch_size=4,
+    lr=2e-3,
+    base_batch_size=0,
+    warmup_steps=5,
+    grad_clip_norm=35,
+    momentum=0,
+    val_fraction=0,
+    precision="fp32",
+    workers=0,
+    detector=DetectorSettings(mosaic.MosaicConfig(mosaic=0.5), category="blob"),
+)
 
 
 def tiny():
@@ -119,7 +131,7 @@ def test_losses_assignment_and_gradients_are_the_originals(golden):
     logits = [torch.tensor(z[f"cls{i}"], requires_grad=True) for i in range(3)]
     distances = [torch.tensor(z[f"box{i}"], requires_grad=True) for i in range(3)]
     classes, boxes, assigned = detection_losses(
-        to_cells(logits, distances), [truth(z["gt_bboxes"])]
+        to_predictions(logits, distances), [truth(z["gt_bboxes"])]
     )
     (classes.sum() + boxes.sum()).backward()
 
@@ -154,7 +166,7 @@ def test_pictures_without_people_are_background_and_crowds_are_left_out():
     torch.manual_seed(0)
     logits = [torch.randn(2, 1, s, s) for s in (12, 6, 3)]
     distances = [torch.rand(2, 4, s, s) * 8 for s in (12, 6, 3)]
-    cells = to_cells(logits, distances)
+    cells = to_predictions(logits, distances)
     empty, _, found = detection_losses(cells, [truth([]), truth([])])
     assert torch.isfinite(empty).all()
     assert empty.sum() > 0
@@ -220,10 +232,10 @@ def test_a_photo_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
     from rtmpose.ops.letterbox import letterbox
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
-    photos = read_photos(dataset)
+    photos = read_detection_samples(dataset)
     for number in range(4):
         wh = rectangle(photos[number].size_wh, (96, 96))
-        picture = mosaic.MosaicLoader(photos, mosaic.PLAIN, (0,))(number, wh)
+        picture = mosaic.MosaicLoader(photos, mosaic.NO_MOSAIC, (0,))(number, wh)
         canvas, factors = letterbox(cv2.imread(str(photos[number].path)), wh)
         assert np.abs(picture.image.astype(int) - canvas).mean() < 1.5
         assert (
@@ -233,42 +245,47 @@ def test_a_photo_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
 
 def test_barely_visible_boxes_become_unknown_regions_and_mixing_keeps_all():
     image = np.zeros((50, 50, 3), np.uint8)
-    placement = mosaic.Placement(1.0, -19.0, 0.0, (0, 0, 50, 50))
+    placement = mosaic_geometry.Placement(1.0, -19.0, 0.0, (0, 0, 50, 50))
     boxes = np.array([[0, 0, 21, 20], [10, 0, 40, 20]], np.float32)
-    clipped, left = mosaic.move(boxes, placement)
+    clipped, left = mosaic_geometry.place_boxes(boxes, placement)
     assert clipped[0].tolist() == [0, 0, 2, 20]
     assert left.tolist() == pytest.approx([2 / 21, 0.7], abs=1e-4)
-    a = mosaic.Picture(image, boxes, np.zeros(2, np.int64), np.ones(2, np.float32), boxes[:1])
-    both = mosaic.mixed(a, mosaic.mirrored(a))
+    a = mosaic.DetectorInput(image, boxes, np.zeros(2, np.int64), np.ones(2, np.float32), boxes[:1])
+    both = mosaic.mixup(a, mosaic.mirror(a))
     assert len(both.boxes) == 4
     assert both.boxes[2].tolist() == [29, 0, 50, 20]
-    assert np.array_equal(mosaic.mirrored(mosaic.mirrored(a)).boxes, boxes)
+    assert np.array_equal(mosaic.mirror(mosaic.mirror(a)).boxes, boxes)
 
 
 def test_batches_depend_on_seed_and_epoch_only(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
     settings = DetectorSettings(
-        mosaic.MosaicConfig(mosaic=0.5, mixup=0.5), fit="rectangular", sides=(64, 128), reshape=0.3
+        mosaic.MosaicConfig(mosaic=0.5, mixup=0.5),
+        input_fit="rectangular",
+        long_side_range=(64, 128),
+        video_shape_prob=0.3,
     )
-    recipe = replace(SMALL, detector=settings)
+    recipe = override(SMALL, detector=settings)
 
     def epoch(number, workers):
-        task = DetectorTask(tiny(), CARD, [dataset], replace(recipe, workers=workers))
+        task = DetectorTask(tiny(), CARD, [dataset], override(recipe, workers=workers))
         return list(task.batches(number, 7, 0, 1))
 
     one, again, other = epoch(0, 0), epoch(0, 2), epoch(1, 0)
     assert len(one) == 3
     for a, b in zip(one, again, strict=True):
         assert all(torch.equal(a[k], b[k]) for k in a)
-    assert any(a["images"].shape != b["images"].shape or not torch.equal(a["images"], b["images"])
-               for a, b in zip(one, other, strict=True))  # fmt: skip
+    assert any(
+        a["images"].shape != b["images"].shape or not torch.equal(a["images"], b["images"])
+        for a, b in zip(one, other, strict=True)
+    )
     assert all(side % 32 == 0 for b in one for side in b["images"].shape[1:3])
 
 
 def test_two_processes_share_what_one_would_take(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
-    whole = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=4))
-    part = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=2))
+    whole = DetectorTask(tiny(), CARD, [dataset], override(SMALL, batch_size=4))
+    part = DetectorTask(tiny(), CARD, [dataset], override(SMALL, batch_size=2))
     halves = [list(part.batches(0, 1, rank, 2)) for rank in (0, 1)]
     for number, batch in enumerate(whole.batches(0, 1, 0, 1)):
         joined = torch.cat([halves[0][number]["images"], halves[1][number]["images"]])
@@ -277,8 +294,10 @@ def test_two_processes_share_what_one_would_take(tmp_path):
 
 def test_rectangular_batches_have_the_shape_of_their_photos(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
-    settings = DetectorSettings(mosaic.PLAIN, None, fit="rectangular", sides=(96, 96))
-    task = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, batch=2, detector=settings))
+    settings = DetectorSettings(
+        mosaic.NO_MOSAIC, None, input_fit="rectangular", long_side_range=(96, 96)
+    )
+    task = DetectorTask(tiny(), CARD, [dataset], override(SMALL, batch_size=2, detector=settings))
     plan = task.plan(0, 3)
     alike = 0
     for number, shape in enumerate(plan.shapes_wh):
@@ -290,9 +309,16 @@ def test_rectangular_batches_have_the_shape_of_their_photos(tmp_path):
 
 @pytest.mark.parametrize(
     ("image_wh", "expected"),
-    [((1920, 1080), (320, 192)), ((1080, 1920), (192, 320)), ((640, 480), (320, 256)), ((500, 500), (320, 320)),
-     ((4000, 100), (320, 32)), ((640, 427), (320, 224)), ((1, 1), (320, 320))],
-)  # fmt: skip
+    [
+        ((1920, 1080), (320, 192)),
+        ((1080, 1920), (192, 320)),
+        ((640, 480), (320, 256)),
+        ((500, 500), (320, 320)),
+        ((4000, 100), (320, 32)),
+        ((640, 427), (320, 224)),
+        ((1, 1), (320, 320)),
+    ],
+)
 def test_smallest_rectangle(image_wh, expected):
     assert rectangle(image_wh, (320, 320)) == expected
 
@@ -344,10 +370,10 @@ def test_an_engine_says_what_torch_says():
     pytest.importorskip("onnx")
     network = tiny().eval()
     image = torch.randint(0, 255, (2, 64, 96, 3), dtype=torch.uint8)
-    engine = engine_for(network, CARD)
+    engine = open_teacher_backend(network, CARD)
     by_torch, by_engine = (
         DetectorTeacher(network, CARD)(image),
-        DetectorTeacher(network, CARD, engine=engine)(image),
+        DetectorTeacher(network, CARD, backend=engine)(image),
     )
     assert torch.allclose(by_torch.logits, by_engine.logits, atol=1e-3)
     assert torch.allclose(by_torch.boxes, by_engine.boxes, atol=1e-2)
@@ -371,24 +397,35 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn():
 
 def test_a_detector_fills_gaps_in_partial_labels_and_marks_doubt_in_complete_ones():
     empty = np.zeros((0, 4), np.float32)
-    photo = mosaic.DetectionSample(1, None, (100, 100), np.array([[0, 0, 20, 40]], np.float32), np.zeros(1, np.int64),
-                         np.ones(1, np.float32), np.array([[60, 60, 100, 100]], np.float32))  # fmt: skip
+    photo = mosaic.DetectionSample(
+        1,
+        None,
+        (100, 100),
+        np.array([[0, 0, 20, 40]], np.float32),
+        np.zeros(1, np.int64),
+        np.ones(1, np.float32),
+        np.array([[60, 60, 100, 100]], np.float32),
+    )
     found = Detections.from_boxes(
         [[1, 1, 20, 40], [40, 0, 60, 40], [70, 70, 90, 90], [30, 50, 45, 90], [0, 60, 9, 90]],
         [0.9, 0.8, 0.7, 0.4, 0.1],
     )
-    full = with_detections(photo, found, partial=False, sure=0.6, doubt=0.3)
+    full = add_detections(photo, found, partial=False, pseudo_score_thr=0.6, ignore_score_thr=0.3)
     assert len(full.boxes) == 1
     assert len(full.crowds) == 3  # the known region and the two that nobody labeled
-    part = with_detections(photo, found, partial=True, sure=0.6, doubt=0.3)
+    part = add_detections(photo, found, partial=True, pseudo_score_thr=0.6, ignore_score_thr=0.3)
     assert part.boxes[1].tolist() == [40, 0, 60, 40]
     assert part.weights.tolist() == pytest.approx([1, 0.8])
     assert len(part.crowds) == 2
 
     assert (
         len(
-            with_detections(
-                replace(photo, boxes=empty), found, partial=True, sure=0.6, doubt=0.3
+            add_detections(
+                replace(photo, boxes=empty),
+                found,
+                partial=True,
+                pseudo_score_thr=0.6,
+                ignore_score_thr=0.3,
             ).boxes
         )
         == 2
@@ -411,7 +448,7 @@ def test_unusable_annotations_are_counted_and_left_out(tmp_path, caplog):
     dataset = edit(write_set(tmp_path / "set", n=40), spoil)
     (tmp_path / "set" / "images" / "6.png").unlink()
     with caplog.at_level(logging.WARNING):
-        photos = read_photos(dataset)
+        photos = read_detection_samples(dataset)
     text = caplog.text
     assert "3 boxes without area or numbers" in text
     assert "crowds only" in text
@@ -442,7 +479,7 @@ def test_a_set_without_anything_to_learn_says_why(tmp_path, fault):
         "category": "no category",
     }
     with pytest.raises(InputError, match=expected[fault]):
-        read_photos(dataset, "person")
+        read_detection_samples(dataset, "person")
 
 
 def test_damaged_pictures_stay_gray_and_too_many_stop_the_training(tmp_path, caplog):
@@ -463,7 +500,7 @@ def test_too_few_photos_and_a_missing_teacher_are_told(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=3))
     with pytest.raises(InputError, match="do not fill one batch"):
         DetectorTask(tiny(), CARD, [dataset], SMALL)
-    distilling = replace(SMALL, batch=2, detector=replace(SMALL.detector, soft_scores=1.0))
+    distilling = override(SMALL, batch_size=2, detector=replace(SMALL.detector, distill_scores=1.0))
     with pytest.raises(InputError, match="teacher"):
         DetectorTask(tiny(), CARD, [dataset], distilling)
 
@@ -471,13 +508,13 @@ def test_too_few_photos_and_a_missing_teacher_are_told(tmp_path):
 def test_truths_come_back_out_of_a_batch():
     image = np.zeros((32, 32, 3), np.uint8)
     empty = np.zeros((0, 4), np.float32)
-    some = mosaic.Picture(
+    some = mosaic.DetectorInput(
         image, np.ones((2, 4), np.float32), np.zeros(2, np.int64), np.ones(2, np.float32), empty
     )
-    none = mosaic.Picture(
+    none = mosaic.DetectorInput(
         image, empty, np.zeros(0, np.int64), np.zeros(0, np.float32), np.ones((3, 4), np.float32)
     )
-    rows = truths(collate([none, some, none]))
+    rows = split_targets(collate([none, some, none]))
     assert [len(t.boxes) for t in rows] == [0, 2, 0]
     assert [len(t.crowds) for t in rows] == [3, 0, 3]
 
@@ -493,28 +530,20 @@ def test_recipes_have_the_published_figures():
         assert config.classes == 1
     nano, tiny_one, large = (find_recipe(f"rtmdet-{n}") for n in ("nano", "tiny", "l"))
     for recipe in (nano, tiny_one, large):
-        assert (recipe.epochs, recipe.stage2_epochs, recipe.lr, recipe.base_batch) == (
-            300,
-            20,
-            0.004,
-            256,
-        )
-        assert (recipe.weight_decay, recipe.ema, recipe.flat, recipe.final_lr) == (
-            0.05,
-            2e-4,
-            0.5,
-            0.05,
-        )
-    first = nano.detector.pictures
+        assert (recipe.schedule.epochs, recipe.schedule.late_epochs) == (300, 20)
+        assert (recipe.optimizer.lr, recipe.optimizer.base_batch_size) == (0.004, 256)
+        assert (recipe.optimizer.weight_decay, recipe.ema.momentum) == (0.05, 2e-4)
+        assert (recipe.schedule.flat_fraction, recipe.schedule.final_lr_factor) == (0.5, 0.05)
+    first = nano.detector.augment
     assert (first.scale, first.mosaic_cache, first.mixup) == ((0.5, 1.5), 20, 0)
-    first = tiny_one.detector.pictures
+    first = tiny_one.detector.augment
     assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == (
         (0.5, 2.0),
         20,
         0.5,
         10,
     )
-    first, second = large.detector.pictures, large.detector.stage2
+    first, second = large.detector.augment, large.detector.late_augment
     assert (first.scale, first.mosaic_cache, first.mixup, first.mixup_cache) == (
         (0.1, 2.0),
         40,
@@ -526,13 +555,13 @@ def test_recipes_have_the_published_figures():
 
 def test_a_training_runs_evaluates_and_its_result_detects(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=20))
-    task = DetectorTask(tiny(), CARD, [dataset], replace(SMALL, heldout=0.3))
-    assert task.judged
-    result = train(task, replace(SMALL, heldout=0.3), tmp_path / "run", accelerator="cpu")
+    task = DetectorTask(tiny(), CARD, [dataset], override(SMALL, val_fraction=0.3))
+    assert task.validation
+    result = train(task, override(SMALL, val_fraction=0.3), tmp_path / "run", accelerator="cpu")
     assert result.finished
     assert "AP" in result.status.metrics
     assert (tmp_path / "run" / "last.safetensors").is_file()
-    rows = find_boxes(
+    rows = detect_boxes(
         task.network.eval(), replace(CARD, input_fit="rectangular"), task.training[:2], 0
     )
     assert all(len(r["bbox"]) == 4 for r in rows)
@@ -545,12 +574,12 @@ def test_genuine_weights_start_with_the_same_function(tmp_path, rtmdet_nano_raw)
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set", n=8))
     own = find_recipe("person-detector")
-    recipe = replace(
+    recipe = override(
         own,
-        batch=4,
-        heldout=0,
+        batch_size=4,
+        val_fraction=0,
         workers=0,
-        detector=replace(own.detector, pseudo="", category="blob"),
+        detector=replace(own.detector, pseudo_label_model="", category="blob"),
     )
     task = start_detector(
         recipe, [dataset], str(rtmdet_nano_raw), None, "mine", torch.device("cpu"), None
@@ -583,18 +612,18 @@ def test_unpublished_sizes_and_other_families(tmp_path):
 def test_thirty_two_pictures_are_learned_by_heart(tmp_path):
     folder = write_set(tmp_path / "set", n=32)
     dataset = KeypointDataset.load(folder)
-    recipe = replace(
+    recipe = override(
         SMALL,
         epochs=180,
-        batch=8,
+        batch_size=8,
         lr=4e-3,
-        detector=replace(SMALL.detector, pictures=mosaic.PLAIN, stage2=None),
+        detector=replace(SMALL.detector, augment=mosaic.NO_MOSAIC, late_augment=None),
     )
     task = DetectorTask(tiny(), CARD, [dataset], recipe)
-    task.judged = [(dataset, task.training)]
+    task.validation = [(dataset, task.training)]
     result = train(
         task,
-        replace(recipe, eval_every=15),
+        override(recipe, eval_every=15),
         tmp_path / "run",
         accelerator="cpu",
         until=lambda s: s.metrics.get("AP50", 0) > 0.98,

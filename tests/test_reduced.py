@@ -26,9 +26,9 @@ from rtmpose.ops.crop import crop_people  # noqa: E402
 from rtmpose.pruning.prune import pruned_card  # noqa: E402
 from rtmpose.skeletons import skeleton_of  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
-from rtmpose.training.pose.distill import TorchTeacher, _check, resize_crops  # noqa: E402
+from rtmpose.training.pose.distill import TorchTeacher, check_teacher, resize_crops  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
-from rtmpose.training.recipes import Distillation, Recipe  # noqa: E402
+from rtmpose.training.recipes import Distillation, Recipe, override  # noqa: E402
 
 CARD = zoo.find("rtmpose-t_body8-halpe26_256x192")
 
@@ -126,9 +126,9 @@ def test_a_teacher_sees_what_a_larger_crop_shows():
 
 
 def test_a_teacher_fits_when_its_bins_do():
-    _check(CARD, reduced_card(CARD), 26)
+    check_teacher(CARD, reduced_card(CARD), 26)
     with pytest.raises(ModelError, match="does not fit"):
-        _check(zoo.find("rtmpose-m_body8-halpe26_384x288"), reduced_card(CARD), 26)
+        check_teacher(zoo.find("rtmpose-m_body8-halpe26_384x288"), reduced_card(CARD), 26)
 
 
 def test_a_reduced_network_learns_from_the_full_one(tmp_path):
@@ -146,8 +146,13 @@ def test_a_reduced_network_learns_from_the_full_one(tmp_path):
         trainable.card(), input_wh=wh, codec=replace(trainable.card().codec, split_ratio=2 / 0.75)
     )
     distill = Distillation(logits=1, features=1, stages=4, flip_average=True)
-    recipe = Recipe(
-        "test", batch=8, distill=distill, label_weight=0, workers=0, augment=NO_AUGMENTATION
+    recipe = override(
+        Recipe("test"),
+        batch_size=8,
+        distill=distill,
+        label_weight=0,
+        workers=0,
+        augment=NO_AUGMENTATION,
     )
     dataset = KeypointDataset.load(trainable.write_set(tmp_path, n=12))
     sizes = []
@@ -184,7 +189,9 @@ def test_genuine_weights_need_no_more_than_three_quarters(shared, rtmpose_s):
     found = []
     for network, known in ((full, card), reduce_input(full, card)):
         points = skeleton_of(known)
-        task = PoseTask(network, known, points, data, Recipe("test", batch=8), evaluate_on=data)
+        task = PoseTask(
+            network, known, points, data, override(Recipe("test"), batch_size=8), evaluate_on=data
+        )
         found.append(task.evaluate(network.eval())["AP"])
     assert found[0] > 0.69
     assert 0.45 < found[1] < found[0]

@@ -5,7 +5,6 @@ import csv
 import itertools
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,16 +18,26 @@ import trainable  # noqa: E402
 
 from rtmpose.errors import InputError, OutputError, RtmposeError  # noqa: E402
 from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
-from rtmpose.training import Distillation, Recipe, train, with_settings  # noqa: E402
+from rtmpose.training import Distillation, Recipe, override, train, with_settings  # noqa: E402
 from rtmpose.training import checkpoint as states  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION, Augmentation  # noqa: E402
-from rtmpose.training.devices import choose_precision, settle_precision  # noqa: E402
+from rtmpose.training.devices import choose_precision, resolve_precision  # noqa: E402
 from rtmpose.training.optim import learning_rate, parameter_groups, rate_factor  # noqa: E402
 
-TINY = Recipe(
-    "tiny", epochs=3, batch=4, lr=1e-3, base_batch=0, warmup_steps=4, precision="fp32", heldout=0.2, loss_batch=4,
-    augment=Augmentation(scale=(0.8, 1.2), rotate=20), ema_gamma=10, workers=2,
-)  # fmt: skip
+TINY = override(
+    Recipe("tiny"),
+    epochs=3,
+    batch_size=4,
+    lr=1e-3,
+    base_batch_size=0,
+    warmup_steps=4,
+    precision="fp32",
+    val_fraction=0.2,
+    reference_batch_size=4,
+    augment=Augmentation(scale=(0.8, 1.2), rotate=20),
+    gamma=10,
+    workers=2,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,10 +78,13 @@ def test_files_and_status(dots, tmp_path, monkeypatch):
     }
     assert [s.step for s in seen if s.step] == sorted(s.step for s in seen)
     assert list(result.status.metrics) == ["AP", "PCK@0.1", "PCK@0.05"]
-    assert len(rows(folder / "evaluations.csv")) == TINY.epochs
+    assert len(rows(folder / "evaluations.csv")) == TINY.schedule.epochs
     assert 0 <= result.status.waiting < 1
     assert result.status.samples_per_s > 0
-    assert json.loads((folder / "recipe.json").read_text())["recipe"]["lr"] == TINY.lr
+    assert (
+        json.loads((folder / "recipe.json").read_text())["recipe"]["optimizer"]["lr"]
+        == TINY.optimizer.lr
+    )
     state = read_checkpoint(folder / "last.safetensors")
     assert set(state) == set(trainable.network().state_dict())
     assert not list(folder.glob(".*tmp"))
@@ -80,12 +92,12 @@ def test_files_and_status(dots, tmp_path, monkeypatch):
 
 def test_same_seed_same_losses_another_seed_others(dots, tmp_path, monkeypatch):
     every_step(monkeypatch)
-    short = replace(TINY, epochs=1)
+    short = override(TINY, epochs=1)
     runs = {}
     for name, recipe in {
         "a": short,
-        "b": replace(short, workers=0),
-        "c": replace(short, seed=22),
+        "b": override(short, workers=0),
+        "c": override(short, seed=22),
     }.items():
         train(trainable.task(dots, recipe), recipe, tmp_path / name)
         runs[name] = loss_column(tmp_path / name)
@@ -96,7 +108,7 @@ def test_same_seed_same_losses_another_seed_others(dots, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stop_at", [2, 7])
 def test_resume_gives_the_losses_of_an_unbroken_run(dots, tmp_path, monkeypatch, stop_at):
     every_step(monkeypatch)
-    recipe = replace(TINY, stage2=NO_AUGMENTATION, stage2_epochs=1)
+    recipe = override(TINY, late_augment=NO_AUGMENTATION, late_epochs=1)
     whole = train(trainable.task(dots, recipe), recipe, tmp_path / "whole")
 
     class Stop:
@@ -135,10 +147,16 @@ def test_resume_gives_the_losses_of_an_unbroken_run(dots, tmp_path, monkeypatch,
 def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
     """Without batch statistics, two halves give the step of the whole."""
     every_step(monkeypatch)
-    whole = replace(
-        TINY, epochs=1, batch=8, norms="frozen", augment=NO_AUGMENTATION, loss_batch=8, clip=0
+    whole = override(
+        TINY,
+        epochs=1,
+        batch_size=8,
+        bn_mode="frozen",
+        augment=NO_AUGMENTATION,
+        reference_batch_size=8,
+        grad_clip_norm=0,
     )
-    halves = replace(whole, batch=4, accumulate=2)
+    halves = override(whole, batch_size=4, accumulate=2)
     found = []
     for name, recipe in (("whole", whole), ("halves", halves)):
         train(trainable.task(dots, recipe), recipe, tmp_path / name)
@@ -149,8 +167,14 @@ def test_accumulated_batches_are_one_large_batch(dots, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_it_learns(dots, tmp_path, monkeypatch):
     every_step(monkeypatch)
-    recipe = replace(
-        TINY, epochs=30, batch=8, lr=2e-3, augment=NO_AUGMENTATION, eval_every=30, heldout=0
+    recipe = override(
+        TINY,
+        epochs=30,
+        batch_size=8,
+        lr=2e-3,
+        augment=NO_AUGMENTATION,
+        eval_every=30,
+        val_fraction=0,
     )
     result = train(trainable.task(dots, recipe), recipe, tmp_path)
     losses = loss_column(tmp_path)
@@ -159,10 +183,10 @@ def test_it_learns(dots, tmp_path, monkeypatch):
 
 
 def test_the_damaged_state_gives_way_to_the_one_before(dots, tmp_path):
-    recipe = replace(TINY, epochs=2)
+    recipe = override(TINY, epochs=2)
     train(trainable.task(dots, recipe), recipe, tmp_path)
     before = states.load_state(tmp_path)["step"]
-    longer = replace(TINY, epochs=4)
+    longer = override(TINY, epochs=4)
     content = (tmp_path / "state.pt").read_bytes()
     (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
     assert states.load_state(tmp_path)["step"] == before // 2
@@ -190,7 +214,7 @@ def test_a_write_cut_short_leaves_the_old_state(tmp_path, monkeypatch):
 def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplog):
     import errno
 
-    recipe = replace(TINY, epochs=2)
+    recipe = override(TINY, epochs=2)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -207,7 +231,7 @@ def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplo
 
 
 def test_endless_infinity_is_an_error_with_advice(dots, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtmpose.training.loop.MOST_BAD_STEPS", 3)
+    monkeypatch.setattr("rtmpose.training.loop.MAX_BAD_STEPS", 3)
     task = trainable.task(dots, TINY)
     inner = task.losses
     task.losses = lambda network, batch: {k: v * math.nan for k, v in inner(network, batch).items()}
@@ -222,19 +246,19 @@ def test_out_of_memory_says_what_to_do(dots, tmp_path):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     task.losses = losses
-    with pytest.raises(RtmposeError, match=r"batch=2 --set accumulate=2"):
+    with pytest.raises(RtmposeError, match=r"batch_size=2 --set accumulate=2"):
         train(task, TINY, tmp_path)
 
 
 def test_norms_of_an_export_stay_frozen(dots, tmp_path):
     pixels, variances, outputs = torch.randn(2, 3, 64, 64), [], []
     for epochs in (1, 2):
-        task = trainable.task(dots, replace(TINY, epochs=epochs))
+        task = trainable.task(dots, override(TINY, epochs=epochs))
         for module in task.network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_var.fill_(1 - module.eps)
         out = tmp_path / str(epochs)
-        train(task, replace(TINY, epochs=epochs, ema=0), out)
+        train(task, override(TINY, epochs=epochs, momentum=0), out)
         batch_norm = [m for m in task.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         variances.append([m.running_var for m in batch_norm])
         outputs.append([o.detach() for o in task.network.eval()(pixels)])
@@ -257,7 +281,7 @@ def test_centered_training_starts_at_the_same_function(dots, tmp_path):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
     before = [o.detach() for o in task.network.eval()(pixels)]
-    train(task, replace(TINY, norms="centered", lr=1e-9, ema=0), tmp_path)
+    train(task, override(TINY, bn_mode="centered", lr=1e-9, momentum=0), tmp_path)
     assert any(hasattr(m, "center") for m in task.network.modules())
     kept = trainable.network()
     kept.load_state_dict(read_checkpoint(tmp_path / "last.safetensors"))
@@ -304,16 +328,16 @@ def test_centered_convolutions_keep_the_function_and_can_be_taken_out_again(dots
 
 
 def test_training_ends_early_where_it_is_good_enough(dots, tmp_path):
-    task = trainable.task(dots, replace(TINY, epochs=50))
+    task = trainable.task(dots, override(TINY, epochs=50))
     result = train(
-        task, replace(TINY, epochs=50), tmp_path, until=lambda status: "PCK@0.05" in status.metrics
+        task, override(TINY, epochs=50), tmp_path, until=lambda status: "PCK@0.05" in status.metrics
     )
     assert not result.finished
     assert result.status.step == task.steps() + 1  # the first step after the first evaluation
     assert (tmp_path / "last.safetensors").exists()
     assert (
         train(
-            task, replace(TINY, epochs=50), tmp_path, resume=True, until=lambda s: s.step > 7
+            task, override(TINY, epochs=50), tmp_path, resume=True, until=lambda s: s.step > 7
         ).status.step
         < 50
     )
@@ -351,12 +375,18 @@ def test_frozen_norms_are_computed_with_their_convolutions(dots, centered):
 
 
 def test_learning_rate_and_its_course():
-    recipe = Recipe(
-        "r", lr=4e-3, base_batch=1024, warmup_steps=10, warmup_start=1e-5, flat=0.5, final_lr=0.05
+    recipe = override(
+        Recipe("r"),
+        lr=4e-3,
+        base_batch_size=1024,
+        warmup_steps=10,
+        warmup_start_factor=1e-5,
+        flat_fraction=0.5,
+        final_lr_factor=0.05,
     )
     assert learning_rate(recipe, 2048) == pytest.approx(8e-3)
-    assert learning_rate(replace(recipe, lr_scaling="sqrt"), 4096) == pytest.approx(8e-3)
-    assert learning_rate(replace(recipe, lr_scaling="none"), 64) == 4e-3
+    assert learning_rate(override(recipe, lr_scaling="sqrt"), 4096) == pytest.approx(8e-3)
+    assert learning_rate(override(recipe, lr_scaling="none"), 64) == 4e-3
     course = [rate_factor(recipe, s, 100) for s in range(100)]
     assert course[0] == pytest.approx(1e-5)
     assert course[9:51] == [1.0] * 42
@@ -367,7 +397,7 @@ def test_learning_rate_and_its_course():
 
 def test_no_decay_on_norms_and_biases():
     network = trainable.network()
-    groups = parameter_groups(network, 0.05, 1e-3, head_lr=2.0)
+    groups = parameter_groups(network, 0.05, 1e-3, head_lr_factor=2.0)
     names = {id(p): n for n, p in network.named_parameters()}
     bare = {names[id(p)] for g in groups if g["weight_decay"] == 0 for p in g["params"]}
     assert all(n.endswith(".bias") or ".bn." in n for n in bare)
@@ -382,7 +412,7 @@ def test_rates_by_size():
         for parameter in network.parameters():
             parameter.mul_(0.3)
         next(network.parameters()).zero_()
-    groups = parameter_groups(network, 0.05, 1e-3, head_lr=2.0, by_size=True)
+    groups = parameter_groups(network, 0.05, 1e-3, head_lr_factor=2.0, by_rms=True)
     names = {id(p): n for n, p in network.named_parameters()}
     assert sum(len(g["params"]) for g in groups) == len(names)
     for group in groups:
@@ -398,7 +428,7 @@ def test_settings_as_text():
         Recipe("r"),
         {"lr": "1e-4", "augment.rotate": "40", "augment.scale": "0.5,1.5", "distill.logits": "2"},
     )
-    assert recipe.lr == 1e-4
+    assert recipe.optimizer.lr == 1e-4
     assert recipe.augment == Augmentation(rotate=40, scale=(0.5, 1.5))
     assert recipe.distill == Distillation(logits=2)
     assert with_settings(recipe, {"distill": "none"}).distill is None
@@ -416,9 +446,9 @@ def test_settings_as_text():
 
 def test_precision():
     recipe = Recipe("small")
-    assert settle_precision(recipe, (64, 64)).precision == "fp32"
-    assert settle_precision(recipe, (192, 256)) is recipe
-    assert settle_precision(replace(recipe, precision="bf16"), (64, 64)).precision == "bf16"
+    assert resolve_precision(recipe, (64, 64)).precision == "fp32"
+    assert resolve_precision(recipe, (192, 256)) is recipe
+    assert resolve_precision(override(recipe, precision="bf16"), (64, 64)).precision == "bf16"
     assert choose_precision("fp32", "cpu") == "fp32"
     assert choose_precision("auto", "cpu") in ("fp32", "bf16")
     with pytest.raises(InputError, match="CUDA"):
@@ -427,7 +457,7 @@ def test_precision():
 
 @pytest.mark.parametrize("kind", ["simcc", "heatmap"])
 def test_unlabeled_points_teach_nothing(dots, kind):
-    task = trainable.task(dots, replace(TINY, norms="frozen"), kind)
+    task = trainable.task(dots, override(TINY, bn_mode="frozen"), kind)
     batch = next(iter(task.batches(0, 0, 0, 1)))
     task.network.eval()
     batch["points"][0, 1] = 0
@@ -439,7 +469,7 @@ def test_unlabeled_points_teach_nothing(dots, kind):
 
 
 def test_checkpoints_open_with_their_card(dots, tmp_path, monkeypatch):
-    recipe = replace(TINY, epochs=1)
+    recipe = override(TINY, epochs=1)
     train(trainable.task(dots, recipe), recipe, tmp_path)
     from rtmpose.networks.checkpoint import read_card
 

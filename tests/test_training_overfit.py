@@ -1,7 +1,6 @@
-"""32 crops are learned by heart; a keypoint set of one's own trains, evaluates, exports and draws."""
+"""32 crops are learned by heart; a custom keypoint set trains, evaluates, exports and draws."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,31 @@ pytest.importorskip(
 )
 
 from rtmpose.datasets import KeypointDataset  # noqa: E402
-from rtmpose.training import Recipe, train  # noqa: E402
+from rtmpose.training import Recipe, override, train  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 from rtmpose.training.setup import start_network  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-QUICK = Recipe(
-    "overfit", epochs=60, batch=16, lr=2e-3, base_batch=0, warmup_steps=10, warmup_start=0.01, weight_decay=0.0,
-    augment=NO_AUGMENTATION, ema=0.0, norms="train", eval_every=10, workers=1, flat=0.4, final_lr=0.01, heldout=0.0,
-)  # fmt: skip
+QUICK = override(
+    Recipe("overfit"),
+    epochs=60,
+    batch_size=16,
+    lr=2e-3,
+    base_batch_size=0,
+    warmup_steps=10,
+    warmup_start_factor=0.01,
+    weight_decay=0.0,
+    augment=NO_AUGMENTATION,
+    momentum=0.0,
+    bn_mode="train",
+    eval_every=10,
+    workers=1,
+    flat_fraction=0.4,
+    final_lr_factor=0.01,
+    val_fraction=0.0,
+)
 
 
 def first_people(shared, n=32) -> KeypointDataset:
@@ -44,22 +57,22 @@ def learn_by_heart(people, recipe, init, folder):
 
 
 def test_32_crops_are_learned_by_heart(shared, tmp_path):
-    recipe = replace(QUICK, model="rtmpose-t_aic-coco_256x192", kind="pose", epochs=120)
+    recipe = override(QUICK, model="rtmpose-t_aic-coco_256x192", kind="pose", epochs=120)
     learn_by_heart(first_people(shared), recipe, "none", tmp_path)
 
 
 def test_32_crops_are_learned_by_heart_as_heat_maps(shared, rtmpose_s, tmp_path):
-    """From RTMPose's backbone: from random weights, maps that are nearly all zero take far longer."""
-    recipe = replace(
+    """From RTMPose's backbone: from random weights, maps that are nearly all zero take longer."""
+    recipe = override(
         QUICK,
         model="cspnext-s-udp_aic-coco_256x192",
         kind="heatmap",
-        norms="train",
-        batch=8,
+        bn_mode="train",
+        batch_size=8,
         epochs=100,
         eval_every=10,
         lr=1e-3,
-        flat=0.6,
+        flat_fraction=0.6,
     )
     learn_by_heart(first_people(shared), recipe, str(rtmpose_s), tmp_path)
 
@@ -82,10 +95,20 @@ def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
     skeleton.write_text(MOUSE)
     out = tmp_path / "run"
     settings = {
-        "model": "rtmpose-s_aic-coco_256x192", "epochs": 16, "batch": 8, "lr": 1e-3, "warmup_steps": 10,
-        "stage2": "none", "eval_every": 8, "norms": "train", "augment.rotate": 180, "augment.dropout": 0,
-        "heldout": 0.15, "ema": 0.02, "ema_gamma": 20,
-    }  # fmt: skip
+        "model": "rtmpose-s_aic-coco_256x192",
+        "epochs": 16,
+        "batch": 8,
+        "lr": 1e-3,
+        "warmup_steps": 10,
+        "stage2": "none",
+        "eval_every": 8,
+        "norms": "train",
+        "augment.rotate": 180,
+        "augment.dropout": 0,
+        "heldout": 0.15,
+        "ema": 0.02,
+        "ema_gamma": 20,
+    }
     command = [
         "train",
         "plain",

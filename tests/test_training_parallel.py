@@ -1,4 +1,4 @@
-"""Two processes on the CPU give the losses and the weights of one process with the doubled batch."""
+"""Two processes on the CPU give the losses and weights of one process with the doubled batch."""
 
 import csv
 import os

@@ -22,36 +22,35 @@ from rtmpose.model_card import Codec  # noqa: E402
 from rtmpose.networks.load import to_tensor  # noqa: E402
 from rtmpose.ops import heatmap, simcc  # noqa: E402
 from rtmpose.skeletons import get_skeleton  # noqa: E402
-from rtmpose.training import Distillation, Recipe  # noqa: E402
-from rtmpose.training.data.augment import (
+from rtmpose.training import Distillation, Recipe, override  # noqa: E402
+from rtmpose.training.data.augment import (  # noqa: E402
     NO_AUGMENTATION,
     Augmentation,
-    Halves,
-    place,
-    recolor,
-    transform,
+    BodyHalves,
+    change_pixels,
+    crop_transform,
+    transform_points,
 )
-from rtmpose.training.data.pose_samples import (
-    Ahead,
-    held_out,
-    match_names,
-    photo_key,
-    read_samples,
-)
+from rtmpose.training.data.images import image_key, validation_mask  # noqa: E402
+from rtmpose.training.data.pose_samples import match_keypoints, read_samples  # noqa: E402
+from rtmpose.training.data.prefetch import PrefetchLoader  # noqa: E402
 from rtmpose.training.ema import MovingAverage  # noqa: E402
 from rtmpose.training.optim import make_optimizer  # noqa: E402
 from rtmpose.training.pose import losses as loss  # noqa: E402
-from rtmpose.training.pose.distill import (
-    MapLoss,
-    TorchTeacher,
-    flip_averaged,
-    normalize,
-)
+from rtmpose.training.pose.distill import TorchTeacher, flip_averaged, normalize  # noqa: E402
+from rtmpose.training.pose.feature_distill import FeatureLoss  # noqa: E402
 from rtmpose.training.pose.metrics import average_precision  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 
-RECIPE = Recipe(
-    "r", epochs=1, batch=4, precision="fp32", heldout=0.2, loss_batch=4, workers=0, norms="frozen"
+RECIPE = override(
+    Recipe("r"),
+    epochs=1,
+    batch_size=4,
+    precision="fp32",
+    val_fraction=0.2,
+    reference_batch_size=4,
+    workers=0,
+    bn_mode="frozen",
 )
 
 
@@ -103,7 +102,7 @@ def test_masked_simcc_loss_is_the_original(ops):
 
 
 def test_half_points_of_the_recipe(dots):
-    task = trainable.task(dots, replace(RECIPE, half_points=(1, 3)))
+    task = trainable.task(dots, override(RECIPE, half_weight_keypoints=(1, 3)))
     batch = next(iter(task.batches(0, 0, 0, 1)))
     halved = task.losses(task.network.eval(), batch)["labels"].item()
     batch["points"][:, 1:3, 2] /= 2
@@ -173,8 +172,8 @@ def test_targets_on_the_device_are_those_of_the_runtime():
 
 
 def test_one_step_is_the_optimizer_written_out(dots):
-    """Loss, gradient, clipping, decoupled decay and averaging against the formulas of the papers."""
-    recipe = replace(RECIPE, weight_decay=0.05, lr=1e-3)
+    """Loss, gradient, clipping, decoupled decay and averaging against the papers' formulas."""
+    recipe = override(RECIPE, weight_decay=0.05, lr=1e-3)
     task = trainable.task(dots, recipe)
     network = task.network.eval()
     average = MovingAverage(network, 2e-4, 2000)
@@ -218,11 +217,11 @@ def test_points_follow_the_pixels():
     box = np.array([40, 20, 130, 180], np.float32)
     mirrored = 0
     for _ in range(20):
-        matrix, flipped = place(
-            rng, Augmentation(half_body=0), box, points, (96, 128), Halves.of(skeleton)
+        matrix, flipped = crop_transform(
+            rng, Augmentation(half_body=0), box, points, (96, 128), BodyHalves.of(skeleton)
         )
         mirrored += flipped
-        moved = transform(points, matrix, flipped, np.array(skeleton.flip_indices))
+        moved = transform_points(points, matrix, flipped, np.array(skeleton.flip_indices))
         where = 6 if flipped else 5
         assert moved[where, 2] == 1
         assert moved[5 + 6 - where, 2] == 0
@@ -243,8 +242,8 @@ def test_without_augmentation_the_crop_is_the_runtimes(udp):
     image = rng.integers(0, 255, (100, 120, 3), np.uint8)
     box = np.array([20, 10, 80, 90], np.float32)
     points = np.zeros((17, 3), np.float32)
-    matrix, flipped = place(
-        rng, NO_AUGMENTATION, box, points, (48, 64), Halves.of(get_skeleton("coco17")), udp=udp
+    matrix, flipped = crop_transform(
+        rng, NO_AUGMENTATION, box, points, (48, 64), BodyHalves.of(get_skeleton("coco17")), udp=udp
     )
     assert not flipped
     np.testing.assert_allclose(matrix, crop_people(image, box[None], (48, 64), udp=udp)[1][0])
@@ -252,7 +251,7 @@ def test_without_augmentation_the_crop_is_the_runtimes(udp):
 
 def test_half_bodies_are_cut_out():
     skeleton = get_skeleton("coco17")
-    halves = Halves.of(skeleton)
+    halves = BodyHalves.of(skeleton)
     assert [skeleton.keypoints[i] for i in halves.lower][:2] == ["left_hip", "right_hip"]
     points = np.ones((17, 3), np.float32)
     points[:, 0], points[:, 1] = np.tile([60, 70], 9)[:17], np.linspace(20, 180, 17)
@@ -260,7 +259,7 @@ def test_half_bodies_are_cut_out():
     augmentation = replace(NO_AUGMENTATION, half_body=1.0)
     heights = []
     for _ in range(20):
-        matrix, _ = place(
+        matrix, _ = crop_transform(
             rng, augmentation, np.array([40, 10, 90, 190], np.float32), points, (48, 64), halves
         )
         heights.append(64 / matrix[1, 1])
@@ -275,7 +274,7 @@ def test_colors_change_pixels_in_place_and_nothing_else(color):
     changed = 0
     for seed in range(10):
         out = crop.copy()
-        recolor(np.random.default_rng(seed), replace(NO_AUGMENTATION, color=color), out)
+        change_pixels(np.random.default_rng(seed), replace(NO_AUGMENTATION, color=color), out)
         assert out.shape == crop.shape
         changed += bool((out != crop).any())
         assert np.ptp(out.reshape(-1, 3), axis=0).max() == 0
@@ -285,17 +284,21 @@ def test_colors_change_pixels_in_place_and_nothing_else(color):
 def test_dropout_and_blur():
     crop = np.random.default_rng(0).integers(1, 255, (64, 48, 3), np.uint8)
     out = crop.copy()
-    recolor(np.random.default_rng(0), replace(NO_AUGMENTATION, dropout=1.0), out)
+    change_pixels(np.random.default_rng(0), replace(NO_AUGMENTATION, dropout=1.0), out)
     gone = (out == 0).all(axis=2).mean()
     assert 0.2 * 0.2 * 0.9 < gone < 0.4 * 0.4
     out = crop.copy()
-    recolor(np.random.default_rng(0), replace(NO_AUGMENTATION, blur=1.0), out)
+    change_pixels(np.random.default_rng(0), replace(NO_AUGMENTATION, blur=1.0), out)
     assert out.std() < crop.std()
 
 
 def test_the_second_stage_has_its_own_augmentation(dots):
-    recipe = replace(
-        RECIPE, epochs=4, augment=Augmentation(dropout=1), stage2=NO_AUGMENTATION, stage2_epochs=1
+    recipe = override(
+        RECIPE,
+        epochs=4,
+        augment=Augmentation(dropout=1),
+        late_augment=NO_AUGMENTATION,
+        late_epochs=1,
     )
     task = trainable.task(dots, recipe)
     black = [
@@ -317,7 +320,7 @@ def test_normalization_is_that_of_the_runtime():
 
 
 def test_a_teacher_that_is_the_student_teaches_nothing(dots):
-    recipe = replace(RECIPE, distill=Distillation(logits=1, flip_average=False), label_weight=0)
+    recipe = override(RECIPE, distill=Distillation(logits=1, flip_average=False), label_weight=0)
     twin = TorchTeacher(trainable.network(), trainable.card(), None)
     task = trainable.task(dots, recipe, teacher=twin)
     batch = next(iter(task.batches(0, 0, 0, 1)))
@@ -357,12 +360,12 @@ def test_features_and_stored_points_are_learned_from(dots, tmp_path):
         a["label_source"] = "teacher"
     (tmp_path / "images").symlink_to(dots / "images")
     (tmp_path / "keypoints.json").write_text(json.dumps(content))
-    distill = Distillation(features=0.5, points=1.0, point_score=0.3, fade=True)
-    recipe = replace(RECIPE, distill=distill, machine_labels=False, augment=NO_AUGMENTATION)
+    distill = Distillation(features=0.5, points=1.0, min_point_score=0.3, decay_to_zero=True)
+    recipe = override(RECIPE, distill=distill, pseudo_labels=False, augment=NO_AUGMENTATION)
     task = trainable.task(
         tmp_path, recipe, teacher=TorchTeacher(trainable.network(), trainable.card(), None)
     )
-    assert not task.heldout
+    assert not task.validation
     assert task.auxiliary is not None
     batch = next(iter(task.batches(0, 0, 0, 1)))
     found = task.losses(task.network.eval(), batch)
@@ -387,7 +390,7 @@ def test_maps_are_compared_from_the_best_linear_guess_on():
     ours = [torch.randn(8, c, 6, 5, generator=rng) for c in (4, 7)]
     mixing = [torch.randn(t, c, generator=rng) for t, c in ((6, 4), (3, 7))]
     theirs = [torch.einsum("tc,nchw->nthw", m, x) + 5 for m, x in zip(mixing, ours, strict=True)]
-    missed = MapLoss([4, 7], [6, 3])
+    missed = FeatureLoss([4, 7], [6, 3])
     before = missed(ours, theirs).item()
     missed.fit(
         [
@@ -400,11 +403,11 @@ def test_maps_are_compared_from_the_best_linear_guess_on():
     unrelated = [torch.randn(8, t, 6, 5, generator=rng) for t in (6, 3)]
     missed.fit([(ours, unrelated)])
     assert missed(ours, unrelated).item() == pytest.approx(1, abs=0.1)
-    assert MapLoss([4], [6])(ours[:1], [torch.full((8, 6, 6, 5), 2.0)]).isfinite()
+    assert FeatureLoss([4], [6])(ours[:1], [torch.full((8, 6, 6, 5), 2.0)]).isfinite()
 
 
 def test_the_maps_of_several_stages_are_learned_from(dots):
-    recipe = replace(RECIPE, distill=Distillation(features=1.0, stages=3), augment=NO_AUGMENTATION)
+    recipe = override(RECIPE, distill=Distillation(features=1.0, stages=3), augment=NO_AUGMENTATION)
     teacher, student = (
         TorchTeacher(trainable.network(), trainable.card(), None),
         trainable.network(),
@@ -421,7 +424,7 @@ def test_the_maps_of_several_stages_are_learned_from(dots):
             recipe,
             teacher=teacher,
         )
-        assert isinstance(task.auxiliary, MapLoss)
+        assert isinstance(task.auxiliary, FeatureLoss)
         assert len(task.auxiliary.convs) == 3
         found[name] = task.losses(network.eval(), next(iter(task.batches(0, 0, 0, 1))))["features"]
     assert found["other"].item() > 3 * found["same"].item()
@@ -432,7 +435,7 @@ def test_the_maps_of_several_stages_are_learned_from(dots):
 
 
 def test_rounding_does_not_spoil_a_teacher(dots):
-    """In lower precision a teacher sees its maps less their means; in float32 nothing is changed."""
+    """In lower precision a teacher sees its maps less their means; float32 changes nothing."""
     batch = next(iter(trainable.task(dots, RECIPE).batches(0, 0, 0, 1)))["images"]
     exact = TorchTeacher(trainable.network(), trainable.card(), None)
     expected = exact(batch)
@@ -446,12 +449,12 @@ def test_rounding_does_not_spoil_a_teacher(dots):
 
 
 def test_teachers_must_fit(dots, rtmpose_s):
-    from rtmpose.training.pose.distill import engine_teacher
+    from rtmpose.training.pose.distill import backend_teacher
 
     with pytest.raises(ModelError, match="does not fit"):
-        engine_teacher(rtmpose_s, replace(trainable.card(), skeleton="coco17"))
+        backend_teacher(rtmpose_s, replace(trainable.card(), skeleton="coco17"))
     with pytest.raises(InputError, match="teacher"):
-        trainable.task(dots, replace(RECIPE, distill=Distillation(logits=1)))
+        trainable.task(dots, override(RECIPE, distill=Distillation(logits=1)))
 
 
 # --- data
@@ -504,7 +507,7 @@ def test_corrupt_images_do_not_count(tmp_path, caplog):
     folder = trainable.write_set(tmp_path / "set")
     (folder / "images" / "3.png").write_bytes(b"not a picture")
     (folder / "images" / "4.png").write_bytes(b"")
-    task = trainable.task(folder, replace(RECIPE, heldout=0, batch=24))
+    task = trainable.task(folder, override(RECIPE, val_fraction=0, batch_size=24))
     (batch,) = list(task.batches(0, 0, 0, 1))
     assert int((batch["points"][..., 2].sum(dim=1) == 0).sum()) == 2
     assert "missing or damaged" in caplog.text
@@ -515,7 +518,7 @@ def test_when_most_images_are_corrupt_training_stops(tmp_path):
     folder = trainable.write_set(tmp_path / "set")
     for i in range(1, 16):
         (folder / "images" / f"{i}.png").write_bytes(b"x")
-    task = trainable.task(folder, replace(RECIPE, heldout=0, batch=24, workers=2))
+    task = trainable.task(folder, override(RECIPE, val_fraction=0, batch_size=24, workers=2))
     with pytest.raises(InputError, match="cannot be read"):
         list(task.batches(0, 0, 0, 1))
 
@@ -532,43 +535,43 @@ def test_sets_without_a_common_point_or_too_small(dots, tmp_path):
     with pytest.raises(InputError, match="no annotation with keypoints"):
         read_samples(dataset, trainable.SKELETON)
     with pytest.raises(InputError, match="do not fill one batch"):
-        trainable.task(dots, replace(RECIPE, batch=200))
+        trainable.task(dots, override(RECIPE, batch_size=200))
 
 
 def test_a_class_of_one_image(tmp_path):
     folder = trainable.write_set(tmp_path / "set", n=1)
-    task = trainable.task(folder, replace(RECIPE, heldout=0, batch=1))
+    task = trainable.task(folder, override(RECIPE, val_fraction=0, batch_size=1))
     assert len(list(task.batches(0, 0, 0, 1))) == 1
     assert task.evaluate(task.network.eval()) == {}
 
 
 def test_names_match_across_sets():
-    pairs = match_names(("nose", "head_top", "unknown", "hip_center"), get_skeleton("halpe26"))
+    pairs = match_keypoints(("nose", "head_top", "unknown", "hip_center"), get_skeleton("halpe26"))
     assert pairs == [(0, 0), (17, 1), (19, 3)]
 
 
 def test_the_split_is_by_photo_and_fixed():
     keys = [f"photo{i // 2}" for i in range(400)]
-    out = held_out(keys, 0.1)
+    out = validation_mask(keys, 0.1)
     assert (out[::2] == out[1::2]).all()
     assert 0.03 < out.mean() < 0.2
-    assert (held_out(keys, 0.2) >= out).all()
+    assert (validation_mask(keys, 0.2) >= out).all()
 
 
-def test_a_photo_is_held_out_of_all_sets_that_have_it():
+def test_a_photo_is_validation_mask_of_all_sets_that_have_it():
     same = [
         {"file_name": "000000000139.jpg"},
         {"file_name": "val2017/000000000139.jpg"},
         {"file_name": "val_139_0.jpg", "coco_image_id": 139},
     ]
-    assert {photo_key(image) for image in same} == {"coco_image_id:139"}
-    assert photo_key({"file_name": "139.jpg"}) == "139.jpg"
-    assert photo_key({"file_name": "a.jpg", "source_image": "b.jpg"}) == "source_image:b.jpg"
+    assert {image_key(image) for image in same} == {"coco_image_id:139"}
+    assert image_key({"file_name": "139.jpg"}) == "139.jpg"
+    assert image_key({"file_name": "a.jpg", "source_image": "b.jpg"}) == "source_image:b.jpg"
 
 
 def test_ranks_share_the_batches_of_one_process(dots):
-    recipe = replace(RECIPE, heldout=0)
-    alone = trainable.task(dots, replace(recipe, batch=8))
+    recipe = override(RECIPE, val_fraction=0)
+    alone = trainable.task(dots, override(recipe, batch_size=8))
     whole = [b["images"] for b in alone.batches(3, 5, 0, 1)]
     parts = []
     for rank in range(2):
@@ -580,7 +583,7 @@ def test_ranks_share_the_batches_of_one_process(dots):
 
 
 def test_shares_of_a_mixture(dots):
-    recipe = replace(RECIPE, heldout=0)
+    recipe = override(RECIPE, val_fraction=0)
     dataset = KeypointDataset.load(dots)
     from rtmpose.training.pose.task import PoseTask
 
@@ -600,7 +603,7 @@ def test_shares_of_a_mixture(dots):
 
 
 def test_skipping_batches_gives_the_same_ones(dots):
-    task = trainable.task(dots, replace(RECIPE, workers=2))
+    task = trainable.task(dots, override(RECIPE, workers=2))
     every = [b["points"] for b in task.batches(1, 0, 0, 1)]
     some = task.batches(1, 0, 0, 1)
     some.skip(2)
@@ -630,20 +633,27 @@ def test_average_precision_is_cocos(golden):
         "categories": [{"id": 1, "name": "person"}],
         "annotations": [
             {
-                "id": i + 1, "image_id": i + 1, "category_id": 1, "iscrowd": 0, "area": area[i],
+                "id": i + 1,
+                "image_id": i + 1,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": area[i],
                 "bbox": [0, 0, 200, 200],
-                "keypoints": truth[i].ravel().tolist(), "num_keypoints": int((truth[i, :, 2] > 0).sum()),
+                "keypoints": truth[i].ravel().tolist(),
+                "num_keypoints": int((truth[i, :, 2] > 0).sum()),
             }
             for i in range(n)
         ],
-    }  # fmt: skip
+    }
     results = [
         {
-            "image_id": i + 1, "category_id": 1, "score": float(confidence[i]),
+            "image_id": i + 1,
+            "category_id": 1,
+            "score": float(confidence[i]),
             "keypoints": np.concatenate([found[i], np.ones((17, 1))], axis=1).ravel().tolist(),
         }
         for i in range(n)
-    ]  # fmt: skip
+    ]
     distance = np.linalg.norm(found - truth[..., :2], axis=2)
     ours = average_precision(person_oks(distance, truth[..., 2] > 0, area, sigmas), confidence)
     assert 0.1 < ours < 0.9
@@ -661,7 +671,7 @@ def test_what_was_left_half_way_may_be_cleared_away_by_its_own_thread():
             collected.set()
         return number
 
-    holder = {"iterator": iter(Ahead(make, 20, 1))}
+    holder = {"iterator": iter(PrefetchLoader(make, 20, 1))}
     holder["itself"] = holder
     assert next(holder["iterator"]) == 0
     del holder

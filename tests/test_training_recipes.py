@@ -39,19 +39,21 @@ SIGMAS = {(192, 256): (4.9, 5.66), (256, 256): (5.66, 5.66), (288, 384): (6.0, 6
 def test_figures_are_the_publishers(name):
     r = find_recipe(name)
     found = (
-        r.epochs,
-        r.batch,
-        r.base_batch,
-        r.weight_decay,
-        r.stage2_epochs,
+        r.schedule.epochs,
+        r.schedule.batch_size,
+        r.optimizer.base_batch_size,
+        r.optimizer.weight_decay,
+        r.schedule.late_epochs,
         r.augment.scale,
         r.augment.rotate,
     )
     assert found == FIGURES[name]
-    assert (r.warmup_steps, r.warmup_start, r.ema) == (1000, 1e-5, 2e-4)
-    assert r.lr == (5e-4 if name.startswith("rtmw") else 4e-3)
-    assert r.clip == (0 if r.kind == "heatmap" else 35)
-    assert r.stage2.shift == 0
+    schedule = (r.schedule.warmup_steps, r.schedule.warmup_start_factor)
+    assert schedule == (1000, 1e-5)
+    assert r.ema.momentum == 2e-4
+    assert r.optimizer.lr == (5e-4 if name.startswith("rtmw") else 4e-3)
+    assert r.optimizer.grad_clip_norm == (0 if r.kind == "heatmap" else 35)
+    assert r.late_augment.shift == 0
 
 
 def test_every_published_model_of_the_zoo_has_a_recipe():

@@ -12,9 +12,15 @@ from rtmpose.types import Skeleton
 WH = (64, 64)
 NAMES = ("nose", "left_eye", "right_eye")
 SKELETON = Skeleton(
-    "dots3", NAMES, (0, 2, 1), ((0, 1), (0, 2)), ("center", "left", "right"), ((0, 0, 255),) * 2, ((0, 0, 255),) * 3,
+    "dots3",
+    NAMES,
+    (0, 2, 1),
+    ((0, 1), (0, 2)),
+    ("center", "left", "right"),
+    ((0, 0, 255),) * 2,
+    ((0, 0, 255),) * 3,
     (0.05, 0.05, 0.05),
-)  # fmt: skip
+)
 COLORS = ((60, 60, 255), (60, 255, 60), (255, 60, 60))
 
 

@@ -1,13 +1,12 @@
-"""Run by test_training_parallel.py, alone or twice by torchrun: writes the losses of a few steps."""
+"""Run by test_training_parallel.py, alone or twice by torchrun: writes losses of a few steps."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import trainable
 
-from rtmpose.training import Recipe, train
+from rtmpose.training import Recipe, override, train, with_settings
 from rtmpose.training.data.augment import Augmentation
 
 torch.set_num_threads(1)
@@ -17,13 +16,22 @@ data, out, batch, processes = (
     int(sys.argv[3]),
     int(sys.argv[4]),
 )
-recipe = Recipe(
-    "two", epochs=2, batch=batch, lr=4e-4, base_batch=8, warmup_steps=3, precision="fp32", heldout=0.15, loss_batch=4,
-    augment=Augmentation(scale=(0.8, 1.2), rotate=20), workers=1, norms="frozen", eval_every=1,
-)  # fmt: skip
-recipe = replace(
-    recipe, **{k: type(getattr(recipe, k))(v) for k, v in (a.split("=") for a in sys.argv[5:])}
+recipe = override(
+    Recipe("two"),
+    epochs=2,
+    batch_size=batch,
+    lr=4e-4,
+    base_batch_size=8,
+    warmup_steps=3,
+    precision="fp32",
+    val_fraction=0.15,
+    reference_batch_size=4,
+    augment=Augmentation(scale=(0.8, 1.2), rotate=20),
+    workers=1,
+    bn_mode="frozen",
+    eval_every=1,
 )
+recipe = with_settings(recipe, dict(a.split("=") for a in sys.argv[5:]))
 import rtmpose.training.loop as loop  # noqa: E402
 
 loop.LOG_EVERY = 1

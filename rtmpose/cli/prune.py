@@ -45,7 +45,14 @@ _RecipeName = Annotated[
 _Teacher = Annotated[
     str | None, typer.Option(help="Model to distill from meanwhile; MODEL by default.")
 ]
-_TeacherEngine = Annotated[str, typer.Option(help="How to run the teacher: auto, engine, torch.")]
+_TeacherBackend = Annotated[
+    str,
+    typer.Option(
+        "--teacher-backend",
+        "--teacher-engine",
+        help="How to run the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+    ),
+]
 _Rounds = Annotated[int, typer.Option(min=1, help="Removals until the budget is met.")]
 _Steps = Annotated[int, typer.Option(min=1, help="Training steps before each removal.")]
 _Chunk = Annotated[int, typer.Option(min=1, help="Channels of a group that are removed together.")]
@@ -104,7 +111,7 @@ def prune(
     output: _Output = Path("pruned"),
     recipe: _RecipeName = "finetune",
     teacher: _Teacher = None,
-    teacher_engine: _TeacherEngine = "auto",
+    teacher_backend: _TeacherBackend = "auto",
     rounds: _Rounds = 150,
     steps: _Steps = 4,
     chunk: _Chunk = 8,
@@ -135,7 +142,7 @@ def prune(
     # The data and losses come from a recipe, the network from MODEL.
     chosen = _recipe_of(recipe, settings or [])
     task = make_task(
-        chosen, data or [], init=model, teacher=teacher, teacher_engine=teacher_engine, name=name
+        chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_backend, name=name
     )
     max_multiply_adds, max_parameters = _budgets(task, model, macs, params)
     grad_clip_norm, bf16 = _recipe_options(chosen, task)

@@ -4,72 +4,90 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
+from rtmpose.errors import InputError, MissingDependencyError
+
+RecipeName: TypeAlias = Annotated[
+    str,
+    typer.Argument(help="Recipe: a name ('list' shows all), or recipe.json of a training."),
+]
+DataPaths: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."
+    ),
+]
+ValidationPaths: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Evaluate on this data instead of part of --data; may be repeated."),
+]
+Output: TypeAlias = Annotated[
+    Path, typer.Option("--output", "-o", "--out", help="Folder for checkpoints and metrics.")
+]
+Init: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random)."),
+]
+Teacher: TypeAlias = Annotated[
+    str | None, typer.Option(help="Model to learn from; the one of --init by default.")
+]
+TeacherBackend: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--teacher-backend",
+        "--teacher-engine",
+        help="What runs the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+    ),
+]
+SkeletonName: TypeAlias = Annotated[
+    str | None, typer.Option(help="Keypoint set: a name, or a TOML file.")
+]
+Name: TypeAlias = Annotated[str | None, typer.Option(help="Id of the result in its card.")]
+Devices: TypeAlias = Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")]
+Nodes: TypeAlias = Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")]
+Accelerator: TypeAlias = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads: TypeAlias = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last state in --output.")
+]
+Minutes: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, help="Save and stop after this time; go on with --resume.")
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40; may be repeated."
+    ),
+]
+
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Recipe; 'list' shows all.")],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=(
-                "Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."
-            )
-        ),
-    ] = None,
-    val: Annotated[
-        list[str] | None, typer.Option(help="Evaluate on this instead of held-out photos.")
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for checkpoints and curves.")
-    ] = Path("training"),
-    init: Annotated[
-        str | None,
-        typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random)."),
-    ] = None,
-    teacher: Annotated[
-        str | None, typer.Option(help="Model to learn from; the one of --init by default.")
-    ] = None,
-    teacher_engine: Annotated[
-        str, typer.Option(help="Run the teacher by: auto, engine, torch.")
-    ] = "auto",
-    skeleton: Annotated[
-        str | None, typer.Option(help="Keypoint set: a name, or a TOML file of your own.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last state in --out.")
-    ] = False,
-    minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and stop after so long; go on with --resume.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a field of the recipe: lr=1e-4, augment.rotate=40."),
-    ] = None,
+    recipe: RecipeName,
+    data: DataPaths = None,
+    val: ValidationPaths = None,
+    output: Output = Path("training"),
+    init: Init = None,
+    teacher: Teacher = None,
+    teacher_backend: TeacherBackend = "auto",
+    skeleton: SkeletonName = None,
+    name: Name = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    accelerator: Accelerator = "auto",
+    threads: Threads = 0,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    settings: Settings = None,
 ) -> int:
     """Train a model by a recipe; see docs/training.md.
 
-    Example: rtmpose train finetune --data crops --init rtmpose-s --out run --set epochs=10
+    Example: rtmpose train finetune --data crops --init rtmpose-s -o run --set epochs=10
     """
-    from rtmpose.errors import InputError, MissingDependencyError
-
-    # A waiting thread that spins slows down every other process; torch reads this when it is
-    # loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError(
-            "training needs torch: pip install 'rtmpose[train]'"
-        ) from error
-    from rtmpose.cli.training import Bar, show_recipes, show_result
+    device = _prepare_torch(accelerator, threads)
+    from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
     from rtmpose.training import find_recipe, with_settings
     from rtmpose.training import train as run
     from rtmpose.training.setup import make_task
@@ -77,29 +95,23 @@ def train(
     if recipe == "list":
         show_recipes()
         return 0
-    if threads:
-        torch.set_num_threads(threads)
-    pairs = dict(s.partition("=")[::2] for s in settings or [])
-    if any(not value for value in pairs.values()):
-        raise InputError("--set takes FIELD=VALUE, such as --set lr=1e-4")
-    chosen = with_settings(find_recipe(recipe), pairs)
-    cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
+    chosen = with_settings(find_recipe(recipe), parse_settings(settings or []))
     task = make_task(
         chosen,
         data or [],
         init=init,
         teacher=teacher,
-        teacher_engine=teacher_engine,
+        teacher_backend=teacher_backend,
         skeleton=skeleton,
         name=name,
-        device="cuda" if cuda else "cpu",
+        device=device,
         evaluate_on=val or (),
     )
-    with Bar(chosen) as bar:
+    with ProgressBar(chosen) as bar:
         result = run(
             task,
             chosen,
-            out,
+            output,
             resume=resume,
             accelerator=accelerator,
             devices=devices,
@@ -109,3 +121,23 @@ def train(
         )
     show_result(result)
     return 0
+
+
+def _prepare_torch(accelerator: str, threads: int) -> str:
+    """Load torch with its threads set; returns the device of a teacher, ``cpu`` or ``cuda``."""
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--accelerator is auto, cpu or cuda, not {accelerator!r}")
+    # A waiting thread that spins slows down every other process; torch reads this when it is
+    # loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            "training needs torch: pip install 'rtmpose[train]'"
+        ) from error
+    if threads:
+        torch.set_num_threads(threads)
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    return accelerator

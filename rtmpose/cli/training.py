@@ -1,28 +1,50 @@
-"""What a training looks like in a terminal."""
+"""Trainings in a terminal: settings, progress, results."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import typer
 
 from rtmpose.cli.terminal import stderr_console
+from rtmpose.errors import InputError
 from rtmpose.training.recipes import Recipe, all_recipes
 from rtmpose.training.task import TrainResult, TrainStatus
 
 LINE_EVERY_S = 30.0
 
 
-class Bar:
+def parse_settings(texts: Sequence[str]) -> dict[str, str]:
+    """The values of ``--set NAME=VALUE`` by name.
+
+    Raises:
+        InputError: a text is something else.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"--set takes FIELD=VALUE, such as --set lr=1e-4, not {text!r}")
+        settings[name] = value
+    return settings
+
+
+class ProgressBar:
     """Progress with losses, speed and time left: a bar in a terminal, a line now and then in a log
     file.
+
+    Args:
+        recipe: Of the training.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.recipe, self.console = recipe, stderr_console()
+        self.recipe = recipe
+        self.console = stderr_console()
         self.live = self.console.is_terminal
         columns = (
             TextColumn("{task.description}"),
@@ -32,9 +54,10 @@ class Bar:
         )
         self.progress = Progress(*columns, console=self.console, disable=not self.live)
         self.task = self.progress.add_task(recipe.name, total=None, left="")
-        self.shown, self.metrics = 0.0, {}  # type: tuple[float, dict[str, float]]
+        self.shown = 0.0
+        self.metrics: dict[str, float] = {}
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self.progress.start()
         return self
 
@@ -47,8 +70,8 @@ class Bar:
         self.progress.stop()
 
     def __call__(self, status: TrainStatus) -> None:
-        """Show it."""
-        text = line(status, self.recipe.epochs)
+        """Show a status."""
+        text = line(status, self.recipe.schedule.epochs)
         self.progress.update(
             self.task,
             total=status.steps,
@@ -56,14 +79,17 @@ class Bar:
             description=text,
             left=f"-{clock(status.eta_s)}",
         )
+
+        # New metrics get a line that stays.
         if status.metrics and status.metrics != self.metrics:
             self.metrics = dict(status.metrics)
             found = ", ".join(f"{k} {100 * v:.2f}" for k, v in status.metrics.items())
             self.console.print(
-                f"held out, step {status.step}: {found} (best {100 * status.best:.2f})",
+                f"validation, step {status.step}: {found} (best {100 * status.best:.2f})",
                 soft_wrap=True,
                 highlight=False,
             )
+
         if not self.live and time.monotonic() - self.shown > LINE_EVERY_S:
             self.shown = time.monotonic()
             self.console.print(
@@ -82,7 +108,7 @@ def line(status: TrainStatus, epochs: int) -> str:
 
 def clock(seconds: float) -> str:
     """Hours and minutes, or minutes and seconds."""
-    if seconds != seconds:
+    if math.isnan(seconds):
         return "?"
     whole = int(seconds)
     return (
@@ -93,14 +119,16 @@ def clock(seconds: float) -> str:
 
 
 def show_recipes() -> None:
-    """All recipes, one a line."""
+    """All recipes, one per line."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("recipe", "kind", "model", "epochs", "batch", "lr")
+    table = Table("recipe", "kind", "model", "epochs", "batch size", "lr")
     for name, make in all_recipes().items():
-        r = make()
-        table.add_row(name, r.kind, r.model, str(r.epochs), str(r.batch), f"{r.lr:g}")
+        recipe = make()
+        schedule = recipe.schedule
+        numbers = (str(schedule.epochs), str(schedule.batch_size), f"{recipe.optimizer.lr:g}")
+        table.add_row(name, recipe.kind, recipe.model, *numbers)
     Console().print(table)
 
 
@@ -110,7 +138,8 @@ def show_result(result: TrainResult) -> None:
     for key, value in status.metrics.items():
         typer.echo(f"{key} {100 * value:.2f}")
     if result.finished:
-        typer.echo(f"wrote {result.folder / 'best.safetensors'} and last.safetensors")
+        names = ["best.safetensors", "last.safetensors"] if status.metrics else ["last.safetensors"]
+        typer.echo(f"wrote {' and '.join(str(result.folder / name) for name in names)}")
     else:
         typer.echo(
             f"stopped at step {status.step} of {status.steps}; go on with the same command and"

@@ -187,9 +187,7 @@ def unfold(network: nn.Module, task: Task, *, centered: bool) -> None:
 
 
 @torch.no_grad()
-def center(
-    network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B], object]
-) -> int:
+def center(network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B], object]) -> int:
     """Let convolutions work on their inputs less the inputs' means; the norms behind compensate
     for it.
 
@@ -340,7 +338,7 @@ def _response(conv: nn.Conv2d, values: Tensor) -> Tensor:
 
 
 def _normed(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """The ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
+    """Ordinary and depthwise convolutions with a norm behind; levels may share a convolution."""
     for module in network.modules():
         conv = getattr(module, "conv", None)
         norm = getattr(module, "bn", None)

@@ -48,15 +48,10 @@ log = logging.getLogger(__name__)
 
 LOG_EVERY = 20
 """Steps between reports, and between votes of several processes."""
-
 SAVING_SHARE = 20
 """Saving after epochs takes at most this part of the time: a twentieth."""
-
-SECONDS_PER_MINUTE = 60
-
 MAX_BAD_STEPS = 20
 """Steps in a row whose gradients may be infinite."""
-
 NO_CLIP_NORM = 1e12
 """Without a limit the gradient's norm is still worth knowing."""
 
@@ -209,7 +204,7 @@ class _Run:
                 self.lr,
                 "frozen" if self.frozen else "learning",
             )
-        save_every_s = self.recipe.schedule.save_minutes * SECONDS_PER_MINUTE
+        save_every_s = self.recipe.schedule.save_minutes * 60
 
         while self.step < self.total:
             epoch, done = divmod(self.step, self.per_epoch)
@@ -222,7 +217,9 @@ class _Run:
                 # All processes stop and save in the same step.
                 now = time.monotonic()
                 late = stop_after_s is not None and now - started_at > stop_after_s
-                leave, save = self._agreed(stop.is_set() or late, now - self.saved_at > save_every_s)
+                leave, save = self._agreed(
+                    stop.is_set() or late, now - self.saved_at > save_every_s
+                )
                 if leave:
                     self.save(must=True)
                     return self._result(finished=False)
@@ -233,7 +230,7 @@ class _Run:
         return self._result(finished=True)
 
     def _batches(self, epoch: int, done: int) -> Iterator[Batch]:
-        """This process's batches of an epoch, behind the steps that are done."""
+        """The process's batches of an epoch, behind the steps that are done."""
         fabric = self.fabric
         batches = self.task.batches(epoch, self.recipe.seed, fabric.global_rank, fabric.world_size)
         return skip_batches(batches, done * self.recipe.schedule.accumulate)
@@ -275,8 +272,7 @@ class _Run:
                 batch = next(batches)
             batch = self.fabric.to_device(batch)
             # Processes exchange gradients once per step, with the last batch.
-            between = part < accumulate - 1
-            with self.fabric.no_backward_sync(self.wrapped, enabled=between):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=part < accumulate - 1):
                 losses = self.task.losses(self.wrapped, batch)
                 self.fabric.backward(total_loss(losses, self.recipe) / accumulate)
             self.throughput.add(losses, 1 / accumulate)
@@ -303,7 +299,7 @@ class _Run:
             self.save()
 
     def _evaluate(self) -> None:
-        """Evaluate the averaged weights on the first process, and keep them if they are the best."""
+        """Evaluate the averaged weights on the first process; keep them if they are the best."""
         if self.fabric.global_rank == 0:
             network = self.averaged()
             mode = network.training

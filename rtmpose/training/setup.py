@@ -21,8 +21,7 @@ from rtmpose.datasets import (
 )
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
-from rtmpose.networks import build, config_for, load_network, read_checkpoint
-from rtmpose.networks.checkpoint import load_state
+from rtmpose.networks import build, config_for, load_network
 from rtmpose.networks.classifier import ClassifierConfig
 from rtmpose.networks.cspnext import REDUCED_SUFFIX
 from rtmpose.networks.heatmap import HeatmapConfig
@@ -30,13 +29,23 @@ from rtmpose.networks.reduced import reduce_input
 from rtmpose.networks.rtmpose import RTMPoseConfig
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classification import ClassifierTask
-from rtmpose.training.devices import choose_precision
-from rtmpose.training.pose.distill import Teacher, engine_teacher, torch_teacher
+from rtmpose.training.detection.setup import start_detector
+from rtmpose.training.detection.task import DetectorTask
+from rtmpose.training.devices import HALF_PRECISIONS, choose_precision
+from rtmpose.training.pose.distill import Teacher, backend_teacher, torch_teacher
 from rtmpose.training.pose.task import PoseTask
 from rtmpose.training.recipes import Recipe
+from rtmpose.training.sources import (
+    TeacherBackend,
+    imagenet_backbone,
+    is_model_file,
+    load_matching,
+    parse_teacher_backend,
+    teacher_name,
+)
 from rtmpose.training.task import Task
 from rtmpose.types import Skeleton
-from rtmpose.zoo import find, model_kind
+from rtmpose.zoo import find
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +59,16 @@ class TrainSetup:
             size), or ``none``; None takes the recipe's.
         teacher: Model that is learned from; None takes the one started from, where the recipe
             distills.
-        teacher_engine: ``engine`` (ONNX Runtime, OpenVINO), ``torch``, or ``auto``.
+        teacher_backend: ``inference`` (ONNX Runtime, OpenVINO), ``torch``, or ``auto``.
         skeleton: Name or TOML file of the keypoint set, where it is not the model's.
         name: Id of the result in its card.
         device: ``cpu`` or ``cuda``: where a torch teacher runs.
-        evaluate_on: Data to evaluate on, in place of held-out photos.
+        evaluate_on: Data to evaluate on, in place of validation images.
     """
 
     init: str | None = None
     teacher: str | None = None
-    teacher_engine: str = "auto"
+    teacher_backend: TeacherBackend = "auto"
     skeleton: str | None = None
     name: str | None = None
     device: str = "cpu"
@@ -72,13 +81,13 @@ def make_task(
     *,
     init: str | None = None,
     teacher: str | None = None,
-    teacher_engine: str = "auto",
+    teacher_backend: str = "auto",
     skeleton: str | None = None,
     name: str | None = None,
     device: str = "cpu",
     evaluate_on: Sequence[str | Path] = (),
 ) -> Task:
-    """The task of a recipe, by its kind; what the arguments mean is told by :class:`TrainSetup`.
+    """The task of a recipe, by its kind; :class:`TrainSetup` says what the arguments mean.
 
     Args:
         recipe: What and how.
@@ -86,7 +95,7 @@ def make_task(
             classifiers one folder with a folder per class.
         init: See :class:`TrainSetup`, also for the others.
         teacher: Likewise.
-        teacher_engine: Likewise.
+        teacher_backend: Likewise.
         skeleton: Likewise.
         name: Likewise.
         device: Likewise.
@@ -98,66 +107,83 @@ def make_task(
     """
     if not data:
         raise InputError("a training needs data: --data FOLDER, once or more often")
-    choices = TrainSetup(init, teacher, teacher_engine, skeleton, name, device, tuple(evaluate_on))
+    setup = TrainSetup(
+        init,
+        teacher,
+        parse_teacher_backend(teacher_backend),
+        skeleton,
+        name,
+        device,
+        tuple(evaluate_on),
+    )
     if recipe.kind in ("pose", "heatmap"):
-        return pose_task(recipe, data, choices)
+        return pose_task(recipe, data, setup)
+    if setup.evaluate_on:
+        raise InputError(
+            f"--val is for poses: a {recipe.kind} is evaluated on part of its data"
+            " (--set val_fraction=)"
+        )
     if recipe.kind == "classifier":
-        return classifier_task(recipe, data, choices)
-    return detector_task(recipe, data, choices)
+        return classifier_task(recipe, data, setup)
+    return detector_task(recipe, data, setup)
 
 
 def detector_task(
-    recipe: Recipe, data: Sequence[str | Path], choices: TrainSetup = TrainSetup()
-) -> Task:
+    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
+) -> DetectorTask:
     """The task of a recipe of kind ``detector``; as :func:`make_task`."""
-    from rtmpose.training.detection.setup import start_detector
-
-    init = recipe.init if choices.init is None else choices.init
-    half = teacher_precision(recipe, choices.device)
-    sets = [read(d) for d in data]
-    place = torch.device(choices.device)
     return start_detector(
-        recipe, sets, init, choices.teacher, choices.name, place, half, choices.teacher_engine
+        recipe,
+        [read(d) for d in data],
+        recipe.init if setup.init is None else setup.init,
+        setup.teacher,
+        setup.name,
+        torch.device(setup.device),
+        teacher_precision(recipe, setup.device),
+        setup.teacher_backend,
     )
 
 
 def pose_task(
-    recipe: Recipe, data: Sequence[str | Path], choices: TrainSetup = TrainSetup()
+    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
 ) -> PoseTask:
     """The task of a recipe of kind ``pose`` or ``heatmap``; as :func:`make_task`."""
-    init = recipe.init if choices.init is None else choices.init
-    network, card, points = start_network(recipe, init, choices.skeleton)
+    # The network.
+    init = recipe.init if setup.init is None else setup.init
+    network, card, skeleton = start_network(recipe, init, setup.skeleton)
     if recipe.reduced_input:
         network, card = reduce_input(network, card)
-    sets, shares = open_data(data, points)
-    judges, _ = open_data(choices.evaluate_on, points)
-    trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in sets))
-    card = replace(card, id=choices.name or card.id, files=(), trained_on=trained_on)
-    guide: Teacher | None = None
-    guide_wh: tuple[int, int] | None = None
+
+    # The data, in the network's keypoints.
+    datasets, shares = open_data(data, skeleton)
+    evaluate_on, _ = open_data(setup.evaluate_on, skeleton)
+    trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in datasets))
+    card = replace(card, id=setup.name or card.id, files=(), trained_on=trained_on)
+
+    # The teacher.
+    teacher: Teacher | None = None
+    teacher_wh: tuple[int, int] | None = None
     distill = recipe.distill
     if distill is not None and (distill.logits or distill.features):
-        source = choices.teacher or (init if init not in ("none", "imagenet") else "")
-        if not source:
-            raise InputError(
-                f"the recipe {recipe.name} learns from a teacher: name one (--teacher MODEL)"
-            )
-        guide, guide_wh = open_teacher(source, card, recipe, choices.teacher_engine, choices.device)
+        source = teacher_name(setup.teacher, init, recipe.name)
+        teacher, teacher_wh = open_teacher(
+            source, card, recipe, setup.teacher_backend, setup.device
+        )
     return PoseTask(
         network,
         card,
-        points,
-        sets,
+        skeleton,
+        datasets,
         recipe,
-        teacher=guide,
-        teacher_wh=guide_wh,
+        teacher=teacher,
+        teacher_wh=teacher_wh,
         shares=shares,
-        evaluate_on=judges,
+        evaluate_on=evaluate_on,
     )
 
 
 def classifier_task(
-    recipe: Recipe, data: Sequence[str | Path], choices: TrainSetup = TrainSetup()
+    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
 ) -> ClassifierTask:
     """The task of a recipe of kind ``classifier``; as :func:`make_task`."""
     if len(data) != 1:
@@ -167,16 +193,16 @@ def classifier_task(
     config = config_for(card)
     assert isinstance(config, ClassifierConfig)
     network = build(replace(config, classes=len(folder.classes)))
-    init = recipe.init if choices.init is None else choices.init
+    init = recipe.init if setup.init is None else setup.init
     if init != "none":
-        _backbone_from(network, card, init)
-    name = choices.name or card.id
+        load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
+    name = setup.name or card.id
     card = replace(card, id=name, files=(), published={}, aliases=(), trained_on=folder.path.name)
     return ClassifierTask(network, card, folder, recipe)
 
 
 def open_data(
-    data: Sequence[str | Path], points: Skeleton
+    data: Sequence[str | Path], skeleton: Skeleton
 ) -> tuple[list[KeypointDataset], list[float]]:
     """Data sets in the keypoints of the model, and how often each occurs in an epoch.
 
@@ -192,96 +218,102 @@ def open_data(
             found += open_mixture(*load_mixture(entry))
         else:
             found.append((read(entry), 1.0))
-    return [_fitting(d, points) for d, _ in found], [share for _, share in found]
+    return [_in_keypoints_of(skeleton, d) for d, _ in found], [share for _, share in found]
 
 
-def _fitting(dataset: KeypointDataset, points: Skeleton) -> KeypointDataset:
-    """The set in the model's keypoints; teacher points (``keypoints26``) are matched by name later."""
+def _in_keypoints_of(skeleton: Skeleton, dataset: KeypointDataset) -> KeypointDataset:
+    """The set in the model's keypoints; teacher points (``keypoints26``) are matched later."""
     names = dataset.keypoint_names
-    if (
-        names == points.keypoints
-        or not names
-        or "keypoints26_names" in dataset.content["categories"][0]
-    ):
+    has_teacher_points = "keypoints26_names" in dataset.content["categories"][0]
+    if names == skeleton.keypoints or not names or has_teacher_points:
         return dataset
-    return convert(dataset, points if points.name not in skeleton_names() else points.name)
+    return convert(dataset, skeleton if skeleton.name not in skeleton_names() else skeleton.name)
 
 
 def start_network(
     recipe: Recipe, init: str, skeleton: str | None
 ) -> tuple[nn.Module, ModelCard, Skeleton]:
-    """The network a training starts with, its card and its keypoints."""
+    """The network a training starts with, its card and its keypoints.
+
+    Args:
+        recipe: Says which network.
+        init: A model of the zoo, a file, ``imagenet`` or ``none``.
+        skeleton: Name or TOML file of the keypoint set; None for the model's.
+
+    Raises:
+        InputError: neither says which network to train.
+        ModelError: a model cannot be loaded.
+    """
     if not recipe.model and init in ("none", "imagenet"):
         raise InputError(
             f"the recipe {recipe.name} does not say which network to train (--set model=NAME)"
         )
-    wanted = find(recipe.model) if recipe.model else None
+    recipe_card = find(recipe.model) if recipe.model else None
     points = _skeleton(skeleton)
-    # The whole network where it is of the wanted form, its backbone otherwise.
+
+    # The whole network of ``init``, where it is of the recipe's form.
     if init not in ("none", "imagenet") and (
-        _is_file(init) or wanted is None or find(init).id == wanted.id
+        is_model_file(init) or recipe_card is None or find(init).id == recipe_card.id
     ):
         network, card = load_network(init)
         own = skeleton_of(card)
         if own is not None and (points is None or points.keypoints == own.keypoints):
             special = card.architecture.endswith("-pruned") or REDUCED_SUFFIX in card.architecture
-            if wanted is None or special or _same_shape(card, wanted):
+            if recipe_card is None or special or _same_shape(card, recipe_card):
                 return network, card, own
-    card = wanted or find(init)
+
+    # A new network otherwise, with the backbone of ``init``.
+    card = recipe_card or find(init)
     points = points or skeleton_of(card) or get_skeleton("")
     config = config_for(card)
-    assert isinstance(config, RTMPoseConfig | HeatmapConfig)
+    if not isinstance(config, RTMPoseConfig | HeatmapConfig):
+        raise InputError(f"{card.id} is not a pose network that can be trained from its parts")
     network = build(replace(config, keypoints=len(points)))
     own = None if points.name in skeleton_names() else points
     card = replace(
         card, skeleton=points.name, own_skeleton=own, files=(), published={}, aliases=(), notes=""
     )
     if init != "none":
-        _backbone_from(network, card, init)
+        load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
     return network, card, points
 
 
 def open_teacher(
-    name: str, card: ModelCard, recipe: Recipe, engine: str, device: str
+    name: str, card: ModelCard, recipe: Recipe, backend: TeacherBackend, device: str
 ) -> tuple[Teacher, tuple[int, int]]:
-    """The teacher of that name, run by the engine asked for, and the size of the crops it takes."""
+    """The teacher of that name, and the size of the crops it takes.
+
+    Args:
+        name: A model of the zoo or a file.
+        card: Of the student.
+        recipe: Distillation and precision.
+        backend: What runs the teacher.
+        device: Of a teacher that torch runs.
+
+    Raises:
+        ModelError: it cannot be loaded, or does not fit the student.
+    """
     features = recipe.distill is not None and recipe.distill.features > 0
-    exported = not name.endswith((".pth", ".safetensors"))
-    if engine == "engine" or (engine == "auto" and device == "cpu" and not features and exported):
-        guide, known = engine_teacher(name, card)
+    exported = not name.endswith((".pth", ".pt", ".safetensors"))
+    auto_inference = backend == "auto" and device == "cpu" and not features and exported
+    teacher: Teacher
+    if backend == "inference" or auto_inference:
+        teacher, teacher_card = backend_teacher(name, card)
     else:
         network = torch_teacher(name, card, torch.device(device), teacher_precision(recipe, device))
-        guide, known = network, network.card
-    log.info("teacher: %s", known.id)
-    return guide, known.input_wh
+        teacher = network
+        teacher_card = network.card
+    log.info("teacher: %s", teacher_card.id)
+    return teacher, teacher_card.input_wh
 
 
 def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
-    """What a torch teacher computes in: ``distill.precision``, or the training's; None for float32."""
-    wanted = (
-        recipe.precision
-        if recipe.distill is None or recipe.distill.precision == "auto"
-        else recipe.distill.precision
-    )
-    half = choose_precision(wanted, "cuda" if device.startswith("cuda") else "cpu")
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(half)
-
-
-def _backbone_from(network: nn.Module, card: ModelCard, init: str) -> None:
-    """Fill what fits of a network from another model: the backbone, usually."""
-    if init == "imagenet":
-        size = card.architecture.partition("-")[2].split("-")[0]
-        init = f"cspnext-{'tiny' if size == 't' else size}_imagenet_224x224"
-    if _is_file(init) and not init.endswith(".onnx"):
-        state = read_checkpoint(Path(init))
-    else:
-        state = load_network(init)[0].state_dict()
-    difference = load_state(network, state, init, strict=False)
-    log.info(
-        "started from %s; %d tensors are new",
-        init,
-        len(difference.missing) + len(difference.shapes),
-    )
+    """What a torch teacher computes in: ``distill.precision`` or the training's; None: float32."""
+    precision = recipe.precision
+    if recipe.distill is not None and recipe.distill.precision != "auto":
+        precision = recipe.distill.precision
+    accelerator = "cuda" if device.startswith("cuda") else "cpu"
+    return HALF_PRECISIONS.get(choose_precision(precision, accelerator))
 
 
 def _skeleton(name: str | None) -> Skeleton | None:
@@ -292,7 +324,3 @@ def _skeleton(name: str | None) -> Skeleton | None:
 
 def _same_shape(a: ModelCard, b: ModelCard) -> bool:
     return (a.architecture, a.input_wh, a.skeleton) == (b.architecture, b.input_wh, b.skeleton)
-
-
-def _is_file(name: str) -> bool:
-    return model_kind(name) != "name"

@@ -21,9 +21,7 @@ LOST_PEER_WORDS = ("connection", "gloo", "nccl", "socket", "peer")
 def explain_error(
     error: RuntimeError, recipe: Recipe, folder: Path, processes: int
 ) -> RtmposeError | None:
-    """An error that says what to do, for those of torch that a user can do something about; None for
-    the others.
-    """
+    """An error that says what to do, for those of torch that a user can act on; None for others."""
     text = str(error).lower()
     if "out of memory" in text or "allocate memory" in text:
         return RtmposeError(_memory_advice(recipe))
@@ -47,7 +45,7 @@ def _memory_advice(recipe: Recipe) -> str:
 
 @contextmanager
 def one_cv2_thread() -> Iterator[None]:
-    """One OpenCV thread: crops are made in several threads already, more would only slow them down."""
+    """One OpenCV thread: crops are made in several threads already, more would slow them down."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -48,7 +48,7 @@ class Task(Protocol):
         ...
 
 
-Output = Tensor | tuple[Tensor, Tensor] | tuple[list[Tensor], list[Tensor]]
+Output: TypeAlias = Tensor | tuple[Tensor, Tensor] | tuple[list[Tensor], list[Tensor]]
 """What networks put out: heat maps or logits; SimCC logits of x and y; a detector's maps."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ class Augmentation:
     rotate_prob: float = 0.6
     shift: float = 0.16
     shift_prob: float = 0.3
-    color: str = "hsv"
+    color: Literal["hsv", "photometric", "none"] = "hsv"
     blur: float = 0.1
     dropout: float = 1.0
 
@@ -149,7 +150,9 @@ def transform_points(
     return out[flip_indices] if flipped else out
 
 
-def change_pixels(rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]) -> None:
+def change_pixels(
+    rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]
+) -> None:
     """Color, blur and dropout, in place on BGR ``(h, w, 3)``."""
     if augmentation.color == "hsv":
         _shift_hsv(rng, crop)

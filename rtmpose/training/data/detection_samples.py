@@ -145,7 +145,7 @@ def detections_for(
     """What a stronger detector finds in the images, by image id.
 
     Args:
-        samples: Any.
+        samples: The images.
         source: Model of the zoo or its file; or a COCO results file (``.json``) from before.
         on_progress: Called with images done and total.
     """

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from rtmpose.ops.letterbox import PAD_VALUE
 from rtmpose.training.data.augment import NO_AUGMENTATION, change_pixels
-from rtmpose.training.data.images import read_image_or_none
+from rtmpose.training.data.images import ReadFailures, read_image_or_none
 from rtmpose.training.data.mosaic_geometry import (
     Placement,
     draw_image,
@@ -87,7 +88,7 @@ class MosaicConfig:
     mixup_cache: int = 20
     scale: tuple[float, float] = (0.5, 1.5)
     flip: float = 0.5
-    color: str = "hsv"
+    color: Literal["hsv", "none"] = "hsv"
     cover: bool = False
     min_visible: float = 0.0
 
@@ -153,10 +154,8 @@ class MosaicLoader:
         samples: In the order of the epoch; the partners of a mosaic are drawn from those before.
         config: How.
         seed: With the number of an input it determines what is drawn.
-        cache: Of decoded images.
-
-    Attributes:
-        unreadable: Files that are missing or damaged.
+        cache: Of decoded images; a new one by default.
+        failures: Counts images that cannot be read; a new count by default.
     """
 
     def __init__(
@@ -165,15 +164,20 @@ class MosaicLoader:
         config: MosaicConfig,
         seed: tuple[int, ...],
         cache: ImageCache | None = None,
+        failures: ReadFailures | None = None,
     ) -> None:
         self.samples = samples
         self.config = config
         self.seed = seed
         self.cache = cache or ImageCache()
-        self.unreadable: set[Path] = set()
+        self.failures = failures or ReadFailures(len(samples), "its place stays gray")
 
     def __call__(self, number: int, input_wh: tuple[int, int]) -> DetectorInput:
-        """The input of sample ``number``; gray and empty where its image cannot be read."""
+        """The input of sample ``number``; gray and empty where its image cannot be read.
+
+        Raises:
+            InputError: too many images cannot be read.
+        """
         config = self.config
         rng = np.random.default_rng((*self.seed, number))
         mosaic = rng.random() < config.mosaic
@@ -211,7 +215,9 @@ class MosaicLoader:
         samples = [self.samples[i] for i in numbers]
         images = [self.cache(sample.path) for sample in samples]
         loaded = list(zip(samples, images, strict=True))
-        self.unreadable |= {sample.path for sample, image in loaded if image is None}
+        for sample, image in loaded:
+            if image is None:
+                self.failures.add(sample.path)
 
         # The true size counts, in case the annotations are wrong about it.
         sizes = [
@@ -233,7 +239,7 @@ class MosaicLoader:
         return DetectorInput(canvas, *_joined(parts))
 
 
-Columns = tuple[FloatArray, NDArray[np.int64], FloatArray, FloatArray]
+Columns: TypeAlias = tuple[FloatArray, NDArray[np.int64], FloatArray, FloatArray]
 """Boxes, labels, weights and crowds."""
 
 NO_BOXES: Columns = (

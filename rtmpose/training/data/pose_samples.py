@@ -89,7 +89,7 @@ class CropSettings:
 
 
 def match_keypoints(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Pairs (index in the model's set, index in ``names``) of the points that are the same by name."""
+    """Pairs (index in the model's set, index in ``names``) of the points with the same name."""
     ours = {n: i for i, n in enumerate(skeleton.keypoints)}
     known = [n if n in ours else SYNONYMS.get(n, n) for n in names]
     return [(ours[n], i) for i, n in enumerate(known) if n in ours]
@@ -204,7 +204,7 @@ def _sample(
 
 
 def _teacher_points(stored: object, keypoints: int, pairs: KeypointPairs) -> FloatArray:
-    """Stored points of a teacher ``(K, 3)`` in the order of the model; 0 where they are unusable."""
+    """Stored points of a teacher ``(K, 3)`` in the order of the model; 0 where unusable."""
     found = np.asarray(stored, np.float32).reshape(-1, 3)
     teacher = np.zeros((keypoints, 3), np.float32)
     for ours, other in pairs:

@@ -20,9 +20,7 @@ class PrefetchLoader(Generic[T]):
         ahead: Items that may wait, besides one per thread.
     """
 
-    def __init__(
-        self, make: Callable[[int], T], count: int, workers: int, ahead: int = 4
-    ) -> None:
+    def __init__(self, make: Callable[[int], T], count: int, workers: int, ahead: int = 4) -> None:
         self.make = make
         self.count = count
         self.workers = workers

@@ -24,27 +24,27 @@ from rtmpose.training.detection.losses import (
     giou_loss,
     mean_over_processes,
     quality_focal_loss,
-    to_cells,
+    to_predictions,
 )
 from rtmpose.training.pose.distill import normalize
 
-SEEN = 0.05
+MIN_TEACHER_SCORE = 0.05
 """Cells that the teacher scores lower have no box to learn."""
 
 Maps = tuple[list[Tensor], list[Tensor]]
 
 
 class DetectorTeacher(nn.Module):
-    """A detector of the same family that looks at the student's pictures.
+    """A detector of the same family that sees the student's inputs.
 
     Args:
         network: With the student's strides; any size.
         card: Describes it.
         precision: To compute in; None for float32.
-        square: Pad the pictures to a square, as the published detectors expect (channel attention
+        square: Pad the inputs to a square, as the published detectors expect (channel attention
             sees the padding).
         flip_average: Average with the mirror image.
-        engine: Runs the network in place of torch; see :func:`engine_for`.
+        backend: Runs the network in place of torch; see :func:`open_teacher_backend`.
     """
 
     def __init__(
@@ -55,63 +55,69 @@ class DetectorTeacher(nn.Module):
         *,
         square: bool = True,
         flip_average: bool = True,
-        engine: Backend | None = None,
+        backend: Backend | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(network, RTMDet):
-            raise ModelError(f"the teacher {card.id} is no RTMDet: its cells are not the student's")
+            raise ModelError(
+                f"the teacher {card.id} is not an RTMDet: its cells are not the student's"
+            )
         self.network = network.eval().requires_grad_(False)
-        self.card, self.precision, self.square, self.flip_average = (
-            card,
-            precision,
-            square,
-            flip_average,
-        )
-        self.engine = engine
+        self.card = card
+        self.precision = precision
+        self.square = square
+        self.flip_average = flip_average
+        self.backend = backend
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Predictions:
-        """BGR uint8 ``(N, H, W, 3)`` to the teacher's cells of these pictures; the logits are those
-        of mean scores.
+        """BGR uint8 ``(N, H, W, 3)`` to the teacher's predictions; the logits are those of mean
+        scores.
         """
         logits, distances = self._maps(images)
         if self.flip_average:
-            mirrored, sides = self._maps(images.flip(2))
-            logits = [_mean_logits(a, _back(b, a)) for a, b in zip(logits, mirrored, strict=True)]
-            distances = [
-                (a + _back(b[:, [2, 1, 0, 3]], a)) / 2
-                for a, b in zip(distances, sides, strict=True)
+            flipped_logits, flipped_distances = self._maps(images.flip(2))
+            logits = [
+                _mean_logits(a, _unflip(b, a)) for a, b in zip(logits, flipped_logits, strict=True)
             ]
-        return to_cells(logits, distances)
+            # Left and right distances change places.
+            distances = [
+                (a + _unflip(b[:, [2, 1, 0, 3]], a)) / 2
+                for a, b in zip(distances, flipped_distances, strict=True)
+            ]
+        return to_predictions(logits, distances)
 
     def _maps(self, images: Tensor) -> Maps:
+        """The head's maps of the inputs, without those of the padding."""
         height, width = images.shape[1:3]
         side = max(height, width)
         if self.square and height != width:
             images = functional.pad(
                 images, (0, 0, 0, side - width, 0, side - height), value=PAD_VALUE
             )
-        if self.engine is not None:
-            logits, distances = _maps_of(self.engine, images)
+
+        if self.backend is not None:
+            logits, distances = _maps_of(self.backend, images)
         else:
             with torch.autocast(
                 images.device.type, self.precision, enabled=self.precision is not None
             ):
                 logits, distances = self.network(normalize(images, self.card))
+
         cells = [(height // stride, width // stride) for stride in STRIDES]
-        cut = [
-            [m[:, :, :r, :c].float() for m, (r, c) in zip(maps, cells, strict=True)]
-            for maps in (logits, distances)
-        ]
-        return cut[0], cut[1]
+        return _crop_maps(logits, cells), _crop_maps(distances, cells)
 
 
-def engine_for(network: RTMDet, card: ModelCard) -> Backend:
-    """A network as an inference engine runs it on the CPU, float32, any shape: a third of torch's
-    time.
+def _crop_maps(maps: list[Tensor], cells: list[tuple[int, int]]) -> list[Tensor]:
+    """The first rows and columns of each level, float32."""
+    return [m[:, :, :rows, :cols].float() for m, (rows, cols) in zip(maps, cells, strict=True)]
+
+
+def open_teacher_backend(network: RTMDet, card: ModelCard) -> Backend:
+    """A network run by a backend on the CPU, float32, any shape: a third of torch's time.
 
     Raises:
-        MissingDependencyError: onnx or an engine is not installed.
+        MissingDependencyError: onnx or a backend is not installed.
     """
     from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 
@@ -119,18 +125,16 @@ def engine_for(network: RTMDet, card: ModelCard) -> Backend:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
         write_onnx(network, card, path, OnnxOptions(nms=False))
-        return open_backend(
-            path,
-            card,
-            BackendOptions(device="cpu", threads=torch.get_num_threads(), precision="fp32"),
-        )
+        options = BackendOptions(device="cpu", threads=torch.get_num_threads(), precision="fp32")
+        return open_backend(path, card, options)
 
 
-def _maps_of(engine: Backend, images: Tensor) -> Maps:
+def _maps_of(backend: Backend, images: Tensor) -> Maps:
     """The head's maps from boxes ``(N, A, 4)`` and scores ``(N, A, C)``, which exports give."""
-    boxes, scores = (
-        torch.from_numpy(np.asarray(o, np.float32)) for o in engine(images.cpu().numpy())
-    )
+    outputs = backend(images.cpu().numpy())
+    boxes, scores = (torch.from_numpy(np.asarray(o, np.float32)) for o in outputs)
+
+    # Back from corners to distances, and from rows to levels.
     shapes = [(images.shape[1] // s, images.shape[2] // s) for s in STRIDES]
     points = cell_points(shapes, STRIDES)[:, :2]
     sides = torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], dim=2)
@@ -147,36 +151,35 @@ def dense_losses(student: Predictions, teacher: Predictions) -> tuple[Tensor, Te
     """How far a student is from its teacher.
 
     Scores: quality focal loss with the teacher's score as the target. Boxes: GIoU loss of the cells
-    that the teacher scores at all, weighted by the score squared, so that the cells count that
-    carry detections. Both are divided by the sum of their weights (at least 1), like the losses of
-    the labels.
+    that the teacher scores at all, weighted by the score squared, so that the cells with detections
+    count. Both are divided by the sum of their weights (at least 1), like the losses of the labels.
 
     Args:
         student: The student's output.
-        teacher: The teacher's for the same pictures; of its classes the first ones are used.
+        teacher: The teacher's for the same inputs; of its classes the first ones are used.
 
     Returns:
         Loss of the scores and of the boxes.
     """
     scores = teacher.logits[..., : student.logits.shape[2]].sigmoid()
     best = scores.amax(dim=2)
-    classes = quality_focal_loss(student.logits, scores).sum() / mean_over_processes(
-        best.sum()
-    ).clamp(min=1)
-    rows = best > SEEN
+    total = mean_over_processes(best.sum()).clamp(min=1)
+    classes = quality_focal_loss(student.logits, scores).sum() / total
+
+    rows = best > MIN_TEACHER_SCORE
     weights = best[rows].square()
     boxes = giou_loss(student.boxes[rows], teacher.boxes[rows]) * weights
     return classes, boxes.sum() / mean_over_processes(weights.sum()).clamp(min=1)
 
 
-def _back(maps: Tensor, own: Tensor) -> Tensor:
-    """A mirror image's map ``(N, C, H, W)`` turned back; the first column is that of the image's
-    own map.
+def _unflip(maps: Tensor, upright: Tensor) -> Tensor:
+    """A mirror image's map ``(N, C, H, W)`` turned back; the first column is taken from the upright
+    image's map.
 
     The point of cell c is at c times the stride: mirrored it is at the place of cell W - c, so cell
     0 has no partner.
     """
-    return torch.cat([own[..., :1], maps.flip(3)[..., :-1]], dim=3)
+    return torch.cat([upright[..., :1], maps.flip(3)[..., :-1]], dim=3)
 
 
 def _mean_logits(a: Tensor, b: Tensor) -> Tensor:

@@ -13,15 +13,16 @@ from rtmpose.networks.rtmdet import STRIDES
 from rtmpose.training.detection.assign import Assignment, assign, cell_points
 
 BOX_WEIGHT = 2.0
+
 CROWD_COVER = 0.5
-"""A cell whose predicted box lies in a crowd region by this share of its own area is not told it is
-background.
+"""A cell whose predicted box lies in a crowd region by more than this share of its area does not
+learn that it is background.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A detector's output as rows, all levels behind each other, float32.
+    """A detector's output as rows, all levels concatenated, float32.
 
     Attributes:
         logits: ``(N, A, C)`` class logits.
@@ -44,7 +45,7 @@ class Targets:
         boxes: ``(M, 4)`` xyxy in input pixels.
         labels: ``(M,)`` classes.
         weights: ``(M,)`` how much each box counts; 1 for human labels.
-        crowds: ``(R, 4)`` regions in which nothing is known.
+        crowds: ``(R, 4)`` regions that do not count as background.
     """
 
     boxes: Tensor
@@ -53,7 +54,7 @@ class Targets:
     crowds: Tensor
 
 
-def to_cells(
+def to_predictions(
     logits: Sequence[Tensor], distances: Sequence[Tensor], strides: tuple[int, ...] = STRIDES
 ) -> Predictions:
     """The head's maps, per level ``(N, C, H, W)`` and ``(N, 4, H, W)`` in input pixels, as rows."""
@@ -72,8 +73,8 @@ def quality_focal_loss(logits: Tensor, target: Tensor, beta: float = 2.0) -> Ten
 
     Args:
         logits: ``(..., C)``.
-        target: ``(..., C)``, the wanted overlap 0..1 at the class of the box, else 0.
-        beta: How much less easy cells count.
+        target: ``(..., C)``, the overlap 0..1 at the class of the box, else 0.
+        beta: Exponent; the larger, the less easy cells count.
     """
     loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return loss * (target - logits.sigmoid()).abs().pow(beta)
@@ -83,21 +84,21 @@ def giou_loss(predicted: Tensor, true: Tensor, eps: float = 1e-6) -> Tensor:
     """Per pair of boxes ``(N, 4)`` xyxy: 1 less the generalized intersection over union
     (Rezatofighi et al., 2019).
     """
-    size = (
-        torch.minimum(predicted[:, 2:], true[:, 2:]) - torch.maximum(predicted[:, :2], true[:, :2])
-    ).clamp(min=0)
+    low = torch.maximum(predicted[:, :2], true[:, :2])
+    high = torch.minimum(predicted[:, 2:], true[:, 2:])
+    size = (high - low).clamp(min=0)
     hull = torch.maximum(predicted[:, 2:], true[:, 2:]) - torch.minimum(
         predicted[:, :2], true[:, :2]
     )
     common = size[:, 0] * size[:, 1]
     area_p, area_t = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (predicted, true))
     union = (area_p + area_t - common).clamp(min=eps)
-    around = (hull[:, 0] * hull[:, 1]).clamp(min=eps)
-    return 1 - (common / union - (around - union) / around)
+    enclosing = (hull[:, 0] * hull[:, 1]).clamp(min=eps)
+    return 1 - (common / union - (enclosing - union) / enclosing)
 
 
 def detection_losses(
-    cells: Predictions, truths: Sequence[Targets], *, topk: int = 13
+    predictions: Predictions, targets: Sequence[Targets], *, topk: int = 13
 ) -> tuple[Tensor, Tensor, list[Assignment]]:
     """Class and box loss per level, and what was assigned.
 
@@ -105,58 +106,60 @@ def detection_losses(
     at least 1.
 
     Args:
-        cells: The output for the batch.
-        truths: The people of each image.
+        predictions: The output for the batch.
+        targets: The people of each image.
         topk: Of the assigner.
 
     Returns:
         ``loss_cls`` and ``loss_bbox``, one value per level each, and the assignment of each image.
     """
-    assigned = [
-        assign(
-            cells.points, cells.boxes[i].detach(), cells.logits[i].detach(), t.boxes, t.labels, topk
-        )
-        for i, t in enumerate(truths)
-    ]
-    target = torch.zeros_like(cells.logits)
-    weights = torch.ones_like(cells.logits)
-    box_parts: list[Tensor] = []
-    levels = torch.repeat_interleave(
-        torch.arange(len(cells.sizes), device=target.device),
-        torch.tensor(cells.sizes, device=target.device),
+    logits = predictions.logits
+    points = predictions.points
+    device = logits.device
+    levels = len(predictions.sizes)
+    level_of_cell = torch.repeat_interleave(
+        torch.arange(levels, device=device), torch.tensor(predictions.sizes, device=device)
     )
-    number = len(cells.sizes)
-    sums = target.new_zeros(number)
-    total = target.new_zeros(())
-    for i, (truth, found) in enumerate(zip(truths, assigned, strict=True)):
+    assigned = [
+        assign(points, boxes.detach(), scores.detach(), t.boxes, t.labels, topk)
+        for boxes, scores, t in zip(predictions.boxes, logits, targets, strict=True)
+    ]
+
+    # Every cell learns a score: the quality of its box at the box's class, 0 elsewhere.
+    score_target = torch.zeros_like(logits)
+    score_weight = torch.ones_like(logits)
+    box_losses: list[Tensor] = []
+    total = logits.new_zeros(())
+    for i, (target, found) in enumerate(zip(targets, assigned, strict=True)):
+        boxes = predictions.boxes[i]
+        if len(target.crowds):
+            unknown = _in_crowd(boxes.detach(), points, target.crowds) & (found.box < 0)
+            score_weight[i][unknown] = 0
         rows = (found.box >= 0).nonzero().squeeze(1)
-        if len(truth.crowds):
-            unknown = _in_crowd(cells.boxes[i].detach(), cells.points, truth.crowds) & (
-                found.box < 0
-            )
-            weights[i][unknown] = 0
         if not len(rows):
             continue
         which = found.box[rows]
-        quality, weight = found.quality[rows], truth.weights[which]
-        target[i, rows, truth.labels[which]] = quality
-        weights[i, rows] = weight[:, None]
-        loss = giou_loss(cells.boxes[i, rows], truth.boxes[which]) * quality * weight
-        box_parts.append(sums.new_zeros(number).index_add(0, levels[rows], loss))
+        quality = found.quality[rows]
+        weight = target.weights[which]
+        score_target[i, rows, target.labels[which]] = quality
+        score_weight[i, rows] = weight[:, None]
+        loss = giou_loss(boxes[rows], target.boxes[which]) * quality * weight
+        box_losses.append(loss.new_zeros(levels).index_add(0, level_of_cell[rows], loss))
         total = total + (quality * weight).sum()
+
+    # Sums per level over the sum of all qualities.
     total = mean_over_processes(total).clamp(min=1)
-    classes = (quality_focal_loss(cells.logits, target) * weights).sum(dim=(0, 2))
-    loss_cls = torch.zeros(number, device=target.device).index_add(0, levels, classes) / total
+    per_cell = (quality_focal_loss(logits, score_target) * score_weight).sum(dim=(0, 2))
+    loss_cls = torch.zeros(levels, device=device).index_add(0, level_of_cell, per_cell) / total
     # Keeps a batch without people on the graph.
-    zero = cells.boxes.sum() * 0
-    loss_bbox = (
-        BOX_WEIGHT * (torch.stack(box_parts).sum(dim=0) / total if box_parts else sums) + zero
-    )
+    loss_bbox = predictions.boxes.sum() * 0 + logits.new_zeros(levels)
+    if box_losses:
+        loss_bbox = BOX_WEIGHT * (torch.stack(box_losses).sum(dim=0) / total) + loss_bbox
     return loss_cls, loss_bbox, assigned
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """So that the gradients of several processes are those of one with all the pictures."""
+    """The mean over processes, so that their gradients are those of one with all the images."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     mean = value.clone()
@@ -165,13 +168,17 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def _in_crowd(boxes: Tensor, points: Tensor, crowds: Tensor) -> Tensor:
-    """Which cells ``(A,)`` have their point in a region, or a predicted box that lies in one for
-    the most part.
+    """Which cells ``(A,)`` have their point in a region, or a predicted box that lies mostly in
+    one.
     """
+    # By the share of the predicted box.
     corner = torch.maximum(boxes[:, None, :2], crowds[None, :, :2])
     size = (torch.minimum(boxes[:, None, 2:], crowds[None, :, 2:]) - corner).clamp(min=0)
     area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=1e-6)
     covered = size[..., 0] * size[..., 1] / area[:, None] > CROWD_COVER
-    x, y = points[:, None, 0], points[:, None, 1]
+
+    # By the cell's point.
+    x = points[:, None, 0]
+    y = points[:, None, 1]
     within = (x > crowds[:, 0]) & (x < crowds[:, 2]) & (y > crowds[:, 1]) & (y < crowds[:, 3])
     return (covered | within).any(dim=1)

@@ -13,21 +13,31 @@ import torch
 from torch import nn
 
 from rtmpose.datasets import KeypointDataset
-from rtmpose.errors import InputError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
-from rtmpose.networks import build, config_for, load_network, read_checkpoint
-from rtmpose.networks.checkpoint import load_state, read_card
+from rtmpose.networks import build, config_for, load_network
+from rtmpose.networks.checkpoint import read_card
 from rtmpose.networks.rtmdet import RTMDet
-from rtmpose.training.detection.distill import DetectorTeacher, engine_for
+from rtmpose.training.detection.distill import DetectorTeacher, open_teacher_backend
 from rtmpose.training.detection.task import DetectorTask
-from rtmpose.training.recipes import Recipe
-from rtmpose.training.recipes.detector import DetectorSettings
-from rtmpose.zoo import find, model_kind
+from rtmpose.training.devices import to_device
+from rtmpose.training.recipes import DetectorSettings, Recipe
+from rtmpose.training.sources import (
+    TeacherBackend,
+    imagenet_backbone,
+    is_model_file,
+    load_matching,
+    teacher_name,
+)
+from rtmpose.zoo import find
 
 log = logging.getLogger(__name__)
 
 NOT_PUBLISHED = re.compile(r"rtmdet-(tiny|s|l|x)_person_640x640")
-"""Person detectors that nobody has published weights of; everything but the size is that of the m."""
+"""Person detectors without published weights; everything but the size is that of the m."""
+
+TEACHER_WITHOUT_CARD = "rtmdet-nano_person_320x320"
+"""What an export without a card is taken for: the only one that is passed around without."""
 
 
 def start_detector(
@@ -38,7 +48,7 @@ def start_detector(
     name: str | None,
     device: torch.device,
     precision: torch.dtype | None,
-    engine: str = "auto",
+    teacher_backend: TeacherBackend = "auto",
 ) -> DetectorTask:
     """The task of a detector recipe.
 
@@ -51,24 +61,26 @@ def start_detector(
         name: Id of the result in its card.
         device: Where the teacher runs.
         precision: The teacher's where torch runs it; None for float32.
-        engine: ``engine``, ``torch`` or ``auto`` (an inference engine on CPUs): what runs the
-            teacher.
+        teacher_backend: What runs the teacher: ``inference``, ``torch`` or ``auto`` (inference on
+            CPUs).
 
     Raises:
         InputError: something does not fit.
         ModelError: a model cannot be loaded.
     """
-    settings: DetectorSettings = recipe.detector or DetectorSettings()
+    settings = recipe.detector or DetectorSettings()
+    if not recipe.model:
+        raise InputError(
+            f"the recipe {recipe.name} does not say which network to train (--set model=NAME)"
+        )
     card = detector_card(recipe.model)
     network = _start_network(card, init)
-    guide: DetectorTeacher | None = None
-    if settings.soft_scores or settings.soft_boxes:
-        source = teacher or (init if init not in ("none", "imagenet") else "")
-        if not source:
-            raise InputError(
-                f"the recipe {recipe.name} learns from a teacher: name one (--teacher MODEL)"
-            )
-        guide = _teacher(source, device, precision, settings, engine)
+
+    loaded: DetectorTeacher | None = None
+    if settings.distill_scores or settings.distill_boxes:
+        source = teacher_name(teacher, init, recipe.name)
+        loaded = _load_teacher(source, device, precision, settings, teacher_backend)
+
     card = replace(
         card,
         id=name or card.id,
@@ -77,9 +89,9 @@ def start_detector(
         published={},
         notes="",
         trained_on=", ".join(dict.fromkeys(d.path.parent.name for d in datasets)),
-        input_fit="rectangular" if settings.fit == "rectangular" else "letterbox",
+        input_fit=settings.input_fit,
     )
-    return DetectorTask(network, card, datasets, recipe, teacher=guide)
+    return DetectorTask(network, card, datasets, recipe, teacher=loaded)
 
 
 def detector_card(model: str) -> ModelCard:
@@ -110,54 +122,42 @@ def detector_card(model: str) -> ModelCard:
 
 
 def _start_network(card: ModelCard, init: str) -> nn.Module:
-    if init == "none":
-        return build(config_for(card))
-    if init == "imagenet":
-        size = card.architecture.partition("-")[2].split("-")[0]
-        network = build(config_for(card))
-        state = load_network(f"cspnext-{size}_imagenet_224x224")[0].state_dict()
-    else:
-        path = Path(init)
-        known = read_card(path) if _is_file(init) else find(init)
-        if known is None or known.architecture == card.architecture:
-            # An export without a card is taken for one of the recipe's model; it does not load if
-            # it is not.
-            return load_network(path if _is_file(init) else init, card=known or card)[0]
-        network = build(config_for(card))
-        state = load_network(init)[0].state_dict() if not _is_file(init) else read_checkpoint(path)
-    difference = load_state(network, state, init, strict=False)
-    log.info(
-        "started from %s; %d tensors are new",
-        init,
-        len(difference.missing) + len(difference.shapes),
-    )
+    """The network of a card, with what fits of the weights of ``init``."""
+    if init not in ("none", "imagenet"):
+        source = Path(init) if is_model_file(init) else init
+        init_card = read_card(source) if isinstance(source, Path) else find(source)
+        # An export without a card is taken for one of the recipe's model; it does not load if it
+        # is not.
+        if init_card is None or init_card.architecture == card.architecture:
+            return load_network(source, card=init_card or card)[0]
+
+    network = build(config_for(card))
+    if init != "none":
+        load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
     return network
 
 
-def _teacher(
-    source: str,
+def _load_teacher(
+    name: str,
     device: torch.device,
     precision: torch.dtype | None,
     settings: DetectorSettings,
-    engine: str,
+    backend: TeacherBackend,
 ) -> DetectorTeacher:
-    known = read_card(Path(source)) if _is_file(source) else find(source)
-    # A teacher's export without a card: the only one that is passed around so is the nano person
-    # detector's.
-    known = known or find("rtmdet-nano_person_320x320")
-    network, card = load_network(Path(source) if _is_file(source) else source, card=known)
+    """The teacher of that name, on a device or run by an inference backend."""
+    source = Path(name) if is_model_file(name) else name
+    card = read_card(source) if isinstance(source, Path) else find(source)
+    network, card = load_network(source, card=card or find(TEACHER_WITHOUT_CARD))
+    if not isinstance(network, RTMDet):
+        raise ModelError(f"the teacher {card.id} is not an RTMDet: its cells are not the student's")
     log.info("teacher: %s", card.id)
-    wanted = engine == "engine" or (
-        engine == "auto" and device.type == "cpu" and find_spec("onnx") is not None
-    )
-    assert isinstance(network, RTMDet)
-    backend = engine_for(network, card) if wanted else None
-    network = network.to(device, memory_format=torch.channels_last)
-    square = card.input_fit == "letterbox"
+    exportable = device.type == "cpu" and find_spec("onnx") is not None
+    use_inference = backend == "inference" or (backend == "auto" and exportable)
     return DetectorTeacher(
-        network, card, precision, square=square, flip_average=settings.flip_average, engine=backend
+        to_device(network, device),
+        card,
+        precision,
+        square=card.input_fit == "letterbox",
+        flip_average=settings.flip_average,
+        backend=open_teacher_backend(network, card) if use_inference else None,
     )
-
-
-def _is_file(name: str) -> bool:
-    return model_kind(name) != "name"

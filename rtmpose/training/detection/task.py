@@ -1,13 +1,11 @@
-"""Training of detectors: RTMDet on square pictures as published, or on pictures of the photos' own
-shapes.
+"""Training of detectors: RTMDet on square inputs as published, or on inputs of the images' aspect
+ratios.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,39 +14,37 @@ from torch import Tensor, nn
 
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
-from rtmpose.evaluation.coco import coco_box_ap
 from rtmpose.model_card import ModelCard
-from rtmpose.networks.rtmdet import STRIDES
-from rtmpose.ops import rtmdet
-from rtmpose.ops.letterbox import CELL, letterbox, rectangle, unletterbox
+from rtmpose.ops.letterbox import CELL, rectangle
 from rtmpose.training.data.detection_samples import (
+    add_detections,
     detections_for,
     is_partial,
-    read_photos,
-    with_detections,
+    read_detection_samples,
 )
-from rtmpose.training.data.mosaic import DetectionSample, MosaicLoader, PhotoCache, Picture
-from rtmpose.training.data.pose_samples import MOST_UNREADABLE, Ahead, held_out, read_crop_image
+from rtmpose.training.data.images import ReadFailures, validation_mask
+from rtmpose.training.data.mosaic import DetectionSample, DetectorInput, ImageCache, MosaicLoader
+from rtmpose.training.data.prefetch import PrefetchLoader
 from rtmpose.training.detection.distill import DetectorTeacher, dense_losses
-from rtmpose.training.detection.losses import Targets, detection_losses, to_cells
+from rtmpose.training.detection.evaluate import box_ap
+from rtmpose.training.detection.losses import Targets, detection_losses, to_predictions
 from rtmpose.training.pose.distill import normalize
-from rtmpose.training.recipes import Recipe
-from rtmpose.training.recipes.detector import DetectorSettings
+from rtmpose.training.recipes import DetectorSettings, Recipe
+from rtmpose.training.task import Batch
 
-log = logging.getLogger(__name__)
+VIDEO_ASPECTS = (16 / 9, 16 / 9, 9 / 16, 4 / 3, 3 / 4, 1.0, 2.0)
 
-VIDEO_SHAPES = (16 / 9, 16 / 9, 9 / 16, 4 / 3, 3 / 4, 1.0, 2.0)
-EVALUATION_BATCH = 16
 ASPECT_NOISE = 0.03
-"""Mixes photos of nearly the same shape, of which a batch is made."""
+"""Mixes images of nearly the same shape, of which a batch consists."""
 
-Batch = dict[str, Tensor]
+ASPECT_STEPS = 10000
+"""An aspect ratio as a whole number of pixels, for :func:`rtmpose.ops.letterbox.rectangle`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """An epoch: the order of the photos and the pictures' width and height of each batch of all
-    processes together.
+class EpochPlan:
+    """The order of the images of an epoch, and the width and height of the inputs of each batch of
+    all processes together.
     """
 
     order: NDArray[np.int64]
@@ -59,11 +55,12 @@ class DetectorTask:
     """A detector and its data, for :func:`rtmpose.training.loop.train`.
 
     Args:
-        network: TrainResult in place.
-        card: Describes it; ``input_fit`` says what the held-out photos are evaluated in.
-        datasets: Annotated sets. Part of the photos of each completely labeled set is held out.
-        recipe: With :class:`DetectorSettings` in ``detector``.
-        teacher: For ``soft_scores`` and ``soft_boxes``.
+        network: Trained in place.
+        card: Describes it; ``input_fit`` says how validation images are fitted into the input.
+        datasets: Annotated sets. Part of the images of each completely labeled set is kept for
+            validation.
+        recipe: With :class:`rtmpose.training.recipes.DetectorSettings` in ``detector``.
+        teacher: For ``distill_scores`` and ``distill_boxes``.
 
     Raises:
         InputError: a set cannot be used, or too little of it is left for a batch.
@@ -78,238 +75,191 @@ class DetectorTask:
         *,
         teacher: DetectorTeacher | None = None,
     ) -> None:
-        self.network, self.card, self.recipe, self.teacher = network, card, recipe, teacher
-        self.settings: DetectorSettings = recipe.detector or DetectorSettings()
-        self.training: list[DetectionSample] = []
-        self.rare = 0
-        self.judged: list[tuple[KeypointDataset, list[DetectionSample]]] = []
-        for dataset in datasets:
-            self._add(dataset)
-        self.world = 1
-        self.cache = PhotoCache()
-        self.unreadable: set[Any] = set()
-        if self._size() < recipe.batch:
-            raise InputError(
-                f"{len(self.training)} photos do not fill one batch of {recipe.batch}; lower --set"
-                " batch="
-            )
-        if (self.settings.soft_scores or self.settings.soft_boxes) and teacher is None:
+        self.network = network
+        self.card = card
+        self.recipe = recipe
+        self.teacher = teacher
+        self.settings = recipe.detector or DetectorSettings()
+        if (self.settings.distill_scores or self.settings.distill_boxes) and teacher is None:
             raise InputError(f"the recipe {recipe.name} distills: it needs a teacher (--teacher)")
 
+        # The images of completely labeled sets first, then those of partly labeled ones.
+        self.training: list[DetectionSample] = []
+        self.partial = 0
+        self.validation: list[tuple[KeypointDataset, list[DetectionSample]]] = []
+        for dataset in datasets:
+            self._add(dataset)
+        self.cache = ImageCache()
+        self.failures = ReadFailures(len(self.training), "its place stays gray")
+        batch_size = recipe.schedule.batch_size
+        if self._size() < batch_size:
+            raise InputError(
+                f"{len(self.training)} images do not fill one batch of {batch_size}; lower it"
+                " (--set batch_size=)"
+            )
+
     def _add(self, dataset: KeypointDataset) -> None:
+        """Split a set's images; a stronger detector adds the people that are not labeled."""
         settings = self.settings
         partial = is_partial(dataset)
-        photos = read_photos(dataset, settings.category)
-        out = held_out([str(p.path.stem) for p in photos], 0.0 if partial else self.recipe.heldout)
-        kept = [p for p, h in zip(photos, out, strict=True) if h]
-        training = [p for p, h in zip(photos, out, strict=True) if not h]
-        if kept:
-            self.judged.append((dataset, kept))
-        if settings.pseudo:
-            found = detections_for(training, settings.pseudo)
-            limits = {"partial": partial, "sure": settings.sure, "doubt": settings.doubt}
+        samples = read_detection_samples(dataset, settings.category)
+        keys = [str(sample.path.stem) for sample in samples]
+        val_fraction = 0.0 if partial else self.recipe.data.val_fraction
+        mask = validation_mask(keys, val_fraction)
+        validation = [s for s, v in zip(samples, mask, strict=True) if v]
+        training = [s for s, v in zip(samples, mask, strict=True) if not v]
+        if validation:
+            self.validation.append((dataset, validation))
+
+        if settings.pseudo_label_model:
+            found = detections_for(training, settings.pseudo_label_model)
             training = [
-                with_detections(p, found[p.id], **limits) if p.id in found else p for p in training
-            ]  # type: ignore[arg-type]
+                add_detections(
+                    sample,
+                    found[sample.id],
+                    partial=partial,
+                    pseudo_score_thr=settings.pseudo_score_thr,
+                    ignore_score_thr=settings.ignore_score_thr,
+                )
+                if sample.id in found
+                else sample
+                for sample in training
+            ]
+
         if partial:
             self.training += training
-            self.rare += len(training)
+            self.partial += len(training)
         else:
             self.training = training + self.training
 
     def _size(self) -> int:
-        """Photos per epoch."""
-        return len(self.training) - self.rare + int(self.rare * self.settings.crops)
+        """Images per epoch."""
+        complete = len(self.training) - self.partial
+        return complete + int(self.partial * self.settings.partial_fraction)
 
-    def steps(self) -> int:
-        """Batches per epoch and rank."""
-        return self._size() // (self.recipe.batch * self.world)
+    def steps(self, world: int = 1) -> int:
+        """Batches per epoch and process."""
+        return self._size() // (self.recipe.schedule.batch_size * world)
 
-    def plan(self, epoch: int, seed: int, world: int = 1) -> Plan:
-        """What an epoch is made of; the same for the same arguments."""
-        settings, size = self.settings, self.recipe.batch * world
+    def plan(self, epoch: int, seed: int, world: int = 1) -> EpochPlan:
+        """The order and the input shapes of an epoch; the same for the same arguments."""
+        settings = self.settings
+        size = self.recipe.schedule.batch_size * world
         rng = np.random.default_rng((seed, epoch))
-        complete = len(self.training) - self.rare
-        crops = complete + rng.permutation(self.rare)[: int(self.rare * settings.crops)]
-        order = rng.permutation(np.concatenate([np.arange(complete), crops]))
+
+        # All complete images, and a share of the partly labeled ones, shuffled.
+        complete = len(self.training) - self.partial
+        number = int(self.partial * settings.partial_fraction)
+        partial = complete + rng.permutation(self.partial)[:number]
+        order = rng.permutation(np.concatenate([np.arange(complete), partial]))
         batches = len(order) // size
         order = order[: batches * size]
-        if settings.fit != "rectangular":
-            return Plan(order, [self.card.input_wh] * batches)
-        aspects = np.array(
-            [self.training[i].size_wh[0] / self.training[i].size_wh[1] for i in order]
-        )
-        alike = np.argsort(np.log(aspects) + rng.normal(0, ASPECT_NOISE, len(order)), kind="stable")
-        groups = alike.reshape(batches, size)[rng.permutation(batches)]
-        low, high = (side // CELL for side in settings.sides)
-        shapes = []
+        if settings.input_fit != "rectangular":
+            return EpochPlan(order, [self.card.input_wh] * batches)
+
+        # Images of about the same aspect ratio make a batch; the batches are shuffled.
+        sizes = [self.training[i].size_wh for i in order]
+        aspects = np.array([width / height for width, height in sizes])
+        noisy = np.log(aspects) + rng.normal(0, ASPECT_NOISE, len(order))
+        groups = np.argsort(noisy, kind="stable").reshape(batches, size)
+        groups = groups[rng.permutation(batches)]
+
+        # Each batch has the median shape of its images, or that of a video.
+        low, high = (side // CELL for side in settings.long_side_range)
+        shapes: list[tuple[int, int]] = []
         for group in groups:
             side = int(rng.integers(low, high + 1)) * CELL
             aspect = float(np.median(aspects[group]))
-            if rng.random() < settings.reshape:
-                aspect = VIDEO_SHAPES[int(rng.integers(len(VIDEO_SHAPES)))]
-            shapes.append(rectangle((round(aspect * 10000), 10000), (side, side)))
-        return Plan(order[groups.reshape(-1)], shapes)
+            if rng.random() < settings.video_shape_prob:
+                aspect = VIDEO_ASPECTS[int(rng.integers(len(VIDEO_ASPECTS)))]
+            image_wh = (round(aspect * ASPECT_STEPS), ASPECT_STEPS)
+            shapes.append(rectangle(image_wh, (side, side)))
+        return EpochPlan(order[groups.reshape(-1)], shapes)
 
     def batches(self, epoch: int, generator_seed: int, rank: int, world: int) -> Iterable[Batch]:
-        """One epoch's batches for a rank; the ranks' batches of a step together are the batch of
-        one process.
+        """One epoch's batches for a process; the processes' batches of a step together are the
+        batch of one process.
         """
-        self.world = world
-        recipe, settings = self.recipe, self.settings
+        schedule = self.recipe.schedule
+        config = self.settings.augment
+        if self.settings.late_augment and epoch >= schedule.epochs - schedule.late_epochs:
+            config = self.settings.late_augment
         plan = self.plan(epoch, generator_seed, world)
-        second = settings.stage2 is not None and epoch >= recipe.epochs - recipe.stage2_epochs
-        pictures = settings.stage2 if second and settings.stage2 else settings.pictures
-        photos = [self.training[i] for i in plan.order]
-        maker = MosaicLoader(photos, pictures, (generator_seed, epoch), self.cache)
+        samples = [self.training[i] for i in plan.order]
+        loader = MosaicLoader(samples, config, (generator_seed, epoch), self.cache, self.failures)
+        size = schedule.batch_size
 
         def make(number: int) -> Batch:
-            start = (number * world + rank) * recipe.batch
-            batch = [maker(start + i, plan.shapes_wh[number]) for i in range(recipe.batch)]
-            self._note(maker.unreadable)
-            return collate(batch)
+            start = (number * world + rank) * size
+            return collate([loader(start + i, plan.shapes_wh[number]) for i in range(size)])
 
-        return Ahead(make, self.steps(), recipe.workers)
+        return PrefetchLoader(make, self.steps(world), self.recipe.data.workers)
 
-    def forward(self, network: nn.Module, batch: Any) -> Any:
-        """The network's output for a batch's pictures."""
-        return network(normalize(batch["images"], self.card))
+    def forward(self, network: nn.Module, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+        """The head's maps for a batch's images."""
+        maps: tuple[list[Tensor], list[Tensor]] = network(normalize(batch["images"], self.card))
+        return maps
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch: ``cls`` and ``box``; from a teacher ``soft`` and
         ``soft_box``.
         """
         settings = self.settings
-        logits, distances = self.forward(network, batch)
-        cells = to_cells(logits, distances)
-        out: dict[str, Tensor] = {}
-        if settings.labels:
-            classes, boxes, _ = detection_losses(cells, truths(batch), topk=settings.topk)
-            out = {"cls": settings.labels * classes.sum(), "box": settings.labels * boxes.sum()}
-        if self.teacher is not None and (settings.soft_scores or settings.soft_boxes):
-            soft, soft_box = dense_losses(cells, self.teacher(batch["images"]))
-            out |= {"soft": settings.soft_scores * soft, "soft_box": settings.soft_boxes * soft_box}
-        return out
+        predictions = to_predictions(*self.forward(network, batch))
+        losses: dict[str, Tensor] = {}
+        if settings.label_weight:
+            targets = split_targets(batch)
+            classes, boxes, _ = detection_losses(predictions, targets, topk=settings.topk)
+            losses["cls"] = settings.label_weight * classes.sum()
+            losses["box"] = settings.label_weight * boxes.sum()
+        if self.teacher is not None and (settings.distill_scores or settings.distill_boxes):
+            soft, soft_box = dense_losses(predictions, self.teacher(batch["images"]))
+            losses["soft"] = settings.distill_scores * soft
+            losses["soft_box"] = settings.distill_boxes * soft_box
+        return losses
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Box AP on the held-out photos, of the first set first."""
+        """Box AP on the validation images, of the first set first."""
         metrics: dict[str, float] = {}
-        for dataset, photos in self.judged:
-            results = find_boxes(network, self.card, photos, self.recipe.workers)
-            ids = [p.id for p in photos]
-            values = coco_box_ap(_usable(dataset), results, image_ids=ids)
+        for dataset, samples in self.validation:
+            values = box_ap(network, self.card, dataset, samples, self.recipe.data.workers)
             prefix = f"{dataset.path.parent.name} " if metrics else ""
-            metrics |= {f"{prefix}{k}": v for k, v in values.items() if k.startswith("AP")}
+            metrics |= {f"{prefix}{name}": value for name, value in values.items()}
         return metrics
 
-    def _note(self, unreadable: set[Any]) -> None:
-        for path in unreadable - self.unreadable:
-            log.warning("%s is missing or damaged; its place stays gray", path)
-        self.unreadable |= unreadable
-        if len(self.unreadable) > max(10, MOST_UNREADABLE * len(self.training)):
-            raise InputError(
-                f"{len(self.unreadable)} images cannot be read, one of them"
-                f" {next(iter(self.unreadable))}; `rtmpose data check` lists all of them"
-            )
 
+def collate(inputs: Sequence[DetectorInput]) -> Batch:
+    """A batch: ``images`` BGR uint8 ``(N, H, W, 3)``, and the concatenated columns of all inputs:
+    ``boxes``, ``labels``, ``weights``, ``crowds``.
 
-def collate(pictures: Sequence[Picture]) -> Batch:
-    """A batch: ``images`` BGR uint8 ``(N, H, W, 3)``, and the columns of all pictures behind one
-    another.
-
-    ``box_of`` and ``crowd_of`` say which picture a row belongs to.
+    ``box_of`` and ``crowd_of`` say which image a row belongs to.
     """
 
-    def of(counts: list[int]) -> Tensor:
+    def image_of_rows(counts: list[int]) -> Tensor:
         return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
-    batch = {
-        n: torch.from_numpy(np.concatenate([getattr(p, n) for p in pictures])) for n in _COLUMNS
+    return {
+        "images": torch.from_numpy(np.stack([i.image for i in inputs])),
+        "boxes": torch.from_numpy(np.concatenate([i.boxes for i in inputs])),
+        "labels": torch.from_numpy(np.concatenate([i.labels for i in inputs])),
+        "weights": torch.from_numpy(np.concatenate([i.weights for i in inputs])),
+        "crowds": torch.from_numpy(np.concatenate([i.crowds for i in inputs])),
+        "box_of": image_of_rows([len(i.boxes) for i in inputs]),
+        "crowd_of": image_of_rows([len(i.crowds) for i in inputs]),
     }
-    batch["images"] = torch.from_numpy(np.stack([p.image for p in pictures]))
-    batch["box_of"] = of([len(p.boxes) for p in pictures])
-    batch["crowd_of"] = of([len(p.crowds) for p in pictures])
-    return batch
 
 
-def truths(batch: Batch) -> list[Targets]:
-    """The people of each picture of a batch."""
-    out = []
+def split_targets(batch: Batch) -> list[Targets]:
+    """The people of each image of a batch."""
+    targets: list[Targets] = []
     for i in range(len(batch["images"])):
-        mine, crowd = batch["box_of"] == i, batch["crowd_of"] == i
-        out.append(
+        mine = batch["box_of"] == i
+        targets.append(
             Targets(
                 batch["boxes"][mine],
                 batch["labels"][mine],
                 batch["weights"][mine],
-                batch["crowds"][crowd],
+                batch["crowds"][batch["crowd_of"] == i],
             )
         )
-    return out
-
-
-_COLUMNS = ("boxes", "labels", "weights", "crowds")
-
-
-def find_boxes(
-    network: nn.Module, card: ModelCard, photos: Sequence[DetectionSample], workers: int = 2
-) -> list[dict[str, Any]]:
-    """COCO results of a network in evaluation mode on photos, fitted into the network as the
-    runtime does.
-    """
-    shape_of = [
-        rectangle(p.size_wh, card.input_wh) if card.input_fit == "rectangular" else card.input_wh
-        for p in photos
-    ]
-    groups: list[list[int]] = []
-    for shape in sorted(set(shape_of)):
-        rows = [i for i, s in enumerate(shape_of) if s == shape]
-        groups += [rows[k : k + EVALUATION_BATCH] for k in range(0, len(rows), EVALUATION_BATCH)]
-
-    def make(number: int) -> tuple[list[int], NDArray[np.uint8], list[tuple[float, float]]]:
-        kept, images, factors = [], [], []
-        for i in groups[number]:
-            image = read_crop_image(photos[i].path)
-            if image is not None:
-                canvas, factor = letterbox(image, shape_of[i])
-                kept.append(i)
-                images.append(canvas)
-                factors.append(factor)
-        return kept, np.stack(images) if images else np.zeros((0, 32, 32, 3), np.uint8), factors
-
-    device = next(network.parameters()).device
-    results: list[dict[str, Any]] = []
-    for rows, images, factors in Ahead(make, len(groups), workers):
-        if not rows:
-            continue
-        with torch.inference_mode():
-            logits, distances = network(normalize(torch.from_numpy(images).to(device), card))
-        classes, sides = ([m.float().cpu().numpy() for m in maps] for maps in (logits, distances))
-        for k, (row, factor) in enumerate(zip(rows, factors, strict=True)):
-            found = rtmdet.decode([c[k, :1] for c in classes], [s[k] for s in sides], STRIDES)
-            boxes = unletterbox(found.boxes, factor)
-            results += [
-                {
-                    "image_id": photos[row].id,
-                    "category_id": 1,
-                    "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
-                    "score": float(score),
-                }
-                for (x0, y0, x1, y1), score in zip(boxes, found.scores, strict=True)
-            ]
-    return results
-
-
-def _usable(dataset: KeypointDataset) -> dict[str, Any]:
-    """The set's annotations with a box, all of category 1."""
-    annotations = [
-        {"iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3], **a, "category_id": 1, "id": number}
-        for number, a in enumerate((a for rows in dataset.annotations.values() for a in rows), 1)
-        if len(a.get("bbox", ())) == 4
-    ]
-    images = [dict(i) for i in dataset.content["images"]]
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "object"}],
-    }
+    return targets

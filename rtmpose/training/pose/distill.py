@@ -1,9 +1,8 @@
-"""Teachers for distillation: a larger or better-run pose model that looks at the very same crops."""
+"""Teachers for distillation: pose models that see the very same crops as the student."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,14 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.skeletons import skeleton_of
 from rtmpose.training import batch_norm
-from rtmpose.training.devices import keep_in_float32
-from rtmpose.training.least_squares import Moments, regress
+from rtmpose.training.devices import keep_in_float32, to_device
 
 Logits = tuple[Tensor, Tensor]
 Teacher = Callable[[Tensor], Logits]
 """BGR uint8 crops ``(N, h, w, 3)`` to logits ``(N, K, 2w)`` and ``(N, K, 2h)``."""
 
 
-def engine_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCard]:
+def backend_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCard]:
     """A teacher run by an inference engine: on CPUs faster than torch, and any SimCC model will do.
 
     Raises:
@@ -33,7 +31,7 @@ def engine_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCa
     from rtmpose.pose_estimator import PoseEstimator
 
     estimator = PoseEstimator(model, options=BackendOptions())
-    _check(estimator.card, card, len(estimator.skeleton))
+    check_teacher(estimator.card, card, len(estimator.skeleton))
 
     def run(images: Tensor) -> Logits:
         x, y = estimator.infer(np.ascontiguousarray(images.cpu().numpy()))
@@ -45,42 +43,19 @@ def engine_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelCa
     return run, estimator.card
 
 
-class StageMaps:
-    """Keeps the maps that the stages of a backbone put out.
-
-    Args:
-        network: Has ``backbone.stage1`` to ``backbone.stage4``.
-        count: How many stages, the last ones.
-
-    Attributes:
-        maps: Of the network's last call, ``(N, C, H, W)`` each, from the first stage to the last.
-    """
-
-    def __init__(self, network: nn.Module, count: int) -> None:
-        backbone = network.get_submodule("backbone")
-        stages = [module for name, module in backbone.named_children() if name.startswith("stage")][
-            -count:
-        ]
-        self.maps = [torch.empty(0)] * len(stages)
-        for number, stage in enumerate(stages):
-            stage.register_forward_hook(partial(self._keep, number))
-
-    def _keep(
-        self, number: int, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor
-    ) -> None:
-        self.maps[number] = output
-
-
 class TorchTeacher(nn.Module):
-    """A teacher run by torch, whose maps can be learned from (:class:`StageMaps`)."""
+    """A teacher run by torch, whose maps can be learned from
+    (:mod:`rtmpose.training.pose.feature_distill`).
+    """
 
     def __init__(self, network: nn.Module, card: ModelCard, precision: torch.dtype | None) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.card, self.precision = card, precision
+        self.card = card
+        self.precision = precision
 
     def prepare(self, batches: Iterable[Tensor], float32: Sequence[str]) -> None:
-        """Keep rounding from harming it, as in the student's training; nothing in float32.
+        """Protect it from rounding, as in the student's training; does nothing in float32.
 
         Args:
             batches: Crops, as in :meth:`forward`; a few hundred.
@@ -110,13 +85,13 @@ def torch_teacher(
     """A teacher whose weights torch can load.
 
     Raises:
-        ModelError: as :func:`engine_teacher`.
+        ModelError: as :func:`backend_teacher`.
     """
     from rtmpose.networks import load_network
 
-    network, known = load_network(model)
-    _check(known, card, len(skeleton_of(known) or ()))
-    return TorchTeacher(network.to(device, memory_format=torch.channels_last), known, precision)
+    network, teacher_card = load_network(model)
+    check_teacher(teacher_card, card, len(skeleton_of(teacher_card) or ()))
+    return TorchTeacher(to_device(network, device), teacher_card, precision)
 
 
 def flip_averaged(
@@ -126,77 +101,27 @@ def flip_averaged(
 
     A point at column x of the crop is at w - 1 - x of the mirror image, hence at bin 2w - 2 - b:
     the mirrored vector is shifted by one bin, so that both speak of the same place. ``upright`` are
-    the outputs for the crops themselves, where they are known already.
+    the outputs for the crops themselves, where the caller has them already.
     """
     x, y = teacher(images) if upright is None else upright
     flip = list(flip_indices)
     mirrored_x, mirrored_y = teacher(images.flip(2).contiguous())
+
+    # Turned back, and shifted; the last bin has no partner.
     back = mirrored_x[:, flip].flip(2)
     back = torch.cat([back[..., 1:], x[..., -1:]], dim=2)
     return (x + back) / 2, (y + mirrored_y[:, flip]) / 2
 
 
-class MapLoss(nn.Module):
-    """How far a student's maps are from telling the teacher's, through a 1x1 convolution per map.
-
-    Args:
-        student: Channels of the student's maps.
-        teacher: Channels of the teacher's.
-    """
-
-    def __init__(self, student: Sequence[int], teacher: Sequence[int]) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList(
-            nn.Conv2d(s, t, 1) for s, t in zip(student, teacher, strict=True)
-        )
-
-    @torch.no_grad()
-    def fit(self, pairs: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> None:
-        """Start from the convolutions that predict best, by least squares over the positions of
-        some maps.
-
-        Without, the student would first be taught by random convolutions.
-
-        Args:
-            pairs: Maps of the student and of the teacher, a batch at a time.
-        """
-        found = [Moments.none() for _ in self.convs]
-        for student, teacher in pairs:
-            for moments, ours, theirs in zip(found, student, teacher, strict=True):
-                theirs = _resize_map(theirs, ours)
-                moments.add(
-                    torch.cat([ours.detach().cpu().float(), theirs.detach().cpu().float()], dim=1)
-                )
-        for conv, moments in zip(self.convs, found, strict=True):
-            ours = conv.in_channels
-            columns = torch.arange(ours + conv.out_channels)
-            factors, offset = regress(moments, columns[:ours], columns[ours:])
-            conv.weight.copy_(factors.T[:, :, None, None])
-            conv.bias.copy_(offset)
-
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """The share of the variance of the teacher's maps that is missed, mean over the maps.
-
-        The mean squared difference of DWPose (arXiv 2307.15880, section 3.1), over the variance of
-        the channels.
-        """
-        shares = []
-        for conv, ours, theirs in zip(self.convs, student, teacher, strict=True):
-            target = _resize_map(theirs.float(), ours)
-            variance = target.var((0, 2, 3), correction=0).mean().clamp(min=1e-12)
-            shares.append(functional.mse_loss(conv(ours).float(), target) / variance)
-        return torch.stack(shares).mean()
-
-
 def resize_crops(images: Tensor, wh: tuple[int, int]) -> Tensor:
-    """Crops in another size, bilinearly, for a teacher that takes larger ones.
+    """Crops resized bilinearly, for a teacher that takes larger ones.
 
     A crop's pixel (x, y) shows what (x s, y s) shows of one that is s times as large: no half
     pixels in between, as the crops are cut (:mod:`rtmpose.ops.crop`).
 
     Args:
         images: ``(N, h, w, 3)`` uint8.
-        wh: Size wanted; the same tensor is returned where it has it.
+        wh: New width and height; crops of this size are returned as they are.
     """
     height, width = images.shape[1:3]
     if (width, height) == wh:
@@ -225,23 +150,18 @@ def normalize(images: Tensor, card: ModelCard) -> Tensor:
     return ((pixels - mean) / std).permute(0, 3, 1, 2)
 
 
-def _resize_map(theirs: Tensor, ours: Tensor) -> Tensor:
-    """A teacher's map at the size of the student's."""
-    if theirs.shape[2:] == ours.shape[2:]:
-        return theirs
-    return functional.interpolate(theirs, ours.shape[2:], mode="bilinear", align_corners=True)
-
-
-def _check(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
-    wanted = len(skeleton_of(student) or ()) or keypoints
-    bins, ours = (
+def check_teacher(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
+    """Raise a ModelError unless a teacher has the student's keypoints and bins."""
+    expected = len(skeleton_of(student) or ()) or keypoints
+    teacher_bins, student_bins = (
         [round(side * card.codec.split_ratio) for side in card.input_wh]
         for card in (teacher, student)
     )
-    if teacher.codec.kind != "simcc" or bins != ours or keypoints != wanted:
+    same_output = teacher.codec.kind == "simcc" and teacher_bins == student_bins
+    if not same_output or keypoints != expected:
         raise ModelError(
             f"the teacher {teacher.id} ({keypoints} keypoints,"
             f" {teacher.input_wh[0]}x{teacher.input_wh[1]}, {teacher.codec.kind}) does not fit a"
-            f" student with {wanted} keypoints, {student.input_wh[0]}x{student.input_wh[1]},"
+            f" student with {expected} keypoints, {student.input_wh[0]}x{student.input_wh[1]},"
             f" {student.codec.kind}"
         )

@@ -31,11 +31,15 @@ def simcc_targets(
     inside = torch.ones_like(weights, dtype=torch.bool)
     targets = []
     for axis in range(2):
-        size, spread = round(input_wh[axis] * codec.split_ratio), float(codec.sigma[axis])
+        size = round(input_wh[axis] * codec.split_ratio)
+        spread = float(codec.sigma[axis])
         middle = centers[..., axis]
+        # A Gaussian counts where at least its 3-sigma range reaches the bins.
         inside &= (middle - 3 * spread < size) & (middle + 3 * spread + 1 >= 0)
         bins = torch.arange(size, device=points.device, dtype=torch.float32)
         targets.append(torch.exp((bins - middle[..., None]) ** 2 * (-0.5 / spread**2)))
+
+    # Points outside or without a label have no target.
     kept = weights * inside
     drawn = (kept > 0)[..., None]
     return (targets[0] * drawn, targets[1] * drawn), kept
@@ -67,8 +71,8 @@ def kl_discrete(
     for logits, target in zip(predicted, targets, strict=True):
         log_p = functional.log_softmax(logits * beta, dim=-1)
         label = functional.softmax(target * label_beta, dim=-1) if label_softmax else target
-        each = functional.kl_div(log_p, label, reduction="none").mean(dim=-1)
-        total = total + (each if weights is None else each * weights).sum()
+        divergence = functional.kl_div(log_p, label, reduction="none").mean(dim=-1)
+        total = total + (divergence if weights is None else divergence * weights).sum()
     return total / predicted[0].shape[1]
 
 
@@ -78,7 +82,7 @@ def heatmap_targets(
     """Keypoints as UDP heat maps: :func:`rtmpose.ops.heatmap.encode` on the training device.
 
     Returns:
-        Maps ``(N, K, h, w)`` peaking at 1, and the weights ``(N, K)``, 0 where the bump lies
+        Maps ``(N, K, h, w)`` peaking at 1, and the weights ``(N, K)``, 0 where the Gaussian lies
         outside.
     """
     assert codec.heatmap_wh is not None
@@ -87,6 +91,7 @@ def heatmap_targets(
     inside = torch.ones_like(weights, dtype=torch.bool)
     rows = []
     for axis in range(2):
+        # The center in map pixels, exact; what is cut off is so around the nearest pixel.
         size = codec.heatmap_wh[axis]
         center = points[..., axis] / ((input_wh[axis] - 1) / (size - 1))
         middle = (center + 0.5).trunc()
@@ -94,17 +99,18 @@ def heatmap_targets(
         grid = torch.arange(size, device=points.device, dtype=torch.float32)
         near = (grid - middle[..., None]).abs() <= radius
         rows.append(torch.exp((grid - center[..., None]) ** 2 * (-0.5 / sigma**2)) * near)
+
+    # The two-dimensional Gaussian is the product of its rows and columns.
     kept = weights * inside
     return rows[1][..., :, None] * rows[0][..., None, :] * (kept > 0)[..., None, None], kept
 
 
 def keypoint_mse(predicted: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean squared difference of heat maps ``(N, K, h, w)``, each map times its weight ``(N, K)``."""
+    """Mean squared difference of heat maps ``(N, K, h, w)``, each times its weight ``(N, K)``."""
     if weights is None:
         return functional.mse_loss(predicted, targets)
-    return (
-        functional.mse_loss(predicted, targets, reduction="none") * weights[..., None, None]
-    ).mean()
+    squares = functional.mse_loss(predicted, targets, reduction="none")
+    return (squares * weights[..., None, None]).mean()
 
 
 def distribution_kl(

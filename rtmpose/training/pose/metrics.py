@@ -1,4 +1,4 @@
-"""Quick scores of poses in known boxes, to choose a checkpoint by: no detector, one pose per
+"""Quick metrics of poses in annotated boxes, to choose a checkpoint by: no detector, one pose per
 person, numpy only.
 """
 
@@ -33,27 +33,27 @@ def score_poses(
         names: Of the data sets the samples come from.
 
     Returns:
-        ``AP`` (where the set has sigmas: COCO's average precision with each person an image of its
-        own), ``PCK@0.1`` and ``PCK@0.05`` (of the longer side of the box) of the first set that has
-        samples, then the same of the other sets, with their names behind.
+        ``AP`` (where the set has sigmas: COCO's average precision with each person as a separate
+        image), ``PCK@0.1`` and ``PCK@0.05`` (of the longer side of the box) of the first set that
+        has samples, then the same of the other sets, with their names appended.
     """
     points = np.stack([s.points for s in samples])
     labeled = points[..., 2] > 0
     distance = np.linalg.norm(keypoints - points[..., :2], axis=2)
     side = np.array([max(s.box[2] - s.box[0], s.box[3] - s.box[1]) for s in samples])
+    area = np.array([s.area for s in samples])
     source = np.array([s.source for s in samples])
+
     out: dict[str, float] = {}
     for number in np.unique(source):
         rows = source == number
         suffix = f" {names[number]}" if out else ""
         if skeleton.sigmas:
-            area = np.array([s.area for s in samples])
             similarity = person_oks(
                 distance[rows], labeled[rows], area[rows], np.array(skeleton.sigmas)
             )
-            out[f"AP{suffix}"] = average_precision(
-                similarity, _confidence(scores[rows], labeled[rows])
-            )
+            confidence = _confidence(scores[rows], labeled[rows])
+            out[f"AP{suffix}"] = average_precision(similarity, confidence)
         for limit in (0.1, 0.05):
             near = (distance[rows] < limit * side[rows, None])[labeled[rows]]
             out[f"PCK@{limit}{suffix}"] = float(near.mean()) if len(near) else 0.0
@@ -65,10 +65,9 @@ def person_oks(
 ) -> NDArray[np.float64]:
     """Object keypoint similarity of N poses with their own person, over the labeled points."""
     variances = (2 * sigmas) ** 2
-    each = np.exp(
-        -(distance.astype(np.float64) ** 2) / variances / (area[:, None] + np.spacing(1)) / 2
-    )
-    return np.asarray((each * labeled).sum(axis=1) / np.maximum(labeled.sum(axis=1), 1))
+    squares = distance.astype(np.float64) ** 2
+    similarity = np.exp(-squares / variances / (area[:, None] + np.spacing(1)) / 2)
+    return np.asarray((similarity * labeled).sum(axis=1) / np.maximum(labeled.sum(axis=1), 1))
 
 
 def average_precision(similarity: NDArray[np.float64], confidence: FloatArray) -> float:
@@ -79,6 +78,7 @@ def average_precision(similarity: NDArray[np.float64], confidence: FloatArray) -
         hit = similarity[order] >= threshold
         recall = np.cumsum(hit) / max(len(hit), 1)
         precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
+        # The best precision at this recall or a higher one.
         precision = np.maximum.accumulate(precision[::-1])[::-1]
         at = np.searchsorted(recall, RECALLS, side="left")
         values.append(np.where(at < len(hit), precision[np.minimum(at, len(hit) - 1)], 0).mean())
@@ -86,9 +86,9 @@ def average_precision(similarity: NDArray[np.float64], confidence: FloatArray) -
 
 
 def _confidence(scores: FloatArray, labeled: NDArray[np.bool_]) -> FloatArray:
-    """Of a person: the mean of the scores above the floor, over the points that its set labels at
-    all.
+    """Score of each person: the mean of the scores above the floor, over the points that its set
+    labels at all.
     """
     used = scores[:, labeled.any(axis=0)]
-    sure = used > POSE_SCORE_FLOOR
-    return np.asarray((used * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1))
+    above = used > POSE_SCORE_FLOOR
+    return np.asarray((used * above).sum(axis=1) / np.maximum(above.sum(axis=1), 1))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,49 +15,38 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop, heatmap, simcc
 from rtmpose.training.data.augment import NO_AUGMENTATION
-from rtmpose.training.data.pose_samples import (
-    Ahead,
-    Batch,
-    BatchMaker,
-    CropSettings,
-    Sample,
-    held_out,
-    read_samples,
-)
-from rtmpose.training.pose import losses as loss
-from rtmpose.training.pose.distill import (
-    MapLoss,
-    StageMaps,
-    Teacher,
-    TorchTeacher,
-    flip_averaged,
-    normalize,
-    resize_crops,
-)
+from rtmpose.training.data.images import ReadFailures, validation_mask
+from rtmpose.training.data.pose_samples import CropBatches, CropSettings, Sample, read_samples
+from rtmpose.training.data.prefetch import PrefetchLoader
+from rtmpose.training.pose import losses as pose_losses
+from rtmpose.training.pose.distill import Teacher, flip_averaged, normalize, resize_crops
+from rtmpose.training.pose.feature_distill import FeatureDistillation
 from rtmpose.training.pose.metrics import score_poses
 from rtmpose.training.recipes import Distillation, Recipe
+from rtmpose.training.task import Batch
 from rtmpose.types import FloatArray, Skeleton
 
 EVALUATION_BATCH = 64
-FITTED = 8
-"""Batches that the convolutions of feature distillation are fitted to before the training."""
+
+Output: TypeAlias = Tensor | tuple[Tensor, Tensor]
+"""Heat maps ``(N, K, h, w)``, or SimCC logits of x and y."""
 
 
 class PoseTask:
     """A pose network and its data, for :func:`rtmpose.training.loop.train`.
 
     Args:
-        network: TrainResult in place.
+        network: Trained in place.
         card: Describes it.
         skeleton: Its keypoints.
-        datasets: People with keypoints. Part of the photos of each human-labeled set is held out;
-            the metrics of the first set come first.
+        datasets: People with keypoints. Part of the images of each human-labeled set is kept for
+            validation; the metrics of the first set come first.
         recipe: Augmentation, weights of the losses, seed.
         teacher: For ``recipe.distill.logits`` and ``features``.
         teacher_wh: Size of the crops it takes, where that is not the network's: it gets them
             enlarged.
         shares: How often each set's samples occur in an epoch; 1 each by default.
-        evaluate_on: Sets to evaluate on; the training sets give up no photos then.
+        evaluate_on: Sets to evaluate on; the training sets keep all their images then.
 
     Raises:
         InputError: a set cannot be used, or too little of it is left for a batch.
@@ -77,204 +65,222 @@ class PoseTask:
         shares: Sequence[float] | None = None,
         evaluate_on: Sequence[KeypointDataset] = (),
     ) -> None:
-        self.network, self.card, self.skeleton, self.recipe, self.teacher = (
-            network,
-            card,
-            skeleton,
-            recipe,
-            teacher,
-        )
+        self.network = network
+        self.card = card
+        self.skeleton = skeleton
+        self.recipe = recipe
+        self.teacher = teacher
         self.teacher_wh = teacher_wh or card.input_wh
-        self.settings = CropSettings(card, skeleton)
-        self.training: list[Sample] = []
-        self.heldout: list[Sample] = []
-        self.names = [_name(d) for d in evaluate_on or datasets]
-        for number, dataset in enumerate(evaluate_on):
-            self.heldout += read_samples(dataset, skeleton, number)[0]
-        for number, dataset in enumerate(datasets):
-            samples, keys = read_samples(dataset, skeleton, number)
-            out = held_out(keys, 0 if evaluate_on else recipe.heldout)
-            # What a model labeled cannot judge a model: nothing of it is held out.
-            self.heldout += [s for s, h in zip(samples, out, strict=True) if h and not s.machine]
-            self.training += [s for s, h in zip(samples, out, strict=True) if s.machine or not h]
-        self.shares = list(shares) if shares else [1.0] * len(datasets)
-        self.world = 1
-        if len(self._order(0)) < recipe.batch:
-            raise InputError(
-                f"{len(self.training)} samples do not fill one batch of {recipe.batch}; lower"
-                " --batch"
-            )
         self.distill = recipe.distill or Distillation()
         if (self.distill.logits or self.distill.features) and teacher is None:
             raise InputError(f"the recipe {recipe.name} distills: it needs a teacher (--teacher)")
-        self._fading = 1.0
-        self.auxiliary = self._map_loss() if self.distill.features else None
 
-    def steps(self) -> int:
-        """Batches per epoch and rank."""
-        return len(self._order(0)) // (self.recipe.batch * self.world)
+        # Samples, split by image.
+        self.settings = CropSettings(card, skeleton)
+        self.training: list[Sample] = []
+        self.validation: list[Sample] = []
+        self.names = [_name(d) for d in evaluate_on or datasets]
+        for number, dataset in enumerate(evaluate_on):
+            self.validation += read_samples(dataset, skeleton, number)[0]
+        val_fraction = 0.0 if evaluate_on else recipe.data.val_fraction
+        for number, dataset in enumerate(datasets):
+            self._add(dataset, number, val_fraction)
+        self.shares = list(shares) if shares else [1.0] * len(datasets)
+        self.failures = ReadFailures(len(self.training), "it is left out of the loss")
+        batch_size = recipe.schedule.batch_size
+        if len(self._order(0)) < batch_size:
+            raise InputError(
+                f"{len(self.training)} samples do not fill one batch of {batch_size}; lower it"
+                " (--set batch_size=)"
+            )
 
-    def begin_step(self, share: float) -> None:
+        self._decay = 1.0
+        self.features: FeatureDistillation | None = None
+        self.auxiliary: nn.Module | None = None
+        if self.distill.features:
+            self._distill_features()
+
+    def _add(self, dataset: KeypointDataset, number: int, val_fraction: float) -> None:
+        """Split a set's samples."""
+        samples, keys = read_samples(dataset, self.skeleton, number)
+        for sample, is_validation in zip(samples, validation_mask(keys, val_fraction), strict=True):
+            # What a model labeled cannot judge a model: none of it is for validation.
+            if is_validation and not sample.pseudo:
+                self.validation.append(sample)
+            else:
+                self.training.append(sample)
+
+    def steps(self, world: int = 1) -> int:
+        """Batches per epoch and process."""
+        return len(self._order(0)) // (self.recipe.schedule.batch_size * world)
+
+    def begin_step(self, progress: float) -> None:
         """Told by the loop which share of the training is done."""
-        self._fading = 1 - share if self.distill.fade else 1.0
+        self._decay = 1 - progress if self.distill.decay_to_zero else 1.0
 
     def batches(self, epoch: int, generator_seed: int, rank: int, world: int) -> Iterable[Batch]:
-        """One epoch's batches for a rank; the ranks' batches of a step together are the batch of
-        one process.
+        """One epoch's batches for a process; the processes' batches of a step together are the
+        batch of one process.
         """
-        self.world = world
         recipe = self.recipe
-        milder = recipe.stage2 is not None and epoch >= recipe.epochs - recipe.stage2_epochs
-        augmentation = recipe.stage2 if milder and recipe.stage2 else recipe.augment
+        augmentation = recipe.augment
+        if recipe.late_augment and epoch >= recipe.schedule.epochs - recipe.schedule.late_epochs:
+            augmentation = recipe.late_augment
+
+        # Samples that occur several times differ by a number.
         order = self._order(epoch)
-        salts = (
-            np.arange(len(order))
-            if len(order) > len(self.training)
-            else np.zeros(len(order), np.int64)
+        repeats = np.zeros(len(order), np.int64)
+        if len(order) > len(self.training):
+            repeats = np.arange(len(order))
+        shuffled = np.random.default_rng((generator_seed, epoch)).permutation(len(order))
+        crops = CropBatches(
+            self.training, self.settings, augmentation, (generator_seed, epoch), self.failures
         )
-        mix = np.random.default_rng((generator_seed, epoch)).permutation(len(order))
-        maker = BatchMaker(self.training, self.settings, augmentation, (generator_seed, epoch))
+        size = recipe.schedule.batch_size
 
         def make(number: int) -> Batch:
-            start = (number * world + rank) * recipe.batch
-            chosen = mix[start : start + recipe.batch]
-            return maker(order[chosen], salts[chosen])
+            start = (number * world + rank) * size
+            chosen = shuffled[start : start + size]
+            return crops(order[chosen], repeats[chosen])
 
-        return Ahead(make, self.steps(), recipe.workers)
+        return PrefetchLoader(make, self.steps(world), recipe.data.workers)
 
-    def forward(self, network: nn.Module, batch: Batch) -> Any:
+    def forward(self, network: nn.Module, batch: Batch) -> Output:
         """The network's output for a batch's crops."""
-        return network(normalize(batch["images"], self.card))
+        output: Output = network(normalize(batch["images"], self.card))
+        return output
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses: ``labels``, ``points``, ``logits``, ``features``, as far as the recipe
         has them.
         """
-        images, points, distill = batch["images"], batch["points"], self.distill
+        loss = self.recipe.loss
+        distill = self.distill
         output = self.forward(network, batch)
-        weights = points[..., 2]
-        if not self.recipe.machine_labels:
-            weights = weights * ~batch["machine"][:, None]
-        first, last = self.recipe.half_points
-        if last > first:
-            weights = torch.cat(
-                [weights[:, :first], weights[:, first:last] / 2, weights[:, last:]], dim=1
-            )
-        out: dict[str, Tensor] = {}
-        if self.recipe.label_weight:
-            out["labels"] = self.recipe.label_weight * self._to_points(output, points, weights)
+        losses: dict[str, Tensor] = {}
+
+        if loss.label_weight:
+            weights = self._label_weights(batch)
+            losses["labels"] = loss.label_weight * self._to_points(output, batch["points"], weights)
         if distill.points:
             scores = batch["teacher"][..., 2].clamp(max=1)
-            sure = scores * (scores >= distill.point_score)
-            out["points"] = (
-                self._fading * distill.points * self._to_points(output, batch["teacher"], sure)
-            )
+            weights = scores * (scores >= distill.min_point_score)
+            stored = self._to_points(output, batch["teacher"], weights)
+            losses["points"] = self._decay * distill.points * stored
         if self.teacher is not None and (distill.logits or distill.features):
-            out |= self._from_teacher(output, images)
-        return out
+            losses |= self._from_teacher(self.teacher, output, batch["images"])
+        return losses
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Accuracy on the held-out people in their annotated boxes:
+        """Accuracy on the validation people in their annotated boxes:
         :func:`rtmpose.training.pose.metrics.score_poses`.
         """
-        if not self.heldout:
+        if not self.validation:
             return {}
-        maker = BatchMaker(self.heldout, self.settings, NO_AUGMENTATION, (0,))
-        total = len(self.heldout)
+        crops = CropBatches(self.validation, self.settings, NO_AUGMENTATION, (0,))
+        total = len(self.validation)
 
         def make(number: int) -> Batch:
-            rows = np.arange(number * EVALUATION_BATCH, min((number + 1) * EVALUATION_BATCH, total))
-            return maker(rows, np.zeros_like(rows))
+            start = number * EVALUATION_BATCH
+            rows = np.arange(start, min(start + EVALUATION_BATCH, total))
+            return crops(rows, np.zeros_like(rows))
 
         device = next(network.parameters()).device
-        found: list[tuple[FloatArray, FloatArray]] = []
-        for batch in Ahead(make, -(-total // EVALUATION_BATCH), self.recipe.workers):
+        keypoints: list[FloatArray] = []
+        scores: list[FloatArray] = []
+        batches = -(-total // EVALUATION_BATCH)
+        for batch in PrefetchLoader(make, batches, self.recipe.data.workers):
             with torch.inference_mode():
                 output = network(normalize(batch["images"].to(device), self.card))
-            keypoints, scores = self._decode(output)
-            found.append((crop.uncrop(keypoints, batch["matrices"].numpy()), scores))
-        keypoints, scores = (np.concatenate(column) for column in zip(*found, strict=True))
-        return score_poses(self.heldout, keypoints, scores, self.skeleton, self.names)
+            in_crop, batch_scores = self._decode(output)
+            keypoints.append(crop.uncrop(in_crop, batch["matrices"].numpy()))
+            scores.append(batch_scores)
+        return score_poses(
+            self.validation,
+            np.concatenate(keypoints),
+            np.concatenate(scores),
+            self.skeleton,
+            self.names,
+        )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """The samples of an epoch, unshuffled; the fractions of a share are drawn anew each epoch."""
+        """The samples of an epoch, unshuffled; fractions of a share are drawn anew each epoch."""
         if all(share == 1 for share in self.shares):
             return np.arange(len(self.training))
         rng = np.random.default_rng((self.recipe.seed, epoch, 1))
         source = np.array([s.source for s in self.training])
-        parts = []
+        parts: list[NDArray[np.int64]] = []
         for number, share in enumerate(self.shares):
             rows = np.flatnonzero(source == number)
-            parts += [rows] * int(share)
-            parts.append(rng.permutation(rows)[: round(len(rows) * (share - int(share)))])
+            whole = int(share)
+            parts += [rows] * whole
+            parts.append(rng.permutation(rows)[: round(len(rows) * (share - whole))])
         return np.concatenate(parts)
 
-    def _to_points(self, output: Any, points: Tensor, weights: Tensor) -> Tensor:
-        codec, wh = self.card.codec, self.card.input_wh
-        if codec.kind == "heatmap":
-            target, kept = loss.heatmap_targets(points[..., :2], weights, codec, wh)
-            return loss.keypoint_mse(output, target, kept)
-        targets, kept = loss.simcc_targets(points[..., :2], weights, codec, wh)
-        return self._scale(points) * loss.kl_discrete(output, targets, kept, beta=self.recipe.beta)
+    def _label_weights(self, batch: Batch) -> Tensor:
+        """How much each labeled point counts ``(N, K)``."""
+        loss = self.recipe.loss
+        weights = batch["points"][..., 2]
+        if not loss.pseudo_labels:
+            weights = weights * ~batch["pseudo"][:, None]
+        first, last = loss.half_weight_keypoints
+        if last > first:
+            half = weights[:, first:last] / 2
+            weights = torch.cat([weights[:, :first], half, weights[:, last:]], dim=1)
+        return weights
 
-    def _from_teacher(self, output: tuple[Tensor, Tensor], images: Tensor) -> dict[str, Tensor]:
-        assert self.teacher is not None
-        out, distill = {}, self.distill
+    def _to_points(self, output: Output, points: Tensor, weights: Tensor) -> Tensor:
+        """The loss against labeled points ``(N, K, 3)``."""
+        codec = self.card.codec
+        wh = self.card.input_wh
+        if isinstance(output, Tensor):
+            target, kept = pose_losses.heatmap_targets(points[..., :2], weights, codec, wh)
+            return pose_losses.keypoint_mse(output, target, kept)
+        targets, kept = pose_losses.simcc_targets(points[..., :2], weights, codec, wh)
+        kl = pose_losses.kl_discrete(output, targets, kept, beta=self.recipe.loss.beta)
+        return self._scale(points) * kl
+
+    def _from_teacher(self, teacher: Teacher, output: Output, images: Tensor) -> dict[str, Tensor]:
+        """The losses against a live teacher: its maps, its bins."""
+        distill = self.distill
+        losses: dict[str, Tensor] = {}
         images = resize_crops(images, self.teacher_wh)
         bins: tuple[Tensor, Tensor] | None = None
-        if self.auxiliary is not None:
-            ours = list(self._ours.maps)  # of the call just made
-            bins = self.teacher(images)
-            out["features"] = (
-                self._fading * distill.features * self.auxiliary(ours, self._theirs.maps)
-            )
+        if self.features is not None:
+            student_maps = self.features.student_maps()  # of the call just made
+            bins = teacher(images)
+            assert self.auxiliary is not None
+            missed = self.auxiliary(student_maps, self.features.teacher_maps())
+            losses["features"] = self._decay * distill.features * missed
         if distill.logits:
+            assert not isinstance(output, Tensor)
             with torch.no_grad():
                 if distill.flip_average:
-                    bins = flip_averaged(self.teacher, images, self.skeleton.flip_indices, bins)
-                x, y = self.teacher(images) if bins is None else bins
+                    bins = flip_averaged(teacher, images, self.skeleton.flip_indices, bins)
+                x, y = teacher(images) if bins is None else bins
                 scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
-                weights = scores if distill.sure else torch.ones_like(scores)
-            kl = loss.distribution_kl(output, (x, y), weights, beta=self.recipe.beta)
-            out["logits"] = self._fading * distill.logits * self._scale(images) * kl
-        return out
+                weights = scores if distill.weight_by_score else torch.ones_like(scores)
+            beta = self.recipe.loss.beta
+            kl = pose_losses.distribution_kl(output, (x, y), weights, beta=beta)
+            losses["logits"] = self._decay * distill.logits * self._scale(images) * kl
+        return losses
 
-    def _map_loss(self) -> MapLoss:
-        teacher = self.teacher
-        if not isinstance(teacher, TorchTeacher):
-            raise InputError(
-                "feature distillation needs a teacher that torch runs (--teacher-engine torch)"
-            )
-        count = self.distill.stages
-        self._ours, self._theirs = StageMaps(self.network, count), StageMaps(teacher.network, count)
-        device, place = next(self.network.parameters()).device, next(teacher.parameters()).device
-        batches = [
-            b["images"] for b in itertools.islice(self.batches(0, self.recipe.seed, 0, 1), FITTED)
-        ]
-        teacher.prepare(
-            [resize_crops(images, self.teacher_wh).to(place) for images in batches],
-            self.recipe.float32,
+    def _distill_features(self) -> None:
+        """Compare maps with the teacher's; the convolutions between are trained along."""
+        assert self.teacher is not None
+        self.features = FeatureDistillation(
+            self.network, self.card, self.teacher, self.teacher_wh, self.recipe
         )
-
-        def pair(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-            with torch.inference_mode():
-                self.forward(self.network.eval(), {"images": images.to(device)})
-                teacher(resize_crops(images, self.teacher_wh).to(place))
-            return self._ours.maps, self._theirs.maps
-
-        pairs = map(pair, batches)
-        first = next(pairs)
-        ours, theirs = ([len(m[0]) for m in maps] for maps in first)
-        found = MapLoss(ours, theirs)
-        found.fit(itertools.chain([first], pairs))
-        return found
+        self.auxiliary = self.features.fitted_loss(self.batches(0, self.recipe.seed, 0, 1))
 
     def _scale(self, per_sample: Tensor) -> float:
-        return self.recipe.loss_batch / len(per_sample)
+        """Factor that makes sums over the batch those over the recipe's batch."""
+        return self.recipe.loss.reference_batch_size / len(per_sample)
 
-    def _decode(self, output: Any) -> tuple[FloatArray, FloatArray]:
+    def _decode(self, output: Output) -> tuple[FloatArray, FloatArray]:
+        """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``."""
         codec = self.card.codec
-        if codec.kind == "heatmap":
+        if isinstance(output, Tensor):
             blur = 17 if codec.sigma and codec.sigma[0] >= 3 else 11
             return heatmap.decode(output.float().cpu().numpy(), self.card.input_wh, blur)
         x, y = (o.float().cpu().numpy() for o in output)
@@ -282,4 +288,5 @@ class PoseTask:
 
 
 def _name(dataset: KeypointDataset) -> str:
+    """Name of a set in the metrics."""
     return dataset.path.parent.name.removeprefix("train_crops_") or dataset.path.stem

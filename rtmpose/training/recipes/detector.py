@@ -36,9 +36,7 @@ def _published(name: str, model: str, settings: DetectorSettings, init: str = "n
             late_epochs=20,
             eval_every=10,
         ),
-        optimizer=Optimizer(
-            lr=0.004, base_batch_size=256, weight_decay=0.05, grad_clip_norm=0.0
-        ),
+        optimizer=Optimizer(lr=0.004, base_batch_size=256, weight_decay=0.05, grad_clip_norm=0.0),
         ema=Ema(momentum=2e-4),
         data=Data(val_fraction=0.0),
         detector=settings,
@@ -65,7 +63,7 @@ def rtmdet_nano_hand() -> Recipe:
 
 
 def rtmdet_tiny() -> Recipe:
-    """RTMDet-tiny, 640x640: smaller caches, mixup in every other image; from an ImageNet backbone."""
+    """RTMDet-tiny, 640x640: smaller caches, mixup in half of the inputs; ImageNet backbone."""
     return _published(
         "rtmdet-tiny", "rtmdet-tiny_person_640x640", _large((0.5, 2.0), 20, 0.5, 10), "imagenet"
     )

@@ -23,7 +23,7 @@ LATE = Augmentation(shift=0, scale=(0.75, 1.25), rotate=60, dropout=0.5)
 """The milder augmentation of the last epochs."""
 
 FLOAT32_MODULES = ("backbone.stage2.1.blocks", "head.gau", "head.cls_x", "head.cls_y")
-"""Where bfloat16 damages the published networks: large terms cancel in the 1x1 convolutions there."""
+"""Where bfloat16 damages the published networks: large terms cancel in 1x1 convolutions."""
 
 
 def finetune() -> Recipe:

@@ -7,6 +7,7 @@ A field is named by its path (``optimizer.lr``), by the end of its path where th
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 import typing
 from collections.abc import Mapping
@@ -20,6 +21,18 @@ from rtmpose.training.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+log = logging.getLogger(__name__)
+
+POSE_PARTS = frozenset({"augment", "late_augment", "loss", "distill", "reduced_input"})
+
+UNUSED: dict[str, frozenset[str]] = {
+    "pose": frozenset({"detector"}),
+    "heatmap": frozenset({"detector"}),
+    "detector": POSE_PARTS,
+    "classifier": POSE_PARTS | {"detector"},
+}
+"""Parts of a recipe that a kind of training does not use."""
 
 BOOLEANS = {
     "true": True,
@@ -44,10 +57,15 @@ def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     Raises:
         InputError: no field has this name, several have it, or the text does not fit it.
     """
+    paths = {name: field_path(name) for name in settings}
     for name, text in settings.items():
-        path = field_path(name)
-        value = _parse(text, _kind_of(path), name)
-        recipe = _with_value(recipe, path.split("."), value, name)
+        value = _parse(text, _kind_of(paths[name]), name)
+        recipe = _with_value(recipe, paths[name].split("."), value, name)
+
+    # A setting without effect is most likely a mistake.
+    for name, path in paths.items():
+        if path.partition(".")[0] in UNUSED[recipe.kind]:
+            log.warning("a training of kind %s does not use %s (%s)", recipe.kind, path, name)
     return recipe
 
 
@@ -217,10 +235,11 @@ def _parse(text: str, kind: object, name: str) -> object:
         return BOOLEANS[text.lower()]
     if kind is int or kind is float:
         try:
-            return _fit(int(text) if kind is int else float(text), kind, name)
+            number = int(text) if kind is int else float(text)
         except ValueError as error:
-            wanted = "a whole number" if kind is int else "a number"
-            raise InputError(f"{name} takes {wanted}, not {text!r}") from error
+            expected = "a whole number" if kind is int else "a number"
+            raise InputError(f"{name} takes {expected}, not {text!r}") from error
+        return _fit(number, kind, name)
     return _fit(text, kind, name)
 
 

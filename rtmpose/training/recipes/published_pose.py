@@ -49,9 +49,7 @@ def _simcc(model: str, init: str, **figures: object) -> Recipe:
             late_epochs=30,
             eval_every=10,
         ),
-        optimizer=Optimizer(
-            lr=4e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=35.0
-        ),
+        optimizer=Optimizer(lr=4e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=35.0),
         ema=Ema(momentum=2e-4),
         batch_norm=BatchNormSettings(bn_mode="train"),
         augment=FIRST,
@@ -106,28 +104,42 @@ def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
 
 def rtmpose_large_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 26 keypoints, 256x192 and 384x288."""
-    first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
-    return _simcc(model, init, epochs=700, batch_size=512, reference_batch_size=512, augment=first, late_augment=second)
+    first = replace(WIDE, color="photometric")
+    second = replace(WIDE_LATE, color="none")
+    return _simcc(
+        model,
+        init,
+        epochs=700,
+        batch_size=512,
+        reference_batch_size=512,
+        augment=first,
+        late_augment=second,
+    )
 
 
 def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
     """RTMPose-x, 26 keypoints, 384x288."""
-    first, second = replace(WIDE, color="photometric"), replace(WIDE_LATE, color="none")
+    first = replace(WIDE, color="photometric")
+    second = replace(WIDE_LATE, color="none")
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=second)
 
 
 def rtmpose_wholebody(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 133 keypoints, 256x192."""
-    return _simcc(model, init, epochs=270, batch_size=64, reference_batch_size=64, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=270, batch_size=64, reference_batch_size=64, base_batch_size=512
+    )
 
 
 def rtmpose_l_wholebody_384(model: str, init: str) -> Recipe:
     """RTMPose-l, 133 keypoints, 384x288."""
-    return _simcc(model, init, epochs=270, batch_size=32, reference_batch_size=32, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=270, batch_size=32, reference_batch_size=32, base_batch_size=512
+    )
 
 
 def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
-    """RTMPose-x, 133 keypoints, 384x288; turned and scaled further than the smaller ones."""
+    """RTMPose-x, 133 keypoints, 384x288; rotated and scaled further than the smaller ones."""
     return _simcc(
         model,
         init,
@@ -142,7 +154,9 @@ def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
 
 def rtmpose_m_ap10k(model: str, init: str) -> Recipe:
     """RTMPose-m for animals, 17 keypoints, 256x256."""
-    return _simcc(model, init, epochs=210, batch_size=64, reference_batch_size=64, base_batch_size=512)
+    return _simcc(
+        model, init, epochs=210, batch_size=64, reference_batch_size=64, base_batch_size=512
+    )
 
 
 def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
@@ -163,13 +177,13 @@ def rtmpose_face6(model: str, init: str, weight_decay: float = 0.0) -> Recipe:
 
 
 def rtmpose_m_face6(model: str, init: str) -> Recipe:
-    """RTMPose-m for faces: with decay, and a second stage that only shifts and hides less."""
+    """RTMPose-m for faces: with decay, and late epochs that only shift and drop out less."""
     recipe = rtmpose_face6(model, init, 0.05)
     return replace(recipe, late_augment=replace(recipe.augment, shift=0.0, blur=0.1, dropout=0.5))
 
 
 def rtmpose_m_hand5(model: str, init: str) -> Recipe:
-    """RTMPose-m for hands, 21 keypoints, 256x256: turned all the way round."""
+    """RTMPose-m for hands, 21 keypoints, 256x256: rotated by any angle."""
     first = replace(FIRST, scale=(0.5, 1.5), rotate=180.0, half_body=0.0)
     return _simcc(
         model,
@@ -229,9 +243,7 @@ def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
             final_lr_factor=1e-3,
             eval_every=5,
         ),
-        optimizer=Optimizer(
-            lr=1e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=5.0
-        ),
+        optimizer=Optimizer(lr=1e-3, base_batch_size=1024, weight_decay=0.05, grad_clip_norm=5.0),
         ema=Ema(momentum=1e-4),
         batch_norm=BatchNormSettings(bn_mode="train"),
         data=Data(val_fraction=0.02),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from rtmpose.errors import InputError
+from rtmpose.ops.letterbox import CELL
 from rtmpose.training.data.augment import Augmentation
 from rtmpose.training.data.mosaic import MosaicConfig
 
@@ -226,6 +227,14 @@ class DetectorSettings:
     pseudo_score_thr: float = 0.5
     ignore_score_thr: float = 0.2
     partial_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        low, high = self.long_side_range
+        if not CELL <= low <= high:
+            raise InputError(
+                f"detector.long_side_range is from {CELL} on, the smaller number first, not"
+                f" {low},{high}"
+            )
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         content = _read(path)
     except OSError as error:
-        raise InputError(
-            f"the recipe {path} cannot be read: {error.strerror or error}"
-        ) from error
+        raise InputError(f"the recipe {path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # JSON, TOML and text decoding errors are all ValueErrors
         raise InputError(f"{path} holds no recipe: {error}") from error
     # recipe.json of a training holds the recipe next to other facts.

@@ -1,0 +1,82 @@
+"""Models that a training starts from or learns from, by the names that users give."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Literal, get_args
+
+from torch import nn
+
+from rtmpose.errors import InputError
+from rtmpose.model_card import ModelCard
+from rtmpose.networks import load_network, read_checkpoint
+from rtmpose.networks.checkpoint import load_state
+
+log = logging.getLogger(__name__)
+
+TeacherBackend = Literal["auto", "inference", "torch"]
+"""``inference`` (ONNX Runtime, OpenVINO) is faster than ``torch`` on a CPU."""
+
+OLD_TEACHER_BACKENDS = {"engine": "inference"}
+
+MODEL_FILES = (".onnx", ".pth", ".pt", ".safetensors")
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a name is that of a file rather than of a model of the zoo."""
+    return name.lower().endswith(MODEL_FILES) or os.sep in name
+
+
+def parse_teacher_backend(name: str) -> TeacherBackend:
+    """The backend of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    name = OLD_TEACHER_BACKENDS.get(name, name)
+    for known in get_args(TeacherBackend):
+        if name == known:
+            backend: TeacherBackend = known
+            return backend
+    raise InputError(
+        f"--teacher-backend is one of {', '.join(get_args(TeacherBackend))}, not {name!r}"
+    )
+
+
+def teacher_name(teacher: str | None, init: str, recipe: str) -> str:
+    """The model that a distillation learns from: the one named, or the one it starts from.
+
+    Raises:
+        InputError: there is neither.
+    """
+    name = teacher or (init if init not in ("none", "imagenet") else "")
+    if not name:
+        raise InputError(f"the recipe {recipe} learns from a teacher: name one (--teacher MODEL)")
+    return name
+
+
+def imagenet_backbone(card: ModelCard) -> str:
+    """Id of the published classifier with a network's backbone."""
+    size = card.architecture.partition("-")[2].split("-")[0]
+    return f"cspnext-{'tiny' if size == 't' else size}_imagenet_224x224"
+
+
+def load_matching(network: nn.Module, source: str) -> None:
+    """Fill what fits of a network from another model: the backbone, usually.
+
+    Args:
+        network: Changed in place.
+        source: A model of the zoo, or its file.
+
+    Raises:
+        ModelError: it cannot be loaded, or nothing fits.
+    """
+    if is_model_file(source) and not source.endswith(".onnx"):
+        state = read_checkpoint(Path(source))
+    else:
+        state = load_network(source)[0].state_dict()
+    difference = load_state(network, state, source, strict=False)
+    new = len(difference.missing) + len(difference.shapes)
+    log.info("started from %s; %d tensors are new", source, new)
