@@ -1,5 +1,6 @@
-"""Find people in a photograph, print their poses, save a picture: python examples/photo.py
-photo.jpg
+"""Find people in a photo, print their poses, save the annotated image.
+
+python examples/photo.py photo.jpg
 """
 
 import sys

@@ -1,4 +1,7 @@
-"""Count people frame by frame: python examples/video.py video.mp4"""
+"""Count the people in each frame.
+
+python examples/video.py video.mp4
+"""
 
 import sys
 

@@ -1,9 +1,8 @@
-"""Put a trained model into the package: an ONNX file of half the size, calibrated for bf16, and its
-row of models.toml.
+r"""Put a trained model into the package: an ONNX file of half the size, calibrated for bf16, and
+its row of models.toml.
 
-    python scripts/bundle_model.py rtmpose-s_finetuned-halpe26_256x192 run/last.safetensors --notes
-    "..." \
-        --calibration calibration.json
+    python scripts/bundle_model.py rtmpose-s_finetuned-halpe26_256x192 run/last.safetensors \
+        --notes "..." --calibration calibration.json
 
 Several checkpoints (trainings from one start with different seeds) become one network of their mean
 weights: "Model soups", Wortsman et al., 2022.
@@ -41,39 +40,41 @@ def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
     networks = [(fuse_norms(network), card) for network, card in map(load_network, checkpoints)]
     mean, card = networks[0]
     states = [network.state_dict() for network, _ in networks]
-    mean.load_state_dict(
-        {
-            k: torch.stack([s[k].double() for s in states]).mean(0).to(v.dtype)
-            for k, v in states[0].items()
-        }
-    )
+    averaged = {}
+    for key, value in states[0].items():
+        stacked = torch.stack([state[key].double() for state in states])
+        averaged[key] = stacked.mean(0).to(value.dtype)
+    mean.load_state_dict(averaged)
     return mean, card
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("id", help="id in the zoo, also the file's name")
     parser.add_argument(
         "checkpoints",
         nargs="*",
-        help="best.safetensors or last.safetensors of a training, or of more",
+        help="best.safetensors or last.safetensors of one training or of several",
     )
     parser.add_argument(
         "--notes", default="", help="origin, data, recipe, measured accuracy: for the card"
     )
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
     path = bundled_folder() / f"{arguments.id}.onnx"
     if not arguments.checkpoints:
         put_calibration(path, find(arguments.id))
         return
+
     network, card = mean_network(arguments.checkpoints)
-    calibration = (
-        calibration_from(json.loads(arguments.calibration.read_text()))
-        if arguments.calibration
-        else None
-    )
+    calibration = card.calibration
+    if arguments.calibration:
+        calibration = calibration_from(json.loads(arguments.calibration.read_text()))
     card = replace(
         card,
         id=arguments.id,
@@ -84,15 +85,17 @@ def main() -> None:
         trained_on=arguments.trained_on or card.trained_on,
         params_m=round(count_parameters(network) / 1e6, 2),
         gflops=round(count_multiply_adds(network, card.input_wh) / 1e9, 3),
-        calibration=calibration or card.calibration,
+        calibration=calibration,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_onnx(network, card, path, OnnxOptions(nms=False, half_weights=True))
     put_calibration(path, card)
-    print(
-        f'bundled = "{path.name}"\nsha256 = "{sha256_of(path)}"\nparams_m = {card.params_m}\ngflops'
-        f" = {card.gflops}"
-    )
+
+    # The rows for models.toml.
+    print(f'bundled = "{path.name}"')
+    print(f'sha256 = "{sha256_of(path)}"')
+    print(f"params_m = {card.params_m}")
+    print(f"gflops = {card.gflops}")
     print(f"{path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -101,11 +104,11 @@ def put_calibration(path: Path, card: ModelCard) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["RTMPOSE_HOME"] = home  # measured again, not taken from the cache
         _, record = bf16_calibration.calibrate(path, card)
-        (made,) = Path(home).rglob("*.npz")
-        for old in path.parent.glob(f"{made.name.split('-')[0]}-*.npz"):
+        (file,) = Path(home).rglob("*.npz")
+        for old in path.parent.glob(f"{file.name.split('-')[0]}-*.npz"):
             old.unlink()
         if record.agreement is not None:
-            (path.parent / made.name).write_bytes(made.read_bytes())
+            (path.parent / file.name).write_bytes(file.read_bytes())
     print(record)
 
 

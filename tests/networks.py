@@ -119,7 +119,7 @@ def fixed_detector(path: Path, dets: list[list[float]], *, size: int = 64) -> Pa
 
 
 def color_classifier(path: Path, *, size: int = 32):
-    """A classifier of three classes: how red, green and blue a picture is. Its card comes first."""
+    """A classifier of three classes: how red, green and blue an image is. Its card comes first."""
     from rtmpose.model_card import Codec, ModelCard, Normalization
 
     constants = {"shape": np.array([-1, 3], np.int64)}

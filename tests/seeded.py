@@ -1,4 +1,4 @@
-"""Weights and inputs by rule, from key names and shapes alone: the rule of tests/golden/README.md."""
+"""Weights and inputs by rule, from key names and shapes alone; see tests/golden/README.md."""
 
 import gzip
 import json

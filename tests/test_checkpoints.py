@@ -18,7 +18,7 @@ pytest.importorskip(
 from rtmpose import zoo  # noqa: E402
 from rtmpose.backends import sample_images  # noqa: E402
 from rtmpose.errors import ModelError, OutputError  # noqa: E402
-from rtmpose.networks import (
+from rtmpose.networks import (  # noqa: E402
     build,
     count_parameters,
     load_network,
@@ -28,9 +28,10 @@ from rtmpose.networks import (
 from rtmpose.networks.checkpoint import load_state, read_card  # noqa: E402
 from rtmpose.networks.cspnext import CSPNeXtConfig  # noqa: E402
 from rtmpose.networks.load import resized, to_tensor  # noqa: E402
-from rtmpose.networks.rtmdet import RTMDetConfig  # noqa: E402
+from rtmpose.networks.rtmdet import RTMDetBoxes, RTMDetConfig  # noqa: E402
 from rtmpose.networks.rtmpose import RTMPoseConfig  # noqa: E402
 from rtmpose.networks.widths import apply_masks, fit_widths  # noqa: E402
+from rtmpose.paths import bundled_folder  # noqa: E402
 
 TINY = RTMPoseConfig(CSPNeXtConfig(0.167, 0.125), 17, (64, 64))
 CARD = zoo.find("rtmpose-t_body8_256x192")
@@ -293,6 +294,23 @@ def test_genuine_detector_weights(rtmdet_nano, rtmdet_nano_raw):
                 1 / (1 + np.exp(-ours[..., 0])), 1 / (1 + np.exp(-theirs[..., 0])), atol=1e-4
             )
             np.testing.assert_allclose(ours[..., 1:], theirs[..., 1:], rtol=2e-4, atol=5e-3)
+
+
+def test_a_detector_exported_here_is_read_back():
+    """Its nodes are not in the order of execution, but its weights have their names."""
+    import onnxruntime
+
+    pytest.importorskip("onnx")
+    path = bundled_folder() / "rtmdet-nano_finetuned_320x320.onnx"
+    network, card = load_network(path)
+    frames = to_tensor(sample_images.bundled_frames(card)[:2], card.normalization)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for frame in frames[:, None]:
+        with torch.inference_mode():
+            boxes, scores = RTMDetBoxes(network)(frame)
+        theirs = session.run(None, {"input": frame.numpy()})
+        np.testing.assert_allclose(boxes.numpy(), theirs[0], rtol=1e-3, atol=1e-2)
+        np.testing.assert_allclose(scores.numpy(), theirs[1], atol=1e-4)
 
 
 def test_an_onnx_file_of_another_network(rtmpose_s, rtmdet_nano):

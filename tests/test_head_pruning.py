@@ -13,7 +13,7 @@ import trainable  # noqa: E402
 from rtmpose import zoo  # noqa: E402
 from rtmpose.errors import InputError, ModelError  # noqa: E402
 from rtmpose.networks import build, config_for, count_parameters, load_network, save_safetensors  # noqa: E402
-from rtmpose.pruning.head_pruning import trim_attention, trim_head, trim_kernel  # noqa: E402
+from rtmpose.pruning.head_pruning import prune_attention, prune_head, prune_kernel  # noqa: E402
 from rtmpose.pruning.prune import pruned_card  # noqa: E402
 
 
@@ -40,7 +40,7 @@ def test_taps_that_never_reach_the_map_go_unnoticed(network):
     """On a map of 2x2 only the middle 3x3 of 7x7 taps see anything but the border."""
     (image,) = crops(1)
     before = run(network, image)
-    trim_kernel(network, 3, crops(), run)
+    prune_kernel(network, 3, crops(), run)
     assert network.head.final_layer.weight.shape[2:] == (3, 3)
     for a, b in zip(run(network, image), before, strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
@@ -54,7 +54,7 @@ def test_what_the_lost_taps_said_on_average_stays(network):
     batches = crops()
     for batch in batches:
         run(network, batch)
-    trim_kernel(network, 1, batches, run)
+    prune_kernel(network, 1, batches, run)
     del maps[3:]
     for batch in batches:
         run(network, batch)
@@ -75,7 +75,7 @@ def test_a_unit_that_says_what_another_says_is_not_missed(network):
     (image,) = crops(1)
     before = run(network, image)
     small, without = copy.deepcopy(network), copy.deepcopy(network)
-    trim_attention(small, units // 2, crops(), run)
+    prune_attention(small, units // 2, crops(), run)
     with torch.no_grad():
         without.head.gau.o.weight[:, units // 2 :] = 0
     assert small.head.gau.o.in_features == units // 2
@@ -95,8 +95,8 @@ def test_trimmed_heads_are_written_and_read(tmp_path):
         for p in network.parameters():
             p.add_(0.02 * torch.randn_like(p))
     batches = [torch.randn(4, 3, 256, 192)]
-    trim_kernel(network, 5, batches, run)
-    trim_attention(network, 200, batches, run)
+    prune_kernel(network, 5, batches, run)
+    prune_attention(network, 200, batches, run)
     card = pruned_card(card, network)
     assert pruned_card(card, network).id == card.id
     path, image = tmp_path / "small.safetensors", torch.randn(1, 3, 256, 192)
@@ -118,15 +118,15 @@ def test_trimmed_heads_are_written_and_read(tmp_path):
 def test_what_cannot_be_trimmed(network):
     for size in (0, 2, 9):
         with pytest.raises(InputError, match="kernel"):
-            trim_kernel(network, size, [], run)
+            prune_kernel(network, size, [], run)
     units = network.head.gau.o.in_features
     for number in (0, units + 1):
         with pytest.raises(InputError, match="units"):
-            trim_attention(network, number, [], run)
+            prune_attention(network, number, [], run)
     with pytest.raises(ModelError, match="HeatmapPose"):
-        trim_kernel(trainable.network("heatmap"), 3, [], run)
+        prune_kernel(trainable.network("heatmap"), 3, [], run)
     before = copy.deepcopy(network.state_dict())
-    trim_kernel(network, 7, [], run)
-    trim_attention(network, units, [], run)
-    trim_head(replace, None, None)  # nothing wanted: nothing looked at
+    prune_kernel(network, 7, [], run)
+    prune_attention(network, units, [], run)
+    prune_head(replace, None, None)  # nothing wanted: nothing looked at
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())

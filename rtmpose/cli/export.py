@@ -1,84 +1,105 @@
-"""``rtmpose export`` and ``rtmpose verify``: models for other engines, proved to be the same."""
+"""``rtmpose export`` and ``rtmpose verify``: models for other engines, verified to be the same."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from rtmpose.errors import InputError, MissingDependencyError
 
-CardOption = Annotated[
+if TYPE_CHECKING:
+    from rtmpose.exporting.options import ExportPrecision, Target
+    from rtmpose.exporting.verify import Verification
+
+_Model = Annotated[
+    str,
+    typer.Argument(
+        help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file."
+    ),
+]
+_To = Annotated[
+    str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")
+]
+_Precision = Annotated[
+    str | None,
+    typer.Option(help="fp32, fp16 or int8; by default fp16 for ncnn and coreml, else fp32."),
+]
+_Batch = Annotated[str, typer.Option(help="'dynamic' or a number of images.")]
+_InputSize = Annotated[
+    str | None,
+    typer.Option(
+        help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in."
+    ),
+]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", "--out", help="Folder for the result and its report.")
+]
+_Normalize = Annotated[
+    bool,
+    typer.Option("--normalize", help="onnx: the input is BGR uint8 images (N, H, W, 3)."),
+]
+_Decode = Annotated[
+    bool, typer.Option("--decode", help="onnx: the outputs are keypoints and scores.")
+]
+_Nms = Annotated[
+    bool, typer.Option(help="Detectors: suppress duplicates inside the file (batch 1).")
+]
+_HalfWeights = Annotated[
+    bool,
+    typer.Option(
+        "--half-weights",
+        help="onnx: half the file size; weights stored as fp16, computed in fp32.",
+    ),
+]
+_Detector = Annotated[str, typer.Option(help="pipeline: the detector to join.")]
+_ScoreThr = Annotated[float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")]
+_Calibrate = Annotated[
+    Path | None,
+    typer.Option(help="int8: folder of images to calibrate on (at most 300 crops are cut)."),
+]
+_Data = Annotated[Path | None, typer.Option(help="COCO keypoint set: report AP before and after.")]
+_Card = Annotated[
     str | None,
     typer.Option("--card", help="Which model of the zoo a file is, where the file does not say."),
+]
+_Force = Annotated[bool, typer.Option("--force", help="Keep a file that fails its verification.")]
+_Original = Annotated[
+    str, typer.Argument(help="The original: a name, a .pth, .safetensors or .onnx file.")
+]
+_Exported = Annotated[
+    Path, typer.Argument(help="What was made from it: an .onnx, .xml or .param file.")
+]
+_Json = Annotated[
+    Path | None, typer.Option("--json", metavar="PATH", help="Write the report to this file.")
 ]
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file."
-        ),
-    ],
-    to: Annotated[
-        str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")
-    ] = "onnx",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="fp32, fp16 or int8; fp16 for ncnn and coreml unless said otherwise, else fp32."
-        ),
-    ] = None,
-    batch: Annotated[str, typer.Option(help="'dynamic' or a number of images.")] = "dynamic",
-    input_size: Annotated[
-        str | None,
-        typer.Option(
-            help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in."
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("exports"),
-    normalize: Annotated[
-        bool, typer.Option("--normalize", help="onnx: BGR uint8 images (N, H, W, 3) go in.")
-    ] = False,
-    decode: Annotated[
-        bool, typer.Option("--decode", help="onnx: keypoints and scores come out.")
-    ] = False,
-    nms: Annotated[
-        bool, typer.Option(help="Detectors: suppress doubles inside the file (batch 1).")
-    ] = True,
-    half_weights: Annotated[
-        bool,
-        typer.Option(
-            "--half-weights",
-            help="onnx: half the file size; weights kept as fp16, computed in fp32.",
-        ),
-    ] = False,
-    detector: Annotated[str, typer.Option(help="pipeline: the detector to join.")] = "rtmdet-nano",
-    score_thr: Annotated[
-        float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")
-    ] = 0.3,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            help="int8: folder of photographs to calibrate on (300 crops are cut from them)."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="COCO keypoint set: report AP before and after.")
-    ] = None,
-    card: CardOption = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Keep a file that fails its verification.")
-    ] = False,
+    model: _Model,
+    to: _To = "onnx",
+    precision: _Precision = None,
+    batch: _Batch = "dynamic",
+    input_size: _InputSize = None,
+    output: _Output = Path("exports"),
+    normalize: _Normalize = False,
+    decode: _Decode = False,
+    nms: _Nms = True,
+    half_weights: _HalfWeights = False,
+    detector: _Detector = "rtmdet-nano",
+    score_thr: _ScoreThr = 0.3,
+    calibrate: _Calibrate = None,
+    data: _Data = None,
+    card: _Card = None,
+    force: _Force = False,
 ) -> int:
     """Write a model for another engine and compare it with the original; a file that differs is not
     written.
 
     For example:
 
-      rtmpose export rtmpose-s --to openvino --out exports
+      rtmpose export rtmpose-s --to openvino --output exports
 
       rtmpose export rtmdet-nano --to onnx --input-size 192x320
 
@@ -88,13 +109,15 @@ def export(
 
     A zoo model is taken from its ONNX file where one is published, else from its checkpoint.
     """
-    run = _converters()
+    _require_converters()
     from rtmpose.cli.terminal import stderr_console
+    from rtmpose.exporting.export import export as run
+    from rtmpose.exporting.options import ExportOptions
     from rtmpose.zoo import find
 
-    options = run.ExportOptions(
-        to=to,
-        precision=precision,
+    options = ExportOptions(  # which refuses unknown texts
+        to=cast("Target", to),
+        precision=cast("ExportPrecision | None", precision),
         batch=_batch(batch),
         input_wh=_size(input_size),
         normalize=normalize,
@@ -108,56 +131,45 @@ def export(
         force=force,
     )
     with stderr_console().status("opening the model ...") as status:
-        place, report = run.export(
-            model,
-            out,
-            options,
-            card=find(card) if card else None,
-            progress=lambda text: status.update(text),
-        )
+        known = find(card) if card else None
+        place, report = run(model, output, options, card=known, progress=status.update)
     _show(report)
     typer.echo(f"wrote {place}")
     return 1 if report.passed is False else 0
 
 
 def verify(
-    model: Annotated[
-        str, typer.Argument(help="The original: a name, a .pth, .safetensors or .onnx file.")
-    ],
-    exported: Annotated[Path, typer.Argument(help="What was made of it: .onnx, .xml or .param.")],
-    card: CardOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
+    model: _Original, exported: _Exported, card: _Card = None, json_file: _Json = None
 ) -> int:
     """Compare an exported file with its original on real crops; the exit status is 1 if it differs.
 
     Example: rtmpose verify rtmpose-s exports/rtmpose-s_body8-halpe26_256x192.xml
     """
-    run = _converters()
+    _require_converters()
+    from rtmpose.exporting.verify_export import verify_file
+    from rtmpose.files import write_text
     from rtmpose.zoo import find
 
-    report = run.verify_file(model, exported, card=find(card) if card else None)
+    report = verify_file(model, exported, card=find(card) if card else None)
     _show(report)
     if json_file:
-        from rtmpose.files import write_text
-
         write_text(json_file, report.to_json())
         typer.echo(f"wrote {json_file}")
     return 0 if report.passed else 1
 
 
-def _converters() -> Any:
+def _require_converters() -> None:
     try:
-        from rtmpose.exporting import export as module
+        import rtmpose.exporting.export  # noqa: F401
     except ImportError as error:
         if (error.name or "").partition(".")[0] in ("torch", "onnx", "safetensors", "onnxscript"):
             raise MissingDependencyError(
                 "exporting needs torch and onnx: pip install 'rtmpose[export]'"
             ) from error
         raise
-    return module
 
 
-def _show(report: Any) -> None:
+def _show(report: Verification) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -178,6 +190,7 @@ def _batch(text: str) -> int | None:
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
+    """Width and height."""
     if text is None:
         return None
     parts = text.lower().split("x")

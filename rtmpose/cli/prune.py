@@ -4,190 +4,193 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from rtmpose.errors import InputError, MissingDependencyError
 
+if TYPE_CHECKING:
+    from rtmpose.pruning.options import (
+        PruneOptions,
+        PruneResult,
+        PruneRound,
+    )
+    from rtmpose.training.recipes import Recipe
+    from rtmpose.training.task import Task
+
+T = TypeVar("T", bound=str)
+
+_Model = Annotated[
+    str, typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file.")
+]
+_Macs = Annotated[
+    str, typer.Option(help="Budget of multiply-adds per image: 0.35G, 350M, or a share: 50%.")
+]
+_Params = Annotated[str | None, typer.Option(help="Budget of parameters: 3.4M, or a share: 60%.")]
+_Data = Annotated[
+    list[Path] | None, typer.Option(help="Annotations or their folder; may be given several times.")
+]
+_Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", "--out", help="Folder for pruned.safetensors and pruned.json."),
+]
+_RecipeName = Annotated[
+    str, typer.Option(help="Recipe whose data, losses and batch size are used.")
+]
+_Teacher = Annotated[
+    str | None, typer.Option(help="Model to distill from meanwhile; MODEL by default.")
+]
+_TeacherBackend = Annotated[
+    str,
+    typer.Option(
+        "--teacher-backend",
+        "--teacher-engine",
+        help="How to run the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+    ),
+]
+_Rounds = Annotated[int, typer.Option(min=1, help="Removals until the budget is met.")]
+_Steps = Annotated[int, typer.Option(min=1, help="Training steps before each removal.")]
+_Chunk = Annotated[int, typer.Option(min=1, help="Channels of a group that are removed together.")]
+_Criterion = Annotated[str, typer.Option(help="Importance criterion: fisher or magnitude.")]
+_NormalizeBy = Annotated[
+    str,
+    typer.Option(
+        "--normalize-by",
+        "--per",
+        help="What is saved that importance is divided by: memory, multiply-adds or nothing.",
+    ),
+]
+_MinFraction = Annotated[
+    float,
+    typer.Option(
+        "--min-fraction",
+        "--floor",
+        min=0,
+        max=0.99,
+        help="Share of its channels that every layer keeps.",
+    ),
+]
+_Uniform = Annotated[bool, typer.Option("--uniform", help="Remove the same share of every layer.")]
+_Compensate = Annotated[
+    bool, typer.Option(help="Let the remaining weights compensate for removed channels.")
+]
+_LearningRate = Annotated[float, typer.Option(help="Learning rate meanwhile.")]
+_HeadKernel = Annotated[
+    int | None,
+    typer.Option(
+        "--head-kernel",
+        "--kernel",
+        help="First prune the 7x7 kernel of an RTMPose head to this side: 5, 3 or 1.",
+    ),
+]
+_GauUnits = Annotated[
+    int | None,
+    typer.Option(
+        "--gau-units",
+        "--gated",
+        help="First prune the gated attention of an RTMPose head to this number of its 512 units.",
+    ),
+]
+_Name = Annotated[str | None, typer.Option(help="Id of the result in its card.")]
+_Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+_Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field of the recipe: augment.rotate=40.")
+]
+
 
 def prune(
-    model: Annotated[
-        str,
-        typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file."),
-    ],
-    macs: Annotated[
-        str, typer.Option(help="Budget of multiply-adds per image: 0.35G, 350M, or a share: 50%.")
-    ],
-    params: Annotated[
-        str | None, typer.Option(help="Budget of parameters: 3.4M, or a share: 60%.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Annotations or their folder; may be given several times."),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for pruned.safetensors and pruned.json.")
-    ] = Path("pruned"),
-    recipe: Annotated[
-        str, typer.Option(help="Recipe whose data, losses and batch are used.")
-    ] = "finetune",
-    teacher: Annotated[
-        str | None, typer.Option(help="Model to learn from meanwhile; MODEL by default.")
-    ] = None,
-    teacher_engine: Annotated[
-        str, typer.Option(help="Run the teacher by: auto, engine, torch.")
-    ] = "auto",
-    rounds: Annotated[int, typer.Option(min=1, help="Removals until the budget is met.")] = 150,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps before each removal.")] = 4,
-    chunk: Annotated[int, typer.Option(min=1, help="Channels that go together.")] = 8,
-    criterion: Annotated[
-        str, typer.Option(help="What counts as important: fisher or magnitude.")
-    ] = "fisher",
-    per: Annotated[
-        str, typer.Option(help="Importance per: memory, multiply-adds or nothing.")
-    ] = "memory",
-    floor: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share of its channels that every layer keeps.")
-    ] = 0.25,
-    uniform: Annotated[
-        bool, typer.Option("--uniform", help="Take the same share of every layer.")
-    ] = False,
-    make_up: Annotated[
-        bool,
-        typer.Option(
-            "--compensate/--no-compensate",
-            help="Let weights that stay make up for channels that go.",
-        ),
-    ] = True,
-    lr: Annotated[float, typer.Option(help="Learning rate meanwhile.")] = 1e-4,
-    kernel: Annotated[
-        int | None,
-        typer.Option(help="First cut the 7x7 kernel of an RTMPose head down to this side."),
-    ] = None,
-    gated: Annotated[
-        int | None,
-        typer.Option(help="First keep so many of the 512 gated units of an RTMPose head."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Id of the result in its card.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a field of the recipe: batch=16, augment.rotate=40."),
-    ] = None,
+    model: _Model,
+    macs: _Macs,
+    params: _Params = None,
+    data: _Data = None,
+    output: _Output = Path("pruned"),
+    recipe: _RecipeName = "finetune",
+    teacher: _Teacher = None,
+    teacher_backend: _TeacherBackend = "auto",
+    rounds: _Rounds = 150,
+    steps: _Steps = 4,
+    chunk: _Chunk = 8,
+    criterion: _Criterion = "fisher",
+    normalize_by: _NormalizeBy = "memory",
+    min_fraction: _MinFraction = 0.25,
+    uniform: _Uniform = False,
+    compensate: _Compensate = True,
+    lr: _LearningRate = 1e-4,
+    head_kernel: _HeadKernel = None,
+    gau_units: _GauUnits = None,
+    name: _Name = None,
+    threads: _Threads = 0,
+    settings: _Settings = None,
 ) -> int:
-    """Take the least important channels out of a model until it meets a budget; see
-    docs/pruning.md.
+    """Remove the least important channels of a model until it meets a budget; see docs/pruning.md.
 
-    Example: rtmpose prune rtmpose-s --data crops --macs 0.35G --out pruned
+    Example: rtmpose prune rtmpose-s --data crops --macs 0.35G --output pruned
 
     Fine-tune the result afterwards:
 
       rtmpose train finetune --init pruned/pruned.safetensors --teacher rtmpose-s --data crops
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError("pruning needs torch: pip install 'rtmpose[train]'") from error
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from rtmpose.cli.terminal import stderr_console
-    from rtmpose.files import write_bytes
-    from rtmpose.networks import count_multiply_adds, count_parameters
-    from rtmpose.networks.checkpoint import save_safetensors
-    from rtmpose.pruning.head_pruning import trim_head
-    from rtmpose.pruning.prune import PruneOptions, PruneRound, prune_task
-    from rtmpose.training import find_recipe, with_settings
-    from rtmpose.training.devices import choose_precision, resolve_precision
+    _require_torch(threads)
+    from rtmpose.pruning.options import COST_MEASURES, CRITERIA, PruneOptions
     from rtmpose.training.setup import make_task
 
-    if threads:
-        torch.set_num_threads(threads)
-    pairs = dict(s.partition("=")[::2] for s in settings or [])
-    if any(not value for value in pairs.values()):
-        raise InputError("--set takes FIELD=VALUE, such as --set batch=16")
-    chosen = replace(
-        with_settings(find_recipe(recipe), pairs), model=""
-    )  # MODEL says which network it is
+    # The data and losses come from a recipe, the network from MODEL.
+    chosen = _recipe_of(recipe, settings or [])
     task = make_task(
-        chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_engine, name=name
+        chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_backend, name=name
     )
-    full = count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
+    max_multiply_adds, max_parameters = _budgets(task, model, macs, params)
+    grad_clip_norm, bf16 = _recipe_options(chosen, task)
     options = PruneOptions(
-        parse_budget(macs, full[0]),
-        None if params is None else parse_budget(params, full[1], "--params", "3.4M"),
-        rounds,
-        steps,
-        chunk,
-        floor=floor,
-        criterion=_one_of("criterion", criterion, ("fisher", "magnitude")),  # type: ignore[arg-type]
-        per=_one_of("per", per, ("multiply-adds", "memory", "nothing")),  # type: ignore[arg-type]
+        max_multiply_adds,
+        max_parameters,
+        rounds=rounds,
+        steps_per_round=steps,
+        chunk=chunk,
+        min_fraction=min_fraction,
+        criterion=_one_of("--criterion", criterion, CRITERIA),
+        normalize_by=_one_of("--normalize-by", normalize_by, COST_MEASURES),
         uniform=uniform,
         learning_rate=lr,
-        clip=chosen.optimizer.grad_clip_norm,
-        compensate=make_up,
-        bf16=choose_precision(resolve_precision(chosen, task.card.input_wh).precision, "cpu")
-        == "bf16",
+        grad_clip_norm=grad_clip_norm,
+        compensate=compensate,
+        bf16=bf16,
     )
-    if options.multiply_adds >= full[0] and (options.parameters or full[1]) >= full[1]:
-        raise InputError(
-            f"{model} costs {full[0] / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it as"
-            " it is"
-        )
-    trim_head(task, kernel, gated)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr_console(), transient=True) as progress:
-        bar = progress.add_task("pruning", total=rounds)
+    return _run(task, model, chosen, options, output, head_kernel, gau_units)
 
-        def show(done: PruneRound) -> None:
-            left = (
-                f"{done.multiply_adds / 1e9:.3f} G, {done.parameters / 1e6:.2f} M, loss"
-                f" {done.loss:.4g}"
-            )
-            progress.update(bar, completed=done.number, description=left)
-            if not progress.console.is_terminal and done.number % 10 == 0:
-                progress.console.print(
-                    f"round {done.number}/{rounds}: {left}", highlight=False, soft_wrap=True
-                )
 
-        result = prune_task(task, options, seed=chosen.seed, on_round=show)
+def _run(
+    task: Task,
+    model: str,
+    recipe: Recipe,
+    options: PruneOptions,
+    output: Path,
+    head_kernel: int | None,
+    gau_units: int | None,
+) -> int:
+    from rtmpose.pruning.head_pruning import prune_head
+    from rtmpose.pruning.prune import prune_task
+
+    before = _cost(task)
+    prune_head(task, head_kernel, gau_units)
+    with _progress(options.rounds) as on_round:
+        result = prune_task(task, options, seed=recipe.seed, on_round=on_round)
     metrics = task.evaluate(task.network.eval())
-    save_safetensors(
-        out / "pruned.safetensors",
-        task.network,
-        task.card,
-        prune=json.dumps(asdict(options)),
-        recipe=chosen.name,
-    )
-    report = {
-        "model": model,
-        "options": asdict(options),
-        "heldout": metrics,
-        "widths": result.widths,
-        "rounds": [asdict(r) for r in result.rounds],
-    }
-    write_bytes(out / "pruned.json", json.dumps(report, indent=1).encode())
+    _write(output, task, model, recipe, options, result, metrics)
+
     for key, value in metrics.items():
         typer.echo(f"{key} {100 * value:.2f} (held out, before fine-tuning)")
     last = result.rounds[-1]
     typer.echo(
-        f"{full[0] / 1e9:.3f} G multiply-adds, {full[1] / 1e6:.2f} M parameters before; "
+        f"{before[0] / 1e9:.3f} G multiply-adds, {before[1] / 1e6:.2f} M parameters before; "
         f"{last.multiply_adds / 1e9:.3f} G, {last.parameters / 1e6:.2f} M now"
     )
-    typer.echo(f"wrote {out / 'pruned.safetensors'}")
+    typer.echo(f"wrote {output / 'pruned.safetensors'}")
     return 0
 
 
@@ -209,7 +212,120 @@ def parse_budget(
     return budget
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise InputError(f"--{option} is one of {', '.join(known)}, not {value!r}")
-    return value
+def _require_torch(threads: int) -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError("pruning needs torch: pip install 'rtmpose[train]'") from error
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _recipe_of(name: str, settings: list[str]) -> Recipe:
+    from rtmpose.training import find_recipe, with_settings
+
+    pairs = dict(s.partition("=")[::2] for s in settings)
+    if any(not value for value in pairs.values()):
+        raise InputError("--set takes FIELD=VALUE, such as --set augment.rotate=40")
+    # The network is the one that is pruned, not the one that the recipe would build.
+    return replace(with_settings(find_recipe(name), pairs), model="")
+
+
+def _recipe_options(recipe: Recipe, task: Task) -> tuple[float, bool]:
+    """Largest norm of the gradient, and whether bfloat16 is used, by the recipe."""
+    from rtmpose.training.devices import choose_precision, resolve_precision
+
+    precision = resolve_precision(recipe, task.card.input_wh).precision
+    return recipe.optimizer.grad_clip_norm, choose_precision(precision, "cpu") == "bf16"
+
+
+def _cost(task: Task) -> tuple[int, int]:
+    """Multiply-adds and parameters of a task's network."""
+    from rtmpose.networks import count_multiply_adds, count_parameters
+
+    return count_multiply_adds(task.network, task.card.input_wh), count_parameters(task.network)
+
+
+def _budgets(task: Task, model: str, macs: str, params: str | None) -> tuple[int, int | None]:
+    """Both budgets as numbers; raises where the network meets them already."""
+    full_macs, full_params = _cost(task)
+    max_macs = parse_budget(macs, full_macs)
+    max_params = None if params is None else parse_budget(params, full_params, "--params", "3.4M")
+    if max_macs >= full_macs and (max_params is None or max_params >= full_params):
+        raise InputError(
+            f"{model} costs {full_macs / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it"
+            " unchanged"
+        )
+    return max_macs, max_params
+
+
+def _one_of(option: str, text: str, allowed: tuple[T, ...]) -> T:
+    for value in allowed:
+        if value == text:
+            return value
+    raise InputError(f"{option} is one of {', '.join(allowed)}, not {text!r}")
+
+
+@contextmanager
+def _progress(rounds: int) -> Iterator[Callable[[PruneRound], None]]:
+    """A bar on a terminal, a line every ten rounds elsewhere."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from rtmpose.cli.terminal import stderr_console
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), transient=True) as progress:
+        bar = progress.add_task("pruning", total=rounds)
+
+        def show(done: PruneRound) -> None:
+            left = (
+                f"{done.multiply_adds / 1e9:.3f} G, {done.parameters / 1e6:.2f} M, loss"
+                f" {done.loss:.4g}"
+            )
+            progress.update(bar, completed=done.number, description=left)
+            if not progress.console.is_terminal and done.number % 10 == 0:
+                line = f"round {done.number}/{rounds}: {left}"
+                progress.console.print(line, highlight=False, soft_wrap=True)
+
+        yield show
+
+
+def _write(
+    output: Path,
+    task: Task,
+    model: str,
+    recipe: Recipe,
+    options: PruneOptions,
+    result: PruneResult,
+    metrics: dict[str, float],
+) -> None:
+    """Write the network, and a report of how it was pruned."""
+    from rtmpose.files import write_bytes
+    from rtmpose.networks.checkpoint import save_safetensors
+
+    save_safetensors(
+        output / "pruned.safetensors",
+        task.network,
+        task.card,
+        prune=json.dumps(asdict(options)),
+        recipe=recipe.name,
+    )
+    report = {
+        "model": model,
+        "options": asdict(options),
+        "validation": metrics,
+        "widths": result.widths,
+        "rounds": [asdict(r) for r in result.rounds],
+    }
+    write_bytes(output / "pruned.json", json.dumps(report, indent=1).encode())

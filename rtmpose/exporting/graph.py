@@ -1,14 +1,18 @@
-"""A few lines of help for writing ONNX nodes by hand."""
+"""Helpers for writing ONNX nodes one by one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-Value = str | NDArray[Any]
+Array = NDArray[np.generic]
+Value = str | Array
+Dims = Sequence[int | str]
+"""A shape; names are sizes that may vary."""
+
 TYPES = {
     "float": TensorProto.FLOAT,
     "int64": TensorProto.INT64,
@@ -22,13 +26,16 @@ class Graph:
 
     Args:
         graph: To extend; a new one by default.
-        prefix: Of the names that are made up.
+        prefix: Of generated names.
     """
 
     def __init__(self, graph: GraphProto | None = None, prefix: str = "g") -> None:
         self.graph = GraphProto(name="rtmpose") if graph is None else graph
-        self._prefix, self._count = prefix, 0
-        self._known: dict[Any, str] = {}
+        self._prefix = prefix
+        self._count = 0
+        # Nodes and constants that were added before, to use them again.
+        self._nodes: dict[tuple[str, ...], str] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     @classmethod
     def of(cls, model: ModelProto) -> Graph:
@@ -40,31 +47,39 @@ class Graph:
         self._count += 1
         return f"{self._prefix}_{self._count}"
 
-    def op(self, kind: str, *inputs: Value, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node; the name of its output, or a list of names where ``outputs`` is more than 1."""
-        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+    def op(self, kind: str, *inputs: Value, **attributes: object) -> str:
+        """Add a node with one output; the name of the output. An equal node is not added twice."""
+        names = self._names(inputs)
         key = (kind, *names, repr(sorted(attributes.items())))
-        if outputs == 1 and key in self._known:  # the same twice
-            return self._known[key]
-        results = [self.name() for _ in range(outputs)]
-        self.graph.node.append(
-            helper.make_node(kind, names, results, name=self.name(), **attributes)
-        )
-        if outputs > 1:
-            return results
-        self._known[key] = results[0]
-        return results[0]
+        if key not in self._nodes:
+            (self._nodes[key],) = self._add(kind, names, 1, attributes)
+        return self._nodes[key]
 
-    def constant(self, value: NDArray[Any]) -> str:
+    def ops(self, kind: str, *inputs: Value, outputs: int, **attributes: object) -> list[str]:
+        """Add a node with several outputs; the names of the outputs."""
+        return self._add(kind, self._names(inputs), outputs, attributes)
+
+    def _names(self, inputs: Sequence[Value]) -> list[str]:
+        return [value if isinstance(value, str) else self.constant(value) for value in inputs]
+
+    def _add(
+        self, kind: str, inputs: list[str], outputs: int, attributes: Mapping[str, object]
+    ) -> list[str]:
+        results = [self.name() for _ in range(outputs)]
+        node = helper.make_node(kind, inputs, results, name=self.name(), **attributes)
+        self.graph.node.append(node)
+        return results
+
+    def constant(self, value: Array) -> str:
         """Add a constant; its name."""
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._known:
-            self._known[key] = self.name()
-            self.graph.initializer.append(numpy_helper.from_array(array, self._known[key]))
-        return self._known[key]
+        if key not in self._constants:
+            self._constants[key] = self.name()
+            self.graph.initializer.append(numpy_helper.from_array(array, self._constants[key]))
+        return self._constants[key]
 
-    def inline(self, model: ModelProto, inputs: dict[str, str], prefix: str) -> dict[str, str]:
+    def inline(self, model: ModelProto, inputs: Mapping[str, str], prefix: str) -> dict[str, str]:
         """Put another model's nodes in.
 
         Args:
@@ -86,6 +101,7 @@ class Graph:
                 node.name = f"{prefix}{node.name}"
                 node.input[:] = [rename(n) for n in node.input]
                 node.output[:] = [rename(n) for n in node.output]
+                # Branches of control flow are graphs inside attributes.
                 for attribute in node.attribute:
                     if attribute.type == AttributeProto.GRAPH:
                         walk(attribute.g)
@@ -100,16 +116,20 @@ class Graph:
         self.graph.node.extend(copy.node)
         return outputs
 
-    def add_input(self, name: str, kind: str, shape: list[Any]) -> None:
+    def add_input(self, name: str, kind: str, shape: Dims) -> None:
         """Declare an input."""
         self.graph.input.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
 
-    def set_outputs(self, outputs: dict[str, tuple[str, str, list[Any]]]) -> None:
+    def add_output(self, name: str, value: str, kind: str, shape: Dims, node_name: str) -> None:
+        """Declare an output with the contents of a value."""
+        self.graph.node.append(helper.make_node("Identity", [value], [name], name=node_name))
+        self.graph.output.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
+
+    def set_outputs(self, outputs: Mapping[str, tuple[str, str, Dims]]) -> None:
         """Replace the outputs: name to (value, type, shape)."""
         del self.graph.output[:]
         for name, (value, kind, shape) in outputs.items():
-            self.graph.node.append(helper.make_node("Identity", [value], [name], name=self.name()))
-            self.graph.output.append(helper.make_tensor_value_info(name, TYPES[kind], shape))
+            self.add_output(name, value, kind, shape, self.name())
 
     def last_dimension(self, output: str) -> int:
         """Size of the last axis of a declared output."""

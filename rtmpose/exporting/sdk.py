@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
+from rtmpose.ops.crop import PADDING
+from rtmpose.ops.letterbox import PAD_VALUE
 
 SDK_VERSION = "1.3.1"
 NETWORK = "end2end.onnx"
-PAD_VALUE = 114
-POSE_PADDING = 1.25
+
+Json = dict[str, object]
 
 
 def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batched: bool) -> Path:
@@ -29,7 +31,7 @@ def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batch
             ``(1, n)`` as outputs, or a SimCC pose network.
         model: Its ``.onnx`` file with float32 normalized pixels ``(N, 3, H, W)`` as input; copied
             into the directory.
-        out: The directory; made when missing, files in it replaced.
+        out: The directory; created if it is missing, files in it are replaced.
         input_name: Name of the network's input.
         batched: Whether the network takes more than one crop at a time.
 
@@ -39,26 +41,54 @@ def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batch
     Raises:
         ModelError: the SDK has no such kind of model.
     """
-    if card.is_detector:
-        name, task, codebase = str(card.codec.kind), "Detector", "mmdet"
-        transforms, post = _detector_transforms(card), _detector_post()
-        outputs = ["dets", "labels"]
-    elif card.codec.kind == "simcc":
-        name, task, codebase = "topdownposeestimator", "PoseDetector", "mmpose"
-        transforms, post = _pose_transforms(card), _pose_post(card)
-        outputs = ["simcc_x", "simcc_y"]
-    else:
-        raise ModelError(
-            f"{card.id} ({card.codec.kind}) has no place in the deployment SDK's directories"
-        )
+    kind = _kind_of(card)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model, out / NETWORK)
-    _write(
-        out / "pipeline.json",
-        {"pipeline": _pipeline(name, codebase, transforms, post, input_name, batched)},
+    _write(out / "pipeline.json", {"pipeline": _pipeline(kind, input_name, batched)})
+    _write(out / "deploy.json", _deploy(kind, batched))
+    _write(out / "detail.json", _detail(kind, card, input_name))
+    return out
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the SDK calls a kind of model, and the steps around its network."""
+
+    name: str
+    task: str
+    codebase: str
+    outputs: tuple[str, ...]
+    transforms: list[Json]
+    postprocess: Json
+
+
+def _kind_of(card: ModelCard) -> _Kind:
+    if card.is_detector:
+        return _Kind(
+            name=str(card.codec.kind),
+            task="Detector",
+            codebase="mmdet",
+            outputs=("dets", "labels"),
+            transforms=_detector_transforms(card),
+            postprocess=_detector_post(),
+        )
+    if card.codec.kind == "simcc":
+        return _Kind(
+            name="topdownposeestimator",
+            task="PoseDetector",
+            codebase="mmpose",
+            outputs=("simcc_x", "simcc_y"),
+            transforms=_pose_transforms(card),
+            postprocess=_pose_post(card),
+        )
+    raise ModelError(
+        f"{card.id} ({card.codec.kind}) is not a kind of model that the deployment SDK runs"
     )
+
+
+def _deploy(kind: _Kind, batched: bool) -> Json:
     network = {
-        "name": name,
+        "name": kind.name,
         "net": NETWORK,
         "weights": "",
         "backend": "onnxruntime",
@@ -66,35 +96,27 @@ def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batch
         "batch_size": 1,
         "dynamic_shape": batched,
     }
-    _write(
-        out / "deploy.json",
-        {"version": SDK_VERSION, "task": task, "models": [network], "customs": []},
-    )
-    detail = {
+    return {"version": SDK_VERSION, "task": kind.task, "models": [network], "customs": []}
+
+
+def _detail(kind: _Kind, card: ModelCard, input_name: str) -> Json:
+    codebase = kind.codebase
+    return {
         "version": SDK_VERSION,
-        "codebase": {"task": task, "codebase": codebase, "pth": card.id, "config": card.id},
-        "codebase_config": {"type": codebase, "task": task, "model_type": "end2end"},
+        "codebase": {"task": kind.task, "codebase": codebase, "pth": card.id, "config": card.id},
+        "codebase_config": {"type": codebase, "task": kind.task, "model_type": "end2end"},
         "onnx_config": {
             "type": "onnx",
             "save_file": NETWORK,
             "input_names": [input_name],
-            "output_names": outputs,
+            "output_names": list(kind.outputs),
         },
         "backend_config": {"type": "onnxruntime"},
         "calib_config": {},
     }
-    _write(out / "detail.json", detail)
-    return out
 
 
-def _pipeline(
-    name: str,
-    codebase: str,
-    transforms: list[Any],
-    post: dict[str, Any],
-    input_name: str,
-    batched: bool,
-) -> dict[str, Any]:
+def _pipeline(kind: _Kind, input_name: str, batched: bool) -> Json:
     prepare = {
         "type": "Task",
         "module": "Transform",
@@ -103,7 +125,7 @@ def _pipeline(
         "output": ["prep_output"],
     }
     network = {
-        "name": name,
+        "name": kind.name,
         "type": "Task",
         "module": "Net",
         "is_batched": batched,
@@ -111,7 +133,7 @@ def _pipeline(
     }
     finish = {
         "type": "Task",
-        "module": codebase,
+        "module": kind.codebase,
         "name": "postprocess",
         "input": ["prep_output", "infer_output"],
     }
@@ -119,19 +141,19 @@ def _pipeline(
         "input": ["img"],
         "output": ["post_output"],
         "tasks": [
-            {**prepare, "transforms": transforms},
+            {**prepare, "transforms": kind.transforms},
             {
                 **network,
                 "output": ["infer_output"],
                 "input_map": {"img": input_name},
                 "output_map": {},
             },
-            {**finish, "output": ["post_output"], **post},
+            {**finish, "output": ["post_output"], **kind.postprocess},
         ],
     }
 
 
-def _normalize(card: ModelCard) -> dict[str, Any]:
+def _normalize(card: ModelCard) -> Json:
     scaling = card.normalization
     return {
         "type": "Normalize",
@@ -141,7 +163,7 @@ def _normalize(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _detector_transforms(card: ModelCard) -> list[Any]:
+def _detector_transforms(card: ModelCard) -> list[Json]:
     size = list(card.input_wh)
     meta = ["ori_shape", "img_shape", "pad_shape", "scale_factor", "img_norm_cfg"]
     return [
@@ -155,7 +177,7 @@ def _detector_transforms(card: ModelCard) -> list[Any]:
     ]
 
 
-def _detector_post() -> dict[str, Any]:
+def _detector_post() -> Json:
     nms = {"type": "nms", "iou_threshold": 0.65}
     params = {
         "nms_pre": 1000,
@@ -167,7 +189,7 @@ def _detector_post() -> dict[str, Any]:
     return {"component": "ResizeBBox", "params": params}
 
 
-def _pose_transforms(card: ModelCard) -> list[Any]:
+def _pose_transforms(card: ModelCard) -> list[Json]:
     size = list(card.input_wh)
     meta = [
         "img_shape",
@@ -181,7 +203,7 @@ def _pose_transforms(card: ModelCard) -> list[Any]:
     ]
     return [
         {"type": "LoadImageFromFile"},
-        {"type": "TopDownGetBboxCenterScale", "padding": POSE_PADDING, "image_size": size},
+        {"type": "TopDownGetBboxCenterScale", "padding": PADDING, "image_size": size},
         {"type": "TopDownAffine", "image_size": size},
         _normalize(card),
         {"type": "ImageToTensor", "keys": ["img"]},
@@ -189,7 +211,7 @@ def _pose_transforms(card: ModelCard) -> list[Any]:
     ]
 
 
-def _pose_post(card: ModelCard) -> dict[str, Any]:
+def _pose_post(card: ModelCard) -> Json:
     params = {
         "flip_test": False,
         "type": "SimCCLabel",
@@ -202,5 +224,5 @@ def _pose_post(card: ModelCard) -> dict[str, Any]:
     return {"component": "SimCCLabelDecode", "params": params}
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write(path: Path, content: Json) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,11 +1,9 @@
-"""Is the exported file still the same model? Compared on real crops (or frames) with what it was
-made from.
-"""
+"""Whether an exported network is still the same model: compared on real crops or frames."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -13,13 +11,19 @@ from numpy.typing import NDArray
 
 from rtmpose.backends import Backend
 from rtmpose.backends.agreement import box_agreement
+from rtmpose.backends.base import Outputs
 from rtmpose.backends.sample_images import bundled_crops, bundled_frames
-from rtmpose.model_card import ModelCard, Output
+from rtmpose.model_card import ModelCard
 from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, decode_keypoints
 from rtmpose.types import FloatArray
 
 CONFIDENT = 0.3
+"""Keypoints and boxes with a higher score are compared."""
+SAME_PLACE_PIXELS = 0.01
+"""Keypoints that moved less are in the same place."""
+SAME_PLACE_IOU = 0.99
+"""Boxes that overlap more are in the same place."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,19 @@ class Tolerance:
     """What an export may differ by.
 
     Attributes:
-        logits: Largest difference of an output value, relative to the largest value there is.
-        equal: Least share of confident keypoints in the same bin (pose), or of images with the same
-            class.
+        max_difference: Largest difference of an output value, relative to the largest value there
+            is.
+        same_fraction: Least share of confident keypoints in the same bin (pose), or of images with
+            the same class.
         displacement: Mean movement of the confident keypoints in crop pixels.
-        overlap: Mean loss of overlap of the confident boxes (detectors, instead of the two before).
+        overlap_loss: Mean loss of overlap of the confident boxes (detectors, in place of the two
+            before).
     """
 
-    logits: float
-    equal: float
+    max_difference: float
+    same_fraction: float
     displacement: float
-    overlap: float
+    overlap_loss: float
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
@@ -47,7 +53,7 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "int8": Tolerance(1.00, 0.15, 2.00, 0.06),
 }
 """By precision; one table for every engine. The widest are meant to catch a broken file, not to
-bless a bad one: AP before and after is the judge (``--data``)."""
+approve a bad one: AP before and after is the judge (``--data``)."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,10 @@ class Verification:
         engine: What ran it.
         precision: What it computes in.
         inputs: Number of crops or frames.
-        logits: See :class:`Tolerance`; None where the file decodes itself.
-        equal: See :class:`Tolerance`; for detectors the share of confident boxes that overlap above
-            0.99.
+        max_difference: See :class:`Tolerance`; None where the outputs have another form than the
+            original's.
+        same_fraction: See :class:`Tolerance`; for detectors the share of confident boxes that
+            overlap above 0.99; None for networks that are compared by values alone.
         displacement: See :class:`Tolerance`; for detectors the mean loss of overlap.
         passed: All within :data:`TOLERANCES`; None where nothing here could run it.
         accuracy: AP of the source and of the export, where a data set was given.
@@ -72,8 +79,8 @@ class Verification:
     engine: str
     precision: str
     inputs: int = 0
-    logits: float | None = None
-    equal: float | None = None
+    max_difference: float | None = None
+    same_fraction: float | None = None
     displacement: float | None = None
     passed: bool | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
@@ -84,7 +91,8 @@ class Verification:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-Runs = list[tuple[NDArray[np.generic], ...]]
+Runs = list[Outputs]
+"""The outputs for one image each."""
 
 
 def run_on(backend: Backend, images: NDArray[np.uint8]) -> Runs:
@@ -96,7 +104,7 @@ def run_on(backend: Backend, images: NDArray[np.uint8]) -> Runs:
 
 
 def sample_images(card: ModelCard) -> NDArray[np.uint8]:
-    """Crops or frames of the package's photographs to compare on."""
+    """Crops or frames of the package's photos to compare on."""
     return bundled_crops(card) if card.is_pose else bundled_frames(card)
 
 
@@ -108,7 +116,7 @@ def compare(
     name: str,
     precision: str,
 ) -> Verification:
-    """Compare a backend with the outputs of the network it was made from.
+    """Compare a backend with the outputs of the network that its file was made from.
 
     Args:
         card: Of the model.
@@ -119,89 +127,108 @@ def compare(
         precision: Chooses the tolerance.
     """
     runs = run_on(backend, images)
-    logits = _largest_difference(reference, runs)
-    equal, displacement = DIFFERENCES[card.output](card, reference, runs)
     limits = TOLERANCES[precision]
-    if DIFFERENCES[card.output] is _box_difference:
-        passed = displacement <= limits.overlap
+    max_difference = largest_difference(reference, runs)
+    same_fraction: float | None = None
+    displacement: float | None = None
+    passed = max_difference is None or max_difference <= limits.max_difference
+
+    # What the values mean decides what else is compared.
+    if card.is_pose:
+        same_fraction, displacement = _pose_difference(card, reference, runs)
+        same = same_fraction >= limits.same_fraction
+        passed = passed and same and displacement <= limits.displacement
+    elif card.output in ("boxes", "people"):
+        same_fraction, displacement = box_difference(card, reference, runs)
+        passed = passed and displacement <= limits.overlap_loss
+    elif card.output == "classes":
+        same_fraction = _same_classes(reference, runs)
+        displacement = 0.0
+        passed = passed and same_fraction >= limits.same_fraction
     else:
-        passed = equal >= limits.equal and displacement <= limits.displacement
-    passed = passed and (logits is None or logits <= limits.logits)
+        passed = passed and max_difference is not None
     return Verification(
-        name, backend.engine, precision, len(images), logits, equal, displacement, bool(passed)
+        name,
+        backend.engine,
+        precision,
+        len(images),
+        max_difference,
+        same_fraction,
+        displacement,
+        bool(passed),
     )
 
 
-def _largest_difference(reference: Runs, runs: Runs) -> float | None:
+def largest_difference(reference: Runs, runs: Runs) -> float | None:
     """Relative to the largest value of that output; None where the outputs have another form.
 
-    So it is of detectors with NMS inside, whose outputs are as long as there are boxes.
+    So it is with detectors with NMS inside, whose outputs are as long as there are boxes.
     """
-    first = [o.shape for o in reference[0]]
-    if any([o.shape for o in outputs] != first for outputs in (*reference, *runs)):
+    shapes = [o.shape for o in reference[0]]
+    if any([o.shape for o in outputs] != shapes for outputs in (*reference, *runs)):
         return None
     worst = 0.0
-    for ours, theirs in zip(zip(*reference, strict=True), zip(*runs, strict=True), strict=True):
-        a, b = np.concatenate(ours).astype(np.float64), np.concatenate(theirs).astype(np.float64)
+    pairs = zip(zip(*reference, strict=True), zip(*runs, strict=True), strict=True)
+    for expected, actual in pairs:
+        a = np.concatenate(expected).astype(np.float64)
+        b = np.concatenate(actual).astype(np.float64)
         worst = max(worst, float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12)))
     return worst
 
 
 def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
-    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)`` from either form of output."""
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``, from raw or decoded outputs."""
     outputs = [np.concatenate(column).astype(np.float32) for column in zip(*runs, strict=True)]
     return decode_keypoints(outputs, card)
 
 
 def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
-    (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
+    """Share of confident keypoints in the same place, and their mean movement in crop pixels."""
+    keypoints, scores = decode_pose(card, reference)
+    moved, _ = decode_pose(card, runs)
     confident = scores > CONFIDENT
     if not confident.any():  # random weights: compare everything
         confident = np.ones_like(confident)
-    distance = np.linalg.norm((ours - theirs)[confident], axis=1)
-    return float((distance < 0.01).mean()), float(distance.mean())
+    distance = np.linalg.norm((keypoints - moved)[confident], axis=1)
+    return float((distance < SAME_PLACE_PIXELS).mean()), float(distance.mean())
 
 
-def _box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
+def box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
+    """Share of confident boxes in the same place, and the mean loss of overlap."""
     overlaps: list[float] = []
-    for ours, theirs in zip(reference, runs, strict=True):
-        a, b = (decode_boxes(o, card, 0.05) for o in (ours, theirs))
-        a = a[a.scores > CONFIDENT]
-        overlaps += (
-            list(box_iou(a.boxes, b.boxes).max(axis=1)) if len(a) and len(b) else [0.0] * len(a)
-        )
+    for expected, actual in zip(reference, runs, strict=True):
+        boxes = decode_boxes(expected, card, 0.05)
+        boxes = boxes[boxes.scores > CONFIDENT]
+        others = decode_boxes(actual, card, 0.05)
+        if len(boxes) and len(others):
+            overlaps += list(box_iou(boxes.boxes, others.boxes).max(axis=1))
+        else:
+            overlaps += [0.0] * len(boxes)
     if not overlaps:
         return 1.0, 0.0
     values = np.array(overlaps)
-    return float((values > 0.99).mean()), float((1 - values).mean())
+    return float((values > SAME_PLACE_IOU).mean()), float((1 - values).mean())
 
 
-def _class_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
-    ours = np.array([int(outputs[0].argmax()) for outputs in reference])
-    theirs = np.array([int(outputs[0].argmax()) for outputs in runs])
-    return float(np.mean(ours == theirs)), 0.0
-
-
-Difference = Callable[[ModelCard, Runs, Runs], tuple[float, float]]
-DIFFERENCES: Mapping[Output, Difference] = {
-    "keypoints": _pose_difference,
-    "boxes": _box_difference,
-    "people": _box_difference,
-    "classes": _class_difference,
-}
-"""How outputs are compared: share that is equal, and displacement; see :class:`Tolerance`."""
+def _same_classes(reference: Runs, runs: Runs) -> float:
+    """Share of images with the same highest-scoring class."""
+    same = [int(a[0].argmax()) == int(b[0].argmax()) for a, b in zip(reference, runs, strict=True)]
+    return float(np.mean(same))
 
 
 def agreement(card: ModelCard, reference: Runs, runs: Runs) -> float:
     """One number, 0..1, to rank candidates by: closeness of confident keypoints, or overlap of
     confident boxes.
     """
-    if DIFFERENCES[card.output] is _box_difference:
+    if card.output in ("boxes", "people"):
         return box_agreement(card, reference, runs)
-    (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
+    keypoints, scores = decode_pose(card, reference)
+    moved, _ = decode_pose(card, runs)
     confident = scores > CONFIDENT
-    distance = ((ours - theirs)[confident] ** 2).sum(axis=1)
-    return float(np.exp(-distance / 32).mean()) if confident.any() else 0.0
+    if not confident.any():
+        return 0.0
+    squared_distance = ((keypoints - moved)[confident] ** 2).sum(axis=1)
+    return float(np.exp(-squared_distance / 32).mean())
 
 
 def report_lines(report: Verification) -> Sequence[tuple[str, str]]:
@@ -209,10 +236,12 @@ def report_lines(report: Verification) -> Sequence[tuple[str, str]]:
     rows = [("file", report.file), ("engine, precision", f"{report.engine}, {report.precision}")]
     if report.inputs:
         rows.append(("compared on", f"{report.inputs} images"))
-    if report.logits is not None:
-        rows.append(("largest output difference", f"{report.logits:.2g} of the largest value"))
-    if report.equal is not None:
-        rows.append(("same place", f"{100 * report.equal:.1f} %"))
+    if report.max_difference is not None:
+        rows.append(
+            ("largest output difference", f"{report.max_difference:.2g} of the largest value")
+        )
+    if report.same_fraction is not None:
+        rows.append(("same place", f"{100 * report.same_fraction:.1f} %"))
     if report.displacement is not None:
         rows.append(("mean displacement", f"{report.displacement:.4f}"))
     rows += [(name, f"{100 * value:.2f}") for name, value in report.accuracy.items()]

@@ -10,9 +10,8 @@ from torch import nn
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
-from rtmpose.networks.cspnext import SIZES
+from rtmpose.networks.cspnext import SIZES, enlarged_map
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
-from rtmpose.networks.reduced import enlarged_map
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig
@@ -36,6 +35,11 @@ _RTMDET = {
 }
 
 
+_ARCHITECTURE = re.compile(
+    r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?"
+)
+
+
 def config_for(model: str | ModelCard) -> Config:
     """The config of a model of the zoo.
 
@@ -43,10 +47,7 @@ def config_for(model: str | ModelCard) -> Config:
         ModelError: the zoo has no such model, or its network is not of this family (YOLOX).
     """
     card = find(model) if isinstance(model, str) else model
-    match = re.fullmatch(
-        r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?",
-        card.architecture,
-    )
+    match = _ARCHITECTURE.fullmatch(card.architecture)
     if match is None:
         raise ModelError(
             f"{card.id} is a {card.architecture}, which is not a network of this family: it runs"
@@ -55,11 +56,12 @@ def config_for(model: str | ModelCard) -> Config:
     family, size, reduced, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]
+
     if family == "rtmdet":
         channels, blocks, share, exponential = _RTMDET[size]
         classes = HUMANART_CLASSES if variant == "-humanart" else 1
         return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
-    if card.codec.kind == "classifier":
+    if card.output == "classes":
         return ClassifierConfig(backbone, input_wh=card.input_wh)
     keypoints = len(skeleton_of(card) or get_skeleton(""))
     if family == "cspnext":

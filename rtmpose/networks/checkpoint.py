@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,12 @@ from rtmpose.model_card import ModelCard
 State = dict[str, Tensor]
 
 PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
-"""Wrappers that training puts around a network: data parallelism, averaging, pruning, distillation."""
+"""Wrappers that training puts around a network: data parallelism, averaging, pruning,
+distillation.
+"""
 
 RENAMED = {"keypoint_head.": "head.", "network.": ""}
-"""Old names of parts, and ours."""
+"""Names in published checkpoints, and the names here."""
 
 NOT_WEIGHTS = ("data_preprocessor.", "loss_module.", "teacher.", "steps")
 
@@ -55,24 +57,24 @@ _HARMLESS = (
 
 
 class _Empty:
-    """Stands for an object of no interest; takes whatever the file says and keeps nothing."""
+    """Stands in for an object that is not needed; accepts everything and keeps nothing."""
 
-    def __new__(cls, *_: Any, **__: Any) -> _Empty:
+    def __new__(cls, *_: object, **__: object) -> _Empty:
         return super().__new__(cls)
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def __setstate__(self, _: Any) -> None:
+    def __setstate__(self, _: object) -> None:
         pass
 
-    def __setitem__(self, _: Any, __: Any) -> None:
+    def __setitem__(self, _: object, __: object) -> None:
         pass
 
-    def append(self, _: Any) -> None:
+    def append(self, _: object) -> None:
         """Ignored."""
 
-    def extend(self, _: Any) -> None:
+    def extend(self, _: object) -> None:
         """Ignored."""
 
 
@@ -97,13 +99,13 @@ class KeyDifference:
         lines = []
         for title, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
             if keys:
-                lines.append(f"{len(keys)} {title}: {_some(keys)}")
+                lines.append(f"{len(keys)} {title}: {_first_few(keys)}")
         if self.shapes:
             rows = [
-                f"{key} {_by(ours)} in the network, {_by(theirs)} in the file"
+                f"{key} {_shape_text(ours)} in the network, {_shape_text(theirs)} in the file"
                 for key, ours, theirs in self.shapes
             ]
-            lines.append(f"{len(rows)} of another shape: {_some(rows, '; ')}")
+            lines.append(f"{len(rows)} of another shape: {_first_few(rows, '; ')}")
         return "\n".join(lines)
 
 
@@ -121,9 +123,9 @@ def read_checkpoint(path: Path) -> State:
         raise ModelError(f"checkpoint {path} does not exist")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0]
-    allowed: list[Any] = [(_Empty, name) for name in _HARMLESS]
+    stand_ins = [(_Empty, name) for name in _HARMLESS]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals([*stand_ins]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -141,9 +143,10 @@ def read_checkpoint(path: Path) -> State:
     return normalize_keys(state)
 
 
-def normalize_keys(state: Mapping[str, Any]) -> State:
-    """Keys without the wrappers of training and under today's names; what is no weight is left out."""
+def normalize_keys(state: Mapping[str, object]) -> State:
+    """Keys without the wrappers of training and under the names here; only weights are kept."""
     keys = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+    # Wrappers may be nested.
     while True:
         prefix = next((p for p in PREFIXES if any(k.startswith(p) for k in keys)), None)
         if prefix is None:
@@ -217,6 +220,8 @@ def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: s
     """
     safetensors = _safetensors()
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+
+    # The format has no shared tensors: each is written once, with the other keys in the metadata.
     seen: dict[int, str] = {}
     shared = {}
     for key, value in state.items():
@@ -224,6 +229,7 @@ def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: s
         if first != key and torch.equal(state[first], value):
             shared[key] = first
     tensors = {k: v for k, v in state.items() if k not in shared}
+
     metadata = {
         "format": "pt",
         KEY: card_to_json(card),
@@ -259,7 +265,7 @@ def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
     return normalize_keys(state), card
 
 
-def _safetensors() -> Any:
+def _safetensors() -> ModuleType:
     try:
         import safetensors.torch
     except ImportError as error:
@@ -269,7 +275,7 @@ def _safetensors() -> Any:
     return safetensors.torch
 
 
-def _state_of(content: Any) -> dict[str, Tensor]:
+def _state_of(content: object) -> dict[str, object]:
     """The weights within what a file holds."""
     if not isinstance(content, Mapping):
         return {}
@@ -294,10 +300,10 @@ def _refusal(error: Exception) -> str:
     return "(damaged, or not made by torch)"
 
 
-def _some(items: tuple[str, ...] | list[str], separator: str = ", ") -> str:
+def _first_few(items: tuple[str, ...] | list[str], separator: str = ", ") -> str:
     shown = separator.join(items[:6])
     return shown + (f" ... and {len(items) - 6} more" if len(items) > 6 else "")
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,35 +19,29 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
     a norm, one per input value of a global mean, one per output value of an upsampling.
 
     Args:
-        network: Any network of the family.
+        network: Any network of the family; left as it is.
         input_wh: Width and height of the image.
     """
     others = 0
 
-    def norm(module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal others
-        others += 2 * output.numel()
+        if isinstance(module, nn.BatchNorm2d):
+            others += 2 * output.numel()
+        elif isinstance(module, nn.AdaptiveAvgPool2d):
+            others += inputs[0].numel()
+        else:
+            others += output.numel()
 
-    def pool(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        nonlocal others
-        others += inputs[0].numel()
-
-    def upsample(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        nonlocal others
-        others += output.numel()
-
-    rules = ((nn.BatchNorm2d, norm), (nn.AdaptiveAvgPool2d, pool), (nn.Upsample, upsample))
     handles = [
-        module.register_forward_hook(rule)
+        module.register_forward_hook(count)
         for module in network.modules()
-        for kind, rule in rules
-        if isinstance(module, kind)
+        if isinstance(module, nn.BatchNorm2d | nn.AdaptiveAvgPool2d | nn.Upsample)
     ]
-    training = network.training
     parameter = next(network.parameters())
-    image = torch.zeros(
-        1, 3, input_wh[1], input_wh[0], device=parameter.device, dtype=parameter.dtype
-    )
+    width, height = input_wh
+    image = torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+    training = network.training
     try:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             network.eval()(image)
@@ -57,4 +49,5 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
         network.train(training)
         for handle in handles:
             handle.remove()
+    # torch counts a multiplication and an addition as two.
     return int(counter.get_total_flops()) // 2 + others

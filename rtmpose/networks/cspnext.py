@@ -1,4 +1,4 @@
-"""CSPNeXt: the backbone of RTMDet and RTMPose (Lyu et al., RTMDet, arXiv 2212.07784, section 3.2)."""
+"""CSPNeXt: the backbone of RTMDet and RTMPose (Lyu et al., arXiv 2212.07784, section 3.2)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ STAGES = ((64, 128, 3, True), (128, 256, 6, True), (256, 512, 6, True), (512, 10
 """Input and output channels at width 1, blocks at depth 1, whether blocks have shortcuts; stage 4
 starts with SPP.
 """
+
+REDUCED_SUFFIX = "-reduced"
+"""In the architecture of a card, before ``-pruned``: see :mod:`rtmpose.networks.reduced`."""
+
+REDUCED_SCALE = 0.75
+"""Side of a reduced network's crops over that of the network it was made from."""
+
+_STAGE3_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class CSPNeXtConfig:
     enlarge: tuple[int, int] | None = None
 
     def channels(self, full: int) -> int:
-        """Channels at this width where the full network has so many."""
+        """Channels at this width for ``full`` channels at width 1."""
         return int(full * self.width)
 
     @property
@@ -53,6 +61,17 @@ SIZES = {
     "x": CSPNeXtConfig(1.33, 1.25),
 }
 """The published sizes; RTMPose-t is built on ``tiny``."""
+
+
+def enlarged_map(input_wh: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the map that stage 4 of a reduced network reads, for crops of
+    ``input_wh``: as large as for the crops of full size.
+    """
+    width, height = input_wh
+    return (
+        round(height / REDUCED_SCALE) // _STAGE3_STRIDE,
+        round(width / REDUCED_SCALE) // _STAGE3_STRIDE,
+    )
 
 
 class CSPNeXt(nn.Module):

@@ -1,4 +1,4 @@
-"""Fold batch norms into the convolutions before them: what every inference engine wants to see."""
+"""Folding batch norms into the convolutions before them, as inference engines want them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ def fuse_norms(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, ConvModule) and isinstance(module.bn, nn.BatchNorm2d):
-            # A convolution that levels share becomes one of its own per level.
+            # A convolution that levels share becomes a separate one per level.
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()
+            setattr(module, "bn", nn.Identity())  # noqa: B010 (its type says BatchNorm2d)
         elif isinstance(module, HeatmapHead):
-            layers = module.deconv_layers
-            for i in range(0, len(layers), 3):
-                deconv, norm = layers[i], layers[i + 1]
-                if isinstance(deconv, nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-                    layers[i] = fuse_conv_bn_eval(deconv, norm, transpose=True)
-                    layers[i + 1] = nn.Identity()
+            _fuse_deconvolutions(module.deconv_layers)
     return network
+
+
+def _fuse_deconvolutions(layers: nn.Sequential) -> None:
+    """The same for transposed convolutions; norms that are folded already are skipped."""
+    for i in range(0, len(layers), 3):
+        deconv = layers[i]
+        norm = layers[i + 1]
+        if isinstance(deconv, nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[i] = fuse_conv_bn_eval(deconv, norm, transpose=True)
+            layers[i + 1] = nn.Identity()

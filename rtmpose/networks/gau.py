@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 
 class ScaleNorm(nn.Module):
-    """Tokens divided by their root mean square, times one learned gain (Nguyen and Salazar, 2019)."""
+    """Tokens over their root mean square, times one learned gain (Nguyen and Salazar, 2019)."""
 
     def __init__(self, dims: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.scale, self.eps = dims**-0.5, eps
+        self.scale = dims**-0.5
+        self.eps = eps
         self.g = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,9 +55,14 @@ class GatedAttentionUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens ``(N, K, dims)``; shape is kept."""
-        gated, attention = self.o.in_features, self.gamma.shape[1]
-        u, v, base = nn.functional.silu(self.uv(self.ln(x))).split([gated, gated, attention], dim=2)
-        queries, keys = (base.unsqueeze(2) * self.gamma + self.beta).unbind(dim=2)
+        # One projection makes gates, values, and what queries and keys are made from.
+        gated = self.o.in_features
+        attention = self.gamma.shape[1]
+        projected = nn.functional.silu(self.uv(self.ln(x)))
+        gates, values, shared = projected.split([gated, gated, attention], dim=2)
+
+        # Queries and keys differ by a learned factor and offset only.
+        queries, keys = (shared.unsqueeze(2) * self.gamma + self.beta).unbind(dim=2)
         kernel = torch.relu(torch.bmm(queries, keys.transpose(1, 2)) / attention**0.5).square()
-        y: Tensor = self.res_scale(x) + self.o(u * torch.bmm(kernel, v))
+        y: Tensor = self.res_scale(x) + self.o(gates * torch.bmm(kernel, values))
         return y

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from rtmpose.networks.cspnext import CSPNeXt, CSPNeXtConfig
 from rtmpose.networks.rtmpose import initialize_head
 
-DECONVOLUTIONS, CHANNELS = 3, 256
+DECONVOLUTIONS = 3
+CHANNELS = 256
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class ConvModule(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """A depthwise and a pointwise convolution, each with norm and activation (Chollet, CVPR 2017)."""
+    """Depthwise and pointwise convolution, each with norm and activation (Chollet, CVPR 2017)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 def conv_class(depthwise: bool) -> type[ConvModule] | type[DepthwiseSeparable]:
-    """What a k x k convolution is made of: dense, or depthwise separable in the smallest networks."""
+    """The module for k x k convolutions: dense, or depthwise separable in the smallest networks."""
     return DepthwiseSeparable if depthwise else ConvModule
 
 
@@ -79,7 +79,7 @@ class ChannelAttention(nn.Module):
 
 
 class CSPNeXtBlock(nn.Module):
-    """A 3x3 convolution and a depthwise-separable 5x5 one; with ``shortcut`` their input is added."""
+    """A 3x3 and a depthwise-separable 5x5 convolution; with ``shortcut`` the input is added."""
 
     def __init__(self, channels: int, *, shortcut: bool, depthwise: bool) -> None:
         super().__init__()
@@ -123,9 +123,8 @@ class CSPLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
-        short = self.short_conv(
-            x
-        )  # first, as in the published exports: they are read back in order of execution
+        # First, as in the published exports: they are read back in the order of execution.
+        short = self.short_conv(x)
         y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)
         if self.attention is not None:
             y = self.attention(y)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmpose.errors import ModelError
@@ -32,7 +33,7 @@ def load_network(
         model: An id or alias of the zoo, a card, or the path or URL of a ``.pth``, ``.safetensors``
             or ``.onnx`` file. A zoo model is taken from its ONNX file where one is published, else
             from its checkpoint.
-        card: Describes a file that does not say itself what it is (id of the zoo:
+        card: Describes a file without a card inside (for a model of the zoo:
             ``zoo.find(...)``).
         config: The network's config where it differs from the card's.
         strict: Refuse a checkpoint with other keys or shapes.
@@ -41,8 +42,9 @@ def load_network(
         The network in evaluation mode, and its card.
 
     Raises:
-        ModelError: the model cannot be had, or the file does not fit.
+        ModelError: the model is not available, or the file does not fit.
     """
+    # Which file, and what it is.
     if isinstance(model, ModelCard) or model_kind(model) == "name":
         known = model if isinstance(model, ModelCard) else find(os.fspath(model))
         path, _ = resolve(known, format="onnx" if known.file("onnx") else "pth")
@@ -55,6 +57,8 @@ def load_network(
             f"{path} does not say which model it is; name the model of the zoo it belongs to"
             " (--card)"
         )
+
+    # An ONNX file is read by order or name of its layers, a checkpoint by its keys.
     config = config or config_for(card)
     network = build(config)
     if path.suffix == ".onnx":
@@ -72,14 +76,14 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
     """The card for another input size.
 
     Raises:
-        ModelError: the network is tied to its size (SimCC), or a side is no multiple of 32.
+        ModelError: the network is tied to its size (SimCC), or a side is not a multiple of 32.
     """
     if input_wh == card.input_wh:
         return card
     if any(side <= 0 or side % 32 for side in input_wh):
         raise ModelError(
-            f"an input of {input_wh[0]}x{input_wh[1]} will not do: both sides must be multiples"
-            " of 32"
+            f"an input of {input_wh[0]}x{input_wh[1]} is not possible: both sides must be"
+            " multiples of 32"
         )
     if card.codec.kind == "simcc":
         raise ModelError(
@@ -94,7 +98,7 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
     return replace(card, id=name, input_wh=input_wh, codec=codec)
 
 
-def to_tensor(images: np.ndarray, normalization: Normalization) -> Tensor:
+def to_tensor(images: NDArray[np.uint8], normalization: Normalization) -> Tensor:
     """BGR uint8 ``(N, H, W, 3)`` to the network's normalized ``(N, 3, H, W)`` float32."""
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     if normalization.color == "rgb":

@@ -17,7 +17,7 @@ class CSPNeXtPAFPN(nn.Module):
 
     Args:
         channels: Of the input maps, the finest first.
-        outputs: Channels of all output maps; None leaves each level its own and adds no
+        outputs: Channels of all output maps; None keeps those of each level and adds no
             convolution.
         blocks: Per cross-stage partial layer.
         depthwise: Separable convolutions.
@@ -54,12 +54,15 @@ class CSPNeXtPAFPN(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps of falling resolution to maps of the same resolutions."""
+        # Top-down: coarse maps, upsampled, join the finer ones.
         inner = [maps[-1]]
         for fine, reduce, block in zip(
             maps[-2::-1], self.reduce_layers, self.top_down_blocks, strict=True
         ):
             inner[0] = reduce(inner[0])
             inner.insert(0, block(torch.cat([self.upsample(inner[0]), fine], dim=1)))
+
+        # Bottom-up: and back to the coarse ones.
         outs = [inner[0]]
         for coarse, down, block in zip(
             inner[1:], self.downsamples, self.bottom_up_blocks, strict=True

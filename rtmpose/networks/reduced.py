@@ -16,48 +16,37 @@ from torch import nn
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
-
-SUFFIX = "-reduced"
-"""In the architecture of a card, before ``-pruned``."""
-
-_SHARE = 0.75
-_STRIDE = 16
-"""Of stage 3."""
-
-
-def enlarged_map(input_wh: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the map that stage 4 of a reduced network sees, for crops of
-    ``input_wh``.
-    """
-    return round(input_wh[1] / _SHARE) // _STRIDE, round(input_wh[0] / _SHARE) // _STRIDE
+from rtmpose.networks.build import build, config_for
+from rtmpose.networks.cspnext import REDUCED_SCALE, REDUCED_SUFFIX
+from rtmpose.networks.widths import fit_widths
 
 
 def reduced_card(card: ModelCard) -> ModelCard:
     """The card of the same model for crops of three quarters of the side.
 
     Raises:
-        ModelError: it is no RTMPose, it is reduced already, or three quarters of its sides are no
-            whole pixels.
+        ModelError: it is not an RTMPose, it is reduced already, or three quarters of its sides are
+            not whole pixels.
     """
     family, _, rest = card.architecture.partition("-")
     size, _, pruned = rest.partition("-")
-    width, height = (side * _SHARE for side in card.input_wh)
-    if (
-        family != "rtmpose"
-        or SUFFIX in card.architecture
-        or not (width.is_integer() and height.is_integer())
-    ):
+    width, height = (side * REDUCED_SCALE for side in card.input_wh)
+    full_size = family == "rtmpose" and REDUCED_SUFFIX not in card.architecture
+    if not (full_size and width.is_integer() and height.is_integer()):
         raise ModelError(
             f"{card.id} ({card.architecture}, {card.input_wh[0]}x{card.input_wh[1]}) cannot take"
             " crops of three quarters of the side: that is for an RTMPose of full size"
         )
-    before, after = (f"{h}x{w}" for w, h in (card.input_wh, (int(width), int(height))))
+
+    input_wh = (int(width), int(height))
+    before = f"{card.input_wh[1]}x{card.input_wh[0]}"
+    after = f"{input_wh[1]}x{input_wh[0]}"
     return replace(
         card,
         id=card.id.replace(before, after) if before in card.id else f"{card.id}_{after}",
-        architecture=f"{family}-{size}{SUFFIX}" + (f"-{pruned}" if pruned else ""),
-        input_wh=(int(width), int(height)),
-        codec=replace(card.codec, split_ratio=card.codec.split_ratio / _SHARE),
+        architecture=f"{family}-{size}{REDUCED_SUFFIX}" + (f"-{pruned}" if pruned else ""),
+        input_wh=input_wh,
+        codec=replace(card.codec, split_ratio=card.codec.split_ratio / REDUCED_SCALE),
         aliases=(),
         files=(),
         published={},
@@ -75,9 +64,6 @@ def reduce_input(network: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelC
     Raises:
         ModelError: as :func:`reduced_card`.
     """
-    from rtmpose.networks.build import build, config_for
-    from rtmpose.networks.widths import fit_widths
-
     card = reduced_card(card)
     smaller = build(config_for(card))
     state = network.state_dict()

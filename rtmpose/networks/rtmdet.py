@@ -29,7 +29,7 @@ class RTMDetConfig:
         blocks: Per layer of the neck.
         classes: Number of classes.
         share_conv: One set of head convolutions for all levels, each level with its own norms.
-        exp_on_reg: Distances are the exponential of what the head says, not that itself.
+        exp_on_reg: Distances are the exponential of the head's outputs.
         input_wh: Width and height it was trained for; any multiples of 32 work.
     """
 
@@ -47,19 +47,22 @@ class RTMDetHead(nn.Module):
 
     def __init__(self, config: RTMDetConfig) -> None:
         super().__init__()
-        depthwise, c = config.backbone.depthwise, config.channels
+        depthwise = config.backbone.depthwise
+        c = config.channels
         self.exp_on_reg = config.exp_on_reg
 
         def tower() -> nn.ModuleList:
             conv = conv_class(depthwise)
             return nn.ModuleList(nn.Sequential(conv(c, c, 3), conv(c, c, 3)) for _ in STRIDES)
 
-        self.cls_convs, self.reg_convs = tower(), tower()
+        self.cls_convs = tower()
+        self.reg_convs = tower()
         if config.share_conv:
+            # Levels share convolutions but keep their norms.
             for levels in (self.cls_convs, self.reg_convs):
                 for level in list(levels)[1:]:
-                    for own, first in zip(level.children(), levels[0].children(), strict=True):
-                        own.conv = first.conv
+                    for module, first in zip(level.children(), levels[0].children(), strict=True):
+                        module.conv = first.conv
         self.rtm_cls = nn.ModuleList(nn.Conv2d(c, config.classes, 1) for _ in STRIDES)
         self.rtm_reg = nn.ModuleList(nn.Conv2d(c, 4, 1) for _ in STRIDES)
         self.reset_parameters()
@@ -73,8 +76,9 @@ class RTMDetHead(nn.Module):
                     nn.init.constant_(module.bias, -math.log(99) if "rtm_cls" in name else 0.0)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Class logits ``(N, C, H, W)`` and distances ``(N, 4, H, W)`` in input pixels, per level."""
-        logits, distances = [], []
+        """Per level, class logits ``(N, C, H, W)``, distances ``(N, 4, H, W)`` in input pixels."""
+        logits = []
+        distances = []
         for level, (x, stride) in enumerate(zip(maps, STRIDES, strict=True)):
             logits.append(self.rtm_cls[level](self.cls_convs[level](x)))
             sides = self.rtm_reg[level](self.reg_convs[level](x))
@@ -108,8 +112,8 @@ class RTMDet(nn.Module):
 
 
 class RTMDetBoxes(nn.Module):
-    """An RTMDet that returns all candidate boxes and scores in two tensors: what exports without
-    NMS give.
+    """An RTMDet that returns all candidate boxes and scores in two tensors, as exports without NMS
+    do.
     """
 
     def __init__(self, network: RTMDet) -> None:
@@ -119,7 +123,8 @@ class RTMDetBoxes(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images to boxes ``(N, A, 4)`` xyxy in input pixels and scores ``(N, A, C)`` in 0..1."""
         logits, distances = self.network(images)
-        boxes, scores = [], []
+        boxes = []
+        scores = []
         for level, sides, stride in zip(logits, distances, STRIDES, strict=True):
             height, width = level.shape[2:]
             y = torch.arange(height, device=level.device, dtype=level.dtype) * stride

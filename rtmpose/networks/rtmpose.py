@@ -49,9 +49,8 @@ class RTMPoseConfig:
     @property
     def bins(self) -> tuple[int, int]:
         """Bins of x and of y."""
-        return round(self.input_wh[0] * self.split_ratio), round(
-            self.input_wh[1] * self.split_ratio
-        )
+        width, height = self.input_wh
+        return round(width * self.split_ratio), round(height * self.split_ratio)
 
 
 class RTMPoseHead(nn.Module):
@@ -59,8 +58,9 @@ class RTMPoseHead(nn.Module):
 
     def __init__(self, config: RTMPoseConfig) -> None:
         super().__init__()
-        channels, k = config.backbone.stage_channels[-1], config.kernel
-        self.final_layer = nn.Conv2d(channels, config.keypoints, k, padding=k // 2)
+        channels = config.backbone.stage_channels[-1]
+        kernel = config.kernel
+        self.final_layer = nn.Conv2d(channels, config.keypoints, kernel, padding=kernel // 2)
         self.mlp = nn.Sequential(
             ScaleNorm(config.cells), nn.Linear(config.cells, config.hidden, bias=False)
         )

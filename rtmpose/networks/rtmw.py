@@ -27,10 +27,10 @@ class RTMWHead(nn.Module):
     def __init__(self, config: RTMWConfig) -> None:
         super().__init__()
         fine, coarse = config.backbone.stage_channels[-2:]
-        points, k = config.keypoints, config.kernel
+        points = config.keypoints
 
         def conv(inputs: int, outputs: int) -> ConvModule:
-            return ConvModule(inputs, outputs, k, activation=nn.ReLU)
+            return ConvModule(inputs, outputs, config.kernel, activation=nn.ReLU)
 
         def embed(cells: int) -> nn.Sequential:
             return nn.Sequential(ScaleNorm(cells), nn.Linear(cells, config.hidden // 2, bias=False))
@@ -54,10 +54,11 @@ class RTMWHead(nn.Module):
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of stride 16 and 32 to logits ``(N, K, 2W)`` and ``(N, K, 2H)``."""
         fine, coarse = maps
-        whole = self.mlp(self.final_layer(coarse).flatten(2))
-        detail = torch.cat([self.conv_dec(self.ps(coarse)), fine], dim=1)
-        parts = self.mlp2(self.final_layer2(detail).flatten(2))
-        tokens = self.gau(torch.cat([whole, parts], dim=2))
+        # The coarse map, shuffled to the resolution of the fine one, joins it for the second half.
+        coarse_tokens = self.mlp(self.final_layer(coarse).flatten(2))
+        joined = torch.cat([self.conv_dec(self.ps(coarse)), fine], dim=1)
+        fine_tokens = self.mlp2(self.final_layer2(joined).flatten(2))
+        tokens = self.gau(torch.cat([coarse_tokens, fine_tokens], dim=2))
         return self.cls_x(tokens), self.cls_y(tokens)
 
 

@@ -1,11 +1,11 @@
-"""Which channels of a network belong together, and taking them out.
+"""Which channels of a network have to be removed together.
 
 A channel rarely stands alone: what a shortcut adds, an attention gate multiplies or a depthwise
-convolution passes on has to go or stay in all those places at once. The network is traced, every
-channel of every map gets a label, and operations that need two channels to stay together give them
-one label. Channels with one label are a *unit*; units that occur in the same places are a *group*.
-This holds for every network of the family, with nothing said about its layers by hand. What cannot
-be followed (the input image, the outputs, everything behind ``flatten``) is kept whole.
+convolution passes on must be removed or kept in all those places at once. The network is traced,
+every channel of every map gets a label, and operations that couple two channels give them one
+label. Channels with one label are a *unit*; units that occur in the same places are a *group*.
+This holds for every network of the family, without rules per layer. What cannot be followed (the
+input image, the outputs, everything behind ``flatten``) is kept whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ Labels = NDArray[np.int64]
 Side = Literal["in", "out"]
 Place = tuple[str, Side, int]
 """Layer, side, and which call of it: 0 where all calls share weights."""
+
+Unit = dict[Place, list[int]]
+"""The channel indices of one unit, place by place."""
 
 _ELEMENTWISE = (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)
 _CHANNELWISE = (
@@ -52,8 +55,8 @@ class ChannelUse:
         layer: Name of the module; depthwise convolutions, norms and other layers that keep channels
             apart have the side ``out`` only.
         side: Of its input or of its output channels.
-        positions: ``(units, copies)`` int64; more than one copy where a map is joined with itself
-            (SPP).
+        positions: ``(units, copies)`` int64; more than one copy where a map is concatenated with
+            itself (SPP).
         area: Map cells per image that the layer is computed for.
     """
 
@@ -65,7 +68,7 @@ class ChannelUse:
 
 @dataclass(frozen=True, eq=False)
 class ChannelGroup:
-    """Units that occur in the same places; each can be taken out, one by one.
+    """Units that occur in the same places; each of them can be removed by itself.
 
     Attributes:
         uses: All those places.
@@ -78,13 +81,13 @@ class ChannelGroup:
 
     @property
     def name(self) -> str:
-        """The first layer that makes these channels."""
+        """The first layer that writes these channels."""
         return next(use.layer for use in self.uses if use.side == "out")
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelGraph:
-    """A network's graph, independent of its widths: it stays valid while channels are taken out.
+    """A network's graph, independent of its widths: it stays valid while channels are removed.
 
     Attributes:
         graph: One node per operation.
@@ -96,7 +99,7 @@ class ChannelGraph:
 
 
 def trace(network: nn.Module, input_wh: tuple[int, int]) -> ChannelGraph:
-    """Follow a network's graph.
+    """Record a network's graph.
 
     Args:
         network: Any network of the family; left as it is.
@@ -111,22 +114,27 @@ def trace(network: nn.Module, input_wh: tuple[int, int]) -> ChannelGraph:
         raise ModelError(
             f"the channels of a {type(network).__name__} cannot be followed: {error}"
         ) from error
-    names = {
-        network.get_submodule(n.target): str(n.target) for n in graph.nodes if n.op == "call_module"
-    }
+    layers = [str(node.target) for node in graph.nodes if node.op == "call_module"]
+    return ChannelGraph(graph, _measure_areas(network, layers, input_wh))
+
+
+def _measure_areas(
+    network: nn.Module, layers: Iterable[str], input_wh: tuple[int, int]
+) -> dict[str, tuple[int, ...]]:
+    """Map cells that each layer is computed for, from a run on one empty image."""
+    names = {network.get_submodule(layer): layer for layer in layers}
     areas: dict[str, list[int]] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # These two work once per input cell, all others once per output cell.
         by_input = isinstance(module, nn.ConvTranspose2d | nn.AdaptiveAvgPool2d)
-        areas.setdefault(names[module], []).append(
-            math.prod((inputs[0] if by_input else output).shape[2:])
-        )
+        cells = (inputs[0] if by_input else output).shape[2:]
+        areas.setdefault(names[module], []).append(math.prod(cells))
 
-    handles = [module.register_forward_hook(note) for module in names]
     parameter = next(network.parameters())
-    image = torch.zeros(
-        1, 3, input_wh[1], input_wh[0], device=parameter.device, dtype=parameter.dtype
-    )
+    width, height = input_wh
+    image = torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+    handles = [module.register_forward_hook(record) for module in names]
     training = network.training
     try:
         with torch.inference_mode():
@@ -135,292 +143,183 @@ def trace(network: nn.Module, input_wh: tuple[int, int]) -> ChannelGraph:
         network.train(training)
         for handle in handles:
             handle.remove()
-    return ChannelGraph(graph, {name: tuple(calls) for name, calls in areas.items()})
+    return {name: tuple(calls) for name, calls in areas.items()}
 
 
-class _Followed:
-    """The labels so far: what :func:`channel_groups` gathers on its way along the graph."""
+class _ChannelLabels:
+    """Labels of all channels so far, with a union-find over those that are coupled."""
 
     def __init__(self) -> None:
-        self.parent: list[int] = [0]  # label 0: the channels that stay
+        self.parent: list[int] = [0]  # label 0: the channels that must stay
         self.sides: dict[Place, Labels] = {}
         self.calls: Counter[str] = Counter()
 
     def new(self, count: int) -> Labels:
+        """Fresh labels for the channels of a new map."""
         first = len(self.parent)
         self.parent.extend(range(first, first + count))
         return np.arange(first, first + count)
 
     def root(self, label: int) -> int:
+        """The representative of all labels coupled with this one."""
         while self.parent[label] != label:
             self.parent[label] = self.parent[self.parent[label]]
             label = self.parent[label]
         return label
 
-    def join(self, a: Iterable[int], b: Iterable[int]) -> None:
-        for one, other in zip(a, b, strict=True):
+    def union(self, a: Labels, b: Labels) -> None:
+        """Couple labels pairwise; the lower root wins, so that 0 stays 0."""
+        for one, other in zip(a.tolist(), b.tolist(), strict=True):
             low, high = sorted((self.root(one), self.root(other)))
             self.parent[high] = low
 
-    def keep(self, values: Labels | None) -> None:
-        if values is not None:
-            self.join(values.tolist(), [0] * len(values))
+    def pin(self, labels: Labels | None) -> None:
+        """Keep these channels whole: couple them with label 0."""
+        if labels is not None:
+            self.union(labels, np.zeros_like(labels))
 
-    def note(self, layer: str, side: Side, labels: Labels, call: int = 0) -> Labels:
-        """Note the labels of a layer's channels; a layer with weights needs the same at each call."""
-        known = self.sides.setdefault((layer, side, call), labels)
-        if known is not labels:
-            self.join(known.tolist(), labels.tolist())
-        return known
+    def record(self, layer: str, side: Side, labels: Labels, call: int = 0) -> Labels:
+        """Record the labels of a layer's channels; a layer with weights needs the same at each
+        call.
+        """
+        recorded = self.sides.setdefault((layer, side, call), labels)
+        if recorded is not labels:
+            self.union(recorded, labels)
+        return recorded
 
 
-def channel_groups(network: nn.Module, wiring: ChannelGraph) -> tuple[ChannelGroup, ...]:
-    """The groups of channels that can be taken out, in the order in which the network makes them.
+def channel_groups(network: nn.Module, graph: ChannelGraph) -> tuple[ChannelGroup, ...]:
+    """The groups of channels that can be removed, in the order in which the network writes them.
 
     Args:
-        network: With today's widths.
-        wiring: From :func:`trace`.
+        network: With its present widths.
+        graph: From :func:`trace`.
     """
-    followed = _Followed()
+    labels = _ChannelLabels()
     values: dict[fx.Node, Labels | None] = {}
-    for node in wiring.graph.nodes:
-        values[node] = _follow(node, network, followed, values)
+    for node in graph.graph.nodes:
+        values[node] = _propagate(node, network, labels, values)
 
-    places: dict[int, dict[Place, list[int]]] = {}
-    for place, labels in followed.sides.items():
-        for position, label in enumerate(labels.tolist()):
-            root = followed.root(label)
-            if root != followed.root(0):
-                places.setdefault(root, {}).setdefault(place, []).append(position)
-    alike: dict[tuple[tuple[Place, int], ...], list[dict[Place, list[int]]]] = {}
-    for unit in places.values():
-        alike.setdefault(tuple((place, len(at)) for place, at in unit.items()), []).append(unit)
+    # A unit is all places with the same root label, except those coupled with what must stay.
+    units: dict[int, Unit] = {}
+    for place, channels in labels.sides.items():
+        for position, label in enumerate(channels.tolist()):
+            root = labels.root(label)
+            if root != labels.root(0):
+                units.setdefault(root, {}).setdefault(place, []).append(position)
+
+    # Units with the same places and the same number of copies form a group.
+    alike: dict[tuple[tuple[Place, int], ...], list[Unit]] = {}
+    for unit in units.values():
+        signature = tuple((place, len(positions)) for place, positions in unit.items())
+        alike.setdefault(signature, []).append(unit)
     return tuple(
-        ChannelGroup(tuple(_use(place, units, network, wiring) for place in units[0]))
-        for units in alike.values()
+        ChannelGroup(tuple(_use(place, group, network, graph) for place in group[0]))
+        for group in alike.values()
     )
 
 
-def _use(
-    place: Place, units: list[dict[Place, list[int]]], network: nn.Module, wiring: ChannelGraph
-) -> ChannelUse:
+def _use(place: Place, units: list[Unit], network: nn.Module, graph: ChannelGraph) -> ChannelUse:
     layer, side, call = place
-    areas = wiring.areas[layer]
-    area = sum(areas) if _weighted(network.get_submodule(layer)) else areas[call]
+    areas = graph.areas[layer]
+    # Layers with weights have one entry for all their calls.
+    area = sum(areas) if has_channel_weights(network.get_submodule(layer)) else areas[call]
     return ChannelUse(layer, side, np.array([unit[place] for unit in units]), area)
 
 
-def _follow(
-    node: fx.Node, network: nn.Module, followed: _Followed, values: Mapping[fx.Node, Labels | None]
+def _propagate(
+    node: fx.Node,
+    network: nn.Module,
+    labels: _ChannelLabels,
+    values: Mapping[fx.Node, Labels | None],
 ) -> Labels | None:
-    """Labels of the channels (axis 1) that a node puts out; None where they are not followed."""
+    """Labels of the channels (axis 1) of a node's output; None where they are not followed."""
     inputs = [values[n] for n in node.all_input_nodes]
+    result: Labels | None = None
     if node.op == "call_module":
-        result = _follow_module(
-            str(node.target), network.get_submodule(str(node.target)), inputs[0], followed
-        )
-        if result is not None:
-            return result
+        name = str(node.target)
+        result = _propagate_module(name, network.get_submodule(name), inputs[0], labels)
     elif node.op == "call_function" and node.target is torch.cat:
-        parts = [values[n] for n in node.args[0]]
-        known = [labels for labels in parts if labels is not None]
-        if len(known) == len(parts) and (node.kwargs.get("dim") == 1 or node.args[1:] == (1,)):
-            return np.concatenate(known)
+        result = _propagate_concat(node, values)
     elif node.op == "call_function" and node.target in _ELEMENTWISE:
-        known = [labels for labels in inputs if labels is not None]
-        if len(known) == len(inputs) and len({len(labels) for labels in known}) == 1:
-            for other in known[1:]:
-                followed.join(known[0].tolist(), other.tolist())
-            return known[0]
-    for labels in inputs:
-        followed.keep(labels)
-    return None
+        result = _propagate_elementwise(inputs, labels)
+
+    # Whatever reads channels in another way needs all of them.
+    if result is None:
+        for channels in inputs:
+            labels.pin(channels)
+    return result
 
 
-def _follow_module(
-    name: str, module: nn.Module, labels: Labels | None, followed: _Followed
+def _propagate_concat(node: fx.Node, values: Mapping[fx.Node, Labels | None]) -> Labels | None:
+    """Maps joined along the channels: their labels one after the other."""
+    tensors = node.args[0]
+    along_channels = node.kwargs.get("dim") == 1 or node.args[1:] == (1,)
+    if not along_channels or not isinstance(tensors, list | tuple):
+        return None
+    parts = [values[tensor] if isinstance(tensor, fx.Node) else None for tensor in tensors]
+    followed = [part for part in parts if part is not None]
+    return np.concatenate(followed) if len(followed) == len(parts) else None
+
+
+def _propagate_elementwise(inputs: list[Labels | None], labels: _ChannelLabels) -> Labels | None:
+    """Sums and products couple the channels of their inputs one by one."""
+    followed = [channels for channels in inputs if channels is not None]
+    if len(followed) != len(inputs) or len({len(channels) for channels in followed}) != 1:
+        return None
+    for other in followed[1:]:
+        labels.union(followed[0], other)
+    return followed[0]
+
+
+def _propagate_module(
+    name: str, module: nn.Module, channels: Labels | None, labels: _ChannelLabels
 ) -> Labels | None:
-    call, followed.calls[name] = followed.calls[name], followed.calls[name] + 1
+    """Labels of a layer's output channels; None for a layer that mixes or reshapes them."""
+    call = labels.calls[name]
+    labels.calls[name] += 1
+
+    # A dense convolution writes new channels: the same ones at every call, as it has one weight.
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.groups == 1:
-        if labels is not None:
-            followed.note(name, "in", labels)
-        known = followed.sides.get((name, "out", 0))
-        return (
-            followed.note(name, "out", followed.new(module.out_channels))
-            if known is None
-            else known
-        )
-    if labels is None:
+        if channels is not None:
+            labels.record(name, "in", channels)
+        written = labels.sides.get((name, "out", 0))
+        if written is None:
+            written = labels.record(name, "out", labels.new(module.out_channels))
+        return written
+
+    if channels is None:
         return None
     if isinstance(module, nn.PixelShuffle):
-        rows = labels.reshape(-1, module.upscale_factor**2)
-        for column in range(1, rows.shape[1]):
-            followed.join(rows[:, 0].tolist(), rows[:, column].tolist())
-        return np.asarray(rows[:, 0])
-    if isinstance(module, nn.BatchNorm2d) or _is_depthwise(module):
-        return followed.note(name, "out", labels)
+        # Each output channel is made of a block of input channels, which go together.
+        blocks = channels.reshape(-1, module.upscale_factor**2)
+        for column in range(1, blocks.shape[1]):
+            labels.union(blocks[:, 0], blocks[:, column])
+        return np.asarray(blocks[:, 0])
+    if isinstance(module, nn.BatchNorm2d) or is_depthwise(module):
+        return labels.record(name, "out", channels)
     if isinstance(module, _CHANNELWISE):
-        return followed.note(name, "out", labels, call)
+        return labels.record(name, "out", channels, call)
     return None
 
 
-def _weighted(module: nn.Module) -> bool:
+def has_channel_weights(module: nn.Module) -> bool:
+    """Whether a layer's parameters have one slice per channel."""
     return isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d)
 
 
-def _is_depthwise(module: nn.Module) -> bool:
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether it is a convolution with one filter per channel."""
     return (
         isinstance(module, nn.Conv2d)
         and 1 < module.groups == module.in_channels == module.out_channels
     )
 
 
-def readers(network: nn.Module, group: ChannelGroup) -> tuple[ChannelUse, ...]:
-    """The convolutions that read a group's channels: where a mask on their input takes a unit out."""
+def reading_uses(network: nn.Module, group: ChannelGroup) -> tuple[ChannelUse, ...]:
+    """The convolutions that read a group's channels: where a mask on their input removes a unit."""
     return tuple(
-        u for u in group.uses if u.side == "in" or _is_depthwise(network.get_submodule(u.layer))
-    )
-
-
-def widths_of(network: nn.Module) -> dict[tuple[str, Side], int]:
-    """Channels on each side of each convolution."""
-    widths: dict[tuple[str, Side], int] = {}
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            widths[name, "in"], widths[name, "out"] = module.in_channels, module.out_channels
-    return widths
-
-
-def saved_multiply_adds(
-    network: nn.Module, group: ChannelGroup, units: int, widths: Mapping[tuple[str, Side], int]
-) -> int:
-    """Multiply-adds that go with units of a group, counted as
-    :func:`rtmpose.networks.count_multiply_adds` does.
-
-    Args:
-        network: Its kernels and kinds of layers count, its widths do not.
-        group: Whose units are taken.
-        units: How many.
-        widths: What is left of each layer before, see :func:`widths_of`.
-    """
-    return _saved(network, group, units, widths, of_values=False)
-
-
-def saved_parameters(
-    network: nn.Module, group: ChannelGroup, units: int, widths: Mapping[tuple[str, Side], int]
-) -> int:
-    """Learned values that go with units of a group; arguments as :func:`saved_multiply_adds`."""
-    return _saved(network, group, units, widths, of_values=True)
-
-
-def _saved(
-    network: nn.Module,
-    group: ChannelGroup,
-    units: int,
-    widths: Mapping[tuple[str, Side], int],
-    of_values: bool,
-) -> int:
-    dense: dict[tuple[str, int], Counter[str]] = {}
-    saved = 0
-    for use in group.uses:
-        module, lost = network.get_submodule(use.layer), units * use.positions.shape[1]
-        area = 1 if of_values else use.area
-        if of_values and use.side == "out" and isinstance(getattr(module, "bias", None), Tensor):
-            saved += lost if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) else 0
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not _is_depthwise(module):
-            dense.setdefault((use.layer, area), Counter())[use.side] += lost
-        elif isinstance(module, nn.Conv2d):
-            saved += area * math.prod(module.kernel_size) * lost
-        elif isinstance(module, nn.BatchNorm2d):
-            saved += 2 * area * lost
-        elif isinstance(module, nn.AdaptiveAvgPool2d | nn.Upsample) and not of_values:
-            saved += area * lost
-    for (layer, area), lost_on in dense.items():
-        a, b = widths[layer, "in"], widths[layer, "out"]
-        left = (a - lost_on["in"]) * (b - lost_on["out"])
-        saved += area * math.prod(network.get_submodule(layer).kernel_size) * (a * b - left)
-    return saved
-
-
-def saved_memory(network: nn.Module, group: ChannelGroup, units: int) -> int:
-    """Values of activations per image that go with units of a group: those that convolutions write."""
-    return sum(
-        use.area * units * use.positions.shape[1]
+        use
         for use in group.uses
-        if use.side == "out"
-        and isinstance(network.get_submodule(use.layer), nn.Conv2d | nn.ConvTranspose2d)
+        if use.side == "in" or is_depthwise(network.get_submodule(use.layer))
     )
-
-
-def remove_channels(
-    network: nn.Module,
-    cuts: Iterable[tuple[ChannelGroup, Any]],
-    optimizer: torch.optim.Optimizer | None = None,
-) -> None:
-    """Take units out of a network, in place: it stays a plain network with fewer channels.
-
-    Parameters keep their identity, so an optimizer goes on with what is left of its state.
-
-    Args:
-        network: That the groups were made of, with the widths it had then.
-        cuts: Groups, each with the indices of the units that go.
-        optimizer: Whose state is cut along.
-
-    Raises:
-        ModelError: a layer would be left without channels.
-    """
-    going: dict[tuple[str, Side], list[int]] = {}
-    for group, units in cuts:
-        for use in group.uses:
-            going.setdefault((use.layer, use.side), []).extend(
-                use.positions[np.asarray(units, np.int64)].ravel()
-            )
-    for (layer, side), positions in going.items():
-        module = network.get_submodule(layer)
-        if not _weighted(module):
-            continue
-        transposed = isinstance(module, nn.ConvTranspose2d)
-        axis = int((side == "in") != transposed)
-        width = module.weight.shape[axis]
-        keep = torch.from_numpy(np.setdiff1d(np.arange(width), positions)).to(module.weight.device)
-        if not len(keep):
-            raise ModelError(f"{layer} would be left without {side}put channels")
-        _select(module, "weight", axis, keep, optimizer)
-        reads = side == "in" or _is_depthwise(module)
-        if (
-            reads and getattr(module, "center", None) is not None
-        ):  # rtmpose.training.batch_norm.center
-            _select(module, "center", 0, keep, optimizer)
-        if side == "out":
-            for name in ("bias", "running_mean", "running_var"):
-                if getattr(module, name, None) is not None:
-                    _select(module, name, 0, keep, optimizer)
-        _tell(module, side, len(keep))
-
-
-def _select(
-    module: nn.Module, name: str, axis: int, keep: Tensor, optimizer: torch.optim.Optimizer | None
-) -> None:
-    value = getattr(module, name)
-    before = value.shape
-    value.grad = None
-    if optimizer is not None and value in optimizer.state:
-        state = optimizer.state[value]
-        for key, entry in state.items():
-            if isinstance(entry, Tensor) and entry.shape == before:
-                state[key] = entry.index_select(axis, keep)
-    channels_last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
-    cut = value.data.index_select(axis, keep)
-    value.data = cut.contiguous(memory_format=torch.channels_last) if channels_last else cut
-
-
-def _tell(module: nn.Module, side: Side, width: int) -> None:
-    """The widths that a layer knows of itself."""
-    if isinstance(module, nn.BatchNorm2d):
-        module.num_features = width
-    elif _is_depthwise(module):
-        module.groups = module.in_channels = module.out_channels = width
-    elif side == "in":
-        module.in_channels = width
-    else:
-        module.out_channels = width

@@ -1,8 +1,8 @@
-"""Making up for channels that are taken out: what is left learns to stand for them, by least
-squares.
+"""Compensating for removed channels: the remaining weights are changed so that the outputs of a
+layer stay as close as they can.
 
-A layer reads channels that hang together. What the ones that go said is predicted from the ones
-that stay, by linear regression over the positions of real maps, and the prediction is put into the
+The input channels of a layer are correlated. Those that are removed are predicted from those that
+remain, by linear regression over the positions of real maps, and the prediction is folded into the
 layer's weights, tap by tap: in closed form, without training (the reconstruction of He et al.,
 Channel Pruning, ICCV 2017, with the channels given).
 """
@@ -10,8 +10,6 @@ Channel Pruning, ICCV 2017, with the channels given).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,48 +18,15 @@ from torch import Tensor, nn
 from rtmpose.pruning.channel_graph import ChannelGroup
 from rtmpose.training.activation_hooks import InputWatch
 from rtmpose.training.batch_norm import norms_behind
-
-RIDGE = 1e-2
-"""Of the mean variance of the channels that stay: keeps the weights small where channels say the
-same.
-"""
-
-MOST_POSITIONS = 768
-"""Per image: larger maps are read with a stride."""
-
-
-@dataclass
-class Moments:
-    """Count, sums ``(C,)`` and sums of products ``(C, C)`` of the channels of a map, float64."""
-
-    count: int
-    total: Tensor
-    products: Tensor
-
-    @classmethod
-    def none(cls) -> Moments:
-        """Of nothing yet."""
-        return cls(0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64))
-
-    def add(self, x: Tensor) -> None:
-        """Add maps ``(N, C, H, W)`` or tokens ``(N, K, C)``."""
-        if x.ndim == 4:
-            step = 1
-            while x.shape[2] * x.shape[3] > MOST_POSITIONS * step * step:
-                step += 1
-            x = x[:, :, ::step, ::step].permute(0, 2, 3, 1)
-        rows = x.reshape(-1, x.shape[-1]).float()
-        self.count += len(rows)
-        self.total = self.total + rows.sum(0).double()
-        self.products = self.products + (rows.T @ rows).double()
+from rtmpose.training.least_squares import Moments, regress
 
 
 class InputMoments(InputWatch):
-    """Means and covariances of what layers read; see
+    """Means and covariances of the inputs of layers; see
     :class:`rtmpose.training.activation_hooks.InputWatch`.
 
     Attributes:
-        found: By layer.
+        found: Moments by layer name.
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
@@ -69,7 +34,7 @@ class InputMoments(InputWatch):
         self.found: dict[str, Moments] = {}
 
     def see(self, layer: str, x: Tensor) -> None:
-        """Add a layer's input; see :meth:`Moments.add`."""
+        """Add a layer's input; see :meth:`rtmpose.training.least_squares.Moments.add`."""
         self.found.setdefault(layer, Moments.none()).add(x.detach())
 
 
@@ -77,62 +42,58 @@ class InputMoments(InputWatch):
 def compensate(
     network: nn.Module,
     groups: Sequence[ChannelGroup],
-    chosen: Sequence[Sequence[int]],
+    selected: Sequence[Sequence[int]],
     moments: Mapping[str, Moments],
 ) -> int:
-    """Change what stays so that the layers' outputs change as little as can be when units go.
+    """Change the remaining weights so that the layers' outputs change as little as possible when
+    units are removed.
 
     Args:
         network: Changed in place; the units themselves are still there afterwards.
         groups: Its groups.
-        chosen: Units per group that will go.
+        selected: Units per group that will be removed.
         moments: Of the layers' inputs, from :class:`InputMoments`; layers without are left alone.
 
     Returns:
-        How many layers were changed.
+        The number of layers that were changed.
     """
-    going: dict[str, list[int]] = {}
-    for group, units in zip(groups, chosen, strict=True):
-        for use in group.uses:
-            if (
-                len(units)
-                and use.side == "in"
-                and isinstance(network.get_submodule(use.layer), nn.Conv2d)
-            ):
-                going.setdefault(use.layer, []).extend(
-                    use.positions[np.asarray(units, np.int64)].ravel().tolist()
-                )
-    behind = norms_behind(network)
+    norms = norms_behind(network)
     changed = 0
-    for layer, positions in going.items():
-        if layer not in moments:
+    for layer, positions in _removed_inputs(network, groups, selected).items():
+        conv = network.get_submodule(layer)
+        if layer not in moments or not isinstance(conv, nn.Conv2d):
             continue
-        conv: Any = network.get_submodule(layer)
-        gone = torch.tensor(sorted(positions))
-        stay = torch.from_numpy(np.setdiff1d(np.arange(conv.in_channels), positions))
-        if not len(stay):
+        removed = torch.tensor(sorted(positions))
+        kept = torch.from_numpy(np.setdiff1d(np.arange(conv.in_channels), removed.numpy()))
+        if not len(kept):
             continue
-        factors, offset = regress(moments[layer], stay, gone)
-        lost = conv.weight[:, gone].double()
-        conv.weight[:, stay] += torch.einsum("orhw,kr->okhw", lost, factors).to(conv.weight.dtype)
+
+        # The prediction is the same at every tap, so each tap of the weights takes its share.
+        factors, offset = regress(moments[layer], kept, removed)
+        lost = conv.weight[:, removed].double()
+        conv.weight[:, kept] += torch.einsum("orhw,kr->okhw", lost, factors).to(conv.weight.dtype)
+
+        # The constant part goes into the bias, or into the norm behind where there is no bias.
         shift = lost.sum((2, 3)) @ offset
         if conv.bias is not None:
             conv.bias += shift.to(conv.bias.dtype)
-        for norm in behind.get(conv, ()):
-            norm.running_mean -= shift.to(norm.running_mean.dtype)
+        for norm in norms.get(conv, ()):
+            if norm.running_mean is not None:
+                norm.running_mean -= shift.to(norm.running_mean.dtype)
         changed += 1
     return changed
 
 
-def regress(moments: Moments, stay: Tensor, gone: Tensor) -> tuple[Tensor, Tensor]:
-    """Factors ``(stay, gone)`` and offset ``(gone,)`` that predict channels from the others,
-    float64.
-    """
-    mean = moments.total / moments.count
-    covariance = moments.products / moments.count - torch.outer(mean, mean)
-    kept = covariance[stay][:, stay]
-    ridge = RIDGE * kept.diagonal().mean().clamp(min=1e-12)
-    factors = torch.linalg.solve(
-        kept + ridge * torch.eye(len(stay), dtype=kept.dtype), covariance[stay][:, gone]
-    )
-    return factors, mean[gone] - mean[stay] @ factors
+def _removed_inputs(
+    network: nn.Module, groups: Sequence[ChannelGroup], selected: Sequence[Sequence[int]]
+) -> dict[str, list[int]]:
+    """Convolutions by name, each with the indices of the input channels that it will lose."""
+    removed: dict[str, list[int]] = {}
+    for group, units in zip(groups, selected, strict=True):
+        if len(units) == 0:
+            continue
+        for use in group.uses:
+            if use.side == "in" and isinstance(network.get_submodule(use.layer), nn.Conv2d):
+                positions = use.positions[np.asarray(units, np.int64)]
+                removed.setdefault(use.layer, []).extend(positions.ravel().tolist())
+    return removed

@@ -1,5 +1,5 @@
-"""How much the loss would grow without a channel: by group Fisher information, or by the size of
-its weights.
+"""Importance of a channel: how much the loss would grow without it, by group Fisher information,
+or the magnitude of its weights.
 
 Liu et al., Group Fisher Pruning, ICML 2021, section 3.1.
 """
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtmpose.pruning.channel_graph import ChannelGroup, readers
+from rtmpose.pruning.channel_graph import ChannelGroup, reading_uses
 from rtmpose.training.activation_hooks import InputWatch
 
 Scores = list[NDArray[np.float64]]
@@ -35,13 +35,13 @@ class MaskGradients(InputWatch):
         """Watch the gradient of a layer's input ``(N, C, H, W)``."""
         if not x.requires_grad:
             return None
-        # A view has a gradient of its own: that of this reader alone, not of all that use the map.
+        # A view has its own gradient: that of this reader alone, not of all that use the map.
         view = x.view_as(x)
 
         def add(gradient: Tensor) -> None:
             product = (x.detach() * gradient).sum(dim=(2, 3), dtype=torch.float32)
-            known = self.found.get(layer)
-            self.found[layer] = product if known is None else known + product
+            previous = self.found.get(layer)
+            self.found[layer] = product if previous is None else previous + product
 
         view.register_hook(add)
         return (view,)
@@ -50,7 +50,8 @@ class MaskGradients(InputWatch):
         """Layer name to ``(N, C)`` float32 since the last call; layers that no gradient reached are
         missing.
         """
-        found, self.found = self.found, {}
+        found = self.found
+        self.found = {}
         return found
 
 
@@ -67,22 +68,22 @@ def fisher_scores(
     """
     scores = []
     for group in groups:
+        # One mask per unit: its gradient is the sum over all layers that read the unit.
         total: Tensor | None = None
-        for use in readers(network, group):
+        for use in reading_uses(network, group):
             if use.layer in gradients:
                 part = gradients[use.layer][:, torch.from_numpy(use.positions)].sum(dim=2)
                 total = part if total is None else total + part
-        scores.append(
-            np.zeros(len(group))
-            if total is None
-            else total.double().square().sum(dim=0).cpu().numpy()
-        )
+        if total is None:
+            scores.append(np.zeros(len(group)))
+        else:
+            scores.append(total.double().square().sum(dim=0).cpu().numpy())
     return scores
 
 
 def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scores:
-    """The baseline: mean absolute weight of the convolutions that make a unit, norms folded in,
-    over their layer's.
+    """The baseline: mean absolute weight of the convolutions that write a unit, norms folded in,
+    relative to the mean of their layer.
     """
     scores = []
     for group in groups:
@@ -91,15 +92,16 @@ def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scor
             module = network.get_submodule(use.layer)
             if use.side == "out" and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 axes = (0, 2, 3) if isinstance(module, nn.ConvTranspose2d) else (1, 2, 3)
-                size = module.weight.detach().abs().mean(dim=axes) * _gain(network, use.layer)
+                size = module.weight.detach().abs().mean(dim=axes) * _norm_gain(network, use.layer)
                 total += (size / size.mean()).cpu().numpy()[use.positions].sum(axis=1)
         scores.append(total)
     return scores
 
 
-def _gain(network: nn.Module, layer: str) -> Tensor | float:
-    """What the norm behind a convolution multiplies its filters by; 1 where there is none."""
+def _norm_gain(network: nn.Module, layer: str) -> Tensor | float:
+    """The factors that the norm behind a convolution applies to its filters; 1 without a norm."""
     norm = getattr(network.get_submodule(layer.rpartition(".")[0]), "bn", None)
     if not layer.endswith(".conv") or not isinstance(norm, nn.BatchNorm2d):
         return 1.0
+    assert norm.running_var is not None  # norms of this family track statistics
     return norm.weight.detach().abs() / (norm.running_var + norm.eps).sqrt()

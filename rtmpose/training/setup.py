@@ -23,8 +23,9 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for, load_network
 from rtmpose.networks.classifier import ClassifierConfig
+from rtmpose.networks.cspnext import REDUCED_SUFFIX
 from rtmpose.networks.heatmap import HeatmapConfig
-from rtmpose.networks.reduced import SUFFIX, reduce_input
+from rtmpose.networks.reduced import reduce_input
 from rtmpose.networks.rtmpose import RTMPoseConfig
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classification import ClassifierTask
@@ -256,7 +257,7 @@ def start_network(
         network, card = load_network(init)
         own = skeleton_of(card)
         if own is not None and (points is None or points.keypoints == own.keypoints):
-            special = card.architecture.endswith("-pruned") or SUFFIX in card.architecture
+            special = card.architecture.endswith("-pruned") or REDUCED_SUFFIX in card.architecture
             if recipe_card is None or special or _same_shape(card, recipe_card):
                 return network, card, own
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
-from rtmpose.pruning.compensate import Moments, regress
+from rtmpose.training.least_squares import Moments, regress
 from rtmpose.training.pose.distill import Teacher, TorchTeacher, normalize, resize_crops
 from rtmpose.training.recipes import Distillation, Recipe
 from rtmpose.training.task import Batch

@@ -1,0 +1,52 @@
+"""From a torch network to ncnn's files, through pnnx."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rtmpose.card_io import card_to_json
+from rtmpose.errors import MissingDependencyError, ModelError
+from rtmpose.exporting.silence import no_output
+from rtmpose.exporting.tracing import trace_network
+from rtmpose.model_card import ModelCard
+
+
+def write_ncnn(network: nn.Module, card: ModelCard, out: Path, *, half: bool = True) -> None:
+    """Write ncnn's ``.param`` and ``.bin``, with ``.param.card.json`` next to them.
+
+    Args:
+        network: From :func:`rtmpose.networks.load_network`.
+        card: Its description.
+        out: Name of the ``.param`` file.
+        half: Store the weights as float16.
+
+    Raises:
+        MissingDependencyError: pnnx is not installed.
+        ModelError: pnnx failed.
+    """
+    try:
+        import pnnx
+    except ImportError as error:
+        raise MissingDependencyError("this needs pnnx: pip install 'rtmpose[export]'") from error
+    width, height = card.input_wh
+    with tempfile.TemporaryDirectory() as folder:
+        # pnnx reads and writes files, all next to its input.
+        script = Path(folder) / "network.pt"
+        torch.jit.save(trace_network(network, card.input_wh), str(script))
+        with no_output():
+            pnnx.convert(
+                str(script), input_shapes=[[1, 3, height, width]], input_types=["f32"], fp16=half
+            )
+        converted = script.with_suffix(".ncnn.param")
+        if not converted.is_file():
+            raise ModelError(f"pnnx could not convert {card.id} to ncnn")
+        shutil.copyfile(converted, out)
+        shutil.copyfile(script.with_suffix(".ncnn.bin"), out.with_suffix(".bin"))
+
+    # The format has no place for a card.
+    out.with_name(f"{out.name}.card.json").write_text(card_to_json(card) + "\n", encoding="utf-8")

@@ -1,0 +1,81 @@
+"""What ``rtmpose export`` can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from rtmpose.errors import InputError
+
+Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline"]
+ExportPrecision = Literal["fp32", "fp16", "int8"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to export to, and how.
+
+    Attributes:
+        to: The target, one of :data:`TARGETS`.
+        precision: One of :data:`PRECISIONS`; None for the target's usual one (fp16 for ncnn and
+            Core ML, else fp32).
+        batch: Fixed number of images, or None for any number (1 where the target supports nothing
+            else).
+        input_wh: Another input size; detectors, heat maps and classifiers only.
+        normalize: For ``onnx``: the input is BGR uint8 images.
+        decode: For ``onnx``: the outputs are keypoints and scores.
+        nms: For detectors: non-maximum suppression inside the file.
+        half_weights: For ``onnx`` in fp32: a file of half the size, whose weights are stored as
+            float16.
+        detector: For ``pipeline``: the detector to join.
+        score_thr: For ``pipeline``: lowest box score.
+        calibrate: For ``int8``: folder of photos; None for the package's own few.
+        data: A COCO keypoint set: AP before and after goes into the report.
+        force: Keep a file that fails its verification.
+
+    Raises:
+        InputError: an unknown target or precision, or options that do not go together.
+    """
+
+    to: Target
+    precision: ExportPrecision | None = None
+    batch: int | None = None
+    input_wh: tuple[int, int] | None = None
+    normalize: bool = False
+    decode: bool = False
+    nms: bool = True
+    half_weights: bool = False
+    detector: str = "rtmdet-nano"
+    score_thr: float = 0.3
+    calibrate: Path | None = None
+    data: Path | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.to not in TARGETS:
+            raise InputError(f"unknown target {self.to!r}; use {', '.join(TARGETS)}")
+        if self.precision is not None and self.precision not in PRECISIONS:
+            raise InputError(f"unknown precision {self.precision!r}; use {', '.join(PRECISIONS)}")
+        if self.precision == "int8" and self.to not in ("onnx", "openvino"):
+            raise InputError(f"int8 is made for onnx and openvino, not for {self.to}")
+        if self.precision == "int8" and (self.normalize or self.decode):
+            raise InputError(
+                "int8 takes and returns plain tensors: leave out --normalize and --decode"
+            )
+        if self.half_weights and (self.to != "onnx" or self.chosen_precision != "fp32"):
+            raise InputError(
+                "--half-weights is for ONNX files that are computed in fp32: leave out --to and"
+                " --precision"
+            )
+        if self.batch is not None and self.batch < 1:
+            raise InputError(f"the batch must be 1 or more, or dynamic, not {self.batch}")
+
+    @property
+    def chosen_precision(self) -> ExportPrecision:
+        """The precision, or the target's usual one."""
+        if self.precision is not None:
+            return self.precision
+        return "fp16" if self.to in ("ncnn", "coreml") else "fp32"

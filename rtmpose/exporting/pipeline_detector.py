@@ -1,0 +1,126 @@
+"""The detecting branch of the pipeline graph: letterbox, network, boxes back in image pixels.
+
+It mirrors :mod:`rtmpose.detector`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, TensorProto
+
+from rtmpose.exporting.graph import Graph
+from rtmpose.exporting.resample import (
+    F32,
+    Frame,
+    Taps,
+    blend_fixed,
+    ints,
+    normalize,
+    per_channel,
+    scalar,
+    taps,
+)
+from rtmpose.model_card import ModelCard
+from rtmpose.ops.decoders import box_decoder
+from rtmpose.ops.letterbox import PAD_VALUE
+
+
+def detect(
+    g: Graph, frame: Frame, detector: ModelProto, card: ModelCard, score_thr: float
+) -> tuple[str, str]:
+    """Add the nodes that find people.
+
+    Args:
+        g: A branch's graph.
+        frame: Of the graph around it.
+        detector: Returns ``dets`` and ``labels``.
+        card: Its description.
+        score_thr: Lowest box score taken.
+
+    Returns:
+        Boxes ``(N, 4)`` xyxy in image pixels and scores ``(N,)``, the highest-scoring first.
+    """
+    sizes, factors = _letterbox_size(g, frame, card)
+    canvas = _letterbox(g, frame, sizes, card)
+    pixels = normalize(g, canvas, card)
+    outputs = g.inline(detector, {detector.graph.input[0].name: pixels}, "detector/")
+    boxes, scores = _people(g, outputs["dets"], outputs["labels"], score_thr)
+    return g.op("Div", boxes, g.op("Concat", *factors, *factors, axis=0)), scores
+
+
+def _letterbox_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str], list[str]]:
+    """Width and height of the resized frame, and what its pixels are multiplied by, each float."""
+    limits = card.input_wh
+    # In double, as Python computes them: a size one pixel off moves boxes.
+    sides = [g.op("Cast", v, to=TensorProto.DOUBLE) for v in (frame.width, frame.height)]
+    ratios = [
+        g.op("Div", np.array(limit, np.float64), side)
+        for limit, side in zip(limits, sides, strict=True)
+    ]
+    ratio = g.op("Min", *ratios)
+
+    # The two families of detectors round and scale back differently.
+    truncate = box_decoder(card).truncate
+    sizes = []
+    factors = []
+    for side, limit in zip(sides, limits, strict=True):
+        scaled = g.op("Add", g.op("Mul", side, ratio), np.array(0.0 if truncate else 0.5))
+        new = g.op("Floor", scaled)
+        new = g.op("Min", g.op("Max", new, np.array(1.0)), np.array(float(limit)))
+        sizes.append(g.op("Cast", new, to=TensorProto.FLOAT))
+        factor = ratio if truncate else g.op("Div", new, side)
+        factors.append(g.op("Cast", factor, to=TensorProto.FLOAT))
+    return sizes, factors
+
+
+def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str:
+    """The resized frame on a gray canvas: float ``(1, h, 3 w)`` BGR."""
+    sides = (frame.width_f, frame.height_f)
+    axes = []
+    insides = []
+    for side, new, limit in zip(sides, sizes, card.input_wh, strict=True):
+        # Where each canvas column (row) comes from; those behind the image are gray.
+        step = g.op("Div", side, new)
+        place = np.arange(limit, dtype=F32) + F32(0.5)
+        source = g.op("Sub", g.op("Mul", place, step), scalar(0.5))
+        source = g.op("Max", g.op("Min", source, g.op("Sub", side, scalar(1))), scalar(0))
+        inside = g.op("Less", np.arange(limit, dtype=F32), new)
+        insides.append(g.op("Cast", inside, to=TensorProto.FLOAT))
+        axes.append(taps(g, source, side, zero_outside=False))
+    inside_x, inside_y = insides
+
+    # One image: a leading axis of one.
+    x, y = (
+        Taps(
+            [g.op("Unsqueeze", value, ints(0)) for value in axis.indices],
+            [g.op("Unsqueeze", value, ints(0)) for value in axis.weights],
+        )
+        for axis in axes
+    )
+    canvas = blend_fixed(g, frame, x, y)
+    rows = g.op("Reshape", inside_y, ints(1, -1, 1))
+    columns = g.op("Reshape", per_channel(g, inside_x), ints(1, 1, -1))
+    mask = g.op("Mul", rows, columns)
+    gray = g.op("Mul", g.op("Sub", scalar(1), mask), scalar(PAD_VALUE))
+    return g.op("Add", g.op("Mul", canvas, mask), gray)
+
+
+def _people(g: Graph, dets: str, labels: str, score_thr: float) -> tuple[str, str]:
+    """Boxes and scores of people above the threshold, with a positive area, in order of score."""
+    dets = g.op("Squeeze", dets, ints(0))
+    labels = g.op("Cast", g.op("Squeeze", labels, ints(0)), to=TensorProto.INT64)
+    columns = [
+        g.op("Reshape", g.op("Slice", dets, ints(k), ints(k + 1), ints(1)), ints(-1))
+        for k in range(5)
+    ]
+    x1, y1, x2, y2, scores = columns
+
+    sized = g.op("And", g.op("Greater", x2, x1), g.op("Greater", y2, y1))
+    confident = g.op("GreaterOrEqual", scores, scalar(score_thr))
+    person = g.op("And", confident, g.op("Equal", labels, np.array(0, np.int64)))
+    rows = g.op("Reshape", g.op("NonZero", g.op("And", person, sized)), ints(-1))
+
+    scores = g.op("Gather", scores, rows)
+    scores, order = g.ops("TopK", scores, g.op("Shape", scores), axis=0, outputs=2)
+    rows = g.op("Gather", rows, order)
+    return g.op("Gather", g.op("Slice", dets, ints(0), ints(4), ints(1)), rows, axis=0), scores

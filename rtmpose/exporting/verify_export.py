@@ -1,0 +1,174 @@
+"""Verifying what an export wrote: which engine runs it, and what it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rtmpose import backend_table as table
+from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.backends.sample_images import bundled_photos
+from rtmpose.errors import InputError
+from rtmpose.exporting import sdk
+from rtmpose.exporting.onnx import write_onnx
+from rtmpose.exporting.options import ExportOptions
+from rtmpose.exporting.source import ExportSource, open_source
+from rtmpose.exporting.tensorrt import build_tensorrt
+from rtmpose.exporting.verify import Verification, compare, run_on, sample_images
+from rtmpose.model_card import ModelCard
+from rtmpose.zoo import resolve
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote into its work folder.
+
+    Attributes:
+        path: The file or folder.
+        note: For the report.
+    """
+
+    path: Path
+    note: str = ""
+
+
+def verify_export(source: ExportSource, exported: Exported, options: ExportOptions) -> Verification:
+    """Compare what was written with its source, on the engine it is meant for where that is here.
+
+    Args:
+        source: What was exported.
+        exported: What was written.
+        options: How.
+    """
+    path = exported.path
+    precision = options.chosen_precision
+    if options.to == "coreml":
+        note = "Core ML runs on a Mac only; converted, not run"
+        return Verification(path.name, "coreml", precision, note=note)
+    if options.to == "pipeline":
+        return _verify_pipeline(path, precision)
+
+    images = sample_images(source.card)
+    reference = run_on(source.reference(), images)
+    if options.to == "tensorrt":
+        engine = build_tensorrt(path, source.card, half=precision == "fp16")
+        if engine is not None:
+            return compare(source.card, reference, engine, images, path.name, precision)
+        backend = _open(path, source.card, options)
+        report = compare(source.card, reference, backend, images, path.name, "fp32")
+        note = (
+            "no TensorRT or GPU here: the ONNX file is right, the engine itself was not built or"
+            " run"
+        )
+        return replace(
+            report,
+            engine="onnxruntime (for tensorrt)",
+            passed=None,
+            note=note,
+        )
+
+    network = path / sdk.NETWORK if options.to == "sdk" else path
+    backend = _open(network, source.card, options)
+    stored = "fp16" if options.half_weights else precision
+    report = compare(source.card, reference, backend, images, path.name, stored)
+    return replace(report, precision=precision, note=exported.note)
+
+
+def verify_file(
+    model: str | Path, exported: Path, *, card: ModelCard | None = None
+) -> Verification:
+    """Compare an exported file with the model it was made from.
+
+    Args:
+        model: The original.
+        exported: An ``.onnx``, ``.xml`` or ``.param`` file.
+        card: As in :func:`rtmpose.exporting.export.export`.
+
+    Raises:
+        ModelError: either cannot be opened.
+    """
+    source = open_source(model, card)
+    path, known = resolve(exported)
+    row = table.row_to_check(path)
+    options = BackendOptions(row.name, "cpu", precision=row.native_precision)
+    backend = open_backend(path, known or source.card, options)
+    images = sample_images(source.card)
+
+    # A float16 file that an engine computes in float32 still has float16 weights.
+    precision = backend.precision
+    if precision == "fp32" and "fp16" in exported.stem:
+        precision = "fp16"
+    reference = run_on(source.reference(), images)
+    return compare(source.card, reference, backend, images, exported.name, precision)
+
+
+def measure_accuracy(
+    source: ExportSource, exported: Path, work: Path, data: Path
+) -> dict[str, float]:
+    """AP with annotated boxes of the source and of the export, 0..1.
+
+    Args:
+        source: What was exported.
+        exported: The file.
+        work: Folder for a float32 export to compare with.
+        data: A COCO keypoint set.
+
+    Raises:
+        InputError: it is not a pose network of this family.
+    """
+    from rtmpose.evaluation import KeypointDataset, evaluate
+    from rtmpose.pose_estimator import PoseEstimator
+
+    if not source.card.is_pose:
+        raise InputError("--data measures pose models; detectors are judged by their boxes only")
+    if source.network is None:
+        raise InputError("--data needs a network of this family")
+    dataset = KeypointDataset.load(data)
+    before = work / "before.onnx"
+    write_onnx(source.network, source.card, before)
+    result = {}
+    for name, path, backend in (
+        ("AP before", before, "onnxruntime"),
+        ("AP after", exported, "auto"),
+    ):
+        options = BackendOptions(backend, precision=table.row_to_check(path).native_precision)
+        estimator = PoseEstimator(path, options=options, card=source.card)
+        result[name] = evaluate(dataset, estimator).metrics["AP"]
+    return result
+
+
+def _open(path: Path, card: ModelCard, options: ExportOptions) -> Backend:
+    row = table.row_for_export(options.to)
+    return open_backend(path, card, BackendOptions(row.name, "cpu", precision=row.native_precision))
+
+
+def _verify_pipeline(path: Path, precision: str) -> Verification:
+    """Whether the graph runs, finds people in photos and none in an empty image.
+
+    That it equals the Python pipeline of the same networks is a test of both.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    photos = bundled_photos()
+    people = 0
+    for image in [*photos, np.zeros((1, 1, 3), np.uint8)]:
+        feed = {"image": image, "boxes_in": np.zeros((0, 4), np.float32), "detect": np.array(True)}
+        boxes, keypoints, scores = session.run(["boxes", "keypoints", "scores"], feed)
+        same_length = len(boxes) == len(keypoints) == len(scores)
+        if not same_length or not np.isfinite(keypoints).all():
+            return Verification(
+                path.name,
+                "onnxruntime",
+                precision,
+                len(photos),
+                passed=False,
+                note="broken outputs",
+            )
+        people += len(boxes)
+    note = f"{people} people found in {len(photos)} photos, none in an empty image"
+    return Verification(
+        path.name, "onnxruntime", precision, len(photos), passed=people > 0, note=note
+    )
