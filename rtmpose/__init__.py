@@ -3,8 +3,10 @@
 >>> import rtmpose
 >>> for frame, poses in rtmpose.predict("photo.jpg"):
 ...     print(poses)
+>>> for result in rtmpose.track("clip.mp4"):
+...     print(result.poses.ids)
 
-Names are loaded on first use, so that ``import rtmpose`` is quick and pulls in no inference engine.
+Names are loaded on first use, so that ``import rtmpose`` is quick and loads no inference engine.
 """
 
 from __future__ import annotations
@@ -14,57 +16,91 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# Public name -> the module it is defined in.
 _HOME = {
     "BackendError": "errors",
     "BackendOptions": "backends",
+    "Calibration": "types",
     "Codec": "model_card",
     "Detections": "types",
     "Detector": "detector",
+    "Evaluation": "evaluation",
+    "ExportOptions": "exporting.export",
     "Frame": "types",
     "InputError": "errors",
     "MissingDependencyError": "errors",
     "ModelCard": "model_card",
     "ModelError": "errors",
     "Normalization": "model_card",
+    "OneStage": "one_stage",
     "OutputError": "errors",
     "Pipeline": "pipeline",
     "PoseEstimator": "pose_estimator",
+    "PoseModel": "families",
+    "PoseTracker": "tracking",
     "Poses": "types",
     "Result": "pipeline",
     "RtmposeError": "errors",
     "Skeleton": "types",
+    "TopDown": "families",
+    "TrackedFrame": "tracking.video",
+    "TrackerParams": "tracking",
+    "UnknownArgumentError": "errors",
+    "VideoTracker": "tracking.video",
     "draw_detections": "draw",
     "draw_poses": "draw",
+    "evaluate": "evaluation",
+    "export": "exporting.export",
     "get_skeleton": "skeletons",
     "predict": "pipeline",
     "read_image": "sources",
+    "track": "tracking.video",
+    "train": "training",
 }
+
+# Folders that are reached by ``rtmpose.NAME`` without an import of their own.
+_FOLDERS = ("backends", "datasets", "skeletons", "sources", "tracking", "zoo")
 
 __all__ = [
     "__version__",
     "BackendError",
     "BackendOptions",
+    "Calibration",
     "Codec",
     "Detections",
     "Detector",
+    "Evaluation",
+    "ExportOptions",
     "Frame",
     "InputError",
     "MissingDependencyError",
     "ModelCard",
     "ModelError",
     "Normalization",
+    "OneStage",
     "OutputError",
     "Pipeline",
     "PoseEstimator",
+    "PoseModel",
+    "PoseTracker",
     "Poses",
     "Result",
     "RtmposeError",
     "Skeleton",
+    "TopDown",
+    "TrackedFrame",
+    "TrackerParams",
+    "UnknownArgumentError",
+    "VideoTracker",
     "draw_detections",
     "draw_poses",
+    "evaluate",
+    "export",
     "get_skeleton",
     "predict",
     "read_image",
+    "track",
+    "train",
 ]
 
 if TYPE_CHECKING:
@@ -78,19 +114,30 @@ if TYPE_CHECKING:
         ModelError,
         OutputError,
         RtmposeError,
+        UnknownArgumentError,
     )
+    from rtmpose.evaluation import Evaluation, evaluate
+    from rtmpose.exporting.export import ExportOptions, export
+    from rtmpose.families import PoseModel, TopDown
     from rtmpose.model_card import Codec, ModelCard, Normalization
+    from rtmpose.one_stage import OneStage
     from rtmpose.pipeline import Pipeline, Result, predict
     from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.skeletons import get_skeleton
     from rtmpose.sources import read_image
-    from rtmpose.types import Detections, Frame, Poses, Skeleton
+    from rtmpose.tracking import PoseTracker, TrackerParams
+    from rtmpose.tracking.video import TrackedFrame, VideoTracker, track
+    from rtmpose.training import train
+    from rtmpose.types import Calibration, Detections, Frame, Poses, Skeleton
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"rtmpose.{_HOME[name]}"), name)
+    elif name in _FOLDERS:
+        value = importlib.import_module(f"rtmpose.{name}")
+    else:
         raise AttributeError(f"module 'rtmpose' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"rtmpose.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 

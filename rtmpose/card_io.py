@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.files import write_bytes
-from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.types import Calibration, Skeleton
 
@@ -41,8 +41,12 @@ def card_from_json(text: str) -> ModelCard:
     """
     try:
         table: dict[str, Any] = _standard_terms(json.loads(text))
-        scaling, codec = table.pop("normalization"), table.pop("codec")
-        heatmap, calibration = codec.get("heatmap_wh"), table.pop("calibration", None)
+        scaling = table.pop("normalization")
+        codec = table.pop("codec")
+        if codec["kind"] not in OUTPUTS:
+            raise ValueError(f"codec {codec['kind']!r} is not known to this version of rtmpose")
+        heatmap = codec.get("heatmap_wh")
+        calibration = table.pop("calibration", None)
         points = table.pop("own_skeleton", None)
         return ModelCard(
             **{k: v for k, v in table.items() if k != "input_wh"},
@@ -103,15 +107,15 @@ def calibration_from(table: Mapping[str, Any]) -> Calibration:
 
 
 def embedded_card(path: Path) -> ModelCard | None:
-    """The card of a model file: ``NAME.card.json`` beside it, else the one inside (ONNX,
+    """The card of a model file: ``NAME.card.json`` next to it, else the one inside (ONNX,
     safetensors, OpenVINO).
 
     None where there is no card, or none that can be read.
     """
     try:
-        beside = card_beside(path)
-        if beside.is_file():
-            return card_from_json(beside.read_text(encoding="utf-8"))
+        separate = card_beside(path)
+        if separate.is_file():
+            return card_from_json(separate.read_text(encoding="utf-8"))
         text = None
         if path.suffix == ".onnx":
             text = dict(onnx_metadata(path.read_bytes())).get(KEY)
@@ -126,9 +130,7 @@ def embedded_card(path: Path) -> ModelCard | None:
 
 
 def card_beside(path: Path) -> Path:
-    """Where a card that does not lie inside a model file is looked for; it goes before the one
-    inside.
-    """
+    """The file next to a model that may hold its card; it takes precedence over the one inside."""
     return path.with_name(f"{path.name}.card.json")
 
 
@@ -139,7 +141,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         path: The model file; it stays as it is.
         card: The card.
         out: Write a copy of an ``.onnx`` or ``.safetensors`` file with the card inside. None writes
-            the card beside.
+            ``NAME.card.json`` next to the model.
 
     Returns:
         The file written.
@@ -157,7 +159,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
         raise InputError(
             f"a card can be put into a copy of an .onnx or .safetensors file, not of {path.name}"
-            f" into {out.name}; without a copy, it is written beside the model"
+            f" into {out.name}; without a copy, it is written next to the model"
         )
     try:
         content = (

@@ -71,8 +71,8 @@ class Detector:
         label: int | None = 0,
         fit: str = "auto",
     ) -> None:
-        path, known = resolve(model)
-        card = card or known or _recognize(path)
+        path, zoo_card = resolve(model)
+        card = card or zoo_card or _recognize(path)
         self._decoder = box_decoder(card)
         self.path = path
         self.box_thr = box_thr
@@ -172,6 +172,6 @@ def _recognize(path: Path) -> ModelCard:
             log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)
             return ModelCard(path.name, "detection", kind, (size, size), pixels, Codec(kind))
     raise ModelError(
-        f"{path} is not known to the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass"
+        f"{path} is not in the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass"
         " a ModelCard, or put rtmdet or yolox into its file name if it is one"
     )

@@ -24,7 +24,7 @@ class OutputError(RtmposeError, OSError):
 
 
 class ModelError(RtmposeError):
-    """A model that is unknown, cannot be fetched, is damaged, or is not what the caller said it is."""
+    """A model that is unknown, cannot be fetched, is damaged, or is not of the expected kind."""
 
 
 class BackendError(RtmposeError):

@@ -249,7 +249,8 @@ def open_model(
     Args:
         detector: A zoo name, path or URL, a card, an opened :class:`rtmpose.Detector`, or None.
             One-stage models need none; one that is named all the same is not opened.
-        pose: Likewise, an opened :class:`rtmpose.PoseEstimator`, or a model of any family.
+        pose: A zoo name, path or URL, a card, an opened :class:`rtmpose.PoseEstimator`, or a model
+            of any family.
         options: Engine, device, threads, precision, for what is not open yet.
         card: Describes a pose model that the zoo does not know.
         antialias: See :class:`rtmpose.PoseEstimator`.
@@ -277,8 +278,8 @@ def open_model(
 
 def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
     """Whether a model finds people by itself, by its card or by the outputs of its file."""
-    path, known = resolve(model)
-    card = card or known
+    path, zoo_card = resolve(model)
+    card = card or zoo_card
     if card is not None:
         return card.output == "people"
     outputs = onnx_outputs(path.read_bytes()) if path.suffix == ".onnx" else []

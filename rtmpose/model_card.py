@@ -37,7 +37,7 @@ class Normalization:
 
     Attributes:
         mean: Three numbers in the order of ``color``, in units of 0..255.
-        std: Likewise.
+        std: Three numbers, in the same order and units.
         color: The channel order the network was trained on. Frames are always BGR; this field is
             where that changes.
     """

@@ -38,7 +38,7 @@ Placement = tuple[float, tuple[float, float]]
 
 
 class OneStage:
-    """A one-stage network (RTMO) with its letterbox and decoding: a model family of its own next to
+    """A one-stage network (RTMO) with its letterbox and decoding: a model family like
     :class:`rtmpose.families.TopDown`.
 
     Calling it is the three steps :meth:`letterbox`, :meth:`infer` and :meth:`decode`.
@@ -75,8 +75,8 @@ class OneStage:
         skeleton: Skeleton | None = None,
         box_thr: float = DEFAULT_BOX_THR,
     ) -> None:
-        path, known = resolve(model)
-        card = card or known or assumed_card(path)
+        path, zoo_card = resolve(model)
+        card = card or zoo_card or assumed_card(path)
         self._decoder = people_decoder(card)
         self.path = path
         self.box_thr = box_thr
@@ -233,7 +233,7 @@ class OneStage:
 
 
 def assumed_card(path: Path) -> ModelCard:
-    """The card of a file that nothing is known of but its layout."""
+    """The card of a file of which only the layout is known."""
     return ModelCard(path.name, "body", "rtmo", (0, 0), RAW_PIXELS, Codec("rtmo"))
 
 

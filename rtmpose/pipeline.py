@@ -140,7 +140,7 @@ class Pipeline:
 
     def run(
         self,
-        sources: Any,
+        sources: object,
         *,
         boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
         limit: int | None = None,
@@ -162,7 +162,7 @@ class Pipeline:
 
 
 def predict(
-    source: Any,
+    source: object,
     *,
     detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
     pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
@@ -193,6 +193,6 @@ def predict(
     return pipeline.run(items, limit=limit)
 
 
-def as_list(sources: Any) -> Sequence[Any]:
+def as_list(sources: object) -> Sequence[object]:
     """One source, or several, as a sequence."""
     return sources if isinstance(sources, list | tuple) else [sources]

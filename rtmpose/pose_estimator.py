@@ -40,7 +40,7 @@ Boxes = Detections | ArrayLike
 class PoseEstimator:
     """A top-down pose network with its cropping and decoding.
 
-    Calling it is the three steps :meth:`crop`, :meth:`infer` and :meth:`decode` one after the other.
+    Calling it is the steps :meth:`crop`, :meth:`infer` and :meth:`decode` one after the other.
 
     Args:
         model: Name from the zoo, path or URL of an ``.onnx`` file, or a card. SimCC and heat-map
@@ -69,8 +69,8 @@ class PoseEstimator:
         skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
-        path, known = resolve(model)
-        card = card or known or _assumed_card(path)
+        path, zoo_card = resolve(model)
+        card = card or zoo_card or _assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
         self.path = path
         self.antialias = antialias

@@ -8,12 +8,13 @@ the name, ``_wh`` or ``_hw``.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.errors import InputError, MissingDependencyError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Index = int | slice | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
+"""Selects rows, as in numpy."""
 
 POSE_SCORE_FLOOR = 0.2
 """Keypoints scoring at or below this do not count toward a person's score (the COCO evaluation
@@ -31,12 +34,12 @@ habit).
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture on its way through the pipeline.
+    """One image on its way through the pipeline.
 
     Attributes:
         image: BGR uint8 ``(H, W, 3)``, upright (EXIF and video rotation applied).
         index: Position in its source, from 0.
-        time_s: Seconds since the start of the source; 0 for a photo.
+        time_s: Seconds since the start of the source; 0 for a single image.
         source: The path, URL or camera the frame came from; empty for an array.
     """
 
@@ -77,7 +80,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: Any) -> Detections:
+    def __getitem__(self, index: Index) -> Detections:
         """Select by slice, mask or index array."""
         rows = np.atleast_1d(np.arange(len(self))[index])
         return Detections(self.boxes[rows], self.scores[rows], self.labels[rows])
@@ -88,7 +91,7 @@ class Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     @classmethod
-    def from_boxes(cls, boxes: Any, scores: Any = None) -> Detections:
+    def from_boxes(cls, boxes: ArrayLike, scores: ArrayLike | None = None) -> Detections:
         """Given boxes (xyxy, image pixels), scored 1 unless told, in the given order.
 
         Raises:
@@ -104,7 +107,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A keypoint set: what the K points are and how they hang together.
+    """A keypoint set: what the K points are and how they are connected.
 
     Attributes:
         name: Such as ``coco17``.
@@ -147,7 +150,7 @@ class Calibration:
 
     Attributes:
         slope: One number for all keypoints, or one per keypoint.
-        offset: Likewise.
+        offset: One number for all keypoints, or one per keypoint.
         oks: Similarity from which a keypoint counts as right.
         data: What it was fitted on.
         ece: Expected calibration error found in cross-validation, as a fraction.
@@ -199,7 +202,7 @@ class Poses:
         box_scores: ``(N,)`` float32 detector confidence; 1 for given boxes.
         keypoints: ``(N, K, 2)`` float32 x, y in image pixels. Points may lie outside the image.
         scores: ``(N, K)`` float32. For SimCC models the smaller of the x and y peak: a confidence
-            of about 0 to 1.25, larger is surer, not a probability.
+            of about 0 to 1.25, higher is better, not a probability.
         skeleton: What the K keypoints are.
         ids: ``(N,)`` int64, one number per tracked person from 1 on; None without tracking.
         calibration: How scores become :attr:`probabilities`; None for models that were never
@@ -228,7 +231,7 @@ class Poses:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: Any) -> Poses:
+    def __getitem__(self, index: Index) -> Poses:
         """Select instances by index, slice, mask or index array; always returns ``Poses``."""
         rows = np.atleast_1d(np.arange(len(self))[index])
         return replace(
@@ -258,9 +261,10 @@ class Poses:
         """``(N,)`` score of each instance: box score times the mean of its keypoint scores above
         0.2, else 0.
         """
-        sure = self.scores > POSE_SCORE_FLOOR
-        total = np.where(sure, self.scores, 0).sum(axis=1)
-        return np.asarray(self.box_scores * total / np.maximum(sure.sum(axis=1), 1), np.float32)
+        counted = self.scores > POSE_SCORE_FLOOR
+        total = np.where(counted, self.scores, 0).sum(axis=1)
+        number = np.maximum(counted.sum(axis=1), 1)
+        return np.asarray(self.box_scores * total / number, np.float32)
 
     @cached_property
     def probabilities(self) -> FloatArray | None:
@@ -327,7 +331,7 @@ class Poses:
         return "\n".join([head, *lines, *more]) + ")"
 
 
-def check_image(image: Any) -> Image:
+def check_image(image: object) -> Image:
     """Return the image if it is BGR uint8 ``(H, W, 3)`` and not empty.
 
     Raises:
@@ -343,8 +347,8 @@ def check_image(image: Any) -> Image:
             3: "cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)",
         }
         raise InputError(
-            f"an image must have shape (H, W, 3), not {image.shape}; for gray or RGBA pictures use "
-            f"{hint.get(image.ndim, 'one picture at a time')}"
+            f"an image must have shape (H, W, 3), not {image.shape}; for gray or RGBA images use "
+            f"{hint.get(image.ndim, 'one image at a time')}"
         )
     if image.dtype != np.uint8:
         raise InputError(
@@ -355,7 +359,7 @@ def check_image(image: Any) -> Image:
     return image
 
 
-def check_boxes(boxes: Any) -> FloatArray:
+def check_boxes(boxes: ArrayLike) -> FloatArray:
     """Return boxes as ``(N, 4)`` float32 xyxy.
 
     Raises:

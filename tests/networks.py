@@ -190,3 +190,117 @@ def grid_detector(path: Path, *, size: int | str = 96) -> Path:
         value("labels", TensorProto.INT64, [1, "n"]),
     ]
     return _save(path, nodes, inputs, outputs, constants)
+
+
+def fixed_people(
+    path: Path,
+    people: list[list[float]],
+    *,
+    size: int = 64,
+    keypoints: int = 17,
+    batch: int | str = "batch",
+    declared: bool = True,
+) -> Path:
+    """A one-stage network of RTMO's layout that always finds the given people.
+
+    Args:
+        path: Where to.
+        people: x1, y1, x2, y2, score in input pixels; the keypoints of a person lie on the diagonal
+            of the box, the first in its corner, and score a tenth less than the box.
+        size: Of the input.
+        keypoints: Per person.
+        batch: Images per call.
+        declared: Whether the outputs say their last dimensions.
+    """
+    rows = np.array(people, np.float32).reshape(1, -1, 5)
+    step = np.linspace(0, 1, keypoints, dtype=np.float32)[None, None, :, None]
+    low, high = rows[:, :, None, :2], rows[:, :, None, 2:4]
+    scores = np.broadcast_to(rows[:, :, None, 4:] * 0.9, (*rows.shape[:2], keypoints, 1))
+    points = np.concatenate([low + step * (high - low), scores], axis=3).astype(np.float32)
+    constants = {
+        "dets0": rows,
+        "points0": points,
+        "zero": np.zeros(1, np.float32),
+        "axes": np.array([1, 2, 3], np.int64),
+        "as_dets": np.array([-1, 1, 1], np.int64),
+        "as_points": np.array([-1, 1, 1, 1], np.int64),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["input", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "as_dets"], ["nothing3"]),
+        helper.make_node("Reshape", ["nothing", "as_points"], ["nothing4"]),
+        helper.make_node("Add", ["dets0", "nothing3"], ["dets"]),
+        helper.make_node("Add", ["points0", "nothing4"], ["keypoints"]),
+    ]
+    value = helper.make_tensor_value_info
+    dets = [batch, "n", 5 if declared else "d"]
+    shape = [batch, "n", keypoints if declared else "k", 3 if declared else "c"]
+    return _save(
+        path,
+        nodes,
+        [value("input", TensorProto.FLOAT, [batch, 3, size, size])],
+        [value("dets", TensorProto.FLOAT, dets), value("keypoints", TensorProto.FLOAT, shape)],
+        constants,
+    )
+
+
+def spot_person(path: Path, *, size: int = 64, keypoints: int = 17) -> Path:
+    """A one-stage network of RTMO's layout that finds one person where the image is reddest.
+
+    It looks at the third channel of BGR values 0..255, as far as they are above the padding's 114:
+    the column and the row of the largest mean. The box reaches 8 pixels around that place, scored
+    by the largest excess over 140, and all keypoints lie there. The last row is padding with a low
+    score, as in the published files.
+    """
+    constants = {
+        "third": np.array([0, 0, 1], np.float32).reshape(1, 3, 1, 1),
+        "axis1": np.array([1], np.int64),
+        "half": np.array([0.5], np.float32),
+        "gray": np.array([115], np.float32),
+        "scale": np.array([1 / 140], np.float32),
+        "reach": np.array([8], np.float32),
+        "as_one": np.array([-1, 1, 1], np.int64),
+        "tile": np.array([1, 1, keypoints, 1], np.int64),
+        "as_points": np.array([-1, 1, 1, 3], np.int64),
+        "padding": np.array([[[0, 0, 9, 9, 0.02]]], np.float32),
+        "point_padding": np.full((1, 1, keypoints, 3), 0.5, np.float32),
+    }
+    nodes = [
+        helper.make_node("Mul", ["input", "third"], ["red3"]),
+        helper.make_node("ReduceSum", ["red3", "axis1"], ["red0"], keepdims=0),
+        helper.make_node("Sub", ["red0", "gray"], ["red1"]),
+        helper.make_node("Relu", ["red1"], ["red"]),
+        helper.make_node("ReduceMax", ["red"], ["brightest"], axes=[1, 2], keepdims=0),
+        helper.make_node("Mul", ["brightest", "scale"], ["score0"]),
+        helper.make_node("Reshape", ["score0", "as_one"], ["score"]),
+    ]
+    for axis, name in ((1, "x"), (2, "y")):
+        nodes += [
+            helper.make_node("ReduceMean", ["red"], [f"{name}mean"], axes=[axis], keepdims=0),
+            helper.make_node("ArgMax", [f"{name}mean"], [f"{name}best"], axis=1, keepdims=0),
+            helper.make_node("Cast", [f"{name}best"], [f"{name}float"], to=TensorProto.FLOAT),
+            helper.make_node("Add", [f"{name}float", "half"], [f"{name}place"]),
+            helper.make_node("Reshape", [f"{name}place", "as_one"], [name]),
+            helper.make_node("Sub", [name, "reach"], [f"{name}1"]),
+            helper.make_node("Add", [name, "reach"], [f"{name}2"]),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["x1", "y1", "x2", "y2", "score"], ["person"], axis=2),
+        helper.make_node("Concat", ["person", "padding"], ["dets"], axis=1),
+        helper.make_node("Concat", ["x", "y", "score"], ["point3"], axis=2),
+        helper.make_node("Reshape", ["point3", "as_points"], ["point"]),
+        helper.make_node("Tile", ["point", "tile"], ["points"]),
+        helper.make_node("Concat", ["points", "point_padding"], ["keypoints"], axis=1),
+    ]
+    value = helper.make_tensor_value_info
+    return _save(
+        path,
+        nodes,
+        [value("input", TensorProto.FLOAT, [1, 3, size, size])],
+        [
+            value("dets", TensorProto.FLOAT, [1, 2, 5]),
+            value("keypoints", TensorProto.FLOAT, [1, 2, keypoints, 3]),
+        ],
+        constants,
+    )

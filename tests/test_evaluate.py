@@ -160,7 +160,7 @@ def test_a_known_shift(tmp_path):
 
 
 def test_oks_of_a_known_shift(tmp_path):
-    """A shift that makes the OKS of every person about 0.62 counts at thresholds 0.5, 0.55 and 0.6."""
+    """A shift that makes the OKS of every person about 0.62 counts at thresholds 0.5 to 0.6."""
     data = make_set(tmp_path, "coco17")
     variances = (2 * np.array(get_skeleton("coco17").sigmas)) ** 2
     shift = next(

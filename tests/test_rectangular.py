@@ -22,7 +22,7 @@ CARD = ModelCard(
 
 
 def frame(height, width):
-    """A frame with a bright square of a third of its long side, as far from the left and the top."""
+    """A frame with a bright square, a third of its long side, as far from the left and the top."""
     image = np.full((height, width, 3), 5, np.uint8)
     third = max(height, width) // 3
     image[third : 2 * third, third : 2 * third] = 250

@@ -336,3 +336,35 @@ def test_to_supervision():
 def test_detections_check_their_shapes():
     with pytest.raises(InputError):
         Detections(np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(2, np.int64))
+
+
+# ---- heat maps of plain Gaussians
+
+
+def test_quarter_shift_points_toward_the_higher_neighbor():
+    from rtmpose.ops import heatmap
+
+    maps = np.zeros((1, 3, 16, 12), np.float32)
+    maps[0, 0, 8, 5], maps[0, 0, 8, 6], maps[0, 0, 7, 5] = 1.0, 0.5, 0.2
+    maps[0, 1, 0, 3] = 0.7  # at the border: no neighbor on one side
+    keypoints, scores = heatmap.decode_quarter_shift(maps, (48, 64))
+    np.testing.assert_allclose(keypoints[0, 0], [5.25 * 4, 7.75 * 4])
+    np.testing.assert_allclose(keypoints[0, 1], [3 * 4, 0])
+    np.testing.assert_allclose(scores[0], [1.0, 0.7, 0.0])
+    assert (keypoints[0, 2] < 0).all()  # an empty map
+
+
+def test_plain_gaussian_network(tmp_path, engine):
+    """The layout of ViTPose's whole-body exports: the plain crop, no UDP."""
+    from dataclasses import replace
+
+    from rtmpose import zoo
+
+    path = spot_heatmap(tmp_path / "maps.onnx", input_wh=(192, 256), keypoints=133)
+    card = replace(zoo.find("vitpose-s-wholebody"), files=())
+    pose = PoseEstimator(path, card=card, options=cpu(engine))
+    poses = pose(spot(110, 130), [[60, 40, 180, 200]])
+    assert poses.keypoints.shape == (1, 133, 2)
+    assert np.abs(poses.keypoints[0] - (110, 130)).max() < 4
+    flipped = pose(spot(110, 130), [[60, 40, 180, 200]], flip_test=True)
+    assert np.abs(flipped.keypoints[0] - poses.keypoints[0]).max() < 5

@@ -213,13 +213,15 @@ def test_known_poses_are_not_estimated_again(tmp_path):
 
     second = PoseTracker(None, Watching(), own.params)
     known = own.pose(image, boxes[[2, 0]])  # in another order
-    found = second.track_batch([second.create_state()], [image], boxes=[boxes], known=[known])[0]
+    found = second.track_batch(
+        [second.create_state()], [image], boxes=[boxes], precomputed=[known]
+    )[0]
     assert asked == [[30, 10, 60, 60]]
     np.testing.assert_array_equal(found.ids, whole.ids)
     np.testing.assert_allclose(found.keypoints, whole.keypoints, atol=1e-5)
     np.testing.assert_array_equal(found.box_scores, whole.box_scores)
     second.track_batch(
-        [second.create_state()], [image], boxes=[boxes], known=[Poses.empty(own.skeleton)]
+        [second.create_state()], [image], boxes=[boxes], precomputed=[Poses.empty(own.skeleton)]
     )
     assert len(asked) == 4
 
@@ -233,12 +235,12 @@ def test_only_sure_detections_are_worked_on_ahead(tmp_path):
         ({"det_min_bbox_size": 46}, 1),
     ):
         own = tracker(tmp_path, **params)
-        crew = FramePrefetcher(own)
-        assert crew.at_once == 2
-        entry = crew.prepare(FrameTask(Frame(image), 0.0, True))
-        assert len(entry.found) == 3
-        assert len(entry.known) == expected
-        assert crew.prepare(FrameTask(Frame(image), 0.0, False)).found is None
+        prefetcher = FramePrefetcher(own)
+        assert prefetcher.at_once == 2
+        entry = prefetcher.prepare(FrameTask(Frame(image), 0.0, True))
+        assert len(entry.detections) == 3
+        assert len(entry.poses) == expected
+        assert prefetcher.prepare(FrameTask(Frame(image), 0.0, False)).detections is None
 
 
 def test_a_pose_network_that_fails_ahead_ends_the_run(tmp_path, monkeypatch):

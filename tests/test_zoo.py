@@ -241,7 +241,7 @@ def test_model_without_onnx_says_so_and_names_others() -> None:
     assert "rtmpose-m_aic-coco_256x192 is published only as .pth" in text
     assert "rtmpose export rtmpose-m_aic-coco_256x192 --to onnx" in text
     assert "For body there are: rtmpose-t-body17, rtmpose-s-body17" in text
-    with pytest.raises(ModelError, match="For wholebody there are: .*rtmw-m.*dwpose-t"):
+    with pytest.raises(ModelError, match=r"For wholebody there are: .*rtmw-m.*dwpose-t"):
         zoo.resolve("rtmpose-m-wholebody")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rtmpose.evaluation.calibration import CalibrationReport
     from rtmpose.evaluation.pose import Evaluation
     from rtmpose.model_card import ModelCard
+    from rtmpose.one_stage import OneStage
     from rtmpose.pose_estimator import PoseEstimator
 
 IN_PIXELS = ("EPE",)
@@ -252,26 +253,29 @@ def _kind(
 
 def _pose(
     dataset: KeypointDataset,
-    estimator: PoseEstimator,
+    estimator: PoseEstimator | OneStage,
     request: _PoseRequest,
     settings: BackendOptions,
 ) -> tuple[Evaluation, Any]:
-    from rtmpose.detector import DEFAULT_DETECTOR, Detector
+    from rtmpose.detector import DEFAULT_DETECTOR
     from rtmpose.evaluation import evaluate as run
     from rtmpose.evaluation.bootstrap import read_results
     from rtmpose.evaluation.scoring import difference
 
     boxes = request.boxes
-    finder = (
-        Detector(request.detector or DEFAULT_DETECTOR, options=settings)
-        if boxes == "detect"
-        else None
-    )
+    finder = _model(request.detector or DEFAULT_DETECTOR) if boxes == "detect" else None
     theirs = read_results(request.against) if request.against else None
     with _progress(len(dataset.images)) as tell:
-        result = run(dataset, estimator, detector=finder, on_progress=tell, **request.arguments)
+        result = run(
+            dataset,
+            estimator,
+            detector=finder,
+            options=settings,
+            on_progress=tell,
+            **request.arguments,
+        )
     flipped = ", flip test" if request.arguments["flip_test"] else ""
-    flipped += ", antialiased" if estimator.antialias else ""
+    flipped += ", antialiased" if getattr(estimator, "antialias", False) else ""
     _show(f"{estimator.card.id} on {dataset.path.name}, boxes: {boxes}{flipped}", result)
     typer.echo(
         f"{result.images} images ({result.skipped} skipped), {result.people_per_image:.1f} people"
@@ -285,11 +289,12 @@ def _pose(
 
 def _estimator(
     request: _PoseRequest, settings: BackendOptions, card: ModelCard | None, antialias: bool
-) -> PoseEstimator:
-    from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, PoseEstimator
+) -> PoseEstimator | OneStage:
+    from rtmpose.families import open_model
+    from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 
     name = _model(request.pose or DEFAULT_POSE_MODEL)
-    return PoseEstimator(name, options=settings, card=card, antialias=antialias)
+    return open_model(None, name, options=settings, card=card, antialias=antialias).pose
 
 
 def _detector(
@@ -339,7 +344,10 @@ def _classifier(
 
 
 def _calibrate(
-    dataset: KeypointDataset, estimator: PoseEstimator, result: Evaluation, per_keypoint: bool
+    dataset: KeypointDataset,
+    estimator: PoseEstimator | OneStage,
+    result: Evaluation,
+    per_keypoint: bool,
 ) -> CalibrationReport:
     from rtmpose.evaluation.calibration import calibrate_model
 
@@ -363,7 +371,7 @@ def _calibrate(
 
 
 def _card_target(
-    estimator: PoseEstimator, pose: str | None, write_card: bool, out: Path | None
+    estimator: PoseEstimator | OneStage, pose: str | None, write_card: bool, out: Path | None
 ) -> Callable[[CalibrationReport], None]:
     """A function that puts a calibration where it was asked for; what cannot work is refused before
     the work.

@@ -142,9 +142,6 @@ def track(
 
       rtmpose track jump.mp4 --smooth offline --npz
     """
-    from rtmpose.backends import BackendOptions
-    from rtmpose.detector import Detector
-    from rtmpose.pose_estimator import PoseEstimator
     from rtmpose.sources import expand_sources
     from rtmpose.tracking import PoseTracker, TrackerParams
     from rtmpose.tracking.video import VideoTracker
@@ -178,9 +175,15 @@ def track(
         smooth="live" if smooth == "live" else "off",
         repair_swaps=repair_swaps,
     )
-    settings = BackendOptions(backend, device, threads, precision=precision)  # type: ignore[arg-type]
-    finder = None if detector.lower() == "none" else Detector(detector, options=settings)
-    tracker = PoseTracker(finder, PoseEstimator(pose, options=settings), params)
+    tracker = PoseTracker(
+        None if detector.lower() == "none" else detector,
+        pose,
+        params,
+        backend=backend,
+        device=device,
+        threads=threads,
+        precision=precision,
+    )
     wanted = [
         n for n, on in zip(TABLES, (json, csv, parquet, mot, openpose, npz), strict=True) if on
     ]

@@ -56,7 +56,7 @@ class Classifier:
                 f"{path} does not say which classifier it is; name the model of the zoo it"
                 " belongs to"
             )
-        if card.codec.kind != "classifier":
+        if card.output != "classes":
             raise ModelError(
                 f"{card.id} is for {card.task}, not a classifier; `rtmpose models list` shows those"
             )

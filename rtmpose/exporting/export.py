@@ -153,7 +153,7 @@ def open_source(
     named = model_kind(model) == "name"
     if known is None and named:
         known = find(str(model))
-    if known is not None and known.codec.kind == "yolox":
+    if known is not None and not known.has_network:
         path, _ = resolve(known if named else model)
         if input_wh is not None:
             raise ModelError(
@@ -162,7 +162,7 @@ def open_source(
         return Source(known, None, path)
     if known is None:
         path, known = resolve(model)
-        if known is not None and known.codec.kind == "yolox":
+        if known is not None and not known.has_network:
             return Source(known, None, path)
     network, known = load_network(model, card=card)
     if input_wh is not None:

@@ -25,6 +25,7 @@ from rtmpose.exporting.graph import Graph
 from rtmpose.exporting.onnx import IR_VERSION, OPSET, embed_card
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import PADDING
+from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import PAD_VALUE
 
 F32 = np.float32
@@ -178,7 +179,7 @@ def _detect(
             for n, v in zip((width, height), sides, strict=True)
         ),
     )
-    truncate = card.codec.kind == "yolox"
+    truncate = box_decoder(card).truncate
     sizes, factors = [], []
     for side, limit in zip(sides, (width, height), strict=True):
         new = g.op(

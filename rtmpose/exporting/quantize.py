@@ -50,6 +50,7 @@ def calibration_images(
         return sample_images(card)
     from rtmpose.detector import Detector
     from rtmpose.ops.crop import crop_people
+    from rtmpose.ops.decoders import keypoint_decoder
     from rtmpose.ops.letterbox import letterbox
     from rtmpose.sources import read_image
 
@@ -61,9 +62,9 @@ def calibration_images(
     if not files:
         raise InputError(f"{folder} holds no photographs to calibrate on")
     step = max(1, len(files) // limit)
-    detector = None if card.is_detector else Detector()
+    detector = None if card.output in ("boxes", "people") else Detector()
     parts: list[NDArray[np.uint8]] = []
-    for file in files[::step] if card.is_detector else files:
+    for file in files[::step] if detector is None else files:
         try:
             image = read_image(file)
         except InputError as error:
@@ -76,7 +77,10 @@ def calibration_images(
             if len(found):
                 parts.append(
                     crop_people(
-                        image, found.boxes, card.input_wh, udp=card.codec.kind == "heatmap"
+                        image,
+                        found.boxes,
+                        card.input_wh,
+                        udp=card.is_pose and keypoint_decoder(card).udp,
                     )[0]
                 )
         if sum(map(len, parts)) >= limit:

@@ -5,9 +5,8 @@ made from.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 from rtmpose.backends import Backend
 from rtmpose.backends.agreement import box_agreement
 from rtmpose.backends.sample_images import bundled_crops, bundled_frames
-from rtmpose.model_card import ModelCard
-from rtmpose.ops import heatmap, simcc
+from rtmpose.model_card import ModelCard, Output
 from rtmpose.ops.boxes import box_iou
-from rtmpose.ops.detector_outputs import read_outputs
+from rtmpose.ops.decoders import decode_boxes, decode_keypoints
 from rtmpose.types import FloatArray
 
-SURE = 0.3
+CONFIDENT = 0.3
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,10 @@ class Tolerance:
 
     Attributes:
         logits: Largest difference of an output value, relative to the largest value there is.
-        equal: Least share of sure keypoints in the same bin (pose), or of images with the same
+        equal: Least share of confident keypoints in the same bin (pose), or of images with the same
             class.
-        displacement: Mean movement of the sure keypoints in crop pixels.
-        overlap: Mean loss of overlap of the sure boxes (detectors, in place of the two before).
+        displacement: Mean movement of the confident keypoints in crop pixels.
+        overlap: Mean loss of overlap of the confident boxes (detectors, instead of the two before).
     """
 
     logits: float
@@ -62,7 +60,7 @@ class Verification:
         precision: What it computes in.
         inputs: Number of crops or frames.
         logits: See :class:`Tolerance`; None where the file decodes itself.
-        equal: See :class:`Tolerance`; for detectors the share of sure boxes that overlap above
+        equal: See :class:`Tolerance`; for detectors the share of confident boxes that overlap above
             0.99.
         displacement: See :class:`Tolerance`; for detectors the mean loss of overlap.
         passed: All within :data:`TOLERANCES`; None where nothing here could run it.
@@ -82,11 +80,11 @@ class Verification:
     note: str = ""
 
     def to_json(self) -> str:
-        """For the file beside the model."""
+        """For the file next to the model."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-Runs = list[tuple[NDArray[Any], ...]]
+Runs = list[tuple[NDArray[np.generic], ...]]
 
 
 def run_on(backend: Backend, images: NDArray[np.uint8]) -> Runs:
@@ -122,15 +120,9 @@ def compare(
     """
     runs = run_on(backend, images)
     logits = _largest_difference(reference, runs)
-    if card.is_pose:
-        equal, displacement = _pose_difference(card, reference, runs)
-    elif card.is_detector:
-        equal, displacement = _box_difference(card, reference, runs)
-    else:
-        picks = [[int(o[0].argmax()) for o in part] for part in (reference, runs)]
-        equal, displacement = float(np.mean(np.equal(np.array(picks[0]), np.array(picks[1])))), 0.0
+    equal, displacement = DIFFERENCES[card.output](card, reference, runs)
     limits = TOLERANCES[precision]
-    if card.is_detector:
+    if DIFFERENCES[card.output] is _box_difference:
         passed = displacement <= limits.overlap
     else:
         passed = equal >= limits.equal and displacement <= limits.displacement
@@ -158,27 +150,23 @@ def _largest_difference(reference: Runs, runs: Runs) -> float | None:
 def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
     """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)`` from either form of output."""
     outputs = [np.concatenate(column).astype(np.float32) for column in zip(*runs, strict=True)]
-    if card.codec.kind == "heatmap":
-        return heatmap.decode(outputs[0], card.input_wh)
-    if outputs[0].shape[-1] == 2 and outputs[0].shape[:2] == outputs[1].shape:
-        return outputs[0], outputs[1]
-    return simcc.decode(outputs[0], outputs[1], card.codec.split_ratio)
+    return decode_keypoints(outputs, card)
 
 
 def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
     (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
-    sure = scores > SURE
-    if not sure.any():  # random weights: compare everything
-        sure = np.ones_like(sure)
-    distance = np.linalg.norm((ours - theirs)[sure], axis=1)
+    confident = scores > CONFIDENT
+    if not confident.any():  # random weights: compare everything
+        confident = np.ones_like(confident)
+    distance = np.linalg.norm((ours - theirs)[confident], axis=1)
     return float((distance < 0.01).mean()), float(distance.mean())
 
 
 def _box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
     overlaps: list[float] = []
     for ours, theirs in zip(reference, runs, strict=True):
-        a, b = (read_outputs(o, 0.05, card.id) for o in (ours, theirs))
-        a = a[a.scores > SURE]
+        a, b = (decode_boxes(o, card, 0.05) for o in (ours, theirs))
+        a = a[a.scores > CONFIDENT]
         overlaps += (
             list(box_iou(a.boxes, b.boxes).max(axis=1)) if len(a) and len(b) else [0.0] * len(a)
         )
@@ -188,16 +176,32 @@ def _box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float
     return float((values > 0.99).mean()), float((1 - values).mean())
 
 
+def _class_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
+    ours = np.array([int(outputs[0].argmax()) for outputs in reference])
+    theirs = np.array([int(outputs[0].argmax()) for outputs in runs])
+    return float(np.mean(ours == theirs)), 0.0
+
+
+Difference = Callable[[ModelCard, Runs, Runs], tuple[float, float]]
+DIFFERENCES: Mapping[Output, Difference] = {
+    "keypoints": _pose_difference,
+    "boxes": _box_difference,
+    "people": _box_difference,
+    "classes": _class_difference,
+}
+"""How outputs are compared: share that is equal, and displacement; see :class:`Tolerance`."""
+
+
 def agreement(card: ModelCard, reference: Runs, runs: Runs) -> float:
-    """One number, 0..1, to rank candidates by: closeness of sure keypoints, or overlap of sure
-    boxes.
+    """One number, 0..1, to rank candidates by: closeness of confident keypoints, or overlap of
+    confident boxes.
     """
-    if card.is_detector:
+    if DIFFERENCES[card.output] is _box_difference:
         return box_agreement(card, reference, runs)
     (ours, scores), (theirs, _) = decode_pose(card, reference), decode_pose(card, runs)
-    sure = scores > SURE
-    distance = ((ours - theirs)[sure] ** 2).sum(axis=1)
-    return float(np.exp(-distance / 32).mean()) if sure.any() else 0.0
+    confident = scores > CONFIDENT
+    distance = ((ours - theirs)[confident] ** 2).sum(axis=1)
+    return float(np.exp(-distance / 32).mean()) if confident.any() else 0.0
 
 
 def report_lines(report: Verification) -> Sequence[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from rtmpose.ops import rtmdet
 from rtmpose.types import Detections
 
 
-def read_outputs(outputs: Sequence[NDArray[Any]], score_thr: float, name: str) -> Detections:
+def read_outputs(outputs: Sequence[NDArray[np.generic]], score_thr: float, name: str) -> Detections:
     """Detections in input pixels, in the network's order.
 
     Args:
@@ -27,19 +26,26 @@ def read_outputs(outputs: Sequence[NDArray[Any]], score_thr: float, name: str) -
         ModelError: the outputs have none of these forms.
     """
     shapes = [o.shape for o in outputs]
+    ranks = [len(shape) for shape in shapes]
+    arrays = [np.asarray(o, np.float32) for o in outputs]
     thr = min(score_thr, 0.05)
-    if len(outputs) == 2 and outputs[0].ndim == 3 and shapes[0][-1] == 5:
-        dets = outputs[0][0].astype(np.float32, copy=False)
-        return Detections(
-            dets[:, :4], dets[:, 4], outputs[1].reshape(-1)[: len(dets)].astype(np.int64)
-        )
-    if len(outputs) == 2 and all(o.ndim == 3 for o in outputs) and shapes[0] == (*shapes[1][:2], 4):
-        return rtmdet.suppress(outputs[0][0], outputs[1][0], score_thr=thr)
-    if len(outputs) == 3 and all(o.ndim == 4 and o.shape[-1] >= 5 for o in outputs):
-        return rtmdet.decode(*rtmdet.split_channels_last(outputs), score_thr=thr)
-    if len(outputs) == 6 and all(o.ndim == 4 for o in outputs):
-        boxes = [o[0] for o in outputs if o.shape[1] == 4]
-        classes = [o[0] for o in outputs if o.shape[1] != 4]
+
+    # Suppression inside: boxes with scores, and labels.
+    if len(outputs) == 2 and ranks[0] == 3 and shapes[0][-1] == 5:
+        dets = arrays[0][0]
+        labels = outputs[1].reshape(-1)[: len(dets)].astype(np.int64)
+        return Detections(dets[:, :4], dets[:, 4], labels)
+
+    # Suppression here: decoded candidates with their scores ...
+    if ranks == [3, 3] and shapes[0] == (*shapes[1][:2], 4):
+        return rtmdet.suppress(arrays[0][0], arrays[1][0], score_thr=thr)
+
+    # ... or the head's maps, joined or apart.
+    if ranks == [4, 4, 4] and all(shape[-1] >= 5 for shape in shapes):
+        return rtmdet.decode(*rtmdet.split_channels_last(arrays), score_thr=thr)
+    if ranks == [4] * 6:
+        boxes = [a[0] for a in arrays if a.shape[1] == 4]
+        classes = [a[0] for a in arrays if a.shape[1] != 4]
         if len(boxes) == len(classes) == 3:
             return rtmdet.decode(classes, boxes, score_thr=thr)
     raise ModelError(

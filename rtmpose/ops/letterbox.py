@@ -1,4 +1,4 @@
-"""Fit a frame into a network's fixed input, and map what is found back: pairs of inverse functions."""
+"""Fit a frame into a network's fixed input, and map results back: pairs of inverse functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RTMO's outputs: people with boxes and keypoints, duplicates suppressed inside (Lu et al., 2023)."""
+"""RTMO's outputs: people with boxes and keypoints, suppression inside (Lu et al., 2023)."""
 
 from __future__ import annotations
 

@@ -54,21 +54,17 @@ def get_skeleton(name: str) -> Skeleton:
         InputError: there is no such set; the message offers near names.
         ModelError: the file of the set is damaged.
     """
-    known = skeleton_names()
-    if name not in known:
-        near = difflib.get_close_matches(str(name).lower(), known, n=2, cutoff=0.5)
-        hint = (
-            f"did you mean {' or '.join(near)}?"
-            if near
-            else f"the known ones are {', '.join(known)}"
-        )
+    names = skeleton_names()
+    if name not in names:
+        near = difflib.get_close_matches(str(name).lower(), names, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
         raise InputError(f"there is no keypoint set named {name!r}; {hint}")
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     return _parse(text, f"{name}.toml")
 
 
 def load_skeleton(path: str | Path) -> Skeleton:
-    """A keypoint set of one's own, from a TOML file written like those of this package.
+    """A keypoint set from a TOML file written like those of this package.
 
     Raises:
         InputError: the file cannot be read.

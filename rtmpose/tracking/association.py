@@ -1,4 +1,4 @@
-"""Which pose of a frame belongs to whom: similarity of tracks and poses, and the best assignment."""
+"""Which pose of a frame belongs to whom: similarity of tracks and poses, and their assignment."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rtmpose.tracking.state import Track
 from rtmpose.types import Detections, Poses
 
 DOUBTFUL_THR = 0.1
-"""Detections down to this score count where a known person is expected."""
+"""Detections down to this score count where a tracked person is expected."""
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -29,9 +29,9 @@ def confident(found: Detections, params: TrackerParams) -> Mask:
 
 
 def accepted(found: Detections, tracks: Sequence[Track], params: TrackerParams) -> Mask:
-    """Which detections count ``(N,)``: the confident ones, and doubtful ones of known people."""
-    sure = confident(found, params)
-    return np.asarray(sure | _doubtful(found, sure, tracks, params))
+    """Which detections count ``(N,)``: the confident ones, and doubtful ones of tracked people."""
+    strong = confident(found, params)
+    return np.asarray(strong | _doubtful(found, strong, tracks, params))
 
 
 def _eligible(found: Detections, params: TrackerParams) -> Mask:
@@ -43,17 +43,17 @@ def _eligible(found: Detections, params: TrackerParams) -> Mask:
 
 
 def _doubtful(
-    found: Detections, sure: Mask, tracks: Sequence[Track], params: TrackerParams
+    found: Detections, strong: Mask, tracks: Sequence[Track], params: TrackerParams
 ) -> Mask:
-    """Low-scoring detections where a known person is expected and no confident one is (as ByteTrack
-    does, ECCV 2022).
+    """Low-scoring detections where a tracked person is expected and no confident one is, as in
+    ByteTrack (ECCV 2022).
     """
-    weak = ~sure & _eligible(found, params) & (found.scores >= DOUBTFUL_THR)
+    weak = ~strong & _eligible(found, params) & (found.scores >= DOUBTFUL_THR)
     if not weak.any() or not tracks:
         return np.zeros(len(found), bool)
     expected = np.stack([t.predicted for t in tracks])
-    if sure.any():
-        taken = box_iou(expected, found.boxes[sure]).max(axis=1) > 0.5
+    if strong.any():
+        taken = box_iou(expected, found.boxes[strong]).max(axis=1) > 0.5
         expected = expected[~taken]
     if not len(expected):
         return np.zeros(len(found), bool)
@@ -94,22 +94,22 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
     return Detections(boxes.reshape(-1, 4), scores, np.zeros(len(boxes), np.int64))
 
 
-def rows_of_known(boxes: Detections, known: Poses | None) -> Rows:
-    """For each box the row of the pose that is known in it, or -1."""
-    if known is None:
+def precomputed_rows(boxes: Detections, poses: Poses | None) -> Rows:
+    """For each box the row of the pose that was estimated in it before, or -1."""
+    if poses is None:
         return np.full(len(boxes), -1)
-    rows = {box.tobytes(): i for i, box in enumerate(known.boxes)}
+    rows = {box.tobytes(): i for i, box in enumerate(poses.boxes)}
     return np.array([rows.get(box.tobytes(), -1) for box in boxes.boxes], np.int64)
 
 
-def join_known(boxes: Detections, rows: Rows, known: Poses, estimated: Poses) -> Poses:
-    """Known poses, and those estimated in the other boxes, in the order of the boxes."""
-    # Row i of ``estimated`` is for the i-th box without a known pose.
-    source = np.where(rows >= 0, rows, len(known) + np.cumsum(rows < 0) - 1)
+def join_precomputed(boxes: Detections, rows: Rows, before: Poses, now: Poses) -> Poses:
+    """Poses estimated before, and now in the other boxes, in the order of the boxes."""
+    # Row i of ``now`` is for the i-th box that had no pose before.
+    source = np.where(rows >= 0, rows, len(before) + np.cumsum(rows < 0) - 1)
     return replace(
-        estimated,
+        now,
         boxes=boxes.boxes,
         box_scores=boxes.scores,
-        keypoints=np.concatenate([known.keypoints, estimated.keypoints])[source],
-        scores=np.concatenate([known.scores, estimated.scores])[source],
+        keypoints=np.concatenate([before.keypoints, now.keypoints])[source],
+        scores=np.concatenate([before.scores, now.scores])[source],
     )

@@ -27,7 +27,8 @@ class BoxFilter:
     """
 
     def __init__(self, box: FloatArray, position: float, velocity: float) -> None:
-        self._position, self._velocity = position, velocity
+        self._position = position
+        self._velocity = velocity
         self.place: Vector = _measure(box)
         """Center and size in pixels."""
         self.pace: Vector = np.zeros(4)
@@ -37,7 +38,7 @@ class BoxFilter:
         self._pace_variance = (10 * velocity * self._height / FRAME_S) ** 2
 
     def predict(self, step_s: float) -> FloatArray:
-        """The box so many seconds on ``(4,)`` xyxy; the filter moves there."""
+        """The box ``(4,)`` xyxy after ``step_s`` more seconds; the filter moves there."""
         frames = max(step_s / FRAME_S, 1e-3)
         noise = (self._position * self._height) ** 2 * frames
         pace_noise = (self._velocity * self._height / FRAME_S) ** 2 * frames
@@ -59,7 +60,8 @@ class BoxFilter:
     def update(self, box: FloatArray) -> None:
         """Take a measured box in."""
         total = self._place_variance + (self._position * self._height) ** 2
-        gain, pace_gain = self._place_variance / total, self._shared / total
+        gain = self._place_variance / total
+        pace_gain = self._shared / total
         surprise = _measure(box) - self.place
         self.place = self.place + gain * surprise
         self.pace = self.pace + pace_gain * surprise
@@ -71,8 +73,9 @@ class BoxFilter:
     def box(self) -> FloatArray:
         """``(4,)`` xyxy."""
         x, y, w, h = self.place.tolist()
-        w, h = max(w, 1.0) / 2, max(h, 1.0) / 2
-        return np.array([x - w, y - h, x + w, y + h], np.float32)
+        half_w = max(w, 1.0) / 2
+        half_h = max(h, 1.0) / 2
+        return np.array([x - half_w, y - half_h, x + half_w, y + half_h], np.float32)
 
     @property
     def _height(self) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 from rtmpose.tracking.state import Track
 from rtmpose.types import FloatArray, Skeleton
 
-LONGEST_SWAP = 6
-"""Frames after which exchanged limbs are believed."""
+MAX_SWAP_FRAMES = 6
+"""Frames after which exchanged limbs are taken for right."""
 
 
 def repair_swaps(
@@ -20,7 +20,11 @@ def repair_swaps(
     expected = track.keypoints + track.moved
     height = max(float(track.box[3] - track.box[1]), 1.0)
     flip = np.asarray(skeleton.flip_indices)
-    out_points, out_scores, swapped = keypoints.copy(), scores.copy(), False
+    out_points = keypoints.copy()
+    out_scores = scores.copy()
+    swapped = False
+
+    # How far every keypoint moved, as it is and with the sides exchanged.
     straight_far = _length(keypoints - expected)
     crossed_far = _length(keypoints[flip] - expected)
     sides_apart = _length(expected - expected[flip])
@@ -28,10 +32,13 @@ def repair_swaps(
         mirror = flip[both]
         crossed = crossed_far[both].sum() < 0.4 * straight_far[both].sum()
         if crossed and sides_apart[chain].mean() > 0.06 * height and scores[both].min() > 0.2:
-            out_points[both], out_scores[both] = keypoints[mirror], scores[mirror]
+            out_points[both] = keypoints[mirror]
+            out_scores[both] = scores[mirror]
             swapped = True
+
+    # A network that insists was wrong before, not now.
     track.swapped = track.swapped + 1 if swapped else 0
-    if track.swapped > LONGEST_SWAP:  # the network insists: it was wrong before
+    if track.swapped > MAX_SWAP_FRAMES:
         track.swapped = 0
         return keypoints, scores
     return out_points, out_scores
@@ -43,7 +50,8 @@ def limb_chains(skeleton: Skeleton) -> tuple[tuple[np.ndarray, np.ndarray], ...]
     with both sides'.
     """
     parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
-    flip, chains = np.asarray(skeleton.flip_indices), []
+    flip = np.asarray(skeleton.flip_indices)
+    chains = []
     for names in parts:
         found = [
             i

@@ -2,7 +2,7 @@
 with confidence.
 
 Neither depends on the frame before. On a CPU several frames are worked on at once, each network
-call with a core of its own: then no core waits for another inside a network, as they do when they
+call with its own core: then no core waits for another inside a network, as they do when they
 share a call.
 """
 
@@ -33,16 +33,16 @@ class FrameTask:
         read_at: When it was read (``time.perf_counter``).
         detect: Whether the detector is to run.
         changed: Whether the scene changed.
-        found: What the detector found; None where it did not run.
-        known: Poses in some of those boxes; of one-stage models the people of the frame.
+        detections: What the detector found; None where it did not run.
+        poses: Poses in some of those boxes; of one-stage models the people of the frame.
     """
 
     frame: Frame
     read_at: float
     detect: bool
     changed: bool = False
-    found: Detections | None = None
-    known: Poses | None = None
+    detections: Detections | None = None
+    poses: Poses | None = None
 
 
 class FramePrefetcher:
@@ -67,7 +67,7 @@ class FramePrefetcher:
 
     @contextmanager
     def at_work(self) -> Iterator[tuple[PoseTracker, ThreadPoolExecutor | None]]:
-        """A tracker whose networks spread people over the cores, and threads for :meth:`prepare`."""
+        """A tracker whose networks use all cores for a batch, and threads for :meth:`prepare`."""
         if self.at_once == 1:
             yield self._tracker, None
             return
@@ -95,18 +95,18 @@ class FramePrefetcher:
 
         # One-stage models see every frame, whether it is the detector's turn or not.
         if not tracker.model.needs_boxes:
-            return replace(task, known=tracker.find_poses(image, self._model))
+            return replace(task, poses=tracker.find_poses(image, self._model))
 
         if not task.detect:
             return task
         found = tracker.find_people(image, self._model)
         if self.at_once == 1:
-            return replace(task, found=found)
+            return replace(task, detections=found)
         rows = np.flatnonzero(confident(found, tracker.params))
         if tracker.params.pose_max_num_bboxes >= 0:
             rows = rows[: tracker.params.pose_max_num_bboxes]  # sorted by score
-        known = self._model.estimate([image], [found[rows]])[0]
-        return replace(task, found=found, known=known)
+        poses = self._model.estimate([image], [found[rows]])[0]
+        return replace(task, detections=found, poses=poses)
 
     def _narrow(self, network: Network) -> Backend:
         """The network, opened for calls at the same time; once, as long as it lives."""

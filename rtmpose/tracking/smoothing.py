@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rtmpose.types import FloatArray
 
 CUTOFF_HZ = 6.0
-"""Of the offline filter: what human movement at everyday speed needs (Winter, Biomechanics, 2009)."""
+"""Cut-off of the offline filter: human movement at everyday speed (Winter, Biomechanics, 2009)."""
 LONGEST_GAP_S = 0.5
 
 
@@ -27,7 +27,9 @@ class OneEuro:
     def __init__(
         self, beta: float = 0.007, fc_min: float = 1.0, fc_derivative: float = 1.0
     ) -> None:
-        self._beta, self._fc_min, self._fc_derivative = beta, fc_min, fc_derivative
+        self._beta = beta
+        self._fc_min = fc_min
+        self._fc_derivative = fc_derivative
         self._value: NDArray[np.float64] | None = None
         self._speed: NDArray[np.float64] | None = None
         self._time = 0.0
@@ -51,26 +53,35 @@ def smooth_together(filters: Sequence[OneEuro], values: FloatArray, time_s: floa
         values: The rows' shape is the same every time.
         time_s: As for :class:`OneEuro`.
     """
-    new = np.asarray(values, np.float64)
-    old = [i for i, f in enumerate(filters) if f._value is not None]
-    if old:
-        known, rows = [filters[i] for i in old], new[old]
-        value, speed = np.stack([f._value for f in known]), np.stack([f._speed for f in known])  # type: ignore[misc]
-        each = (-1, *[1] * (new.ndim - 1))
-        step = np.maximum(time_s - np.array([f._time for f in known]), 1e-4).reshape(each)
-        speed += _weight(known[0]._fc_derivative, step) * ((rows - value) / step - speed)
+    smoothed = np.asarray(values, np.float64)
+    started = [i for i, f in enumerate(filters) if f._value is not None]
+    if started:
+        older = [filters[i] for i in started]
+        rows = smoothed[started]
+        value = np.stack([f._value for f in older])  # type: ignore[misc]
+        speed = np.stack([f._speed for f in older])  # type: ignore[misc]
+        per_filter = (-1, *[1] * (smoothed.ndim - 1))
+        step = np.maximum(time_s - np.array([f._time for f in older]), 1e-4).reshape(per_filter)
+
+        # The speed, smoothed with a fixed cut-off.
+        speed += _weight(older[0]._fc_derivative, step) * ((rows - value) / step - speed)
+
         # One cut-off per point: a limb that moves along x must not be held back along y.
         pace = np.linalg.norm(speed, axis=-1, keepdims=True)
-        value += _weight(known[0]._fc_min + known[0]._beta * pace, step) * (rows - value)
-        new = new.copy()
-        new[old] = value
-        for i, row in zip(old, speed, strict=True):
+        cutoff = older[0]._fc_min + older[0]._beta * pace
+        value += _weight(cutoff, step) * (rows - value)
+        smoothed = smoothed.copy()
+        smoothed[started] = value
+        for i, row in zip(started, speed, strict=True):
             filters[i]._speed = row
-    for f, row in zip(filters, new, strict=True):
+
+    # What each filter remembers for the next frame.
+    for f, row in zip(filters, smoothed, strict=True):
         if f._speed is None:
             f._speed = np.zeros_like(row)
-        f._value, f._time = row.copy(), time_s
-    return new.astype(np.float32)
+        f._value = row.copy()
+        f._time = time_s
+    return smoothed.astype(np.float32)
 
 
 def _weight(
@@ -102,38 +113,50 @@ def smooth_offline(
 
     Returns:
         For all F frames: whether the person is there ``(F,)``, keypoints ``(F, K, 2)``, scores
-            ``(F, K)``, and whether
-        the frame was filled in ``(F,)``.
+            ``(F, K)``, and whether the frame was filled in ``(F,)``.
     """
-    from scipy.signal import butter, filtfilt
-
-    seen, frames = np.asarray(times, np.float64), np.asarray(frame_times, np.float64)
+    seen = np.asarray(times, np.float64)
+    frames = np.asarray(frame_times, np.float64)
     k = keypoints.shape[1]
     places = np.zeros((len(frames), k, 2), np.float32)
     values = np.zeros((len(frames), k), np.float32)
-    present, filled = np.zeros(len(frames), bool), np.zeros(len(frames), bool)
+    present = np.zeros(len(frames), bool)
+    filled = np.zeros(len(frames), bool)
     if not len(seen):
         return present, places, values, filled
+
+    # Parts without long absences are smoothed by themselves.
     breaks = np.flatnonzero(np.diff(seen) > longest_gap_s + 1e-9) + 1
     for part in np.split(np.arange(len(seen)), breaks):
-        inside = np.flatnonzero(
-            (frames >= seen[part[0]] - 1e-9) & (frames <= seen[part[-1]] + 1e-9)
-        )
+        started = frames >= seen[part[0]] - 1e-9
+        ended = frames > seen[part[-1]] + 1e-9
+        inside = np.flatnonzero(started & ~ended)
         if not len(inside):
             continue
         at = frames[inside]
-        track = np.stack(
-            [np.interp(at, seen[part], keypoints[part, j, c]) for j in range(k) for c in (0, 1)],
-            axis=1,
-        )
-        sure = np.stack([np.interp(at, seen[part], scores[part, j]) for j in range(k)], axis=1)
-        rate = (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 else 0.0
-        if len(at) > 12 and rate > 2.2 * cutoff_hz:
-            b, a = butter(2, cutoff_hz / (rate / 2))
-            track = filtfilt(b, a, track, axis=0)
-        places[inside] = track.reshape(len(at), k, 2)
-        values[inside] = sure
+
+        # Short absences are filled in linearly.
+        coordinates = keypoints[part].reshape(len(part), 2 * k).T
+        track = np.stack([np.interp(at, seen[part], c) for c in coordinates], axis=1)
+        values[inside] = np.stack([np.interp(at, seen[part], s) for s in scores[part].T], axis=1)
+
+        places[inside] = _low_pass(track, at, cutoff_hz).reshape(len(at), k, 2)
         present[inside] = True
-        known = np.abs(at[:, None] - seen[part][None]).min(axis=1) < 1e-6
-        filled[inside] = ~known
+        measured = np.abs(at[:, None] - seen[part][None]).min(axis=1) < 1e-6
+        filled[inside] = ~measured
     return present, places, values, filled
+
+
+def _low_pass(
+    track: NDArray[np.float64], times: NDArray[np.float64], cutoff_hz: float
+) -> NDArray[np.float64]:
+    """Values ``(F, C)`` at F times filtered forwards and backwards; as they are where the clip is
+    too short or its frames are too far apart.
+    """
+    from scipy.signal import butter, filtfilt
+
+    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+    if len(times) <= 12 or rate <= 2.2 * cutoff_hz:
+        return track
+    b, a = butter(2, cutoff_hz / (rate / 2))
+    return np.asarray(filtfilt(b, a, track, axis=0))

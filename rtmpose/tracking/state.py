@@ -14,7 +14,7 @@ from rtmpose.types import FloatArray
 
 @dataclass
 class Track:
-    """One person as far as known."""
+    """One person: where they are, how they move, and how often they were seen."""
 
     id: int
     filter: BoxFilter
@@ -51,8 +51,11 @@ class TrackState:
 
     def reset(self) -> None:
         """Forget the people; ids go on, so that none is used twice."""
-        self.tracks, self.history, self._time = [], {}, None
-        self.frames = self.since_detection = 0
+        self.tracks = []
+        self.history = {}
+        self._time = None
+        self.frames = 0
+        self.since_detection = 0
 
     def new_id(self) -> int:
         """An id not given before in this stream."""
@@ -61,11 +64,11 @@ class TrackState:
 
     def step(self, time_s: float | None) -> tuple[float, float]:
         """Time of this frame and the interval from the last one, in seconds."""
-        now = (
-            (0.0 if self._time is None else self._time + FRAME_S)
-            if time_s is None
-            else float(time_s)
-        )
+        if time_s is not None:
+            now = float(time_s)
+        else:
+            now = 0.0 if self._time is None else self._time + FRAME_S
+
         # Streams stamp frames twice or go back after reconnecting: a frame is never earlier than
         # the last.
         interval = FRAME_S if self._time is None else max(now - self._time, 1e-3)

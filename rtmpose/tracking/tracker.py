@@ -26,9 +26,9 @@ from rtmpose.tracking.candidates import (
     DOUBTFUL_THR,
     Mask,
     accepted,
-    join_known,
+    join_precomputed,
     merge,
-    rows_of_known,
+    precomputed_rows,
 )
 from rtmpose.tracking.kalman import BoxFilter
 from rtmpose.tracking.limb_swaps import repair_swaps
@@ -53,13 +53,13 @@ class PoseTracker:
             :class:`rtmpose.OneStage`, or a model of any family.
         params: Settings.
         backend: See :class:`rtmpose.Pipeline`; this and the rest are for models not opened yet.
-        device: Likewise.
-        threads: Likewise.
-        precision: Likewise.
-        allow_spinning: Likewise.
-        antialias: Likewise.
+        device: See :class:`rtmpose.Pipeline`.
+        threads: See :class:`rtmpose.Pipeline`.
+        precision: See :class:`rtmpose.Pipeline`.
+        allow_spinning: See :class:`rtmpose.Pipeline`.
+        antialias: See :class:`rtmpose.Pipeline`.
 
-    One instance may serve many streams, each with a state of its own (:meth:`create_state`);
+    One instance may serve many streams, each with its own state (:meth:`create_state`);
     calling the tracker itself uses a state that belongs to it. Two trackers share nothing.
 
     Raises:
@@ -149,7 +149,7 @@ class PoseTracker:
         times: Sequence[float | None] | None = None,
         detect: Sequence[bool | None] | None = None,
         boxes: Sequence[Boxes | None] | None = None,
-        known: Sequence[Poses | None] | None = None,
+        precomputed: Sequence[Poses | None] | None = None,
     ) -> list[Poses]:
         """One frame each of several streams; all their people share the pose network's calls.
 
@@ -159,8 +159,8 @@ class PoseTracker:
             times: See :meth:`__call__`.
             detect: See :meth:`__call__`.
             boxes: See :meth:`__call__`.
-            known: Poses estimated before in some of these boxes: boxes of the same coordinates are
-                not estimated again. Of one-stage models: the people of the frame.
+            precomputed: Poses estimated before in some of these boxes: boxes of the same
+                coordinates are not estimated again. Of one-stage models: the people of the frame.
         """
         n = len(states)
         if len(images) != n or len({id(s) for s in states}) != n:
@@ -177,10 +177,10 @@ class PoseTracker:
 
         if self.model.needs_boxes:
             found = self._poses_in_boxes(
-                states, images, detect or nothing, boxes or nothing, known or nothing
+                states, images, detect or nothing, boxes or nothing, precomputed or nothing
             )
         else:
-            found = self._poses_in_frames(states, images, boxes or nothing, known or nothing)
+            found = self._poses_in_frames(states, images, boxes or nothing, precomputed or nothing)
 
         return [
             self._finish(state, poses, now, image.shape[:2])
@@ -230,21 +230,24 @@ class PoseTracker:
         images: Sequence[Image],
         detect: Sequence[bool | None],
         boxes: Sequence[Boxes | None],
-        known: Sequence[Poses | None],
+        precomputed: Sequence[Poses | None],
     ) -> list[Poses]:
-        """Poses in detected and followed boxes; those that are known are not estimated again."""
+        """Poses in detected and followed boxes; those precomputed are not estimated again."""
         merged = []
         for state, image, run, given in zip(states, images, detect, boxes, strict=True):
             found = self._detections(state, image, run, given)
             merged.append(merge(found, state.tracks, self.params))
 
-        rows = [rows_of_known(all_of, poses) for all_of, poses in zip(merged, known, strict=True)]
+        rows = [
+            precomputed_rows(all_of, poses)
+            for all_of, poses in zip(merged, precomputed, strict=True)
+        ]
         unknown = [all_of[row < 0] for all_of, row in zip(merged, rows, strict=True)]
         estimated = self.model.estimate(images, unknown)
 
         return [
-            new if poses is None else join_known(all_of, row, poses, new)
-            for all_of, row, poses, new in zip(merged, rows, known, estimated, strict=True)
+            new if poses is None else join_precomputed(all_of, row, poses, new)
+            for all_of, row, poses, new in zip(merged, rows, precomputed, estimated, strict=True)
         ]
 
     def _detections(
@@ -268,14 +271,14 @@ class PoseTracker:
         states: Sequence[TrackState],
         images: Sequence[Image],
         boxes: Sequence[Boxes | None],
-        known: Sequence[Poses | None],
+        precomputed: Sequence[Poses | None],
     ) -> list[Poses]:
         """The people of each frame, confident or expected where they are."""
         if any(given is not None for given in boxes):
             raise InputError("a one-stage model finds people by itself: it takes no boxes")
         p = self.params
         found_poses = []
-        for state, image, poses in zip(states, images, known, strict=True):
+        for state, image, poses in zip(states, images, precomputed, strict=True):
             state.frames += 1
             people = self.find_poses(image) if poses is None else poses
             labels = np.full(len(people), p.det_label, np.int64)

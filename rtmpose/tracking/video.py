@@ -186,7 +186,7 @@ class VideoTracker:
             times=[task.frame.time_s for task in tasks],
             detect=[False] * len(rows),
             boxes=boxes,
-            known=[task.known for task in tasks],
+            precomputed=[task.poses for task in tasks],
         )
 
         now = time.perf_counter()
@@ -198,7 +198,7 @@ class VideoTracker:
 
     def _boxes(self, tracker: PoseTracker, task: FrameTask, state: TrackState) -> Detections | None:
         """What the detector found in a frame, now or ahead; None where it did not run."""
-        found = task.found
+        found = task.detections
         if self.interval == "auto" and found is None and self._doubt(state, task.changed):
             found = tracker.find_people(task.frame.image)
             state.since_detection = 0
@@ -224,7 +224,7 @@ class VideoTracker:
         )
 
     def _stamped(self, item: SourceItem, flip: bool) -> Iterator[tuple[Frame, float]]:
-        """Frames within the wanted time, with the moment they were read."""
+        """Frames between start and end, with the moment they were read."""
         last = None
         for frame in open_frames(item):
             if frame.time_s < self.start_s:
@@ -302,7 +302,7 @@ class _Feed:
 
 
 def track(
-    source: Any,
+    source: object,
     *,
     detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
     pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
@@ -343,8 +343,8 @@ def track(
         ModelError: a model is not available.
     """
     settings = keywords_of(TrackerParams)
-    known = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
-    check_keywords("track", options, known)
+    accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
+    check_keywords("track", options, accepted)
     chosen = {name: options.pop(name) for name in settings if name in options}
     params = replace(params or TrackerParams(), **chosen)
 

@@ -1,5 +1,5 @@
 """Model folders of the original's deployment SDK: ``deploy.json``, ``pipeline.json`` and the
-network beside them.
+network next to them.
 """
 
 from __future__ import annotations

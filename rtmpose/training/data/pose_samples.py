@@ -24,6 +24,7 @@ from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import warp
+from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.training.data.augment import Augmentation, Halves, place, recolor, transform
 from rtmpose.types import FloatArray, Skeleton
 
@@ -78,7 +79,7 @@ class CropSettings:
     @property
     def udp(self) -> bool:
         """Whether crops are cut in the unbiased way."""
-        return self.card.codec.kind == "heatmap"
+        return keypoint_decoder(self.card).udp
 
 
 def match_names(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int]]:

@@ -1,0 +1,174 @@
+"""The public names, and what they say to keywords they do not have."""
+
+import importlib.util
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from clips import clip, threads
+from networks import fixed_detector, spot_pose
+
+import rtmpose
+from rtmpose.errors import InputError, ModelError, UnknownArgumentError
+from rtmpose.keywords import check_keywords, checked_keywords
+
+TORCH = {"ExportOptions", "export", "train"}
+"""Public names that need torch."""
+
+
+def has_torch():
+    return importlib.util.find_spec("torch") is not None
+
+
+@pytest.mark.parametrize("name", rtmpose.__all__)
+def test_every_public_name(name):
+    if name in TORCH and not has_torch():
+        pytest.skip("torch is not installed")
+    assert getattr(rtmpose, name) is not None
+    assert name in dir(rtmpose)
+
+
+def test_the_verbs_are_functions():
+    for verb in ("predict", "track", "evaluate"):
+        assert callable(getattr(rtmpose, verb))
+        assert getattr(rtmpose, verb).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'detekt'"):
+        rtmpose.detekt  # noqa: B018
+
+
+def test_the_import_loads_no_engine_and_no_torch():
+    heavy = ["torch", "onnxruntime", "openvino", "cv2", "scipy"]
+    code = (
+        "import sys, rtmpose\n"
+        f"print([m for m in {heavy} if m in sys.modules])\n"
+        "rtmpose.predict, rtmpose.track, rtmpose.PoseTracker, rtmpose.evaluate\n"
+        f"print([m for m in {heavy[:3]} if m in sys.modules])\n"
+    )
+    lines = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    assert lines[:2] == ["[]", "[]"]
+
+
+# ---- unknown keywords
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: rtmpose.Pipeline(scor_thr=0.5), "Pipeline has no argument 'scor_thr'.*box_thr"),
+        (lambda: rtmpose.Pipeline(score_thr=0.5), "did you mean box_thr"),
+        (lambda: rtmpose.Pipeline(max_persons=1), "did you mean max_people"),
+        (lambda: rtmpose.predict("a.jpg", devcie="cpu"), "predict has no .*did you mean device"),
+        (lambda: rtmpose.track("a.mp4", det_intervall=3), "track has no .*det_interval"),
+        (lambda: rtmpose.track("a.mp4", backends="x"), "did you mean backend"),
+        (lambda: rtmpose.TrackerParams(det_treshold=1), "TrackerParams has no .*det_thr"),
+        (lambda: rtmpose.PoseTracker(devise="cpu"), "PoseTracker has no .*did you mean device"),
+        (lambda: rtmpose.Detector(scorethr=0.1), "Detector has no argument"),
+        (lambda: rtmpose.PoseEstimator(antialiased=True), "did you mean antialias"),
+        (lambda: rtmpose.OneStage("rtmo-s", boxthr=1), "did you mean box_thr"),
+        (lambda: rtmpose.evaluate("x.json", boxs="gt"), "evaluate has no .*did you mean boxes"),
+        (lambda: rtmpose.Pipeline(xyzzy=1), "it takes detector, pose, backend"),
+    ],
+)
+def test_unknown_keywords_name_those_like_them(call, words):
+    with pytest.raises(UnknownArgumentError, match=words) as caught:
+        call()
+    # For those who catch what Python itself would raise, and for those who catch ours.
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, InputError)
+
+
+def test_other_type_errors_stay():
+    @checked_keywords
+    def function(a, *, b=1):
+        return a + b
+
+    assert function(1, b=2) == 3
+    assert function.__name__ == "function"
+    with pytest.raises(TypeError, match="positional"):
+        function(1, 2, 3)
+    with pytest.raises(TypeError, match="missing"):
+        function()
+    check_keywords("f", ["a"], ["a", "b"])
+
+
+# ---- the tracker and the verb
+
+
+def test_the_tracker_has_default_models():
+    tracker = rtmpose.PoseTracker(backend="onnxruntime", device="cpu", threads=1)
+    assert tracker.detector.card.id == "rtmdet-nano_finetuned_320x320"
+    assert tracker.pose.card.id == "rtmpose-s_finetuned-halpe26_256x192"
+    assert tracker.pose.options.threads == 1
+    assert len(tracker(np.zeros((60, 80, 3), np.uint8))) == 0
+
+
+@pytest.fixture
+def models(tmp_path):
+    return {
+        "detector": fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]]),
+        "pose": spot_pose(tmp_path / "spot.onnx"),
+        "backend": "onnxruntime",
+        "threads": 1,
+        "pose_min_keypoints": 0,
+    }
+
+
+def test_tracker_of_paths(models):
+    models.pop("pose_min_keypoints")
+    tracker = rtmpose.PoseTracker(params=rtmpose.TrackerParams(pose_min_keypoints=0), **models)
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    assert tracker(image).ids.tolist() == [1]
+    assert tracker(image).ids.tolist() == [1]
+
+
+def test_track_is_lazy_and_draws(tmp_path, models):
+    video = clip(tmp_path / "a.avi", 8)
+    results = rtmpose.track(video, **models)
+    first = next(results)
+    assert first.poses.ids.tolist() == [1]
+    assert first.frame.index == 0
+    frame, poses = first
+    assert frame is first.frame
+    assert poses is first.poses
+    drawn = first.draw()
+    assert drawn.shape == frame.image.shape
+    assert (drawn != first.draw(ids=False)).any()
+    rest = list(results)
+    assert [r.frame.index for r in rest] == list(range(1, 8))
+    assert threads() == 0
+
+
+def test_track_options(tmp_path, models):
+    video = clip(tmp_path / "a.avi", 12)
+    assert len(list(rtmpose.track([video, video], **models))) == 24
+    taken = list(rtmpose.track(video, start_s=0.1, end_s=0.2, **models))
+    assert 0 < len(taken) < 6
+    assert len(list(rtmpose.track(video, det_interval=4, **models))) == 12
+    assert len(list(rtmpose.track(video, det_interval="auto", **models))) == 12
+    assert len(next(rtmpose.track(video, det_thr=0.95, **models)).poses) == 0
+    params = rtmpose.TrackerParams(det_thr=0.95)
+    assert len(next(rtmpose.track(video, params=params, **models)).poses) == 0
+    with pytest.raises(InputError, match="interval must be 1 or more"):
+        rtmpose.track(video, det_interval=0, **models)
+
+
+def test_track_refuses_early(models):
+    with pytest.raises(InputError, match="does not exist"):
+        rtmpose.track("no/such/clip.mp4", **models)
+    models["pose"] = "rtmpose-zz"
+    image = np.zeros((60, 80, 3), np.uint8)
+    with pytest.raises(ModelError, match="no model is called 'rtmpose-zz'"):
+        rtmpose.track(image, **models)
+
+
+def test_track_takes_images(tmp_path, models):
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:26] = (0, 0, 255)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    for source in (image, tmp_path / "a.png"):
+        assert next(rtmpose.track(source, **models)).poses.ids.tolist() == [1]

@@ -1,0 +1,469 @@
+"""One-stage models of RTMO's layout: decoding, and every place that works with any model family."""
+
+import importlib.util
+import json
+
+import cv2
+import numpy as np
+import pytest
+from annotated import coco_folder
+from clips import threads
+from networks import fixed_detector, fixed_people, spot_person, spot_pose
+
+import rtmpose
+from rtmpose import BackendOptions, Detector, OneStage, Pipeline, PoseEstimator, PoseTracker
+from rtmpose.benchmark.networks import open_network
+from rtmpose.benchmark.stages import measure
+from rtmpose.card_io import card_from_json, card_to_json, write_card
+from rtmpose.cli import main
+from rtmpose.datasets import read
+from rtmpose.errors import InputError, ModelError
+from rtmpose.evaluation import evaluate
+from rtmpose.families import TopDown, is_one_stage, open_model
+from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
+from rtmpose.onnx_file import onnx_outputs
+from rtmpose.ops import rtmo
+from rtmpose.ops.decoders import DECODERS, BoxDecoder, ClassDecoder, KeypointDecoder, PeopleDecoder
+from rtmpose.ops.letterbox import letterbox_centered, unletterbox_centered
+from rtmpose.tracking import TrackerParams
+from rtmpose.tracking.video import VideoTracker
+
+ENGINES = [
+    "onnxruntime",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(
+            not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"
+        ),
+    ),
+]
+CPU = BackendOptions("onnxruntime", "cpu", 1)
+
+
+def black(width=64, height=64):
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def spot(x, y, size=(320, 240), color=(0, 0, 255)):
+    image = black(*size)
+    cv2.circle(image, (round(x), round(y)), max(2, max(size) // 40), color, -1)
+    return cv2.GaussianBlur(image, (0, 0), max(size) / 100)
+
+
+@pytest.fixture(params=ENGINES)
+def options(request):
+    return BackendOptions(request.param, "cpu", 1)
+
+
+# ---- decoding
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 320), (640, 90), (90, 640), (64, 64), (20, 33)])
+def test_people_land_on_the_spot_whatever_the_shape_of_the_frame(tmp_path, options, size):
+    model = OneStage(spot_person(tmp_path / "spot.onnx"), options=options)
+    width, height = size
+    for x, y in ((0.5, 0.5), (0.25, 0.4), (0.7, 0.75)):
+        poses = model(spot(x * width, y * height, size))
+        scale = max(width, height) / 64  # image pixels per input pixel
+        assert len(poses) == 1
+        np.testing.assert_allclose(
+            poses.keypoints[0], [[x * width, y * height]] * 17, atol=1.5 * scale
+        )
+        center = (poses.boxes[0, :2] + poses.boxes[0, 2:]) / 2
+        np.testing.assert_allclose(center, poses.keypoints[0, 0], atol=1e-3 * scale)
+        np.testing.assert_allclose(poses.boxes[0, 2:] - poses.boxes[0, :2], 16 * scale, rtol=1e-5)
+        assert poses.keypoints.dtype == poses.boxes.dtype == poses.scores.dtype == np.float32
+
+
+def test_the_network_sees_bgr_values_as_they_are(tmp_path):
+    model = OneStage(spot_person(tmp_path / "spot.onnx"), options=CPU, box_thr=0.1)
+    assert model(np.full((64, 64, 3), (0, 0, 185), np.uint8)).box_scores == pytest.approx([0.5])
+    assert len(model(np.full((64, 64, 3), (185, 0, 0), np.uint8))) == 0
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 321), (17, 900), (64, 64)])
+def test_centered_letterbox_round_trip(size):
+    image = np.full((size[1], size[0], 3), 200, np.uint8)
+    canvas, ratio, offset = letterbox_centered(image, (96, 64))
+    assert canvas.shape == (64, 96, 3)
+    assert ratio == min(96 / size[0], 64 / size[1])
+    corners = np.array([[0, 0], [size[0], size[1]], [3.5, 8.25]], np.float32)
+    there = corners * ratio + np.array(offset)
+    np.testing.assert_allclose(there[:2].mean(axis=0), [48, 32], atol=1e-4)  # in the middle
+    np.testing.assert_allclose(unletterbox_centered(there, ratio, offset), corners, atol=1e-3)
+    # Gray 114 on both sides, or above and below; the image between.
+    middle = canvas[32, 48]
+    assert (middle == 200).all()
+    if offset[0] >= 2:
+        assert (canvas[:, 0] == 114).all()
+        assert (canvas[:, -1] == 114).all()
+    if offset[1] >= 2:
+        assert (canvas[0] == 114).all()
+        assert (canvas[-1] == 114).all()
+
+
+def test_thresholds_padding_and_duplicates(tmp_path):
+    people = [
+        [4, 4, 24, 60, 0.9],
+        [30, 4, 50, 60, 0.4],
+        [31, 4, 51, 60, 0.35],  # IoU 0.9 with the one before: the same person
+        [0, 0, 0, 0, 0.8],  # no box
+        [40, 40, 30, 60, 0.7],  # corners the wrong way round
+        [4, 30, 60, 62, 0.12],
+        [4, 4, 24, 60, 0.9],  # a repeated row, as batches leave it
+        [0, 0, 9, 9, 0.01],  # padding
+    ]
+    model = OneStage(fixed_people(tmp_path / "p.onnx", people), options=CPU)
+    assert model(black()).box_scores.tolist() == pytest.approx([0.9, 0.4])
+    assert model(black(), box_thr=0.5).box_scores.tolist() == pytest.approx([0.9])
+    assert model(black(), box_thr=0.1).box_scores.tolist() == pytest.approx([0.9, 0.4, 0.12])
+    assert len(model(black(), box_thr=0.0)) == 3  # padding never counts
+    assert len(model(black(), box_thr=0.95)) == 0
+    found = model.detect(black())
+    assert found.labels.tolist() == [0, 0]
+    np.testing.assert_allclose(found.boxes[0], [4, 4, 24, 60], atol=1e-4)
+
+
+def test_two_poses_of_one_person_are_one(tmp_path):
+    """Their boxes overlap too little for the suppression of boxes."""
+    dets = np.array([[[0, 0, 40, 40, 0.9], [0, 0, 40, 60, 0.8]]], np.float32)
+    points = np.zeros((1, 2, 17, 3), np.float32)
+    points[..., :2] = np.linspace(5, 35, 17)[:, None]
+    points[..., 2] = 0.9
+    people = rtmo.decode((dets, points), 0.3, "made up")
+    assert len(people) == 2 or rtmo.INSIDE_IOU_THR < 40 / 60
+    model = OneStage(fixed_people(tmp_path / "p.onnx", [[0, 0, 9, 9, 0.9]]), options=CPU)
+    dets[0, 1] = [0, 0, 40, 64, 0.8]  # IoU 0.625
+    assert len(rtmo.decode((dets, points), 0.3, "made up")) == 2
+    assert model.decode((dets, points), (1.0, (0.0, 0.0))).box_scores.tolist() == pytest.approx(
+        [0.9]
+    )
+
+
+def test_nobody(tmp_path, options):
+    model = OneStage(fixed_people(tmp_path / "p.onnx", [[0, 0, 9, 9, 0.02]]), options=options)
+    poses = model(black(100, 30))
+    assert len(poses) == 0
+    assert poses.keypoints.shape == (0, 17, 2)
+    assert poses.to_coco(1) == []
+    pipeline = Pipeline(None, model)
+    assert len(pipeline(black())) == len(pipeline.detect(black())) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 2, "batch"])
+def test_batch_sizes_of_the_file(tmp_path, options, batch):
+    path = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]], batch=batch)
+    model = OneStage(path, options=options)
+    for poses in model.estimate([black(), black(128, 64)]):
+        assert poses.box_scores.tolist() == pytest.approx([0.9])
+
+
+@pytest.mark.parametrize("count", [14, 17, 5])
+def test_any_number_of_keypoints(tmp_path, count):
+    path = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]], keypoints=count)
+    model = OneStage(path, options=CPU)
+    assert len(model.skeleton) == count
+    assert model(black()).keypoints.shape == (1, count, 2)
+    with pytest.raises(ModelError, match=f"{count} keypoints, but halpe26 has 26"):
+        OneStage(path, options=CPU, skeleton=rtmpose.get_skeleton("halpe26"))
+
+
+def test_wrong_layouts(tmp_path):
+    pose = spot_pose(tmp_path / "spot.onnx")
+    detector = fixed_detector(tmp_path / "yolox.onnx", [[0, 0, 9, 9, 0.9]])
+    people = fixed_people(tmp_path / "p.onnx", [[0, 0, 9, 9, 0.9]])
+    for path in (pose, detector):
+        with pytest.raises(ModelError, match="not a one-stage model of a known form"):
+            OneStage(path, options=CPU)
+    with pytest.raises(ModelError, match=r"one-stage model.*Pipeline\(pose=\.\.\.\)"):
+        PoseEstimator(people, options=CPU)
+    with pytest.raises(ModelError, match="RTMDet or YOLOX"):
+        Detector(people, options=CPU)
+    card = rtmpose.zoo.find("rtmo-s")
+    with pytest.raises(ModelError, match="one-stage model"):
+        PoseEstimator(people, card=card, options=CPU)
+    with pytest.raises(ModelError, match="not a detector"):
+        Detector(people, card=card, options=CPU)
+    with pytest.raises(ModelError, match="not a one-stage model"):
+        OneStage(people, card=rtmpose.zoo.find("rtmpose-s"), options=CPU)
+
+
+def test_every_kind_of_codec_has_a_decoder():
+    rows = {
+        "keypoints": KeypointDecoder,
+        "boxes": BoxDecoder,
+        "people": PeopleDecoder,
+        "classes": ClassDecoder,
+    }
+    assert DECODERS.keys() == OUTPUTS.keys()
+    for kind, row in DECODERS.items():
+        assert isinstance(row, rows[OUTPUTS[kind]])
+
+
+# ---- recognizing files
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_files_are_recognized_by_their_outputs(tmp_path, declared):
+    path = fixed_people(tmp_path / "mine.onnx", [[4, 4, 24, 60, 0.9]], declared=declared)
+    names = [name for name, _ in onnx_outputs(path.read_bytes())]
+    assert names == ["dets", "keypoints"]
+    assert is_one_stage(path)
+    pipeline = Pipeline(pose=path, backend="onnxruntime", threads=1)
+    assert isinstance(pipeline.model, OneStage)
+    assert pipeline.detector is None
+    assert pipeline.pose.card.input_wh == (64, 64)
+    assert not is_one_stage(spot_pose(tmp_path / "spot.onnx"))
+    assert not is_one_stage(fixed_detector(tmp_path / "d.onnx", [[0, 0, 1, 1, 0.9]]))
+
+
+def test_outputs_of_other_and_damaged_files(tmp_path):
+    content = spot_pose(tmp_path / "spot.onnx").read_bytes()
+    assert onnx_outputs(content) == [
+        ("simcc_x", (None, 17, 96)),
+        ("simcc_y", (None, 17, 128)),
+    ]
+    for part in (b"", b"nothing of the kind", content[: len(content) // 2]):
+        assert isinstance(onnx_outputs(part), list)
+
+
+def test_a_card_inside_the_file(tmp_path):
+    path = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]])
+    card = ModelCard(
+        "mine",
+        "body",
+        "rtmo-s",
+        (64, 64),
+        Normalization((0, 0, 0), (1, 1, 1), "bgr"),
+        Codec("rtmo"),
+        "coco17",
+    )
+    assert card_from_json(card_to_json(card)) == card
+    named = write_card(path, card, tmp_path / "named.onnx")
+    model = open_model(pose=named, options=CPU)
+    assert model.describe()["pose"] == "mine"
+    assert model(black()).box_scores.tolist() == pytest.approx([0.9])
+
+
+# ---- one seam
+
+
+def test_the_families_have_the_members_of_the_seam(tmp_path):
+    one = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=CPU)
+    top = TopDown(None, pose, whole_image=True)
+    assert (one.needs_boxes, top.needs_boxes) == (False, True)
+    assert (one.finds_people, top.finds_people) == (True, False)
+    for model in (one, top):
+        image = spot(30, 30, (64, 64))
+        poses = model.estimate([image, image])
+        assert [len(p) for p in poses] == [1, 1]
+        assert model.describe().keys() >= {"pose", "detector", "engine", "device", "precision"}
+        calls = []
+
+        def counted(network, calls=calls):
+            calls.append(network.card.id)
+            return network.backend
+
+        again = model.with_backends(counted)
+        assert len(calls) == 1
+        np.testing.assert_array_equal(again.estimate([image])[0].keypoints, poses[0].keypoints)
+
+
+def test_boxes_and_flip_test_are_refused(tmp_path):
+    model = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
+    pipeline = Pipeline(pose=model)
+    with pytest.raises(InputError, match="takes no boxes"):
+        pipeline(black(), [[0, 0, 9, 9]])
+    with pytest.raises(InputError, match="no flip test"):
+        model.estimate([black()], flip_test=True)
+    with pytest.raises(InputError, match="takes no boxes"):
+        PoseTracker(None, model)(black(), boxes=[[0, 0, 9, 9]])
+    with pytest.raises(InputError, match="uint8"):
+        pipeline(black().astype(np.float32))
+
+
+def test_a_detector_beside_it_is_not_opened(tmp_path, caplog):
+    path = spot_person(tmp_path / "p.onnx")
+    assert Pipeline(pose=path).detector is None
+    assert not caplog.records
+    pipeline = Pipeline("no-such-detector", path)
+    assert pipeline.detector is None
+    assert "the detector is not used" in caplog.text
+
+
+def test_pipeline_limits(tmp_path):
+    people = [[4, 4, 24, 60, 0.9], [30, 4, 50, 60, 0.6], [4, 30, 60, 62, 0.35]]
+    path = fixed_people(tmp_path / "p.onnx", people)
+    assert len(Pipeline(pose=path)(black())) == 3
+    assert len(Pipeline(pose=path, box_thr=0.5)(black())) == 2
+    poses = Pipeline(pose=path, max_people=1)(black())
+    assert poses.box_scores.tolist() == pytest.approx([0.9])
+
+
+# ---- tracking
+
+
+def moving(count, size=(320, 240)):
+    return [spot(60 + 6 * k, 120, size) for k in range(count)]
+
+
+def test_ids_stay_whatever_the_interval(tmp_path):
+    model = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
+    for interval in (1, 5):
+        tracker = PoseTracker(None, model, TrackerParams(det_interval=interval, smooth="off"))
+        for k, image in enumerate(moving(12)):
+            poses = tracker(image, time_s=k / 30)
+            assert poses.ids.tolist() == [1]
+            # The whole frame is looked at every time, not only when a detector would run.
+            np.testing.assert_allclose(poses.keypoints[0, 0], [60 + 6 * k, 120], atol=8)
+            np.testing.assert_allclose(poses.boxes[0], model(image).boxes[0], atol=1e-4)
+
+
+def test_nobody_then_somebody_then_nobody(tmp_path):
+    tracker = PoseTracker(None, OneStage(spot_person(tmp_path / "p.onnx"), options=CPU))
+    scene = [black(320, 240)] * 3 + moving(6) + [black(320, 240)] * 60
+    counts = [len(tracker(image, time_s=k / 30)) for k, image in enumerate(scene)]
+    assert counts[:3] == [0, 0, 0]
+    assert counts[4:9] == [1] * 5
+    assert sum(counts[9:]) == 0
+    assert tracker.state.tracks == []
+
+
+def test_weak_scores_count_only_where_somebody_is_expected(tmp_path):
+    tracker = PoseTracker(None, OneStage(spot_person(tmp_path / "p.onnx"), options=CPU))
+    dim = [(image * 0.6).astype(np.uint8) for image in moving(8)]
+    assert len(tracker(dim[0], time_s=0)) == 0  # det_thr is 0.5
+    tracker.reset()
+    bright = moving(8)
+    for k in range(4):
+        assert len(tracker(bright[k], time_s=k / 30)) == 1
+    assert tracker(dim[4], time_s=4 / 30).ids.tolist() == [1]
+
+
+def test_at_most_so_many_people(tmp_path):
+    people = [[4, 4, 24, 60, 0.9], [30, 4, 50, 60, 0.6]]
+    path = fixed_people(tmp_path / "p.onnx", people)
+    for params, count in (
+        ({}, 2),
+        ({"pose_max_num_bboxes": 1}, 1),
+        ({"det_thr": 0.7}, 1),
+        ({"det_min_bbox_size": 100}, 0),
+        ({"pose_min_bbox_size": 100}, 0),
+    ):
+        tracker = PoseTracker(None, path, TrackerParams(**params), backend="onnxruntime")
+        assert len(tracker(black())) == count, params
+
+
+def avi(path, images):
+    height, width = images[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (width, height))
+    for image in images:
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def test_videos_ahead_or_not(tmp_path):
+    video = avi(tmp_path / "a.avi", moving(14))
+    path = spot_person(tmp_path / "p.onnx")
+    runs = []
+    for cores, interval in ((1, 1), (3, 1), (3, "auto"), (3, 7)):
+        options = BackendOptions("onnxruntime", "cpu", cores)
+        follower = VideoTracker(
+            PoseTracker(None, OneStage(path, options=options)), interval=interval
+        )
+        tracked = list(follower.run(rtmpose.sources.expand_sources([str(video)])))
+        assert [t.frame.index for t in tracked] == list(range(14))
+        assert all(t.poses.ids.tolist() == [1] for t in tracked)
+        assert follower.statistics.detections == 14
+        runs.append(np.stack([t.poses.keypoints[0] for t in tracked]))
+    for other in runs[1:]:
+        np.testing.assert_allclose(other, runs[0], atol=1e-3)
+    assert threads() == 0
+
+
+# ---- evaluation and timing
+
+
+def test_evaluation_finds_the_people_itself(tmp_path):
+    data = read(coco_folder(tmp_path / "set"))
+    model = OneStage(fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]]), options=CPU)
+    result = evaluate(data, model)
+    assert result.settings["boxes"] == "detect"
+    assert result.settings["detector"] is None
+    assert result.settings["box_thr"] == 0.05
+    assert "AP" in result.metrics
+    # Ranked by the box score alone, as published.
+    assert [row["score"] for row in result.results] == pytest.approx([0.9] * 3)
+    for boxes in ("gt", str(tmp_path / "boxes.json")):
+        with pytest.raises(InputError, match="scored with boxes='detect'"):
+            evaluate(data, model, boxes=boxes)
+    with pytest.raises(InputError, match="no flip test"):
+        evaluate(data, model, flip_test=True)
+
+
+def test_evaluation_by_path_and_name(tmp_path):
+    folder = coco_folder(tmp_path / "set")
+    path = spot_pose(tmp_path / "spot.onnx")
+    options = BackendOptions("onnxruntime", "cpu", 1)
+    by_name = evaluate(folder, path, options=options)
+    opened = evaluate(read(folder), PoseEstimator(path, options=options))
+    assert by_name.metrics == opened.metrics
+    detector = fixed_detector(tmp_path / "yolox_t.onnx", [[4, 4, 40, 60, 0.9]])
+    found = evaluate(folder, path, boxes="detect", detector=detector, options=options)
+    assert found.settings["detector"] == "yolox_t.onnx"
+    assert found.people_per_image == 1
+
+
+def test_stages(tmp_path):
+    pipeline = Pipeline(pose=spot_person(tmp_path / "p.onnx"), backend="onnxruntime", threads=1)
+    result = measure(pipeline, [spot(60, 60)], 5, warm_up=1)
+    times = {stage.name: stage.mean_ms for stage in result.stages}
+    assert times["network"] > 0
+    assert times["crop"] > 0
+    assert times["detect"] < times["total"]
+    assert times["total"] == pytest.approx(
+        sum(times[n] for n in ("detect", "crop", "network", "decode")), abs=0.01
+    )
+    assert result.settings["detector"] == "none"
+    assert result.people_per_frame == 1
+    with pytest.raises(InputError, match="finds people by itself"):
+        measure(pipeline, [spot(60, 60)], 1, people=3)
+
+
+def test_networks_alone(tmp_path):
+    backend, card = open_network(spot_person(tmp_path / "p.onnx"), CPU)
+    assert card.codec.kind == "rtmo"
+    assert len(backend(np.zeros((1, 64, 64, 3), np.uint8))) == 2
+
+
+# ---- commands
+
+
+def test_commands(tmp_path, capsys, monkeypatch):
+    model = str(spot_person(tmp_path / "p.onnx"))
+    photo = str(tmp_path / "photo.png")
+    cv2.imwrite(photo, spot(100, 90))
+    poses = tmp_path / "poses.json"
+    engine = ["--backend", "onnxruntime", "--threads", "1"]
+    assert main(["predict", photo, "--pose", model, "--json", str(poses), *engine]) == 0
+    people = json.loads(poses.read_text())
+    assert len(people) == 1
+    assert people[0]["keypoints"][:2] == pytest.approx([100, 90], abs=8)
+
+    video = str(avi(tmp_path / "a.avi", moving(6)))
+    out = tmp_path / "tracks"
+    arguments = ["track", video, "--pose", model, "--output", str(out), *engine]
+    assert main([*arguments, "--json", "--no-video"]) == 0
+    lines = (out / "a.jsonl").read_text().splitlines()
+    assert len(lines) == 6
+    assert '"track_id": 1' in lines[-1] or '"track_id":1' in lines[-1]
+
+    data = str(coco_folder(tmp_path / "set"))
+    report = tmp_path / "report.json"
+    evaluation = ["eval", data, "--pose", model, "--json", str(report), "--backend", "onnxruntime"]
+    assert main([*evaluation, "--boxes", "detect"]) == 0
+    assert json.loads(report.read_text())["settings"]["boxes"] == "detect"
+    assert main(["bench", photo, "--pose", model, "--frames", "3", *engine]) == 0
+    assert "network" in capsys.readouterr().out
