@@ -465,5 +465,5 @@ def test_commands(tmp_path, capsys, monkeypatch):
     evaluation = ["eval", data, "--pose", model, "--json", str(report), "--backend", "onnxruntime"]
     assert main([*evaluation, "--boxes", "detect"]) == 0
     assert json.loads(report.read_text())["settings"]["boxes"] == "detect"
-    assert main(["bench", photo, "--pose", model, "--frames", "3", *engine]) == 0
+    assert main(["bench", photo, "--pose", model, "--limit", "3", *engine]) == 0
     assert "network" in capsys.readouterr().out
