@@ -129,18 +129,13 @@ def open_network(
 
     # A file that does not say what it is: whatever accepts its outputs.
     from rtmpose.detector import Detector
-    from rtmpose.families import Network, is_one_stage
-    from rtmpose.one_stage import OneStage
-    from rtmpose.pose_estimator import PoseEstimator
+    from rtmpose.families import Network, open_model
 
     opened: Network
-    if is_one_stage(path):
-        opened = OneStage(path, options=options)
-    else:
-        try:
-            opened = PoseEstimator(path, options=options)
-        except RtmposeError:
-            opened = Detector(path, options=options)
+    try:
+        opened = open_model(None, path, options=options).pose
+    except RtmposeError:
+        opened = Detector(path, options=options)
     return opened.backend, opened.card
 
 
