@@ -228,7 +228,7 @@ def test_boxes_follow_the_pixels_into_the_input(seed, tmp_path):
     assert not (bright & ~drawn).any()
 
 
-def test_a_image_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
+def test_an_image_alone_and_unvaried_is_what_the_runtime_letterboxes(tmp_path):
     from rtmpose.ops.letterbox import letterbox
 
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
@@ -505,7 +505,7 @@ def test_too_few_images_and_a_missing_teacher_are_told(tmp_path):
         DetectorTask(tiny(), CARD, [dataset], distilling)
 
 
-def test_truths_come_back_out_of_a_batch():
+def test_targets_come_back_out_of_a_batch():
     image = np.zeros((32, 32, 3), np.uint8)
     empty = np.zeros((0, 4), np.float32)
     some = mosaic.DetectorInput(

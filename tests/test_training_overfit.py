@@ -145,7 +145,7 @@ def test_a_keypoint_set_of_ones_own(shared, rtmpose_s, tmp_path):
 
     estimator = PoseEstimator(onnx)
     assert estimator.skeleton.keypoints == ("snout", "leftear", "rightear", "tailbase")
-    photo = read_image(next(Path(data).rglob("*.png"), None) or next(Path(data).rglob("*.jpg")))
-    h, w = photo.shape[:2]
-    poses = estimator(photo, [[0, 0, w, h]])
-    assert (draw_poses(photo, poses, kpt_thr=0.0) != photo).any()
+    image = read_image(next(Path(data).rglob("*.png"), None) or next(Path(data).rglob("*.jpg")))
+    h, w = image.shape[:2]
+    poses = estimator(image, [[0, 0, w, h]])
+    assert (draw_poses(image, poses, kpt_thr=0.0) != image).any()

@@ -558,7 +558,7 @@ def test_the_split_is_by_image_and_fixed():
     assert (validation_mask(keys, 0.2) >= out).all()
 
 
-def test_a_photo_is_validation_mask_of_all_sets_that_have_it():
+def test_an_image_is_kept_out_of_all_sets_that_have_it():
     same = [
         {"file_name": "000000000139.jpg"},
         {"file_name": "val2017/000000000139.jpg"},
