@@ -62,7 +62,7 @@ def write_pipeline(
     """
     detector_model = _at_opset(load(str(detector)), detector)
     pose_model = _at_opset(load(str(pose)), pose)
-    _check(detector_model, detector, pose_model, pose, pose_card)
+    _check(detector_model, detector_card, pose_model, pose_card)
 
     g = Graph(prefix="p")
     g.graph.name = "pipeline"
@@ -98,22 +98,21 @@ def write_pipeline(
 
 def _check(
     detector_model: ModelProto,
-    detector: Path,
+    detector_card: ModelCard,
     pose_model: ModelProto,
-    pose: Path,
     pose_card: ModelCard,
 ) -> None:
     if [o.name for o in detector_model.graph.output] != ["dets", "labels"]:
         raise ModelError(
-            f"{detector.name} does not return dets and labels: a pipeline needs the suppression"
-            " inside"
+            f"{detector_card.id} does not return dets and labels: a pipeline needs a detector with"
+            " the suppression inside"
         )
     if pose_card.codec.kind != "simcc":
-        raise ModelError(f"{pose_card.id} is no SimCC network: only those go into a pipeline")
+        raise ModelError(f"{pose_card.id} is not a SimCC network: only those go into a pipeline")
     batch = pose_model.graph.input[0].type.tensor_type.shape.dim[0]
     if batch.dim_value:
         raise ModelError(
-            f"{pose.name} has a fixed batch of {batch.dim_value}; a pipeline needs a dynamic one"
+            f"{pose_card.id} has a fixed batch of {batch.dim_value}; a pipeline needs a dynamic one"
         )
 
 

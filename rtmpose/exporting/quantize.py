@@ -68,10 +68,12 @@ def calibration_images(
         limit: At most this many inputs.
 
     Raises:
-        InputError: the folder has no image, or nobody is found in them.
+        InputError: there is no such folder, it has no image, or nobody is found in them.
     """
     if folder is None:
         return sample_images(card)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: nothing to calibrate on")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"{folder} has no images to calibrate on ({', '.join(SUFFIXES)})")

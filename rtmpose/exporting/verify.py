@@ -13,6 +13,7 @@ from rtmpose.backends import Backend
 from rtmpose.backends.agreement import box_agreement
 from rtmpose.backends.base import Outputs
 from rtmpose.backends.sample_images import bundled_crops, bundled_frames
+from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import heatmap, simcc
 from rtmpose.ops.boxes import box_iou
@@ -126,6 +127,9 @@ def compare(
         images: BGR uint8 ``(N, H, W, 3)``.
         name: File name for the report.
         precision: Chooses the tolerance.
+
+    Raises:
+        ModelError: the export has other keypoints.
     """
     runs = run_on(backend, images)
     limits = TOLERANCES[precision]
@@ -191,6 +195,11 @@ def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[floa
     """Share of confident keypoints in the same place, and their mean movement in crop pixels."""
     keypoints, scores = decode_pose(card, reference)
     moved, _ = decode_pose(card, runs)
+    if moved.shape != keypoints.shape:
+        raise ModelError(
+            f"it is not an export of {card.id}: {moved.shape[1]} keypoints, not"
+            f" {keypoints.shape[1]}"
+        )
     confident = scores > CONFIDENT
     if not confident.any():  # random weights: compare everything
         confident = np.ones_like(confident)

@@ -86,7 +86,8 @@ class CSPNeXt(nn.Module):
             ConvModule(stem // 2, stem, 3),
         )
         for number, (inputs, outputs, blocks, shortcut) in enumerate(STAGES, 1):
-            c_in, c_out = config.channels(inputs), config.channels(outputs)
+            c_in = config.channels(inputs)
+            c_out = config.channels(outputs)
             layers: list[nn.Module] = [conv_class(config.depthwise)(c_in, c_out, 3, stride=2)]
             if number == len(STAGES):
                 layers.append(SPP(c_out, c_out))
