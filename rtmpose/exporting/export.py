@@ -139,6 +139,7 @@ def _not_the_same(report: Verification, name: str) -> ModelError:
 
 
 def _to_onnx(job: _Job) -> Exported:
+    # int8 starts from the equalized network, fp16 from the float32 file.
     if job.options.chosen_precision == "int8":
         network, images = _equalized(job)
         path = job.path(".onnx")
@@ -201,6 +202,7 @@ def _to_sdk(job: _Job) -> Exported:
 
 
 def _to_pipeline(job: _Job) -> Exported:
+    # Both networks as ONNX files, with the suppression inside the detector.
     detector = open_source(job.options.detector)
     card = job.source.card
     pose_file = _plain_onnx(job.source, job.work, job.options)
@@ -269,6 +271,7 @@ def _copy(exported: Path, out: Path) -> Path:
     if exported.is_dir():
         copy_folder(exported, place)
         return place
+    # Some engines keep weights, and ncnn its card, in files next to the model file.
     parts = [exported]
     weights_suffix = table.row_to_check(exported).weights_suffix
     if weights_suffix:

@@ -130,6 +130,7 @@ def _at_opset(model: ModelProto, path: Path) -> ModelProto:
 
 def _subgraph(name: str, fill: Callable[[Graph], tuple[str, str]]) -> GraphProto:
     """A branch of ``If``: ``fill`` adds nodes and gives the names of boxes and scores."""
+    # Branches see the values of the graph around them, so their own names must differ.
     g = Graph(GraphProto(name=name), prefix=name)
     boxes, scores = fill(g)
     for value, dims in ((boxes, ["n", 4]), (scores, ["n"])):
@@ -175,6 +176,7 @@ def _center_scale(g: Graph, boxes: str, input_wh: tuple[int, int]) -> tuple[str,
     size = g.op("Mul", g.op("Sub", high, low), scalar(PADDING))
     w = g.op("Slice", size, ints(0), ints(1), ints(1))
     h = g.op("Slice", size, ints(1), ints(2), ints(1))
+    # The region has the aspect ratio of the network's input and holds the whole box.
     aspect = input_wh[0] / input_wh[1]
     return center, g.op("Max", w, g.op("Mul", h, scalar(aspect)))
 
@@ -185,6 +187,7 @@ def _crop(g: Graph, frame: Frame, center: str, scale: str, card: ModelCard) -> s
     step = g.op("Div", scale, scalar(width))  # image pixels per crop pixel
     axes = []
     for axis, (size, side) in enumerate(((width, frame.width_f), (height, frame.height_f))):
+        # Crop pixels relative to the middle of the crop, in image pixels around the center.
         place = (np.arange(size, dtype=F32) - F32(size / 2))[None]
         middle = g.op("Slice", center, ints(axis), ints(axis + 1), ints(1))
         source = g.op("Add", g.op("Mul", step, place), middle)

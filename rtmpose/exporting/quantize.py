@@ -110,6 +110,7 @@ def _crops(image: Image, detector: Detector, card: ModelCard) -> list[NDArray[np
 
 def normalized_inputs(card: ModelCard, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     """One normalized ``(1, 3, h, w)`` float32 array after the other."""
+    # The same look-up tables as at run time, so that the ranges are those of real inputs.
     tables = normalization_tables(card.normalization)
     order = (2, 1, 0) if card.normalization.color == "rgb" else (0, 1, 2)
     for image in images:

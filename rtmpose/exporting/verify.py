@@ -172,6 +172,7 @@ def largest_difference(reference: Runs, runs: Runs) -> float | None:
     shapes = [o.shape for o in reference[0]]
     if any([o.shape for o in outputs] != shapes for outputs in (*reference, *runs)):
         return None
+    # Differences are relative to the range of each output.
     worst = 0.0
     pairs = zip(zip(*reference, strict=True), zip(*runs, strict=True), strict=True)
     for expected, actual in pairs:
@@ -183,6 +184,7 @@ def largest_difference(reference: Runs, runs: Runs) -> float | None:
 
 def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
     """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``, from raw or decoded outputs."""
+    # A file may decode itself: keypoints then have two columns.
     outputs = [np.concatenate(column).astype(np.float32) for column in zip(*runs, strict=True)]
     if card.codec.kind == "heatmap":
         return heatmap.decode(outputs[0], card.input_wh)
@@ -214,6 +216,7 @@ def box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float,
         boxes = read_outputs(expected, 0.05, card.id)
         boxes = boxes[boxes.scores > CONFIDENT]
         others = read_outputs(actual, 0.05, card.id)
+        # A box is compared with the one it overlaps most; one that is lost counts as no overlap.
         if len(boxes) and len(others):
             overlaps += list(box_iou(boxes.boxes, others.boxes).max(axis=1))
         else:

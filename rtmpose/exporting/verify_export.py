@@ -42,6 +42,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
         exported: What was written.
         options: How.
     """
+    # What cannot be run here, or returns neither the original's outputs nor its inputs.
     path = exported.path
     precision = options.chosen_precision
     if options.to == "coreml":
@@ -50,6 +51,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
     if options.to == "pipeline":
         return _verify_pipeline(path, precision)
 
+    # A TensorRT engine is compared where it can be built; its ONNX file is compared anyway.
     images = sample_images(source.card)
     reference = run_on(source.reference(), images)
     if options.to == "tensorrt":
@@ -69,6 +71,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
             note=note,
         )
 
+    # All other targets run on the CPU; half-precision weights have the tolerance of fp16.
     network = path / sdk.NETWORK if options.to == "sdk" else path
     backend = _open(network, source.card, options)
     stored = "fp16" if options.half_weights else precision
@@ -132,6 +135,7 @@ def measure_accuracy(
     from rtmpose.evaluation import evaluate
     from rtmpose.pose_estimator import PoseEstimator
 
+    # The source as a float32 file, run by an engine: torch would take far longer.
     before = work / "before.onnx"
     write_onnx(source.torch_network("--data"), source.card, before)
     result = {}
@@ -168,6 +172,7 @@ def _verify_pipeline(path: Path, precision: str) -> Verification:
     """
     import onnxruntime
 
+    # Photos with people in them, and one pixel without.
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     photos = bundled_photos()
     people = 0
