@@ -13,6 +13,7 @@ pytest.importorskip(
     "onnxscript", reason="onnxscript is not installed: pip install 'rtmpose[export]'"
 )
 
+import networks  # noqa: E402
 from exportable import POSE_CARD, needs, pose_network  # noqa: E402
 
 from rtmpose import BackendOptions, PoseEstimator, zoo  # noqa: E402
@@ -89,6 +90,24 @@ def test_refusals(rtmpose_s, tmp_path, capsys, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("input_wh", "keypoints", "message"),
+    [((48, 64), 26, "its input is 64x48, not 256x192"), ((192, 256), 17, "17 keypoints, not 26")],
+)
+def test_verify_refuses_what_is_no_export_of_the_model(
+    rtmpose_s, tmp_path, capsys, input_wh, keypoints, message
+):
+    other = networks.spot_pose(tmp_path / "other.onnx", input_wh=input_wh, keypoints=keypoints)
+    assert main(["verify", str(rtmpose_s), str(other)]) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_data_that_is_missing_is_reported_before_the_work(rtmpose_s, tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmpose.exporting.export.write_onnx", None)  # would fail if it were called
+    with pytest.raises(InputError, match="does not exist"):
+        export(rtmpose_s, tmp_path, ExportOptions("onnx", data=tmp_path / "missing"))
+
+
 def test_an_unwritable_folder(rtmpose_s, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
@@ -98,6 +117,8 @@ def test_an_unwritable_folder(rtmpose_s, tmp_path):
 def test_calibration_needs_people(tmp_path, monkeypatch):
     import cv2
 
+    with pytest.raises(InputError, match="not a folder"):
+        quantize.calibration_images(POSE_CARD, tmp_path / "missing")
     with pytest.raises(InputError, match="no images"):
         quantize.calibration_images(POSE_CARD, tmp_path)
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 127, np.uint8))

@@ -92,5 +92,5 @@ def test_one_graph_refuses_what_does_not_fit(one_graph, tmp_path):
     box = one_graph[0].with_name("box.onnx")
     with pytest.raises(ModelError, match="dets and labels"):
         write_pipeline(pose_file, BOX_CARD, pose_file, POSE_CARD, tmp_path / "a.onnx")
-    with pytest.raises(ModelError, match="no SimCC"):
+    with pytest.raises(ModelError, match="not a SimCC"):
         write_pipeline(box, BOX_CARD, map_file, MAP_CARD, tmp_path / "a.onnx")

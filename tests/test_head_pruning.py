@@ -87,7 +87,7 @@ def test_a_unit_that_says_what_another_says_is_not_missed(network):
     assert errors[0] < 0.4 * errors[1]
 
 
-def test_trimmed_heads_are_written_and_read(tmp_path):
+def test_pruned_heads_are_written_and_read(tmp_path):
     torch.manual_seed(0)
     card = zoo.find("rtmpose-t_body8-halpe26_256x192")
     network = build(config_for(card)).eval()
@@ -115,7 +115,7 @@ def test_trimmed_heads_are_written_and_read(tmp_path):
         assert np.allclose(a, b, atol=1e-4 * b.abs().max().item())
 
 
-def test_what_cannot_be_trimmed(network):
+def test_what_cannot_be_pruned(network):
     for size in (0, 2, 9):
         with pytest.raises(InputError, match="kernel"):
             prune_kernel(network, size, [], run)

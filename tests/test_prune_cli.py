@@ -22,7 +22,7 @@ from rtmpose.pruning.removal import remove_channels  # noqa: E402
 
 @pytest.fixture
 def small_set(tmp_path):
-    """Ten pictures of one person with the 26 points, and a network to prune."""
+    """Ten images of one person with the 26 keypoints, and a network to prune."""
     rng = np.random.default_rng(0)
     names = list(zoo_skeleton().keypoints)
     folder = tmp_path / "people"
@@ -119,6 +119,11 @@ def test_the_command(small_set, tmp_path, capsys):
         assert main([*common, *arguments, "--out", str(tmp_path / "no")]) == 1
         assert text in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+    # A recipe for another kind of network.
+    assert main(["prune", "rtmdet-nano-finetuned", "--macs", "50%", "--data", str(data)]) == 1
+    assert "is a detector, but recipe finetune is for a pose network" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 @pytest.mark.slow

@@ -102,14 +102,14 @@ def test_it_is_exported_and_read_back(tmp_path):
 
 
 def test_a_teacher_sees_what_a_larger_crop_shows():
-    """Crops of a smooth picture at 144x192, enlarged, are those cut at 192x256."""
+    """Crops of a smooth image at 144x192, enlarged, are those cut at 192x256."""
     rng = np.random.default_rng(0)
-    picture = cv2.resize(
+    image = cv2.resize(
         rng.integers(0, 255, (12, 9, 3), np.uint8), (900, 1200), interpolation=cv2.INTER_CUBIC
     )
     box = np.array([[200, 150, 700, 900]], np.float32)
     large, small = (
-        torch.from_numpy(crop_people(picture, box, wh)[0]) for wh in ((192, 256), (144, 192))
+        torch.from_numpy(crop_people(image, box, wh)[0]) for wh in ((192, 256), (144, 192))
     )
     assert resize_crops(large, (192, 256)) is large
     found = resize_crops(small, (192, 256))

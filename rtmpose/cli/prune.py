@@ -140,7 +140,9 @@ def prune(
     from rtmpose.training.setup import make_task
 
     # The data and losses come from a recipe, the network from MODEL.
-    chosen = _recipe_of(recipe, settings or [])
+    chosen_criterion = _one_of("--criterion", criterion, CRITERIA)
+    measure = _one_of("--normalize-by", normalize_by, COST_MEASURES)
+    chosen = _recipe_of(recipe, settings or [], model)
     task = make_task(
         chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_backend, name=name
     )
@@ -153,8 +155,8 @@ def prune(
         steps_per_round=steps,
         chunk=chunk,
         min_fraction=min_fraction,
-        criterion=_one_of("--criterion", criterion, CRITERIA),
-        normalize_by=_one_of("--normalize-by", normalize_by, COST_MEASURES),
+        criterion=chosen_criterion,
+        normalize_by=measure,
         uniform=uniform,
         learning_rate=lr,
         grad_clip_norm=grad_clip_norm,
@@ -221,14 +223,23 @@ def _require_torch(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _recipe_of(name: str, settings: list[str]) -> Recipe:
+def _recipe_of(name: str, settings: list[str], model: str) -> Recipe:
     from rtmpose.training import find_recipe, with_settings
+    from rtmpose.zoo import find, model_kind, resolve
 
     pairs = dict(s.partition("=")[::2] for s in settings)
     if any(not value for value in pairs.values()):
         raise InputError("--set takes FIELD=VALUE, such as --set augment.rotate=40")
+    recipe = with_settings(find_recipe(name), pairs)
+    card = find(model) if model_kind(model) == "name" else resolve(model)[1]
+    if card is not None and card.is_detector != (recipe.kind == "detector"):
+        kind = "a detector" if card.is_detector else "not a detector"
+        raise InputError(
+            f"{card.id} is {kind}, but recipe {recipe.name} is for a {recipe.kind} network:"
+            " `rtmpose train list` shows all for --recipe"
+        )
     # The network is the one that is pruned, not the one that the recipe would build.
-    return replace(with_settings(find_recipe(name), pairs), model="")
+    return replace(recipe, model="")
 
 
 def _recipe_options(recipe: Recipe, task: Task) -> tuple[float, bool]:

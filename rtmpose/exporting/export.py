@@ -27,7 +27,12 @@ from rtmpose.exporting.quantize import QuantizationRecord, calibration_images
 from rtmpose.exporting.quantize_onnx import quantize_onnx
 from rtmpose.exporting.source import ExportSource, open_source
 from rtmpose.exporting.verify import Verification
-from rtmpose.exporting.verify_export import Exported, measure_accuracy, verify_export
+from rtmpose.exporting.verify_export import (
+    Exported,
+    load_dataset,
+    measure_accuracy,
+    verify_export,
+)
 from rtmpose.files import copy_file, copy_folder, write_text
 from rtmpose.model_card import ModelCard
 
@@ -100,6 +105,9 @@ def export(
     """
     source = open_source(model, card, options.input_wh)
     name = source.card.id
+    # Data that cannot be read is reported before the work rather than after.
+    data = None if options.to == "pipeline" else options.data
+    dataset = None if data is None else load_dataset(source, data)
     with tempfile.TemporaryDirectory(prefix="rtmpose-export-") as folder:
         work = Path(folder)
         progress(f"converting {name} to {options.to}, {options.chosen_precision} ...")
@@ -107,9 +115,9 @@ def export(
 
         progress("comparing it with the original ...")
         report = verify_export(source, exported, options)
-        if options.data is not None and report.passed is not None and options.to != "pipeline":
+        if dataset is not None and report.passed is not None:
             progress("measuring AP before and after ...")
-            accuracy = measure_accuracy(source, exported.path, work, options.data)
+            accuracy = measure_accuracy(source, exported.path, work, dataset)
             report = replace(report, accuracy=accuracy)
         if report.passed is False and not options.force:
             raise _not_the_same(report, name)
@@ -131,6 +139,7 @@ def _not_the_same(report: Verification, name: str) -> ModelError:
 
 
 def _to_onnx(job: _Job) -> Exported:
+    # int8 starts from the equalized network, fp16 from the float32 file.
     if job.options.chosen_precision == "int8":
         network, images = _equalized(job)
         path = job.path(".onnx")
@@ -193,6 +202,7 @@ def _to_sdk(job: _Job) -> Exported:
 
 
 def _to_pipeline(job: _Job) -> Exported:
+    # Both networks as ONNX files, with the suppression inside the detector.
     detector = open_source(job.options.detector)
     card = job.source.card
     pose_file = _plain_onnx(job.source, job.work, job.options)
@@ -261,6 +271,7 @@ def _copy(exported: Path, out: Path) -> Path:
     if exported.is_dir():
         copy_folder(exported, place)
         return place
+    # Some engines keep weights, and ncnn its card, in files next to the model file.
     parts = [exported]
     weights_suffix = table.row_to_check(exported).weights_suffix
     if weights_suffix:

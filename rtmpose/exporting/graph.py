@@ -49,6 +49,7 @@ class Graph:
 
     def op(self, kind: str, *inputs: Value, **attributes: object) -> str:
         """Add a node with one output; the name of the output. An equal node is not added twice."""
+        # Attributes are compared by their text.
         names = self._names(inputs)
         key = (kind, *names, repr(sorted(attributes.items())))
         if key not in self._nodes:
@@ -108,6 +109,7 @@ class Graph:
             for value in [*graph.input, *graph.output]:
                 value.name = rename(value.name)
 
+        # Names must not collide with ours: all but the inputs get the prefix.
         copy = GraphProto()
         copy.CopyFrom(model.graph)
         outputs = {o.name: rename(o.name) for o in copy.output}

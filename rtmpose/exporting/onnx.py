@@ -92,6 +92,7 @@ class DecodeSimCC(nn.Module):
         bin.
         """
         x, y = self.network(crops)
+        # The score of a keypoint is that of its worse axis.
         score_x, bin_x = x.max(dim=2)
         score_y, bin_y = y.max(dim=2)
         scores = torch.minimum(score_x, score_y)
@@ -157,6 +158,7 @@ def _convert(
         graph = DecodeSimCC(graph, card.codec.split_ratio)
         names = ["keypoints", "scores"]
 
+    # The exporter traces an example; a batch of 1 would be taken for a constant.
     width, height = card.input_wh
     example = torch.zeros(batch or 2, 3, height, width)
     if options.normalize:

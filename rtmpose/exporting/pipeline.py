@@ -62,7 +62,7 @@ def write_pipeline(
     """
     detector_model = _at_opset(load(str(detector)), detector)
     pose_model = _at_opset(load(str(pose)), pose)
-    _check(detector_model, detector, pose_model, pose, pose_card)
+    _check(detector_model, detector_card, pose_model, pose_card)
 
     g = Graph(prefix="p")
     g.graph.name = "pipeline"
@@ -98,22 +98,21 @@ def write_pipeline(
 
 def _check(
     detector_model: ModelProto,
-    detector: Path,
+    detector_card: ModelCard,
     pose_model: ModelProto,
-    pose: Path,
     pose_card: ModelCard,
 ) -> None:
     if [o.name for o in detector_model.graph.output] != ["dets", "labels"]:
         raise ModelError(
-            f"{detector.name} does not return dets and labels: a pipeline needs the suppression"
-            " inside"
+            f"{detector_card.id} does not return dets and labels: a pipeline needs a detector with"
+            " the suppression inside"
         )
     if pose_card.codec.kind != "simcc":
-        raise ModelError(f"{pose_card.id} is no SimCC network: only those go into a pipeline")
+        raise ModelError(f"{pose_card.id} is not a SimCC network: only those go into a pipeline")
     batch = pose_model.graph.input[0].type.tensor_type.shape.dim[0]
     if batch.dim_value:
         raise ModelError(
-            f"{pose.name} has a fixed batch of {batch.dim_value}; a pipeline needs a dynamic one"
+            f"{pose_card.id} has a fixed batch of {batch.dim_value}; a pipeline needs a dynamic one"
         )
 
 
@@ -131,6 +130,7 @@ def _at_opset(model: ModelProto, path: Path) -> ModelProto:
 
 def _subgraph(name: str, fill: Callable[[Graph], tuple[str, str]]) -> GraphProto:
     """A branch of ``If``: ``fill`` adds nodes and gives the names of boxes and scores."""
+    # Branches see the values of the graph around them, so their own names must differ.
     g = Graph(GraphProto(name=name), prefix=name)
     boxes, scores = fill(g)
     for value, dims in ((boxes, ["n", 4]), (scores, ["n"])):
@@ -176,6 +176,7 @@ def _center_scale(g: Graph, boxes: str, input_wh: tuple[int, int]) -> tuple[str,
     size = g.op("Mul", g.op("Sub", high, low), scalar(PADDING))
     w = g.op("Slice", size, ints(0), ints(1), ints(1))
     h = g.op("Slice", size, ints(1), ints(2), ints(1))
+    # The region has the aspect ratio of the network's input and holds the whole box.
     aspect = input_wh[0] / input_wh[1]
     return center, g.op("Max", w, g.op("Mul", h, scalar(aspect)))
 
@@ -186,6 +187,7 @@ def _crop(g: Graph, frame: Frame, center: str, scale: str, card: ModelCard) -> s
     step = g.op("Div", scale, scalar(width))  # image pixels per crop pixel
     axes = []
     for axis, (size, side) in enumerate(((width, frame.width_f), (height, frame.height_f))):
+        # Crop pixels relative to the middle of the crop, in image pixels around the center.
         place = (np.arange(size, dtype=F32) - F32(size / 2))[None]
         middle = g.op("Slice", center, ints(axis), ints(axis + 1), ints(1))
         source = g.op("Add", g.op("Mul", step, place), middle)

@@ -97,6 +97,7 @@ def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str
         )
         for axis in axes
     )
+    # Pixels outside the resized frame are the padding color.
     canvas = blend_fixed(g, frame, x, y)
     rows = g.op("Reshape", inside_y, ints(1, -1, 1))
     columns = g.op("Reshape", per_channel(g, inside_x), ints(1, 1, -1))
@@ -120,6 +121,7 @@ def _people(g: Graph, dets: str, labels: str, score_thr: float) -> tuple[str, st
     person = g.op("And", confident, g.op("Equal", labels, np.array(0, np.int64)))
     rows = g.op("Reshape", g.op("NonZero", g.op("And", person, sized)), ints(-1))
 
+    # The highest-scoring first.
     scores = g.op("Gather", scores, rows)
     scores, order = g.ops("TopK", scores, g.op("Shape", scores), axis=0, outputs=2)
     rows = g.op("Gather", rows, order)

@@ -69,10 +69,12 @@ def calibration_images(
         limit: At most this many inputs.
 
     Raises:
-        InputError: the folder has no image, or nobody is found in them.
+        InputError: there is no such folder, it has no image, or nobody is found in them.
     """
     if folder is None:
         return sample_images(card)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: nothing to calibrate on")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(f"{folder} has no images to calibrate on ({', '.join(SUFFIXES)})")
@@ -110,6 +112,7 @@ def _crops(image: Image, detector: Detector, card: ModelCard) -> list[NDArray[np
 
 def normalized_inputs(card: ModelCard, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     """One normalized ``(1, 3, h, w)`` float32 array after the other."""
+    # The same look-up tables as at run time, so that the ranges are those of real inputs.
     tables = normalization_tables(card.normalization)
     order = (2, 1, 0) if card.normalization.color == "rgb" else (0, 1, 2)
     for image in images:

@@ -144,6 +144,7 @@ def _judge(onnx_file: Path, card: ModelCard, images: NDArray[np.uint8]) -> Judge
 
 def _layers(onnx_file: Path) -> tuple[list[str], list[str]]:
     """Names of the convolutions, and the types of all other operations."""
+    # Everything but the convolutions stays in float.
     nodes = list(read_network(onnx_file).get_ordered_ops())
     convolutions = [n.get_friendly_name() for n in nodes if n.get_type_name() in _QUANTIZED]
     types = {n.get_type_name() for n in nodes}
@@ -152,6 +153,7 @@ def _layers(onnx_file: Path) -> tuple[list[str], list[str]]:
 
 def _layer_damage(network: Model, names: Sequence[str], judge: Judge) -> Mapping[str, float]:
     """By layer: how much agreement returns when its inputs and weights alone are left in float."""
+    # Each layer alone is put back into float.
     base = judge(network.clone())
     damage = {}
     for name in names:

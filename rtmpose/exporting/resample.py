@@ -76,6 +76,7 @@ def taps(g: Graph, source: str, side: str, *, zero_outside: bool) -> Taps:
 
     Outside the frame samples are 0 (``zero_outside``) or repeat the border.
     """
+    # Each sample lies between two pixels; the fraction says how far behind the first.
     floor = g.op("Floor", source)
     fraction = g.op("Sub", source, floor)
     last = g.op("Sub", side, scalar(1))
@@ -92,6 +93,7 @@ def taps(g: Graph, source: str, side: str, *, zero_outside: bool) -> Taps:
                 g.op("LessOrEqual", place, last),
             )
             weight = g.op("Mul", weight, g.op("Cast", inside, to=TensorProto.FLOAT))
+        # Indices must be valid even where the weight is 0.
         safe = g.op("Max", g.op("Min", place, last), scalar(0))
         indices.append(g.op("Cast", safe, to=TensorProto.INT64))
         weights.append(weight)
@@ -103,6 +105,7 @@ def blend(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     rows = []
     wide = [g.op("Unsqueeze", per_channel(g, weight), ints(1)) for weight in x.weights]
     for row, weight_y in zip(y.indices, y.weights, strict=True):
+        # Pixels are numbered row by row.
         base = g.op("Mul", g.op("Unsqueeze", row, ints(2)), frame.width)
         parts = []
         for column, weight_x in zip(x.indices, wide, strict=True):
@@ -125,6 +128,7 @@ def blend_fixed(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     def whole(value: int) -> NDArray[np.int32]:
         return np.array(value, np.int32)
 
+    # OpenCV's weights have 11 bits.
     wide = [g.op("Unsqueeze", per_channel(g, fixed(weight)), ints(1)) for weight in x.weights]
     rows = []
     for row, weight_y in zip(y.indices, y.weights, strict=True):
@@ -135,7 +139,7 @@ def blend_fixed(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
             gathered = _merge_last(g, g.op("Gather", frame.pixels, index, axis=0))
             pixels = g.op("Cast", gathered, to=TensorProto.INT32)
             parts.append(g.op("Mul", pixels, weight_x))
-        # 11 bits per weight: the sum is cut in steps, as OpenCV does, to stay within 32 bits.
+        # The sum is cut in steps, as OpenCV does, to stay within 32 bits.
         value = g.op("Div", g.op("Add", *parts), whole(16))
         value = g.op("Mul", value, g.op("Unsqueeze", fixed(weight_y), ints(2)))
         rows.append(g.op("Div", value, whole(65536)))

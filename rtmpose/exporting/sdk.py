@@ -117,6 +117,7 @@ def _detail(kind: _Kind, card: ModelCard, input_name: str) -> Json:
 
 
 def _pipeline(kind: _Kind, input_name: str, batched: bool) -> Json:
+    # Three tasks, each reading what the one before it puts out.
     prepare = {
         "type": "Task",
         "module": "Transform",
@@ -178,6 +179,7 @@ def _detector_transforms(card: ModelCard) -> list[Json]:
 
 
 def _detector_post() -> Json:
+    # The values of the SDK's own exports; suppression itself is inside the network.
     nms = {"type": "nms", "iou_threshold": 0.65}
     params = {
         "nms_pre": 1000,

@@ -70,6 +70,7 @@ def open_source(
     Raises:
         ModelError: it is not available, or cannot take that input size.
     """
+    # What is known of the model: from the caller, the zoo or the file.
     known = card
     named = model_kind(model) == "name"
     if known is None and named:
@@ -78,6 +79,7 @@ def open_source(
     if known is None:
         path, known = resolve(model)
 
+    # Networks of other families have no counterpart in torch here.
     if known is not None and not known.has_network:
         if input_wh is not None:
             raise ModelError(

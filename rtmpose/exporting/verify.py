@@ -13,6 +13,7 @@ from rtmpose.backends import Backend
 from rtmpose.backends.agreement import box_agreement
 from rtmpose.backends.base import Outputs
 from rtmpose.backends.sample_images import bundled_crops, bundled_frames
+from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, decode_keypoints
@@ -125,6 +126,9 @@ def compare(
         images: BGR uint8 ``(N, H, W, 3)``.
         name: File name for the report.
         precision: Chooses the tolerance.
+
+    Raises:
+        ModelError: the export has other keypoints.
     """
     runs = run_on(backend, images)
     limits = TOLERANCES[precision]
@@ -167,6 +171,7 @@ def largest_difference(reference: Runs, runs: Runs) -> float | None:
     shapes = [o.shape for o in reference[0]]
     if any([o.shape for o in outputs] != shapes for outputs in (*reference, *runs)):
         return None
+    # Differences are relative to the range of each output.
     worst = 0.0
     pairs = zip(zip(*reference, strict=True), zip(*runs, strict=True), strict=True)
     for expected, actual in pairs:
@@ -178,6 +183,7 @@ def largest_difference(reference: Runs, runs: Runs) -> float | None:
 
 def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
     """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``, from raw or decoded outputs."""
+    # A file may decode itself: keypoints then have two columns.
     outputs = [np.concatenate(column).astype(np.float32) for column in zip(*runs, strict=True)]
     return decode_keypoints(outputs, card)
 
@@ -186,6 +192,11 @@ def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[floa
     """Share of confident keypoints in the same place, and their mean movement in crop pixels."""
     keypoints, scores = decode_pose(card, reference)
     moved, _ = decode_pose(card, runs)
+    if moved.shape != keypoints.shape:
+        raise ModelError(
+            f"it is not an export of {card.id}: {moved.shape[1]} keypoints, not"
+            f" {keypoints.shape[1]}"
+        )
     confident = scores > CONFIDENT
     if not confident.any():  # random weights: compare everything
         confident = np.ones_like(confident)
@@ -200,6 +211,7 @@ def box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float,
         boxes = decode_boxes(expected, card, 0.05)
         boxes = boxes[boxes.scores > CONFIDENT]
         others = decode_boxes(actual, card, 0.05)
+        # A box is compared with the one it overlaps most; one that is lost counts as no overlap.
         if len(boxes) and len(others):
             overlaps += list(box_iou(boxes.boxes, others.boxes).max(axis=1))
         else:

@@ -10,7 +10,8 @@ import numpy as np
 from rtmpose import backend_table as table
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.backends.sample_images import bundled_photos
-from rtmpose.errors import InputError
+from rtmpose.datasets import KeypointDataset
+from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.onnx import write_onnx
 from rtmpose.exporting.options import ExportOptions
@@ -42,6 +43,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
         exported: What was written.
         options: How.
     """
+    # What cannot be run here, or returns neither the original's outputs nor its inputs.
     path = exported.path
     precision = options.chosen_precision
     if options.to == "coreml":
@@ -50,6 +52,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
     if options.to == "pipeline":
         return _verify_pipeline(path, precision)
 
+    # A TensorRT engine is compared where it can be built; its ONNX file is compared anyway.
     images = sample_images(source.card)
     reference = run_on(source.reference(), images)
     if options.to == "tensorrt":
@@ -69,6 +72,7 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
             note=note,
         )
 
+    # All other targets run on the CPU; half-precision weights have the tolerance of fp16.
     network = path / sdk.NETWORK if options.to == "sdk" else path
     backend = _open(network, source.card, options)
     stored = "fp16" if options.half_weights else precision
@@ -87,13 +91,14 @@ def verify_file(
         card: As in :func:`rtmpose.exporting.export.export`.
 
     Raises:
-        ModelError: either cannot be opened.
+        ModelError: either cannot be opened, or they differ in their inputs or outputs.
     """
     source = open_source(model, card)
     path, known = resolve(exported)
     row = table.row_to_check(path)
     options = BackendOptions(row.name, "cpu", precision=row.native_precision)
     backend = open_backend(path, known or source.card, options)
+    _check_input(source.card, backend, exported)
     images = sample_images(source.card)
 
     # A float16 file that an engine computes in float32 still has float16 weights.
@@ -104,8 +109,21 @@ def verify_file(
     return compare(source.card, reference, backend, images, exported.name, precision)
 
 
+def load_dataset(source: ExportSource, data: Path) -> KeypointDataset:
+    """The data set to measure AP on.
+
+    Raises:
+        InputError: it cannot be read, or the source is not a pose network of this family.
+    """
+    if not source.card.is_pose:
+        raise InputError("--data measures pose models; detectors are judged by their boxes only")
+    if source.network is None:
+        raise InputError("--data needs a network of this family")
+    return KeypointDataset.load(data)
+
+
 def measure_accuracy(
-    source: ExportSource, exported: Path, work: Path, data: Path
+    source: ExportSource, exported: Path, work: Path, dataset: KeypointDataset
 ) -> dict[str, float]:
     """AP with annotated boxes of the source and of the export, 0..1.
 
@@ -113,21 +131,14 @@ def measure_accuracy(
         source: What was exported.
         exported: The file.
         work: Folder for a float32 export to compare with.
-        data: A COCO keypoint set.
-
-    Raises:
-        InputError: it is not a pose network of this family.
+        dataset: From :func:`load_dataset`.
     """
-    from rtmpose.evaluation import KeypointDataset, evaluate
+    from rtmpose.evaluation import evaluate
     from rtmpose.pose_estimator import PoseEstimator
 
-    if not source.card.is_pose:
-        raise InputError("--data measures pose models; detectors are judged by their boxes only")
-    if source.network is None:
-        raise InputError("--data needs a network of this family")
-    dataset = KeypointDataset.load(data)
+    # The source as a float32 file, run by an engine: torch would take far longer.
     before = work / "before.onnx"
-    write_onnx(source.network, source.card, before)
+    write_onnx(source.torch_network("--data"), source.card, before)
     result = {}
     for name, path, backend in (
         ("AP before", before, "onnxruntime"),
@@ -137,6 +148,17 @@ def measure_accuracy(
         estimator = PoseEstimator(path, options=options, card=source.card)
         result[name] = evaluate(dataset, estimator).metrics["AP"]
     return result
+
+
+def _check_input(card: ModelCard, backend: Backend, path: Path) -> None:
+    """Refuse a file of another input size, before the engine does in its own words."""
+    sides = backend.input.shape[2:]
+    wanted = card.input_wh[::-1]
+    if any(side not in (None, ours) for side, ours in zip(sides, wanted, strict=True)):
+        raise ModelError(
+            f"{path} is not an export of {card.id}: its input is {sides[0]}x{sides[1]}, not"
+            f" {wanted[0]}x{wanted[1]} (height x width)"
+        )
 
 
 def _open(path: Path, card: ModelCard, options: ExportOptions) -> Backend:
@@ -151,6 +173,7 @@ def _verify_pipeline(path: Path, precision: str) -> Verification:
     """
     import onnxruntime
 
+    # Photos with people in them, and one pixel without.
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     photos = bundled_photos()
     people = 0

@@ -15,7 +15,7 @@ from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
 from rtmpose.networks.rtmw import RTMW, RTMWConfig
-from rtmpose.skeletons import get_skeleton, skeleton_of
+from rtmpose.skeletons import skeleton_of
 from rtmpose.zoo import find
 
 Config = RTMPoseConfig | RTMWConfig | RTMDetConfig | HeatmapConfig | ClassifierConfig
@@ -63,9 +63,15 @@ def config_for(model: str | ModelCard) -> Config:
         return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
     if card.output == "classes":
         return ClassifierConfig(backbone, input_wh=card.input_wh)
-    keypoints = len(skeleton_of(card) or get_skeleton(""))
+    skeleton = skeleton_of(card)
+    if skeleton is None:
+        raise ModelError(
+            f"the card of {card.id} names no keypoint set, which gives the number of keypoints"
+        )
+    keypoints = len(skeleton)
     if family == "cspnext":
         return HeatmapConfig(backbone, keypoints, card.input_wh)
+    # Reduced networks enlarge their map before the last stage.
     kind = RTMWConfig if family == "rtmw" else RTMPoseConfig
     if reduced:
         backbone = replace(backbone, enlarge=enlarged_map(card.input_wh))

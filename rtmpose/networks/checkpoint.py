@@ -123,6 +123,7 @@ def read_checkpoint(path: Path) -> State:
         raise ModelError(f"checkpoint {path} does not exist")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0]
+    # Every other class or function that the file names is refused.
     stand_ins = [(_Empty, name) for name in _HARMLESS]
     try:
         with torch.serialization.safe_globals([*stand_ins]):
@@ -154,6 +155,7 @@ def normalize_keys(state: Mapping[str, object]) -> State:
         # Where some keys have the wrapper, the others are the wrapper's own (counters, a second
         # copy).
         keys = {k[len(prefix) :]: v for k, v in keys.items() if k.startswith(prefix)}
+    # Parts that are no weights go, the others get their names here.
     out = {}
     for key, value in keys.items():
         if key.startswith(NOT_WEIGHTS):
@@ -198,6 +200,7 @@ def load_state(
     difference = key_difference(network, state)
     if strict and difference:
         raise ModelError(f"{source} is not a checkpoint of this network:\n{difference}")
+    # What fits by name and shape is loaded.
     ours = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in ours and ours[k].shape == v.shape}
     if not fitting:
@@ -259,6 +262,7 @@ def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
         raise ModelError(
             f"{path} could not be read as safetensors: {error}; an unfinished download?"
         ) from error
+    # Tensors that several keys share are stored once.
     for key, first in json.loads(metadata.get("rtmpose.shared", "{}")).items():
         state[key] = state[first]
     card = card_from_json(metadata[KEY]) if KEY in metadata else None
@@ -277,6 +281,7 @@ def _safetensors() -> ModuleType:
 
 def _state_of(content: object) -> dict[str, object]:
     """The weights within what a file holds."""
+    # Averaged weights are stored under state_dict, the plain ones elsewhere.
     if not isinstance(content, Mapping):
         return {}
     for key in ("state_dict", "model", "ema_state_dict"):

@@ -79,6 +79,7 @@ class CSPNeXt(nn.Module):
 
     def __init__(self, config: CSPNeXtConfig) -> None:
         super().__init__()
+        # The stem halves the resolution and brings the channels to those of stage 1.
         stem = config.channels(64)
         self.stem = nn.Sequential(
             ConvModule(3, stem // 2, 3, stride=2),
@@ -86,7 +87,9 @@ class CSPNeXt(nn.Module):
             ConvModule(stem // 2, stem, 3),
         )
         for number, (inputs, outputs, blocks, shortcut) in enumerate(STAGES, 1):
-            c_in, c_out = config.channels(inputs), config.channels(outputs)
+            c_in = config.channels(inputs)
+            c_out = config.channels(outputs)
+            # Each stage halves the resolution, then works at it.
             layers: list[nn.Module] = [conv_class(config.depthwise)(c_in, c_out, 3, stride=2)]
             if number == len(STAGES):
                 layers.append(SPP(c_out, c_out))

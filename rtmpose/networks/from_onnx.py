@@ -74,6 +74,7 @@ def read_onnx_weights(
     with torch.no_grad():
         for name, module, layer in pairs:
             assert isinstance(module, nn.Conv2d | nn.Linear)
+            # A convolution without a bias has a norm behind it, which takes the file's bias.
             _check_shape(path, name, module.weight, layer.weight)
             if isinstance(module, nn.Conv2d) and module.bias is None:
                 norm = network.get_submodule(f"{name.rpartition('.')[0]}.bn")
@@ -115,6 +116,7 @@ def _match(
         (nn.Conv2d, ("Conv", "ConvTranspose"), "convolutions"),
         (nn.Linear, ("MatMul", "Gemm"), "matrix products"),
     )
+    # Convolutions and products are counted apart, as exporters may move one past the other.
     found: dict[int, _FileLayer] = {}
     for kind, operators, title in kinds:
         positions = [i for i, (_, module) in enumerate(order) if isinstance(module, kind)]
@@ -194,6 +196,7 @@ def _execution_order(network: nn.Module, input_wh: tuple[int, int]) -> list[tupl
         if isinstance(module, nn.Conv2d | nn.Linear):
             names.setdefault(module, []).append(name)
 
+    # Hooks see the layers run.
     order: list[tuple[str, nn.Module]] = []
 
     def record(module: nn.Module, _inputs: object, _output: object) -> None:
@@ -263,6 +266,7 @@ def _copy_other_parameters(network: nn.Module, constants: Arrays, path: Path) ->
         for key, constant in constants.items()
         if _has_name(key, name)
     }
+    # Constants that have a parameter's name cannot stand for another.
     unnamed = [c for key, c in constants.items() if not any(_has_name(key, n) for n in others)]
     for name, parameter in others.items():
         value = named.get(name)

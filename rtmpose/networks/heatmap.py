@@ -37,6 +37,7 @@ class HeatmapHead(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         inputs = config.backbone.stage_channels[-1]
+        # From a 32nd of the input to a quarter of it.
         for _ in range(DECONVOLUTIONS):
             layers += [
                 nn.ConvTranspose2d(inputs, CHANNELS, 4, 2, 1, bias=False),

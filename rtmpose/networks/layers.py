@@ -109,6 +109,7 @@ class CSPLayer(nn.Module):
         depthwise: bool,
     ) -> None:
         super().__init__()
+        # Half of the channels for each path, joined again at the end.
         middle = outputs // 2
         self.main_conv = ConvModule(inputs, middle, 1)
         self.short_conv = ConvModule(inputs, middle, 1)
@@ -139,6 +140,7 @@ class SPP(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
+        # Larger windows one by one; the input itself is the window of 1.
         middle = inputs // 2
         self.conv1 = ConvModule(inputs, middle, 1)
         self.poolings = nn.ModuleList(nn.MaxPool2d(k, 1, k // 2) for k in (5, 9, 13))

@@ -91,6 +91,7 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
             f" {card.input_wh[0]}x{card.input_wh[1]} input: another size needs another model or a"
             " training"
         )
+    # Maps, and the size in the name, follow.
     codec = card.codec
     if codec.heatmap_wh:
         codec = replace(codec, heatmap_wh=(input_wh[0] // 4, input_wh[1] // 4))

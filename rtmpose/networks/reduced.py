@@ -38,6 +38,7 @@ def reduced_card(card: ModelCard) -> ModelCard:
             " crops of three quarters of the side: that is for an RTMPose of full size"
         )
 
+    # The size in the name changes, and the bins, whose number stays, lie closer.
     input_wh = (int(width), int(height))
     before = f"{card.input_wh[1]}x{card.input_wh[0]}"
     after = f"{input_wh[1]}x{input_wh[0]}"
@@ -64,6 +65,7 @@ def reduce_input(network: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelC
     Raises:
         ModelError: as :func:`reduced_card`.
     """
+    # The same weights fit: only the sizes of maps differ.
     card = reduced_card(card)
     smaller = build(config_for(card))
     state = network.state_dict()

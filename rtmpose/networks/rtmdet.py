@@ -126,11 +126,13 @@ class RTMDetBoxes(nn.Module):
         boxes = []
         scores = []
         for level, sides, stride in zip(logits, distances, STRIDES, strict=True):
+            # Distances are measured from the upper left corner of each cell.
             height, width = level.shape[2:]
             y = torch.arange(height, device=level.device, dtype=level.dtype) * stride
             x = torch.arange(width, device=level.device, dtype=level.dtype) * stride
             points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
             corners = torch.cat([points - sides[:, :2], points + sides[:, 2:]], dim=1)
+            # One row per cell, all levels one after the other.
             boxes.append(corners.flatten(2).transpose(1, 2))
             scores.append(level.flatten(2).transpose(1, 2).sigmoid())
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)

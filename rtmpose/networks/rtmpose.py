@@ -58,6 +58,7 @@ class RTMPoseHead(nn.Module):
 
     def __init__(self, config: RTMPoseConfig) -> None:
         super().__init__()
+        # One map per keypoint, whose cells become the values of its token.
         channels = config.backbone.stage_channels[-1]
         kernel = config.kernel
         self.final_layer = nn.Conv2d(channels, config.keypoints, kernel, padding=kernel // 2)
@@ -65,6 +66,7 @@ class RTMPoseHead(nn.Module):
             ScaleNorm(config.cells), nn.Linear(config.cells, config.hidden, bias=False)
         )
         self.gau = GatedAttentionUnit(config.hidden)
+        # Each token is classified twice: over columns and over rows.
         self.cls_x = nn.Linear(config.hidden, config.bins[0], bias=False)
         self.cls_y = nn.Linear(config.hidden, config.bins[1], bias=False)
         self.reset_parameters()

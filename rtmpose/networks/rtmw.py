@@ -35,6 +35,7 @@ class RTMWHead(nn.Module):
         def embed(cells: int) -> nn.Sequential:
             return nn.Sequential(ScaleNorm(cells), nn.Linear(cells, config.hidden // 2, bias=False))
 
+        # Shuffling trades channels for resolution: a quarter of the channels, twice the side.
         shuffled = coarse // UPSAMPLING**2
         self.ps = nn.PixelShuffle(UPSAMPLING)
         self.conv_dec = conv(shuffled, shuffled)

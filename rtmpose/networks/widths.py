@@ -66,6 +66,7 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """
     with torch.no_grad():
         for name, module in network.named_modules():
+            # First what the layer knows of itself, then its tensors.
             weight = state.get(f"{name}.weight")
             if weight is not None:
                 _set_sizes(module, weight)
@@ -84,6 +85,7 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 def _set_sizes(module: nn.Module, weight: Tensor) -> None:
     """The numbers of channels, and the kernel size, that a layer keeps as attributes."""
     if isinstance(module, nn.Conv2d):
+        # In a depthwise convolution every channel is a group.
         depthwise = module.groups > 1
         module.out_channels = weight.shape[0]
         module.in_channels = weight.shape[0] if depthwise else weight.shape[1]

@@ -34,13 +34,14 @@ def saved_multiply_adds(network: nn.Module, group: ChannelGroup, units: int, wid
         units: The number of units.
         widths: Widths before the removal, see :func:`layer_widths`.
     """
+    # Dense layers cost the product of both sides, all others one term per channel.
     saved = _saved_in_dense(network, group, units, widths, per_cell=True)
     for use in group.uses:
         module = network.get_submodule(use.layer)
         channels = units * use.positions.shape[1]
         if is_depthwise(module):
             saved += use.area * _taps(module) * channels
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d):  # a product and a sum per value
             saved += 2 * use.area * channels
         elif isinstance(module, nn.AdaptiveAvgPool2d | nn.Upsample):
             saved += use.area * channels
@@ -60,7 +61,7 @@ def saved_parameters(network: nn.Module, group: ChannelGroup, units: int, widths
             saved += channels
         if is_depthwise(module):
             saved += _taps(module) * channels
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d):  # gain and offset
             saved += 2 * channels
     return saved
 
@@ -84,6 +85,7 @@ def _saved_in_dense(
 
     A convolution may lose channels on both sides; its weights are the product of the two.
     """
+    # Both sides of a layer are counted before their product is taken.
     lost: dict[tuple[str, int], Counter[Side]] = {}
     for use in group.uses:
         if _is_dense(network, use):

@@ -163,6 +163,7 @@ class _ChannelLabels:
     def root(self, label: int) -> int:
         """The representative of all labels coupled with this one."""
         while self.parent[label] != label:
+            # Halving the path keeps the next look-up short.
             self.parent[label] = self.parent[self.parent[label]]
             label = self.parent[label]
         return label
@@ -195,6 +196,7 @@ def channel_groups(network: nn.Module, graph: ChannelGraph) -> tuple[ChannelGrou
         network: With its present widths.
         graph: From :func:`trace`.
     """
+    # Walk the graph once, in the order of execution.
     labels = _ChannelLabels()
     values: dict[fx.Node, Labels | None] = {}
     for node in graph.graph.nodes:
@@ -234,6 +236,7 @@ def _propagate(
     values: Mapping[fx.Node, Labels | None],
 ) -> Labels | None:
     """Labels of the channels (axis 1) of a node's output; None where they are not followed."""
+    # The input image has no labels, and what is made from it by other means has none either.
     inputs = [values[n] for n in node.all_input_nodes]
     result: Labels | None = None
     if node.op == "call_module":

@@ -57,7 +57,7 @@ def compensate(
     Returns:
         The number of layers that were changed.
     """
-    norms = norms_behind(network)
+    norms = norms_behind(network)  # levels may share a convolution, each with its own norm
     changed = 0
     for layer, positions in _removed_inputs(network, groups, selected).items():
         conv = network.get_submodule(layer)

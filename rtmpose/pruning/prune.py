@@ -71,6 +71,7 @@ def prune(
             finite number.
         InputError: the batches ran out.
     """
+    # The graph stays valid while channels go; the groups are made anew after each removal.
     graph = trace(network, input_wh)
     groups = channel_groups(network, graph)
     names = [group.name for group in groups]
@@ -154,6 +155,7 @@ def _train(
     """A few steps; the mean loss, the importance of every unit and the moments of the layers'
     inputs, on those batches.
     """
+    # Only layers that read prunable channels are watched, and only what the options need.
     fisher = options.criterion == "fisher"
     reading = sorted({use.layer for group in groups for use in reading_uses(network, group)})
     dense = [n for n in reading if options.compensate and _is_dense(network.get_submodule(n))]
@@ -276,7 +278,7 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
             f"{card.id} keeps unused classes; a pruned {family} cannot be read back. Prune another"
             " model"
         )
-    # A model that is pruned again keeps its id.
+    # The id says what was done once: a model that is pruned again keeps it.
     marked = "-pruned" in card.architecture + card.id
     remark = (
         f"Channels of {card.id} pruned by group Fisher information; not the layer widths of"

@@ -29,6 +29,7 @@ def remove_channels(
     Raises:
         ModelError: a layer would be left without channels.
     """
+    # A layer may lose channels of several groups, which are removed in one go: indices stay valid.
     removed: dict[tuple[str, Side], list[int]] = {}
     for group, units in cuts:
         for use in group.uses:
