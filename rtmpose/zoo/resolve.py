@@ -75,7 +75,9 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
     # The publisher's archives, unpacked by hand, hold NAME/end2end.onnx.
     known = find_file(f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name)
     if is_sdk_folder(path):
-        return read_sdk(path)
+        network, card = read_sdk(path)
+        named = find_file(f"{path.name}.onnx")
+        return network, card or (named[0] if named else None)
     if not path.is_file():
         what = "is a folder, not a model file" if path.is_dir() else "does not exist"
         hint = f"; the zoo has a file of that name: ask for {known[0].id!r}" if known else ""
