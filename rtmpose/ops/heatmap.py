@@ -41,9 +41,14 @@ def encode(
     middle = (centers + 0.5).astype(np.int64)
     radius = sigma * 3
     size = np.array(heatmap_wh)
-    low, high = middle - radius, middle + radius + 1
+
+    # A bump that lies wholly outside the map is no target.
+    low = middle - radius
+    high = middle + radius + 1
     inside = ((low < size) & (high >= 0)).all(axis=-1)
     weights = np.where((visible >= 0.5) & ~inside, 0, visible).astype(np.float32)
+
+    # A bump is the product of two rows; it is cut to a square around its middle.
     grids = [np.arange(s, dtype=np.float64) for s in heatmap_wh]
     rows = []
     for axis, grid in enumerate(grids):
@@ -72,6 +77,8 @@ def decode(
     flat = heatmaps.reshape(n * k, h * w)
     best = flat.argmax(axis=1)
     scores = flat[np.arange(n * k), best]
+
+    # The peak, refined, from map pixels to crop pixels: between pixel centers.
     peaks = np.stack([best % w, best // w], axis=1).astype(np.float64)
     peaks[scores <= 0] = -1
     refined = _refine(heatmaps.reshape(n * k, h, w), peaks, blur_kernel)
@@ -134,6 +141,8 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
     """One Newton step on the logarithm of the blurred maps."""
     blurred = np.empty_like(maps)
     border = (kernel - 1) // 2
+
+    # Blurring takes the noise out of the derivatives; the maps keep their height.
     for i, plane in enumerate(maps):
         padded = cv2.copyMakeBorder(
             plane, border, border, border, border, cv2.BORDER_CONSTANT, value=0
@@ -141,18 +150,24 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
         smooth = cv2.GaussianBlur(padded, (kernel, kernel), 0)[border:-border, border:-border]
         highest = smooth.max()
         blurred[i] = smooth * (plane.max() / highest if highest > 0 else 1)
+
+    # First and second derivatives of the logarithm at the peaks.
     logs = np.pad(
         np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge"
     ).astype(np.float64)
-    rows, (x, y) = np.arange(len(maps)), (peaks.astype(np.int64) + 2).T
+    rows = np.arange(len(maps))
+    x, y = (peaks.astype(np.int64) + 2).T
 
     def at(dx: int, dy: int) -> NDArray[np.float64]:
         return logs[rows, y + dy, x + dx]
 
-    dx, dy = 0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))
+    dx = 0.5 * (at(1, 0) - at(-1, 0))
+    dy = 0.5 * (at(0, 1) - at(0, -1))
     dxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0)
     dyy = at(0, 1) - 2 * at(0, 0) + at(0, -1)
     dxy = 0.5 * (at(1, 1) - at(1, 0) - at(0, 1) + 2 * at(0, 0) - at(-1, 0) - at(0, -1) + at(-1, -1))
+
+    # The step to the maximum of the parabola; the small diagonal keeps flat maps solvable.
     hessian = np.stack([np.stack([dxx, dxy], -1), np.stack([dxy, dyy], -1)], -2)
     hessian = hessian + np.finfo(np.float32).eps * np.eye(2)
     step = np.linalg.solve(hessian, np.stack([dx, dy], -1)[..., None])[..., 0]

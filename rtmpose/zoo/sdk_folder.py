@@ -67,6 +67,8 @@ def _card(
             "yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet"
         )
         return ModelCard(name, "detection", codec.kind, (width, height), normalization, codec)
+
+    # Pose networks: their crop, and how positions are decoded.
     width, height = transforms["TopDownAffine"]["image_size"]
     if component == "SimCCLabelDecode":
         sigma = params.get("sigma", ())
