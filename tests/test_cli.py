@@ -171,7 +171,7 @@ def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
     from rtmpose.pose_estimator import PoseEstimator
 
     calls = []
-    original = PoseEstimator.__call__
+    original = PoseEstimator.estimate_batch
 
     def call(self, *args, **kwargs):
         calls.append(1)
@@ -179,7 +179,7 @@ def test_interruption(tmp_path, models, photos, capsys, monkeypatch):
             raise KeyboardInterrupt
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(PoseEstimator, "__call__", call)
+    monkeypatch.setattr(PoseEstimator, "estimate_batch", call)
     out = tmp_path / "out"
     arguments = [
         "predict",
