@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Outputs = Sequence[NDArray[np.generic]]
+"""What a network returns."""
+Shapes = Sequence[tuple[int, ...]]
+"""Of the arrays a network returns."""
 Index = int | slice | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
 """Selects rows, as in numpy."""
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.types import FloatArray
+from rtmpose.model_card import ModelCard
+from rtmpose.types import FloatArray, Outputs, Shapes
 
 
 def encode(
@@ -172,3 +173,34 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
     hessian = hessian + np.finfo(np.float32).eps * np.eye(2)
     step = np.linalg.solve(hessian, np.stack([dx, dy], -1)[..., None])[..., 0]
     return np.asarray(peaks - step)
+
+
+# ---- for the table of decoders: the same with a network's outputs and its card
+
+
+def decode_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``; see :func:`decode`."""
+    # The smoothing before the refinement belongs to the spread of the labels.
+    sigma = card.codec.sigma[0] if card.codec.sigma else 2.0
+    return decode(np.asarray(outputs[0], np.float32), card.input_wh, 17 if sigma >= 3 else 11)
+
+
+def decode_plain_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """The same for labels without UDP; see :func:`decode_quarter_shift`."""
+    return decode_quarter_shift(np.asarray(outputs[0], np.float32), card.input_wh)
+
+
+def flip_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """Outputs of mirrored crops as those of the crops; see :func:`flip_back`."""
+    return (flip_back(np.asarray(outputs[0], np.float32), flip_indices),)
+
+
+def flip_plain_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """The same for labels without UDP, whose maps are not aligned at pixel centers."""
+    return (flip_back(np.asarray(outputs[0], np.float32), flip_indices, shift=True),)
+
+
+def expected_outputs(shapes: Shapes, card: ModelCard) -> str:
+    """What the outputs should be, in words; empty if they are."""
+    right = len(shapes) == 1 and len(shapes[0]) == 4
+    return "" if right else "one heat map (N, K, h, w)"

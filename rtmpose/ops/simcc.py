@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rtmpose.types import FloatArray
+from rtmpose.model_card import ModelCard
+from rtmpose.types import FloatArray, Outputs, Shapes
 
 
 def encode(
@@ -149,3 +150,27 @@ def _refine(location: FloatArray, simcc: FloatArray, sigma: float) -> FloatArray
     slope = 0.5 * (right - left)
     curvature = 1e-9 + 0.25 * (right2 - 2 * middle + left2)
     return (location - slope / curvature).astype(np.float32)
+
+
+# ---- for the table of decoders: the same with a network's outputs and its card
+
+
+def decode_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``; see :func:`decode`."""
+    x, y = (np.asarray(o, np.float32) for o in outputs)
+    return decode(x, y, card.codec.split_ratio)
+
+
+def flip_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """Outputs of mirrored crops as those of the crops; see :func:`flip_back`."""
+    x, y = (np.asarray(o, np.float32) for o in outputs)
+    return flip_back(x, y, flip_indices)
+
+
+def expected_outputs(shapes: Shapes, card: ModelCard) -> str:
+    """What the outputs should be, in words; empty if they are."""
+    bins = [round(side * card.codec.split_ratio) for side in card.input_wh]
+    right = len(shapes) == 2 and all(len(s) == 3 for s in shapes)
+    if right and [s[2] for s in shapes] == bins:
+        return ""
+    return f"SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]})"
