@@ -42,7 +42,7 @@ _HOME = {
     "Result": "pipeline",
     "RtmposeError": "errors",
     "Skeleton": "types",
-    "TopDown": "families",
+    "TopDown": "pose_estimator",
     "TrackedFrame": "tracking.video",
     "TrackerParams": "tracking",
     "UnknownArgumentError": "errors",
@@ -118,11 +118,11 @@ if TYPE_CHECKING:
     )
     from rtmpose.evaluation import Evaluation, evaluate
     from rtmpose.exporting.export import ExportOptions, export
-    from rtmpose.families import PoseModel, TopDown
+    from rtmpose.families import PoseModel
     from rtmpose.model_card import Codec, ModelCard, Normalization
     from rtmpose.one_stage import OneStage
     from rtmpose.pipeline import Pipeline, Result, predict
-    from rtmpose.pose_estimator import PoseEstimator
+    from rtmpose.pose_estimator import PoseEstimator, TopDown
     from rtmpose.skeletons import get_skeleton
     from rtmpose.sources import read_image
     from rtmpose.tracking import PoseTracker, TrackerParams

@@ -16,6 +16,8 @@ from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
+from rtmpose.onnx_file import onnx_outputs
+from rtmpose.ops import rtmo
 from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
 from rtmpose.types import Detections, Image, check_image
@@ -167,6 +169,12 @@ class Detector:
 def _recognize(path: Path) -> ModelCard:
     """A card for a file the zoo does not know, from layer names in it, else from its file name."""
     content = path.read_bytes()
+    outputs = onnx_outputs(content) if path.suffix == ".onnx" else []
+    if rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs]):
+        raise ModelError(
+            f"{path} is a one-stage model: it finds people and keypoints by itself; give it as the"
+            " pose model, without a detector"
+        )
     for marker, (kind, pixels, size) in MARKERS.items():
         if marker in content or kind in path.name.lower():
             log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)

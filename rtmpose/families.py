@@ -9,55 +9,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeGuard, cast
 
-import numpy as np
-
 from rtmpose.backends import Backend, BackendOptions
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
-from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
-from rtmpose.types import Detections, Image, Poses, Skeleton, check_image
+from rtmpose.pose_estimator import (
+    DEFAULT_POSE_MODEL,
+    Boxes,
+    BoxModel,
+    CropModel,
+    Network,
+    PoseEstimator,
+    TopDown,
+)
+from rtmpose.types import Detections, Image, Poses, Skeleton
 from rtmpose.zoo import resolve
+
+__all__ = [
+    "BoxModel",
+    "CropModel",
+    "ModelName",
+    "Network",
+    "OneStage",
+    "PoseModel",
+    "TopDown",
+    "is_one_stage",
+    "open_model",
+]
 
 log = logging.getLogger(__name__)
 
 ModelName = str | Path | ModelCard
 """A zoo name, path or URL, or a card."""
-
-
-class Network(Protocol):
-    """One opened network of a model: :class:`rtmpose.Detector`, :class:`rtmpose.PoseEstimator` or
-    :class:`rtmpose.OneStage`.
-    """
-
-    path: Path
-    card: ModelCard
-    options: BackendOptions
-    backend: Backend
-
-
-BoxModel = Callable[..., Detections]
-"""Called with an image and ``box_thr``: :class:`rtmpose.Detector`, or anything like it."""
-
-
-class CropModel(Protocol):
-    """Finds the keypoints of people in boxes: :class:`rtmpose.PoseEstimator`, or anything with
-    these members.
-    """
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoint set of the poses."""
-        ...
-
-    def estimate_batch(
-        self, images: Sequence[Image], boxes: Sequence[Boxes], *, flip_test: bool = False
-    ) -> list[Poses]:
-        """One pose for each box of each image, in the same order."""
-        ...
 
 
 class PoseModel(Protocol):
@@ -145,96 +130,6 @@ class PoseModel(Protocol):
         ...
 
 
-class TopDown:
-    """A detector finds people, a pose network their keypoints: a model family. See
-    :class:`PoseModel`.
-
-    Args:
-        detector: Opened detector; None where boxes come with each image.
-        pose: Opened pose estimator, or another :class:`CropModel`.
-        whole_image: Without a detector, take each whole image as the box of one person.
-    """
-
-    needs_boxes = True
-    score_by_box = False
-
-    def __init__(
-        self, detector: BoxModel | None, pose: CropModel, *, whole_image: bool = False
-    ) -> None:
-        # Stand-ins serve as well, as long as nobody asks for their networks.
-        self.detector = cast(Detector | None, detector)
-        self.pose = cast(PoseEstimator, pose)
-        self.whole_image = whole_image
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoint set of the poses."""
-        return self.pose.skeleton
-
-    @property
-    def finds_people(self) -> bool:
-        """Whether there is a detector."""
-        return self.detector is not None
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """Detector and pose network; empty where one of them is not of this package."""
-        used: list[Detector | PoseEstimator] = [self.pose]
-        if self.detector is not None:
-            used.insert(0, self.detector)
-        return tuple(used) if all(isinstance(n, Detector | PoseEstimator) for n in used) else ()
-
-    def describe(self) -> dict[str, object]:
-        """Models and engine, for the settings stored with results."""
-        backend = getattr(self.pose, "backend", None)
-        engine = {name: getattr(backend, name, None) for name in ("engine", "device", "precision")}
-        return {
-            "pose": _card_id(self.pose),
-            "detector": _card_id(self.detector),
-            **engine,
-            "antialias": getattr(self.pose, "antialias", False),
-        }
-
-    def detect(
-        self, image: Image, *, box_thr: float | None = None, max_people: int | None = None
-    ) -> Detections:
-        """The boxes of the people in one image, highest score first."""
-        check_image(image)
-        if self.detector is not None:
-            return self.detector(image, box_thr=box_thr)[:max_people]
-        if not self.whole_image:
-            raise InputError(
-                "there is no detector: pass boxes with each image, or whole_image=True to take"
-                " each image as the box of one person"
-            )
-        height, width = image.shape[:2]
-        return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
-
-    def estimate(
-        self,
-        images: Sequence[Image],
-        boxes: Sequence[Boxes] | None = None,
-        *,
-        box_thr: float | None = None,
-        max_people: int | None = None,
-        flip_test: bool = False,
-    ) -> list[Poses]:
-        """The poses in each image; those of all images share the pose network's batches."""
-        if boxes is None:
-            boxes = [self.detect(i, box_thr=box_thr, max_people=max_people) for i in images]
-        if flip_test:
-            return self.pose.estimate_batch(images, boxes, flip_test=True)
-        return self.pose.estimate_batch(images, boxes)
-
-    def with_backends(self, choose: Callable[[Network], Backend]) -> TopDown:
-        """The same model, both networks run by other backends."""
-        detector = self.detector
-        if detector is not None:
-            detector = detector.with_backend(choose(detector))
-        pose = self.pose.with_backend(choose(self.pose))
-        return TopDown(detector, pose, whole_image=self.whole_image)
-
-
 def open_model(
     detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
     pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
@@ -269,7 +164,9 @@ def open_model(
         opened = PoseEstimator(pose, options=options, card=card, antialias=antialias)
     if _is_pose_model(opened):
         if detector not in (None, DEFAULT_DETECTOR):
-            log.warning("%s finds people by itself; the detector is not used", _card_id(opened))
+            log.warning(
+                "%s finds people by itself; the detector is not used", opened.describe()["pose"]
+            )
         return opened
     if isinstance(detector, str | Path | ModelCard):
         detector = Detector(detector, options=options)
@@ -288,7 +185,3 @@ def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
 
 def _is_pose_model(model: CropModel | PoseModel) -> TypeGuard[PoseModel]:
     return hasattr(model, "needs_boxes")
-
-
-def _card_id(model: object) -> str | None:
-    return getattr(getattr(model, "card", None), "id", None)

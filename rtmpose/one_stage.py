@@ -16,14 +16,14 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.ops.boxes import box_area, oks_nms
-from rtmpose.ops.decoders import Outputs, people_decoder
+from rtmpose.ops.decoders import people_decoder
 from rtmpose.ops.letterbox import (
     letterbox,
     letterbox_centered,
     unletterbox_centered,
 )
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
-from rtmpose.types import Detections, Image, Poses, Skeleton, check_image
+from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
 
 DEFAULT_BOX_THR = 0.3

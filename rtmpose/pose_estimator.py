@@ -1,17 +1,19 @@
-"""Keypoints of the people in given boxes, all of them in one call of the network."""
+"""Top-down models: the keypoints of people in given or detected boxes, all in one network call."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.detector import Detector
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, ModelCard, Normalization
@@ -20,11 +22,10 @@ from rtmpose.ops.decoders import (
     DECODED_INSIDE,
     DECODED_NAMES,
     KeypointDecoder,
-    Outputs,
     keypoint_decoder,
 )
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
-from rtmpose.types import Detections, Image, Poses, Skeleton, check_image
+from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
 
 DEFAULT_POSE_MODEL = "rtmpose-s-finetuned"
@@ -237,6 +238,128 @@ class PoseEstimator:
         return skeleton
 
 
+class Network(Protocol):
+    """One opened network of a model: :class:`rtmpose.Detector`, :class:`rtmpose.PoseEstimator` or
+    :class:`rtmpose.OneStage`.
+    """
+
+    path: Path
+    card: ModelCard
+    options: BackendOptions
+    backend: Backend
+
+
+BoxModel = Callable[..., Detections]
+"""Called with an image and ``box_thr``: :class:`rtmpose.Detector`, or anything like it."""
+
+
+class CropModel(Protocol):
+    """Finds the keypoints of people in boxes: :class:`rtmpose.PoseEstimator`, or anything with
+    these members.
+    """
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoint set of the poses."""
+        ...
+
+    def estimate_batch(
+        self, images: Sequence[Image], boxes: Sequence[Boxes], *, flip_test: bool = False
+    ) -> list[Poses]:
+        """One pose for each box of each image, in the same order."""
+        ...
+
+
+class TopDown:
+    """A detector finds people, a pose network their keypoints: a model family. See
+    :class:`rtmpose.families.PoseModel`.
+
+    Args:
+        detector: Opened detector; None where boxes come with each image.
+        pose: Opened pose estimator, or another :class:`CropModel`.
+        whole_image: Without a detector, take each whole image as the box of one person.
+    """
+
+    needs_boxes = True
+    score_by_box = False
+
+    def __init__(
+        self, detector: BoxModel | None, pose: CropModel, *, whole_image: bool = False
+    ) -> None:
+        # Stand-ins serve as well, as long as nobody asks for their networks.
+        self.detector = cast(Detector | None, detector)
+        self.pose = cast(PoseEstimator, pose)
+        self.whole_image = whole_image
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoint set of the poses."""
+        return self.pose.skeleton
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether there is a detector."""
+        return self.detector is not None
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Detector and pose network; empty where one of them is not of this package."""
+        used: list[Detector | PoseEstimator] = [self.pose]
+        if self.detector is not None:
+            used.insert(0, self.detector)
+        return tuple(used) if all(isinstance(n, Detector | PoseEstimator) for n in used) else ()
+
+    def describe(self) -> dict[str, object]:
+        """Models and engine, for the settings stored with results."""
+        backend = getattr(self.pose, "backend", None)
+        engine = {name: getattr(backend, name, None) for name in ("engine", "device", "precision")}
+        return {
+            "pose": _card_id(self.pose),
+            "detector": _card_id(self.detector),
+            **engine,
+            "antialias": getattr(self.pose, "antialias", False),
+        }
+
+    def detect(
+        self, image: Image, *, box_thr: float | None = None, max_people: int | None = None
+    ) -> Detections:
+        """The boxes of the people in one image, highest score first."""
+        check_image(image)
+        if self.detector is not None:
+            return self.detector(image, box_thr=box_thr)[:max_people]
+        if not self.whole_image:
+            raise InputError(
+                "there is no detector: pass boxes with each image, or whole_image=True to take"
+                " each image as the box of one person"
+            )
+        height, width = image.shape[:2]
+        return Detections.from_boxes(np.array([[0, 0, width, height]], np.float32))
+
+    def estimate(
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Boxes] | None = None,
+        *,
+        box_thr: float | None = None,
+        max_people: int | None = None,
+        flip_test: bool = False,
+    ) -> list[Poses]:
+        """The poses in each image; those of all images share the pose network's batches."""
+        if boxes is None:
+            boxes = [self.detect(i, box_thr=box_thr, max_people=max_people) for i in images]
+        if flip_test:
+            return self.pose.estimate_batch(images, boxes, flip_test=True)
+        return self.pose.estimate_batch(images, boxes)
+
+    def with_backends(self, choose: Callable[[Network], Backend]) -> TopDown:
+        """The same model, both networks run by other backends."""
+        detector = self.detector
+        if detector is not None:
+            detector = detector.with_backend(choose(detector))
+        pose = self.pose.with_backend(choose(self.pose))
+        return TopDown(detector, pose, whole_image=self.whole_image)
+
+
 def _assumed_card(path: Path) -> ModelCard:
     return ModelCard(
         path.name, "pose estimation", "unknown", (0, 0), RTMPOSE_PIXELS, Codec("simcc")
@@ -270,3 +393,7 @@ def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
     bins = shapes[0][-1] if shapes and shapes[0] else None
     ratio = bins / width if bins else 2.0
     return replace(card, input_wh=(width, height), codec=Codec("simcc", split_ratio=ratio))
+
+
+def _card_id(model: object) -> str | None:
+    return getattr(getattr(model, "card", None), "id", None)

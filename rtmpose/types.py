@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Outputs = Sequence[NDArray[np.generic]]
+"""What a network returns."""
+Shapes = Sequence[tuple[int, ...]]
+"""Of the arrays a network returns."""
 Index = int | slice | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
 """Selects rows, as in numpy."""
 
@@ -283,6 +287,7 @@ class Poses:
 
         Plain Python numbers, ready for ``json.dump``.
         """
+        # All numbers as rows of x, y, score; sizes instead of the second corners.
         rows = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(
             len(self), 3 * len(self.skeleton)
         )
@@ -378,6 +383,8 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
         raise InputError(
             f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}"
         )
+
+    # Name the first box that cannot be used.
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         i = int(np.flatnonzero(bad)[0])

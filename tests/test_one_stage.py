@@ -177,7 +177,7 @@ def test_wrong_layouts(tmp_path):
             OneStage(path, options=CPU)
     with pytest.raises(ModelError, match=r"one-stage model.*Pipeline\(pose=\.\.\.\)"):
         PoseEstimator(people, options=CPU)
-    with pytest.raises(ModelError, match="RTMDet or YOLOX"):
+    with pytest.raises(ModelError, match="give it as the pose model"):
         Detector(people, options=CPU)
     card = rtmpose.zoo.find("rtmo-s")
     with pytest.raises(ModelError, match="one-stage model"):
@@ -215,6 +215,21 @@ def test_files_are_recognized_by_their_outputs(tmp_path, declared):
     assert pipeline.pose.card.input_wh == (64, 64)
     assert not is_one_stage(spot_pose(tmp_path / "spot.onnx"))
     assert not is_one_stage(fixed_detector(tmp_path / "d.onnx", [[0, 0, 1, 1, 0.9]]))
+
+
+def test_folders_of_the_deployment_sdk(tmp_path):
+    """As the publisher's archives hold them; no other SDK of this kind reads RTMO."""
+    folder = tmp_path / "rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211"
+    folder.mkdir()
+    fixed_people(folder / "end2end.onnx", [[4, 4, 24, 60, 0.9]], size=640)
+    (folder / "deploy.json").write_text(json.dumps({"models": [{"net": "end2end.onnx"}]}))
+    tasks = {"pipeline": {"tasks": [{"transforms": [{"type": "BottomupResize"}]}]}}
+    (folder / "pipeline.json").write_text(json.dumps(tasks))
+    assert open_model(pose=folder, options=CPU).describe()["pose"] == "rtmo-s_body8_640x640"
+    other = folder.rename(tmp_path / "mine")
+    model = open_model(pose=other, options=CPU)
+    assert model.describe()["pose"] == "end2end.onnx"
+    assert len(model.estimate([black(640, 360)])[0]) == 1
 
 
 def test_outputs_of_other_and_damaged_files(tmp_path):

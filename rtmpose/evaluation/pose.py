@@ -139,6 +139,7 @@ def evaluate(
             return Detections.from_boxes(dataset.boxes(image_id))
         return None if source == "detect" else from_file.get(image_id, Detections.empty())
 
+    # All images, then the metrics over all of them.
     run = _Run(dataset, model, boxes_of, points, flip_test, box_thr)
     run.over(list(dataset.images)[:limit], on_progress)
     pairs = run.pairs() if source == "gt" else None
@@ -337,6 +338,7 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
     Raises:
         InputError: nobody has keypoints, or they are not numbers.
     """
+    # COCO-WholeBody keeps body, feet, face and hands in lists of their own.
     raw = next((a for rows in dataset.annotations.values() for a in rows if "foot_kpts" in a), None)
     if raw is not None and len(raw.get("keypoints", ())) == 3 * 17:
         content = joined_wholebody(dataset.content)
@@ -351,6 +353,8 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
             keypoint_names=whole.keypoints,
             skeleton=whole,
         )
+
+    # What cannot be scored is told before any network runs.
     labeled = [a for i in dataset.images for a in dataset.labeled(i)]
     if not labeled:
         raise InputError(

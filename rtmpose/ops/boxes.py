@@ -73,6 +73,7 @@ def nms(
     Returns:
         Kept indices, the highest score first.
     """
+    # Blocks of the remaining boxes, highest score first.
     order = np.argsort(-scores, kind="stable")
     kept = order[:0]
     for start in range(0, len(order), NMS_BLOCK):
@@ -201,6 +202,8 @@ def nearby_joints_nms(
     """
     n, k = keypoints.shape[:2]
     limit = k // 2 if num_joints is None else num_joints
+
+    # The pose with the highest score gathers those around it; the best of the group stays.
     extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)
     order = np.argsort(scores)[::-1]
     kept: list[int] = []

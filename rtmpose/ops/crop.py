@@ -37,6 +37,8 @@ def box_to_center_scale(
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     center = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
     w, h = ((boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)).T
+
+    # The shorter side grows until the box has the network's aspect ratio.
     aspect = input_wh[0] / input_wh[1]
     wide = w > h * aspect
     scale = np.stack([np.where(wide, w, h * aspect), np.where(wide, w / aspect, h)], axis=1)
@@ -63,26 +65,31 @@ def crop_matrices(
     """
     width, height = input_wh
     theta = np.deg2rad(rotation)
-    sin, cos = np.sin(theta), np.cos(theta)
+    sin = np.sin(theta)
+    cos = np.cos(theta)
     if not udp:
         # Three corresponding points, in float32 as the networks were trained: their rounding is
         # part of the map.
-        middle, left = np.array([[width, height]]) * 0.5, np.array([[width * -0.5, 0.0]])
+        middle = np.array([[width, height]]) * 0.5
+        left = np.array([[width * -0.5, 0.0]])
         target = _three_points(middle, left)
         source = _three_points(center, np.array([cos, sin]) * np.asarray(scale)[:, :1] * -0.5)
         corners = np.concatenate([source, np.ones_like(source[..., :1])], axis=2).astype(np.float64)
-        nothing = (
-            np.linalg.det(corners) == 0
-        )  # a box without extent: its crop is one pixel all over
+
+        # A box without extent has no map: its crop is one pixel all over.
+        nothing = np.linalg.det(corners) == 0
         corners[nothing] = np.eye(3)
         maps = np.linalg.solve(
             corners, np.broadcast_to(target, source.shape).astype(np.float64)
         ).transpose(0, 2, 1)
         maps[nothing] = 0
         return maps
+
+    # Unbiased: both axes scale by themselves, from pixel center to pixel center.
     x, y = np.asarray(center, np.float64).T
     w, h = np.asarray(scale, np.float64).T
-    sx, sy = (width - 1) / w, (height - 1) / h
+    sx = (width - 1) / w
+    sy = (height - 1) / h
     rows = [
         [cos * sx, -sin * sx, sx * (-x * cos + y * sin + 0.5 * w)],
         [sin * sy, cos * sy, sy * (-x * sin - y * cos + 0.5 * h)],
@@ -94,7 +101,8 @@ def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) ->
     """Points, neighbors at the offsets, and the neighbors' neighbors at right angles; float32 ``(N,
     3, 2)``.
     """
-    first, second = center.astype(np.float32), (center + offset).astype(np.float32)
+    first = center.astype(np.float32)
+    second = (center + offset).astype(np.float32)
     back = first - second
     return np.stack([first, second, second + np.stack([-back[:, 1], back[:, 0]], axis=1)], axis=1)
 
@@ -148,11 +156,15 @@ def warp(
             large, then averaged.
     """
     height, width = out.shape[1:3]
+
+    # A fourth channel costs a pass over the image, and saves time in every crop.
     four = len(out) * height * width * FOUR_CHANNELS_PAY > image.shape[0] * image.shape[1]
     source = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if four else image
     buffer = np.empty((height, width, 4), np.uint8) if four else None
     for matrix, crop in zip(matrices, out, strict=True):
         warped = crop if buffer is None else buffer
+
+        # A person larger than the crop: cut larger, then averaged.
         times = _oversampling(matrix) if antialias else 1
         if times > 1:
             finer = matrix * times

@@ -11,16 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import CodecKind, ModelCard
 from rtmpose.ops import heatmap, rtmo, simcc
 from rtmpose.ops.detector_outputs import read_outputs
-from rtmpose.types import Detections, FloatArray
-
-Outputs = Sequence[NDArray[np.generic]]
-Shapes = Sequence[tuple[int, ...]]
+from rtmpose.types import Detections, FloatArray, Outputs, Shapes
 
 
 @dataclass(frozen=True)
@@ -78,49 +74,6 @@ class ClassDecoder:
 Decoder = KeypointDecoder | BoxDecoder | PeopleDecoder | ClassDecoder
 
 
-def _decode_simcc(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
-    x, y = (np.asarray(o, np.float32) for o in outputs)
-    return simcc.decode(x, y, card.codec.split_ratio)
-
-
-def _flip_simcc(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
-    return simcc.flip_back(
-        np.asarray(outputs[0], np.float32), np.asarray(outputs[1], np.float32), flip_indices
-    )
-
-
-def _expected_simcc(shapes: Shapes, card: ModelCard) -> str:
-    bins = [round(side * card.codec.split_ratio) for side in card.input_wh]
-    right = len(shapes) == 2 and all(len(s) == 3 for s in shapes)
-    if right and [s[2] for s in shapes] == bins:
-        return ""
-    return f"SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]})"
-
-
-def _decode_heatmap(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
-    # The smoothing before the refinement belongs to the spread of the labels.
-    sigma = card.codec.sigma[0] if card.codec.sigma else 2.0
-    kernel = 17 if sigma >= 3 else 11
-    return heatmap.decode(np.asarray(outputs[0], np.float32), card.input_wh, kernel)
-
-
-def _decode_gaussian(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
-    return heatmap.decode_quarter_shift(np.asarray(outputs[0], np.float32), card.input_wh)
-
-
-def _flip_heatmap(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
-    return (heatmap.flip_back(np.asarray(outputs[0], np.float32), flip_indices),)
-
-
-def _flip_gaussian(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
-    return (heatmap.flip_back(np.asarray(outputs[0], np.float32), flip_indices, shift=True),)
-
-
-def _expected_heatmap(shapes: Shapes, card: ModelCard) -> str:
-    right = len(shapes) == 1 and len(shapes[0]) == 4
-    return "" if right else "one heat map (N, K, h, w)"
-
-
 def _take_decoded(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
     return np.asarray(outputs[0], np.float32), np.asarray(outputs[1], np.float32)
 
@@ -131,9 +84,13 @@ def _expected_decoded(shapes: Shapes, card: ModelCard) -> str:
 
 
 DECODERS: Mapping[CodecKind, Decoder] = {
-    "simcc": KeypointDecoder(_decode_simcc, _expected_simcc, _flip_simcc),
-    "heatmap": KeypointDecoder(_decode_heatmap, _expected_heatmap, _flip_heatmap, udp=True),
-    "gaussian": KeypointDecoder(_decode_gaussian, _expected_heatmap, _flip_gaussian),
+    "simcc": KeypointDecoder(simcc.decode_outputs, simcc.expected_outputs, simcc.flip_outputs_back),
+    "heatmap": KeypointDecoder(
+        heatmap.decode_outputs, heatmap.expected_outputs, heatmap.flip_outputs_back, udp=True
+    ),
+    "gaussian": KeypointDecoder(
+        heatmap.decode_plain_outputs, heatmap.expected_outputs, heatmap.flip_plain_outputs_back
+    ),
     "rtmdet": BoxDecoder(read_outputs),
     "yolox": BoxDecoder(read_outputs, truncate=True),
     "rtmo": PeopleDecoder(rtmo.decode, centered=True),

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.types import FloatArray
+from rtmpose.model_card import ModelCard
+from rtmpose.types import FloatArray, Outputs, Shapes
 
 
 def encode(
@@ -41,9 +42,14 @@ def encode(
     middle = (centers + 0.5).astype(np.int64)
     radius = sigma * 3
     size = np.array(heatmap_wh)
-    low, high = middle - radius, middle + radius + 1
+
+    # A bump that lies wholly outside the map is no target.
+    low = middle - radius
+    high = middle + radius + 1
     inside = ((low < size) & (high >= 0)).all(axis=-1)
     weights = np.where((visible >= 0.5) & ~inside, 0, visible).astype(np.float32)
+
+    # A bump is the product of two rows; it is cut to a square around its middle.
     grids = [np.arange(s, dtype=np.float64) for s in heatmap_wh]
     rows = []
     for axis, grid in enumerate(grids):
@@ -72,6 +78,8 @@ def decode(
     flat = heatmaps.reshape(n * k, h * w)
     best = flat.argmax(axis=1)
     scores = flat[np.arange(n * k), best]
+
+    # The peak, refined, from map pixels to crop pixels: between pixel centers.
     peaks = np.stack([best % w, best // w], axis=1).astype(np.float64)
     peaks[scores <= 0] = -1
     refined = _refine(heatmaps.reshape(n * k, h, w), peaks, blur_kernel)
@@ -134,6 +142,8 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
     """One Newton step on the logarithm of the blurred maps."""
     blurred = np.empty_like(maps)
     border = (kernel - 1) // 2
+
+    # Blurring takes the noise out of the derivatives; the maps keep their height.
     for i, plane in enumerate(maps):
         padded = cv2.copyMakeBorder(
             plane, border, border, border, border, cv2.BORDER_CONSTANT, value=0
@@ -141,19 +151,56 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
         smooth = cv2.GaussianBlur(padded, (kernel, kernel), 0)[border:-border, border:-border]
         highest = smooth.max()
         blurred[i] = smooth * (plane.max() / highest if highest > 0 else 1)
+
+    # First and second derivatives of the logarithm at the peaks.
     logs = np.pad(
         np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (2, 2), (2, 2)), mode="edge"
     ).astype(np.float64)
-    rows, (x, y) = np.arange(len(maps)), (peaks.astype(np.int64) + 2).T
+    rows = np.arange(len(maps))
+    x, y = (peaks.astype(np.int64) + 2).T
 
     def at(dx: int, dy: int) -> NDArray[np.float64]:
         return logs[rows, y + dy, x + dx]
 
-    dx, dy = 0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))
+    dx = 0.5 * (at(1, 0) - at(-1, 0))
+    dy = 0.5 * (at(0, 1) - at(0, -1))
     dxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0)
     dyy = at(0, 1) - 2 * at(0, 0) + at(0, -1)
     dxy = 0.5 * (at(1, 1) - at(1, 0) - at(0, 1) + 2 * at(0, 0) - at(-1, 0) - at(0, -1) + at(-1, -1))
+
+    # The step to the maximum of the parabola; the small diagonal keeps flat maps solvable.
     hessian = np.stack([np.stack([dxx, dxy], -1), np.stack([dxy, dyy], -1)], -2)
     hessian = hessian + np.finfo(np.float32).eps * np.eye(2)
     step = np.linalg.solve(hessian, np.stack([dx, dy], -1)[..., None])[..., 0]
     return np.asarray(peaks - step)
+
+
+# ---- for the table of decoders: the same with a network's outputs and its card
+
+
+def decode_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``; see :func:`decode`."""
+    # The smoothing before the refinement belongs to the spread of the labels.
+    sigma = card.codec.sigma[0] if card.codec.sigma else 2.0
+    return decode(np.asarray(outputs[0], np.float32), card.input_wh, 17 if sigma >= 3 else 11)
+
+
+def decode_plain_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """The same for labels without UDP; see :func:`decode_quarter_shift`."""
+    return decode_quarter_shift(np.asarray(outputs[0], np.float32), card.input_wh)
+
+
+def flip_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """Outputs of mirrored crops as those of the crops; see :func:`flip_back`."""
+    return (flip_back(np.asarray(outputs[0], np.float32), flip_indices),)
+
+
+def flip_plain_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """The same for labels without UDP, whose maps are not aligned at pixel centers."""
+    return (flip_back(np.asarray(outputs[0], np.float32), flip_indices, shift=True),)
+
+
+def expected_outputs(shapes: Shapes, card: ModelCard) -> str:
+    """What the outputs should be, in words; empty if they are."""
+    right = len(shapes) == 1 and len(shapes[0]) == 4
+    return "" if right else "one heat map (N, K, h, w)"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rtmpose.types import FloatArray
+from rtmpose.model_card import ModelCard
+from rtmpose.types import FloatArray, Outputs, Shapes
 
 
 def encode(
@@ -44,16 +45,18 @@ def encode(
     n, k = keypoints.shape[:2]
     targets = [np.zeros((n, k, size), np.float32) for size in bins]
     weights = np.asarray(visible, np.float32).copy()
+
+    # A point whose Gaussian lies wholly outside the bins has no target.
     centers = np.around(np.asarray(keypoints, np.float64) * split_ratio).astype(np.int64)
     reach = np.zeros(2) if sigma is None else np.asarray(sigma, np.float64) * 3
     inside = np.ones((n, k), bool)
     for axis in range(2):
-        low, high = (
-            centers[..., axis] - reach[axis],
-            centers[..., axis] + reach[axis] + (sigma is not None),
-        )
+        low = centers[..., axis] - reach[axis]
+        high = centers[..., axis] + reach[axis] + (sigma is not None)
         inside &= (low < bins[axis]) & (high >= 0)
     weights[(weights >= 0.5) & ~inside] = 0
+
+    # One row of bins per axis for each point that has a target.
     drawn = (weights >= 0.5) & inside
     for axis, target in enumerate(targets):
         middle = centers[..., axis][drawn][:, None]
@@ -97,6 +100,8 @@ def decode(
         for simcc, index in zip((simcc_x, simcc_y), best, strict=True)
     ]
     scores = np.minimum(*peaks).astype(np.float32)
+
+    # The place of the peaks, in bins, then in pixels.
     locations = np.stack(best, axis=-1).astype(np.float32)
     locations[scores <= 0] = -1
     if dark_sigma is not None:
@@ -125,6 +130,8 @@ def _refine(location: FloatArray, simcc: FloatArray, sigma: float) -> FloatArray
     kernel = int((sigma * 20 - 7) // 3)
     kernel -= int(kernel % 2 == 0)
     n, k, size = simcc.shape
+
+    # Blurring takes the noise out of the derivatives; the peaks keep their height.
     border = (kernel - 1) // 2
     rows = np.zeros((n * k, size + 2 * border), np.float32)
     rows[:, border : border + size] = simcc.reshape(-1, size)
@@ -132,11 +139,38 @@ def _refine(location: FloatArray, simcc: FloatArray, sigma: float) -> FloatArray
     blurred = blurred[:, border : border + size].reshape(n, k, size)
     highest = blurred.max(axis=2, keepdims=True)
     blurred = blurred * (simcc.max(axis=2, keepdims=True) / np.where(highest == 0, 1, highest))
+
+    # Derivatives of the logarithm, which is a parabola for a Gaussian.
     padded = np.pad(np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (0, 0), (2, 2)), mode="edge")
     index = location.astype(np.int64) + 2
     left2, left, middle, right, right2 = (
         np.take_along_axis(padded, (index + d)[..., None], axis=2)[..., 0]
         for d in (-2, -1, 0, 1, 2)
     )
-    slope, curvature = 0.5 * (right - left), 1e-9 + 0.25 * (right2 - 2 * middle + left2)
+    slope = 0.5 * (right - left)
+    curvature = 1e-9 + 0.25 * (right2 - 2 * middle + left2)
     return (location - slope / curvature).astype(np.float32)
+
+
+# ---- for the table of decoders: the same with a network's outputs and its card
+
+
+def decode_outputs(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``; see :func:`decode`."""
+    x, y = (np.asarray(o, np.float32) for o in outputs)
+    return decode(x, y, card.codec.split_ratio)
+
+
+def flip_outputs_back(outputs: Outputs, flip_indices: Sequence[int]) -> Sequence[FloatArray]:
+    """Outputs of mirrored crops as those of the crops; see :func:`flip_back`."""
+    x, y = (np.asarray(o, np.float32) for o in outputs)
+    return flip_back(x, y, flip_indices)
+
+
+def expected_outputs(shapes: Shapes, card: ModelCard) -> str:
+    """What the outputs should be, in words; empty if they are."""
+    bins = [round(side * card.codec.split_ratio) for side in card.input_wh]
+    right = len(shapes) == 2 and all(len(s) == 3 for s in shapes)
+    if right and [s[2] for s in shapes] == bins:
+        return ""
+    return f"SimCC vectors (N, K, {bins[0]}) and (N, K, {bins[1]})"

@@ -133,6 +133,8 @@ def _build(table: dict[str, Any]) -> Skeleton:
     names = tuple(str(name) for name in table["keypoints"])
     if not names or len(set(names)) != len(names):
         raise ValueError("keypoints must be one or more different names")
+
+    # Pairs of sides, limbs, and the tolerances of the evaluation.
     flip, sides = _flip(table.get("flip", []), names)
     links = tuple(
         pair
@@ -142,6 +144,8 @@ def _build(table: dict[str, Any]) -> Skeleton:
     sigmas = tuple(float(s) for s in table.get("sigmas", []))
     if sigmas and len(sigmas) != len(names):
         raise ValueError(f"{len(names)} keypoints but {len(sigmas)} sigmas")
+
+    # Colors of groups of points; others have the color of their side.
     groups: dict[int, Color] = {}
     for group in table.get("groups", []):
         color = _bgr(group["colour"] if "colour" in group else group["color"])
@@ -171,13 +175,15 @@ def _index(point: int | str, names: Sequence[str]) -> int:
 
 def _flip(pairs: Any, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Flip indices and sides from (left, right) pairs; points in no pair lie in the middle."""
-    flip, sides = list(range(len(names))), ["center"] * len(names)
+    flip = list(range(len(names)))
+    sides = ["center"] * len(names)
     for pair in pairs:
         left, right = (_index(point, names) for point in pair)
         if left == right or sides[left] != "center" or sides[right] != "center":
             raise ValueError(f"the flip pair {pair} repeats a keypoint")
         flip[left], flip[right] = right, left
-        sides[left], sides[right] = "left", "right"
+        sides[left] = "left"
+        sides[right] = "right"
     return tuple(flip), tuple(sides)
 
 

@@ -17,6 +17,8 @@ def pose_boxes(poses: Poses, kpt_thr: float, scale: float) -> tuple[FloatArray, 
     seen = poses.scores > kpt_thr
     if not len(poses):
         return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+
+    # The extent of the seen keypoints.
     low = np.where(seen[..., None], poses.keypoints, np.inf).min(axis=1)
     high = np.where(seen[..., None], poses.keypoints, -np.inf).max(axis=1)
 
@@ -49,6 +51,8 @@ def distinct(poses: Poses, boxes: FloatArray, nms_thr: float) -> np.ndarray:
     confident = (points[..., 2] > 0.3).astype(np.float32)
     same = oks_pairs(points, points, areas, areas, sigmas, 0.3) > max(nms_thr, 0.6)
     same &= confident @ confident.T >= 5
+
+    # Of similar poses the one with the highest score stays.
     chosen: list[int] = []
     for i in kept[np.argsort(-scores[kept], kind="stable")]:
         if not same[i, chosen].any():

@@ -40,6 +40,8 @@ class BoxFilter:
     def predict(self, step_s: float) -> FloatArray:
         """The box ``(4,)`` xyxy after ``step_s`` more seconds; the filter moves there."""
         frames = max(step_s / FRAME_S, 1e-3)
+
+        # Uncertainty grows with time, and that of the pace adds to that of the place.
         noise = (self._position * self._height) ** 2 * frames
         pace_noise = (self._velocity * self._height / FRAME_S) ** 2 * frames
         self.place = self.place + self.pace * step_s
@@ -59,12 +61,15 @@ class BoxFilter:
 
     def update(self, box: FloatArray) -> None:
         """Take a measured box in."""
+        # How far the measurement is believed, for the place and for the pace.
         total = self._place_variance + (self._position * self._height) ** 2
         gain = self._place_variance / total
         pace_gain = self._shared / total
         surprise = _measure(box) - self.place
         self.place = self.place + gain * surprise
         self.pace = self.pace + pace_gain * surprise
+
+        # Everything is more certain than before; the order matters, each uses the old values.
         self._pace_variance -= pace_gain * self._shared
         self._shared -= gain * self._shared
         self._place_variance -= gain * self._place_variance

@@ -91,7 +91,9 @@ def _from_name(name: str) -> ModelCard:
 
 def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
     if is_sdk_folder(path):
-        return read_sdk(path)
+        network, card = read_sdk(path)
+        named = find_file(f"{path.name}.onnx")
+        return network, card or (named[0] if named else None)
 
     # The publisher's archives contain NAME/end2end.onnx.
     published_name = f"{path.parent.name}.onnx" if path.name == "end2end.onnx" else path.name

@@ -11,6 +11,8 @@ from typing import Any
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.onnx_file import onnx_outputs
+from rtmpose.ops import rtmo
 
 
 def is_sdk_folder(path: Path) -> bool:
@@ -18,8 +20,9 @@ def is_sdk_folder(path: Path) -> bool:
     return path.is_dir() and (path / "deploy.json").is_file() and (path / "pipeline.json").is_file()
 
 
-def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
-    """The network file of a folder and a card made of its ``pipeline.json``.
+def read_sdk(folder: Path) -> tuple[Path, ModelCard | None]:
+    """The network file of a folder and a card made of its ``pipeline.json``; None for one-stage
+    models, whose outputs say enough.
 
     Raises:
         ModelError: a file is missing or says something this package does not know.
@@ -31,6 +34,8 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
         ]
         model = deploy["models"][0]
         network = folder / model["net"]
+        if network.is_file() and _is_one_stage(network):
+            return network, embedded_card(network)
         transforms = {t["type"]: t for task in tasks for t in task.get("transforms", ())}
         decode: Any = next((t for t in tasks if t.get("component")), {})
         pixels = transforms["Normalize"]
@@ -42,6 +47,11 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard]:
     if not network.is_file():
         raise ModelError(f"{folder} names {model['net']}, which is not there")
     return network, embedded_card(network) or card
+
+
+def _is_one_stage(network: Path) -> bool:
+    outputs = onnx_outputs(network.read_bytes()) if network.suffix == ".onnx" else []
+    return rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs])
 
 
 def _card(
@@ -57,6 +67,8 @@ def _card(
             "yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet"
         )
         return ModelCard(name, "detection", codec.kind, (width, height), normalization, codec)
+
+    # Pose networks: their crop, and how positions are decoded.
     width, height = transforms["TopDownAffine"]["image_size"]
     if component == "SimCCLabelDecode":
         sigma = params.get("sigma", ())
