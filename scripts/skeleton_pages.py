@@ -9,7 +9,6 @@ The points lie where ``skeleton_layouts.toml`` says; other sets are laid out by 
 import argparse
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -272,46 +271,40 @@ def label_places(
 ) -> dict[int, tuple[float, float]]:
     """Where each index is written: the direction around its point that is least crowded."""
     points = np.array(list(places.values()))
-    segments = [(np.array(places[a]), np.array(places[b])) for a, b in skeleton.links]
-    away = radius + size * 0.75
+    starts = np.array([places[a] for a, _ in skeleton.links]).reshape(-1, 2)
+    ends = np.array([places[b] for _, b in skeleton.links]).reshape(-1, 2)
+    angles = np.arange(16) * np.pi / 8
     labels: dict[int, tuple[float, float]] = {}
     for i, place in sorted(places.items()):
-        half_width = 0.3 * size * len(str(i))
+        # Numbers are wider than high.
+        away_y = radius + size * 0.75
+        away_x = away_y + 0.15 * size * len(str(i))
+        spots = np.array(place) + np.column_stack(
+            [np.cos(angles) * away_x, np.sin(angles) * away_y]
+        )
 
-        def crowding(angle: float, center: tuple[float, float], half_width: float) -> float:
-            spot = label_spot(angle, center, away, half_width)
-            near = float((1 / (1 + distances(points, spot) ** 2)).sum()) * 100
-            taken = np.array(list(labels.values())).reshape(-1, 2)
-            near += float((1 / (1 + distances(taken, spot) ** 2)).sum()) * 200
-            return near + sum(30 / (1 + segment_distance(spot, *ends)) for ends in segments)
-
-        angles = [k * np.pi / 8 for k in range(16)]
-        best = min(angles, key=bind(crowding, place, half_width))
-        spot = label_spot(best, place, away, half_width)
-        labels[i] = (float(spot[0]), float(spot[1]))
+        taken = np.array(list(labels.values())).reshape(-1, 2)
+        crowding = 100 * closeness(spots, points) + 200 * closeness(spots, taken)
+        crowding += (30 / (1 + segment_distances(spots, starts, ends))).sum(1)
+        x, y = spots[int(np.argmin(crowding.round(6)))]
+        labels[i] = (float(x), float(y))
     return labels
 
 
-def bind(
-    crowding: Callable[[float, tuple[float, float], float], float],
-    center: tuple[float, float],
-    half_width: float,
-) -> Callable[[float], float]:
-    return lambda angle: round(crowding(angle, center, half_width), 6)
+def closeness(spots: Points, points: Points) -> Points:
+    """How near each of ``(S, 2)`` spots is to ``(N, 2)`` points, summed: ``(S,)``."""
+    squares = ((spots[:, None] - points[None]) ** 2).sum(2)
+    near: Points = (1 / (1 + squares)).sum(1)
+    return near
 
 
-def label_spot(angle: float, center: tuple[float, float], away: float, half_width: float) -> Points:
-    return np.array(center) + [np.cos(angle) * (away + half_width / 2), np.sin(angle) * away]
-
-
-def distances(points: Points, spot: Points) -> Points:
-    return np.linalg.norm(points - spot, axis=1)
-
-
-def segment_distance(point: Points, a: Points, b: Points) -> float:
-    along = b - a
-    t = np.clip((point - a) @ along / max(float(along @ along), 1e-9), 0, 1)
-    return float(np.linalg.norm(point - a - t * along))
+def segment_distances(spots: Points, starts: Points, ends: Points) -> Points:
+    """Distance of ``(S, 2)`` spots from ``(L, 2)`` to ``(L, 2)`` segments: ``(S, L)``."""
+    along = ends - starts
+    offset = spots[:, None] - starts[None]
+    t = (offset * along).sum(2) / np.maximum((along**2).sum(1), 1e-9)
+    distances: Points = np.linalg.norm(offset - np.clip(t, 0, 1)[..., None] * along, axis=2)
+    return distances
 
 
 def hex_color(bgr: tuple[int, int, int]) -> str:
