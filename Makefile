@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo_output
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types check docs clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
@@ -32,6 +32,13 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 check: test lint types
+
+$(VENV)/.docs: $(VENV)/.runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist
