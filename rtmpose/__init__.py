@@ -25,7 +25,7 @@ _HOME = {
     "Detections": "types",
     "Detector": "detector",
     "Evaluation": "evaluation",
-    "ExportOptions": "exporting.export",
+    "ExportOptions": "exporting.options",
     "Frame": "types",
     "InputError": "errors",
     "MissingDependencyError": "errors",
@@ -117,7 +117,8 @@ if TYPE_CHECKING:
         UnknownArgumentError,
     )
     from rtmpose.evaluation import Evaluation, evaluate
-    from rtmpose.exporting.export import ExportOptions, export
+    from rtmpose.exporting.export import export
+    from rtmpose.exporting.options import ExportOptions
     from rtmpose.families import PoseModel
     from rtmpose.model_card import Codec, ModelCard, Normalization
     from rtmpose.one_stage import OneStage
