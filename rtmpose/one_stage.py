@@ -220,8 +220,8 @@ class OneStage:
         """Run one black frame: it warms the engine up and shows what the network really returns."""
         width, height = self.card.input_wh
         outputs = self.infer(np.zeros((1, height, width, 3), np.uint8))
-        self._decoder.decode(outputs, 0.0, str(self.path))  # raises for another layout
-        count = outputs[1].shape[2]
+        people = self._decoder.decode(outputs, 0.0, str(self.path))  # raises for another layout
+        count = people.keypoints.shape[1]
         if skeleton is None:
             named = skeleton_of(self.card) or skeleton_for_count(count)
             skeleton = named or generic_skeleton(count)

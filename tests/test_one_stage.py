@@ -5,6 +5,7 @@ import json
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from annotated import coco_folder
 from clips import threads
@@ -21,6 +22,7 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation import evaluate
 from rtmpose.families import TopDown, is_one_stage, open_model
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
+from rtmpose.one_stage import RAW_PIXELS
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
 from rtmpose.ops.decoders import DECODERS, BoxDecoder, ClassDecoder, KeypointDecoder, PeopleDecoder
@@ -122,6 +124,37 @@ def test_thresholds_padding_and_duplicates(tmp_path):
     found = model.detect(black())
     assert found.labels.tolist() == [0, 0]
     np.testing.assert_allclose(found.boxes[0], [4, 4, 24, 60], atol=1e-4)
+
+
+def test_another_layout_needs_no_more_than_a_row_of_decoders(tmp_path, monkeypatch):
+    """Boxes and keypoints in one output ``(1, N, 5 + 3K)``."""
+    path = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9], [0, 0, 9, 9, 0.01]])
+    model = onnx.load(path)
+    dets, points = model.graph.output
+    flat = onnx.numpy_helper.from_array(np.array([1, 2, -1], np.int64), "flat")
+    model.graph.initializer.append(flat)
+    model.graph.node.append(
+        onnx.helper.make_node("Reshape", [points.name, "flat"], ["flat_points"])
+    )
+    joined = onnx.helper.make_node("Concat", [dets.name, "flat_points"], ["rows"], axis=2)
+    model.graph.node.append(joined)
+    del model.graph.output[:]
+    rows = onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, [1, 2, 56])
+    model.graph.output.append(rows)
+    onnx.save(model, path)
+
+    def decode(outputs, score_thr, name):
+        (rows,) = outputs
+        return rtmo.decode(
+            (rows[..., :5], rows[..., 5:].reshape(1, len(rows[0]), -1, 3)), score_thr, name
+        )
+
+    monkeypatch.setitem(DECODERS, "rtmo", PeopleDecoder(decode, centered=False))
+    card = ModelCard("joined", "body", "joined", (64, 64), RAW_PIXELS, Codec("rtmo"))
+    poses = OneStage(path, card=card, options=CPU)(black())
+    assert poses.skeleton.name == "coco17"
+    np.testing.assert_allclose(poses.boxes, [[4, 4, 24, 60]], atol=1e-4)
+    assert poses.keypoints.shape == (1, 17, 2)
 
 
 def test_two_poses_of_one_person_are_one(tmp_path):
