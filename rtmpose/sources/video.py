@@ -73,13 +73,16 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
     Raises:
         InputError: it cannot be opened, or holds no frame in that range.
     """
+    # A single image has no time: it lies in every range.
+    start_s = -math.inf if item.still else item.start_s
+    end_s = math.inf if item.still or item.end_s is None else item.end_s
     count = 0
     frames = _all_frames(item)
     try:
         for frame in frames:
-            if not item.still and frame.time_s < item.start_s:
+            if frame.time_s < start_s:
                 continue
-            if not item.still and item.end_s is not None and frame.time_s >= item.end_s:
+            if frame.time_s >= end_s:
                 break
             yield _mirrored(frame) if item.flip else frame
             count += 1
