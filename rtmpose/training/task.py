@@ -20,6 +20,7 @@ Batch: TypeAlias = dict[str, Tensor]
 """Tensors by name; ``images`` is BGR uint8 ``(N, H, W, 3)`` in all tasks of this package."""
 
 
+# --- what every task has
 class Task(Protocol):
     """What is trained, on what.
 
@@ -52,6 +53,7 @@ Output: TypeAlias = Tensor | tuple[Tensor, Tensor] | tuple[list[Tensor], list[Te
 """What networks put out: heat maps or logits; SimCC logits of x and y; a detector's maps."""
 
 
+# --- what a task may have besides
 @runtime_checkable
 class SupportsForward(Protocol):
     """A task that can put a batch through the network without losses: needed to measure the batch
@@ -92,6 +94,7 @@ class SupportsSkip(Protocol):
         ...
 
 
+# --- what the loop reports
 @dataclass(frozen=True)
 class TrainStatus:
     """The state of a training.

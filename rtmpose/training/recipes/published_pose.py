@@ -25,6 +25,7 @@ from rtmpose.training.recipes.recipe import (
     Schedule,
 )
 
+# Augmentations of the two stages; ``WIDE`` scales and rotates further.
 FIRST = Augmentation()
 MILDER = Augmentation(shift=0.0, scale=(0.75, 1.25), rotate=60.0, dropout=0.5)
 WIDE = Augmentation(scale=(0.5, 1.5), rotate=90.0)
@@ -33,6 +34,7 @@ WIDE_LATE = replace(WIDE, shift=0.0, dropout=0.5)
 
 def _simcc(model: str, init: str, **figures: object) -> Recipe:
     """What all RTMPose configs have in common (RTMPose, arXiv 2303.07399, section 4.1)."""
+    # 8 GPUs x 256 samples; AdamW, a flat half and a cosine, the last 30 epochs milder.
     common = Recipe(
         name=model,
         kind="pose",
@@ -255,6 +257,7 @@ Make = Callable[[str, str], Recipe]
 
 def _rows() -> dict[str, tuple[Make, str]]:
     """Model id to recipe and to the model whose backbone the training starts from."""
+    # Body models with 17 keypoints, by size; backbones name the sizes in another way.
     body: dict[str, Make] = {
         "t": rtmpose_t_coco,
         "s": rtmpose_s_coco,
@@ -263,6 +266,8 @@ def _rows() -> dict[str, tuple[Make, str]]:
     }
     full = {"t": "tiny", "s": "s", "m": "m", "l": "l", "x": "x"}
     rows: dict[str, tuple[Make, str]] = {}
+
+    # 256x192: from the heat-map backbone of the same data, which started from ImageNet.
     for data in ("aic-coco", "body8"):
         for s, make in body.items():
             rows[f"rtmpose-{s}_{data}_256x192"] = (make, f"cspnext-{full[s]}-udp_{data}_256x192")
@@ -270,6 +275,8 @@ def _rows() -> dict[str, tuple[Make, str]]:
                 cspnext_udp,
                 f"cspnext-{full[s]}_imagenet_224x224",
             )
+
+    # Medium and large: also 384x288, whole bodies and 26 keypoints.
     for s in "ml":
         rows[f"rtmpose-{s}_aic-coco_384x288"] = (body[s], f"cspnext-{s}-udp_aic-coco_256x192")
         rows[f"rtmpose-{s}_body8_384x288"] = (body[s], f"cspnext-{s}-udp_body8_384x288")
@@ -282,12 +289,16 @@ def _rows() -> dict[str, tuple[Make, str]]:
                 rtmpose_large_halpe26,
                 f"rtmpose-{s}_body8_{size}",
             )
+
+    # Faces, and the backbones.
     for s in "ts":
         rows[f"rtmpose-{s}_face6_256x256"] = (rtmpose_face6, f"cspnext-{full[s]}_imagenet_224x224")
     for s in full.values():
         rows[f"cspnext-{s}_imagenet_224x224"] = (cspnext_imagenet, "none")
     for s in "mlx":
         rows[f"cspnext-{s}-udp_body8_384x288"] = (cspnext_udp, f"cspnext-{s}_imagenet_224x224")
+
+    # The rest, one by one.
     rows |= {
         "rtmpose-x_body8_384x288": (rtmpose_x_coco, "cspnext-x-udp_body8_384x288"),
         "rtmpose-s-pruned_aic-coco_256x192": (rtmpose_s_coco, "rtmpose-s-pruned_aic-coco_256x192"),
