@@ -78,12 +78,14 @@ def prune(
     full_sizes = [len(group) for group in groups]
     start = (count_multiply_adds(network, input_wh), count_parameters(network))
     multiply_adds, parameters = start
+
+    # What is carried over the rounds: Adam's state, and the importance found so far.
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     scores: Scores = [np.zeros(size) for size in full_sizes]
     rounds: list[PruneRound] = []
     training = network.training
     network.eval()
-
+    # norms keep their statistics
     for number in range(1, options.rounds + 1):
         # Train a little, which also measures importance; older measurements fade.
         _set_learning_rate(optimizer, options, number)
@@ -106,10 +108,13 @@ def prune(
         # Weights are corrected while the channels they correct for are still there.
         if options.compensate:
             compensate(network, groups, selected, moments)
+
+        # The remaining channels, their scores and their groups.
         remove_channels(network, zip(groups, selected, strict=True), optimizer)
         scores = [np.delete(s, units) for s, units in zip(scores, selected, strict=True)]
         groups = channel_groups(network, graph)
 
+        # The cost of what is left decides how much the next round takes.
         multiply_adds = count_multiply_adds(network, input_wh)
         parameters = count_parameters(network)
         removed = sum(map(len, selected))
@@ -117,6 +122,7 @@ def prune(
         if on_round:
             on_round(rounds[-1])
 
+    # Widths before and after, by group.
     network.train(training)
     sizes = zip(full_sizes, map(len, groups), strict=True)
     return PruneResult(tuple(rounds), dict(zip(names, sizes, strict=True)))
@@ -126,6 +132,7 @@ def _targets(start: tuple[int, int], options: PruneOptions, number: int) -> tupl
     """Multiply-adds and parameters that a round may leave: equal steps from the start to the
     budget.
     """
+    # Without a limit for parameters they may stay as they are.
     multiply_adds, parameters = start
     goal = parameters if options.max_parameters is None else options.max_parameters
     return (
@@ -138,6 +145,7 @@ def _set_learning_rate(
     optimizer: torch.optim.Optimizer, options: PruneOptions, number: int
 ) -> None:
     """The rate in the middle of a round: linear warm-up, then constant."""
+    # Steps done in the middle of the round, at most those of the warm-up.
     done = min((number - 0.5) * options.steps_per_round, options.warmup_steps)
     share = done / options.warmup_steps if options.warmup_steps else 1
     for settings in optimizer.param_groups:
@@ -178,6 +186,8 @@ def _train(
                 nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
             optimizer.step()
             total += float(value.detach())
+
+    # Magnitudes need no gradients: the weights after the steps.
     if not fisher:
         scores = magnitude_scores(network, groups)
     return total / options.steps_per_round, scores, moments.found
@@ -246,10 +256,12 @@ def prune_task(
     to_device(task.network)
     batch_norm.unfold(task.network, task, centered=True)
 
+    # Task losses are weighted already: their sum is what training minimizes.
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         values = task.losses(network, batch).values()
         return torch.stack([value.float() for value in values]).sum()
 
+    # Prune, then take the centers out of the convolutions again.
     batches = repeat_epochs(task, seed)
     try:
         result = prune(task.network, task.card.input_wh, batches, loss, options, on_round)
@@ -271,6 +283,7 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
     Raises:
         ModelError: pruned networks of that architecture cannot be read back.
     """
+    # The architecture without its marks: an id has no "-reduced" in it.
     family = card.architecture.removesuffix("-pruned")
     base = family.removesuffix(REDUCED_SUFFIX)
     if family.endswith("-humanart"):
