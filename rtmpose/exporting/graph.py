@@ -51,7 +51,7 @@ class Graph:
         """Add a node with one output; the name of the output. An equal node is not added twice."""
         # Attributes are compared by their text.
         names = self._names(inputs)
-        key = (kind, *names, repr(sorted(attributes.items())))
+        key = (kind, *names, repr(sorted(attributes.items())))  # an equal node was added before
         if key not in self._nodes:
             (self._nodes[key],) = self._add(kind, names, 1, attributes)
         return self._nodes[key]
@@ -72,6 +72,7 @@ class Graph:
         return results
 
     def constant(self, value: Array) -> str:
+        # Equal constants are stored once: by type, shape and bytes.
         """Add a constant; its name."""
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, array.tobytes())
@@ -92,7 +93,7 @@ class Graph:
             Its output names to ours.
         """
 
-        def rename(name: str) -> str:
+        def rename(name: str) -> str:  # an empty name is an input that is left out
             return inputs.get(name, f"{prefix}{name}") if name else name
 
         def walk(graph: GraphProto) -> None:
