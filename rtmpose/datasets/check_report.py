@@ -82,7 +82,7 @@ class IssueCollector:
     def add(self, kind: str, example: str, annotation_id: int | None = None) -> None:
         """Count an issue; the first few examples and all annotation ids are kept."""
         self.counts[kind] += 1
-        kept = self.examples.setdefault(kind, [])
+        kept = self.examples.setdefault(kind, [])  # a few are enough to find the others
         if len(kept) < MAX_EXAMPLES:
             kept.append(example)
         if annotation_id is not None:
@@ -101,6 +101,7 @@ class IssueCollector:
 
     def issues(self) -> tuple[Issue, ...]:
         """What was found, errors first."""
+        # In the order of the table; errors come before notes.
         found = []
         for name, kind in ISSUE_KINDS.items():
             if self.counts[name]:
@@ -137,6 +138,7 @@ def _note(description: str, advice: str) -> IssueKind:
     return IssueKind("note", description, advice)
 
 
+# What is wrong with the entries of the file.
 _FILE_KINDS = {
     "broken-image-entry": _error(
         "image entries without id or file_name", "complete or remove them"
@@ -154,6 +156,7 @@ _FILE_KINDS = {
     ),
 }
 
+# What is wrong with single instances.
 _INSTANCE_KINDS = {
     "box-not-numbers": _error(
         "boxes that are not four finite numbers x, y, w, h", "correct or remove them"
@@ -192,6 +195,7 @@ _INSTANCE_KINDS = {
     ),
 }
 
+# What is wrong with the images.
 _IMAGE_KINDS = {
     "image-without-annotation": _note(
         "images without any annotation", "fine as background for detectors"
@@ -217,6 +221,7 @@ _IMAGE_KINDS = {
     ),
 }
 
+# What is wrong with the set as a whole.
 _SET_KINDS = {
     "keypoint-never-labeled": _note(
         "keypoints without a single label", "a model will not learn them"

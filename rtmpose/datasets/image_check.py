@@ -46,7 +46,7 @@ def check_entries(
     annotated: set[int] = set()
     for annotation in annotations:
         image_id = annotation["image_id"]
-        annotated.add(image_id)
+        annotated.add(image_id)  # images without any are background
         numbers = (*_numbers(annotation, "bbox"), *_numbers(annotation, "keypoints"))
         key = (image_id, *numbers)
         if numbers and key in seen and not annotation.get("iscrowd"):
@@ -81,6 +81,7 @@ def check_images(
         workers: Number of threads that read images.
         on_progress: Called with the number of images done and in total, of both splits.
     """
+    # Progress counts the images of both splits.
     existing = {i: path for i, path in files.items() if path.is_file()}
     other_existing = {i: path for i, path in other_files.items() if path.is_file()}
     total = len(existing) + len(other_existing)
@@ -127,12 +128,15 @@ def _compare_splits(
     first: Mapping[int, ImageInfo], second: Mapping[int, ImageInfo], issues: IssueCollector
 ) -> None:
     """Images of the first split that look like one of the second, or have its name."""
+    # Each image is named once, with its nearest partner.
     in_both: set[int] = set()
     for first_id, second_id, bits in near_duplicates(first, second):
         if first_id not in in_both:
             in_both.add(first_id)
             example = f"{first[first_id].path} and {second[second_id].path}"
             issues.add("in-both-splits", f"{example} ({bits} of {HASH_BITS} bits differ)")
+
+    # The same name may be another image: a note only.
     names = {info.path.name for info in second.values()}
     for image_id, info in first.items():
         if info.path.name in names and image_id not in in_both:

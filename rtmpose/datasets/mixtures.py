@@ -58,6 +58,7 @@ class Mixture:
     parts: tuple[MixturePart, ...]
 
 
+# The published mixtures; paths are those that mmpose's tools write.
 _BODY = (
     MixturePart("aic", "aic", "aic/annotations/aic_train.json", "aic/images"),
     MixturePart(
@@ -81,6 +82,7 @@ _BODY = (
         "posetrack18",
     ),
 )
+# Evaluated on, never trained on.
 _OCHUMAN = MixturePart(
     "ochuman",
     "ochuman",
@@ -104,6 +106,7 @@ _HALPE_WHOLEBODY = MixturePart(
     "halpe/hico_20160224_det/images/train2015",
 )
 
+# Six sets of faces, five of hands.
 _FACE6 = (
     MixturePart("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
     _WHOLEBODY,
@@ -185,6 +188,7 @@ def open_mixture(
     Raises:
         InputError: the mixture is unknown, no set is there, or one is missing or damaged.
     """
+    # The mixture by its name, and the keypoint set it is converted to.
     if isinstance(mixture, str):
         if mixture not in MIXTURES:
             raise InputError(
@@ -220,6 +224,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
     Raises:
         InputError: there is none, or their keypoints differ.
     """
+    # Only sets with the same keypoints have one category.
     if not datasets:
         raise InputError("there is nothing to merge")
     first = datasets[0]
@@ -248,6 +253,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
                 annotations[image_id].append(row)
                 merged.append(row)
 
+    # One category for all.
     skeleton = first.skeleton
     categories = [category_of(skeleton)] if skeleton else first.content["categories"][:1]
     content = {"images": entries, "annotations": merged, "categories": categories}
@@ -256,6 +262,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
 
 def _part(entry: JsonObject) -> MixturePart:
     """A set from its ``[[data]]`` table."""
+    # A wrong key is most likely a misspelled one.
     unknown = set(entry) - PART_FIELDS
     if unknown:
         raise ValueError(f"a [[data]] table has no {', '.join(sorted(unknown))}")
