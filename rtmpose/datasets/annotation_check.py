@@ -26,7 +26,7 @@ class _Context:
     """Where an annotation is, for the examples in the report."""
 
     annotation_id: int
-    where: str
+    where: str  # annotation and image, for people
     image_wh: tuple[float, float] | None
     issues: IssueCollector
 
@@ -130,6 +130,8 @@ def _check_box(box: Sequence[float], context: _Context) -> None:
         return
     width, height = context.image_wh
     text = f"{text} in {width} x {height}"
+
+    # Nothing of the box is in the image.
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         context.add("box-outside-image", text)
         return

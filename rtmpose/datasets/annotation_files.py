@@ -26,7 +26,6 @@ def find_annotation_file(path: Path) -> Path:
         raise InputError(f"{path} does not exist")
     # COCO has files of instances and captions next to those of keypoints.
     found = sorted(path.glob("*.json")) or sorted((path / "annotations").glob("*.json"))
-    # COCO's v: 2 visible, 1 hidden, 0 no label.
     keypoint_files = [f for f in found if "keypoint" in f.name] or found
     if len(keypoint_files) != 1:
         names = ", ".join(f.name for f in keypoint_files) or "none"

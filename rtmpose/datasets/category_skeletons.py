@@ -20,7 +20,6 @@ def category_keypoints(content: CocoContent) -> tuple[str, ...]:
 @cache
 def skeleton_with_keypoints(names: tuple[str, ...]) -> Skeleton | None:
     """The set of the package with exactly these keypoints in this order, or None."""
-    # Sets of the package in the order of their names.
     skeletons = map(get_skeleton, skeleton_names())
     return next((s for s in skeletons if s.keypoints == names), None)
 
@@ -84,7 +83,7 @@ def _colored(
     # A limb has the color of its side; one that joins both sides that of the center.
     link_colors = []
     for a, b in links:
-        lateral = {sides[a], sides[b]} - {"center"}
+        lateral = {sides[a], sides[b]} - {"center"}  # one side, both, or none
         link_colors.append(SIDE_COLORS[lateral.pop() if len(lateral) == 1 else "center"])
     return Skeleton(
         name=name,

@@ -133,6 +133,8 @@ def _usable_images(content: CocoContent, issues: IssueCollector) -> dict[int, Js
         except (KeyError, TypeError, ValueError) as error:
             issues.add("broken-image-entry", f"entry {position}: {error!r}")
             continue
+
+        # The first entry with an id counts: annotations cannot say which they mean.
         if image_id in images:
             first_name = images[image_id]["file_name"]
             issues.add("duplicate-image-id", f"{image_id}: {first_name} and {name}")
@@ -164,6 +166,8 @@ def _usable_annotations(
         if categories and entry.get("category_id", 1) not in categories:
             example = f"annotation {number}: category {entry.get('category_id')}"
             issues.add("unknown-category", example, number)
+
+        # Without an image there is nothing to train on.
         if image_id not in images:
             example = f"annotation {number}: image {image_id}"
             issues.add("annotation-without-image", example, number)

@@ -90,11 +90,13 @@ class IssueCollector:
 
     def add_all(self, kind: str, example: str, count: int) -> None:
         """Count an issue of the whole set, with one example."""
+        # No ids: the issue is of no single annotation.
         self.counts[kind] += count
         self.examples[kind] = [example]
 
     def rename(self, kind: str, new_kind: str) -> None:
         """Count the issues of one kind as those of another."""
+        # Counts, examples and ids move together.
         self.counts[new_kind] += self.counts.pop(kind, 0)
         self.examples[new_kind] = self.examples.pop(kind, [])
         self.ids[new_kind] = self.ids.pop(kind, [])

@@ -29,9 +29,11 @@ HIDDEN_SCORE = 0.5
 DRAWN_SCORE = 0.01
 """Points with a lower score have no label."""
 
+# Colors are BGR.
 BACKGROUND = (24, 24, 24)
 TEXT_COLOR = (225, 225, 225)
 ISSUE_COLOR = (60, 60, 255)
+# Lengths in characters: a longer caption would not fit under its tile.
 MAX_CAPTION = 40
 MAX_FILE_NAME = 22
 JPEG_QUALITY = 88
@@ -187,6 +189,7 @@ def _tile(image: Image, poses: Poses, caption: str, issue: str | None) -> Image:
     if issue is not None:
         cv2.rectangle(tile, (1, 1), (TILE - 2, TILE - 2), ISSUE_COLOR, 2)
         caption = f"{issue}: {caption}"
+    # The caption stands below the image.
     place = (3, TILE + 13)
     font = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(tile, caption[:MAX_CAPTION], place, font, 0.36, TEXT_COLOR, 1, cv2.LINE_AA)

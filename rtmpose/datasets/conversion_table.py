@@ -87,7 +87,8 @@ class Conversion:
 
     def indices(self, source: Sequence[str], target: Sequence[str]) -> IndexPairs:
         """Index pairs for sets with these names, sorted by the target."""
-        pairs = []  # a point, or the middle of two
+        # A source is a point, or two whose middle is taken.
+        pairs = []
         for target_name, names in self.points.items():
             source_names = (names,) if isinstance(names, str) else names
             pairs.append((target.index(target_name), tuple(map(source.index, source_names))))
@@ -110,6 +111,8 @@ def _68_to_106() -> dict[str, SourcePoint]:
     jaw: dict[str, SourcePoint] = {f"kpt-{2 * i}": f"kpt-{i}" for i in range(17)}
     brows = _run(33, 17, 5) | _run(42, 22, 5)
     nose = _run(51, 27, 4) | _run(58, 31, 5)
+
+    # Where 300-W has two points of a lid, LaPa has the one in its middle.
     eye_corners: dict[str, SourcePoint] = {
         "kpt-66": "kpt-36",
         "kpt-70": "kpt-39",
@@ -181,7 +184,8 @@ def _faces() -> list[Conversion]:
 
 
 def _hand_of_body(side: str) -> dict[str, SourcePoint]:
-    names = get_skeleton("hand21").keypoints  # the wrist is called the root there
+    # The sets of whole bodies call the wrist the root of the hand.
+    names = get_skeleton("hand21").keypoints
     return {n: f"{side}_hand_root" if n == "wrist" else f"{side}_{n}" for n in names}
 
 
@@ -214,6 +218,8 @@ def conversions(source: str | Sequence[str], target: str) -> tuple[Conversion, .
     points = get_skeleton(target).keypoints
     if set_name == target or names == points:
         return (Conversion(set_name, target, {n: n for n in points}),)
+
+    # Faces and hands: a body has two hands, hence two conversions.
     table = [c for c in (*_faces(), *_hands()) if (c.source, c.target) == (set_name, target)]
     if table:
         return tuple(table)

@@ -125,6 +125,7 @@ def _with_keypoints(old: Mapping[str, Json], pairs: IndexPairs, keypoints: int) 
             x = _mean([x for x, _, _ in triples])
             y = _mean([y for _, y, _ in triples])
             points[3 * target : 3 * target + 3] = [x, y, visibility]
+
     annotation["keypoints"] = points
     annotation["num_keypoints"] = count_labeled(points)
     return annotation

@@ -46,7 +46,7 @@ def check_entries(
     annotated: set[int] = set()
     for annotation in annotations:
         image_id = annotation["image_id"]
-        annotated.add(image_id)  # images without any are background
+        annotated.add(image_id)
         numbers = (*_numbers(annotation, "bbox"), *_numbers(annotation, "keypoints"))
         key = (image_id, *numbers)
         if numbers and key in seen and not annotation.get("iscrowd"):
@@ -116,6 +116,8 @@ def _check_size(entry: JsonObject, info: ImageInfo, issues: IssueCollector) -> N
     if info.error:
         issues.add("unreadable-image", info.error)
         return
+
+    # Some sets do not say how large their images are: nothing to compare then.
     width = entry.get("width")
     height = entry.get("height")
     is_unknown = width is None or height is None or (width, height) == (0, 0)

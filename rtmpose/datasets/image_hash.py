@@ -91,9 +91,13 @@ def difference_hash(image: Image) -> NDArray[np.uint64] | None:
     # One column more than bits, as each area is compared with its right neighbor.
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     resized = cv2.resize(gray, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    areas = resized.astype(np.int16)
+
+    # Flat images have random hashes, which would look like duplicates of anything.
+    areas = resized.astype(np.int16)  # signed, (16, 17)
     if areas.std() < MIN_CONTRAST:
         return None
+
+    # 256 bits in four words.
     return np.packbits(areas[:, 1:] < areas[:, :-1]).view(np.uint64)
 
 

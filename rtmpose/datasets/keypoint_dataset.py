@@ -82,7 +82,6 @@ class KeypointDataset:
             InputError: it is not COCO content, an annotation belongs to an image that is not
                 listed, or has another number of keypoints than the rest.
         """
-        # Only what every reader needs is done here; the check reports in more detail.
         path = Path(path)
         try:
             # Annotations by image, copied so that the given content stays as it is.

@@ -107,6 +107,7 @@ def find_left_right_swaps(
 
 def swap_left_right(keypoints: Sequence[float], skeleton: Skeleton) -> list[float]:
     """Flat x, y, v triples with the labels of left and right swapped."""
+    # Point i takes the triple of its partner; central points are their own partners.
     swapped: list[float] = []
     for i in skeleton.flip_indices:
         swapped += keypoints[3 * i : 3 * i + 3]

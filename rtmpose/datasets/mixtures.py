@@ -224,9 +224,10 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
     Raises:
         InputError: there is none, or their keypoints differ.
     """
-    # Only sets with the same keypoints have one category.
     if not datasets:
         raise InputError("there is nothing to merge")
+
+    # Only sets with the same keypoints can share one category.
     first = datasets[0]
     if any(d.keypoint_names != first.keypoint_names for d in datasets):
         raise InputError(
@@ -244,6 +245,8 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
         for old_id, path in dataset.images.items():
             image_id = len(images) + 1
             images[image_id] = path
+
+            # File names become absolute paths: the sets lie in different folders.
             new_fields = {"id": image_id, "file_name": str(path.absolute())}
             entries.append({**old_entries.get(old_id, {}), **new_fields})
             annotations[image_id] = []

@@ -113,8 +113,7 @@ def keypoint_scores(
     if len(sigmas) != k:
         raise InputError(f"{k} keypoints need as many sigmas, not {len(sigmas)}")
 
-    # Similarity of each keypoint, as in COCO's OKS.
-    # Square pixels, (N, 1).
+    # Similarity of each keypoint, as in COCO's OKS; areas are square pixels, (N, 1).
     area = np.array([a["area"] for a in matched.annotations], np.float64).reshape(-1, 1)
     offset = (matched.predicted - matched.true[..., :2]).astype(np.float64)
     squared_distance = (offset**2).sum(axis=2)  # (N, K)
@@ -161,7 +160,7 @@ def fit_logistic(
         )
 
     # Likelihood of the softened targets, and the squared distance from the prior.
-    # (M, 2): slope and offset.
+    # The columns of x are multiplied by slope and offset, (M, 2).
     x = np.stack([scores.astype(np.float64), np.ones(len(scores))], axis=1)
     target = np.where(correct, (right + 1) / (right + 2), 1 / (wrong + 2))
     center = np.array(prior if prior is not None else (0.0, 0.0))
@@ -346,9 +345,10 @@ def calibrate_model(
         InputError: no annotated boxes were used, the set does not label the model's keypoints, or
             too few of them.
     """
-    # Pairs of annotated people and their poses, as scores and whether they are right.
     if result.pairs is None:
         raise InputError("calibration needs an evaluation with annotated boxes")
+
+    # Pairs of annotated people and their poses, as scores and whether they are right.
     point_map = keypoint_map(dataset, skeleton)
     sigmas = sigmas_of(dataset, skeleton, point_map) or get_skeleton("coco17").sigmas
     points = keypoint_scores(result.pairs, sigmas)

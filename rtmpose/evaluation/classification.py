@@ -83,7 +83,7 @@ class Classifier:
         """
         if not images:
             return np.zeros((0, self.classes), np.float32)
-        # (N, h, w, 3).
+        # (N, h, w, 3)
         crops = np.stack([center_crop(check_image(i), self.card.input_wh) for i in images])
         return self.backend(crops)[0].astype(np.float32, copy=False)
 

@@ -73,8 +73,8 @@ class Evaluation:
     pairs: MatchedPoses | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        # The single results go to a separate file: they are too many for a report.
         """Plain data for JSON, without the single results."""
+        # The single results go to a separate file: they are too many for a report.
         return {
             f.name: getattr(self, f.name)
             for f in fields(self)

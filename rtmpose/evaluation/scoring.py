@@ -96,7 +96,6 @@ def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
         return tuple((i, (index_of[n],)) for i, n in enumerate(names) if n in index_of)
 
     # By number: all keypoints of the model, or the 17 of COCO that it starts with.
-    # Keypoints per labeled person.
     counts = {len(a["keypoints"]) // 3 for i in dataset.annotations for a in dataset.labeled(i)}
     coco_names = get_skeleton("coco17").keypoints
     starts_with_coco = skeleton.keypoints[:COCO_KEYPOINTS] == coco_names

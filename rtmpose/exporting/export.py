@@ -130,7 +130,8 @@ def export(
 
 
 def _not_the_same(report: Verification, name: str) -> ModelError:
-    def text(value: float | None) -> str:  # None where it was not measured
+    def text(value: float | None) -> str:
+        # None where it was not measured.
         return "?" if value is None else f"{value:.3g}"
 
     return ModelError(

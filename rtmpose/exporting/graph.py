@@ -51,7 +51,7 @@ class Graph:
         """Add a node with one output; the name of the output. An equal node is not added twice."""
         # Attributes are compared by their text.
         names = self._names(inputs)
-        key = (kind, *names, repr(sorted(attributes.items())))  # an equal node was added before
+        key = (kind, *names, repr(sorted(attributes.items())))
         if key not in self._nodes:
             (self._nodes[key],) = self._add(kind, names, 1, attributes)
         return self._nodes[key]
@@ -72,8 +72,8 @@ class Graph:
         return results
 
     def constant(self, value: Array) -> str:
-        # Equal constants are stored once: by type, shape and bytes.
         """Add a constant; its name."""
+        # Equal constants are stored once: by type, shape and bytes.
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:

@@ -123,7 +123,7 @@ def _check(
 
 def _at_opset(model: ModelProto, path: Path) -> ModelProto:
     """The model in the operator set of the graph it goes into."""
-    # Several operator sets may be imported; the unnamed is ONNX's.
+    # A file may import several operator sets; the one without a name is ONNX's.
     if all(o.version == OPSET for o in model.opset_import if not o.domain):
         return model
     try:
@@ -139,7 +139,8 @@ def _subgraph(name: str, fill: Callable[[Graph], tuple[str, str]]) -> GraphProto
     # Branches see the values of the graph around them, so their own names must differ.
     g = Graph(GraphProto(name=name), prefix=name)
     boxes, scores = fill(g)
-    for value, dims in ((boxes, ["n", 4]), (scores, ["n"])):  # what If expects of both branches
+    # Both branches of an If have the same outputs.
+    for value, dims in ((boxes, ["n", 4]), (scores, ["n"])):
         g.graph.output.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, dims))
     return g.graph
 

@@ -162,11 +162,10 @@ def _layer_damage(network: Model, names: Sequence[str], judge: Judge) -> Mapping
     base = judge(network.clone())
     damage = {}
     for name in names:
-        # Both inputs of the layer: activations and weights.
         trial = network.clone()
         for node in trial.get_ops():
             if node.get_friendly_name() == name:
-                for port in range(2):
+                for port in range(2):  # activations and weights
                     _unquantize(node, port)
         trial.validate_nodes_and_infer_types()
         damage[name] = judge(trial) - base

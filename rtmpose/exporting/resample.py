@@ -104,14 +104,14 @@ def taps(g: Graph, source: str, side: str, *, zero_outside: bool) -> Taps:
 def blend(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     """Bilinear samples ``(N, h, 3 w)`` float from columns ``(N, w)`` and rows ``(N, h)``."""
     rows = []
-    # (N, 1, 3 w).
+    # (N, 1, 3 w)
     wide = [g.op("Unsqueeze", per_channel(g, weight), ints(1)) for weight in x.weights]
     for row, weight_y in zip(y.indices, y.weights, strict=True):
         # Pixels are numbered row by row.
         base = g.op("Mul", g.op("Unsqueeze", row, ints(2)), frame.width)
         parts = []
         for column, weight_x in zip(x.indices, wide, strict=True):
-            # (N, h, w): numbers of pixels.
+            # (N, h, w): the number of each pixel.
             index = g.op("Add", base, g.op("Unsqueeze", column, ints(1)))
             pixels = _merge_last(g, g.op("Gather", frame.pixels, index, axis=0))
             parts.append(g.op("Mul", g.op("Cast", pixels, to=TensorProto.FLOAT), weight_x))
@@ -166,7 +166,8 @@ def per_channel(g: Graph, values: str) -> str:
 
 def _merge_last(g: Graph, value: str) -> str:
     """``(..., w, 3)`` as ``(..., 3 w)``."""
-    shape = g.op("Shape", value)  # all axes but the last two, then one for both
+    # All axes but the last two, then one for both.
+    shape = g.op("Shape", value)
     head = g.op("Slice", shape, ints(0), ints(-2), ints(0))
     return g.op("Reshape", value, g.op("Concat", head, ints(-1), axis=0))
 

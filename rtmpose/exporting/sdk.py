@@ -64,8 +64,8 @@ class _Kind:
     postprocess: Json
 
 
-# The two kinds of model that top-down pose estimation needs.
 def _kind_of(card: ModelCard) -> _Kind:
+    # The two kinds of model that top-down pose estimation needs.
     if card.is_detector:
         return _Kind(
             name=str(card.codec.kind),

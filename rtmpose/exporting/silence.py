@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def no_logging() -> Iterator[None]:
-    # The level set before comes back, also after errors.
     """Drop log lines up to warnings, and Python warnings."""
+    # The level set before comes back, also after errors.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

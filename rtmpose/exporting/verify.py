@@ -227,7 +227,6 @@ def box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float,
 
 def _same_classes(reference: Runs, runs: Runs) -> float:
     """Share of images with the same highest-scoring class."""
-    # (classes,).
     same = [int(a[0].argmax()) == int(b[0].argmax()) for a, b in zip(reference, runs, strict=True)]
     return float(np.mean(same))
 

@@ -83,8 +83,8 @@ def config_for(model: str | ModelCard) -> Config:
 
 
 def build(config: Config) -> nn.Module:
-    # RTMW first: its config is a kind of RTMPose config.
     """A network with random weights, in training mode."""
+    # RTMW first: its config is a kind of RTMPose config.
     if isinstance(config, RTMWConfig):
         return RTMW(config)
     if isinstance(config, RTMPoseConfig):

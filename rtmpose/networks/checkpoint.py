@@ -174,8 +174,8 @@ def normalize_keys(state: Mapping[str, object]) -> State:
 
 
 def key_difference(network: nn.Module, state: Mapping[str, Tensor]) -> KeyDifference:
-    # Counters of norms are missing in old files; nothing depends on them.
     """How the tensors differ from what the network takes; counters of norms may be missing."""
+    # Counters of norms are missing in old files; nothing depends on them.
     ours = network.state_dict()
     missing = tuple(k for k in ours if k not in state and not k.endswith("num_batches_tracked"))
     unexpected = tuple(k for k in state if k not in ours)

@@ -18,7 +18,8 @@ class ScaleNorm(nn.Module):
         self.g = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, K, dims)``; shape is kept."""  # root mean square, (N, K, 1)
+        """``(N, K, dims)``; shape is kept."""
+        # The root mean square of each token, (N, K, 1)
         norm = torch.linalg.vector_norm(x, dim=2, keepdim=True) * self.scale
         return x / norm.clamp(min=self.eps) * self.g  # eps: an all-zero token stays finite
 
@@ -65,7 +66,7 @@ class GatedAttentionUnit(nn.Module):
 
         # Queries and keys differ by a learned factor and offset only.
         queries, keys = (shared.unsqueeze(2) * self.gamma + self.beta).unbind(dim=2)
-        # (N, K, K).
+        # (N, K, K)
         kernel = torch.relu(torch.bmm(queries, keys.transpose(1, 2)) / attention**0.5).square()
         y: Tensor = self.res_scale(x) + self.o(gates * torch.bmm(kernel, values))
         return y

@@ -151,6 +151,6 @@ class SPP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         x = self.conv1(x)
-        # (N, 4 * middle, H, W).
+        # (N, 4 * middle, H, W)
         y: Tensor = self.conv2(torch.cat([x, *(pool(x) for pool in self.poolings)], dim=1))
         return y

@@ -79,7 +79,7 @@ class RTMPoseHead(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, C, H, W)`` to logits ``(N, K, 2W)`` and ``(N, K, 2H)`` over the bins of x and y."""
-        # (N, K, H * W) -> (N, K, hidden).
+        # (N, K, H * W) -> (N, K, hidden)
         tokens = self.gau(self.mlp(self.final_layer(x).flatten(2)))
         return self.cls_x(tokens), self.cls_y(tokens)
 
@@ -100,8 +100,8 @@ class RTMPose(nn.Module):
 
 
 def initialize_head(head: nn.Module) -> None:
-    # Small weights, so that all bins start about equal.
     """Small normal weights (convolutions 0.001, linear layers 0.01), zero biases."""
+    # Small weights, so that all bins start about equal.
     for module in head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.001)

@@ -60,7 +60,7 @@ class RTMWHead(nn.Module):
         fine, coarse = maps
         # The coarse map, shuffled to the resolution of the fine one, joins it for the second half.
         coarse_tokens = self.mlp(self.final_layer(coarse).flatten(2))  # (N, K, hidden / 2)
-        # (N, shuffled + fine, 2H, 2W).
+        # (N, shuffled + fine, 2H, 2W)
         joined = torch.cat([self.conv_dec(self.ps(coarse)), fine], dim=1)
         fine_tokens = self.mlp2(self.final_layer2(joined).flatten(2))  # (N, K, hidden / 2)
         tokens = self.gau(torch.cat([coarse_tokens, fine_tokens], dim=2))

@@ -85,7 +85,8 @@ def prune(
     rounds: list[PruneRound] = []
     training = network.training
     network.eval()
-    # norms keep their statistics
+
+    # Each round: train a little, choose channels, remove them.
     for number in range(1, options.rounds + 1):
         # Train a little, which also measures importance; older measurements fade.
         _set_learning_rate(optimizer, options, number)

@@ -79,8 +79,7 @@ def stop_signal() -> Iterator[threading.Event]:
         signal.signal(s, on_signal)
     try:
         yield event
-
-    # The handlers from before, also where the training fails.
     finally:
+        # The handlers from before, also where the training fails.
         for s, handler in before.items():
             signal.signal(s, handler)

@@ -20,7 +20,6 @@ Batch: TypeAlias = dict[str, Tensor]
 """Tensors by name; ``images`` is BGR uint8 ``(N, H, W, 3)`` in all tasks of this package."""
 
 
-# --- what every task has
 class Task(Protocol):
     """What is trained, on what.
 
@@ -54,6 +53,8 @@ Output: TypeAlias = Tensor | tuple[Tensor, Tensor] | tuple[list[Tensor], list[Te
 
 
 # --- what a task may have besides
+
+
 @runtime_checkable
 class SupportsForward(Protocol):
     """A task that can put a batch through the network without losses: needed to measure the batch
@@ -95,6 +96,8 @@ class SupportsSkip(Protocol):
 
 
 # --- what the loop reports
+
+
 @dataclass(frozen=True)
 class TrainStatus:
     """The state of a training.

@@ -222,5 +222,5 @@ def _share_in(boxes: FloatArray, regions: FloatArray) -> FloatArray:
         boxes[:, None, :2], regions[None, :, :2]
     )
     area = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6)
-    # (N, R) -> (N,).
+    # (N, R) -> (N,)
     return np.asarray(np.maximum(size, 0).prod(axis=2).max(axis=1, initial=0) / area, np.float32)

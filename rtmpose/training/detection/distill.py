@@ -114,7 +114,7 @@ class DetectorTeacher(nn.Module):
 
 def _crop_maps(maps: list[Tensor], cells: list[tuple[int, int]]) -> list[Tensor]:
     """The first rows and columns of each level, float32."""
-    # (N, C, rows, cols).
+    # (N, C, rows, cols)
     return [m[:, :, :rows, :cols].float() for m, (rows, cols) in zip(maps, cells, strict=True)]
 
 

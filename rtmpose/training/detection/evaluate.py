@@ -46,8 +46,8 @@ def box_ap(
     samples: Sequence[DetectionSample],
     workers: int,
 ) -> dict[str, float]:
-    # Fractions of COCO, of the given images only.
     """COCO's average precisions on some images of a set, as fractions."""
+    # Fractions of COCO, of the given images only.
     results = detect_boxes(network, card, samples, workers)
     ids = [sample.id for sample in samples]
     values = coco_box_ap(_content(dataset), results, image_ids=ids)

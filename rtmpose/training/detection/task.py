@@ -175,7 +175,7 @@ class DetectorTask:
             aspect = float(np.median(aspects[group]))
             if rng.random() < settings.video_shape_prob:
                 aspect = VIDEO_ASPECTS[int(rng.integers(len(VIDEO_ASPECTS)))]
-            # Rectangle() takes whole pixels.
+            # As whole numbers of pixels, which rectangle() takes.
             image_wh = (round(aspect * ASPECT_STEPS), ASPECT_STEPS)
             shapes.append(rectangle(image_wh, (side, side)))
         return EpochPlan(order[groups.reshape(-1)], shapes)

@@ -152,7 +152,7 @@ class FeatureLoss(nn.Module):
         for student, teacher in pairs:
             for moments, ours, theirs in zip(found, student, teacher, strict=True):
                 resized = _resize_map(theirs, ours)
-                # (N, C_student + C_teacher, H, W).
+                # (N, C_student + C_teacher, H, W)
                 both = [ours.detach().cpu().float(), resized.detach().cpu().float()]
                 moments.add(torch.cat(both, dim=1))
 

@@ -38,7 +38,7 @@ def simcc_targets(
         # A Gaussian counts where at least its 3-sigma range reaches the bins.
         inside &= (middle - 3 * spread < size) & (middle + 3 * spread + 1 >= 0)
         bins = torch.arange(size, device=points.device, dtype=torch.float32)
-        # (N, K, bins).
+        # (N, K, bins)
         targets.append(torch.exp((bins - middle[..., None]) ** 2 * (-0.5 / spread**2)))
 
     # Points outside or without a label have no target.
@@ -105,7 +105,8 @@ def heatmap_targets(
         rows.append(torch.exp((grid - center[..., None]) ** 2 * (-0.5 / sigma**2)) * near)
 
     # The two-dimensional Gaussian is the product of its rows and columns.
-    kept = weights * inside  # (N, K, h, w) from (N, K, h, 1) and (N, K, 1, w)
+    kept = weights * inside
+    # (N, K, h, w) from (N, K, h, 1) and (N, K, 1, w)
     return rows[1][..., :, None] * rows[0][..., None, :] * (kept > 0)[..., None, None], kept
 
 

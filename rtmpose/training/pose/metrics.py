@@ -76,7 +76,7 @@ def person_oks(
     variances = (2 * sigmas) ** 2
     squares = distance.astype(np.float64) ** 2
     similarity = np.exp(-squares / variances / (area[:, None] + np.spacing(1)) / 2)
-    # (N,).
+    # (N,)
     return np.asarray((similarity * labeled).sum(axis=1) / np.maximum(labeled.sum(axis=1), 1))
 
 

@@ -151,7 +151,9 @@ def _paths_of(table: type[DataclassInstance], prefix: str) -> list[tuple[str, ob
         path = f"{prefix}{field.name}"
         kind = hints[field.name]
         found.append((path, kind))
-        inner = _dataclass_in(kind)  # nested parts, with dots
+
+        # The fields of a nested part have its name and a dot before theirs.
+        inner = _dataclass_in(kind)
         if inner is not None:
             found += _paths_of(inner, f"{path}.")
     return found
@@ -308,7 +310,8 @@ def _fit(value: object, kind: object, name: str) -> object:
 
 def _tuple_types(kind: object, length: int) -> list[object]:
     """The types of a tuple's items; an open tuple takes any number of them."""
-    options = typing.get_args(kind)  # tuple[str, ...]
+    # An open tuple is tuple[str, ...].
+    options = typing.get_args(kind)
     if len(options) == 2 and options[1] is Ellipsis:
         return [options[0]] * length
     return list(options)

@@ -62,6 +62,9 @@ def _simcc(model: str, init: str, **figures: object) -> Recipe:
     return override(common, **figures)
 
 
+# --- bodies, 17 keypoints
+
+
 def rtmpose_t_coco(model: str, init: str) -> Recipe:
     """RTMPose-t, 17 keypoints, 256x192; no weight decay at all."""
     return _simcc(model, init, weight_decay=0.0)
@@ -86,6 +89,9 @@ def rtmpose_x_coco(model: str, init: str) -> Recipe:
     """RTMPose-x, 17 keypoints, 384x288."""
     first = replace(WIDE, color="photometric")
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=WIDE_LATE)
+
+
+# --- bodies with feet, 26 keypoints
 
 
 def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
@@ -126,6 +132,9 @@ def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=second)
 
 
+# --- whole bodies, 133 keypoints
+
+
 def rtmpose_wholebody(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 133 keypoints, 256x192."""
     return _simcc(
@@ -152,6 +161,9 @@ def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
         augment=WIDE,
         late_augment=WIDE_LATE,
     )
+
+
+# --- animals, faces, hands
 
 
 def rtmpose_m_ap10k(model: str, init: str) -> Recipe:
@@ -199,6 +211,9 @@ def rtmpose_m_hand5(model: str, init: str) -> Recipe:
     )
 
 
+# --- RTMW
+
+
 def rtmw(model: str, init: str, batch: int, weight_decay: float) -> Recipe:
     """RTMW, 133 keypoints (Jiang et al., arXiv 2407.08634): beta 1, and the face's points weigh
     half.
@@ -219,6 +234,9 @@ def rtmw(model: str, init: str, batch: int, weight_decay: float) -> Recipe:
         beta=1.0,
         half_weight_keypoints=(23, 91),
     )
+
+
+# --- backbones
 
 
 def cspnext_udp(model: str, init: str) -> Recipe:
@@ -250,6 +268,9 @@ def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
         batch_norm=BatchNormSettings(bn_mode="train"),
         data=Data(val_fraction=0.02),
     )
+
+
+# --- the table
 
 
 Make = Callable[[str, str], Recipe]
