@@ -123,7 +123,6 @@ def paired_bootstrap(
         resampled = [weighted_ap(m, recalls, weights) for m in matches]
         differences[i] = resampled[0] - resampled[1]
 
-    # The figures of the images as they are, and the percentiles of the resamples.
     ap, other_ap = (weighted_ap(m, recalls, np.ones(images)) for m in matches)
     low, high = np.percentile(differences, INTERVAL)
     return Difference(

@@ -173,7 +173,6 @@ def evaluate_classifier(
     if not labels:
         raise InputError(f"none of the {len(items)} images of {dataset.path} could be read")
 
-    # A model that returns NaN would be wrong everywhere: said rather than scored.
     scores = np.concatenate(batches)
     if not np.isfinite(scores).all():
         raise ModelError(f"{classifier.card.id} returns NaN or infinite numbers")

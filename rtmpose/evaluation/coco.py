@@ -274,11 +274,7 @@ def coco_evaluator(
             detections = truth.loadRes([dict(r) for r in results])
         else:
             detections = COCO()
-            detections.dataset = {
-                "images": content["images"],
-                "categories": content["categories"],
-                "annotations": [],
-            }
+            detections.dataset = {**content, "annotations": []}
             detections.createIndex()
 
         # Match detections with annotations, image by image.

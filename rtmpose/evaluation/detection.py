@@ -80,19 +80,9 @@ def evaluate_detector(
     # Images that could not be read do not count.
     content = dict(dataset.content)
     metrics = coco_box_ap(content, results, image_ids=evaluated, category_ids=[category])
-
-    # What the figures depend on, for the report.
-    backend = getattr(detector, "backend", None)
-    settings = {
-        "data": str(dataset.path),
-        "detector": getattr(getattr(detector, "card", None), "id", None),
-        **{name: getattr(backend, name, None) for name in ("engine", "device", "precision")},
-        "box_thr": box_thr,
-        "metrics": ["box-ap"],
-    }
     return Evaluation(
         metrics=metrics,
-        settings=settings,
+        settings=_settings(dataset, detector, box_thr),
         images=len(evaluated),
         skipped=len(ids) - len(evaluated),
         people_per_image=len(results) / len(evaluated),
@@ -100,6 +90,18 @@ def evaluate_detector(
         results=results,
         image_ids=tuple(evaluated),
     )
+
+
+def _settings(dataset: KeypointDataset, detector: BoxModel, box_thr: float) -> dict[str, object]:
+    """What the figures depend on, for the report."""
+    backend = getattr(detector, "backend", None)
+    return {
+        "data": str(dataset.path),
+        "detector": getattr(getattr(detector, "card", None), "id", None),
+        **{name: getattr(backend, name, None) for name in ("engine", "device", "precision")},
+        "box_thr": box_thr,
+        "metrics": ["box-ap"],
+    }
 
 
 def box_results(detections: Detections, image_id: int, category: int = 1) -> list[JsonObject]:

@@ -148,14 +148,9 @@ def evaluate(
     scores = score(
         dataset, run.results, run.done, points, model.skeleton, chosen, pairs, nme_points
     )
-
-    # What the figures depend on.
     settings = {
         "data": str(dataset.path),
-        **model.describe(),
-        "boxes": source,
-        "detector": model.describe()["detector"] if source == "detect" else None,
-        "box_thr": box_thr if source == "detect" else None,
+        **_model_settings(model, source, box_thr),
         "flip_test": flip_test,
         "keypoints": len(points),
         "metrics": list(chosen),
@@ -186,6 +181,18 @@ def _as_model(
     if ours:
         return open_model(detector, cast(ModelName | CropModel | PoseModel, pose), options=options)
     return open_model(detector, _Called(cast(CalledModel, pose)), options=options)
+
+
+def _model_settings(model: PoseModel, source: str, box_thr: float) -> dict[str, object]:
+    """What the figures depend on: the models and where the boxes are from."""
+    is_detecting = source == "detect"
+    described = model.describe()
+    return {
+        **described,
+        "boxes": source,
+        "detector": described["detector"] if is_detecting else None,
+        "box_thr": box_thr if is_detecting else None,
+    }
 
 
 def _box_source(model: PoseModel, boxes: str | Path | None) -> str:

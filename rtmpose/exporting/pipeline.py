@@ -82,8 +82,6 @@ def write_pipeline(
     node.attribute.append(helper.make_attribute("then_branch", found))
     node.attribute.append(helper.make_attribute("else_branch", given))
     g.graph.node.append(node)
-
-    # Poses in the boxes, and the outputs by name.
     keypoints, scores = _estimate(g, frame, boxes, pose_model, pose_card)
     k = pose_card.skeleton or "points"
     g.add_output("keypoints", keypoints, "float", ["people", k, 2], "out_keypoints")

@@ -76,7 +76,7 @@ def prune(
     groups = channel_groups(network, graph)
     names = [group.name for group in groups]
     full_sizes = [len(group) for group in groups]
-    start = (count_multiply_adds(network, input_wh), count_parameters(network))
+    start = _cost(network, input_wh)
     multiply_adds, parameters = start
 
     # What is carried over the rounds: Adam's state, and the importance found so far.
@@ -86,7 +86,6 @@ def prune(
     training = network.training
     network.eval()
 
-    # Each round: train a little, choose channels, remove them.
     for number in range(1, options.rounds + 1):
         # Train a little, which also measures importance; older measurements fade.
         _set_learning_rate(optimizer, options, number)
@@ -109,15 +108,12 @@ def prune(
         # Weights are corrected while the channels they correct for are still there.
         if options.compensate:
             compensate(network, groups, selected, moments)
-
-        # The remaining channels, their scores and their groups.
         remove_channels(network, zip(groups, selected, strict=True), optimizer)
         scores = [np.delete(s, units) for s, units in zip(scores, selected, strict=True)]
         groups = channel_groups(network, graph)
 
         # The cost of what is left decides how much the next round takes.
-        multiply_adds = count_multiply_adds(network, input_wh)
-        parameters = count_parameters(network)
+        multiply_adds, parameters = _cost(network, input_wh)
         removed = sum(map(len, selected))
         rounds.append(PruneRound(number, mean_loss, removed, multiply_adds, parameters))
         if on_round:
@@ -127,6 +123,11 @@ def prune(
     network.train(training)
     sizes = zip(full_sizes, map(len, groups), strict=True)
     return PruneResult(tuple(rounds), dict(zip(names, sizes, strict=True)))
+
+
+def _cost(network: nn.Module, input_wh: tuple[int, int]) -> tuple[int, int]:
+    """Multiply-adds of one image, and parameters."""
+    return count_multiply_adds(network, input_wh), count_parameters(network)
 
 
 def _targets(start: tuple[int, int], options: PruneOptions, number: int) -> tuple[int, int]:

@@ -83,12 +83,11 @@ def select_units(
             else:
                 # Importance of the chunk over what it saves.
                 importance = float(scores[i][order[i][taken[i] : taken[i] + units]].sum())
-                cost = {
-                    "memory": saved_memory(network, group, units),
-                    "multiply-adds": multiply_adds,
-                    "nothing": units,
-                }[options.normalize_by]
-                score = importance / (parameters if excess_parameters > 0 else cost)
+                memory = saved_memory(network, group, units)
+                costs = {"memory": memory, "multiply-adds": multiply_adds, "nothing": units}
+                saved = parameters if excess_parameters > 0 else costs[options.normalize_by]
+                score = importance / saved
+
             # While parameters are left to save, the multiply-adds may fall as they will.
             allowed = excess_multiply_adds + max_overshoot
             overshoots = excess_parameters <= 0 and multiply_adds > allowed

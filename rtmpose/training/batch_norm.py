@@ -86,8 +86,7 @@ def estimate_statistics(
     Returns:
         How many batches were used.
     """
-    # Evaluation mode: the statistics stored so far are used and not moved by the measurement.
-    network.eval()
+    network.eval()  # the stored statistics are used, and not moved by the measurement
     sums: dict[nn.Module, list[Tensor]] = {}
 
     def add_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

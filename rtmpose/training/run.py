@@ -50,6 +50,16 @@ NO_CLIP_NORM = 1e12
 """Without a limit the gradient's norm is still worth knowing."""
 
 
+def _steps_per_epoch(task: Task, accumulate: int, world: int) -> int:
+    batches = task.steps(world)
+    if batches < accumulate:
+        raise InputError(
+            f"an epoch has {batches} batches: not one step of {accumulate} batches; lower --set"
+            " accumulate="
+        )
+    return batches // accumulate
+
+
 class TrainRun:
     """One call of :func:`rtmpose.training.loop.train`.
 
@@ -107,13 +117,7 @@ class TrainRun:
         self.loss_scaled = choose_precision(recipe.precision, fabric.device.type) == "fp16"
 
         # Length of the training in steps.
-        batches = task.steps(fabric.world_size)
-        self.per_epoch = batches // schedule.accumulate
-        if not self.per_epoch:
-            raise InputError(
-                f"an epoch has {batches} batches: not one step of {schedule.accumulate} batches;"
-                " lower --set accumulate="
-            )
+        self.per_epoch = _steps_per_epoch(task, schedule.accumulate, fabric.world_size)
         self.total = self.per_epoch * schedule.epochs
 
         # What changes from step to step.

@@ -123,9 +123,7 @@ def detection_losses(
     points = predictions.points
     device = logits.device
     levels = len(predictions.sizes)
-    level_of_cell = torch.repeat_interleave(
-        torch.arange(levels, device=device), torch.tensor(predictions.sizes, device=device)
-    )
+    level_of_cell = _level_of_cell(predictions.sizes, device)
 
     # Which cells learn which box, without gradients.
     assigned = [
@@ -170,6 +168,12 @@ def detection_losses(
     if box_losses:
         loss_bbox = BOX_WEIGHT * (torch.stack(box_losses).sum(dim=0) / total) + loss_bbox
     return loss_cls, loss_bbox, assigned
+
+
+def _level_of_cell(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """The number of the level ``(A,)`` that each cell belongs to."""
+    levels = torch.arange(len(sizes), device=device)
+    return torch.repeat_interleave(levels, torch.tensor(sizes, device=device))
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -319,8 +319,12 @@ def _rows() -> dict[str, tuple[Make, str]]:
     for s in "mlx":
         rows[f"cspnext-{s}-udp_body8_384x288"] = (cspnext_udp, f"cspnext-{s}_imagenet_224x224")
 
-    # The rest, one by one.
-    rows |= {
+    return rows | _single_rows()
+
+
+def _single_rows() -> dict[str, tuple[Make, str]]:
+    """The rows that follow no pattern."""
+    return {
         "rtmpose-x_body8_384x288": (rtmpose_x_coco, "cspnext-x-udp_body8_384x288"),
         "rtmpose-s-pruned_aic-coco_256x192": (rtmpose_s_coco, "rtmpose-s-pruned_aic-coco_256x192"),
         "rtmpose-t_body8-halpe26_256x192": (
@@ -343,7 +347,6 @@ def _rows() -> dict[str, tuple[Make, str]]:
         "rtmw-x_cocktail14_256x192": (_rtmw(704, 0.1), "rtmpose-x_coco-wholebody_384x288"),
         "rtmw-x_cocktail14_384x288": (_rtmw(320, 0.1), "rtmpose-x_coco-wholebody_384x288"),
     }
-    return rows
 
 
 def _rtmw(batch: int, weight_decay: float) -> Make:
