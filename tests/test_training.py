@@ -59,7 +59,7 @@ def rows(path):
 
 
 def every_step(monkeypatch):
-    monkeypatch.setattr("rtmpose.training.loop.LOG_EVERY", 1)
+    monkeypatch.setattr("rtmpose.training.run.LOG_EVERY", 1)
 
 
 def loss_column(folder):
@@ -220,7 +220,7 @@ def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     task = trainable.task(dots, recipe)
-    monkeypatch.setattr("rtmpose.training.loop.save_state", lambda *_: full_state())
+    monkeypatch.setattr("rtmpose.training.run.save_state", lambda *_: full_state())
 
     def full_state():
         raise OutputError("state.pt cannot be written: No space left on device")
@@ -231,7 +231,7 @@ def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplo
 
 
 def test_endless_infinity_is_an_error_with_advice(dots, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtmpose.training.loop.MAX_BAD_STEPS", 3)
+    monkeypatch.setattr("rtmpose.training.run.MAX_BAD_STEPS", 3)
     task = trainable.task(dots, TINY)
     inner = task.losses
     task.losses = lambda network, batch: {k: v * math.nan for k, v in inner(network, batch).items()}

@@ -32,8 +32,8 @@ recipe = override(
     eval_every=1,
 )
 recipe = with_settings(recipe, dict(a.split("=") for a in sys.argv[5:]))
-import rtmpose.training.loop as loop  # noqa: E402
+import rtmpose.training.run as run  # noqa: E402
 
-loop.LOG_EVERY = 1
+run.LOG_EVERY = 1
 task = trainable.task(data, recipe)
 train(task, recipe, out, accelerator="cpu", devices=processes)

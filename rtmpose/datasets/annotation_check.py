@@ -26,7 +26,7 @@ class _Context:
     """Where an annotation is, for the examples in the report."""
 
     annotation_id: int
-    where: str
+    where: str  # annotation and image, for people
     image_wh: tuple[float, float] | None
     issues: IssueCollector
 
@@ -82,6 +82,7 @@ def is_usable(annotation: Mapping[str, Json], keypoints: int) -> bool:
         annotation: A COCO annotation.
         keypoints: Number of keypoints of the set; 0 where unknown.
     """
+    # Finite keypoints in the set's number, a usable box, one labeled point.
     points = annotation.get("keypoints") or []
     if not points or not is_finite_list(points) or not _fits(points, keypoints):
         return False
@@ -94,6 +95,7 @@ def is_finite_list(values: Json) -> TypeGuard[Sequence[float]]:
     """Whether it is a list of finite numbers."""
     if not isinstance(values, list | tuple):
         return False
+    # One test for all values: NaN and infinity survive a sum.
     return set(map(type, values)) <= {int, float} and math.isfinite(sum(values))
 
 
@@ -119,6 +121,8 @@ def _size_of(image: Mapping[str, Json]) -> tuple[float, float] | None:
 def _check_box(box: Sequence[float], context: _Context) -> None:
     x, y, w, h = box
     text = str([round(float(v), 1) for v in box])
+
+    # Each box has one issue, the worst.
     if w <= 0 or h <= 0:
         context.add("box-without-area", text)
         return
@@ -126,6 +130,8 @@ def _check_box(box: Sequence[float], context: _Context) -> None:
         return
     width, height = context.image_wh
     text = f"{text} in {width} x {height}"
+
+    # Nothing of the box is in the image.
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         context.add("box-outside-image", text)
         return
@@ -178,7 +184,7 @@ def _check_near_box(labeled: NDArray[np.float64], box: Sequence[float], context:
     low = np.array(box[:2])
     high = low + box[2:]
     # How far each point lies outside; negative inside.
-    distances = np.maximum(low - labeled, labeled - high).max(axis=1)
+    distances = np.maximum(low - labeled, labeled - high).max(axis=1)  # (labeled points,)
     if distances.max() > FAR_FROM_BOX * max(box[2:]):
         text = f"{_rounded(labeled[distances.argmax()])}, box {_rounded(box)}"
         context.add("point-far-from-box", text)

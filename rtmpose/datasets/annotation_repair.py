@@ -33,7 +33,7 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
     """
     points = annotation.get("keypoints") or []
     try:
-        total = sum(points)
+        total = sum(points)  # any NaN or infinity shows in the sum
         box = [float(v) for v in annotation.get("bbox") or ()]
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -55,7 +55,7 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
         repaired = True
         box = box_around(points)
         annotation["bbox"] = box
-        if min(box[2:]) <= 0:
+        if min(box[2:]) <= 0:  # all labeled points on a line: nothing to crop
             annotation["num_keypoints"] = 0
 
     # What evaluations and trainings count on.
@@ -99,6 +99,7 @@ def check_keypoint_counts(
     Raises:
         InputError: an annotation has another number.
     """
+    # Without a number the first annotation with keypoints says it.
     for annotation in annotations:
         count = len(annotation.get("keypoints") or ())
         if not count:

@@ -37,6 +37,7 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
         category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1).
         keypoints: Number of keypoints, for a category without names.
     """
+    # Names that occur twice cannot say which point is meant.
     names = tuple(map(str, category.get("keypoints") or ()))
     if not names or len(set(names)) != len(names):
         return generic_skeleton(keypoints or len(names))
@@ -50,6 +51,7 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
     flip_indices = tuple(names.index(partners.get(name, name)) for name in names)
     sides = tuple(_side_of(name)[0] if name in partners else "center" for name in names)
 
+    # Links and colors; the name is that of the category.
     plain = generic_skeleton(len(names))
     return _colored(
         str(category.get("name", plain.name)),
@@ -62,6 +64,7 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
 
 def _links(pairs: Sequence[Sequence[int]], keypoints: int) -> tuple[tuple[int, int], ...]:
     """Pairs counted from 0; none at all where one of them is not of two keypoints of the set."""
+    # COCO counts from 1.
     links = tuple((int(p[0]) - 1, int(p[1]) - 1) for p in pairs if len(p) == 2)
     for a, b in links:
         if a == b or not 0 <= a < keypoints or not 0 <= b < keypoints:
@@ -77,9 +80,10 @@ def _colored(
     links: tuple[tuple[int, int], ...],
 ) -> Skeleton:
     """A keypoint set whose left, right and central parts have a color each."""
+    # A limb has the color of its side; one that joins both sides that of the center.
     link_colors = []
     for a, b in links:
-        lateral = {sides[a], sides[b]} - {"center"}
+        lateral = {sides[a], sides[b]} - {"center"}  # one side, both, or none
         link_colors.append(SIDE_COLORS[lateral.pop() if len(lateral) == 1 else "center"])
     return Skeleton(
         name=name,

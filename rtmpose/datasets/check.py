@@ -49,6 +49,7 @@ def check(
         workers: Number of threads that read images.
         on_progress: Called with the number of images done and in total.
     """
+    # Entries that cannot be used are reported and left out of what follows.
     issues = IssueCollector()
     images = _usable_images(data.content, issues)
     names = _keypoint_names(data)
@@ -91,6 +92,7 @@ def check(
 
 def drawable(data: Annotations) -> KeypointDataset:
     """What can be drawn of a set with issues: usable instances of images that are listed."""
+    # The same choice as in the check, without a report.
     ignored = IssueCollector()
     images = _usable_images(data.content, ignored)
     keypoints = len(_keypoint_names(data))
@@ -105,6 +107,7 @@ def drawable(data: Annotations) -> KeypointDataset:
 
 def _keypoint_names(data: Annotations) -> tuple[str, ...]:
     """Empty where nothing says them."""
+    # From the format, else from the categories.
     if data.skeleton:
         return data.skeleton.keypoints
     try:
@@ -121,6 +124,8 @@ def _image_files(data: Annotations, images: Mapping[int, JsonObject]) -> dict[in
 def _usable_images(content: CocoContent, issues: IssueCollector) -> dict[int, JsonObject]:
     """Image entries with id and file name, by id."""
     images: dict[int, JsonObject] = {}
+
+    # An entry needs a unique id and a file name.
     for position, entry in enumerate(content.get("images") or ()):
         try:
             image_id = int(entry["id"])
@@ -128,6 +133,8 @@ def _usable_images(content: CocoContent, issues: IssueCollector) -> dict[int, Js
         except (KeyError, TypeError, ValueError) as error:
             issues.add("broken-image-entry", f"entry {position}: {error!r}")
             continue
+
+        # The first entry with an id counts: annotations cannot say which they mean.
         if image_id in images:
             first_name = images[image_id]["file_name"]
             issues.add("duplicate-image-id", f"{image_id}: {first_name} and {name}")
@@ -140,6 +147,7 @@ def _usable_annotations(
     content: CocoContent, images: Mapping[int, JsonObject], issues: IssueCollector
 ) -> list[JsonObject]:
     """Annotations that belong to an image, with whole-number ids."""
+    # Categories that annotations may name; a set may have none.
     categories = {c.get("id") for c in content.get("categories") or () if isinstance(c, dict)}
     annotations: list[JsonObject] = []
     ids: set[int] = set()
@@ -158,6 +166,8 @@ def _usable_annotations(
         if categories and entry.get("category_id", 1) not in categories:
             example = f"annotation {number}: category {entry.get('category_id')}"
             issues.add("unknown-category", example, number)
+
+        # Without an image there is nothing to train on.
         if image_id not in images:
             example = f"annotation {number}: image {image_id}"
             issues.add("annotation-without-image", example, number)
@@ -172,6 +182,8 @@ def _count_labels(usable: Sequence[JsonObject], names: tuple[str, ...]) -> dict[
     if not names and usable:
         keypoints = len(usable[0]["keypoints"]) // 3
         names = tuple(f"keypoint_{i}" for i in range(keypoints))
+
+    # Annotations of another length are reported elsewhere.
     counts = np.zeros(len(names), np.int64)
     for annotation in usable:
         if len(annotation["keypoints"]) == 3 * len(names):
@@ -198,6 +210,7 @@ def _check_categories(
     content: CocoContent, annotations: Iterable[JsonObject], issues: IssueCollector
 ) -> None:
     """Categories that have too few instances."""
+    # Images per category: instances of one image alone cannot be held out.
     images_of: dict[Json, set[int]] = {}
     for annotation in annotations:
         category_id = annotation.get("category_id", 1)

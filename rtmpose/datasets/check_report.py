@@ -82,7 +82,7 @@ class IssueCollector:
     def add(self, kind: str, example: str, annotation_id: int | None = None) -> None:
         """Count an issue; the first few examples and all annotation ids are kept."""
         self.counts[kind] += 1
-        kept = self.examples.setdefault(kind, [])
+        kept = self.examples.setdefault(kind, [])  # a few are enough to find the others
         if len(kept) < MAX_EXAMPLES:
             kept.append(example)
         if annotation_id is not None:
@@ -90,17 +90,20 @@ class IssueCollector:
 
     def add_all(self, kind: str, example: str, count: int) -> None:
         """Count an issue of the whole set, with one example."""
+        # No ids: the issue is of no single annotation.
         self.counts[kind] += count
         self.examples[kind] = [example]
 
     def rename(self, kind: str, new_kind: str) -> None:
         """Count the issues of one kind as those of another."""
+        # Counts, examples and ids move together.
         self.counts[new_kind] += self.counts.pop(kind, 0)
         self.examples[new_kind] = self.examples.pop(kind, [])
         self.ids[new_kind] = self.ids.pop(kind, [])
 
     def issues(self) -> tuple[Issue, ...]:
         """What was found, errors first."""
+        # In the order of the table; errors come before notes.
         found = []
         for name, kind in ISSUE_KINDS.items():
             if self.counts[name]:
@@ -137,6 +140,7 @@ def _note(description: str, advice: str) -> IssueKind:
     return IssueKind("note", description, advice)
 
 
+# What is wrong with the entries of the file.
 _FILE_KINDS = {
     "broken-image-entry": _error(
         "image entries without id or file_name", "complete or remove them"
@@ -154,6 +158,7 @@ _FILE_KINDS = {
     ),
 }
 
+# What is wrong with single instances.
 _INSTANCE_KINDS = {
     "box-not-numbers": _error(
         "boxes that are not four finite numbers x, y, w, h", "correct or remove them"
@@ -192,6 +197,7 @@ _INSTANCE_KINDS = {
     ),
 }
 
+# What is wrong with the images.
 _IMAGE_KINDS = {
     "image-without-annotation": _note(
         "images without any annotation", "fine as background for detectors"
@@ -217,6 +223,7 @@ _IMAGE_KINDS = {
     ),
 }
 
+# What is wrong with the set as a whole.
 _SET_KINDS = {
     "keypoint-never-labeled": _note(
         "keypoints without a single label", "a model will not learn them"

@@ -97,6 +97,7 @@ def read_coco(
     Raises:
         InputError: there is no such file, or it is not COCO content.
     """
+    # The three lists, and what is known of images and keypoints.
     path = find_annotation_file(data)
     content = read_json(path) if content is None else content
     try:
@@ -131,6 +132,7 @@ def read_posetrack(
     Raises:
         InputError: nothing of the kind is there.
     """
+    # Published: one file per video. Converted: one file for all.
     files = sorted(data.glob("*.json")) if data.is_dir() else [data]
     if not files:
         files = [find_annotation_file(data)]
@@ -170,6 +172,7 @@ def _named_categories(categories: Sequence[JsonObject], skeleton: Skeleton) -> l
 
     These are the categories that name keypoints, or all where none does.
     """
+    # Only categories with keypoints get names: others may hold boxes for a detector.
     own = category_of(skeleton)
     if not categories:
         return [{**own}]

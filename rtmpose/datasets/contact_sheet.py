@@ -29,9 +29,11 @@ HIDDEN_SCORE = 0.5
 DRAWN_SCORE = 0.01
 """Points with a lower score have no label."""
 
+# Colors are BGR.
 BACKGROUND = (24, 24, 24)
 TEXT_COLOR = (225, 225, 225)
 ISSUE_COLOR = (60, 60, 255)
+# Lengths in characters: a longer caption would not fit under its tile.
 MAX_CAPTION = 40
 MAX_FILE_NAME = 22
 JPEG_QUALITY = 88
@@ -41,11 +43,14 @@ def annotated_poses(dataset: KeypointDataset, annotations: Sequence[CocoAnnotati
     """Annotations as poses: score 1 for visible points, 0.5 for hidden ones, 0 without a label."""
     n = len(annotations)
     k = max((len(a["keypoints"]) // 3 for a in annotations), default=0)
+
+    # All points and boxes at once, in the form that is drawn: (N, K, 3) and (N, 4) xyxy.
     skeleton = dataset.skeleton or generic_skeleton(max(k, 1))
     points = np.array([a["keypoints"] for a in annotations], np.float32).reshape(n, -1, 3)
     xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
+    # Hidden points get the lower score, which draws them thinner.
     visibility = points[..., 2]
     scores = np.zeros(visibility.shape, np.float32)
     scores[visibility > 0] = HIDDEN_SCORE
@@ -90,6 +95,7 @@ def contact_sheet(
     Raises:
         InputError: the set has no labeled instance, or none of the images can be read.
     """
+    # Instances that are shown first, then others by chance.
     highlighted = highlighted or {}
     if instances is None:
         instances = _sample(dataset, count, seed, highlighted)
@@ -125,6 +131,7 @@ def save_image(path: Path, image: Image) -> None:
     Raises:
         OutputError: the folder cannot be written, or the suffix is not that of an image format.
     """
+    # The suffix chooses the format; quality is only JPEG's.
     options = []
     if path.suffix.lower() in (".jpg", ".jpeg"):
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -143,6 +150,7 @@ def _sample(
     dataset: KeypointDataset, count: int, seed: int, highlighted: Mapping[int, str]
 ) -> list[tuple[int, int]]:
     """Image id and position of instances: up to half of them highlighted, the others by chance."""
+    # Up to half of the tiles for highlighted instances.
     first: list[tuple[int, int]] = []
     others: list[tuple[int, int]] = []
     for image_id in dataset.images:
@@ -177,9 +185,11 @@ def _tile(image: Image, poses: Poses, caption: str, issue: str | None) -> Image:
     tile = np.full((TILE + CAPTION, TILE, 3), BACKGROUND, np.uint8)
     tile[:TILE] = draw_poses(_cut(image, corner, scale), moved, boxes=True, kpt_thr=DRAWN_SCORE)
 
+    # The frame and the caption.
     if issue is not None:
         cv2.rectangle(tile, (1, 1), (TILE - 2, TILE - 2), ISSUE_COLOR, 2)
         caption = f"{issue}: {caption}"
+    # The caption stands below the image.
     place = (3, TILE + 13)
     font = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(tile, caption[:MAX_CAPTION], place, font, 0.36, TEXT_COLOR, 1, cv2.LINE_AA)

@@ -87,6 +87,7 @@ class Conversion:
 
     def indices(self, source: Sequence[str], target: Sequence[str]) -> IndexPairs:
         """Index pairs for sets with these names, sorted by the target."""
+        # A source is a point, or two whose middle is taken.
         pairs = []
         for target_name, names in self.points.items():
             source_names = (names,) if isinstance(names, str) else names
@@ -106,9 +107,12 @@ def _68_to_106() -> dict[str, SourcePoint]:
     """Every other point of the jaw; upper edges of the brows; eyes by corners and middles of the
     lids.
     """
+    # LaPa's 106 points lie more densely than the 68 of 300-W.
     jaw: dict[str, SourcePoint] = {f"kpt-{2 * i}": f"kpt-{i}" for i in range(17)}
     brows = _run(33, 17, 5) | _run(42, 22, 5)
     nose = _run(51, 27, 4) | _run(58, 31, 5)
+
+    # Where 300-W has two points of a lid, LaPa has the one in its middle.
     eye_corners: dict[str, SourcePoint] = {
         "kpt-66": "kpt-36",
         "kpt-70": "kpt-39",
@@ -127,6 +131,7 @@ def _68_to_106() -> dict[str, SourcePoint]:
 
 def _98_to_106() -> dict[str, SourcePoint]:
     """The jaw, brows and nose ridge have the same numbers; the rest moves up."""
+    # WFLW and LaPa share most of their order.
     jaw_brows_ridge = _run(0, 0, 55)
     nose = _run(58, 55, 5)
     eyes = _run(66, 60, 8) | _run(75, 68, 8)
@@ -161,6 +166,7 @@ def _face_of_body(points: Mapping[str, SourcePoint]) -> dict[str, SourcePoint]:
 
 
 def _faces() -> list[Conversion]:
+    # To LaPa's points from the face sets, and the faces of whole bodies.
     table = [
         Conversion("300w68", "lapa106", _68_to_106()),
         Conversion("wflw98", "lapa106", _98_to_106()),
@@ -178,11 +184,13 @@ def _faces() -> list[Conversion]:
 
 
 def _hand_of_body(side: str) -> dict[str, SourcePoint]:
+    # The sets of whole bodies call the wrist the root of the hand.
     names = get_skeleton("hand21").keypoints
     return {n: f"{side}_hand_root" if n == "wrist" else f"{side}_{n}" for n in names}
 
 
 def _hands() -> list[Conversion]:
+    # Between hand sets, and both hands of whole bodies.
     same: dict[str, SourcePoint] = {n: n for n in get_skeleton("hand21").keypoints}
     table = [Conversion("rhd21", "hand21", same), Conversion("hand21", "rhd21", same)]
     for body in ("coco-wholebody133", "halpe136"):
@@ -204,11 +212,14 @@ def conversions(source: str | Sequence[str], target: str) -> tuple[Conversion, .
     Raises:
         InputError: a set is unknown, or there is no way from one to the other.
     """
+    # Both names in the form of the table; the same points need no conversion.
     target = ALIASES.get(target, target)
     names, set_name = _points_and_name(source)
     points = get_skeleton(target).keypoints
     if set_name == target or names == points:
         return (Conversion(set_name, target, {n: n for n in points}),)
+
+    # Faces and hands: a body has two hands, hence two conversions.
     table = [c for c in (*_faces(), *_hands()) if (c.source, c.target) == (set_name, target)]
     if table:
         return tuple(table)
@@ -241,6 +252,8 @@ def conversion(source: str | Sequence[str], target: str) -> IndexPairs:
             f"{found[0].source} holds {len(found)} instances of {target}: use"
             " rtmpose.datasets.convert"
         )
+
+    # The one conversion, as indices.
     names, _ = _points_and_name(source)
     return found[0].indices(names, get_skeleton(ALIASES.get(target, target)).keypoints)
 
@@ -267,6 +280,7 @@ def conversion_by_name(names: Sequence[str], target: str, points: Sequence[str])
 
 def _points_and_name(source: str | Sequence[str]) -> tuple[tuple[str, ...], str]:
     """Names of the points, and of the set where it is a known one."""
+    # A name, or the points of a set that may be one of the package.
     if isinstance(source, str):
         set_name = ALIASES.get(source, source)
         return get_skeleton(set_name).keypoints, set_name

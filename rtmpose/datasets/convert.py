@@ -98,6 +98,7 @@ def _convert_all(
     dataset: KeypointDataset, conversion: Conversion, names: Sequence[str], skeleton: Skeleton
 ) -> list[JsonObject]:
     """All annotations by one conversion; those without the part that it takes are left out."""
+    # One conversion for all annotations; crowd regions and boxes pass through.
     pairs = conversion.indices(names, skeleton.keypoints)
     converted = []
     for rows in dataset.annotations.values():
@@ -115,7 +116,7 @@ def _with_keypoints(old: Mapping[str, Json], pairs: IndexPairs, keypoints: int) 
     source = old.get("keypoints")
     if not source:
         return annotation
-    points: list[float] = [0] * (3 * keypoints)
+    points: list[float] = [0] * (3 * keypoints)  # unlabeled points stay 0, 0, 0
     for target, sources in pairs:
         # A middle of two points has a label where both have, and is hidden where one is.
         triples = [source[3 * s : 3 * s + 3] for s in sources]
@@ -124,6 +125,7 @@ def _with_keypoints(old: Mapping[str, Json], pairs: IndexPairs, keypoints: int) 
             x = _mean([x for x, _, _ in triples])
             y = _mean([y for _, y, _ in triples])
             points[3 * target : 3 * target + 3] = [x, y, visibility]
+
     annotation["keypoints"] = points
     annotation["num_keypoints"] = count_labeled(points)
     return annotation
@@ -148,6 +150,7 @@ def _as_part(annotation: JsonObject, part: str) -> JsonObject | None:
     if min(box[2:]) <= 0:
         return None
 
+    # The instance without the fields of the whole body; it names the annotation it is from.
     instance = {k: v for k, v in annotation.items() if k not in WHOLE_INSTANCE_FIELDS}
     instance["bbox"] = list(box)
     instance["area"] = BOX_TO_AREA * box[2] * box[3]

@@ -114,6 +114,7 @@ def read_annotations(
     """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
     """
+    # The format, told or detected; JSON that was read for that is not read again.
     path = Path(data)
     folder = Path(images) if images is not None else None
     points = resolve_skeleton(skeleton)
@@ -168,6 +169,7 @@ def detect_format(path: Path) -> DetectedFormat:
     Raises:
         InputError: it looks like nothing known.
     """
+    # Text files by their suffix, folders by what is in them, JSON by its content.
     if path.suffix in (".yaml", ".yml"):
         return DetectedFormat("yolo")
     if path.suffix == ".txt":
@@ -204,6 +206,7 @@ def _folder_format(path: Path) -> str:
 
 def _json_format(content: Json) -> str:
     """Format of parsed JSON."""
+    # A list is MPII's or AI Challenger's; COCO forms are objects.
     if isinstance(content, list):
         if "human_annotations" in content[0]:
             return "aic-raw"
@@ -231,6 +234,7 @@ def _json_format(content: Json) -> str:
     if points and isinstance(points[0], list):
         return "rhd"
 
+    # By the number and names of the keypoints.
     if len(names) == 14 and names[0] == "left_shoulder" and "neck" in names:
         return "crowdpose"
     if not names:

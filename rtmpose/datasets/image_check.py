@@ -81,6 +81,7 @@ def check_images(
         workers: Number of threads that read images.
         on_progress: Called with the number of images done and in total, of both splits.
     """
+    # Progress counts the images of both splits.
     existing = {i: path for i, path in files.items() if path.is_file()}
     other_existing = {i: path for i, path in other_files.items() if path.is_file()}
     total = len(existing) + len(other_existing)
@@ -115,6 +116,8 @@ def _check_size(entry: JsonObject, info: ImageInfo, issues: IssueCollector) -> N
     if info.error:
         issues.add("unreadable-image", info.error)
         return
+
+    # Some sets do not say how large their images are: nothing to compare then.
     width = entry.get("width")
     height = entry.get("height")
     is_unknown = width is None or height is None or (width, height) == (0, 0)
@@ -127,12 +130,15 @@ def _compare_splits(
     first: Mapping[int, ImageInfo], second: Mapping[int, ImageInfo], issues: IssueCollector
 ) -> None:
     """Images of the first split that look like one of the second, or have its name."""
+    # Each image is named once, with its nearest partner.
     in_both: set[int] = set()
     for first_id, second_id, bits in near_duplicates(first, second):
         if first_id not in in_both:
             in_both.add(first_id)
             example = f"{first[first_id].path} and {second[second_id].path}"
             issues.add("in-both-splits", f"{example} ({bits} of {HASH_BITS} bits differ)")
+
+    # The same name may be another image: a note only.
     names = {info.path.name for info in second.values()}
     for image_id, info in first.items():
         if info.path.name in names and image_id not in in_both:

@@ -60,6 +60,8 @@ def inspect_images(
         workers: Number of threads.
     """
     images: dict[int, ImageInfo] = {}
+
+    # In the order of the set, whichever thread is done first.
     with ThreadPoolExecutor(workers) as pool:
         for image_id, info in zip(paths, pool.map(inspect_image, paths.values()), strict=True):
             images[image_id] = info
@@ -89,9 +91,13 @@ def difference_hash(image: Image) -> NDArray[np.uint64] | None:
     # One column more than bits, as each area is compared with its right neighbor.
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     resized = cv2.resize(gray, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    areas = resized.astype(np.int16)
+
+    # Flat images have random hashes, which would look like duplicates of anything.
+    areas = resized.astype(np.int16)  # signed, (16, 17)
     if areas.std() < MIN_CONTRAST:
         return None
+
+    # 256 bits in four words.
     return np.packbits(areas[:, 1:] < areas[:, :-1]).view(np.uint64)
 
 
@@ -110,9 +116,11 @@ def near_duplicates(
     Returns:
         Id in the first, id in the second, differing bits; the most similar pair first.
     """
+    # One set against itself, or against another one.
     first_ids, first_hashes = _stacked_hashes(first)
     if second is None:
-        second_ids, second_hashes = first_ids, first_hashes
+        second_ids = first_ids
+        second_hashes = first_hashes
     else:
         second_ids, second_hashes = _stacked_hashes(second)
     pairs: list[tuple[int, int, int]] = []
@@ -122,8 +130,8 @@ def near_duplicates(
     # Compare block by block: all pairs of a large set would not fit into memory.
     step = max(1, MAX_COMPARISONS // len(second_ids))
     for start in range(0, len(first_ids), step):
-        differing = first_hashes[start : start + step, None] ^ second_hashes[None]
-        distances = _count_bits(differing)
+        differing = first_hashes[start : start + step, None] ^ second_hashes[None]  # (rows, N, 4)
+        distances = _count_bits(differing)  # (rows, N)
         for i, j in zip(*np.nonzero(distances <= max_bits), strict=True):
             # Within one set, each pair counts once.
             if second is not None or start + i < j:
@@ -134,6 +142,7 @@ def near_duplicates(
 
 def _stacked_hashes(images: Mapping[int, ImageInfo]) -> tuple[list[int], NDArray[np.uint64]]:
     """Ids and hashes ``(N, 4)`` of the images that have a hash."""
+    # Unreadable and flat images have none.
     hashes = {i: info.hash for i, info in images.items() if info.hash is not None}
     table = np.array(list(hashes.values()), np.uint64).reshape(len(hashes), HASH_BITS // 64)
     return list(hashes), table

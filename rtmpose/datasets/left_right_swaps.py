@@ -107,6 +107,7 @@ def find_left_right_swaps(
 
 def swap_left_right(keypoints: Sequence[float], skeleton: Skeleton) -> list[float]:
     """Flat x, y, v triples with the labels of left and right swapped."""
+    # Point i takes the triple of its partner; central points are their own partners.
     swapped: list[float] = []
     for i in skeleton.flip_indices:
         swapped += keypoints[3 * i : 3 * i + 3]
@@ -138,6 +139,7 @@ def mirrored_faces(
         Fraction of the faces that have it the other way, and the number of faces; None where the
         set has no eyes.
     """
+    # Three points of a face, or the eyes and shoulders of a body.
     names = FACE_FRONT.get(skeleton.name, BODY_FRONT)
     if not set(names) <= set(skeleton.keypoints):
         return None
@@ -146,14 +148,14 @@ def mirrored_faces(
         a["keypoints"] for a in annotations if len(a.get("keypoints") or ()) == 3 * len(skeleton)
     ]
     points = np.array(rows, np.float64).reshape(len(rows), len(skeleton), 3)[:, indices]
-    points = points[(points[..., 2] > 0).all(axis=1)]
+    points = points[(points[..., 2] > 0).all(axis=1)]  # faces with all of these labeled
     if not len(points):
         return 0.0, 0
 
     # The turn from the line between the eyes to what lies below them.
     left_eye = points[:, 0, :2]
     eye_line = points[:, 1, :2] - left_eye
-    downward = points[:, 2:, :2].mean(axis=1) - left_eye
+    downward = points[:, 2:, :2].mean(axis=1) - left_eye  # the mean of what lies below the eyes
     turn = eye_line[:, 0] * downward[:, 1] - eye_line[:, 1] * downward[:, 0]
     return float((turn > 0).mean()), len(turn)
 
@@ -165,6 +167,7 @@ def _cross_validated_logits(
     features: Array, folds: NDArray[np.int64], rng: np.random.Generator
 ) -> Array:
     """``(N,)``: each instance by a regression on the other folds; positive is not swapped."""
+    # Instances of the fold are judged by the others; few folds may be empty.
     logits = np.zeros(len(features))
     for fold in range(FOLDS):
         others = np.flatnonzero(folds != fold)
@@ -190,8 +193,10 @@ def _fit(features: Array) -> Array:
 
 def _minimize(features: Array, start: Array, l2_weight: float) -> Array:
     def loss(weights: Array) -> tuple[float, Array]:
-        margin = np.clip(features @ weights, -MAX_LOGIT, MAX_LOGIT)
+        margin = np.clip(features @ weights, -MAX_LOGIT, MAX_LOGIT)  # the logit of "not swapped"
         wrong = 1 / (1 + np.exp(margin))
+
+        # Log-loss of all examples as not swapped, with weight decay.
         value = np.logaddexp(0, -margin).mean() + l2_weight * weights @ weights / 2
         gradient = -(features.T @ wrong) / len(features) + l2_weight * weights
         return float(value), gradient
@@ -227,7 +232,7 @@ def _features(points: Array, pairs: list[tuple[int, int]], skeleton: Skeleton) -
 
 def _geometry(points: Array, pairs: list[tuple[int, int]], skeleton: Skeleton) -> _Geometry:
     # Unit size, around the middle of the labeled points.
-    labeled = points[..., 2] > 0
+    labeled = points[..., 2] > 0  # (N, K)
     xy = np.where(labeled[..., None], points[..., :2], np.nan)
     with np.errstate(all="ignore"):
         low = np.fmin.reduce(xy, axis=1)
@@ -256,7 +261,7 @@ def _pair_features(geometry: _Geometry, index: int) -> list[Array]:
     left, right = geometry.pairs[index]
     xy = geometry.xy
     both_labeled = geometry.both_labeled[:, index]
-    span = xy[:, right] - xy[:, left]
+    span = xy[:, right] - xy[:, left]  # from the left to the right point, (N, 2)
 
     # Triangles with every other center. The sign counts more than the size: people seen from the
     # side have small triangles.
@@ -292,6 +297,8 @@ def _most_useful_pairs(
     """The pairs that are labeled most often and lie farthest apart, at most ``MAX_PAIRS``."""
     if len(pairs) <= MAX_PAIRS:
         return pairs
+
+    # Frequent and far apart: the sum of the distances over all instances.
     total_distances = []
     for i, j in pairs:
         both = labeled[:, i] & labeled[:, j]

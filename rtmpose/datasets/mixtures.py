@@ -58,6 +58,7 @@ class Mixture:
     parts: tuple[MixturePart, ...]
 
 
+# The published mixtures; paths are those that mmpose's tools write.
 _BODY = (
     MixturePart("aic", "aic", "aic/annotations/aic_train.json", "aic/images"),
     MixturePart(
@@ -81,6 +82,7 @@ _BODY = (
         "posetrack18",
     ),
 )
+# Evaluated on, never trained on.
 _OCHUMAN = MixturePart(
     "ochuman",
     "ochuman",
@@ -104,6 +106,7 @@ _HALPE_WHOLEBODY = MixturePart(
     "halpe/hico_20160224_det/images/train2015",
 )
 
+# Six sets of faces, five of hands.
 _FACE6 = (
     MixturePart("lapa", "lapa", "LaPa/annotations/lapa_trainval.json", "LaPa"),
     _WHOLEBODY,
@@ -185,6 +188,7 @@ def open_mixture(
     Raises:
         InputError: the mixture is unknown, no set is there, or one is missing or damaged.
     """
+    # The mixture by its name, and the keypoint set it is converted to.
     if isinstance(mixture, str):
         if mixture not in MIXTURES:
             raise InputError(
@@ -222,6 +226,8 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
     """
     if not datasets:
         raise InputError("there is nothing to merge")
+
+    # Only sets with the same keypoints can share one category.
     first = datasets[0]
     if any(d.keypoint_names != first.keypoint_names for d in datasets):
         raise InputError(
@@ -239,6 +245,8 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
         for old_id, path in dataset.images.items():
             image_id = len(images) + 1
             images[image_id] = path
+
+            # File names become absolute paths: the sets lie in different folders.
             new_fields = {"id": image_id, "file_name": str(path.absolute())}
             entries.append({**old_entries.get(old_id, {}), **new_fields})
             annotations[image_id] = []
@@ -248,6 +256,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
                 annotations[image_id].append(row)
                 merged.append(row)
 
+    # One category for all.
     skeleton = first.skeleton
     categories = [category_of(skeleton)] if skeleton else first.content["categories"][:1]
     content = {"images": entries, "annotations": merged, "categories": categories}
@@ -256,6 +265,7 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
 
 def _part(entry: JsonObject) -> MixturePart:
     """A set from its ``[[data]]`` table."""
+    # A wrong key is most likely a misspelled one.
     unknown = set(entry) - PART_FIELDS
     if unknown:
         raise ValueError(f"a [[data]] table has no {', '.join(sorted(unknown))}")

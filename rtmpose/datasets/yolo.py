@@ -55,6 +55,7 @@ def read_yolo(
         InputError: there are no labels or images, a line has the wrong number of values, or the
             number of keypoints is unclear.
     """
+    # Labels belong to images: an image without a label file is background.
     layout = _layout(data, images, split)
     image_names = _image_names(layout.images)
     lines = {name: _read_labels(layout.labels / _label_name(name)) for name in image_names}
@@ -142,6 +143,7 @@ def _keypoint_shape(
     if shape:
         return int(shape[0]), int(shape[1])
 
+    # Without kpt_shape the length of the lines must say it, and all must agree.
     lengths = {len(row) for rows in lines.values() for row in rows}
     if not lengths:
         raise InputError(f"there is no label with anything in it in {labels}")
@@ -207,7 +209,7 @@ def _instances(
 
 def _with_categories(annotations: Annotations, names: Json, skeleton: Skeleton) -> Annotations:
     """With one category per class, where ``data.yaml`` names classes or labels have several."""
-    if isinstance(names, dict):
+    if isinstance(names, dict):  # by class number, in any order
         names = [names[key] for key in sorted(names, key=int)]
     names = list(names or ())
     used = [a["category_id"] for a in annotations.content["annotations"]]

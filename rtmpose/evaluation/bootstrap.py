@@ -109,7 +109,7 @@ def paired_bootstrap(
         evaluator = coco_evaluator(ground_truth, each, kind, sigmas=sigmas, image_ids=image_ids)
         recalls = evaluator.params.recThrs
         matches.append(category_matches(evaluator))
-    images = len(matches[0][0].instances) if matches[0] else 0
+    images = len(matches[0][0].instances) if matches[0] else 0  # the same images for both results
     if images < 2:
         raise InputError("the error of a difference needs two images or more")
 
@@ -117,6 +117,7 @@ def paired_bootstrap(
     generator = np.random.default_rng(seed)
     differences = np.empty(resamples)
     for i in range(resamples):
+        # A resample is a weight per image: how often it was drawn.
         drawn = generator.integers(0, images, images)
         weights = np.bincount(drawn, minlength=images).astype(np.float64)
         resampled = [weighted_ap(m, recalls, weights) for m in matches]
@@ -143,6 +144,7 @@ def read_results(path: Path) -> list[JsonObject]:
     Raises:
         InputError: the file is missing or something else.
     """
+    # The rows are looked into, so that a wrong file is refused here.
     try:
         rows: list[JsonObject] = json.loads(path.read_text(encoding="utf-8"))
         for row in rows:
@@ -158,6 +160,7 @@ def read_results(path: Path) -> list[JsonObject]:
 
 def category_matches(evaluator: CocoEvaluator) -> list[CategoryMatches]:
     """From the per-image matches of pycocotools: all sizes, the largest number of detections."""
+    # Without categories pycocotools has one, -1.
     params = evaluator.params
     categories = params.catIds if params.useCats else [-1]
     images = len(params.imgIds)
@@ -166,6 +169,7 @@ def category_matches(evaluator: CocoEvaluator) -> list[CategoryMatches]:
         # Per category there is one block of images for each range of sizes, the first of all sizes.
         start = index * len(params.areaRng) * images
         rows = evaluator.evalImgs[start : start + images]
+        # Annotations that count, per image.
         instances = [0 if e is None else np.count_nonzero(np.equal(e["gtIgnore"], 0)) for e in rows]
         matches.append(_matches_of(rows, np.array(instances, np.float64), len(params.iouThrs)))
     return matches
@@ -183,8 +187,9 @@ def _matches_of(
     # All images together, the highest-scoring detection first.
     scores = np.concatenate([e["dtScores"] for _, e in detected])
     order = np.argsort(-scores, kind="mergesort")
+    # (D,) in order of score.
     image = np.concatenate([np.full(len(e["dtScores"]), i) for i, e in detected])[order]
-    matched = np.concatenate([e["dtMatches"] for _, e in detected], axis=1)[:, order] > 0
+    matched = np.concatenate([e["dtMatches"] for _, e in detected], axis=1)[:, order] > 0  # (T, D)
     ignored = np.concatenate([e["dtIgnore"] for _, e in detected], axis=1)[:, order].astype(bool)
     return CategoryMatches(image, matched & ~ignored, ~matched & ~ignored, instances)
 
@@ -199,7 +204,7 @@ def weighted_ap(categories: Sequence[CategoryMatches], recalls: Array, weights: 
     """
     values = []
     for matches in categories:
-        total = float(weights @ matches.instances)
+        total = float(weights @ matches.instances)  # instances in this resample
         if not total:
             continue
         # A detection counts as often as its image was drawn.
@@ -211,6 +216,8 @@ def weighted_ap(categories: Sequence[CategoryMatches], recalls: Array, weights: 
         # Precision never rises with recall: each takes the highest to its right.
         precision = true_positives / detections
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+
+        # Per threshold: precision at COCO's recalls, 0 where a recall is not reached.
         for recall_row, precision_row in zip(true_positives / total, precision, strict=True):
             at = np.searchsorted(recall_row, recalls, side="left")
             values.append(np.append(precision_row, 0)[at].mean())

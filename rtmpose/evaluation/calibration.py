@@ -113,12 +113,12 @@ def keypoint_scores(
     if len(sigmas) != k:
         raise InputError(f"{k} keypoints need as many sigmas, not {len(sigmas)}")
 
-    # Similarity of each keypoint, as in COCO's OKS.
+    # Similarity of each keypoint, as in COCO's OKS; areas are square pixels, (N, 1).
     area = np.array([a["area"] for a in matched.annotations], np.float64).reshape(-1, 1)
     offset = (matched.predicted - matched.true[..., :2]).astype(np.float64)
-    squared_distance = (offset**2).sum(axis=2)
+    squared_distance = (offset**2).sum(axis=2)  # (N, K)
     variance = (2 * np.asarray(sigmas)) ** 2
-    similarity = np.exp(-squared_distance / variance / (area + np.spacing(1)) / 2)
+    similarity = np.exp(-squared_distance / variance / (area + np.spacing(1)) / 2)  # (N, K) in 0..1
 
     # One row per labeled keypoint.
     labeled = matched.mask
@@ -150,6 +150,7 @@ def fit_logistic(
     Raises:
         InputError: all points are correct, or none is, or there are too few to tell.
     """
+    # Both kinds of keypoints are needed to tell where the border between them lies.
     right = int(correct.sum())
     wrong = int((~correct).sum())
     if prior is None and min(right, wrong) < MIN_OF_EACH:
@@ -159,6 +160,7 @@ def fit_logistic(
         )
 
     # Likelihood of the softened targets, and the squared distance from the prior.
+    # The columns of x are multiplied by slope and offset, (M, 2).
     x = np.stack([scores.astype(np.float64), np.ones(len(scores))], axis=1)
     target = np.where(correct, (right + 1) / (right + 2), 1 / (wrong + 2))
     center = np.array(prior if prior is not None else (0.0, 0.0))
@@ -170,11 +172,14 @@ def fit_logistic(
         penalty = 0.5 * from_center @ prior_weight @ from_center
         return float(np.logaddexp(0, logits).sum() - target @ logits + penalty)
 
+    # Newton's method: two unknowns, a convex loss.
     weights = center.copy()
     best = loss(weights)
     for _ in range(MAX_NEWTON_STEPS):
-        probability = 0.5 * (1 + np.tanh(x @ weights / 2))
+        probability = 0.5 * (1 + np.tanh(x @ weights / 2))  # the logistic, by tanh: no overflow
         gradient = x.T @ (probability - target) + prior_weight @ (weights - center)
+
+        # The weight of each point in the second derivative.
         curvature = (probability * (1 - probability))[:, None]
         hessian = x.T @ (x * curvature) + prior_weight + NO_PRIOR * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
@@ -185,7 +190,7 @@ def fit_logistic(
             scale /= 2
         weights = weights - scale * step
         now = loss(weights)
-        if best - now < TOLERANCE * max(1.0, best):
+        if best - now < TOLERANCE * max(1.0, best):  # nothing left to gain
             break
         best = now
     return float(np.clip(weights[0], -MAX_SLOPE, MAX_SLOPE)), float(weights[1])
@@ -203,6 +208,7 @@ def fit_calibration(points: KeypointScores, keypoints: int = 0, data: str = "") 
     Raises:
         InputError: there are too few points.
     """
+    # One calibration for all, which is also the prior of each keypoint's.
     overall = fit_logistic(points.scores, points.correct)
     if not keypoints:
         return Calibration((overall[0],), (overall[1],), CORRECT_OKS, data)
@@ -235,12 +241,14 @@ def ece(probabilities: FloatArray, correct: Flags, bins: int = ECE_BINS) -> floa
         return 0.0
     # Difference of confidence and accuracy, summed by bin.
     bin_index = np.clip((probabilities * bins).astype(int), 0, bins - 1)
+    # Per bin: sum of confidence less accuracy.
     gap = np.bincount(bin_index, probabilities.astype(np.float64) - correct, bins)
     return float(np.abs(gap).sum() / len(correct))
 
 
 def probabilities_of(calibration: Calibration, points: KeypointScores) -> FloatArray:
     """``(M,)`` probabilities of labeled keypoints."""
+    # One pair of numbers for all keypoints, or one of each.
     slope = np.asarray(calibration.slope)
     offset = np.asarray(calibration.offset)
     index = points.keypoints if len(slope) > 1 else np.zeros(len(points), np.int64)
@@ -263,6 +271,8 @@ def cross_validated(
     first_half = np.random.default_rng(seed).permutation(images)[: len(images) // 2]
     in_first = np.isin(points.images, first_half)
     probabilities = np.zeros(len(points), np.float64)
+
+    # Fitted on one half, applied to the other, both ways round.
     for fitted_on in (in_first, ~in_first):
         calibration = fit(points[fitted_on])
         probabilities[~fitted_on] = probabilities_of(calibration, points[~fitted_on])
@@ -286,6 +296,8 @@ def calibrate(
     # Cross-validated first: the error that can be expected on other images.
     halves = cross_validated(points, lambda half: fit_calibration(half, keypoints), seed)
     ece_cross_validated = ece(halves, points.correct)
+
+    # The calibration that is kept is fitted on everything.
     fitted = fit_calibration(points, keypoints, data)
     probabilities = probabilities_of(fitted, points)
 
@@ -294,6 +306,8 @@ def calibrate(
     for k in np.unique(points.keypoints):
         rows = points.keypoints == k
         weighted += ece(probabilities[rows], points.correct[rows]) * rows.sum()
+
+    # The cross-validated error goes into the card: the honest one.
     rounded = round(ece_cross_validated, 5)
     return CalibrationReport(
         calibration=Calibration(fitted.slope, fitted.offset, CORRECT_OKS, data, rounded),
@@ -333,6 +347,8 @@ def calibrate_model(
     """
     if result.pairs is None:
         raise InputError("calibration needs an evaluation with annotated boxes")
+
+    # Pairs of annotated people and their poses, as scores and whether they are right.
     point_map = keypoint_map(dataset, skeleton)
     sigmas = sigmas_of(dataset, skeleton, point_map) or get_skeleton("coco17").sigmas
     points = keypoint_scores(result.pairs, sigmas)
@@ -340,7 +356,7 @@ def calibrate_model(
         return calibrate(points, data=data, seed=seed)
 
     # The numbers belong to the model's keypoints, of which the set must label each.
-    model_keypoints = np.array([sources[0] for _, sources in point_map])
+    model_keypoints = np.array([sources[0] for _, sources in point_map])  # of each scored keypoint
     if len({sources for _, sources in point_map}) != len(skeleton):
         raise InputError(
             f"{dataset.path} labels {len(point_map)} of the model's {len(skeleton)} keypoints: one"

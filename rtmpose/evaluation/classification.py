@@ -49,6 +49,7 @@ class Classifier:
         options: BackendOptions | None = None,
         card: ModelCard | None = None,
     ) -> None:
+        # The model's file and card.
         path, known_card = resolve(model)
         card = card or known_card
         if card is None:
@@ -82,6 +83,7 @@ class Classifier:
         """
         if not images:
             return np.zeros((0, self.classes), np.float32)
+        # (N, h, w, 3)
         crops = np.stack([center_crop(check_image(i), self.card.input_wh) for i in images])
         return self.backend(crops)[0].astype(np.float32, copy=False)
 
@@ -119,8 +121,8 @@ def top_k_accuracy(scores: FloatArray, labels: NDArray[np.int64], k: int) -> flo
     """Fraction of the rows of ``(N, classes)`` whose label is among the ``k`` largest scores."""
     if not len(labels):
         return 0.0
-    label_scores = scores[np.arange(len(labels)), labels][:, None]
-    rank = (scores > label_scores).sum(axis=1)
+    label_scores = scores[np.arange(len(labels)), labels][:, None]  # (N, 1)
+    rank = (scores > label_scores).sum(axis=1)  # how many classes score higher than the right one
     return float((rank < k).mean())
 
 
@@ -216,16 +218,18 @@ def _bicubic_weights(old: int, new: int) -> FloatArray:
     """Weights ``(new, old)`` of Pillow's bicubic resizing (a = -0.5), widened when shrinking
     against aliasing.
     """
-    scale = old / new
+    scale = old / new  # old pixels per new pixel
     support = max(scale, 1.0)
     # Distance of each new pixel from each old one, in units of the filter's support.
     old_centers = (np.arange(old) + 0.5)[None]
     new_centers = ((np.arange(new) + 0.5) * scale)[:, None]
     x = np.abs(old_centers - new_centers) / support
+
+    # The two pieces of the cubic kernel, for distances below 1 and below 2.
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)  # rows sum to 1
 
 
 def _rounded(values: FloatArray) -> Image:

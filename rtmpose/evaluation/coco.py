@@ -22,6 +22,7 @@ BOX_METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),
 )
+# CrowdPose has no classes of size.
 CROWDPOSE_METRICS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
 
 PARTS = {
@@ -129,6 +130,7 @@ def wholebody_ap(
     Returns:
         ``AP`` and ``AR`` of the whole body, then ``body AP``, ``body AR``, ``foot AP``, ...
     """
+    # All parts are scored by the same function, each with its slice of the points.
     content = joined_wholebody(_load(ground_truth))
     metrics: dict[str, float] = {}
     for part, (first, last) in PARTS.items():
@@ -140,7 +142,7 @@ def wholebody_ap(
             sigmas=sigmas[first:last],
             image_ids=image_ids,
         )
-        prefix = "" if part == "wholebody" else f"{part} "
+        prefix = "" if part == "wholebody" else f"{part} "  # the whole body has no prefix
         metrics[f"{prefix}AP"] = values["AP"]
         metrics[f"{prefix}AR"] = values["AR"]
     return metrics
@@ -173,6 +175,8 @@ def crowdpose_ap(
         raise InputError(
             "CrowdPose AP needs a crowdIndex for every image; use --metric coco-ap for other sets"
         )
+
+    # The published evaluation leaves out poses without any score.
     results = _with_any_score(results)
 
     # Without an area, an annotation gets that of its box.
@@ -244,6 +248,7 @@ def coco_evaluator(
         MissingDependencyError: pycocotools is not installed.
         InputError: results and annotations do not fit together.
     """
+    # pycocotools is optional.
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -269,11 +274,7 @@ def coco_evaluator(
             detections = truth.loadRes([dict(r) for r in results])
         else:
             detections = COCO()
-            detections.dataset = {
-                "images": content["images"],
-                "categories": content["categories"],
-                "annotations": [],
-            }
+            detections.dataset = {**content, "annotations": []}
             detections.createIndex()
 
         # Match detections with annotations, image by image.
@@ -291,13 +292,13 @@ def coco_evaluator(
 
 def _summary(evaluator: CocoEvaluator, names: Sequence[str]) -> dict[str, float]:
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.accumulate()
+        evaluator.accumulate()  # precision and recall from the matches
         evaluator.summarize()
     return {name: float(value) for name, value in zip(names, evaluator.stats, strict=True)}
 
 
 def _load(ground_truth: Path | CocoContent) -> CocoContent:
-    if isinstance(ground_truth, Mapping):
+    if isinstance(ground_truth, Mapping):  # content is taken as it is, a path is read
         return ground_truth
     content: CocoContent = read_json(ground_truth)
     return content
@@ -334,9 +335,10 @@ def _check_keypoints(
 
 
 def _complete(annotation: Mapping[str, Json], number: int) -> JsonObject:
-    """With what pycocotools asks for. Ids are given anew: an annotation with id 0 would count as
-    not found.
+    """With the fields that pycocotools needs. Ids are given anew: an annotation with id 0 would
+    count as not found.
     """
+    # What an annotation says itself comes before the defaults.
     defaults = {"iscrowd": 0, "keypoints": [], "num_keypoints": 0}
     _, _, width, height = annotation.get("bbox", (0, 0, 0, 0))
     area = annotation.get("area", BOX_TO_AREA * width * height)
@@ -345,6 +347,7 @@ def _complete(annotation: Mapping[str, Json], number: int) -> JsonObject:
 
 def _with_any_score(results: CocoResults) -> list[JsonObject]:
     """Without poses whose every score is 0, as the sets' own evaluations do."""
+    # Keypoints are flat triples x, y, score.
     return [r for r in results if any(score > 0 for score in r["keypoints"][2::3])]
 
 
@@ -358,6 +361,8 @@ def _part_result(result: Mapping[str, Json], first: int, last: int) -> JsonObjec
     """A part of a result. Its size class is that of the person's box, or of the body's points."""
     points = result["keypoints"]
     box = result.get("bbox")
+
+    # Without a box the size class follows from the 17 points of the body.
     if not box:
         body = np.reshape(points[: 3 * BODY_KEYPOINTS], (-1, 3))[:, :2]
         box = [*body.min(axis=0).tolist(), *np.ptp(body, axis=0).tolist()]

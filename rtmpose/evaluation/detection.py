@@ -46,6 +46,7 @@ def evaluate_detector(
     Raises:
         InputError: no image can be read, or nothing is annotated.
     """
+    # The first images of the set, in its order.
     ids = list(dataset.images)[:limit]
     if not any(a.get("bbox") for i in ids for a in dataset.annotations[i]):
         raise InputError(
@@ -66,7 +67,7 @@ def evaluate_detector(
         except InputError as error:
             log.warning("skipped: %s", error)
             continue
-        start = time.perf_counter()
+        start = time.perf_counter()  # the detector alone is timed
         detections = detector(image, box_thr=box_thr)
         seconds += time.perf_counter() - start
         results += box_results(detections, image_id, category)
@@ -79,17 +80,9 @@ def evaluate_detector(
     # Images that could not be read do not count.
     content = dict(dataset.content)
     metrics = coco_box_ap(content, results, image_ids=evaluated, category_ids=[category])
-    backend = getattr(detector, "backend", None)
-    settings = {
-        "data": str(dataset.path),
-        "detector": getattr(getattr(detector, "card", None), "id", None),
-        **{name: getattr(backend, name, None) for name in ("engine", "device", "precision")},
-        "box_thr": box_thr,
-        "metrics": ["box-ap"],
-    }
     return Evaluation(
         metrics=metrics,
-        settings=settings,
+        settings=_settings(dataset, detector, box_thr),
         images=len(evaluated),
         skipped=len(ids) - len(evaluated),
         people_per_image=len(results) / len(evaluated),
@@ -99,9 +92,22 @@ def evaluate_detector(
     )
 
 
+def _settings(dataset: KeypointDataset, detector: BoxModel, box_thr: float) -> dict[str, object]:
+    """What the figures depend on, for the report."""
+    backend = getattr(detector, "backend", None)
+    return {
+        "data": str(dataset.path),
+        "detector": getattr(getattr(detector, "card", None), "id", None),
+        **{name: getattr(backend, name, None) for name in ("engine", "device", "precision")},
+        "box_thr": box_thr,
+        "metrics": ["box-ap"],
+    }
+
+
 def box_results(detections: Detections, image_id: int, category: int = 1) -> list[JsonObject]:
     """Detections as COCO results."""
     rows = []
+    # COCO boxes are x, y, width, height.
     for box, score in zip(xyxy_to_xywh(detections.boxes), detections.scores, strict=True):
         rows.append(
             {

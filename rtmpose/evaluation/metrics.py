@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 
 def normalized_distances(predicted: FloatArray, true: FloatArray, norm: FloatArray) -> FloatArray:
     """Distances ``(N, K)`` after dividing x and y of ``(N, K, 2)`` by ``norm`` ``(N, 2)``."""
-    return np.asarray(np.linalg.norm((predicted - true) / norm[:, None, :], axis=2))
+    return np.asarray(np.linalg.norm((predicted - true) / norm[:, None, :], axis=2))  # (N, K)
 
 
 def pck(
@@ -32,11 +32,11 @@ def pck(
         Accuracy per keypoint ``(K,)`` (-1 where none is labeled), their mean, and the number of
         keypoints in it.
     """
-    counted = _counted(mask, norm)
+    counted = _counted(mask, norm)  # (N, K)
     distances = normalized_distances(predicted, true, _without_zeros(norm))
     # First per keypoint, then their mean: rare keypoints count as much as frequent ones.
     correct = ((distances < threshold) & counted).sum(axis=0)
-    total = counted.sum(axis=0)
+    total = counted.sum(axis=0)  # labeled points per keypoint, (K,)
     accuracy = np.where(total > 0, correct / np.maximum(total, 1), -1.0)
     valid = accuracy >= 0
     mean = float(accuracy[valid].mean()) if valid.any() else 0.0
@@ -56,7 +56,7 @@ def auc(
         norm: Pixels at which the curve ends.
         steps: Number of thresholds.
     """
-    norms = np.full((len(predicted), 2), norm, np.float32)
+    norms = np.full((len(predicted), 2), norm, np.float32)  # one radius for all instances
     return sum(pck(predicted, true, mask, i / steps, norms)[1] for i in range(steps)) / steps
 
 
@@ -68,7 +68,7 @@ def epe(predicted: FloatArray, true: FloatArray, mask: Mask) -> float:
         true: ``(N, K, 2)``.
         mask: ``(N, K)``, the labeled points.
     """
-    distances = np.linalg.norm(predicted - true, axis=2)[mask]
+    distances = np.linalg.norm(predicted - true, axis=2)[mask]  # (labeled points,)
     return float(distances.mean()) if len(distances) else 0.0
 
 
@@ -109,7 +109,7 @@ def pckh(
 
 def _counted(mask: Mask, norm: FloatArray) -> Mask:
     """``(N, K)``: labeled points of instances with a size."""
-    return mask & np.all(norm > 0, axis=1, keepdims=True)
+    return mask & np.all(norm > 0, axis=1, keepdims=True)  # (N, 1) against (N, K)
 
 
 def _without_zeros(norm: FloatArray) -> FloatArray:

@@ -74,6 +74,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, without the single results."""
+        # The single results go to a separate file: they are too many for a report.
         return {
             f.name: getattr(self, f.name)
             for f in fields(self)
@@ -124,6 +125,7 @@ def evaluate(
             is missing.
         ModelError: the model returns NaN, or not one pose per box.
     """
+    # Model, boxes, keypoints and metrics: what does not fit is said before any image is read.
     model = _as_model(pose, detector, options)
     source = _box_source(model, boxes)
     dataset = scorable(dataset if isinstance(dataset, KeypointDataset) else read(dataset))
@@ -148,10 +150,7 @@ def evaluate(
     )
     settings = {
         "data": str(dataset.path),
-        **model.describe(),
-        "boxes": source,
-        "detector": model.describe()["detector"] if source == "detect" else None,
-        "box_thr": box_thr if source == "detect" else None,
+        **_model_settings(model, source, box_thr),
         "flip_test": flip_test,
         "keypoints": len(points),
         "metrics": list(chosen),
@@ -176,11 +175,24 @@ def _as_model(
     options: BackendOptions | None,
 ) -> PoseModel:
     """The model behind the seam of the families, whatever was given."""
+    # Zoo names, paths, and models of this package; anything else is called image by image.
     ours = isinstance(pose, str | Path | ModelCard)
     ours = ours or hasattr(pose, "estimate_batch") or hasattr(pose, "needs_boxes")
     if ours:
         return open_model(detector, cast(ModelName | CropModel | PoseModel, pose), options=options)
     return open_model(detector, _Called(cast(CalledModel, pose)), options=options)
+
+
+def _model_settings(model: PoseModel, source: str, box_thr: float) -> dict[str, object]:
+    """What the figures depend on: the models and where the boxes are from."""
+    is_detecting = source == "detect"
+    described = model.describe()
+    return {
+        **described,
+        "boxes": source,
+        "detector": described["detector"] if is_detecting else None,
+        "box_thr": box_thr if is_detecting else None,
+    }
 
 
 def _box_source(model: PoseModel, boxes: str | Path | None) -> str:
@@ -189,6 +201,7 @@ def _box_source(model: PoseModel, boxes: str | Path | None) -> str:
     Raises:
         InputError: the model cannot be scored with those boxes.
     """
+    # One-stage models find people themselves; top-down models need boxes.
     if boxes is None:
         return "gt" if model.needs_boxes else "detect"
     if str(boxes) != "detect" and not model.needs_boxes:
@@ -239,11 +252,15 @@ class _Run:
         self.flip_test = flip_test
         self.box_thr = box_thr
         k = len(points)
+
+        # A keypoint set without names or limbs: the scored points are all that is used of it.
         self.part = Skeleton(
             "scored", ("",) * k, tuple(range(k)), (), ("center",) * k, (), ((0, 0, 0),) * k
         )
         categories = [int(c["id"]) for c in dataset.content.get("categories", ())]
         self.category = categories[0] if categories else 1
+
+        # Gathered over the images.
         self.results: list[dict[str, Any]] = []
         self.found: list[Poses] = []
         self.done: list[int] = []
@@ -266,6 +283,7 @@ class _Run:
 
     def pairs(self) -> MatchedPoses:
         """Of the annotated people; only where their boxes were used."""
+        # Row by row: annotated people in the order of the images, and the poses in their boxes.
         targets = [t for t, _ in self.points]
         ids = [i for i, poses in zip(self.done, self.found, strict=True) for _ in range(len(poses))]
         names = (
@@ -275,6 +293,7 @@ class _Run:
         )
         k = len(self.points)
 
+        # An empty part keeps the shape where there is nobody.
         def joined(parts: list[FloatArray], shape: tuple[int, ...]) -> FloatArray:
             return np.concatenate([np.zeros((0, *shape), np.float32), *parts])
 
@@ -296,6 +315,7 @@ class _Run:
         )
 
     def _image(self, image: Image, image_id: int) -> None:
+        # Only the model is timed, one image at a time.
         boxes = self.boxes_of(image_id)
         start = time.perf_counter()
         poses = self.model.estimate(
@@ -321,10 +341,12 @@ class _Run:
         scored = Poses(poses.boxes, poses.box_scores, keypoints, scores, self.part)
         rows = scored.to_coco(image_id, self.category)
         labeled = self.dataset.labeled(image_id)
+
+        # The score of a pose: that of its box, or with the keypoints' scores.
         values = scored.box_scores if self.model.score_by_box else scored.instance_scores
         for i, (row, value) in enumerate(zip(rows, values, strict=True)):
             row["score"] = float(value)
-            if len(labeled) == len(rows):
+            if len(labeled) == len(rows):  # annotated boxes: the pose has the person's category
                 row["category_id"] = labeled[i].get("category_id", self.category)
         self.results += rows
         self.found.append(scored)
@@ -342,6 +364,8 @@ def scorable(dataset: KeypointDataset) -> KeypointDataset:
     raw = next((a for rows in dataset.annotations.values() for a in rows if "foot_kpts" in a), None)
     if raw is not None and len(raw.get("keypoints", ())) == 3 * 17:
         content = joined_wholebody(dataset.content)
+
+        # Annotations by image again, now with 133 points.
         by_image: dict[int, list[CocoAnnotation]] = {i: [] for i in dataset.images}
         for a in content["annotations"]:
             by_image[int(a["image_id"])].append(a)

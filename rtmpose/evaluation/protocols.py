@@ -108,6 +108,7 @@ def choose_metrics(
     Raises:
         InputError: the set is published with metrics that need annotated boxes.
     """
+    # The metrics that the set is published with.
     skeleton = dataset.skeleton
     metrics = PUBLISHED_METRICS.get(skeleton.name) if skeleton else None
     if metrics is None:
@@ -137,6 +138,7 @@ def check_metrics(metrics: Sequence[str], boxes: str) -> tuple[str, ...]:
     Raises:
         InputError: one is unknown, not of poses, or does not go with these boxes.
     """
+    # Unknown, of another kind of model, or in need of annotated boxes.
     for name in metrics:
         if name in OTHER_METRICS:
             kind = OTHER_METRICS[name]
@@ -234,11 +236,14 @@ def nme_norm(
     Raises:
         InputError: there are no such keypoints.
     """
+    # Faces without known eyes: the annotated box size (AFLW), else the box.
     if points is None and set_name not in EYES:
         if all(a.get("box_size") for a in matched.annotations):
             sizes = np.array([a["box_size"] for a in matched.annotations], np.float32)
             return _twice(sizes), "box_size"
         return box_scale_norm(matched), "box"
+
+    # The outer corners of the eyes.
     if points is None:
         left, right = EYES[set_name]
         names = get_skeleton(set_name).keypoints
@@ -260,6 +265,8 @@ def _twice(sizes: FloatArray) -> FloatArray:
 def _index_of(point: str, matched: MatchedPoses) -> int:
     """Index of a keypoint by its name or number."""
     keypoints = matched.true.shape[1]
+
+    # A name, or a number where the set has no names.
     if point in matched.names:
         return matched.names.index(point)
     if point.isdecimal() and int(point) < keypoints:

@@ -57,6 +57,7 @@ def score(
     Raises:
         InputError: a metric does not suit the set.
     """
+    # Average precision from COCO results, everything else from matched people.
     set_name = dataset.skeleton.name if dataset.skeleton else ""
     values: dict[str, float] = {}
     for name in metric_names:
@@ -105,7 +106,7 @@ def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
             f" {skeleton.name} has {len(skeleton)}, and nothing says which of them belong together"
             " (names in the categories would)"
         )
-    return tuple((i, (i,)) for i in range(counts.pop()))
+    return tuple((i, (i,)) for i in range(counts.pop()))  # the same number on both sides
 
 
 def take(
@@ -125,7 +126,7 @@ def take(
     first = [sources[0] for _, sources in points]
     last = [sources[-1] for _, sources in points]
     if first == last:
-        taken = keypoints[:, first]
+        taken = keypoints[:, first]  # (N, len(points), 2)
     else:
         taken = np.asarray((keypoints[:, first] + keypoints[:, last]) / 2, np.float32)
     return taken, np.minimum(scores[:, first], scores[:, last])
@@ -163,6 +164,7 @@ def sigmas_of(
     Raises:
         InputError: neither has any.
     """
+    # The set's constants, else those of the model's keypoints.
     if dataset.skeleton is not None and dataset.skeleton.sigmas:
         return [dataset.skeleton.sigmas[target] for target, _ in points]
     if skeleton.sigmas:
@@ -197,6 +199,7 @@ def difference(
     Raises:
         InputError: the results do not fit together.
     """
+    # Both models are scored on the same keypoints.
     points = keypoint_map(dataset, skeleton)
     content, sigmas = scored_ground_truth(dataset, points, skeleton)
     return paired_bootstrap(
@@ -212,9 +215,12 @@ def _average_precision(
     points: KeypointMap,
     skeleton: Skeleton,
 ) -> dict[str, float]:
+    # Annotations with the scored keypoints only.
     content, sigmas = scored_ground_truth(dataset, points, skeleton)
     if name == "coco-ap":
         return coco_keypoint_ap(content, results, sigmas=sigmas, image_ids=image_ids)
+
+    # WholeBody and CrowdPose define their metrics for all of their keypoints.
     is_partial = name == "wholebody-ap" and len(points) != protocols.WHOLEBODY_KEYPOINTS
     if sigmas is None or is_partial:
         raise InputError(
@@ -232,16 +238,22 @@ def _matched_metric(
     predicted = matched.predicted
     true = matched.true[..., :2]
     mask = matched.mask
+
+    # No norm: plain pixels.
     if name == "auc":
         return {"AUC": metrics.auc(predicted, true, mask, AUC_NORM)}
     if name == "epe":
         return {"EPE": metrics.epe(predicted, true, mask)}
+
+    # Norms: box, torso, head.
     if name == "pck":
         return _pck("PCK", matched, protocols.box_norm(matched))
     if name == "tpck":
         return _pck("tPCK", matched, protocols.torso_norm(matched))
     if name == "pckh":
         return _pckh(matched)
+
+    # Faces: the distance of the eyes, or what the set has in its place.
     norm, unit = protocols.nme_norm(matched, set_name, nme_points)
     log.info("NME is measured in: %s", unit)
     return {"NME": metrics.nme(predicted, true, mask, norm)}
@@ -271,6 +283,6 @@ def _with_only(annotation: Mapping[str, Json], targets: Sequence[int]) -> JsonOb
     """An annotation with some of its keypoints."""
     if not annotation.get("keypoints"):
         return dict(annotation)
-    points = np.reshape(annotation["keypoints"], (-1, 3))[list(targets)]
+    points = np.reshape(annotation["keypoints"], (-1, 3))[list(targets)]  # (K, 3)
     labeled = int((points[:, 2] > 0).sum())
     return {**annotation, "keypoints": points.reshape(-1).tolist(), "num_keypoints": labeled}

@@ -27,6 +27,7 @@ def write_coreml(network: nn.Module, card: ModelCard, out: Path, *, half: bool =
         MissingDependencyError: coremltools is not installed.
         ModelError: coremltools failed.
     """
+    # The converter prints while it is imported, too.
     try:
         with no_output():
             import coremltools
@@ -36,6 +37,8 @@ def write_coreml(network: nn.Module, card: ModelCard, out: Path, *, half: bool =
         ) from error
     width, height = card.input_wh
     precision = coremltools.precision.FLOAT16 if half else coremltools.precision.FLOAT32
+
+    # The input is one image of a fixed size.
     try:
         with torch.inference_mode(), no_logging(), no_output():
             package = coremltools.convert(

@@ -54,7 +54,7 @@ class EqualizedConv(nn.Module):
         moved = nn.functional.conv2d(
             flat, weight.double(), None, conv.stride, conv.padding, conv.dilation, conv.groups
         )
-        if conv.padding == (0, 0):
+        if conv.padding == (0, 0):  # without padding the constant is the same everywhere
             moved = moved[:, :, :1, :1]
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
         self.register_buffer("center", center.view(1, -1, 1, 1))
@@ -84,7 +84,10 @@ def equalize(
         images: Crops or frames ``(N, h, w, 3)`` whose activations are measured.
         balance: See :data:`BALANCE`.
     """
+    # Norms are folded first: a convolution with its bias is then all there is to equalize.
     network = fuse_norms(network)
+
+    # The first convolution reads pixels, whose channels have one range already.
     convolutions = {
         name: module
         for name, module in network.named_modules()
@@ -92,7 +95,7 @@ def equalize(
     }
     values, sizes = _sample_inputs(network, convolutions, card, images)
     for name, conv in convolutions.items():
-        if sizes[name] == (1, 1):
+        if sizes[name] == (1, 1):  # the gates of the channel attention
             continue
         center, scale = _center_and_scale(torch.cat(values[name], 1).numpy(), conv, balance)
         parent, _, last = name.rpartition(".")
@@ -108,15 +111,16 @@ def _sample_inputs(
     images: NDArray[np.uint8],
 ) -> tuple[dict[str, list[Tensor]], dict[str, tuple[int, int]]]:
     """By layer: samples ``(C, n)`` of its input per image, and the height and width of it."""
+    # Hooks sample the inputs of all convolutions while the images pass.
     values: dict[str, list[Tensor]] = {name: [] for name in convolutions}
     sizes: dict[str, tuple[int, int]] = {}
     generator = torch.Generator().manual_seed(0)
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0][0]
+            x = inputs[0][0]  # (C, H, W) of the one image
             sizes[name] = (x.shape[1], x.shape[2])
-            flat = x.flatten(1)
+            flat = x.flatten(1)  # (C, H * W)
             count = min(SAMPLES, flat.shape[1])
             cells = torch.randint(flat.shape[1], (count,), generator=generator)
             # A sample misses the extremes, which the range needs.
@@ -138,11 +142,13 @@ def _center_and_scale(
     samples: NDArray[np.float32], conv: nn.Conv2d, balance: float
 ) -> tuple[Tensor, Tensor]:
     """Shift and divisor ``(C,)`` for the input channels of a convolution."""
+    # The typical value of each channel, and how far it reaches to either side.
     center = np.median(samples, axis=1)
     low = np.percentile(samples, 100 - RANGE_PERCENTILE, axis=1)
     high = np.percentile(samples, RANGE_PERCENTILE, axis=1)
     reach = np.maximum(np.maximum(high - center, center - low), 1e-4)
 
+    # How strongly the weights read each channel.
     weight = conv.weight.detach().abs().numpy()
     if conv.groups > 1:  # one channel, one filter: the weights' own scale takes all of it
         strength = weight.reshape(len(weight), -1).max(1)

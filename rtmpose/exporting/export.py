@@ -113,6 +113,7 @@ def export(
         progress(f"converting {name} to {options.to}, {options.chosen_precision} ...")
         exported = _CONVERTERS[options.to](_Job(source, options, work, progress))
 
+        # The result is compared in the work folder: nothing is written unless it passes.
         progress("comparing it with the original ...")
         report = verify_export(source, exported, options)
         if dataset is not None and report.passed is not None:
@@ -121,6 +122,8 @@ def export(
             report = replace(report, accuracy=accuracy)
         if report.passed is False and not options.force:
             raise _not_the_same(report, name)
+
+        # The file first, its report last.
         place = _copy(exported.path, out)
     write_text(place.with_name(f"{place.name}.verify.json"), report.to_json())
     return place, report
@@ -128,6 +131,7 @@ def export(
 
 def _not_the_same(report: Verification, name: str) -> ModelError:
     def text(value: float | None) -> str:
+        # None where it was not measured.
         return "?" if value is None else f"{value:.3g}"
 
     return ModelError(
@@ -154,6 +158,7 @@ def _to_onnx(job: _Job) -> Exported:
 
 
 def _to_openvino(job: _Job) -> Exported:
+    # NNCF quantizes the equalized float file.
     path = job.path(".xml")
     if job.options.chosen_precision == "int8":
         from rtmpose.exporting.quantize_openvino import quantize_openvino
@@ -228,6 +233,7 @@ def _plain_onnx(
     source: ExportSource, work: Path, options: ExportOptions, name: str = "plain.onnx"
 ) -> Path:
     """The ONNX file in float32 that other formats are made from."""
+    # Other families have a published ONNX file, which cannot be changed here.
     if source.network is None:
         if options.normalize or options.decode or options.batch not in (None, 1):
             raise InputError(
@@ -251,6 +257,7 @@ def _plain_onnx(
 
 def _equalized(job: _Job) -> tuple[Path, NDArray[np.uint8]]:
     """The equalized network in float32 as an ONNX file, and the images to calibrate on."""
+    # The equalized network computes the same in float; only its ranges differ.
     card = job.source.card
     network = job.source.torch_network("int8")
     images = calibration_images(card, job.options.calibrate)
@@ -267,6 +274,7 @@ def _quantized(path: Path, record: QuantizationRecord) -> Exported:
 
 def _copy(exported: Path, out: Path) -> Path:
     """Copy the result, and the files that belong to it, into the output folder."""
+    # Folders (Core ML, SDK) as a whole.
     place = out / exported.name
     if exported.is_dir():
         copy_folder(exported, place)

@@ -73,6 +73,7 @@ class Graph:
 
     def constant(self, value: Array) -> str:
         """Add a constant; its name."""
+        # Equal constants are stored once: by type, shape and bytes.
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -92,7 +93,7 @@ class Graph:
             Its output names to ours.
         """
 
-        def rename(name: str) -> str:
+        def rename(name: str) -> str:  # an empty name is an input that is left out
             return inputs.get(name, f"{prefix}{name}") if name else name
 
         def walk(graph: GraphProto) -> None:

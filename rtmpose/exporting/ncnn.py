@@ -29,6 +29,7 @@ def write_ncnn(network: nn.Module, card: ModelCard, out: Path, *, half: bool = T
         MissingDependencyError: pnnx is not installed.
         ModelError: pnnx failed.
     """
+    # pnnx is optional.
     try:
         import pnnx
     except ImportError as error:

@@ -71,9 +71,9 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> object:
         """Images to whatever the network returns."""
-        pixels = images.permute(0, 3, 1, 2).float()
+        pixels = images.permute(0, 3, 1, 2).float()  # (N, H, W, 3) -> (N, 3, H, W)
         if self.flip:
-            pixels = pixels[:, [2, 1, 0]]
+            pixels = pixels[:, [2, 1, 0]]  # BGR to RGB
         return self.network((pixels - self.mean) / self.std)
 
 
@@ -91,7 +91,7 @@ class DecodeSimCC(nn.Module):
         """Crops to keypoints and scores; where the score is not positive there is no keypoint: -1
         bin.
         """
-        x, y = self.network(crops)
+        x, y = self.network(crops)  # (N, K, bins) each
         # The score of a keypoint is that of its worse axis.
         score_x, bin_x = x.max(dim=2)
         score_y, bin_y = y.max(dim=2)
@@ -116,12 +116,15 @@ def write_onnx(
         InputError: the options do not fit the network.
         ModelError: torch could not convert it.
     """
+    # A detector with the suppression inside takes one image at a time.
     options = options or OnnxOptions()
     suppress = isinstance(network, RTMDet) and options.nms
     _check(card, options, suppress=suppress)
     model = _convert(network, card, options, batch=1 if suppress else options.batch)
     if suppress:
         append_nms(model)
+
+    # Weights are halved last: the simplifier would fold the casts.
     model = simplify(model)
     if options.half_weights:
         store_half(model)
@@ -135,6 +138,7 @@ def write_onnx(
 
 
 def _check(card: ModelCard, options: OnnxOptions, *, suppress: bool) -> None:
+    # Options that do not fit the network, before the slow conversion.
     if options.decode and card.codec.kind != "simcc":
         raise InputError(
             f"decoding inside the file is for SimCC networks, not for {card.codec.kind}"
@@ -152,6 +156,8 @@ def _convert(
     """The network in ONNX, with what the options put around it, as torch writes it."""
     graph = fuse_norms(network)  # leaves a network that is folded already as it is
     names = OUTPUT_NAMES.get(card.codec.kind, [])
+
+    # What the file computes around the network.
     if isinstance(graph, RTMDet):
         graph = RTMDetBoxes(graph)
     if options.decode:
@@ -191,6 +197,7 @@ def _dynamic_axes(
     """The axes that are left open: the batch; height and width too for detectors that take any
     shape.
     """
+    # Sides are multiples of 32: the stride of the coarsest map.
     axes: dict[int, object] = {} if batch is not None else {0: torch.export.Dim("batch")}
     if card.input_fit == "rectangular":
         first = 1 if options.normalize else 2
@@ -224,8 +231,12 @@ def to_half(path: Path, out: Path, card: ModelCard) -> None:
     with warnings.catch_warnings():
         # Values below the smallest half are rounded to it: harmless, and verified.
         warnings.simplefilter("ignore")
+
+        # Inputs and outputs stay float32, so that the file is used like any other.
         model = convert_float_to_float16(
             onnx.load(str(path)), keep_io_types=True, op_block_list=keep
         )
+
+    # The card goes into the new file too.
     embed_card(model, card)
     onnx.save(model, str(out))

@@ -30,6 +30,7 @@ def append_nms(model: ModelProto) -> None:
     """Turn the outputs boxes ``(1, A, 4)`` and scores ``(1, A, C)`` into ``dets (1, n, 5)`` and
     ``labels (1, n)``, the highest-scoring first; in place.
     """
+    # NonMaxSuppression takes scores as (1, C, A).
     graph = Graph.of(model)
     scores = graph.op("Transpose", "scores", perm=[0, 2, 1])
     # Of a detector with more classes only the first is a person.
@@ -51,6 +52,7 @@ def append_nms(model: ModelProto) -> None:
     values = graph.op("Gather", flat, rows, axis=0)
     best, order = graph.ops("TopK", values, graph.op("Shape", values), axis=0, outputs=2)
 
+    # Boxes in order of score, with the score as the fifth column; all labels are 0.
     all_boxes = graph.op("Squeeze", "boxes", np.array([0]))
     boxes = graph.op("Gather", all_boxes, graph.op("Gather", rows, order), axis=0)
     dets = graph.op("Concat", boxes, graph.op("Unsqueeze", best, np.array([1])), axis=1)
@@ -69,6 +71,7 @@ def simplify(model: ModelProto) -> ModelProto:
         import onnxslim
     except ImportError:
         return model
+
     try:
         with contextlib.redirect_stdout(io.StringIO()), no_logging():
             return onnxslim.slim(model)
@@ -79,6 +82,7 @@ def simplify(model: ModelProto) -> ModelProto:
 
 def embed_card(model: ModelProto, card: ModelCard, **notes: str) -> None:
     """Put the card, and further text, into the model's properties."""
+    # Properties of the exporter are of no use to anyone else.
     kept = {
         p.key: p.value for p in model.metadata_props if not p.key.startswith(("pkg.", "namespace"))
     }
@@ -95,11 +99,13 @@ def store_half(model: ModelProto, min_size: int = MIN_HALF_SIZE) -> None:
         model: Changed in place.
         min_size: Constants of fewer elements stay as they are.
     """
+    # Large constants as float16, each with a cast that has its former name.
     casts = []
     for constant in model.graph.initializer:
         if constant.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(constant)
+        # Beyond float16 the value would become infinite.
         if values.size < min_size or np.abs(values).max() > np.finfo(np.float16).max:
             continue
         name = constant.name

@@ -26,6 +26,7 @@ def write_openvino(onnx_file: Path, card: ModelCard, out: Path, *, half: bool = 
         MissingDependencyError: OpenVINO is not installed.
         ModelError: it cannot convert the file.
     """
+    # OpenVINO is optional.
     try:
         import openvino
     except ImportError as error:
@@ -45,5 +46,6 @@ def save_openvino(network: Model, card: ModelCard, out: Path, *, half: bool = Fa
     """Save an ``openvino.Model`` with its card; arguments as :func:`write_openvino`."""
     import openvino
 
+    # The card, next to the framework's facts.
     network.set_rt_info(card_to_json(card), ["framework", KEY])
     openvino.save_model(network, out, compress_to_fp16=half)

@@ -55,12 +55,15 @@ class ExportOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
+        # Each value by itself.
         if self.to not in TARGETS:
             raise InputError(f"unknown target {self.to!r}; use {', '.join(TARGETS)}")
         if self.precision is not None and self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {self.precision!r}; use {', '.join(PRECISIONS)}")
+
+        # Combinations that do not go together.
         if self.precision == "int8" and self.to not in ("onnx", "openvino"):
-            raise InputError(f"int8 is made for onnx and openvino, not for {self.to}")
+            raise InputError(f"int8 is for onnx and openvino, not for {self.to}")
         if self.precision == "int8" and (self.normalize or self.decode):
             raise InputError(
                 "int8 takes and returns plain tensors: leave out --normalize and --decode"

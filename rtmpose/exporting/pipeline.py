@@ -60,10 +60,12 @@ def write_pipeline(
     Raises:
         ModelError: a network is not of that form.
     """
+    # Both models in one operator set, and in the form that can be joined.
     detector_model = _at_opset(load(str(detector)), detector)
     pose_model = _at_opset(load(str(pose)), pose)
     _check(detector_model, detector_card, pose_model, pose_card)
 
+    # Inputs of the graph: the frame, given boxes, and which of the two counts.
     g = Graph(prefix="p")
     g.graph.name = "pipeline"
     g.add_input("image", "uint8", ["height", "width", 3])
@@ -80,7 +82,6 @@ def write_pipeline(
     node.attribute.append(helper.make_attribute("then_branch", found))
     node.attribute.append(helper.make_attribute("else_branch", given))
     g.graph.node.append(node)
-
     keypoints, scores = _estimate(g, frame, boxes, pose_model, pose_card)
     k = pose_card.skeleton or "points"
     g.add_output("keypoints", keypoints, "float", ["people", k, 2], "out_keypoints")
@@ -88,6 +89,7 @@ def write_pipeline(
     g.add_output("boxes", boxes, "float", ["people", 4], "out_boxes")
     g.add_output("box_scores", box_scores, "float", ["people"], "out_box_scores")
 
+    # The card is that of the pose network; a note names the detector.
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(g.graph, opset_imports=[opset], ir_version=IR_VERSION)
     notes = {"rtmpose.detector": detector_card.id, "rtmpose.kind": "pipeline"}
@@ -102,6 +104,7 @@ def _check(
     pose_model: ModelProto,
     pose_card: ModelCard,
 ) -> None:
+    # The detector with suppression inside, the pose network with any number of crops.
     if [o.name for o in detector_model.graph.output] != ["dets", "labels"]:
         raise ModelError(
             f"{detector_card.id} does not return dets and labels: a pipeline needs a detector with"
@@ -118,6 +121,7 @@ def _check(
 
 def _at_opset(model: ModelProto, path: Path) -> ModelProto:
     """The model in the operator set of the graph it goes into."""
+    # A file may import several operator sets; the one without a name is ONNX's.
     if all(o.version == OPSET for o in model.opset_import if not o.domain):
         return model
     try:
@@ -133,6 +137,7 @@ def _subgraph(name: str, fill: Callable[[Graph], tuple[str, str]]) -> GraphProto
     # Branches see the values of the graph around them, so their own names must differ.
     g = Graph(GraphProto(name=name), prefix=name)
     boxes, scores = fill(g)
+    # Both branches of an If have the same outputs.
     for value, dims in ((boxes, ["n", 4]), (scores, ["n"])):
         g.graph.output.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, dims))
     return g.graph
@@ -140,7 +145,7 @@ def _subgraph(name: str, fill: Callable[[Graph], tuple[str, str]]) -> GraphProto
 
 def _take_given(g: Graph) -> tuple[str, str]:
     """The boxes that came in, each with a score of 1."""
-    count = g.op("Slice", g.op("Shape", "boxes_in"), ints(0), ints(1))
+    count = g.op("Slice", g.op("Shape", "boxes_in"), ints(0), ints(1))  # (1,): the number of boxes
     one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
     ones = g.op("ConstantOfShape", count, value=one)
     return g.op("Identity", "boxes_in"), ones
@@ -156,6 +161,7 @@ def _estimate(
     dummy = g.op("Slice", np.array([[0, 0, 8, 8]], F32), ints(0), missing, ints(0))
     padded = g.op("Concat", boxes, dummy, axis=0)
 
+    # Boxes to crops, crops through the network, bins back to image pixels.
     center, scale = _center_scale(g, padded, card.input_wh)
     crops = _crop(g, frame, center, scale, card)
     outputs = g.inline(pose_model, {pose_model.graph.input[0].name: crops}, "pose/")
@@ -170,6 +176,7 @@ def _center_scale(g: Graph, boxes: str, input_wh: tuple[int, int]) -> tuple[str,
     """Centers ``(N, 2)`` and the width ``(N, 1)`` of the cropped regions; see
     :mod:`rtmpose.ops.crop`.
     """
+    # Corners (N, 2), center and padded size.
     low = g.op("Slice", boxes, ints(0), ints(2), ints(1))
     high = g.op("Slice", boxes, ints(2), ints(4), ints(1))
     center = g.op("Mul", g.op("Add", low, high), scalar(0.5))
@@ -186,6 +193,8 @@ def _crop(g: Graph, frame: Frame, center: str, scale: str, card: ModelCard) -> s
     width, height = card.input_wh
     step = g.op("Div", scale, scalar(width))  # image pixels per crop pixel
     axes = []
+
+    # The two axes are sampled apart: bilinear weights are products.
     for axis, (size, side) in enumerate(((width, frame.width_f), (height, frame.height_f))):
         # Crop pixels relative to the middle of the crop, in image pixels around the center.
         place = (np.arange(size, dtype=F32) - F32(size / 2))[None]
@@ -201,6 +210,8 @@ def _decode(g: Graph, x: str, y: str, center: str, scale: str, card: ModelCard) 
     width, height = card.input_wh
     bins = []
     peaks = []
+
+    # Highest bin of each axis; the score is the lower of the two peaks.
     for value in (x, y):
         index = g.op("ArgMax", value, axis=2, keepdims=1)
         bins.append(g.op("Cast", index, to=TensorProto.FLOAT))

@@ -40,6 +40,7 @@ def detect(
     Returns:
         Boxes ``(N, 4)`` xyxy in image pixels and scores ``(N,)``, the highest-scoring first.
     """
+    # The steps of the Python detector, node by node; boxes are divided by the factors last.
     sizes, factors = _letterbox_size(g, frame, card)
     canvas = _letterbox(g, frame, sizes, card)
     pixels = normalize(g, canvas, card)
@@ -108,14 +109,17 @@ def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str
 
 def _people(g: Graph, dets: str, labels: str, score_thr: float) -> tuple[str, str]:
     """Boxes and scores of people above the threshold, with a positive area, in order of score."""
-    dets = g.op("Squeeze", dets, ints(0))
+    dets = g.op("Squeeze", dets, ints(0))  # (n, 5)
     labels = g.op("Cast", g.op("Squeeze", labels, ints(0)), to=TensorProto.INT64)
+
+    # Columns as vectors (n,), so that rows can be chosen by their values.
     columns = [
         g.op("Reshape", g.op("Slice", dets, ints(k), ints(k + 1), ints(1)), ints(-1))
         for k in range(5)
     ]
     x1, y1, x2, y2, scores = columns
 
+    # People, with a positive area and a score above the threshold.
     sized = g.op("And", g.op("Greater", x2, x1), g.op("Greater", y2, y1))
     confident = g.op("GreaterOrEqual", scores, scalar(score_thr))
     person = g.op("And", confident, g.op("Equal", labels, np.array(0, np.int64)))

@@ -71,6 +71,7 @@ def calibration_images(
     Raises:
         InputError: there is no such folder, it has no image, or nobody is found in them.
     """
+    # Without a folder the package's photos must do.
     if folder is None:
         return sample_images(card)
     if not folder.is_dir():
@@ -84,6 +85,8 @@ def calibration_images(
     if takes_frames:
         files = files[:: max(1, len(files) // limit)]
     detector = None if takes_frames else Detector()
+
+    # Unreadable files are skipped; calibration stops at the limit.
     parts: list[NDArray[np.uint8]] = []
     for file in files:
         try:
@@ -103,7 +106,7 @@ def calibration_images(
 
 
 def _crops(image: Image, detector: Detector, card: ModelCard) -> list[NDArray[np.uint8]]:
-    people = detector(image)[:MAX_PEOPLE]
+    people = detector(image)[:MAX_PEOPLE]  # the highest-scoring come first
     if not len(people):
         return []
     udp = card.is_pose and keypoint_decoder(card).udp
@@ -116,5 +119,6 @@ def normalized_inputs(card: ModelCard, images: NDArray[np.uint8]) -> Iterator[ND
     tables = normalization_tables(card.normalization)
     order = (2, 1, 0) if card.normalization.color == "rgb" else (0, 1, 2)
     for image in images:
+        # Three planes (h, w).
         planes = [table[image[..., c]] for c, table in zip(order, tables, strict=True)]
         yield np.stack(planes)[None]

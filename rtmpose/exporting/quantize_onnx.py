@@ -45,10 +45,11 @@ def quantize_onnx(
     """
     from onnxruntime import quantization
 
+    # Convolutions only; everything else stays in float.
     model = onnx.load(str(onnx_file))
     reader = _CalibrationReader(model.graph.input[0].name, card, images)
     convolutions = [n.name for n in model.graph.node if n.op_type == "Conv"]
-    with contextlib.redirect_stdout(None):
+    with contextlib.redirect_stdout(None):  # the quantizer prints its progress
         quantization.quantize_static(
             str(onnx_file),
             str(out),
@@ -67,6 +68,8 @@ def quantize_onnx(
                 "CalibMovingAverageConstant": 0.01,
             },
         )
+
+    # The quantizer writes a file without the card.
     written = onnx.load(str(out))
     embed_card(written, card)
     onnx.save(written, str(out))

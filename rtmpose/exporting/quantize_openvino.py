@@ -63,7 +63,8 @@ def quantize_openvino(
         MissingDependencyError: NNCF is not installed.
     """
     nncf = _nncf()
-    # Too few images to hold any out: all do both.
+
+    # Every fourth image judges and does not calibrate. Of too few images all do both.
     judging = images[::4] if len(images) >= 8 else images
     learning = np.delete(images, np.s_[::4], axis=0) if len(images) >= 8 else images
     samples = list(normalized_inputs(card, learning))
@@ -83,6 +84,7 @@ def quantize_openvino(
                 ),
             )
 
+    # All convolutions first; that may be good enough.
     progress(f"quantizing {len(convolutions)} convolutions ...")
     best = quantized([])
     value = judge(best.clone())
@@ -106,6 +108,8 @@ def quantize_openvino(
             best = network
             value = now
             kept = count
+
+    # The record goes into the report next to the file.
     record = QuantizationRecord(
         len(learning), len(convolutions), tuple(ranking[:kept]), len(judging), agreements
     )
@@ -133,6 +137,7 @@ def _silent() -> Iterator[None]:
 
 def _judge(onnx_file: Path, card: ModelCard, images: NDArray[np.uint8]) -> Judge:
     """Compares networks with the float one on some images."""
+    # The float network's outputs are computed once.
     options = BackendOptions("openvino", "cpu", precision="fp32")
     exact = run_on(OpenVinoBackend(onnx_file, card, options), images)
 
@@ -160,7 +165,7 @@ def _layer_damage(network: Model, names: Sequence[str], judge: Judge) -> Mapping
         trial = network.clone()
         for node in trial.get_ops():
             if node.get_friendly_name() == name:
-                for port in range(2):
+                for port in range(2):  # activations and weights
                     _unquantize(node, port)
         trial.validate_nodes_and_infer_types()
         damage[name] = judge(trial) - base
@@ -169,6 +174,7 @@ def _layer_damage(network: Model, names: Sequence[str], judge: Judge) -> Mapping
 
 def _unquantize(node: Node, port: int) -> None:
     """Let an input of a node bypass its quantizer."""
+    # The quantizer is the FakeQuantize node in front of the input.
     direct = node.input_value(port).get_node()
     source = direct
     # Weights may pass a reshape between quantizer and layer.
@@ -176,6 +182,8 @@ def _unquantize(node: Node, port: int) -> None:
         source = source.input_value(0).get_node()
     if source.get_type_name() != "FakeQuantize":
         return
+
+    # Straight to its input, or, behind a reshape, for all that read the quantizer.
     if source is direct:
         node.input(port).replace_source_output(source.input_value(0))
     else:

@@ -50,6 +50,7 @@ class Frame:
     @classmethod
     def of_input(cls, g: Graph, image: str) -> Frame:
         """The frame in the input ``image`` uint8 ``(H, W, 3)``."""
+        # Sizes as values of the graph: frames may have any.
         shape = g.op("Shape", image)
         height = g.op("Gather", shape, ints(0), axis=0)
         width = g.op("Gather", shape, ints(1), axis=0)
@@ -86,7 +87,7 @@ def taps(g: Graph, source: str, side: str, *, zero_outside: bool) -> Taps:
         (floor, g.op("Sub", scalar(1), fraction)),
         (g.op("Add", floor, scalar(1)), fraction),
     ):
-        if zero_outside:
+        if zero_outside:  # black beyond the image's edge
             inside = g.op(
                 "And",
                 g.op("GreaterOrEqual", place, scalar(0)),
@@ -103,15 +104,18 @@ def taps(g: Graph, source: str, side: str, *, zero_outside: bool) -> Taps:
 def blend(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     """Bilinear samples ``(N, h, 3 w)`` float from columns ``(N, w)`` and rows ``(N, h)``."""
     rows = []
+    # (N, 1, 3 w)
     wide = [g.op("Unsqueeze", per_channel(g, weight), ints(1)) for weight in x.weights]
     for row, weight_y in zip(y.indices, y.weights, strict=True):
         # Pixels are numbered row by row.
         base = g.op("Mul", g.op("Unsqueeze", row, ints(2)), frame.width)
         parts = []
         for column, weight_x in zip(x.indices, wide, strict=True):
+            # (N, h, w): the number of each pixel.
             index = g.op("Add", base, g.op("Unsqueeze", column, ints(1)))
             pixels = _merge_last(g, g.op("Gather", frame.pixels, index, axis=0))
             parts.append(g.op("Mul", g.op("Cast", pixels, to=TensorProto.FLOAT), weight_x))
+        # (N, h, 3 w) per row tap.
         rows.append(g.op("Mul", g.op("Add", *parts), g.op("Unsqueeze", weight_y, ints(2))))
     return g.op("Add", *rows)
 
@@ -131,6 +135,8 @@ def blend_fixed(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     # OpenCV's weights have 11 bits.
     wide = [g.op("Unsqueeze", per_channel(g, fixed(weight)), ints(1)) for weight in x.weights]
     rows = []
+
+    # As in blend, in whole numbers.
     for row, weight_y in zip(y.indices, y.weights, strict=True):
         base = g.op("Mul", g.op("Unsqueeze", row, ints(2)), frame.width)
         parts = []
@@ -160,6 +166,7 @@ def per_channel(g: Graph, values: str) -> str:
 
 def _merge_last(g: Graph, value: str) -> str:
     """``(..., w, 3)`` as ``(..., 3 w)``."""
+    # All axes but the last two, then one for both.
     shape = g.op("Shape", value)
     head = g.op("Slice", shape, ints(0), ints(-2), ints(0))
     return g.op("Reshape", value, g.op("Concat", head, ints(-1), axis=0))
@@ -173,7 +180,8 @@ def normalize(g: Graph, pixels: str, card: ModelCard) -> str:
     order = [2, 1, 0] if scaling.color == "rgb" else [0, 1, 2]
     mean = np.tile(np.array(scaling.mean, np.float64)[order], width)
     std = np.tile(np.array(scaling.std, np.float64)[order], width)
+    # Interleaved, as the rows are: (3 w,).
     scaled = g.op("Mul", g.op("Sub", pixels, mean.astype(F32)), (1 / std).astype(F32))
     image = g.op("Reshape", scaled, ints(-1, height, width, 3))
-    planes = g.op("Transpose", image, perm=[0, 3, 1, 2])
+    planes = g.op("Transpose", image, perm=[0, 3, 1, 2])  # (N, 3, h, w)
     return planes if order[0] == 0 else g.op("Gather", planes, ints(2, 1, 0), axis=1)

@@ -17,6 +17,7 @@ from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import PADDING
 from rtmpose.ops.letterbox import PAD_VALUE
 
+# The release whose format this is, and the file name that its loader expects.
 SDK_VERSION = "1.3.1"
 NETWORK = "end2end.onnx"
 
@@ -41,6 +42,7 @@ def write_sdk(card: ModelCard, model: Path, out: Path, *, input_name: str, batch
     Raises:
         ModelError: the SDK has no such kind of model.
     """
+    # The network's file, and three files that say how it is run.
     kind = _kind_of(card)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model, out / NETWORK)
@@ -63,6 +65,7 @@ class _Kind:
 
 
 def _kind_of(card: ModelCard) -> _Kind:
+    # The two kinds of model that top-down pose estimation needs.
     if card.is_detector:
         return _Kind(
             name=str(card.codec.kind),
@@ -87,6 +90,7 @@ def _kind_of(card: ModelCard) -> _Kind:
 
 
 def _deploy(kind: _Kind, batched: bool) -> Json:
+    # Which files to load on which engine.
     network = {
         "name": kind.name,
         "net": NETWORK,
@@ -100,6 +104,7 @@ def _deploy(kind: _Kind, batched: bool) -> Json:
 
 
 def _detail(kind: _Kind, card: ModelCard, input_name: str) -> Json:
+    # Where the model came from; read by people and by the SDK's tools.
     codebase = kind.codebase
     return {
         "version": SDK_VERSION,
@@ -118,6 +123,7 @@ def _detail(kind: _Kind, card: ModelCard, input_name: str) -> Json:
 
 def _pipeline(kind: _Kind, input_name: str, batched: bool) -> Json:
     # Three tasks, each reading what the one before it puts out.
+    # The image, scaled and normalized.
     prepare = {
         "type": "Task",
         "module": "Transform",
@@ -125,6 +131,7 @@ def _pipeline(kind: _Kind, input_name: str, batched: bool) -> Json:
         "input": ["img"],
         "output": ["prep_output"],
     }
+    # The network, whose input the SDK feeds by name.
     network = {
         "name": kind.name,
         "type": "Task",
@@ -132,6 +139,7 @@ def _pipeline(kind: _Kind, input_name: str, batched: bool) -> Json:
         "is_batched": batched,
         "input": ["prep_output"],
     }
+    # Its outputs as boxes or keypoints in image pixels.
     finish = {
         "type": "Task",
         "module": kind.codebase,
@@ -165,6 +173,7 @@ def _normalize(card: ModelCard) -> Json:
 
 
 def _detector_transforms(card: ModelCard) -> list[Json]:
+    # Letterboxed as at run time: scaled to fit, padded with gray to the input's size.
     size = list(card.input_wh)
     meta = ["ori_shape", "img_shape", "pad_shape", "scale_factor", "img_norm_cfg"]
     return [
@@ -192,6 +201,7 @@ def _detector_post() -> Json:
 
 
 def _pose_transforms(card: ModelCard) -> list[Json]:
+    # The region of the box with its padding, cut by one affine map.
     size = list(card.input_wh)
     meta = [
         "img_shape",
@@ -214,6 +224,7 @@ def _pose_transforms(card: ModelCard) -> list[Json]:
 
 
 def _pose_post(card: ModelCard) -> Json:
+    # Plain arg max of the bins, as the runtime decodes them.
     params = {
         "flip_test": False,
         "type": "SimCCLabel",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def no_logging() -> Iterator[None]:
     """Drop log lines up to warnings, and Python warnings."""
+    # The level set before comes back, also after errors.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -26,15 +27,17 @@ def no_logging() -> Iterator[None]:
 @contextlib.contextmanager
 def no_output() -> Iterator[None]:
     """Drop what is printed, also from C++."""
+    # C++ writes to the file descriptors: sys.stdout alone would not catch it.
     sys.stdout.flush()
     sys.stderr.flush()
-    saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]  # stdout and stderr
     with open(os.devnull, "wb") as null:  # noqa: PTH123
         for descriptor, _ in saved:
             os.dup2(null.fileno(), descriptor)
         try:
             yield
         finally:
+            # Python's buffers belong to the block: they are dropped too.
             sys.stdout.flush()
             sys.stderr.flush()
             for descriptor, copy in saved:

@@ -93,6 +93,7 @@ def open_source(
             )
         return ExportSource(known, None, path)
 
+    # The usual case: a torch network, at the input size that was asked for.
     network, known = load_network(model, card=card)
     if input_wh is not None:
         known = resized(network, known, input_wh)

@@ -21,6 +21,7 @@ def build_tensorrt(onnx_file: Path, card: ModelCard, *, half: bool = True) -> Ba
     Returns:
         The network on the GPU; None where there is no TensorRT provider or GPU here.
     """
+    # Building takes minutes; the backend keeps the engine in its cache.
     options = BackendOptions("onnxruntime", "tensorrt", precision="fp16" if half else "fp32")
     try:
         return open_backend(onnx_file, card, options)

@@ -98,7 +98,7 @@ Runs = list[Outputs]
 
 def run_on(backend: Backend, images: NDArray[np.uint8]) -> Runs:
     """Outputs for each image by itself; a fixed batch is filled up with copies."""
-    count = backend.input.shape[0] or 1
+    count = backend.input.shape[0] or 1  # 0 or None is a batch of any size
     return [
         tuple(o[:1] for o in backend(np.repeat(image[None], count, axis=0))) for image in images
     ]
@@ -130,6 +130,7 @@ def compare(
     Raises:
         ModelError: the export has other keypoints.
     """
+    # The values themselves first.
     runs = run_on(backend, images)
     limits = TOLERANCES[precision]
     max_difference = largest_difference(reference, runs)
@@ -168,6 +169,7 @@ def largest_difference(reference: Runs, runs: Runs) -> float | None:
 
     So it is with detectors with NMS inside, whose outputs are as long as there are boxes.
     """
+    # Outputs of another form, such as decoded keypoints, have no values to compare.
     shapes = [o.shape for o in reference[0]]
     if any([o.shape for o in outputs] != shapes for outputs in (*reference, *runs)):
         return None
@@ -190,6 +192,7 @@ def decode_pose(card: ModelCard, runs: Runs) -> tuple[FloatArray, FloatArray]:
 
 def _pose_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float, float]:
     """Share of confident keypoints in the same place, and their mean movement in crop pixels."""
+    # Both decoded, then compared where the original is confident.
     keypoints, scores = decode_pose(card, reference)
     moved, _ = decode_pose(card, runs)
     if moved.shape != keypoints.shape:
@@ -232,8 +235,11 @@ def agreement(card: ModelCard, reference: Runs, runs: Runs) -> float:
     """One number, 0..1, to rank candidates by: closeness of confident keypoints, or overlap of
     confident boxes.
     """
+    # Detectors by the overlap of their boxes.
     if card.output in ("boxes", "people"):
         return box_agreement(card, reference, runs)
+
+    # Poses by the distance of confident keypoints: 1 for none, 0.61 for 4 crop pixels.
     keypoints, scores = decode_pose(card, reference)
     moved, _ = decode_pose(card, runs)
     confident = scores > CONFIDENT
@@ -245,6 +251,7 @@ def agreement(card: ModelCard, reference: Runs, runs: Runs) -> float:
 
 def report_lines(report: Verification) -> Sequence[tuple[str, str]]:
     """Rows for a table on screen."""
+    # Only what was measured has a row.
     rows = [("file", report.file), ("engine, precision", f"{report.engine}, {report.precision}")]
     if report.inputs:
         rows.append(("compared on", f"{report.inputs} images"))
@@ -257,6 +264,7 @@ def report_lines(report: Verification) -> Sequence[tuple[str, str]]:
     if report.displacement is not None:
         rows.append(("mean displacement", f"{report.displacement:.4f}"))
     rows += [(name, f"{100 * value:.2f}") for name, value in report.accuracy.items()]
+    # The verdict, with what could not be checked.
     verdict = {True: "passed", False: "FAILED", None: "unverified"}[report.passed]
     rows.append(("verdict", verdict + (f" ({report.note})" if report.note else "")))
     return rows

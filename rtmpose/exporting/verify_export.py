@@ -93,6 +93,7 @@ def verify_file(
     Raises:
         ModelError: either cannot be opened, or they differ in their inputs or outputs.
     """
+    # The original, and the file on the engine that its suffix names.
     source = open_source(model, card)
     path, known = resolve(exported)
     row = table.row_to_check(path)
@@ -115,6 +116,7 @@ def load_dataset(source: ExportSource, data: Path) -> KeypointDataset:
     Raises:
         InputError: it cannot be read, or the source is not a pose network of this family.
     """
+    # AP needs keypoints, and a second export to compare with.
     if not source.card.is_pose:
         raise InputError("--data measures pose models; detectors are judged by their boxes only")
     if source.network is None:
@@ -140,6 +142,8 @@ def measure_accuracy(
     before = work / "before.onnx"
     write_onnx(source.torch_network("--data"), source.card, before)
     result = {}
+
+    # Each in the precision that its format has by itself.
     for name, path, backend in (
         ("AP before", before, "onnxruntime"),
         ("AP after", exported, "auto"),
@@ -152,7 +156,7 @@ def measure_accuracy(
 
 def _check_input(card: ModelCard, backend: Backend, path: Path) -> None:
     """Refuse a file of another input size, before the engine does in its own words."""
-    sides = backend.input.shape[2:]
+    sides = backend.input.shape[2:]  # height, width; None for any
     wanted = card.input_wh[::-1]
     if any(side not in (None, ours) for side, ours in zip(sides, wanted, strict=True)):
         raise ModelError(
@@ -162,7 +166,7 @@ def _check_input(card: ModelCard, backend: Backend, path: Path) -> None:
 
 
 def _open(path: Path, card: ModelCard, options: ExportOptions) -> Backend:
-    row = table.row_for_export(options.to)
+    row = table.row_for_export(options.to)  # the engine that the target is meant for
     return open_backend(path, card, BackendOptions(row.name, "cpu", precision=row.native_precision))
 
 

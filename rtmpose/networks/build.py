@@ -46,6 +46,7 @@ def config_for(model: str | ModelCard) -> Config:
     Raises:
         ModelError: the zoo has no such model, or its network is not of this family (YOLOX).
     """
+    # The architecture's name says family, size and variant.
     card = find(model) if isinstance(model, str) else model
     match = _ARCHITECTURE.fullmatch(card.architecture)
     if match is None:
@@ -57,10 +58,13 @@ def config_for(model: str | ModelCard) -> Config:
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]
 
+    # Detectors, by the size of neck and head.
     if family == "rtmdet":
         channels, blocks, share, exponential = _RTMDET[size]
         classes = HUMANART_CLASSES if variant == "-humanart" else 1
         return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
+
+    # Classifiers and pose networks; those of a pose have as many outputs as keypoints.
     if card.output == "classes":
         return ClassifierConfig(backbone, input_wh=card.input_wh)
     skeleton = skeleton_of(card)
@@ -80,6 +84,7 @@ def config_for(model: str | ModelCard) -> Config:
 
 def build(config: Config) -> nn.Module:
     """A network with random weights, in training mode."""
+    # RTMW first: its config is a kind of RTMPose config.
     if isinstance(config, RTMWConfig):
         return RTMW(config)
     if isinstance(config, RTMPoseConfig):

@@ -96,6 +96,7 @@ class KeyDifference:
         return bool(self.missing or self.unexpected or self.shapes)
 
     def __str__(self) -> str:
+        # One line per kind of difference, with the first few keys.
         lines = []
         for title, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
             if keys:
@@ -121,8 +122,11 @@ def read_checkpoint(path: Path) -> State:
     """
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist")
+
+    # safetensors hold tensors only; pickles are opened by the restricted unpickler.
     if path.suffix == ".safetensors":
         return _read_safetensors(path)[0]
+
     # Every other class or function that the file names is refused.
     stand_ins = [(_Empty, name) for name in _HARMLESS]
     try:
@@ -138,6 +142,8 @@ def read_checkpoint(path: Path) -> State:
         raise ModelError(
             f"{path} could not be read as a checkpoint: {reason}; an unfinished download?"
         ) from error
+
+    # The weights within training records, and under the names here.
     state = _state_of(content)
     if not state:
         raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")
@@ -169,6 +175,7 @@ def normalize_keys(state: Mapping[str, object]) -> State:
 
 def key_difference(network: nn.Module, state: Mapping[str, Tensor]) -> KeyDifference:
     """How the tensors differ from what the network takes; counters of norms may be missing."""
+    # Counters of norms are missing in old files; nothing depends on them.
     ours = network.state_dict()
     missing = tuple(k for k in ours if k not in state and not k.endswith("num_batches_tracked"))
     unexpected = tuple(k for k in state if k not in ours)
@@ -255,6 +262,7 @@ def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        # The file is mapped: tensors are read one by one, next to the metadata.
         with safe_open(path, framework="pt") as file:
             state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
@@ -284,6 +292,8 @@ def _state_of(content: object) -> dict[str, object]:
     # Averaged weights are stored under state_dict, the plain ones elsewhere.
     if not isinstance(content, Mapping):
         return {}
+
+    # The first entry that holds tensors; else the file itself is the state.
     for key in ("state_dict", "model", "ema_state_dict"):
         inner = content.get(key)
         if isinstance(inner, Mapping) and any(isinstance(v, Tensor) for v in inner.values()):
@@ -293,6 +303,7 @@ def _state_of(content: object) -> dict[str, object]:
 
 def _refusal(error: Exception) -> str:
     """What the file asked for, from torch's long message."""
+    # torch's message names what was refused after one of these words.
     text = " ".join(str(error).split())
     for marker in (
         "Unsupported global:",

@@ -30,7 +30,7 @@ class LinearHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to logits ``(N, classes)``."""
-        y: Tensor = self.fc(self.pool(x).flatten(1))
+        y: Tensor = self.fc(self.pool(x).flatten(1))  # (N, C, H, W) -> (N, C) -> (N, classes)
         return y
 
 
@@ -45,5 +45,5 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalized images ``(N, 3, H, W)`` to logits ``(N, classes)``."""
-        y: Tensor = self.head(self.backbone(images)[-1])
+        y: Tensor = self.head(self.backbone(images)[-1])  # the coarsest map only
         return y

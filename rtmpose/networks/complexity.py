@@ -22,6 +22,7 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
         network: Any network of the family; left as it is.
         input_wh: Width and height of the image.
     """
+    # torch counts convolutions and products; the hooks below add the rest.
     others = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -33,6 +34,7 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
         else:
             others += output.numel()
 
+    # Norms, means and upsamplings are all that the published tables count besides.
     handles = [
         module.register_forward_hook(count)
         for module in network.modules()
@@ -41,6 +43,8 @@ def count_multiply_adds(network: nn.Module, input_wh: tuple[int, int]) -> int:
     parameter = next(network.parameters())
     width, height = input_wh
     image = torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+
+    # One empty image in evaluation mode; hooks and mode are put back.
     training = network.training
     try:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:

@@ -86,6 +86,8 @@ class CSPNeXt(nn.Module):
             ConvModule(stem // 2, stem // 2, 3),
             ConvModule(stem // 2, stem, 3),
         )
+
+        # Four stages: downsampling convolution, SPP in the last one, cross-stage partial layer.
         for number, (inputs, outputs, blocks, shortcut) in enumerate(STAGES, 1):
             c_in = config.channels(inputs)
             c_out = config.channels(outputs)
@@ -113,8 +115,10 @@ class CSPNeXt(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images ``(N, 3, H, W)``, sides multiples of 32, to the maps of the four stages."""
-        x = self.stem(x)
+        x = self.stem(x)  # (N, C, H / 2, W / 2)
         maps = []
+
+        # Stage 4 of a reduced network reads an enlarged map.
         for number in range(1, len(STAGES) + 1):
             if number == len(STAGES) and self.enlarge is not None:
                 x = self.enlarge(x)

@@ -65,6 +65,7 @@ def read_onnx_weights(
         ModelError: the file is damaged or is an export of another network.
         MissingDependencyError: the onnx package is not installed.
     """
+    # Layers of the network next to those of the file, by name or by order.
     graph, constants = _read_graph(path)
     pairs = _match(_execution_order(network, input_wh), graph, constants, path)
     if pruned:
@@ -73,7 +74,7 @@ def read_onnx_weights(
     first_use: dict[nn.Module, Array] = {}
     with torch.no_grad():
         for name, module, layer in pairs:
-            assert isinstance(module, nn.Conv2d | nn.Linear)
+            assert isinstance(module, nn.Conv2d | nn.Linear)  # the weighted layers of this family
             # A convolution without a bias has a norm behind it, which takes the file's bias.
             _check_shape(path, name, module.weight, layer.weight)
             if isinstance(module, nn.Conv2d) and module.bias is None:
@@ -112,6 +113,7 @@ def _match(
     order: list[tuple[str, nn.Module]], graph: GraphProto, constants: Arrays, path: Path
 ) -> Pairs:
     """Each layer of the network with its counterpart in the file."""
+    # Kinds of layers, the operators that they are exported as, and a name for the error.
     kinds: tuple[tuple[type[nn.Module], tuple[str, ...], str], ...] = (
         (nn.Conv2d, ("Conv", "ConvTranspose"), "convolutions"),
         (nn.Linear, ("MatMul", "Gemm"), "matrix products"),
@@ -150,8 +152,9 @@ def _weight(node: NodeProto, constants: Arrays) -> Array:
     """The weight of a node, ``(out, in)`` for matrix products."""
     weight = constants[node.input[1]]
     if node.op_type == "MatMul":
-        return weight.T
+        return weight.T  # MatMul has (in, out)
     if node.op_type == "Gemm":
+        # Gemm says whether its weight is (out, in).
         transposed = any(a.name == "transB" and a.i for a in node.attribute)
         return weight if transposed else weight.T
     return weight
@@ -159,6 +162,7 @@ def _weight(node: NodeProto, constants: Arrays) -> Array:
 
 def _by_name(names: list[str], layers: list[_FileLayer]) -> list[_FileLayer] | None:
     """The layers in the order of the names; None where the file does not have those names."""
+    # All or nothing: one name that is missing or ambiguous leaves the order to decide.
     table = {layer.name: layer for layer in layers}
     sorted_layers = []
     for name in names:
@@ -175,13 +179,15 @@ def _shapes(pairs: Pairs) -> dict[str, Tensor]:
     """Empty tensors of the file's sizes, under the keys that a checkpoint has."""
     state = {}
     for name, module, layer in pairs:
-        width = len(layer.weight)
+        width = len(layer.weight)  # output channels
         state[f"{name}.weight"] = torch.empty(layer.weight.shape)
         if not isinstance(module, nn.Conv2d):
             continue
         if module.bias is not None:
             state[f"{name}.bias"] = torch.empty(width)
             continue
+
+        # The norm behind has four vectors of the same width.
         norm = f"{name.rpartition('.')[0]}.bn"
         for key in ("weight", "bias", "running_mean", "running_var"):
             state[f"{norm}.{key}"] = torch.empty(width)
@@ -255,11 +261,14 @@ def _copy_other_parameters(network: nn.Module, constants: Arrays, path: Path) ->
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d)
     }
+    # What is left: gains and factors of scale norms and of the attention unit.
     others = {
         name: parameter
         for name, parameter in network.named_parameters()
         if name.rpartition(".")[0] not in layers
     }
+
+    # By name where the export kept it.
     named = {
         name: constant
         for name in others
@@ -268,6 +277,8 @@ def _copy_other_parameters(network: nn.Module, constants: Arrays, path: Path) ->
     }
     # Constants that have a parameter's name cannot stand for another.
     unnamed = [c for key, c in constants.items() if not any(_has_name(key, n) for n in others)]
+
+    # By shape otherwise, where only one constant comes into question.
     for name, parameter in others.items():
         value = named.get(name)
         if value is None:
@@ -289,6 +300,7 @@ def _fits(constant: Array, parameter: Tensor) -> bool:
     return (
         constant.dtype == np.float32
         and constant.ndim >= parameter.ndim
+        # Leading axes of size one do not matter.
         and [d for d in constant.shape if d != 1] == [d for d in parameter.shape if d != 1]
         and constant.size == parameter.numel()
         and constant.size > 1

@@ -15,6 +15,7 @@ def fuse_norms(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode, each convolution with its norm folded in; the function is the
     same.
     """
+    # The original is left as it is: it may be trained further.
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, ConvModule) and isinstance(module.bn, nn.BatchNorm2d):
@@ -28,6 +29,7 @@ def fuse_norms(network: nn.Module) -> nn.Module:
 
 def _fuse_deconvolutions(layers: nn.Sequential) -> None:
     """The same for transposed convolutions; norms that are folded already are skipped."""
+    # Deconvolution, norm and activation follow one another.
     for i in range(0, len(layers), 3):
         deconv = layers[i]
         norm = layers[i + 1]

@@ -55,7 +55,7 @@ class HeatmapHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to maps ``(N, K, 8H, 8W)``."""
-        y: Tensor = self.final_layer(self.deconv_layers(x))
+        y: Tensor = self.final_layer(self.deconv_layers(x))  # (N, K, 8H, 8W)
         return y
 
 
@@ -70,5 +70,5 @@ class HeatmapPose(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Normalized crops ``(N, 3, H, W)`` to maps ``(N, K, H/4, W/4)``."""
-        y: Tensor = self.head(self.backbone(crops)[-1])
+        y: Tensor = self.head(self.backbone(crops)[-1])  # the coarsest map only
         return y

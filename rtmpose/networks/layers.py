@@ -33,6 +33,8 @@ class ConvModule(nn.Module):
         activation: type[nn.Module] = nn.SiLU,
     ) -> None:
         super().__init__()
+
+        # No bias: the norm has an offset.
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
         )
@@ -75,7 +77,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape is kept."""
-        return x * self.act(self.fc(self.global_avgpool(x)))
+        return x * self.act(self.fc(self.global_avgpool(x)))  # the gates are (N, C, 1, 1)
 
 
 class CSPNeXtBlock(nn.Module):
@@ -126,7 +128,7 @@ class CSPLayer(nn.Module):
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         # First, as in the published exports: they are read back in the order of execution.
         short = self.short_conv(x)
-        y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)
+        y = torch.cat([self.blocks(self.main_conv(x)), short], dim=1)  # (N, 2 * middle, H, W)
         if self.attention is not None:
             y = self.attention(y)
         final: Tensor = self.final_conv(y)
@@ -149,5 +151,6 @@ class SPP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         x = self.conv1(x)
+        # (N, 4 * middle, H, W)
         y: Tensor = self.conv2(torch.cat([x, *(pool(x) for pool in self.poolings)], dim=1))
         return y

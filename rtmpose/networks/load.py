@@ -101,9 +101,10 @@ def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> M
 
 def to_tensor(images: NDArray[np.uint8], normalization: Normalization) -> Tensor:
     """BGR uint8 ``(N, H, W, 3)`` to the network's normalized ``(N, 3, H, W)`` float32."""
+    # A view, (N, 3, H, W).
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     if normalization.color == "rgb":
-        pixels = pixels.flip(1)
+        pixels = pixels.flip(1)  # BGR to RGB
     mean, std = (
         torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1)
         for v in (normalization.mean, normalization.std)

@@ -39,6 +39,7 @@ class CSPNeXtPAFPN(nn.Module):
                 inputs, outputs, blocks, shortcut=False, attention=False, depthwise=depthwise
             )
 
+        # Pairs of channels of neighboring levels, the coarsest first.
         coarse_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
         self.reduce_layers = nn.ModuleList(ConvModule(high, low, 1) for high, low in coarse_to_fine)
@@ -47,6 +48,8 @@ class CSPNeXtPAFPN(nn.Module):
         self.bottom_up_blocks = nn.ModuleList(
             layer(2 * low, high) for low, high in pairwise(channels)
         )
+
+        # Detectors bring all levels to the same width; RTMW keeps them.
         if outputs is None:
             self.out_convs: nn.ModuleList | None = None
         else:

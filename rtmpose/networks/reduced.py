@@ -28,6 +28,7 @@ def reduced_card(card: ModelCard) -> ModelCard:
         ModelError: it is not an RTMPose, it is reduced already, or three quarters of its sides are
             not whole pixels.
     """
+    # Family, size and the mark of a pruned network, such as "rtmpose-s-pruned".
     family, _, rest = card.architecture.partition("-")
     size, _, pruned = rest.partition("-")
     width, height = (side * REDUCED_SCALE for side in card.input_wh)

@@ -51,6 +51,7 @@ class RTMDetHead(nn.Module):
         c = config.channels
         self.exp_on_reg = config.exp_on_reg
 
+        # One tower per level; the nano has separate weights, the others share them (below).
         def tower() -> nn.ModuleList:
             conv = conv_class(depthwise)
             return nn.ModuleList(nn.Sequential(conv(c, c, 3), conv(c, c, 3)) for _ in STRIDES)
@@ -63,6 +64,8 @@ class RTMDetHead(nn.Module):
                 for level in list(levels)[1:]:
                     for module, first in zip(level.children(), levels[0].children(), strict=True):
                         module.conv = first.conv
+
+        # One logit per class and four distances per cell, level by level.
         self.rtm_cls = nn.ModuleList(nn.Conv2d(c, config.classes, 1) for _ in STRIDES)
         self.rtm_reg = nn.ModuleList(nn.Conv2d(c, 4, 1) for _ in STRIDES)
         self.reset_parameters()
@@ -79,6 +82,8 @@ class RTMDetHead(nn.Module):
         """Per level, class logits ``(N, C, H, W)``, distances ``(N, 4, H, W)`` in input pixels."""
         logits = []
         distances = []
+
+        # Distances are predicted in cells; the stride makes pixels of them.
         for level, (x, stride) in enumerate(zip(maps, STRIDES, strict=True)):
             logits.append(self.rtm_cls[level](self.cls_convs[level](x)))
             sides = self.rtm_reg[level](self.reg_convs[level](x))

@@ -41,7 +41,7 @@ class RTMPoseConfig:
     @property
     def cells(self) -> int:
         """Cells of the coarsest map."""
-        if self.backbone.enlarge:
+        if self.backbone.enlarge:  # the enlarged map is halved by stage 4
             height, width = self.backbone.enlarge
             return (height // 2) * (width // 2)
         return (self.input_wh[0] // STRIDE) * (self.input_wh[1] // STRIDE)
@@ -62,6 +62,8 @@ class RTMPoseHead(nn.Module):
         channels = config.backbone.stage_channels[-1]
         kernel = config.kernel
         self.final_layer = nn.Conv2d(channels, config.keypoints, kernel, padding=kernel // 2)
+
+        # Tokens: all cells of a keypoint's map, normalized and embedded.
         self.mlp = nn.Sequential(
             ScaleNorm(config.cells), nn.Linear(config.cells, config.hidden, bias=False)
         )
@@ -77,6 +79,7 @@ class RTMPoseHead(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(N, C, H, W)`` to logits ``(N, K, 2W)`` and ``(N, K, 2H)`` over the bins of x and y."""
+        # (N, K, H * W) -> (N, K, hidden)
         tokens = self.gau(self.mlp(self.final_layer(x).flatten(2)))
         return self.cls_x(tokens), self.cls_y(tokens)
 
@@ -98,6 +101,7 @@ class RTMPose(nn.Module):
 
 def initialize_head(head: nn.Module) -> None:
     """Small normal weights (convolutions 0.001, linear layers 0.01), zero biases."""
+    # Small weights, so that all bins start about equal.
     for module in head.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.001)

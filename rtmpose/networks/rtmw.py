@@ -13,6 +13,7 @@ from rtmpose.networks.layers import ConvModule
 from rtmpose.networks.pafpn import CSPNeXtPAFPN
 from rtmpose.networks.rtmpose import RTMPoseConfig, initialize_head
 
+# The published figures: blocks per layer of the neck, and the factor of the shuffling.
 NECK_BLOCKS = 2
 UPSAMPLING = 2
 
@@ -41,6 +42,8 @@ class RTMWHead(nn.Module):
         self.conv_dec = conv(shuffled, shuffled)
         self.final_layer = conv(coarse, points)
         self.final_layer2 = conv(shuffled + fine, points)
+
+        # Half of each token's width from either resolution.
         self.mlp = embed(config.cells)
         self.mlp2 = embed(config.cells * UPSAMPLING**2)
         self.gau = GatedAttentionUnit(config.hidden)
@@ -56,9 +59,10 @@ class RTMWHead(nn.Module):
         """Maps of stride 16 and 32 to logits ``(N, K, 2W)`` and ``(N, K, 2H)``."""
         fine, coarse = maps
         # The coarse map, shuffled to the resolution of the fine one, joins it for the second half.
-        coarse_tokens = self.mlp(self.final_layer(coarse).flatten(2))
+        coarse_tokens = self.mlp(self.final_layer(coarse).flatten(2))  # (N, K, hidden / 2)
+        # (N, shuffled + fine, 2H, 2W)
         joined = torch.cat([self.conv_dec(self.ps(coarse)), fine], dim=1)
-        fine_tokens = self.mlp2(self.final_layer2(joined).flatten(2))
+        fine_tokens = self.mlp2(self.final_layer2(joined).flatten(2))  # (N, K, hidden / 2)
         tokens = self.gau(torch.cat([coarse_tokens, fine_tokens], dim=2))
         return self.cls_x(tokens), self.cls_y(tokens)
 

@@ -27,6 +27,7 @@ def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ModelError: a mask does not fit its layer.
     """
+    # Masks apart from the tensors, by layer and side.
     masks: dict[tuple[str, str], Tensor] = {}
     out: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -38,6 +39,7 @@ def apply_masks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             side = match["side"] or match["side2"]
             masks[layer, side] = value.flatten().bool()
 
+    # Each mask cuts the tensors of its layer on its side.
     for (layer, side), mask in masks.items():
         for name in ("weight", "bias", "running_mean", "running_var"):
             key = f"{layer}.{name}"
@@ -71,6 +73,8 @@ def fit_widths(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             if weight is not None:
                 _set_sizes(module, weight)
             prefix = f"{name}." if name else ""
+
+            # Empty tensors of the file's shapes: the weights are loaded afterwards.
             for key, parameter in list(module.named_parameters(recurse=False)):
                 value = state.get(prefix + key)
                 if value is not None and value.shape != parameter.shape:

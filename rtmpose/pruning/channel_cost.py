@@ -38,8 +38,8 @@ def saved_multiply_adds(network: nn.Module, group: ChannelGroup, units: int, wid
     saved = _saved_in_dense(network, group, units, widths, per_cell=True)
     for use in group.uses:
         module = network.get_submodule(use.layer)
-        channels = units * use.positions.shape[1]
-        if is_depthwise(module):
+        channels = units * use.positions.shape[1]  # (units, copies)
+        if is_depthwise(module):  # one filter per channel
             saved += use.area * _taps(module) * channels
         elif isinstance(module, nn.BatchNorm2d):  # a product and a sum per value
             saved += 2 * use.area * channels
@@ -52,11 +52,13 @@ def saved_parameters(network: nn.Module, group: ChannelGroup, units: int, widths
     """Learned values saved by removing units of a group; arguments as
     :func:`saved_multiply_adds`.
     """
+    # Weights of dense convolutions, then what goes with a single channel.
     saved = _saved_in_dense(network, group, units, widths, per_cell=False)
     for use in group.uses:
         module = network.get_submodule(use.layer)
         channels = units * use.positions.shape[1]
         convolution = isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+        # A bias is of the writing side.
         if convolution and use.side == "out" and module.bias is not None:
             saved += channels
         if is_depthwise(module):
@@ -93,6 +95,7 @@ def _saved_in_dense(
             counts = lost.setdefault((use.layer, area), Counter())
             counts[use.side] += units * use.positions.shape[1]
 
+    # Weights before, less weights after, for each layer.
     saved = 0
     for (layer, area), counts in lost.items():
         inputs = widths[layer, "in"]

@@ -108,6 +108,7 @@ def trace(network: nn.Module, input_wh: tuple[int, int]) -> ChannelGraph:
     Raises:
         ModelError: the network's control flow depends on its data.
     """
+    # fx runs the code with placeholders: control flow by values is an error.
     try:
         graph = fx.Tracer().trace(network)
     except (fx.proxy.TraceError, TypeError) as error:
@@ -131,6 +132,7 @@ def _measure_areas(
         cells = (inputs[0] if by_input else output).shape[2:]
         areas.setdefault(names[module], []).append(math.prod(cells))
 
+    # One run on an empty image, in evaluation mode; the mode is put back.
     parameter = next(network.parameters())
     width, height = input_wh
     image = torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype)
@@ -236,7 +238,7 @@ def _propagate(
     values: Mapping[fx.Node, Labels | None],
 ) -> Labels | None:
     """Labels of the channels (axis 1) of a node's output; None where they are not followed."""
-    # The input image has no labels, and what is made from it by other means has none either.
+    # The input image has no labels, and neither has what other operations compute from it.
     inputs = [values[n] for n in node.all_input_nodes]
     result: Labels | None = None
     if node.op == "call_module":
@@ -308,6 +310,7 @@ def _propagate_module(
 
 def has_channel_weights(module: nn.Module) -> bool:
     """Whether a layer's parameters have one slice per channel."""
+    # A norm's gain, a convolution's filter.
     return isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d)
 
 

@@ -57,12 +57,15 @@ def compensate(
     Returns:
         The number of layers that were changed.
     """
+    # Channels that are predicted are spread over those that stay, layer by layer.
     norms = norms_behind(network)  # levels may share a convolution, each with its own norm
     changed = 0
     for layer, positions in _removed_inputs(network, groups, selected).items():
         conv = network.get_submodule(layer)
         if layer not in moments or not isinstance(conv, nn.Conv2d):
             continue
+
+        # Indices of the input channels that go and of those that stay.
         removed = torch.tensor(sorted(positions))
         kept = torch.from_numpy(np.setdiff1d(np.arange(conv.in_channels), removed.numpy()))
         if not len(kept):
@@ -92,6 +95,8 @@ def _removed_inputs(
     for group, units in zip(groups, selected, strict=True):
         if len(units) == 0:
             continue
+
+        # Depthwise convolutions have one filter per channel: nothing there to correct.
         for use in group.uses:
             if use.side == "in" and isinstance(network.get_submodule(use.layer), nn.Conv2d):
                 positions = use.positions[np.asarray(units, np.int64)]

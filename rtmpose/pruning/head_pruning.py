@@ -64,6 +64,7 @@ def prune_kernel(
         x = inputs[0].float()
         lost.append(nn.functional.conv2d(x, outer.to(x), padding=before // 2).mean((0, 2, 3)))
 
+    # The mean response of the outer taps over a few batches.
     handle = layer.register_forward_pre_hook(record)
     try:
         for batch in batches:
@@ -71,6 +72,7 @@ def prune_kernel(
     finally:
         handle.remove()
 
+    # The middle taps, with the padding that keeps the map's size.
     layer.weight = nn.Parameter(layer.weight[:, :, edge:-edge, edge:-edge].contiguous())
     layer.kernel_size = (size, size)
     layer.padding = (size // 2, size // 2)
@@ -107,10 +109,12 @@ def prune_attention(
     with InputMoments(network, [layer]) as inputs:
         for batch in batches:
             forward(network, batch)
+
+    # Importance: how much a unit varies, times how strongly it is read.
     moments = inputs.found[layer]
     mean = moments.total / moments.count
     variance = (moments.products.diagonal() / moments.count - mean**2).clamp(min=0)
-    importance = variance.sqrt() * attention.o.weight.double().norm(dim=0).cpu()
+    importance = variance.sqrt() * attention.o.weight.double().norm(dim=0).cpu()  # (units,)
     kept = importance.argsort(descending=True)[:units].sort().values
     removed = torch.tensor(sorted(set(range(before)) - set(kept.tolist())))
 
@@ -145,6 +149,8 @@ def prune_head(task: Task, kernel: int | None, units: int | None) -> None:
         return
     if not isinstance(task, SupportsForward):
         raise ModelError(f"{task.card.id} is not an RTMPose: its head cannot be pruned")
+
+    # A few batches are enough for means and covariances.
     batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
     network = task.network.eval()
     if kernel is not None:

@@ -33,18 +33,19 @@ class MaskGradients(InputWatch):
 
     def see(self, layer: str, x: Tensor) -> tuple[Tensor, ...] | None:
         """Watch the gradient of a layer's input ``(N, C, H, W)``."""
-        if not x.requires_grad:
+        if not x.requires_grad:  # frozen, or not reached by the loss
             return None
         # A view has its own gradient: that of this reader alone, not of all that use the map.
         view = x.view_as(x)
 
         def add(gradient: Tensor) -> None:
+            # Activation times gradient per image, (N, C).
             product = (x.detach() * gradient).sum(dim=(2, 3), dtype=torch.float32)
             previous = self.found.get(layer)
             self.found[layer] = product if previous is None else previous + product
 
         view.register_hook(add)
-        return (view,)
+        return (view,)  # takes the input's place
 
     def take(self) -> dict[str, Tensor]:
         """Layer name to ``(N, C)`` float32 since the last call; layers that no gradient reached are
@@ -72,11 +73,13 @@ def fisher_scores(
         total: Tensor | None = None
         for use in reading_uses(network, group):
             if use.layer in gradients:
+                # (N, units), copies added up.
                 part = gradients[use.layer][:, torch.from_numpy(use.positions)].sum(dim=2)
                 total = part if total is None else total + part
-        if total is None:
+        if total is None:  # no reader was reached: nothing depends on it
             scores.append(np.zeros(len(group)))
         else:
+            # Squared per image, summed over images.
             scores.append(total.double().square().sum(dim=0).cpu().numpy())
     return scores
 
@@ -87,12 +90,15 @@ def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scor
     """
     scores = []
     for group in groups:
+        # The convolutions that write a unit; a coupled unit has several.
         total = np.zeros(len(group))
         for use in group.uses:
             module = network.get_submodule(use.layer)
             if use.side == "out" and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                # All axes but the output channels.
                 axes = (0, 2, 3) if isinstance(module, nn.ConvTranspose2d) else (1, 2, 3)
                 size = module.weight.detach().abs().mean(dim=axes) * _norm_gain(network, use.layer)
+                # Relative: layers differ in scale.
                 total += (size / size.mean()).cpu().numpy()[use.positions].sum(axis=1)
         scores.append(total)
     return scores
@@ -100,6 +106,7 @@ def magnitude_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> Scor
 
 def _norm_gain(network: nn.Module, layer: str) -> Tensor | float:
     """The factors that the norm behind a convolution applies to its filters; 1 without a norm."""
+    # Only the conv of a ConvModule has its norm next to it.
     norm = getattr(network.get_submodule(layer.rpartition(".")[0]), "bn", None)
     if not layer.endswith(".conv") or not isinstance(norm, nn.BatchNorm2d):
         return 1.0

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rtmpose.errors import InputError
 
+# Choices, and their order in help texts.
 Criterion = Literal["fisher", "magnitude"]
 CostMeasure = Literal["memory", "multiply-adds", "nothing"]
 CRITERIA: tuple[Criterion, ...] = ("fisher", "magnitude")
@@ -66,6 +67,7 @@ class PruneOptions:
     bf16: bool = False
 
     def __post_init__(self) -> None:
+        # Budgets are absolute numbers, everything else is a count or a share.
         budgets = [self.max_multiply_adds]
         if self.max_parameters is not None:
             budgets.append(self.max_parameters)

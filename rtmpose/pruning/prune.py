@@ -76,8 +76,10 @@ def prune(
     groups = channel_groups(network, graph)
     names = [group.name for group in groups]
     full_sizes = [len(group) for group in groups]
-    start = (count_multiply_adds(network, input_wh), count_parameters(network))
+    start = _cost(network, input_wh)
     multiply_adds, parameters = start
+
+    # What is carried over the rounds: Adam's state, and the importance found so far.
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     scores: Scores = [np.zeros(size) for size in full_sizes]
     rounds: list[PruneRound] = []
@@ -110,22 +112,29 @@ def prune(
         scores = [np.delete(s, units) for s, units in zip(scores, selected, strict=True)]
         groups = channel_groups(network, graph)
 
-        multiply_adds = count_multiply_adds(network, input_wh)
-        parameters = count_parameters(network)
+        # The cost of what is left decides how much the next round takes.
+        multiply_adds, parameters = _cost(network, input_wh)
         removed = sum(map(len, selected))
         rounds.append(PruneRound(number, mean_loss, removed, multiply_adds, parameters))
         if on_round:
             on_round(rounds[-1])
 
+    # Widths before and after, by group.
     network.train(training)
     sizes = zip(full_sizes, map(len, groups), strict=True)
     return PruneResult(tuple(rounds), dict(zip(names, sizes, strict=True)))
+
+
+def _cost(network: nn.Module, input_wh: tuple[int, int]) -> tuple[int, int]:
+    """Multiply-adds of one image, and parameters."""
+    return count_multiply_adds(network, input_wh), count_parameters(network)
 
 
 def _targets(start: tuple[int, int], options: PruneOptions, number: int) -> tuple[int, int]:
     """Multiply-adds and parameters that a round may leave: equal steps from the start to the
     budget.
     """
+    # Without a limit for parameters they may stay as they are.
     multiply_adds, parameters = start
     goal = parameters if options.max_parameters is None else options.max_parameters
     return (
@@ -138,6 +147,7 @@ def _set_learning_rate(
     optimizer: torch.optim.Optimizer, options: PruneOptions, number: int
 ) -> None:
     """The rate in the middle of a round: linear warm-up, then constant."""
+    # Steps done in the middle of the round, at most those of the warm-up.
     done = min((number - 0.5) * options.steps_per_round, options.warmup_steps)
     share = done / options.warmup_steps if options.warmup_steps else 1
     for settings in optimizer.param_groups:
@@ -178,6 +188,8 @@ def _train(
                 nn.utils.clip_grad_norm_(network.parameters(), options.grad_clip_norm)
             optimizer.step()
             total += float(value.detach())
+
+    # Magnitudes need no gradients: the weights after the steps.
     if not fisher:
         scores = magnitude_scores(network, groups)
     return total / options.steps_per_round, scores, moments.found
@@ -246,10 +258,12 @@ def prune_task(
     to_device(task.network)
     batch_norm.unfold(task.network, task, centered=True)
 
+    # Task losses are weighted already: their sum is what training minimizes.
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         values = task.losses(network, batch).values()
         return torch.stack([value.float() for value in values]).sum()
 
+    # Prune, then take the centers out of the convolutions again.
     batches = repeat_epochs(task, seed)
     try:
         result = prune(task.network, task.card.input_wh, batches, loss, options, on_round)
@@ -271,6 +285,7 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
     Raises:
         ModelError: pruned networks of that architecture cannot be read back.
     """
+    # The architecture without its marks: an id has no "-reduced" in it.
     family = card.architecture.removesuffix("-pruned")
     base = family.removesuffix(REDUCED_SUFFIX)
     if family.endswith("-humanart"):

@@ -49,6 +49,7 @@ def _remove_from_layer(
     positions: list[int],
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
+    # Which slices of the weight stay.
     weight = module.get_parameter("weight")
     # Weights are (out, in, ...), those of a transposed convolution (in, out, ...).
     transposed = isinstance(module, nn.ConvTranspose2d)
@@ -63,6 +64,8 @@ def _remove_from_layer(
     reads = side == "in" or is_depthwise(module)
     if reads and getattr(module, "center", None) is not None:
         _select(module, "center", 0, keep, optimizer)
+
+    # The output side has vectors too: bias, or gain, offset and statistics of a norm.
     if side == "out":
         for name in ("bias", "running_mean", "running_var"):
             if getattr(module, name, None) is not None:
@@ -76,6 +79,8 @@ def _select(
     """Keep some slices of a parameter or buffer, and of what the optimizer knows of it."""
     value: Tensor = getattr(module, name)
     before = value.shape
+
+    # Moments of the optimizer have the parameter's shape; its step counter has not.
     value.grad = None
     if optimizer is not None and value in optimizer.state:
         state = optimizer.state[value]
@@ -97,6 +102,8 @@ def _set_width(module: nn.Module, side: Side, width: int) -> None:
         module.num_features = width
         return
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+
+    # A depthwise convolution has one filter per channel: both sides shrink together.
     depthwise = is_depthwise(module)
     if depthwise:
         module.groups = width

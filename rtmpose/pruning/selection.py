@@ -61,12 +61,14 @@ def select_units(
     Raises:
         ModelError: every group is down to its minimum before the excess is gone.
     """
+    # Units from the least to the most important; ``taken`` counts those chosen per group.
     order = [np.argsort(s, kind="stable") for s in scores]
     taken = [0] * len(groups)
     widths = layer_widths(network)
     minimums = [_minimum(size, options) for size in full_sizes]
 
     while excess_multiply_adds > 0 or excess_parameters > 0:
+        # One candidate per group: its next chunk, as long as the group keeps its minimum.
         candidates = []
         for i, group in enumerate(groups):
             units = min(options.chunk, len(group) - taken[i] - minimums[i])
@@ -74,16 +76,18 @@ def select_units(
                 continue
             multiply_adds = saved_multiply_adds(network, group, units, widths)
             parameters = saved_parameters(network, group, units, widths)
+
+            # Uniform: the group with the largest remaining share goes first.
             if options.uniform:
                 score = -(len(group) - taken[i]) / full_sizes[i]
             else:
+                # Importance of the chunk over what it saves.
                 importance = float(scores[i][order[i][taken[i] : taken[i] + units]].sum())
-                cost = {
-                    "memory": saved_memory(network, group, units),
-                    "multiply-adds": multiply_adds,
-                    "nothing": units,
-                }[options.normalize_by]
-                score = importance / (parameters if excess_parameters > 0 else cost)
+                memory = saved_memory(network, group, units)
+                costs = {"memory": memory, "multiply-adds": multiply_adds, "nothing": units}
+                saved = parameters if excess_parameters > 0 else costs[options.normalize_by]
+                score = importance / saved
+
             # While parameters are left to save, the multiply-adds may fall as they will.
             allowed = excess_multiply_adds + max_overshoot
             overshoots = excess_parameters <= 0 and multiply_adds > allowed
@@ -91,6 +95,8 @@ def select_units(
 
         if not candidates:
             raise _out_of_channels(excess_multiply_adds, excess_parameters, options)
+
+        # The chunk that matters least goes.
         best = min(candidates)
         excess_multiply_adds -= best.multiply_adds
         excess_parameters -= best.parameters
@@ -99,11 +105,13 @@ def select_units(
         for use in groups[best.group].uses:
             if (use.layer, use.side) in widths:
                 widths[use.layer, use.side] -= best.units * use.positions.shape[1]
+    # Unit indices, the least important first.
     return [order[i][:count].tolist() for i, count in enumerate(taken)]
 
 
 def _minimum(size: int, options: PruneOptions) -> int:
     """Units that a group of this full size keeps: whole chunks, at least one of them."""
+    # Widths stay multiples of the chunk.
     chunks = max(math.ceil(options.min_fraction * size / options.chunk), 1)
     return min(chunks * options.chunk, size)
 

@@ -25,6 +25,8 @@ class InputWatch:
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self: W) -> W:
+        # The layer's name is bound as a default argument: a closure would see only
+        # the last one of the loop.
         for layer in self._layers:
 
             def hook(

@@ -86,12 +86,13 @@ def estimate_statistics(
     Returns:
         How many batches were used.
     """
-    network.eval()
+    network.eval()  # the stored statistics are used, and not moved by the measurement
     sums: dict[nn.Module, list[Tensor]] = {}
 
     def add_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        # Per channel and in float64: the variance is a difference of two large sums.
         x = inputs[0].double()
-        axes = [0, *range(2, x.ndim)]
+        axes = [0, *range(2, x.ndim)]  # all but the channels: batch, and rows and columns if any
         count = torch.tensor(x.numel() / x.shape[1], dtype=torch.float64)
         entry = [count, x.sum(axes), (x * x).sum(axes)]
         if module in sums:
@@ -111,14 +112,20 @@ def estimate_statistics(
 
     # New statistics, and the gain and offset with which the function stays the same.
     for module in found:
-        if module not in sums:
+        if module not in sums:  # a norm that no batch went through
             continue
+
+        # Mean and variance of the input per channel, (C,).
         count, total, squares = sums[module]
         mean = total / count
         variance = (squares / count - mean**2).clamp(min=0)
+
+        # The norm as a factor and an offset on its input: y = gain x + offset.
         old_mean, old_variance = statistics(module)
         gain = module.weight.double() / (old_variance.double() + module.eps).sqrt()
         offset = module.bias.double() - gain * old_mean.double()
+
+        # The same factor and offset, written with the new mean and variance.
         module.weight.copy_(gain * (variance + module.eps).sqrt())
         module.bias.copy_(offset + gain * mean)
         old_mean.copy_(mean)
@@ -145,11 +152,15 @@ def balance(network: nn.Module) -> int:
         return 0
     sizes: dict[nn.Module, Tensor] = {}
     changed = 0
+
+    # Each filter is divided by its length, and the norm behind is multiplied by it.
     for module in network.modules():
-        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        conv = getattr(module, "conv", None)
+        norm = getattr(module, "bn", None)
         if not isinstance(conv, nn.Conv2d) or norm is None:
             continue
         if conv not in sizes:  # levels may share a convolution
+            # (out, in * kh * kw) -> one length per filter.
             size = conv.weight.flatten(1).norm(dim=1)
             sizes[conv] = torch.where(size > 0, size, torch.ones_like(size))
             conv.weight.div_(sizes[conv].view(-1, 1, 1, 1))
@@ -171,10 +182,13 @@ def unfold(network: nn.Module, task: Task, *, centered: bool) -> None:
             (:class:`rtmpose.training.task.SupportsForward`) leaves the statistics alone.
         centered: For norms that stay frozen.
     """
+    # An export's norms have no statistics to train with: filters first, statistics after.
     balance(network)
     if not isinstance(task, SupportsForward):
         return
     forward = task.forward
+
+    # Augmented like the training's batches; which ones does not matter.
     device = next(network.parameters()).device
     batches = list(itertools.islice(task.batches(0, 0, 0, 1), MEASURED))
 
@@ -205,6 +219,7 @@ def center(network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B
     Returns:
         How many convolutions were changed.
     """
+    # Convolutions whose output a norm reads: their means can take up what is subtracted.
     network.eval()
     pairs = list(_normed(network))
     sums: dict[nn.Conv2d, tuple[Tensor, int]] = {}
@@ -213,6 +228,7 @@ def center(network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B
         assert isinstance(module, nn.Conv2d)
         x = inputs[0].double()
         total, count = sums.get(module, (torch.zeros((), dtype=torch.float64), 0))
+        # (N, C, H, W) -> sums (C,) and a count.
         sums[module] = (total + x.sum((0, 2, 3)), count + x.numel() // x.shape[1])
 
     # Sums of the inputs of every convolution, over all batches.
@@ -232,6 +248,8 @@ def center(network: nn.Module, batches: Iterable[B], run: Callable[[nn.Module, B
         cast(CenteredConv, conv).border = (conv.padding[0], conv.padding[1])
         conv.padding = (0, 0)
         conv.register_forward_pre_hook(_less_center)
+
+    # The norms' inputs are less by the response to the centers: their means follow.
     _shift_means(pairs, -1)
     return len(sums)
 
@@ -251,6 +269,7 @@ def fuse(network: nn.Module) -> int:
     Returns:
         How many convolutions it concerns.
     """
+    # The forward pass is replaced on the instance: weights, names and state stay the same.
     found = [m for m in network.modules() if isinstance(m, ConvModule)]
     for module in found:
         module.forward = MethodType(_fused, module)  # type: ignore[method-assign]
@@ -274,6 +293,8 @@ def plain(network: nn.Module) -> nn.Module:
         centered = _centered(conv)
         if centered is None:
             continue
+
+        # Padding inside the convolution again, and no hook before it.
         conv.padding = centered.border
         del centered.center, centered.border
         hooks = conv._forward_pre_hooks
@@ -311,8 +332,12 @@ def _fused(module: ConvModule, x: Tensor) -> Tensor:
     """The forward pass of a convolution with a frozen norm, as one convolution."""
     conv = module.conv
     norm = module.bn
+
+    # Live statistics come from the batch, and rounding depends on the order of operations.
     if norm.training or torch.is_autocast_enabled(x.device.type):
         return ConvModule.forward(module, x)
+
+    # The norm as a factor per output channel.
     mean, variance = statistics(norm)
     gain = norm.weight * (variance + norm.eps).rsqrt()
     padding = conv.padding
@@ -323,6 +348,7 @@ def _fused(module: ConvModule, x: Tensor) -> Tensor:
         mean = mean + _response(conv, centered.center.to(mean.dtype))
         padding = centered.border
 
+    # Into the weights (out, in, kh, kw), and one offset per output channel.
     weight = conv.weight * gain.view(-1, 1, 1, 1)
     offset = norm.bias - gain * mean
     y = functional.conv2d(x, weight, offset, conv.stride, padding, conv.dilation, conv.groups)
@@ -332,6 +358,7 @@ def _fused(module: ConvModule, x: Tensor) -> Tensor:
 
 def _response(conv: nn.Conv2d, values: Tensor) -> Tensor:
     """What a convolution makes of a map that has these values everywhere."""
+    # (out, in, kh, kw) -> (out, in): a constant map meets all taps of a filter.
     taps = conv.weight.to(values.dtype).sum((2, 3))
     # In a depthwise convolution every channel has its own filter.
     return taps[:, 0] * values if conv.groups > 1 else taps @ values
@@ -344,6 +371,8 @@ def _normed(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         norm = getattr(module, "bn", None)
         if not isinstance(conv, nn.Conv2d) or norm is None:
             continue
+
+        # Only zero padding can be done by the hook, and only these groups have a simple response.
         ordinary = conv.groups in (1, conv.in_channels) and conv.padding_mode == "zeros"
         if ordinary and isinstance(conv.padding, tuple):
             yield conv, norm

@@ -60,10 +60,13 @@ def save_state(folder: Path, state: TrainState) -> None:
         OutputError: the disk is full or the folder cannot be written; the older states are
             untouched.
     """
+    # To memory first, then under a temporary name: a full disk costs no older state.
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     fresh = folder / f"{STATE}.new"
     write_bytes(fresh, buffer.getvalue())
+
+    # The state before is kept, so that one whole state exists at every moment.
     if (folder / STATE).exists():
         move_file(folder / STATE, folder / PREVIOUS)
     move_file(fresh, folder / STATE)

@@ -55,6 +55,8 @@ class ClassifierTask:
         self.network = network
         self.card = card
         self.recipe = recipe
+
+        # A fixed part of the images is kept out, by the hash of their names.
         names = [str(path.relative_to(data.path)) for path, _ in data.items]
         kept_out = validation_mask(names, recipe.data.val_fraction)
         self.training = [item for item, v in zip(data.items, kept_out, strict=True) if not v]
@@ -75,6 +77,8 @@ class ClassifierTask:
         ``(N,)``.
         """
         size = self.recipe.schedule.batch_size
+
+        # The order depends on the seed and the epoch alone; each process takes its part.
         order = np.random.default_rng((generator_seed, epoch)).permutation(len(self.training))
 
         def make(number: int) -> Batch:
@@ -86,10 +90,13 @@ class ClassifierTask:
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with smoothed labels; images that could not be read do not count."""
         logits = network(normalize(batch["images"], self.card))
+
+        # The label -1 of unreadable images is clamped to a valid class, and masked after.
         each = functional.cross_entropy(
             logits, batch["labels"].clamp(min=0), reduction="none", label_smoothing=LABEL_SMOOTHING
         )
         readable = batch["labels"] >= 0
+        # Over the whole batch, so that every image weighs the same.
         return {"labels": (each * readable).sum() / max(len(readable), 1)}
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
@@ -100,11 +107,13 @@ class ClassifierTask:
         hits = np.zeros(2)
         for start in range(0, len(self.validation), EVALUATION_BATCH):
             items = self.validation[start : start + EVALUATION_BATCH]
-            images = np.stack([self._view(path, None) for path, _ in items])
+            images = np.stack([self._view(path, None) for path, _ in items])  # (N, h, w, 3)
             with torch.inference_mode():
                 pixels = normalize(torch.from_numpy(images).to(device), self.card)
                 logits = network(pixels).float().cpu()
             truth = torch.tensor([label for _, label in items])
+
+            # The five highest logits of each image: is the true class first, is it among them?
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices
             hit = best == truth[:, None]
             hits += np.array([int(hit[:, 0].sum()), int(hit.any(dim=1).sum())])
@@ -116,6 +125,7 @@ class ClassifierTask:
         labels: list[int] = []
         for row in rows:
             path, label = self.training[row]
+            # The generator is the image's, not the batch's: any number of workers draws the same.
             rng = np.random.default_rng((*seed, int(row)))
             images.append(self._view(path, rng))
             labels.append(UNREADABLE_LABEL if path in self.failures else label)
@@ -123,12 +133,15 @@ class ClassifierTask:
 
     def _view(self, path: Path, rng: np.random.Generator | None) -> NDArray[np.uint8]:
         """A random crop of an image, perhaps mirrored; the center without a generator."""
+        # Unreadable images are black and marked, so that the batch keeps its size.
         width, height = self.card.input_wh
         image = read_image_or_none(path)
         if image is None:
             self.failures.add(path)
             return np.zeros((height, width, 3), np.uint8)
         h, w = image.shape[:2]
+
+        # Training sees a random part, validation the center.
         if rng is None:
             x, y, crop_w, crop_h = _center_crop(w, h, self.card.input_wh)
         else:
@@ -141,6 +154,7 @@ class ClassifierTask:
         bottom = max(int(y + crop_h), top + 1)
         crop = image[top:bottom, left:right]
 
+        # Area averaging where the crop shrinks: bilinear would alias.
         interpolation = cv2.INTER_AREA if crop.shape[1] > width else cv2.INTER_LINEAR
         view = np.asarray(cv2.resize(crop, (width, height), interpolation=interpolation), np.uint8)
         return view[:, ::-1] if rng is not None and rng.random() < 0.5 else view
@@ -159,10 +173,14 @@ def _random_crop(
     rng: np.random.Generator, width: int, height: int
 ) -> tuple[float, float, float, float]:
     """x, y, width and height of a random part of an image."""
+    # The share of the area, and an aspect ratio drawn evenly on a logarithmic scale.
     share = rng.uniform(*CROP_AREA)
     stretch = np.exp(rng.uniform(*np.log(CROP_ASPECT)))
+    # Area = share h w, aspect = stretch; cut to the image.
     crop_w = min(np.sqrt(height * width * share * stretch), width)
     crop_h = min(np.sqrt(height * width * share / stretch), height)
+
+    # Anywhere in the image.
     x = rng.uniform(0, width - crop_w)
     y = rng.uniform(0, height - crop_h)
     return x, y, crop_w, crop_h

@@ -41,6 +41,7 @@ def make_fabric(
         MissingDependencyError: lightning-fabric is not installed.
         InputError: the precision or the devices are not available here.
     """
+    # Optional dependencies, with a message that says how to install them.
     try:
         from lightning_fabric import Fabric
         from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -48,12 +49,16 @@ def make_fabric(
         raise MissingDependencyError(
             "training needs Lightning Fabric: pip install 'rtmpose[train]'"
         ) from error
+
+    # The accelerator, and whether there are enough devices of it.
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and torch.cuda.device_count() < devices:
         raise InputError(
             f"{devices} CUDA devices were asked for, {torch.cuda.device_count()} are available"
         )
+
+    # Precision by the hardware, and one process per device.
     precision = choose_precision(recipe.precision, accelerator)
     try:
         fabric = Fabric(
@@ -67,6 +72,8 @@ def make_fabric(
         raise InputError(
             f"{devices} x {accelerator} with precision {precision} is not possible here: {error}"
         ) from error
+
+    # Starts the other processes; each runs the program from the beginning.
     fabric.launch()
     return fabric
 
@@ -87,6 +94,7 @@ def keep_in_float32(network: nn.Module, names: Sequence[str]) -> None:
         network: Changed in place. Copies made afterwards would run the original's layers.
         names: Of submodules; those that the network does not have are passed over.
     """
+    # Replaced on the instance: its inputs and outputs are float32 whatever is around it.
     modules = dict(network.named_modules())
     for name in names:
         module = modules.get(name)
@@ -97,6 +105,7 @@ def keep_in_float32(network: nn.Module, names: Sequence[str]) -> None:
 def _in_float32(forward: Callable[..., O], *inputs: object) -> O:
     device = next(x.device.type for x in inputs if isinstance(x, Tensor))
     with torch.autocast(device, enabled=False):
+        # Inputs may be bfloat16 here.
         return forward(*(x.float() if isinstance(x, Tensor) else x for x in inputs))
 
 
@@ -121,8 +130,12 @@ def choose_precision(precision: Precision, accelerator: str) -> Literal["bf16", 
     """
     if precision == "fp16" and accelerator != "cuda":
         raise InputError("precision fp16 needs CUDA; use bf16 or fp32")
+
+    # A fixed precision is taken as it is.
     if precision != "auto":
         return precision
+
+    # GPUs without bfloat16 take float16; CPUs without it take float32.
     if accelerator == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"

@@ -29,10 +29,13 @@ class MovingAverage:
         self.momentum = momentum
         self.gamma = gamma
         self.steps = 0
+
+        # A copy that is never trained: no gradients, no dropout, fixed batch norms.
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     def share(self) -> float:
         """Share of the newest weights in the next update."""
+        # The first update copies: nothing has been averaged so far.
         if self.steps == 0:
             return 1.0
         return (1 - self.momentum) * math.exp(-(1 + self.steps) / self.gamma) + self.momentum
@@ -40,6 +43,7 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take in the weights of one more step."""
+        # Weights and buffers by name.
         averages = self.network.state_dict()
         newest = network.state_dict()
 

@@ -37,14 +37,14 @@ class Moments:
 
     def add(self, x: Tensor) -> None:
         """Add maps ``(N, C, H, W)`` or tokens ``(N, K, C)``."""
-        if x.ndim == 4:
+        if x.ndim == 4:  # (N, C, H, W): subsampled, channels last
             step = 1
             while x.shape[2] * x.shape[3] > MAX_POSITIONS * step * step:
                 step += 1
             x = x[:, :, ::step, ::step].permute(0, 2, 3, 1)
 
         # Products of one batch fit float32; the sum over many batches does not.
-        rows = x.reshape(-1, x.shape[-1]).float()
+        rows = x.reshape(-1, x.shape[-1]).float()  # (positions, C)
         self.count += len(rows)
         self.total = self.total + rows.sum(0).double()
         self.products = self.products + (rows.T @ rows).double()
@@ -61,9 +61,11 @@ def regress(moments: Moments, inputs: Tensor, targets: Tensor) -> tuple[Tensor, 
     Returns:
         Factors ``(I, T)`` and offsets ``(T,)``, float64.
     """
+    # Mean and covariance of all channels from the sums.
     mean = moments.total / moments.count
     covariance = moments.products / moments.count - torch.outer(mean, mean)
 
+    # Solve (C_ii + ridge) F = C_it for the factors F.
     within = covariance[inputs][:, inputs]
     ridge = RIDGE * within.diagonal().mean().clamp(min=1e-12)
     factors = torch.linalg.solve(

@@ -43,10 +43,13 @@ class MetricLogger:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        # Rows of steps that will be done again are cut from the files.
         self.folder = folder
         self._columns: dict[str, list[str]] = {}
         for name in (STEPS, EVALUATIONS):
             self._columns[name] = _truncate(folder / name, step)
+
+        # TensorBoard is optional: the same numbers stand in the files.
         self._board: ScalarWriter | None = None
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -73,6 +76,7 @@ class MetricLogger:
             columns += new
             write_bytes(path, _text(columns, _rows(path)).encode())
 
+        # One row, written at once: a training that is cut off loses none.
         with path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, columns, lineterminator="\n").writerow(
                 {k: _short(v) for k, v in row.items()}
@@ -99,6 +103,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
+    # The header from the first line; all values as text.
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
@@ -108,10 +113,13 @@ def _text(columns: list[str], rows: list[dict[str, str]]) -> str:
 
 def _truncate(path: Path, step: int) -> list[str]:
     """Keep the rows up to a step; returns the file's columns."""
+    # Only rows that this training may keep.
     rows = [r for r in _rows(path) if (r.get("step") or "").isdigit() and int(r["step"]) <= step]
-    if not rows or step == 0:
+    if not rows or step == 0:  # a new training starts with new files
         path.unlink(missing_ok=True)
         return []
     columns = list(rows[0])
+
+    # The header and the remaining rows, in one atomic write.
     write_bytes(path, _text(columns, rows).encode())
     return columns

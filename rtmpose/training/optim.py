@@ -37,10 +37,12 @@ def learning_rate(recipe: Recipe, samples_per_step: int) -> float:
     """The recipe's rate for that number of samples per step, over all devices and accumulated
     batches.
     """
+    # Without scaling the rate is taken as it is.
     settings = recipe.optimizer
     if not settings.base_batch_size or settings.lr_scaling == "none":
         return settings.lr
     factor = samples_per_step / settings.base_batch_size
+    # Linear by default (Goyal et al., 2017).
     return settings.lr * (factor if settings.lr_scaling == "linear" else math.sqrt(factor))
 
 
@@ -62,22 +64,29 @@ def parameter_groups(
         by_rms: A weight's rate is proportional to its root mean square, ``lr`` where that is
             :data:`REFERENCE_RMS`.
     """
+    # Norms' gains and offsets have no decay, and neither have biases.
     norm_parameters = {
         id(parameter)
         for module in network.modules()
         if isinstance(module, NORM_LAYERS)
         for parameter in module.parameters(recurse=False)
     }
+
+    # Parameters with the same decay and the same rate share a group.
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         decays = id(parameter) not in norm_parameters and name.rpartition(".")[2] != "bias"
         factor = 1.0 if name.startswith("backbone.") else head_lr_factor
+
+        # Weights take steps in proportion to their size; all-zero ones take the plain rate.
         if by_rms and decays and parameter.ndim > 1:
             rms = float(parameter.detach().square().mean().sqrt())
             factor *= rms / REFERENCE_RMS if rms else 1.0
         groups.setdefault((decays, factor), []).append(parameter)
+
+    # The factor is kept with the group: the rate of a step is recomputed from it.
     return [
         {
             "params": parameters,
@@ -95,6 +104,7 @@ def make_optimizer(modules: Iterable[nn.Module], recipe: Recipe, lr: float) -> t
     Not torch's fused one: on CPUs (2.13) it takes weights and gradients for arrays of the same
     layout, which they are not with channels last, and learns nonsense without a word.
     """
+    # One optimizer for the network and what is trained along with it.
     settings = recipe.optimizer
     groups: list[dict[str, object]] = []
     for module in modules:

@@ -35,6 +35,7 @@ def write_recipe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    # The version of torch, as numbers may differ between versions.
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
     write_bytes(folder / "recipe.json", json.dumps(content, indent=2).encode())
 
@@ -53,6 +54,7 @@ def save_model(
     Raises:
         OutputError: it cannot be written.
     """
+    # Without centers, fused passes and hooks: what the runtime's exporters expect.
     save_safetensors(
         path,
         batch_norm.plain(network),
@@ -69,10 +71,13 @@ def check_state(state: TrainState, recipe: Recipe, steps_per_epoch: int) -> None
     Raises:
         InputError: an epoch has another number of steps than before.
     """
+    # A changed recipe may be meant; it is named, except for fields that change no numbers.
     before = recipe_from_dict(json.loads(state["recipe"]))
     changed = [path for path in changed_fields(before, recipe) if path not in HARMLESS_CHANGES]
     if changed:
         log.warning("the recipe has changed since the training began: %s", ", ".join(changed))
+
+    # Another number of steps would repeat or skip samples of the epoch.
     if state["per_epoch"] != steps_per_epoch:
         raise InputError(
             f"an epoch had {state['per_epoch']} steps and now has {steps_per_epoch}: the data, the"

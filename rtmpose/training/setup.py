@@ -106,6 +106,8 @@ def make_task(
     """
     if not data:
         raise InputError("a training needs data: --data FOLDER, once or more often")
+
+    # One object for the choices, checked before any data is read.
     setup = TrainSetup(
         init,
         teacher,
@@ -115,6 +117,8 @@ def make_task(
         device,
         tuple(evaluate_on),
     )
+
+    # Poses may be evaluated on separate sets; the other kinds keep a part of their data for it.
     if recipe.kind in ("pose", "heatmap"):
         return pose_task(recipe, data, setup)
     if setup.evaluate_on:
@@ -133,6 +137,7 @@ def detector_task(
     """The task of a recipe of kind ``detector``; as :func:`make_task`."""
     return start_detector(
         recipe,
+        # Detectors take every set in COCO form; keypoints are not needed.
         [read(d) for d in data],
         recipe.init if setup.init is None else setup.init,
         setup.teacher,
@@ -156,6 +161,8 @@ def pose_task(
     # The data, in the network's keypoints.
     datasets, shares = open_data(data, skeleton)
     evaluate_on, _ = open_data(setup.evaluate_on, skeleton)
+
+    # The card of the result: its id and its data; its files do not exist yet.
     trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in datasets))
     card = replace(card, id=setup.name or card.id, files=(), trained_on=trained_on)
 
@@ -187,14 +194,20 @@ def classifier_task(
     """The task of a recipe of kind ``classifier``; as :func:`make_task`."""
     if len(data) != 1:
         raise InputError("a classifier is trained on one folder that holds a folder per class")
+
+    # One folder per class; their number is that of the network's outputs.
     folder = read_image_folder(data[0])
     card = find(recipe.model)
     config = config_for(card)
     assert isinstance(config, ClassifierConfig)
     network = build(replace(config, classes=len(folder.classes)))
+
+    # Start from a backbone, or from another classifier's weights as far as they fit.
     init = recipe.init if setup.init is None else setup.init
     if init != "none":
         load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
+
+    # The published figures are those of the published weights, not of the new ones.
     name = setup.name or card.id
     card = replace(card, id=name, files=(), published={}, aliases=(), trained_on=folder.path.name)
     return ClassifierTask(network, card, folder, recipe)
@@ -208,6 +221,7 @@ def open_data(
     Raises:
         InputError: a set is missing, damaged, or has none of the keypoints.
     """
+    # Each entry is a named mixture in a folder, a mixture file, or one set.
     found: list[tuple[KeypointDataset, float]] = []
     for entry in data:
         mixture, _, folder = str(entry).partition(":")
@@ -217,6 +231,8 @@ def open_data(
             found += open_mixture(*load_mixture(entry))
         else:
             found.append((read(entry), 1.0))
+
+    # All sets in the model's order of keypoints.
     return [_in_keypoints_of(skeleton, d) for d, _ in found], [share for _, share in found]
 
 
@@ -224,6 +240,8 @@ def _in_keypoints_of(skeleton: Skeleton, dataset: KeypointDataset) -> KeypointDa
     """The set in the model's keypoints; teacher points (``keypoints26``) are matched later."""
     names = dataset.keypoint_names
     has_teacher_points = "keypoints26_names" in dataset.content["categories"][0]
+
+    # Nothing to convert: same points, unnamed ones, or a teacher's (matched by name later).
     if names == skeleton.keypoints or not names or has_teacher_points:
         return dataset
     return convert(dataset, skeleton if skeleton.name not in skeleton_names() else skeleton.name)
@@ -243,6 +261,7 @@ def start_network(
         InputError: neither says which network to train.
         ModelError: a model cannot be loaded.
     """
+    # Without a model in the recipe the one to start from says what is trained.
     if not recipe.model and init in ("none", "imagenet"):
         raise InputError(
             f"the recipe {recipe.name} does not say which network to train (--set model=NAME)"
@@ -262,12 +281,15 @@ def start_network(
                 return network, card, own
 
     # A new network otherwise, with the backbone of ``init``.
+    # The recipe's form, or that of ``init`` if the recipe names none.
     card = recipe_card or find(init)
     points = points or skeleton_of(card) or get_skeleton("")
     config = config_for(card)
     if not isinstance(config, RTMPoseConfig | HeatmapConfig):
         raise InputError(f"{card.id} is not a pose network that can be trained from its parts")
     network = build(replace(config, keypoints=len(points)))
+
+    # The card carries a keypoint set that is not built in.
     own = None if points.name in skeleton_names() else points
     card = replace(
         card, skeleton=points.name, own_skeleton=own, files=(), published={}, aliases=(), notes=""
@@ -292,6 +314,7 @@ def open_teacher(
     Raises:
         ModelError: it cannot be loaded, or does not fit the student.
     """
+    # A teacher whose maps are compared, or on a GPU, runs in torch; exports run in a backend.
     features = recipe.distill is not None and recipe.distill.features > 0
     exported = not name.endswith((".pth", ".pt", ".safetensors"))
     auto_inference = backend == "auto" and device == "cpu" and not features and exported
@@ -308,6 +331,7 @@ def open_teacher(
 
 def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
     """What a torch teacher computes in: ``distill.precision`` or the training's; None: float32."""
+    # The teacher's precision may differ from the student's.
     precision = recipe.precision
     if recipe.distill is not None and recipe.distill.precision != "auto":
         precision = recipe.distill.precision

@@ -28,6 +28,7 @@ def parse_teacher_backend(name: str) -> TeacherBackend:
     Raises:
         InputError: there is none.
     """
+    # Former names are still read.
     name = OLD_TEACHER_BACKENDS.get(name, name)
     for known in get_args(TeacherBackend):
         if name == known:
@@ -44,6 +45,7 @@ def teacher_name(teacher: str | None, init: str, recipe: str) -> str:
     Raises:
         InputError: there is neither.
     """
+    # The network that is started from.
     name = teacher or (init if init not in ("none", "imagenet") else "")
     if not name:
         raise InputError(f"the recipe {recipe} learns from a teacher: name one (--teacher MODEL)")
@@ -52,6 +54,7 @@ def teacher_name(teacher: str | None, init: str, recipe: str) -> str:
 
 def imagenet_backbone(card: ModelCard) -> str:
     """Id of the published classifier with a network's backbone."""
+    # ``rtmpose-t``, ``rtmw-l-pruned``: the size is the part behind the first hyphen.
     size = card.architecture.partition("-")[2].split("-")[0]
     return f"cspnext-{'tiny' if size == 't' else size}_imagenet_224x224"
 
@@ -66,10 +69,13 @@ def load_matching(network: nn.Module, source: str) -> None:
     Raises:
         ModelError: it cannot be loaded, or nothing fits.
     """
+    # Weight files as they are; ONNX files and zoo models through their network.
     if model_kind(source) != "name" and not source.endswith(".onnx"):
         state = read_checkpoint(Path(source))
     else:
         state = load_network(source)[0].state_dict()
+
+    # Heads of other shapes keep their random weights.
     difference = load_state(network, state, source, strict=False)
     new = len(difference.missing) + len(difference.shapes)
     log.info("started from %s; %d tensors are new", source, new)

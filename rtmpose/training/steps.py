@@ -17,11 +17,14 @@ def total_loss(losses: dict[str, Tensor], recipe: Recipe) -> Tensor:
     Raises:
         InputError: there is none.
     """
+    # A sum of nothing would be a number without gradients.
     if not losses:
         raise InputError(
             f"the recipe {recipe.name} leaves nothing to learn from: all weights of its losses are"
             " 0 (--set loss.label_weight=1)"
         )
+
+    # Not sum(): it starts from the integer 0.
     first, *rest = losses.values()
     total = first
     for value in rest:
@@ -31,6 +34,7 @@ def total_loss(losses: dict[str, Tensor], recipe: Recipe) -> Tensor:
 
 def skip_batches(batches: Iterable[Batch], number: int) -> Iterator[Batch]:
     """The batches behind the first ``number``."""
+    # Loaders that can skip do not make the batches before.
     if number and isinstance(batches, SupportsSkip):
         batches.skip(number)
         return iter(batches)

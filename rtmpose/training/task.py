@@ -52,6 +52,9 @@ Output: TypeAlias = Tensor | tuple[Tensor, Tensor] | tuple[list[Tensor], list[Te
 """What networks put out: heat maps or logits; SimCC logits of x and y; a detector's maps."""
 
 
+# --- what a task may have besides
+
+
 @runtime_checkable
 class SupportsForward(Protocol):
     """A task that can put a batch through the network without losses: needed to measure the batch
@@ -90,6 +93,9 @@ class SupportsSkip(Protocol):
     def skip(self, number: int) -> None:
         """Start behind the first ``number`` batches."""
         ...
+
+
+# --- what the loop reports
 
 
 @dataclass(frozen=True)

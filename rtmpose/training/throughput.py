@@ -42,6 +42,7 @@ class Throughput:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """What happens inside is waiting for data."""
+        # The time until here was work; the time inside is both spent and waited.
         before = time.perf_counter()
         self._spent_s += before - self._since
         yield
@@ -52,7 +53,7 @@ class Throughput:
     def add(self, losses: dict[str, Tensor], factor: float) -> None:
         """Add losses of a batch, times a factor, without waiting for them to be computed."""
         for key, value in losses.items():
-            value = value.detach() * factor
+            value = value.detach() * factor  # on the device: no synchronization here
             self._sums[key] = self._sums[key] + value if key in self._sums else value
 
     def read(self, samples: int) -> Averages:
@@ -61,12 +62,14 @@ class Throughput:
         Args:
             samples: Per step, on all devices.
         """
+        # One synchronization with the device per report, in float().
         now = time.perf_counter()
         self._spent_s += now - self._since
         losses = {key: float(value) / self.steps for key, value in self._sums.items()}
         speed = self.steps * samples / self._spent_s
         averages = Averages(losses, speed, self._waited_s / self._spent_s)
 
+        # A new interval begins.
         self._sums = {}
         self.steps = 0
         self._waited_s = 0.0

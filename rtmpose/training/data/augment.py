@@ -146,7 +146,7 @@ def transform_points(
     exchanged when mirrored.
     """
     out = points.astype(np.float32, copy=True)
-    out[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    out[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]  # (K, 2) = A p + t
     return out[flip_indices] if flipped else out
 
 
@@ -198,10 +198,11 @@ def _half_body(
     else:
         chosen = upper if enough_upper else lower
 
+    # The box of the chosen points, padded by a quarter of its size on each side.
     low = points[chosen, :2].min(axis=0)
     high = points[chosen, :2].max(axis=0)
     size = (high - low) * 1.5
-    if size.max() < 2:
+    if size.max() < 2:  # pixels: the points are all in one place
         return None
     return np.concatenate([(low + high) / 2, np.maximum(size, 1)]).astype(np.float32)
 
@@ -218,17 +219,22 @@ def _inverse_erf(y: float) -> float:
     """By Newton's method from the series' first terms; exact to 1e-12 for the |y| < 0.69 needed
     here.
     """
+    # Three terms of the Maclaurin series of the inverse.
     x = math.sqrt(math.pi) / 2 * (y + math.pi / 12 * y**3 + 7 * math.pi**2 / 480 * y**5)
     for _ in range(3):
+        # The step is f / f', with f = erf(x) - y.
         x -= (math.erf(x) - y) * math.sqrt(math.pi) / 2 * math.exp(x * x)
     return x
 
 
 def _shift_hsv(rng: np.random.Generator, crop: NDArray[np.uint8]) -> None:
     """Move hue, saturation and value, each in half of all crops."""
+    # Three shifts within their ranges, each switched on by a coin.
     shifts = (rng.uniform(-1, 1, 3) * (5, 30, 30) * rng.integers(0, 2, 3)).astype(np.int16)
     if not shifts.any():
         return
+
+    # One table (256, 3) for the three channels; hue is a circle of 180 steps in OpenCV.
     values = np.arange(256, dtype=np.int16)
     hue = (values + shifts[0]) % 180
     others = [np.clip(values + shift, 0, 255) for shift in shifts[1:]]
@@ -242,6 +248,7 @@ def _photometric_distortion(rng: np.random.Generator, crop: NDArray[np.uint8]) -
     """Brightness, contrast (before or after the colors), saturation, hue, channel order; each in
     half of all crops.
     """
+    # All draws come first, used or not, so that one change leaves the others as they were.
     use = rng.random(6) < 0.5
     brightness = rng.uniform(-32, 32)
     contrast = rng.uniform(0.5, 1.5)
@@ -264,8 +271,11 @@ def _photometric_distortion(rng: np.random.Generator, crop: NDArray[np.uint8]) -
         hsv = cv2.LUT(cv2.cvtColor(crop, cv2.COLOR_BGR2HSV), table[None].astype(np.uint8))
         cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR, dst=crop)
 
+    # Contrast after the colors, where it was not applied before them.
     late_contrast = use[1] and not use[2]
     if late_contrast:
         crop[...] = cv2.LUT(crop, np.clip(values * contrast, 0, 255).astype(np.uint8))
+
+    # Channels in another order.
     if use[5]:
         crop[...] = crop[..., order]

@@ -43,11 +43,14 @@ def read_detection_samples(
     Raises:
         InputError: there is no such category, many images are missing, or no image is left.
     """
+    # Widths and heights as the annotations give them; 0 where they do not.
     category_id = _category(dataset, category)
     sizes = {
         int(i["id"]): (int(i.get("width") or 0), int(i.get("height") or 0))
         for i in dataset.content["images"]
     }
+
+    # What is left out is counted by reason, for one warning at the end.
     samples: list[DetectionSample] = []
     missing: list[Path] = []
     faults = 0
@@ -69,10 +72,13 @@ def read_detection_samples(
         if min(size) < 1:
             image = read_image_or_none(path)
             size = (1, 1) if image is None else (image.shape[1], image.shape[0])
+
+        # One class; human labels count in full.
         labels = np.zeros(len(boxes), np.int64)
         weights = np.ones(len(boxes), np.float32)
         samples.append(DetectionSample(image_id, path, size, boxes, labels, weights, crowds))
 
+    # Many missing images are an error, a few a warning.
     warn_of_missing(dataset, missing)
     counts = (
         f"{faults} boxes without area or numbers, {crowd_only} images with crowds only, {empty}"
@@ -90,7 +96,7 @@ def _category(dataset: KeypointDataset, category: str) -> int | None:
     categories = {
         str(c.get("name", "")): int(c.get("id", 1)) for c in dataset.content["categories"]
     }
-    if len(categories) <= 1:
+    if len(categories) <= 1:  # a set of one category needs no choice
         return None
     if category not in categories:
         raise InputError(
@@ -107,10 +113,13 @@ def _boxes(
     boxes: list[tuple[float, float, float, float]] = []
     crowds: list[tuple[float, float, float, float]] = []
     faults = 0
+
+    # Crowd regions are kept apart: they are neither people nor background.
     for a in annotations:
         if category is not None and a.get("category_id") != category:
             continue
         try:
+            # COCO boxes are x, y, width, height.
             x, y, w, h = np.asarray(a["bbox"], np.float64).tolist()
         except (KeyError, TypeError, ValueError):
             faults += 1
@@ -151,8 +160,11 @@ def detections_for(
     """
     if source.endswith(".json"):
         return load_boxes(Path(source))
+
+    # Imported here: the runtime is needed only where a detector runs.
     from rtmpose.detector import Detector
 
+    # Many more boxes than a user would be shown: the thresholds of the recipe decide later.
     detector = Detector(source, box_thr=MIN_DETECTION_SCORE)
     found: dict[int, Detections] = {}
     for done, sample in enumerate(samples, 1):
@@ -191,6 +203,7 @@ def add_detections(
     new &= _share_in(found.boxes, sample.crowds) < IN_CROWD
     found = found[new]
 
+    # Confident detections are people only where people are known to be missing.
     people = (found.scores >= pseudo_score_thr) & partial
     boxes = found.boxes[people]
     return replace(
@@ -204,8 +217,10 @@ def add_detections(
 
 def _share_in(boxes: FloatArray, regions: FloatArray) -> FloatArray:
     """The largest share of each box ``(N, 4)`` that lies in one of the regions ``(R, 4)``."""
+    # Width and height of each intersection (N, R, 2); negative where they do not meet.
     size = np.minimum(boxes[:, None, 2:], regions[None, :, 2:]) - np.maximum(
         boxes[:, None, :2], regions[None, :, :2]
     )
     area = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6)
+    # (N, R) -> (N,)
     return np.asarray(np.maximum(size, 0).prod(axis=2).max(axis=1, initial=0) / area, np.float32)

@@ -29,6 +29,7 @@ SPLIT_STEPS = 10000
 
 def read_image_or_none(path: Path) -> NDArray[np.uint8] | None:
     """BGR pixels, upright; None where the file is missing or damaged."""
+    # Through numpy, as OpenCV cannot open every path on Windows.
     try:
         data = np.fromfile(path, np.uint8)
         if not len(data):
@@ -62,6 +63,7 @@ class ReadFailures:
         Raises:
             InputError: there are too many.
         """
+        # Loader threads share the count.
         with self._lock:
             first_time = path not in self.paths
             self.paths.add(path)
@@ -98,10 +100,13 @@ def validation_mask(keys: Sequence[str], fraction: float) -> NDArray[np.bool_]:
 
 def image_key(image: Mapping[str, object]) -> str:
     """The same for the same image in several sets: COCO's own files are named by the id."""
+    # Sets made from COCO say which image theirs were.
     for field in ("coco_image_id", "source_image"):
         if field in image:
             return f"{field}:{image[field]}"
     name = Path(str(image["file_name"]))
+
+    # COCO's own naming: twelve digits.
     if len(name.stem) == 12 and name.stem.isdecimal():
         return f"coco_image_id:{int(name.stem)}"
     return str(image["file_name"])

@@ -131,6 +131,7 @@ class ImageCache:
 
     def __call__(self, path: Path) -> Image | None:
         """BGR pixels; None where the file is missing or damaged."""
+        # The lock is held for the lookup only: reading takes long, and threads may read at once.
         with self.lock:
             if path in self.kept:
                 self.kept.move_to_end(path)
@@ -138,10 +139,14 @@ class ImageCache:
         image = read_image_or_none(path)
         if image is None:
             return None
+
+        # Another thread may have read the same file in the meantime.
         with self.lock:
             if path not in self.kept:
                 self.kept[path] = image
                 self.bytes += image.nbytes
+
+            # At least one image stays, however large it is.
             while self.bytes > self.limit and len(self.kept) > 1:
                 self.bytes -= self.kept.popitem(last=False)[1].nbytes
         return image
@@ -179,6 +184,8 @@ class MosaicLoader:
             InputError: too many images cannot be read.
         """
         config = self.config
+
+        # All draws of an input come from its number, so that any worker makes the same.
         rng = np.random.default_rng((*self.seed, number))
         mosaic = rng.random() < config.mosaic
         result = self._compose(rng, number, input_wh, config.scale, mosaic=mosaic)
@@ -197,6 +204,7 @@ class MosaicLoader:
     def _earlier(self, rng: np.random.Generator, number: int, cache: int) -> int:
         """One of the ``cache`` samples before ``number``."""
         total = len(self.samples)
+        # It is the sample itself only where the cache spans the whole set.
         return (number - int(rng.integers(1, min(cache, total) + 1))) % total
 
     def _compose(
@@ -209,6 +217,7 @@ class MosaicLoader:
         mosaic: bool,
     ) -> DetectorInput:
         """One image or four at their places."""
+        # The partners of a mosaic; what cannot be read is reported and leaves gray.
         numbers = [number]
         for _ in range(3 if mosaic else 0):
             numbers.append(self._earlier(rng, number, self.config.mosaic_cache))
@@ -254,6 +263,7 @@ def mirror(inputs: DetectorInput) -> DetectorInput:
     """Left and right exchanged."""
     width = inputs.image.shape[1]
 
+    # The left edge is the mirrored right one.
     def mirror_boxes(boxes: FloatArray) -> FloatArray:
         return np.stack(
             [width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1
@@ -290,6 +300,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
 
 def _placed(sample: DetectionSample, placement: Placement, min_visible: float) -> Columns:
     """The boxes of a sample at its place, without those that are hardly visible."""
+    # Boxes in input pixels, clipped; ``left`` is the share of each that is still visible.
     boxes, left = place_boxes(sample.boxes, placement)
     size = boxes[:, 2:] - boxes[:, :2]
     seen = (size > MIN_SIDE).all(axis=1)

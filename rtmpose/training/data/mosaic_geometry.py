@@ -27,7 +27,7 @@ class Placement:
     scale: float
     x: float
     y: float
-    window: tuple[int, int, int, int]
+    window: tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 def fit_scale(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> float:
@@ -53,6 +53,7 @@ def place_single(
         scale: Smallest and largest factor on the size.
         cover: Factor 1 makes the image cover the input, rather than fit into it.
     """
+    # Input pixels per image pixel at factor 1.
     if cover:
         whole = max(p / s for p, s in zip(input_wh, size_wh, strict=True))
     else:
@@ -79,13 +80,15 @@ def place_mosaic(
     """
     width, height = input_wh
     factor = rng.uniform(*scale)
-    canvas = (2 * width * factor, 2 * height * factor)
+    canvas = (2 * width * factor, 2 * height * factor)  # in input pixels, after the random size
     center = (rng.uniform(0.5, 1.5) * width * factor, rng.uniform(0.5, 1.5) * height * factor)
 
     # The crop of the canvas that is the input.
     left, top = (
         round(r * max(c - p, 0.0)) for r, c, p in zip(rng.random(2), canvas, input_wh, strict=True)
     )
+
+    # Where the images meet, in the pixels of the input.
     x = center[0] - left
     y = center[1] - top
 
@@ -95,6 +98,7 @@ def place_mosaic(
     middle_x = int(np.clip(round(x), 0, edge_x))
     middle_y = int(np.clip(round(y), 0, edge_y))
 
+    # In reading order: top left, top right, bottom left, bottom right.
     placements = []
     for quarter, size in enumerate(sizes_wh):
         is_right = quarter % 2 == 1
@@ -106,6 +110,8 @@ def place_mosaic(
             edge_x if is_right else middle_x,
             edge_y if is_low else middle_y,
         )
+
+        # The corner that touches the meeting point is fixed; the others follow from the size.
         corner_x = x if is_right else x - size[0] * size_factor
         corner_y = y if is_low else y - size[1] * size_factor
         placements.append(Placement(size_factor, corner_x, corner_y, window))
@@ -143,9 +149,12 @@ def place_boxes(boxes: FloatArray, placement: Placement) -> tuple[FloatArray, Fl
     that is left ``(M,)``.
     """
     p = placement
+
+    # Image pixels to input pixels, then cut to the window.
     whole = boxes * np.float32(p.scale) + np.array([p.x, p.y, p.x, p.y], np.float32)
     low = np.array(p.window[:2] * 2, np.float32)
     high = np.array(p.window[2:] * 2, np.float32)
     clipped = np.clip(whole, low, high)
+    # Of the whole box; at least a little, as it is divided by.
     area = np.maximum((whole[:, 2:] - whole[:, :2]).prod(axis=1), 1e-6)
     return clipped, (clipped[:, 2:] - clipped[:, :2]).prod(axis=1) / area

@@ -91,6 +91,7 @@ class CropSettings:
 
 def match_keypoints(names: Sequence[str], skeleton: Skeleton) -> list[tuple[int, int]]:
     """Pairs (index in the model's set, index in ``names``) of the points with the same name."""
+    # Same names, or the other name that sets have for the same point.
     ours = {n: i for i, n in enumerate(skeleton.keypoints)}
     known = [n if n in ours else SYNONYMS.get(n, n) for n in names]
     return [(ours[n], i) for i, n in enumerate(known) if n in ours]
@@ -112,6 +113,8 @@ def read_samples(
     # Which of the set's points are which of the model's.
     names = dataset.keypoint_names or (dataset.skeleton.keypoints if dataset.skeleton else ())
     pairs = match_keypoints(names, skeleton)
+
+    # A set without names is taken for the model's own keypoints, if their number is the same.
     if not pairs and not names and _points_per_person(dataset) == len(skeleton):
         pairs = [(i, i) for i in range(len(skeleton))]
     if not pairs:
@@ -120,9 +123,12 @@ def read_samples(
             f" one of the model's ({skeleton.name}: {', '.join(skeleton.keypoints[:6])} ...);"
             " convert it first (rtmpose data convert)"
         )
+
+    # A set labeled by a teacher holds the teacher's points under names of its category.
     teacher_names = dataset.content["categories"][0].get("keypoints26_names", ())
     teacher_pairs = match_keypoints(teacher_names, skeleton)
 
+    # Each person keeps the key of its image, by which the validation split is made.
     image_keys = {int(i["id"]): image_key(i) for i in dataset.content["images"]}
     samples: list[Sample] = []
     keys: list[str] = []
@@ -175,12 +181,15 @@ def _sample(
     source: int,
 ) -> Sample | None:
     """The sample of an annotation; None where its numbers are unusable or nothing is labeled."""
+    # Anything but numbers in the right shape makes the annotation unusable.
     try:
         x, y, w, h = np.asarray(annotation["bbox"], np.float64).tolist()
         theirs = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
         area = float(np.asarray(annotation.get("area") or 0, np.float64))
     except (KeyError, TypeError, ValueError):
         return None
+
+    # NaN, infinity and empty boxes would spread into the crop and the loss.
     labels = theirs[theirs[:, 2] > 0]
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         return None
@@ -193,11 +202,14 @@ def _sample(
         if other < len(theirs) and theirs[other, 2] > 0:
             points[ours] = (*theirs[other, :2], 1)
 
+    # Points of a teacher, where the set has them, may train a person without human labels.
     teacher = None
     if teacher_pairs and "keypoints26" in annotation:
         teacher = _teacher_points(annotation["keypoints26"], len(skeleton), teacher_pairs)
     if not points[:, 2].any() and teacher is None:
         return None
+
+    # COCO's x, y, width, height to corners; a typical area where none is stored.
     box = np.array([x, y, x + w, y + h], np.float32)
     area = area if area > 0 else AREA_OF_BOX * w * h
     pseudo = annotation.get("label_source") == "teacher"
@@ -215,7 +227,7 @@ def _teacher_points(stored: object, keypoints: int, pairs: KeypointPairs) -> Flo
 
 
 class CropBatches:
-    """Makes batches of crops, each the same whenever and wherever it is made.
+    """Makes batches of crops; a crop is the same in every thread, process and run.
 
     Args:
         samples: To choose from.
@@ -263,12 +275,13 @@ class CropBatches:
         matrices = np.zeros((number, 2, 3))
         pseudo = np.zeros(number, bool)
 
+        # Each crop draws from a generator of its sample and repetition, whichever worker makes it.
         for i, (row, repeat) in enumerate(zip(rows, repeats, strict=True)):
             sample = self.samples[row]
             rng = np.random.default_rng((*self.seed, int(row), int(repeat)))
             image = read_image_or_none(sample.path)
             if image is None:
-                self.failures.add(sample.path)
+                self.failures.add(sample.path)  # stays black, with no labeled point
                 matrices[i] = np.eye(2, 3)
                 continue
 
@@ -290,6 +303,7 @@ class CropBatches:
             matrices[i] = matrix
             pseudo[i] = sample.pseudo
 
+        # Unlabeled points have no place: 0, so that no stray number reaches the loss.
         points[..., :2][points[..., 2] == 0] = 0
         return {
             "images": torch.from_numpy(images),

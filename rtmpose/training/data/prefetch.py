@@ -33,9 +33,13 @@ class PrefetchLoader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         numbers = iter(range(self.start, self.count))
+
+        # Without threads each item is made when it is asked for.
         if not self.workers:
             yield from map(self.make, numbers)
             return
+
+        # As many items in flight as there are threads, and a few more; taken in order.
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="batches")
         waiting: deque[Future[T]] = deque()
         try:

@@ -39,22 +39,24 @@ def cell_points(
     """
     parts = []
     for (height, width), stride in zip(shapes, strides, strict=True):
+        # The point of a cell is its top left corner: column and row times the stride.
         y, x = torch.meshgrid(
             torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
         )
         points = torch.stack([x * stride, y * stride, torch.full_like(x, stride)], dim=2)
-        parts.append(points.reshape(-1, 3).float())
+        parts.append(points.reshape(-1, 3).float())  # (H, W, 3) -> (H * W, 3)
     return torch.cat(parts)
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union ``(N, M)`` of boxes ``(N, 4)`` and ``(M, 4)`` xyxy."""
+    # Corners of the intersections (N, M, 2); sizes below 0 mean none.
     low = torch.maximum(a[:, None, :2], b[None, :, :2])
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     size = (high - low).clamp(min=0)
     common = size[..., 0] * size[..., 1]
     area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
-    return common / (area_a[:, None] + area_b[None] - common).clamp(min=1e-6)
+    return common / (area_a[:, None] + area_b[None] - common).clamp(min=1e-6)  # (N, M)
 
 
 @torch.no_grad()
@@ -91,17 +93,19 @@ def assign(
     if not len(rows):
         return Assignment(chosen, quality)
 
+    # Costs of these cells for all boxes (R, M), and the cells that each box wins.
     overlap = pairwise_iou(predicted[rows], boxes)
     cost = _cost(points[rows], overlap, logits[rows], boxes, labels)
     matching = _match(cost, overlap, min(topk, len(rows)))
     taken = matching.any(dim=1)
     which = matching.float().argmax(dim=1)
-    chosen[rows[taken]] = which[taken]
+    chosen[rows[taken]] = which[taken]  # the numbers of the boxes, for cells that one has won
     quality[rows[taken]] = overlap.gather(1, which[:, None]).squeeze(1)[taken]
     return Assignment(chosen, quality)
 
 
 def _cost(points: Tensor, overlap: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+    # Distance from the box's center in cells of the level (A, M).
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     distance = (points[:, None, :2] - centers[None]).square().sum(dim=2).sqrt() / points[:, 2:]
     off_center = torch.pow(10.0, distance - CENTER_RADIUS)
@@ -117,6 +121,7 @@ def _cost(points: Tensor, overlap: Tensor, logits: Tensor, boxes: Tensor, labels
 
 def _match(cost: Tensor, overlap: Tensor, topk: int) -> Tensor:
     """Which cells ``(A, M)`` go to which box; each to one at most."""
+    # The number of cells of each box: the sum of its best overlaps, at least one.
     counts = overlap.topk(topk, dim=0).values.sum(dim=0).int().clamp(min=1)
 
     # All boxes at once: of each box's cells in order of cost the first ones, as many as it has.

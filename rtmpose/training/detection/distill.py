@@ -59,6 +59,7 @@ class DetectorTeacher(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(network, RTMDet):
+            # The student's cells are the teacher's only where both have the same head.
             raise ModelError(
                 f"the teacher {card.id} is not an RTMDet: its cells are not the student's"
             )
@@ -76,7 +77,7 @@ class DetectorTeacher(nn.Module):
         """
         logits, distances = self._maps(images)
         if self.flip_average:
-            flipped_logits, flipped_distances = self._maps(images.flip(2))
+            flipped_logits, flipped_distances = self._maps(images.flip(2))  # mirrored left to right
             logits = [
                 _mean_logits(a, _unflip(b, a)) for a, b in zip(logits, flipped_logits, strict=True)
             ]
@@ -90,6 +91,8 @@ class DetectorTeacher(nn.Module):
     def _maps(self, images: Tensor) -> Maps:
         """The head's maps of the inputs, without those of the padding."""
         height, width = images.shape[1:3]
+
+        # Padded below and to the right, so that the cells keep their numbers.
         side = max(height, width)
         if self.square and height != width:
             images = functional.pad(
@@ -104,12 +107,14 @@ class DetectorTeacher(nn.Module):
             ):
                 logits, distances = self.network(normalize(images, self.card))
 
+        # The cells of the padding, which the student does not have, are cut off.
         cells = [(height // stride, width // stride) for stride in STRIDES]
         return _crop_maps(logits, cells), _crop_maps(distances, cells)
 
 
 def _crop_maps(maps: list[Tensor], cells: list[tuple[int, int]]) -> list[Tensor]:
     """The first rows and columns of each level, float32."""
+    # (N, C, rows, cols)
     return [m[:, :, :rows, :cols].float() for m, (rows, cols) in zip(maps, cells, strict=True)]
 
 
@@ -121,10 +126,13 @@ def open_teacher_backend(network: RTMDet, card: ModelCard) -> Backend:
     """
     from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 
+    # Inputs of any shape: rectangular batches differ in theirs.
     card = replace(card, input_fit="rectangular")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
         write_onnx(network, card, path, OnnxOptions(nms=False))
+
+        # The file may go once it is open: the backend holds the network.
         options = BackendOptions(device="cpu", threads=torch.get_num_threads(), precision="fp32")
         return open_backend(path, card, options)
 
@@ -137,11 +145,12 @@ def _maps_of(backend: Backend, images: Tensor) -> Maps:
     # Back from corners to distances, and from rows to levels.
     shapes = [(images.shape[1] // s, images.shape[2] // s) for s in STRIDES]
     points = cell_points(shapes, STRIDES)[:, :2]
+    # (N, A, 4) left, top, right, bottom in pixels.
     sides = torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], dim=2)
     levels = [h * w for h, w in shapes]
 
     def maps(rows: Tensor) -> list[Tensor]:
-        parts = rows.transpose(1, 2).split(levels, dim=2)
+        parts = rows.transpose(1, 2).split(levels, dim=2)  # (N, C, h * w) per level
         return [p.unflatten(2, hw).to(images.device) for p, hw in zip(parts, shapes, strict=True)]
 
     return maps(torch.logit(scores, eps=1e-6)), maps(sides)
@@ -161,11 +170,13 @@ def dense_losses(student: Predictions, teacher: Predictions) -> tuple[Tensor, Te
     Returns:
         Loss of the scores and of the boxes.
     """
+    # A teacher of 80 classes may teach a student of one: the first is the person.
     scores = teacher.logits[..., : student.logits.shape[2]].sigmoid()
-    best = scores.amax(dim=2)
+    best = scores.amax(dim=2)  # (N, A)
     total = mean_over_processes(best.sum()).clamp(min=1)
     classes = quality_focal_loss(student.logits, scores).sum() / total
 
+    # Boxes count where the teacher sees something, and all the more the more confident it is.
     rows = best > MIN_TEACHER_SCORE
     weights = best[rows].square()
     boxes = giou_loss(student.boxes[rows], teacher.boxes[rows]) * weights
@@ -179,6 +190,7 @@ def _unflip(maps: Tensor, upright: Tensor) -> Tensor:
     The point of cell c is at c times the stride: mirrored it is at the place of cell W - c, so cell
     0 has no partner.
     """
+    # The mirror image's cell 0 has no partner either: it falls away.
     return torch.cat([upright[..., :1], maps.flip(3)[..., :-1]], dim=3)
 
 

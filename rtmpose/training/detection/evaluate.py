@@ -47,6 +47,7 @@ def box_ap(
     workers: int,
 ) -> dict[str, float]:
     """COCO's average precisions on some images of a set, as fractions."""
+    # Fractions of COCO, of the given images only.
     results = detect_boxes(network, card, samples, workers)
     ids = [sample.id for sample in samples]
     values = coco_box_ap(_content(dataset), results, image_ids=ids)
@@ -74,6 +75,7 @@ def detect_boxes(
         rows = [i for i, s in enumerate(shapes) if s == shape]
         groups += [rows[k : k + EVALUATION_BATCH] for k in range(0, len(rows), EVALUATION_BATCH)]
 
+    # Reading and fitting run in threads, ahead of the network.
     def make(number: int) -> FittedImages:
         return _fit([(i, samples[i]) for i in groups[number]], shapes[groups[number][0]])
 
@@ -82,14 +84,19 @@ def detect_boxes(
     for batch in PrefetchLoader(make, len(groups), workers):
         if not batch.rows:
             continue
-        with torch.inference_mode():
+        with torch.inference_mode():  # the whole batch through the network at once
             pixels = normalize(torch.from_numpy(batch.images).to(device), card)
             logits, distances = network(pixels)
+
+        # From here on image by image: per level (C, h, w) in numpy.
         classes = [m.float().cpu().numpy() for m in logits]
         sides = [m.float().cpu().numpy() for m in distances]
         for k, (row, scale) in enumerate(zip(batch.rows, batch.scales, strict=True)):
+            # The first class only.
             found = rtmdet.decode([c[k, :1] for c in classes], [s[k] for s in sides], STRIDES)
             boxes = unletterbox(found.boxes, scale)
+
+            # Back to image pixels, and to COCO's x, y, width, height.
             results += [
                 {
                     "image_id": samples[row].id,
@@ -107,6 +114,8 @@ def _fit(samples: Sequence[tuple[int, DetectionSample]], input_wh: tuple[int, in
     rows: list[int] = []
     images: list[NDArray[np.uint8]] = []
     scales: list[tuple[float, float]] = []
+
+    # Images that cannot be read have no row; the others keep their number.
     for row, sample in samples:
         image = read_image_or_none(sample.path)
         if image is not None:
@@ -120,6 +129,7 @@ def _fit(samples: Sequence[tuple[int, DetectionSample]], input_wh: tuple[int, in
 
 def _content(dataset: KeypointDataset) -> dict[str, object]:
     """The set's annotations with a box, all of category 1."""
+    # Ids are counted anew: those of merged sets may occur twice.
     annotations: list[dict[str, object]] = []
     number = 0
     for rows in dataset.annotations.values():
@@ -127,6 +137,8 @@ def _content(dataset: KeypointDataset) -> dict[str, object]:
             number += 1
             if len(a.get("bbox", ())) != 4:
                 continue
+
+            # What the annotation says about area and crowds comes before the defaults.
             area = a["bbox"][2] * a["bbox"][3]
             annotations.append({"iscrowd": 0, "area": area, **a, "category_id": 1, "id": number})
     return {

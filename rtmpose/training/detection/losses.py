@@ -58,10 +58,13 @@ def to_predictions(
     logits: Sequence[Tensor], distances: Sequence[Tensor], strides: tuple[int, ...] = STRIDES
 ) -> Predictions:
     """The head's maps, per level ``(N, C, H, W)`` and ``(N, 4, H, W)`` in input pixels, as rows."""
+    # All levels in one list of cells: (N, C, H, W) -> (N, H * W, C) each.
     shapes = [(int(m.shape[2]), int(m.shape[3])) for m in logits]
     points = cell_points(shapes, strides, logits[0].device)
     classes = torch.cat([m.float().flatten(2).transpose(1, 2) for m in logits], dim=1)
     sides = torch.cat([m.float().flatten(2).transpose(1, 2) for m in distances], dim=1)
+
+    # Distances from the cell's point to the four sides give the corners.
     center = points[:, :2]
     boxes = torch.cat([center - sides[..., :2], center + sides[..., 2:]], dim=2)
     return Predictions(classes, boxes, points, tuple(h * w for h, w in shapes))
@@ -76,7 +79,7 @@ def quality_focal_loss(logits: Tensor, target: Tensor, beta: float = 2.0) -> Ten
         target: ``(..., C)``, the overlap 0..1 at the class of the box, else 0.
         beta: Exponent; the larger, the less easy cells count.
     """
-    loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")  # (..., C)
     return loss * (target - logits.sigmoid()).abs().pow(beta)
 
 
@@ -84,6 +87,7 @@ def giou_loss(predicted: Tensor, true: Tensor, eps: float = 1e-6) -> Tensor:
     """Per pair of boxes ``(N, 4)`` xyxy: 1 less the generalized intersection over union
     (Rezatofighi et al., 2019).
     """
+    # The intersection, and the smallest box around both (the hull).
     low = torch.maximum(predicted[:, :2], true[:, :2])
     high = torch.minimum(predicted[:, 2:], true[:, 2:])
     size = (high - low).clamp(min=0)
@@ -92,6 +96,8 @@ def giou_loss(predicted: Tensor, true: Tensor, eps: float = 1e-6) -> Tensor:
     )
     common = size[:, 0] * size[:, 1]
     area_p, area_t = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (predicted, true))
+
+    # IoU, less the share of the hull that neither box covers.
     union = (area_p + area_t - common).clamp(min=eps)
     enclosing = (hull[:, 0] * hull[:, 1]).clamp(min=eps)
     return 1 - (common / union - (enclosing - union) / enclosing)
@@ -117,9 +123,9 @@ def detection_losses(
     points = predictions.points
     device = logits.device
     levels = len(predictions.sizes)
-    level_of_cell = torch.repeat_interleave(
-        torch.arange(levels, device=device), torch.tensor(predictions.sizes, device=device)
-    )
+    level_of_cell = _level_of_cell(predictions.sizes, device)
+
+    # Which cells learn which box, without gradients.
     assigned = [
         assign(points, boxes.detach(), scores.detach(), t.boxes, t.labels, topk)
         for boxes, scores, t in zip(predictions.boxes, logits, targets, strict=True)
@@ -132,15 +138,21 @@ def detection_losses(
     total = logits.new_zeros(())
     for i, (target, found) in enumerate(zip(targets, assigned, strict=True)):
         boxes = predictions.boxes[i]
+
+        # What lies in a crowd and learns no box does not learn to be background either.
         if len(target.crowds):
             unknown = _in_crowd(boxes.detach(), points, target.crowds) & (found.box < 0)
             score_weight[i][unknown] = 0
+
+        # The cells that learn a box.
         rows = (found.box >= 0).nonzero().squeeze(1)
         if not len(rows):
             continue
         which = found.box[rows]
         quality = found.quality[rows]
         weight = target.weights[which]
+
+        # The class target is the overlap with the box; the box loss is weighted by it.
         score_target[i, rows, target.labels[which]] = quality
         score_weight[i, rows] = weight[:, None]
         loss = giou_loss(boxes[rows], target.boxes[which]) * quality * weight
@@ -149,7 +161,7 @@ def detection_losses(
 
     # Sums per level over the sum of all qualities.
     total = mean_over_processes(total).clamp(min=1)
-    per_cell = (quality_focal_loss(logits, score_target) * score_weight).sum(dim=(0, 2))
+    per_cell = (quality_focal_loss(logits, score_target) * score_weight).sum(dim=(0, 2))  # (A,)
     loss_cls = torch.zeros(levels, device=device).index_add(0, level_of_cell, per_cell) / total
     # Keeps a batch without people on the graph.
     loss_bbox = predictions.boxes.sum() * 0 + logits.new_zeros(levels)
@@ -158,8 +170,15 @@ def detection_losses(
     return loss_cls, loss_bbox, assigned
 
 
+def _level_of_cell(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """The number of the level ``(A,)`` that each cell belongs to."""
+    levels = torch.arange(len(sizes), device=device)
+    return torch.repeat_interleave(levels, torch.tensor(sizes, device=device))
+
+
 def mean_over_processes(value: Tensor) -> Tensor:
     """The mean over processes, so that their gradients are those of one with all the images."""
+    # A single process has nothing to exchange.
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     mean = value.clone()
@@ -178,7 +197,7 @@ def _in_crowd(boxes: Tensor, points: Tensor, crowds: Tensor) -> Tensor:
     covered = size[..., 0] * size[..., 1] / area[:, None] > CROWD_COVER
 
     # By the cell's point.
-    x = points[:, None, 0]
+    x = points[:, None, 0]  # (A, 1), against crowds (R,)
     y = points[:, None, 1]
     within = (x > crowds[:, 0]) & (x < crowds[:, 2]) & (y > crowds[:, 1]) & (y < crowds[:, 3])
     return (covered | within).any(dim=1)

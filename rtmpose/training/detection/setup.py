@@ -75,11 +75,13 @@ def start_detector(
     card = detector_card(recipe.model)
     network = _start_network(card, init)
 
+    # The teacher, where the recipe distills; without a name it is the network started from.
     loaded: DetectorTeacher | None = None
     if settings.distill_scores or settings.distill_boxes:
         source = teacher_name(teacher, init, recipe.name)
         loaded = _load_teacher(source, device, precision, settings, teacher_backend)
 
+    # The card describes the new network: the figures published for the old one do not hold.
     card = replace(
         card,
         id=name or card.id,
@@ -101,6 +103,7 @@ def detector_card(model: str) -> ModelCard:
         InputError: it is no detector of this family.
         ModelError: there is no such model.
     """
+    # The sizes without weights: the medium's card, with another network and no figures.
     match = NOT_PUBLISHED.fullmatch(model)
     if match:
         medium = find("rtmdet-m_person_640x640")
@@ -122,6 +125,7 @@ def detector_card(model: str) -> ModelCard:
 
 def _start_network(card: ModelCard, init: str) -> nn.Module:
     """The network of a card, with what fits of the weights of ``init``."""
+    # The whole network, where it is of the same architecture.
     if init not in ("none", "imagenet"):
         source = Path(init) if model_kind(init) != "name" else init
         init_card = read_card(source) if isinstance(source, Path) else find(source)
@@ -130,6 +134,7 @@ def _start_network(card: ModelCard, init: str) -> nn.Module:
         if init_card is None or init_card.architecture == card.architecture:
             return load_network(source, card=init_card or card)[0]
 
+    # A new network otherwise, with what fits: usually the backbone.
     network = build(config_for(card))
     if init != "none":
         load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
@@ -144,12 +149,15 @@ def _load_teacher(
     backend: TeacherBackend,
 ) -> DetectorTeacher:
     """The teacher of that name, on a device or run by an inference backend."""
+    # A name of the zoo or a file; an export may come without a card.
     source = Path(name) if model_kind(name) != "name" else name
     card = read_card(source) if isinstance(source, Path) else find(source)
     network, card = load_network(source, card=card or find(TEACHER_WITHOUT_CARD))
     if not isinstance(network, RTMDet):
         raise ModelError(f"the teacher {card.id} is not an RTMDet: its cells are not the student's")
     log.info("teacher: %s", card.id)
+
+    # On CPUs an inference backend is faster, but it needs an ONNX file to be written first.
     exportable = device.type == "cpu" and find_spec("onnx") is not None
     use_inference = backend == "inference" or (backend == "auto" and exportable)
     return DetectorTeacher(

@@ -100,6 +100,7 @@ class DetectorTask:
 
     def _add(self, dataset: KeypointDataset) -> None:
         """Split a set's images; a stronger detector adds the people that are not labeled."""
+        # Partly labeled sets are kept whole for training: a person found there may have no label.
         settings = self.settings
         partial = is_partial(dataset)
         samples = read_detection_samples(dataset, settings.category)
@@ -111,6 +112,7 @@ class DetectorTask:
         if validation:
             self.validation.append((dataset, validation))
 
+        # Unlabeled people become pseudo labels, or regions that are no background.
         if settings.pseudo_label_model:
             found = detections_for(training, settings.pseudo_label_model)
             training = [
@@ -126,6 +128,7 @@ class DetectorTask:
                 for sample in training
             ]
 
+        # Complete images stand first, so that a plain index separates the two kinds.
         if partial:
             self.training += training
             self.partial += len(training)
@@ -152,7 +155,7 @@ class DetectorTask:
         number = int(self.partial * settings.partial_fraction)
         partial = complete + rng.permutation(self.partial)[:number]
         order = rng.permutation(np.concatenate([np.arange(complete), partial]))
-        batches = len(order) // size
+        batches = len(order) // size  # what does not fill a batch is left out
         order = order[: batches * size]
         if settings.input_fit != "rectangular":
             return EpochPlan(order, [self.card.input_wh] * batches)
@@ -165,13 +168,14 @@ class DetectorTask:
         groups = groups[rng.permutation(batches)]
 
         # Each batch has the median shape of its images, or that of a video.
-        low, high = (side // CELL for side in settings.long_side_range)
+        low, high = (side // CELL for side in settings.long_side_range)  # in cells of 32 pixels
         shapes: list[tuple[int, int]] = []
         for group in groups:
             side = int(rng.integers(low, high + 1)) * CELL
             aspect = float(np.median(aspects[group]))
             if rng.random() < settings.video_shape_prob:
                 aspect = VIDEO_ASPECTS[int(rng.integers(len(VIDEO_ASPECTS)))]
+            # As whole numbers of pixels, which rectangle() takes.
             image_wh = (round(aspect * ASPECT_STEPS), ASPECT_STEPS)
             shapes.append(rectangle(image_wh, (side, side)))
         return EpochPlan(order[groups.reshape(-1)], shapes)
@@ -181,6 +185,8 @@ class DetectorTask:
         batch of one process.
         """
         schedule = self.recipe.schedule
+
+        # The last epochs have a milder augmentation (no mosaic).
         config = self.settings.augment
         if self.settings.late_augment and epoch >= schedule.epochs - schedule.late_epochs:
             config = self.settings.late_augment
@@ -189,6 +195,7 @@ class DetectorTask:
         loader = MosaicLoader(samples, config, (generator_seed, epoch), self.cache, self.failures)
         size = schedule.batch_size
 
+        # Interleaved by process: the batches of one step are next to each other in the order.
         def make(number: int) -> Batch:
             start = (number * world + rank) * size
             return collate([loader(start + i, plan.shapes_wh[number]) for i in range(size)])
@@ -207,11 +214,15 @@ class DetectorTask:
         settings = self.settings
         predictions = to_predictions(*self.forward(network, batch))
         losses: dict[str, Tensor] = {}
+
+        # Human and pseudo labels: cells are assigned to boxes.
         if settings.label_weight:
             targets = split_targets(batch)
             classes, boxes, _ = detection_losses(predictions, targets, topk=settings.topk)
             losses["cls"] = settings.label_weight * classes.sum()
             losses["box"] = settings.label_weight * boxes.sum()
+
+        # The teacher sees the same inputs and teaches every cell.
         if self.teacher is not None and (settings.distill_scores or settings.distill_boxes):
             soft, soft_box = dense_losses(predictions, self.teacher(batch["images"]))
             losses["soft"] = settings.distill_scores * soft
@@ -220,6 +231,7 @@ class DetectorTask:
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Box AP on the validation images, of the first set first."""
+        # The first set's metrics come first, and without a prefix: AP chooses the best weights.
         metrics: dict[str, float] = {}
         for dataset, samples in self.validation:
             values = box_ap(network, self.card, dataset, samples, self.recipe.data.workers)
@@ -235,6 +247,7 @@ def collate(inputs: Sequence[DetectorInput]) -> Batch:
     ``box_of`` and ``crowd_of`` say which image a row belongs to.
     """
 
+    # Images have different numbers of boxes: rows of all images, and the image of each row.
     def image_of_rows(counts: list[int]) -> Tensor:
         return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
@@ -251,6 +264,7 @@ def collate(inputs: Sequence[DetectorInput]) -> Batch:
 
 def split_targets(batch: Batch) -> list[Targets]:
     """The people of each image of a batch."""
+    # The reverse of :func:`collate`, on the device of the batch.
     targets: list[Targets] = []
     for i in range(len(batch["images"])):
         mine = batch["box_of"] == i

@@ -30,9 +30,11 @@ def backend_teacher(model: str | Path, card: ModelCard) -> tuple[Teacher, ModelC
     from rtmpose.backends import BackendOptions
     from rtmpose.pose_estimator import PoseEstimator
 
+    # The default backend of this machine.
     estimator = PoseEstimator(model, options=BackendOptions())
     check_teacher(estimator.card, card, len(estimator.skeleton))
 
+    # Crops go through numpy, and the outputs back to the student's device.
     def run(images: Tensor) -> Logits:
         x, y = estimator.infer(np.ascontiguousarray(images.cpu().numpy()))
         return (
@@ -61,12 +63,13 @@ class TorchTeacher(nn.Module):
             batches: Crops, as in :meth:`forward`; a few hundred.
             float32: Modules that mixed precision leaves alone.
         """
-        if self.precision is None:
+        if self.precision is None:  # nothing is rounded
             return
 
         def run(network: nn.Module, images: Tensor) -> None:
             network(normalize(images, self.card))
 
+        # As in the student's training: inputs less their means, and some layers in float32.
         batch_norm.center(self.network, batches, run)
         keep_in_float32(self.network, float32)
 
@@ -74,6 +77,8 @@ class TorchTeacher(nn.Module):
     def forward(self, images: Tensor) -> Logits:
         """See :data:`Teacher`."""
         pixels = normalize(images, self.card)
+
+        # Autocast only where a lower precision was chosen; the outputs are float32 again.
         with torch.autocast(images.device.type, self.precision, enabled=self.precision is not None):
             x, y = self.network(pixels)
         return x.float(), y.float()
@@ -89,6 +94,7 @@ def torch_teacher(
     """
     from rtmpose.networks import load_network
 
+    # The teacher must have the student's keypoints and bins.
     network, teacher_card = load_network(model)
     check_teacher(teacher_card, card, len(skeleton_of(teacher_card) or ()))
     return TorchTeacher(to_device(network, device), teacher_card, precision)
@@ -103,6 +109,7 @@ def flip_averaged(
     the mirrored vector is shifted by one bin, so that both speak of the same place. ``upright`` are
     the outputs for the crops themselves, where the caller has them already.
     """
+    # Logits (N, K, 2w) and (N, K, 2h), upright and mirrored.
     x, y = teacher(images) if upright is None else upright
     flip = list(flip_indices)
     mirrored_x, mirrored_y = teacher(images.flip(2).contiguous())
@@ -126,13 +133,15 @@ def resize_crops(images: Tensor, wh: tuple[int, int]) -> Tensor:
     height, width = images.shape[1:3]
     if (width, height) == wh:
         return images
+
+    # Sampling positions along y and x in -1..1, where old pixel i lies at 2 i / (old - 1) - 1.
     axes = (
         torch.arange(new, device=images.device) * (2 * old / new / (old - 1)) - 1
         for new, old in ((wh[1], height), (wh[0], width))
     )
     y, x = torch.meshgrid(*axes, indexing="ij")
-    grid = torch.stack([x, y], dim=2).expand(len(images), -1, -1, -1)
-    pixels = images.permute(0, 3, 1, 2).float()
+    grid = torch.stack([x, y], dim=2).expand(len(images), -1, -1, -1)  # (N, h, w, 2)
+    pixels = images.permute(0, 3, 1, 2).float()  # (N, h, w, 3) -> (N, 3, h, w)
     found = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=True)
     return found.round().to(images.dtype).permute(0, 2, 3, 1).contiguous()
 
@@ -147,11 +156,12 @@ def normalize(images: Tensor, card: ModelCard) -> Tensor:
         pixels = pixels.flip(3)
     mean = torch.tensor(card.normalization.mean, device=images.device)
     std = torch.tensor(card.normalization.std, device=images.device)
-    return ((pixels - mean) / std).permute(0, 3, 1, 2)
+    return ((pixels - mean) / std).permute(0, 3, 1, 2)  # (N, 3, h, w): a view, hence channels last
 
 
 def check_teacher(teacher: ModelCard, student: ModelCard, keypoints: int) -> None:
     """Raise a ModelError unless a teacher has the student's keypoints and bins."""
+    # The number of keypoints, and the number of bins along x and y.
     expected = len(skeleton_of(student) or ()) or keypoints
     teacher_bins, student_bins = (
         [round(side * card.codec.split_ratio) for side in card.input_wh]

@@ -43,6 +43,7 @@ class FeatureDistillation:
         teacher_wh: tuple[int, int],
         recipe: Recipe,
     ) -> None:
+        # An inference backend shows its outputs only, not the maps inside.
         if not isinstance(teacher, TorchTeacher):
             raise InputError(
                 "feature distillation needs a teacher that torch runs (--teacher-backend torch)"
@@ -52,6 +53,8 @@ class FeatureDistillation:
         self.teacher = teacher
         self.teacher_wh = teacher_wh
         self.recipe = recipe
+
+        # Hooks keep the maps of every call from here on.
         stages = (recipe.distill or Distillation()).stages
         self._student_stages = StageMaps(student, stages)
         self._teacher_stages = StageMaps(teacher.network, stages)
@@ -69,6 +72,8 @@ class FeatureDistillation:
         same.
         """
         teacher_device = next(self.teacher.parameters()).device
+
+        # The teacher takes larger crops where its input is larger.
         images = [b["images"] for b in itertools.islice(batches, FIT_BATCHES)]
         for_teacher = [resize_crops(x, self.teacher_wh).to(teacher_device) for x in images]
         self.teacher.prepare(for_teacher, self.recipe.float32_modules)
@@ -84,6 +89,8 @@ class FeatureDistillation:
     def _maps_of(self, images: Tensor, for_teacher: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Maps of both networks for a batch."""
         device = next(self.student.parameters()).device
+
+        # Evaluation mode: the batches' statistics do not move the student's norms.
         with torch.inference_mode():
             self.student.eval()(normalize(images.to(device), self.card))
             self.teacher(for_teacher)
@@ -102,6 +109,7 @@ class StageMaps:
     """
 
     def __init__(self, network: nn.Module, count: int) -> None:
+        # The last stages are those nearest to the head.
         backbone = network.get_submodule("backbone")
         stages = [m for name, m in backbone.named_children() if name.startswith("stage")]
         stages = stages[-count:]
@@ -112,7 +120,7 @@ class StageMaps:
     def _keep(
         self, number: int, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor
     ) -> None:
-        self.maps[number] = output
+        self.maps[number] = output  # (N, C, H, W), with gradients in the student's training
 
 
 class FeatureLoss(nn.Module):
@@ -144,15 +152,17 @@ class FeatureLoss(nn.Module):
         for student, teacher in pairs:
             for moments, ours, theirs in zip(found, student, teacher, strict=True):
                 resized = _resize_map(theirs, ours)
+                # (N, C_student + C_teacher, H, W)
                 both = [ours.detach().cpu().float(), resized.detach().cpu().float()]
                 moments.add(torch.cat(both, dim=1))
 
+        # Least squares: the teacher's channels from the student's, one 1x1 convolution per map.
         for conv, moments in zip(self._convs(), found, strict=True):
             columns = torch.arange(conv.in_channels + conv.out_channels)
             inputs = columns[: conv.in_channels]
             outputs = columns[conv.in_channels :]
             factors, offset = regress(moments, inputs, outputs)
-            conv.weight.copy_(factors.T[:, :, None, None])
+            conv.weight.copy_(factors.T[:, :, None, None])  # (I, T) -> (T, I, 1, 1)
             assert conv.bias is not None
             conv.bias.copy_(offset)
 
@@ -164,6 +174,7 @@ class FeatureLoss(nn.Module):
         """
         shares = []
         for conv, ours, theirs in zip(self._convs(), student, teacher, strict=True):
+            # Squared difference over the variance: 0 is perfect, 1 is no better than the mean.
             target = _resize_map(theirs.float(), ours)
             variance = target.var((0, 2, 3), correction=0).mean().clamp(min=1e-12)
             shares.append(functional.mse_loss(conv(ours).float(), target) / variance)

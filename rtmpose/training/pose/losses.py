@@ -27,6 +27,7 @@ def simcc_targets(
         Targets ``(N, K, 2W)`` and ``(N, K, 2H)`` peaking at 1, and the weights, 0 where the
         Gaussian lies outside; nothing is drawn where the weight is 0.
     """
+    # Bins of the keypoints, rounded as the published codec does.
     centers = (points * codec.split_ratio).round()
     inside = torch.ones_like(weights, dtype=torch.bool)
     targets = []
@@ -37,6 +38,7 @@ def simcc_targets(
         # A Gaussian counts where at least its 3-sigma range reaches the bins.
         inside &= (middle - 3 * spread < size) & (middle + 3 * spread + 1 >= 0)
         bins = torch.arange(size, device=points.device, dtype=torch.float32)
+        # (N, K, bins)
         targets.append(torch.exp((bins - middle[..., None]) ** 2 * (-0.5 / spread**2)))
 
     # Points outside or without a label have no target.
@@ -67,11 +69,12 @@ def kl_discrete(
     Returns:
         The sum over the batch and both axes, of means over keypoints and bins.
     """
+    # x and y have different numbers of bins: one divergence each.
     total = predicted[0].new_zeros(())
     for logits, target in zip(predicted, targets, strict=True):
         log_p = functional.log_softmax(logits * beta, dim=-1)
         label = functional.softmax(target * label_beta, dim=-1) if label_softmax else target
-        divergence = functional.kl_div(log_p, label, reduction="none").mean(dim=-1)
+        divergence = functional.kl_div(log_p, label, reduction="none").mean(dim=-1)  # (N, K)
         total = total + (divergence if weights is None else divergence * weights).sum()
     return total / predicted[0].shape[1]
 
@@ -85,6 +88,7 @@ def heatmap_targets(
         Maps ``(N, K, h, w)`` peaking at 1, and the weights ``(N, K)``, 0 where the Gaussian lies
         outside.
     """
+    # The published spread, where the card has none.
     assert codec.heatmap_wh is not None
     sigma = float(codec.sigma[0]) if codec.sigma else 2.0
     radius = 3 * sigma
@@ -102,6 +106,7 @@ def heatmap_targets(
 
     # The two-dimensional Gaussian is the product of its rows and columns.
     kept = weights * inside
+    # (N, K, h, w) from (N, K, h, 1) and (N, K, 1, w)
     return rows[1][..., :, None] * rows[0][..., None, :] * (kept > 0)[..., None, None], kept
 
 
@@ -109,7 +114,7 @@ def keypoint_mse(predicted: Tensor, targets: Tensor, weights: Tensor | None) -> 
     """Mean squared difference of heat maps ``(N, K, h, w)``, each times its weight ``(N, K)``."""
     if weights is None:
         return functional.mse_loss(predicted, targets)
-    squares = functional.mse_loss(predicted, targets, reduction="none")
+    squares = functional.mse_loss(predicted, targets, reduction="none")  # (N, K, h, w)
     return (squares * weights[..., None, None]).mean()
 
 

@@ -71,6 +71,8 @@ class PoseTask:
         self.recipe = recipe
         self.teacher = teacher
         self.teacher_wh = teacher_wh or card.input_wh
+
+        # A recipe that distills cannot do without a teacher.
         self.distill = recipe.distill or Distillation()
         if (self.distill.logits or self.distill.features) and teacher is None:
             raise InputError(f"the recipe {recipe.name} distills: it needs a teacher (--teacher)")
@@ -85,6 +87,8 @@ class PoseTask:
         val_fraction = 0.0 if evaluate_on else recipe.data.val_fraction
         for number, dataset in enumerate(datasets):
             self._add(dataset, number, val_fraction)
+
+        # How often each set's samples occur in an epoch.
         self.shares = list(shares) if shares else [1.0] * len(datasets)
         self.failures = ReadFailures(len(self.training), "it is left out of the loss")
         batch_size = recipe.schedule.batch_size
@@ -94,6 +98,7 @@ class PoseTask:
                 " (--set batch_size=)"
             )
 
+        # Feature distillation last: its fit needs batches, hence everything above.
         self._decay = 1.0
         self.features: FeatureDistillation | None = None
         self.auxiliary: nn.Module | None = None
@@ -123,6 +128,8 @@ class PoseTask:
         batch of one process.
         """
         recipe = self.recipe
+
+        # The last epochs have a milder augmentation.
         augmentation = recipe.augment
         if recipe.late_augment and epoch >= recipe.schedule.epochs - recipe.schedule.late_epochs:
             augmentation = recipe.late_augment
@@ -138,6 +145,7 @@ class PoseTask:
         )
         size = recipe.schedule.batch_size
 
+        # Interleaved by process: the batches of one step are next to each other in the order.
         def make(number: int) -> Batch:
             start = (number * world + rank) * size
             chosen = shuffled[start : start + size]
@@ -159,14 +167,19 @@ class PoseTask:
         output = self.forward(network, batch)
         losses: dict[str, Tensor] = {}
 
+        # Labels: Gaussians or heat maps around the annotated points.
         if loss.label_weight:
             weights = self._label_weights(batch)
             losses["labels"] = loss.label_weight * self._to_points(output, batch["points"], weights)
+
+        # Points of a teacher stored with the annotations, weighted by their score.
         if distill.points:
             scores = batch["teacher"][..., 2].clamp(max=1)
             weights = scores * (scores >= distill.min_point_score)
             stored = self._to_points(output, batch["teacher"], weights)
             losses["points"] = self._decay * distill.points * stored
+
+        # A teacher that sees the same crops.
         if self.teacher is not None and (distill.logits or distill.features):
             losses |= self._from_teacher(self.teacher, output, batch["images"])
         return losses
@@ -177,6 +190,8 @@ class PoseTask:
         """
         if not self.validation:
             return {}
+
+        # Crops of the annotated boxes, without augmentation.
         crops = CropBatches(self.validation, self.settings, NO_AUGMENTATION, (0,))
         total = len(self.validation)
 
@@ -185,6 +200,7 @@ class PoseTask:
             rows = np.arange(start, min(start + EVALUATION_BATCH, total))
             return crops(rows, np.zeros_like(rows))
 
+        # Keypoints in crop pixels, and back to the image by the inverse of the crop's map.
         device = next(network.parameters()).device
         keypoints: list[FloatArray] = []
         scores: list[FloatArray] = []
@@ -193,6 +209,7 @@ class PoseTask:
             with torch.inference_mode():
                 output = network(normalize(batch["images"].to(device), self.card))
             in_crop, batch_scores = self._decode(output)
+            # (N, K, 2) in image pixels.
             keypoints.append(crop.uncrop(in_crop, batch["matrices"].numpy()))
             scores.append(batch_scores)
         return score_poses(
@@ -205,11 +222,14 @@ class PoseTask:
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """The samples of an epoch, unshuffled; fractions of a share are drawn anew each epoch."""
+        # All samples once, in the usual case.
         if all(share == 1 for share in self.shares):
             return np.arange(len(self.training))
         rng = np.random.default_rng((self.recipe.seed, epoch, 1))
         source = np.array([s.source for s in self.training])
         parts: list[NDArray[np.int64]] = []
+
+        # Whole shares repeat a set; of the rest a random part is drawn.
         for number, share in enumerate(self.shares):
             rows = np.flatnonzero(source == number)
             whole = int(share)
@@ -220,10 +240,14 @@ class PoseTask:
     def _label_weights(self, batch: Batch) -> Tensor:
         """How much each labeled point counts ``(N, K)``."""
         loss = self.recipe.loss
-        weights = batch["points"][..., 2]
+        weights = batch["points"][..., 2]  # (N, K)
+
+        # Labels made by a model may be left to the distillation.
         if not loss.pseudo_labels:
             weights = weights * ~batch["pseudo"][:, None]
         first, last = loss.half_weight_keypoints
+
+        # The published RTMW recipe halves the weight of the face's points.
         if last > first:
             half = weights[:, first:last] / 2
             weights = torch.cat([weights[:, :first], half, weights[:, last:]], dim=1)
@@ -232,6 +256,8 @@ class PoseTask:
     def _to_points(self, output: Output, points: Tensor, weights: Tensor) -> Tensor:
         """The loss against labeled points ``(N, K, 3)``."""
         codec = self.card.codec
+
+        # Heat maps or SimCC bins, by the form of the output.
         wh = self.card.input_wh
         if isinstance(output, Tensor):
             target, kept = pose_losses.heatmap_targets(points[..., :2], weights, codec, wh)
@@ -244,20 +270,27 @@ class PoseTask:
         """The losses against a live teacher: its maps, its bins."""
         distill = self.distill
         losses: dict[str, Tensor] = {}
+
+        # The teacher's crops are the student's, enlarged where its input is larger.
         images = resize_crops(images, self.teacher_wh)
         bins: tuple[Tensor, Tensor] | None = None
+
+        # Backbone maps, which the teacher's upright pass fills; its bins are used again below.
         if self.features is not None:
             student_maps = self.features.student_maps()  # of the call just made
             bins = teacher(images)
             assert self.auxiliary is not None
             missed = self.auxiliary(student_maps, self.features.teacher_maps())
             losses["features"] = self._decay * distill.features * missed
+
+        # The distributions over the bins.
         if distill.logits:
             assert not isinstance(output, Tensor)
             with torch.no_grad():
                 if distill.flip_average:
                     bins = flip_averaged(teacher, images, self.skeleton.flip_indices, bins)
                 x, y = teacher(images) if bins is None else bins
+                # (N, K) confidence: the lower peak of the two axes.
                 scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
                 weights = scores if distill.weight_by_score else torch.ones_like(scores)
             beta = self.recipe.loss.beta
@@ -281,9 +314,10 @@ class PoseTask:
         """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)``."""
         codec = self.card.codec
         if isinstance(output, Tensor):
+            # The blur that the published heat-map decoder uses with this sigma.
             blur = 17 if codec.sigma and codec.sigma[0] >= 3 else 11
             return heatmap.decode(output.float().cpu().numpy(), self.card.input_wh, blur)
-        x, y = (o.float().cpu().numpy() for o in output)
+        x, y = (o.float().cpu().numpy() for o in output)  # (N, K, bins)
         return simcc.decode(x, y, codec.split_ratio)
 
 

@@ -46,6 +46,7 @@ def _published(name: str, model: str, settings: DetectorSettings, init: str = "n
 def _large(
     scale: tuple[float, float], cache: int = 40, mixup: float = 1.0, mixup_cache: int = 20
 ) -> DetectorSettings:
+    # Two stages: mosaic and mixup first, single images in the last epochs.
     first = MosaicConfig(mosaic_cache=cache, mixup=mixup, mixup_cache=mixup_cache, scale=scale)
     return DetectorSettings(first, replace(first, mosaic=0, mixup=0))
 
@@ -93,6 +94,7 @@ def person_detector() -> Recipe:
     """The bundled person detector: the published RTMDet-nano fine-tuned on rectangular inputs; see
     docs/training.md.
     """
+    # Mosaics in a third of the inputs only: the others look like what the runtime sees.
     first = MosaicConfig(
         mosaic=0.35, mosaic_cache=40, scale=(0.9, 1.6), cover=True, min_visible=0.15
     )

@@ -34,6 +34,7 @@ def finetune() -> Recipe:
     1e-5 with 32. The layers that bfloat16 harms are computed in float32; the network would learn to
     compensate for the rounding otherwise.
     """
+    # Between the published first and second stage.
     mild = Augmentation(scale=(0.7, 1.35), rotate=60, dropout=0.5, shift=0.1)
     return Recipe(
         name="finetune",

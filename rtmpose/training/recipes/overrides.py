@@ -57,6 +57,7 @@ def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     Raises:
         InputError: no field has this name, several have it, or the text does not fit it.
     """
+    # All names are resolved first, so that a wrong one changes nothing.
     paths = {name: field_path(name) for name in settings}
     for name, text in settings.items():
         value = _parse(text, _kind_of(paths[name]), name)
@@ -81,6 +82,7 @@ def override(recipe: Recipe, **values: object) -> Recipe:
         InputError: no field has this name, several have it, or the value does not fit it.
     """
     for name, value in values.items():
+        # Some names were fields before and are parts now: None and dataclasses mean the part.
         whole_part = name in _paths() and (value is None or is_dataclass(value))
         path = name if whole_part else field_path(name)
         fitting = _fit(value, _kind_of(path), name)
@@ -121,9 +123,12 @@ def field_path(name: str) -> str:
     Raises:
         InputError: there is none, or there are several.
     """
+    # The whole path, by its name of today.
     path = modern_name(name)
     if path in _paths():
         return path
+
+    # A unique end of a path is enough: ``lr`` for ``optimizer.lr``.
     found = [p for p in _paths() if p.endswith(f".{path}")]
     if len(found) == 1:
         return found[0]
@@ -139,12 +144,15 @@ def _paths() -> dict[str, object]:
 
 
 def _paths_of(table: type[DataclassInstance], prefix: str) -> list[tuple[str, object]]:
+    # Annotations are texts in these modules: resolved to types here.
     hints = typing.get_type_hints(table)
     found: list[tuple[str, object]] = []
     for field in fields(table):
         path = f"{prefix}{field.name}"
         kind = hints[field.name]
         found.append((path, kind))
+
+        # The fields of a nested part have its name and a dot before theirs.
         inner = _dataclass_in(kind)
         if inner is not None:
             found += _paths_of(inner, f"{path}.")
@@ -175,6 +183,7 @@ def _without_none(kind: object) -> object:
 
 def _unknown(name: str) -> str:
     """The error text for a name that no field has."""
+    # Near the whole path, or near its last part.
     last = name.rpartition(".")[2]
     near = difflib.get_close_matches(name, _paths(), n=3, cutoff=0.6)
     near += [p for p in _paths() if difflib.get_close_matches(last, [p.rpartition(".")[2]])]
@@ -211,6 +220,7 @@ T = typing.TypeVar("T", bound="DataclassInstance")
 
 def _with_value(table: T, names: list[str], value: object, name: str) -> T:
     """A copy of nested dataclasses with one field changed."""
+    # One part at a time, from the outside in.
     first, *rest = names
     if not rest:
         return replace(table, **{first: value})
@@ -225,21 +235,28 @@ def _with_value(table: T, names: list[str], value: object, name: str) -> T:
 
 def _parse(text: str, kind: object, name: str) -> object:
     """The value that a text stands for."""
+    # ``none`` leaves an optional part out.
     if _is_optional(kind) and text.lower() == "none":
         return None
     if _dataclass_in(kind):
         raise InputError(f"{name} is a group of fields; set one of them ({name}.FIELD=VALUE)")
     kind = _without_none(kind)
+
+    # Tuples: values with commas, each fits the type at its place.
     if typing.get_origin(kind) is tuple:
         parts = [] if text.lower() == "none" else [p.strip() for p in text.split(",")]
         options = _tuple_types(kind, len(parts))
         if len(parts) != len(options):
             raise InputError(f"{name} takes {len(options)} values with commas, not {text!r}")
         return tuple(_parse(p, k, name) for p, k in zip(parts, options, strict=True))
+
+    # Booleans: several usual spellings.
     if kind is bool:
         if text.lower() not in BOOLEANS:
             raise InputError(f"{name} is true or false, not {text!r}")
         return BOOLEANS[text.lower()]
+
+    # Numbers; whole ones where the field is whole.
     if kind is int or kind is float:
         try:
             number = int(text) if kind is int else float(text)
@@ -252,25 +269,34 @@ def _parse(text: str, kind: object, name: str) -> object:
 
 def _fit(value: object, kind: object, name: str) -> object:
     """A value of the field's type, from a typed value or from plain JSON."""
+    # JSON has null, and TOML an empty text, for nothing.
     if _is_optional(kind) and value in (None, ""):
         return None
     kind = _without_none(kind)
+
+    # Parts are replaced as a whole, by dataclasses.
     table = _dataclass_in(kind)
     if table is not None:
         if isinstance(value, table):
             return value
         raise InputError(f"{name} is a group of fields ({table.__name__}), not {value!r}")
+
+    # A choice among fixed values.
     origin = typing.get_origin(kind)
     if origin is Literal:
         options = typing.get_args(kind)
         if value not in options:
             raise InputError(f"{name} is one of {', '.join(map(str, options))}, not {value!r}")
         return value
+
+    # Tuples, which JSON has as lists.
     if origin is tuple and isinstance(value, list | tuple):
         types = _tuple_types(kind, len(value))
         if len(types) != len(value):
             raise InputError(f"{name} takes {len(types)} values, not {value!r}")
         return tuple(_fit(v, k, name) for v, k in zip(value, types, strict=True))
+
+    # Numbers: True is an int in Python, but no number in a recipe.
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise InputError(f"{name} takes a finite number, not {value}")
@@ -284,6 +310,7 @@ def _fit(value: object, kind: object, name: str) -> object:
 
 def _tuple_types(kind: object, length: int) -> list[object]:
     """The types of a tuple's items; an open tuple takes any number of them."""
+    # An open tuple is tuple[str, ...].
     options = typing.get_args(kind)
     if len(options) == 2 and options[1] is Ellipsis:
         return [options[0]] * length

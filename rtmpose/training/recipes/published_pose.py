@@ -25,6 +25,7 @@ from rtmpose.training.recipes.recipe import (
     Schedule,
 )
 
+# Augmentations of the two stages; ``WIDE`` scales and rotates further.
 FIRST = Augmentation()
 MILDER = Augmentation(shift=0.0, scale=(0.75, 1.25), rotate=60.0, dropout=0.5)
 WIDE = Augmentation(scale=(0.5, 1.5), rotate=90.0)
@@ -33,6 +34,7 @@ WIDE_LATE = replace(WIDE, shift=0.0, dropout=0.5)
 
 def _simcc(model: str, init: str, **figures: object) -> Recipe:
     """What all RTMPose configs have in common (RTMPose, arXiv 2303.07399, section 4.1)."""
+    # 8 GPUs x 256 samples; AdamW, a flat half and a cosine, the last 30 epochs milder.
     common = Recipe(
         name=model,
         kind="pose",
@@ -60,6 +62,9 @@ def _simcc(model: str, init: str, **figures: object) -> Recipe:
     return override(common, **figures)
 
 
+# --- bodies, 17 keypoints
+
+
 def rtmpose_t_coco(model: str, init: str) -> Recipe:
     """RTMPose-t, 17 keypoints, 256x192; no weight decay at all."""
     return _simcc(model, init, weight_decay=0.0)
@@ -84,6 +89,9 @@ def rtmpose_x_coco(model: str, init: str) -> Recipe:
     """RTMPose-x, 17 keypoints, 384x288."""
     first = replace(WIDE, color="photometric")
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=WIDE_LATE)
+
+
+# --- bodies with feet, 26 keypoints
 
 
 def rtmpose_small_halpe26(model: str, init: str) -> Recipe:
@@ -124,6 +132,9 @@ def rtmpose_x_halpe26(model: str, init: str) -> Recipe:
     return _simcc(model, init, epochs=700, late_epochs=20, augment=first, late_augment=second)
 
 
+# --- whole bodies, 133 keypoints
+
+
 def rtmpose_wholebody(model: str, init: str) -> Recipe:
     """RTMPose-m and -l, 133 keypoints, 256x192."""
     return _simcc(
@@ -150,6 +161,9 @@ def rtmpose_x_wholebody(model: str, init: str) -> Recipe:
         augment=WIDE,
         late_augment=WIDE_LATE,
     )
+
+
+# --- animals, faces, hands
 
 
 def rtmpose_m_ap10k(model: str, init: str) -> Recipe:
@@ -197,6 +211,9 @@ def rtmpose_m_hand5(model: str, init: str) -> Recipe:
     )
 
 
+# --- RTMW
+
+
 def rtmw(model: str, init: str, batch: int, weight_decay: float) -> Recipe:
     """RTMW, 133 keypoints (Jiang et al., arXiv 2407.08634): beta 1, and the face's points weigh
     half.
@@ -217,6 +234,9 @@ def rtmw(model: str, init: str, batch: int, weight_decay: float) -> Recipe:
         beta=1.0,
         half_weight_keypoints=(23, 91),
     )
+
+
+# --- backbones
 
 
 def cspnext_udp(model: str, init: str) -> Recipe:
@@ -250,11 +270,15 @@ def cspnext_imagenet(model: str, init: str = "none") -> Recipe:
     )
 
 
+# --- the table
+
+
 Make = Callable[[str, str], Recipe]
 
 
 def _rows() -> dict[str, tuple[Make, str]]:
     """Model id to recipe and to the model whose backbone the training starts from."""
+    # Body models with 17 keypoints, by size; backbones name the sizes in another way.
     body: dict[str, Make] = {
         "t": rtmpose_t_coco,
         "s": rtmpose_s_coco,
@@ -263,6 +287,8 @@ def _rows() -> dict[str, tuple[Make, str]]:
     }
     full = {"t": "tiny", "s": "s", "m": "m", "l": "l", "x": "x"}
     rows: dict[str, tuple[Make, str]] = {}
+
+    # 256x192: from the heat-map backbone of the same data, which started from ImageNet.
     for data in ("aic-coco", "body8"):
         for s, make in body.items():
             rows[f"rtmpose-{s}_{data}_256x192"] = (make, f"cspnext-{full[s]}-udp_{data}_256x192")
@@ -270,6 +296,8 @@ def _rows() -> dict[str, tuple[Make, str]]:
                 cspnext_udp,
                 f"cspnext-{full[s]}_imagenet_224x224",
             )
+
+    # Medium and large: also 384x288, whole bodies and 26 keypoints.
     for s in "ml":
         rows[f"rtmpose-{s}_aic-coco_384x288"] = (body[s], f"cspnext-{s}-udp_aic-coco_256x192")
         rows[f"rtmpose-{s}_body8_384x288"] = (body[s], f"cspnext-{s}-udp_body8_384x288")
@@ -282,13 +310,21 @@ def _rows() -> dict[str, tuple[Make, str]]:
                 rtmpose_large_halpe26,
                 f"rtmpose-{s}_body8_{size}",
             )
+
+    # Faces, and the backbones.
     for s in "ts":
         rows[f"rtmpose-{s}_face6_256x256"] = (rtmpose_face6, f"cspnext-{full[s]}_imagenet_224x224")
     for s in full.values():
         rows[f"cspnext-{s}_imagenet_224x224"] = (cspnext_imagenet, "none")
     for s in "mlx":
         rows[f"cspnext-{s}-udp_body8_384x288"] = (cspnext_udp, f"cspnext-{s}_imagenet_224x224")
-    rows |= {
+
+    return rows | _single_rows()
+
+
+def _single_rows() -> dict[str, tuple[Make, str]]:
+    """The rows that follow no pattern."""
+    return {
         "rtmpose-x_body8_384x288": (rtmpose_x_coco, "cspnext-x-udp_body8_384x288"),
         "rtmpose-s-pruned_aic-coco_256x192": (rtmpose_s_coco, "rtmpose-s-pruned_aic-coco_256x192"),
         "rtmpose-t_body8-halpe26_256x192": (
@@ -311,7 +347,6 @@ def _rows() -> dict[str, tuple[Make, str]]:
         "rtmw-x_cocktail14_256x192": (_rtmw(704, 0.1), "rtmpose-x_coco-wholebody_384x288"),
         "rtmw-x_cocktail14_384x288": (_rtmw(320, 0.1), "rtmpose-x_coco-wholebody_384x288"),
     }
-    return rows
 
 
 def _rtmw(batch: int, weight_decay: float) -> Make:

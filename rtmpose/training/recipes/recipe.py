@@ -10,6 +10,7 @@ from rtmpose.ops.letterbox import CELL
 from rtmpose.training.data.augment import Augmentation
 from rtmpose.training.data.mosaic import MosaicConfig
 
+# Which task a recipe trains, and what it computes in.
 Kind = Literal["pose", "heatmap", "detector", "classifier"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 

@@ -38,6 +38,7 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         InputError: there is none.
     """
+    # A file's suffix cannot be part of a recipe's name.
     if name.endswith(FILES):
         return read_recipe(Path(name))
     recipes = all_recipes()
@@ -51,6 +52,8 @@ def find_recipe(name: str) -> Recipe:
         card = None
     if card is not None and card.id in recipes:
         return recipes[card.id]()
+
+    # Names that are close to it, for the message.
     near = difflib.get_close_matches(name, recipes, n=4, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise InputError(f"no recipe is called {name!r}; {hint}`rtmpose train list` shows all")
@@ -73,6 +76,8 @@ def read_recipe(path: Path) -> Recipe:
     inner = content.get("recipe", content) if isinstance(content, Mapping) else content
     if not isinstance(inner, Mapping):
         raise InputError(f"{path} holds no recipe: it is a table of fields such as epochs = 3")
+
+    # The file's name, unless the file says how the recipe is called.
     try:
         return recipe_from_dict({"name": path.stem, **inner})
     except InputError as error:
@@ -85,6 +90,8 @@ def _read(path: Path) -> object:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
+
+    # A checkpoint carries the recipe of its training in its metadata.
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
