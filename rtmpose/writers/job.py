@@ -250,7 +250,7 @@ class Job:
             # The disk is full or gone: writing the rest would fail again.
             self._outputs.close_all()
             journal.discard()
-            if not isinstance(error.__cause__, BrokenPipeError):
+            if journal.path is not None and not isinstance(error.__cause__, BrokenPipeError):
                 log.warning("%s", self._kept(journal))
             raise
         except BaseException as error:
@@ -412,7 +412,7 @@ class Job:
         with signals_deferred():
             self._outputs.close_all()
             try:
-                self._outputs.write_single_files(journal.records())
+                self._outputs.write_single_files(journal.records(), empty_too=False)
                 journal.close(complete=False)
             except OutputError as error:
                 log.warning("%s", error)

@@ -121,20 +121,14 @@ class OutputPlan:
         guard = SourceGuard(self.items)
         for _, path in [*self.single_files, *self.streams]:
             guard.refuse_source(path)
-        if self.outputs.folder is not None:
-            guard.refuse_drawing_folder(self.outputs.folder)
 
         # The files of each source: no two of them are one, nor one of those for all sources.
         owners = {key: path for _, path in self.single_files for key in same_file_keys(path)}
-        records = [path for path in self.journal_paths() if path is not None]
         for item in self.items:
             for row, path in self.paths_of(item):
                 if row is not None and row.makes_folder(still=item.still):
                     check_folder(path)
                 guard.refuse_source(path)
-                guard.refuse_foreign_file(
-                    path, [*records, path.parent / FOLDER_PART, path.parent / FOLDER_DONE]
-                )
                 key = same_file_keys(path)[0]
                 other = owners.setdefault(key, path)
                 if other is not path:
@@ -142,6 +136,15 @@ class OutputPlan:
                         f"{path} would be written twice, for {item.name} and for another output;"
                         " choose another folder for one of them"
                     )
+        if self.outputs.folder is not None:
+            guard.refuse_drawing_folder(self.outputs.folder)
+
+        # Where sources lie, files of the same names may be their annotations.
+        records = [path for path in self.journal_paths() if path is not None]
+        for item in self.items:
+            for _, path in self.paths_of(item):
+                ours = [*records, path.parent / FOLDER_PART, path.parent / FOLDER_DONE]
+                guard.refuse_foreign_file(path, ours)
 
     def name_of(self, item: SourceItem) -> str:
         """The name of a source's files, without suffix."""
@@ -323,8 +326,14 @@ class OpenOutputs:
         with suppress(OutputError):
             self.close_streams()
 
-    def write_single_files(self, records: Iterable[FrameRecord]) -> None:
+    def write_single_files(
+        self, records: Iterable[FrameRecord], *, empty_too: bool = True
+    ) -> None:
         """Write the files for all sources together, in one pass over all frames.
+
+        Args:
+            records: All frames.
+            empty_too: Whether files appear if there is no frame at all.
 
         Raises:
             OutputError: one of them cannot be written; it does not change, and the others are
@@ -344,7 +353,7 @@ class OpenOutputs:
                     group.write(record)
                 except OutputError as error:
                     first_error = first_error or error
-            group.close(self.written)
+            group.close(self.written, empty_too=empty_too)
         except BaseException:
             group.abandon()
             raise
