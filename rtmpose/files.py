@@ -4,7 +4,8 @@ whole.
 What holds for everything written through this module:
 
 - A new file is written next to its target under a temporary name, synced, and renamed. After an
-  exception nothing with a temporary name stays.
+  exception nothing with a temporary name stays; what a killed run leaves is removed by the next run
+  that writes into the folder (:mod:`rtmpose.temporaries`).
 - A symbolic link keeps pointing to its target: the target is replaced, not the link.
 - Devices, pipes and standard output (``-`` or ``/dev/stdout``) are written straight, never renamed.
 - A folder that holds files this package did not write is never replaced.
@@ -15,23 +16,31 @@ What holds for everything written through this module:
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from rtmpose.errors import OutputError
-
-FOLDER_RECORD = ".rtmpose-files"
-"""Lists, in a folder written by :class:`AtomicFolder`, the files that belong to it."""
+from rtmpose.temporaries import (
+    FOLDER_RECORD,
+    create_temporary_file,
+    create_temporary_folder,
+    files_below,
+    release,
+    remove_leftovers,
+    replaced_folder,
+    settle_replaced,
+)
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-MAX_NAME = 40
-"""Characters of the target's name that a temporary name repeats, as names have a length limit."""
+
+_cleaned: set[Path] = set()
+"""Folders whose left over temporary files were removed by this process."""
 
 
 @contextmanager
@@ -100,6 +109,8 @@ class AtomicFile:
         self._target = path if self._special else follow_link(path)
         self._text: IO[str] | None = None
         self._binary: IO[bytes] | None = None
+        self._lock: int | None = None
+        self._damaged = False
         self.temporary = self._target
         if self._special:
             return
@@ -107,10 +118,8 @@ class AtomicFile:
             if self._target.is_dir():
                 raise OutputError(f"{path} cannot be written: it is a folder")
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self.temporary = _temporary_name(self._target, suffix)
-            # The kernel applies the umask to these permissions.
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-            os.close(os.open(self.temporary, flags, 0o666))
+            _clean_once(self._target.parent)
+            self.temporary, self._lock = create_temporary_file(self._target, suffix)
             if self._target.exists():
                 with suppress(OSError):
                     shutil.copymode(self._target, self.temporary)
@@ -119,18 +128,24 @@ class AtomicFile:
         """The file for UTF-8 text; newlines are written as they are."""
         with output_errors(self.path):
             if is_stdout(self.path):
-                self._text = sys.stdout
-            else:
+                self._text = _standard_output()
+            elif self._lock is None:
                 self._text = self.temporary.open("w", encoding="utf-8", newline="")
+            else:
+                self._text = os.fdopen(
+                    self._lock, "w", encoding="utf-8", newline="", closefd=False
+                )
         return self._text
 
     def open_binary(self) -> IO[bytes]:
         """The file for bytes."""
         with output_errors(self.path):
             if is_stdout(self.path):
-                self._binary = sys.stdout.buffer
-            else:
+                self._binary = _standard_output().buffer
+            elif self._lock is None:
                 self._binary = self.temporary.open("wb")
+            else:
+                self._binary = os.fdopen(self._lock, "wb", closefd=False)
         return self._binary
 
     def write(self, text: str) -> int:
@@ -140,10 +155,13 @@ class AtomicFile:
             OutputError: the disk is full or gone.
         """
         file = self._text or self.open_text()
+        # What failed once has a gap, even if there is room again later.
+        self._damaged = True
         with output_errors(self.path):
             count = file.write(text)
             if self._special:  # whoever reads the pipe need not wait for a full buffer
                 file.flush()
+        self._damaged = False
         return count
 
     def commit(self, *, sync: bool = True) -> None:
@@ -159,6 +177,8 @@ class AtomicFile:
         """
         try:
             with output_errors(self.path):
+                if self._damaged:
+                    raise OutputError(f"{self.path} was not written completely")
                 for file in (self._text, self._binary):
                     if file is not None and not file.closed:
                         file.flush()
@@ -168,7 +188,11 @@ class AtomicFile:
                 if sync:
                     _sync(self.temporary)
                 self._close()
+                if self._lock is not None:
+                    # Network disks tell of errors when a file is closed.
+                    os.close(os.dup(self._lock))
                 self.temporary.replace(self._target)
+                self._release()
         except BaseException:
             self.abandon()
             raise
@@ -180,6 +204,12 @@ class AtomicFile:
         if not self._special:
             with suppress(OSError):
                 self.temporary.unlink(missing_ok=True)
+        self._release()
+
+    def _release(self) -> None:
+        lock = self._lock
+        self._lock = None
+        release(lock)
 
     def _close(self) -> None:
         text, binary = self._text, self._binary
@@ -285,8 +315,8 @@ class AtomicFolder:
         check_folder(path)
         with output_errors(path):
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self.temporary = _temporary_name(self._target, "")
-            self.temporary.mkdir()
+            _clean_once(self._target.parent)
+            self.temporary, self._lock = create_temporary_folder(self._target)
 
     def write_text(self, name: str, text: str) -> None:
         """Add a file."""
@@ -307,7 +337,7 @@ class AtomicFolder:
         """
         try:
             with output_errors(self.path):
-                names = sorted(_files_below(self.temporary))
+                names = sorted(files_below(self.temporary))
                 record = self.temporary / FOLDER_RECORD
                 record.write_text("\n".join(names) + "\n", encoding="utf-8")
                 _sync(record)
@@ -315,31 +345,31 @@ class AtomicFolder:
         except BaseException:
             self.abandon()
             raise
+        self._release()
 
     def abandon(self) -> None:
         """Remove what was written; an earlier folder of that name is untouched."""
         shutil.rmtree(self.temporary, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        lock = self._lock
+        self._lock = None
+        release(lock)
 
     def _put_in_place(self) -> None:
         target = self._target
         if not target.exists():
             self.temporary.replace(target)
             return
-        # What was not there when the earlier run ended belongs to somebody else.
-        ours = _recorded_files(target)
-        others = [name for name in _files_below(target) if name not in ours]
-        aside = _temporary_name(target, "")
-        target.replace(aside)
-        try:
-            self.temporary.replace(target)
-        except OSError:
-            aside.replace(target)
-            raise
-        for name in others:
-            if not (target / name).exists():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                (aside / name).replace(target / name)
-        shutil.rmtree(aside, ignore_errors=True)
+        with replaced_folder(target) as aside:
+            target.replace(aside)
+            try:
+                self.temporary.replace(target)
+            except OSError:
+                aside.replace(target)
+                raise
+            settle_replaced(aside, target)
 
 
 def check_folder(path: Path) -> None:
@@ -388,9 +418,17 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"the folder {path} cannot be made: {error.strerror or error}") from error
 
 
-def _temporary_name(target: Path, suffix: str) -> Path:
-    name = target.name.encode()[:MAX_NAME].decode(errors="ignore")
-    return target.with_name(f".{name}.{secrets.token_hex(4)}.tmp{suffix}")
+def _standard_output() -> TextIOWrapper:
+    if sys.stdout is None or sys.stdout.closed:
+        raise OutputError("standard output is closed, so that no results can be written to it")
+    return cast(TextIOWrapper, sys.stdout)
+
+
+def _clean_once(folder: Path) -> None:
+    """Remove what killed runs left in a folder, the first time that this process writes into it."""
+    if folder not in _cleaned:
+        _cleaned.add(folder)
+        remove_leftovers(folder)
 
 
 def _sync(path: Path) -> None:
@@ -399,14 +437,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _files_below(folder: Path) -> list[str]:
-    """Relative names of all files in a folder, without the record of them."""
-    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
-    return [name for name in names if name != FOLDER_RECORD]
-
-
-def _recorded_files(folder: Path) -> set[str]:
-    record = folder / FOLDER_RECORD
-    return set(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else set()

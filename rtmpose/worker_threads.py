@@ -179,8 +179,14 @@ class BackgroundWriter(Generic[T]):
         if kind is None:
             self.close()
         else:
-            with contextlib.suppress(BaseException):  # the first error is the one to show
+            # The first error is the one to show; a second Ctrl-C ends the wait.
+            with contextlib.suppress(Exception):
                 self.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread may still be at work."""
+        return self._thread.is_alive()
 
     def _check(self) -> None:
         if self._error is not None:

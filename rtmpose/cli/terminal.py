@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rtmpose.cli.standard_streams import tell
+from rtmpose.signals import JobInterrupted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,7 +64,12 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
                 visible=True,
             )
 
-        yield show
+        try:
+            yield show
+        except JobInterrupted as interruption:
+            progress.stop()
+            tell(f"rtmpose: {interruption}")
+            raise
 
 
 def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:

@@ -11,16 +11,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError, OutputError
+from rtmpose.signals import JobInterrupted, signals_deferred
 from rtmpose.sources import SourceItem, open_frames, probe
 from rtmpose.types import Detections, Frame, Poses, Skeleton
 from rtmpose.worker_threads import BackgroundWriter
+from rtmpose.writers.job_settings import (
+    range_of_sources,
+    settings_of_pipeline,
+    settings_of_tracker,
+)
 from rtmpose.writers.journal import Journal
 from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
 from rtmpose.writers.report import JobProgress, JobReport
@@ -31,6 +37,9 @@ if TYPE_CHECKING:
     from rtmpose.writers.window import Window
 
 log = logging.getLogger(__name__)
+
+SHOWN_KEPT = 5
+"""Files that are named after an interruption."""
 
 Estimate = Callable[[Sequence[SourceItem]], Iterator[tuple[SourceItem, Frame, Poses]]]
 """From a group of sources to their frames and poses, in any order between the sources."""
@@ -73,14 +82,7 @@ def predict_to_files(
             for result in pipeline.run([item], boxes=boxes):
                 yield item, result.frame, result.poses
 
-    depends_on = {
-        "command": "predict",
-        "pose": pipeline.pose.card.id,
-        "detector": pipeline.detector.card.id if pipeline.detector else "none",
-        "box_thr": pipeline.box_thr,
-        "max_people": pipeline.max_people,
-        **(settings or {}),
-    }
+    depends_on = {**settings_of_pipeline(pipeline), **(settings or {})}
     job = Job(items, estimate, pipeline.skeleton, outputs, depends_on, on_progress=on_progress)
     return job.run([[item] for item in job.items], resume=resume)
 
@@ -127,7 +129,7 @@ def track_to_files(
             yield tracked.item, tracked.frame, tracked.poses
 
     depends_on = {
-        **_settings_of(tracker),
+        **settings_of_tracker(tracker),
         "together": together,
         "smooth offline": smooth_offline,
         **(settings or {}),
@@ -206,57 +208,87 @@ class Job:
         self._on_progress = on_progress
         self._plan = OutputPlan(outputs, self.items)
         self._outputs = OpenOutputs(self._plan, skeleton, fps_limit=fps_limit)
-        self._settings = {**settings, **_range_of(self.items), **self._plan.settings()}
+        self._settings = {**settings, **range_of_sources(self.items), **self._plan.settings()}
         self._window: Window | None = None
+        self._background: BackgroundWriter[_FrameDone | _GroupDone] | None = None
+        self._closed = False
         self._tracks: set[tuple[str, int]] = set()
 
     def run(self, groups: Sequence[Sequence[SourceItem]], *, resume: bool) -> JobReport:
         """Work through the groups of sources, write everything, and say what was done."""
         started = time.perf_counter()
-        journal = self._open_journal(resume)
+        # Nothing is touched on disk before it is clear that no output is a source.
+        self._plan.name_sources({})
+        locks = self._plan.lock()
+        try:
+            with signals_deferred():
+                journal = self._open_journal(groups, resume=resume)
+            self._run_with(journal, groups)
+        finally:
+            for lock in locks:
+                lock.release()
+        self.report.written = self._outputs.written
+        self.report.seconds = time.perf_counter() - started
+        return self.report
 
-        def handle(event: _FrameDone | _GroupDone) -> None:
-            self._handle(event, journal)
-
+    def _run_with(self, journal: Journal, groups: Sequence[Sequence[SourceItem]]) -> None:
+        """The work between opening and closing the journal."""
         try:
             self._open_window()
             self._outputs.open_streams()
-            # Drawing and writing overlap with the networks; frames keep their order.
-            with BackgroundWriter(handle) as background:
-                for group in groups:
-                    if self.report.stopped:
-                        break
-                    if all(self._is_done(item, journal) for item in group):
-                        self.report.skipped += len(group)
-                        continue
-                    complete = self._run_group(group, background)
-                    background.put(_GroupDone(group, complete))
+            self._write_behind(journal, groups)
             if self._window is not None:
                 self._window.refresh()  # the last frame, which was drawn meanwhile
 
             # All frames are in the journal now: the files for all sources are made from it.
             self._outputs.close_streams()
-            self._outputs.write_single_files(journal.records())
-            journal.close(complete=self._is_complete())
-        except OutputError:
+            with signals_deferred():
+                self._outputs.write_single_files(journal.records())
+                journal.close(complete=self._is_complete())
+                self._closed = True
+        except OutputError as error:
             # The disk is full or gone: writing the rest would fail again.
             self._outputs.close_all()
             journal.discard()
+            if journal.path is not None and not isinstance(error.__cause__, BrokenPipeError):
+                log.warning("%s", self._kept(journal))
             raise
-        except BaseException:
+        except BaseException as error:
             self._keep_what_there_is(journal)
+            if isinstance(error, KeyboardInterrupt):
+                raise JobInterrupted(self._kept(journal)) from error
             raise
         finally:
             if self._window is not None:
                 self._window.close()
-        self.report.written = self._outputs.written
-        self.report.seconds = time.perf_counter() - started
-        return self.report
 
-    def _open_journal(self, resume: bool) -> Journal:
+    def _write_behind(self, journal: Journal, groups: Sequence[Sequence[SourceItem]]) -> None:
+        """Take all frames; drawing and writing overlap with the networks, in the frames' order."""
+
+        def handle(event: _FrameDone | _GroupDone) -> None:
+            self._handle(event, journal)
+
+        self._background = BackgroundWriter(handle)
+        with self._background as background:
+            for group in groups:
+                if self.report.stopped:
+                    break
+                if all(item.name in journal.done for item in group):
+                    self.report.skipped += len(group)
+                    continue
+                complete = self._run_group(group, background)
+                background.put(_GroupDone(group, complete))
+
+    def _open_journal(self, groups: Sequence[Sequence[SourceItem]], *, resume: bool) -> Journal:
+        def still_done(done: Mapping[str, str]) -> dict[str, str]:
+            """Without those whose files are gone; a group is done as a whole or not at all."""
+            again: set[str] = set()
+            for group in groups:
+                if not all(self._files_exist(item, done.get(item.name)) for item in group):
+                    again |= {item.name for item in group}
+            return {source: name for source, name in done.items() if source not in again}
+
         path, done_path = self._plan.journal_paths()
-        # Nothing is touched on disk before it is clear that no output is a source.
-        self._plan.name_sources({})
         journal = Journal(
             path,
             self._settings,
@@ -264,6 +296,7 @@ class Job:
             done_path=done_path,
             keep_frames=bool(self._plan.single_files),
             resume=resume,
+            still_done=still_done,
         )
         if journal.done:
             self._plan.name_sources(journal.done)
@@ -275,10 +308,11 @@ class Job:
 
             self._window = Window()
 
-    def _is_done(self, item: SourceItem, journal: Journal) -> bool:
-        """Whether an earlier run finished a source and its files are still there."""
-        finished = item.name in journal.done
-        return finished and all(path.exists() for _, path in self._plan.paths_of(item))
+    def _files_exist(self, item: SourceItem, name: str | None) -> bool:
+        """Whether the files of a source that an earlier run finished, under a name, are there."""
+        if name is None:
+            return False
+        return all(path.exists() for _, path in self._plan.paths_named(item, name))
 
     def _is_complete(self) -> bool:
         """Whether nothing is left for ``resume`` to do."""
@@ -370,36 +404,32 @@ class Job:
 
     def _keep_what_there_is(self, journal: Journal) -> None:
         """After an interruption: complete all files with what they have, keep the journal."""
-        self._outputs.close_all()
-        try:
-            self._outputs.write_single_files(journal.records())
-            journal.close(complete=False)
-        except OutputError as error:
-            log.warning("%s", error)
-            journal.discard()
+        # After a second Ctrl-C the files belong to the thread that still writes them; what it
+        # leaves is removed by the next run.
+        at_work = self._background is not None and self._background.is_alive
+        if self._closed or at_work:
+            return
+        with signals_deferred():
+            self._outputs.close_all()
+            try:
+                self._outputs.write_single_files(journal.records(), empty_too=False)
+                journal.close(complete=False)
+            except OutputError as error:
+                log.warning("%s", error)
+                journal.discard()
 
-
-def _settings_of(tracker: VideoTracker) -> dict[str, object]:
-    """What the results of a tracker depend on."""
-    networks = tracker.tracker
-    return {
-        "command": "track",
-        "pose": networks.pose.card.id,
-        "detector": networks.detector.card.id if networks.detector else "none",
-        "interval": tracker.interval,
-        "fps_limit": tracker.fps_limit,
-        **asdict(networks.params),
-    }
-
-
-def _range_of(items: Sequence[SourceItem]) -> dict[str, object]:
-    """The range of time and the limit that the sources are read with."""
-    if not items:
-        return {}
-    first = items[0]
-    return {
-        "start": first.start_s,
-        "end": first.end_s,
-        "limit": first.limit,
-        "flip": first.flip,
-    }
+    def _kept(self, journal: Journal) -> str:
+        """What is on disk after an interruption, and how to go on."""
+        paths = self._outputs.written
+        parts = [", ".join(str(path) for path in paths[:SHOWN_KEPT])]
+        if len(paths) > SHOWN_KEPT:
+            parts.append(f"and {len(paths) - SHOWN_KEPT} more files")
+        kept = f"kept {' '.join(parts)}" if paths else "no file was completed"
+        if self._closed and self._is_complete():
+            return f"{kept}; everything was finished"
+        if journal.path is None or not journal.path.exists():
+            return kept
+        return (
+            f"{kept}; {len(journal.done)} of {len(self.items)} sources are finished; go on with the"
+            " same command and --resume"
+        )

@@ -4,15 +4,16 @@ One JSON line for the settings, one per frame and one per finished source, writt
 While a job runs the journal is ``<first output>.part``, or ``.rtmpose.part`` within the first
 output folder. It is removed when the job is complete. Where all outputs are files per source a
 short record, ``.rtmpose.done``, takes its place, so that a later ``--resume`` skips the sources
-that are finished.
+that are finished. A journal that is not resumed is set aside under a number.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,8 +23,11 @@ from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
+from rtmpose.temporaries import free_name
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord
+
+log = logging.getLogger(__name__)
 
 PART = ".part"
 FOLDER_PART = ".rtmpose.part"
@@ -43,12 +47,13 @@ class Journal:
         done_path: Where the record of finished sources lies after a complete job; None for none.
         keep_frames: Write the poses of every frame, for outputs that are made at the end.
         resume: Go on from the journal, or the record, of an earlier job.
+        still_done: From the finished sources of the earlier job, those that need not be done again.
 
     Attributes:
         done: Finished source to the name of its outputs.
 
     Raises:
-        InputError: the earlier job had other settings.
+        InputError: the earlier job had other settings, or its journal is not one.
         OutputError: the folder cannot be written.
     """
 
@@ -61,10 +66,13 @@ class Journal:
         done_path: Path | None = None,
         keep_frames: bool = True,
         resume: bool = False,
+        still_done: Callable[[Mapping[str, str]], dict[str, str]] = dict,
     ) -> None:
         self.path = path
         self.done: dict[str, str] = {}
         self._done_path = done_path
+        self._still_done = still_done
+        self._stamps: dict[str, list[int] | None] = {}
         self._skeleton = skeleton
         self._keep_frames = keep_frames
         # As they come back from JSON, so that they can be compared.
@@ -83,7 +91,8 @@ class Journal:
     def finish(self, source: str, name: str) -> None:
         """Mark a source as finished; its outputs are called ``name``."""
         self.done[source] = name
-        self._add({"done": source, "name": name})
+        self._stamps[source] = _stamp(source)
+        self._add(self._done_entry(source))
 
     def records(self) -> Iterator[FrameRecord]:
         """All frames, read one by one so that long videos do not fill the memory."""
@@ -115,7 +124,7 @@ class Journal:
             return
         if self._done_path is not None:
             lines: list[Entry] = [{"settings": self._settings}]
-            lines += [{"done": source, "name": name} for source, name in self.done.items()]
+            lines += [self._done_entry(source) for source in self.done]
             with atomic_text(self._done_path) as out:
                 out.writelines(_line(entry) for entry in lines)
         with output_errors(self.path):
@@ -130,47 +139,83 @@ class Journal:
             with output_errors(self._shown_path):
                 return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
         make_folder(self.path.parent)
-        kept = self._earlier_lines() if resume else []
-        # A fresh journal makes the record of an earlier job void.
+        earlier = self._earlier() if resume else None
+        if not resume:
+            self._set_aside()
+
+        # What other settings found must not be mixed with what is to come.
+        if earlier is not None:
+            self._compare_settings(earlier)
+            self._read_done(earlier)
+
+        # A fresh journal makes the record of an earlier job void. Sources that were not finished
+        # are read again, so their frames are left out.
         with output_errors(self.path), atomic_text(self.path) as out:
             out.write(_line({"settings": self._settings}))
-            out.writelines(kept)
+            for entry, line in _entries(earlier) if earlier is not None else ():
+                if entry.get("source", entry.get("done")) in self.done:
+                    out.write(line)
         if self._done_path is not None:
             with output_errors(self._done_path):
                 self._done_path.unlink(missing_ok=True)
         with output_errors(self.path):
             return self.path.open("r+", encoding="utf-8", newline="")
 
-    def _earlier_lines(self) -> list[str]:
-        """Lines of the sources that an earlier job finished, frames included."""
-        earlier = self.path
-        if earlier is None or not earlier.exists():
-            earlier = self._done_path
-        if earlier is None or not earlier.exists():
-            return []
+    def _earlier(self) -> Path | None:
+        """The journal, or the record of finished sources, that an earlier job left."""
+        for path in (self.path, self._done_path):
+            if path is not None and path.exists():
+                return path
+        return None
 
-        lines: list[tuple[Entry, str]] = []
-        with output_errors(earlier), earlier.open(encoding="utf-8", newline="") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # a last line that was cut short
-                    break
-                lines.append((entry, line))
+    def _read_done(self, earlier: Path) -> None:
+        """Take over the finished sources, but for those that have changed since."""
+        done: dict[str, str] = {}
+        for entry, _ in _entries(earlier):
+            source = entry.get("done")
+            if source is None:
+                continue
+            self._stamps[source] = entry.get("stamp")
+            if entry.get("stamp") in (None, _stamp(source)):
+                done[source] = entry["name"]
+            else:
+                log.warning("%s has changed since the earlier run and is done again", source)
+        self.done = self._still_done(done)
 
-        # What other settings found must not be mixed with what is to come.
-        settings = next((e["settings"] for e, _ in lines if "settings" in e), None)
-        if settings is not None and settings != self._settings:
-            now = self._settings
-            changed = sorted(k for k in {*settings, *now} if settings.get(k) != now.get(k))
+    def _done_entry(self, source: str) -> Entry:
+        return {"done": source, "name": self.done[source], "stamp": self._stamps[source]}
+
+    def _set_aside(self) -> None:
+        """Keep the journal of an unfinished job that is not resumed, under another name."""
+        assert self.path is not None
+        if not self.path.exists():
+            return
+        entries = [next(iter(entry), "") for entry, _ in _entries(self.path)]
+        if self.path.is_file() and entries == ["settings"]:
+            return  # nothing was done yet
+        with output_errors(self.path):
+            aside = free_name(self.path)
+            self.path.rename(aside)
+        log.warning(
+            "%s was left by an unfinished run and is now %s; --resume would have gone on with it",
+            self.path,
+            aside,
+        )
+
+    def _compare_settings(self, earlier: Path) -> None:
+        settings = next((e["settings"] for e, _ in _entries(earlier) if "settings" in e), None)
+        if not isinstance(settings, dict):
+            raise InputError(
+                f"{earlier} is not the journal of an earlier run; move it away, or run without"
+                " --resume"
+            )
+        now = self._settings
+        changed = sorted(k for k in {*settings, *now} if settings.get(k) != now.get(k))
+        if changed:
             raise InputError(
                 f"{earlier} was made with other settings ({', '.join(changed)}); run it again with"
                 " the same ones, or without --resume"
             )
-
-        # Sources that were not finished are read again, so their frames are dropped.
-        self.done = {e["done"]: e["name"] for e, _ in lines if "done" in e}
-        return [line for e, line in lines if e.get("source", e.get("done")) in self.done]
 
     def _add(self, entry: Entry) -> None:
         with output_errors(self._shown_path):
@@ -182,6 +227,19 @@ class Journal:
         """Let the file go after an error, without a word; it stays for ``resume``."""
         with suppress(OSError):
             self._file.close()
+
+
+def _entries(path: Path) -> Iterator[tuple[Entry, str]]:
+    """The lines of a journal, up to one that was cut short."""
+    with output_errors(path), path.open(encoding="utf-8", errors="replace", newline="") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                return
+            if not isinstance(entry, dict) or not line.endswith("\n"):
+                return
+            yield entry, line
 
 
 def _line(entry: Entry) -> str:
@@ -232,6 +290,15 @@ def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
         filled,
         still=entry.get("still", False),
     )
+
+
+def _stamp(source: str) -> list[int] | None:
+    """Size and time of change of a source that is a file."""
+    try:
+        stat = Path(source).stat()
+    except (OSError, ValueError):
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _packed(array: FloatArray) -> str:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rtmpose.draw import DrawStyle, Trails, draw_frame
 from rtmpose.errors import InputError, OutputError
-from rtmpose.files import check_folder, is_special, is_stdout, make_folder, output_errors
+from rtmpose.file_locks import OutputLock
+from rtmpose.files import (
+    check_folder,
+    follow_link,
+    is_special,
+    is_stdout,
+    make_folder,
+    output_errors,
+)
 from rtmpose.sources import SourceItem, probe
 from rtmpose.types import Frame, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord, Writer, WriterContext
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
+from rtmpose.temporaries import remove_leftovers
+from rtmpose.writers.group import WriterGroup
 from rtmpose.writers.names import output_names
+from rtmpose.writers.output_checks import SourceGuard, same_file_keys
 from rtmpose.writers.table import Format, format_named
+
+LOCK = ".lock"
+FOLDER_LOCK = ".rtmpose.lock"
 
 FPS = 30.0
 """Of an annotated video whose source does not say its own."""
@@ -103,15 +118,33 @@ class OutputPlan:
         self._names = output_names(self.items, taken)
 
         # Files are compared by identity: links and other spellings lead to the same one.
-        sources = {_identity(Path(item.name)): item.name for item in self.items}
-        sources.pop(None, None)
+        guard = SourceGuard(self.items)
+        for _, path in [*self.single_files, *self.streams]:
+            guard.refuse_source(path)
+
+        # The files of each source: no two of them are one, nor one of those for all sources.
+        owners = {key: path for _, path in self.single_files for key in same_file_keys(path)}
         for item in self.items:
             for row, path in self.paths_of(item):
                 if row is not None and row.makes_folder(still=item.still):
                     check_folder(path)
-                self._refuse_source(path, sources)
-        for _, path in self.single_files:
-            self._refuse_source(path, sources)
+                guard.refuse_source(path)
+                key = same_file_keys(path)[0]
+                other = owners.setdefault(key, path)
+                if other is not path:
+                    raise InputError(
+                        f"{path} would be written twice, for {item.name} and for another output;"
+                        " choose another folder for one of them"
+                    )
+        if self.outputs.folder is not None:
+            guard.refuse_drawing_folder(self.outputs.folder)
+
+        # Where sources lie, files of the same names may be their annotations.
+        records = [path for path in self.journal_paths() if path is not None]
+        for item in self.items:
+            for _, path in self.paths_of(item):
+                ours = [*records, path.parent / FOLDER_PART, path.parent / FOLDER_DONE]
+                guard.refuse_foreign_file(path, ours)
 
     def name_of(self, item: SourceItem) -> str:
         """The name of a source's files, without suffix."""
@@ -119,8 +152,10 @@ class OutputPlan:
 
     def paths_of(self, item: SourceItem) -> list[tuple[Format | None, Path]]:
         """All files and folders of one source; the format is None for what is drawn."""
-        name = self.name_of(item)
+        return self.paths_named(item, self.name_of(item))
 
+    def paths_named(self, item: SourceItem, name: str) -> list[tuple[Format | None, Path]]:
+        """As :meth:`paths_of`, if the files had that name."""
         # Files of the formats that are written per source.
         paths: list[tuple[Format | None, Path]] = [
             (row, row.path_for(folder, name, still=item.still)) for row, folder in self.source_files
@@ -146,42 +181,63 @@ class OutputPlan:
             return folder / FOLDER_PART, folder / FOLDER_DONE
         return None, None
 
+    def lock(self) -> list[OutputLock]:
+        """Keep other runs from all files and folders, and remove what killed runs left there.
+
+        Raises:
+            OutputError: another run is writing one of them.
+        """
+        locks: list[OutputLock] = []
+        try:
+            for _, path in self.single_files:
+                target = follow_link(path)
+                locks.append(OutputLock(target.with_name(f".{target.name}{LOCK}"), path))
+                remove_leftovers(target.parent)
+            for folder in dict.fromkeys(folder.resolve() for folder in self._folders()):
+                locks.append(OutputLock(folder / FOLDER_LOCK, folder))
+                remove_leftovers(folder)
+        except BaseException:
+            for lock in locks:
+                lock.release()
+            raise
+        return locks
+
     def settings(self) -> dict[str, object]:
         """What of the outputs must be the same in a resumed job, as its finished sources have
         them.
         """
         folders: dict[str, str] = {row.name: str(folder) for row, folder in self.source_files}
+        style: dict[str, object] = {}
         if self.outputs.folder is not None:
             folders["output"] = str(self.outputs.folder)
-        return {"outputs": folders, "one file for all": bool(self.single_files)}
+            style = asdict(self.outputs.style)
+        return {
+            "outputs": folders,
+            "one file for all": bool(self.single_files),
+            "style": style,
+        }
 
     def _folders(self) -> list[Path]:
         folders = [folder for _, folder in self.source_files]
         return folders + ([self.outputs.folder] if self.outputs.folder is not None else [])
 
     def _check_single_files(self) -> None:
-        seen: dict[Path, str] = {}
+        seen: dict[object, str] = {}
         for row, path in [*self.single_files, *self.streams]:
             if not row.many_sources and len({item.name for item in self.items}) > 1:
                 raise InputError(
                     f"--{row.name} {path} would hold several sources, which the format cannot tell"
                     " apart; give a folder, which gets one file per source"
                 )
-            first = seen.setdefault(path.absolute(), row.name)
-            if first != row.name:
-                raise InputError(f"--{first} and --{row.name} are both to be written to {path}")
+            for key in same_file_keys(path):
+                first = seen.setdefault(key, row.name)
+                if first != row.name:
+                    raise InputError(f"--{first} and --{row.name} are both to be written to {path}")
             with output_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
         for folder in self._folders():
-            if folder.absolute() in seen:
+            if not seen.keys().isdisjoint(same_file_keys(folder)):
                 raise InputError(f"{folder} is to be both a file and a folder; check the suffixes")
-
-    def _refuse_source(self, path: Path, sources: Mapping[object, str]) -> None:
-        if _identity(path) in sources:
-            raise InputError(
-                f"the output {path} is one of the sources and would overwrite it; choose another"
-                " folder or name"
-            )
 
 
 class OpenOutputs:
@@ -203,8 +259,8 @@ class OpenOutputs:
         self.written: list[Path] = []
         self._skeleton = skeleton
         self._fps_limit = fps_limit
-        self._writers: dict[str, list[tuple[Path, Writer]]] = {}
-        self._streams: list[Writer] = []
+        self._groups: dict[str, WriterGroup] = {}
+        self._streams = WriterGroup()
         self._trails: dict[str, Trails] = {}
 
     def drawn(self, item: SourceItem, frame: Frame, poses: Poses) -> FrameRecord:
@@ -219,19 +275,28 @@ class OpenOutputs:
         )
 
     def write(self, item: SourceItem, record: FrameRecord) -> None:
-        """Add a frame to the files of its source."""
-        if item.name not in self._writers:
-            self._writers[item.name] = []
-            self._open(item, self._writers[item.name])
-        for _, writer in self._writers[item.name]:
-            writer.write(record)
-        for stream in self._streams:
-            stream.write(record)
+        """Add a frame to the files of its source.
+
+        Raises:
+            OutputError: one of them cannot be written; the others have the frame.
+        """
+        first_error: Exception | None = None
+        if item.name not in self._groups:
+            group = self._groups[item.name] = WriterGroup()
+            first_error = self._open(item, group)
+        for sinks in (self._groups[item.name], self._streams):
+            try:
+                sinks.write(record)
+            except Exception as error:  # noqa: BLE001 (raised when the others are served)
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
 
     def open_streams(self) -> None:
         """Open the devices and pipes; waits until a pipe has a reader."""
         context = WriterContext(self._skeleton)
-        self._streams = [row.writer(path, context) for row, path in self.plan.streams]
+        for row, path in self.plan.streams:
+            self._streams.open(path, partial(row.writer, path, context))
 
     def close_streams(self) -> None:
         """End what is written to devices and pipes.
@@ -239,9 +304,7 @@ class OpenOutputs:
         Raises:
             OutputError: the reader is gone.
         """
-        streams, self._streams = self._streams, []
-        for stream in streams:
-            stream.close()
+        self._streams.close([])
 
     def close_source(self, item: SourceItem) -> None:
         """Complete the files of one source; every one is closed, whatever happens to the others.
@@ -250,61 +313,64 @@ class OpenOutputs:
             OutputError: one of them could not be completed.
         """
         self._trails.pop(item.name, None)
-        first_error: OutputError | None = None
-        for path, writer in self._writers.pop(item.name, []):
-            try:
-                writer.close()
-            except OutputError as error:
-                writer.abandon()
-                first_error = first_error or error
-            else:
-                self.written.append(path)
-        if first_error is not None:
-            raise first_error
+        group = self._groups.pop(item.name, None)
+        if group is not None:
+            group.close(self.written, empty_too=False)
 
     def close_all(self) -> None:
         """Complete what is open after an error or interruption, as far as possible."""
-        open_items = [item for item in self.plan.items if item.name in self._writers]
+        open_items = [item for item in self.plan.items if item.name in self._groups]
         for item in open_items:
             with suppress(OutputError):
                 self.close_source(item)
         with suppress(OutputError):
             self.close_streams()
 
-    def write_single_files(self, records: Iterable[FrameRecord]) -> None:
+    def write_single_files(
+        self, records: Iterable[FrameRecord], *, empty_too: bool = True
+    ) -> None:
         """Write the files for all sources together, in one pass over all frames.
 
+        Args:
+            records: All frames.
+            empty_too: Whether files appear if there is no frame at all.
+
         Raises:
-            OutputError: one of them cannot be written; those that are not complete do not change.
+            OutputError: one of them cannot be written; it does not change, and the others are
+                complete.
         """
         context = WriterContext(self._skeleton)
-        writers: list[tuple[Path, Writer]] = []
+        group = WriterGroup()
+        first_error: Exception | None = None
         try:
             for row, path in self.plan.single_files:
-                writers.append((path, row.writer(path, context)))
+                try:
+                    group.open(path, partial(row.writer, path, context))
+                except OutputError as error:
+                    first_error = first_error or error
             for record in records:
-                for _, writer in writers:
-                    writer.write(record)
-
-            # One by one, so that after an error only those that are not complete are abandoned.
-            while writers:
-                path, writer = writers[0]
-                writer.close()
-                writers.pop(0)
-                self.written.append(path)
+                try:
+                    group.write(record)
+                except OutputError as error:
+                    first_error = first_error or error
+            group.close(self.written, empty_too=empty_too)
         except BaseException:
-            for _, writer in writers:
-                writer.abandon()
+            group.abandon()
             raise
+        if first_error is not None:
+            raise first_error
 
-    def _open(self, item: SourceItem, writers: list[tuple[Path, Writer]]) -> None:
-        """Open the files of a source, adding each to the list so that none is forgotten."""
+    def _open(self, item: SourceItem, group: WriterGroup) -> Exception | None:
+        """Open the files of a source; gives the first error when all others are open."""
         context = self._context(item)
+        first_error: Exception | None = None
         for row, path in self.plan.paths_of(item):
-            if row is not None:
-                writers.append((path, row.writer(path, context)))
-            else:
-                writers.append((path, _annotated(path, context)))
+            make = _annotated if row is None else row.writer
+            try:
+                group.open(path, partial(make, path, context))
+            except Exception as error:  # noqa: BLE001 (raised when the others are served)
+                first_error = first_error or error
+        return first_error
 
     def _context(self, item: SourceItem) -> WriterContext:
         # A camera tells no rate before its frames come.
@@ -324,12 +390,3 @@ def _annotated(path: Path, context: WriterContext) -> Writer:
     from rtmpose.writers.video import VideoWriter
 
     return ImageWriter(path, context) if context.still else VideoWriter(path, context)
-
-
-def _identity(path: Path) -> object:
-    """What tells files apart whatever they are called; None where there is no file."""
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_dev, stat.st_ino

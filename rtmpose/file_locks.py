@@ -1,0 +1,128 @@
+"""Locks on files that end with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from rtmpose.errors import OutputError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+log = logging.getLogger(__name__)
+
+HAS_LOCKS = sys.platform != "win32"
+"""Whether a lock on a file leaves reading, renaming and removing it to everybody."""
+
+LOCK_POSITION = 1 << 30
+"""On Windows a byte is locked and cannot be read: one far behind the content."""
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process without waiting; False where another has the lock.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, LOCK_POSITION, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK):
+            return False
+        raise
+    return True
+
+
+class OutputLock:
+    """Keeps two runs from writing the same output. The lock file goes away with the lock.
+
+    Args:
+        path: The lock file.
+        output: What it stands for, for the error text.
+
+    Raises:
+        OutputError: another run holds it, or the lock file cannot be written.
+    """
+
+    def __init__(self, path: Path, output: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        while self._descriptor is None:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise OutputError(
+                    f"{output} cannot be written: {error.strerror or error}"
+                ) from error
+            self._descriptor = self._locked(descriptor, output)
+
+    def _locked(self, descriptor: int, output: Path) -> int | None:
+        """The locked descriptor; None if the file was removed by the run that held it before."""
+        try:
+            if not try_lock(descriptor):
+                holder = _read_holder(descriptor)
+                os.close(descriptor)
+                raise OutputError(
+                    f"{output} is being written by another run ({holder}); wait for its end, or"
+                    " choose another output"
+                )
+        except OutputError:
+            raise
+        except OSError as error:
+            log.info("%s cannot be locked (%s)", output, error.strerror or error)
+            return descriptor
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                _write_holder(descriptor)
+                return descriptor
+        os.close(descriptor)
+        return None
+
+    def release(self) -> None:
+        """End the lock."""
+        if self._descriptor is None:
+            return
+        descriptor = self._descriptor
+        self._descriptor = None
+        # Removed while it is locked, so that it is never another run's file; Windows wants it the
+        # other way around, and refuses to remove a file that is open elsewhere.
+        if HAS_LOCKS:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        os.close(descriptor)
+        if not HAS_LOCKS:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+
+def _write_holder(descriptor: int) -> None:
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
+    # A full disk must not keep a run from resuming, so that the words are best effort.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps(holder).encode())
+
+
+def _read_holder(descriptor: int) -> str:
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        holder = json.loads(os.read(descriptor, 4096))
+        return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "process unknown"

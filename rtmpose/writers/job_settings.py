@@ -1,0 +1,50 @@
+"""What the results of a job depend on, for a resumed job to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rtmpose.sources import SourceItem
+
+if TYPE_CHECKING:
+    from rtmpose.pipeline import Pipeline
+    from rtmpose.tracking.video import VideoTracker
+
+
+def settings_of_pipeline(pipeline: Pipeline) -> dict[str, object]:
+    """What the results of a pipeline depend on."""
+    return {
+        "command": "predict",
+        "pose": pipeline.pose.card.id,
+        "detector": pipeline.detector.card.id if pipeline.detector else "none",
+        "box_thr": pipeline.box_thr,
+        "max_people": pipeline.max_people,
+    }
+
+
+def settings_of_tracker(tracker: VideoTracker) -> dict[str, object]:
+    """What the results of a tracker depend on."""
+    networks = tracker.tracker
+    return {
+        "command": "track",
+        "pose": networks.pose.card.id,
+        "detector": networks.detector.card.id if networks.detector else "none",
+        "interval": tracker.interval,
+        "fps_limit": tracker.fps_limit,
+        **asdict(networks.params),
+    }
+
+
+def range_of_sources(items: Sequence[SourceItem]) -> dict[str, object]:
+    """The range of time and the limit that the sources are read with."""
+    if not items:
+        return {}
+    first = items[0]
+    return {
+        "start": first.start_s,
+        "end": first.end_s,
+        "limit": first.limit,
+        "flip": first.flip,
+    }
