@@ -19,7 +19,7 @@ from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
 from rtmpose.keywords import checked_keywords
 from rtmpose.one_stage import OneStage
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
 from rtmpose.tracking.boxes import box_size, distinct, nested, pose_boxes
 from rtmpose.tracking.candidates import (
@@ -47,8 +47,8 @@ class PoseTracker:
     """Follows people through videos; see the module's text for the way of a frame.
 
     Args:
-        detector: A zoo name, path or URL, an opened :class:`rtmpose.Detector`, or None where boxes
-            come with each frame. One-stage models need none.
+        detector: A zoo name, path or URL, an opened :class:`rtmpose.Detector`, or None: then boxes
+            come with the frames, unless ``whole_image``. One-stage models need none.
         pose: A zoo name, path or URL, an opened :class:`rtmpose.PoseEstimator` or
             :class:`rtmpose.OneStage`, or a model of any family.
         params: Settings.
@@ -57,6 +57,9 @@ class PoseTracker:
         threads: See :class:`rtmpose.Pipeline`.
         precision: See :class:`rtmpose.Pipeline`.
         allow_spinning: See :class:`rtmpose.Pipeline`.
+        whole_image: Without a detector, take every whole frame as the box of one person, who is
+            shown in every frame and keeps one id.
+        skeleton: See :class:`rtmpose.Pipeline`.
         antialias: See :class:`rtmpose.Pipeline`.
 
     One instance may serve many streams, each with its own state (:meth:`create_state`);
@@ -79,14 +82,17 @@ class PoseTracker:
         threads: int = 0,
         precision: str = "auto",
         allow_spinning: bool = False,
+        whole_image: bool = False,
+        skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
         self.model: PoseModel = open_model(
             detector,
             pose,
             options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
+            skeleton=skeleton,
             antialias=antialias,
-            whole_image=True,
+            whole_image=whole_image,
         )
         self.params = params or TrackerParams()
         self.state = TrackState()
@@ -192,8 +198,8 @@ class PoseTracker:
         return state.frames % self.params.det_interval == 0
 
     def find_people(self, image: Image, model: PoseModel | None = None) -> Detections:
-        """Boxes down to the score that counts where somebody is expected; without a detector the
-        whole image.
+        """Boxes down to the score that counts where somebody is expected; with ``whole_image`` that
+        of the image.
 
         Args:
             image: BGR uint8 ``(H, W, 3)``.
@@ -235,8 +241,13 @@ class PoseTracker:
         """Poses in detected and followed boxes; those precomputed are not estimated again."""
         merged = []
         for state, image, run, given in zip(states, images, detect, boxes, strict=True):
-            found = self._detections(state, image, run, given)
-            merged.append(merge(found, state.tracks, self.params))
+            if self.model.whole_image:
+                state.frames += 1
+                whole = self.model.detect(image) if given is None else as_detections(given)
+                merged.append(whole)
+            else:
+                found = self._detections(state, image, run, given)
+                merged.append(merge(found, state.tracks, self.params))
 
         rows = [
             precomputed_rows(all_of, poses)
@@ -257,7 +268,7 @@ class PoseTracker:
         run = self.wants_detection(state) if detect is None else detect
         state.frames += 1
         if boxes is not None:
-            found = boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
+            found = as_detections(boxes)
         elif run and self.model.finds_people:
             found = self.find_people(image)
         else:
@@ -325,6 +336,10 @@ class PoseTracker:
         """Poses without duplicates, the boxes they are followed by, and which have enough seen
         keypoints to be followed.
         """
+        # The person of a whole frame is there whatever the keypoints score, and always in its box.
+        if self.model.whole_image:
+            return poses, poses.boxes, np.ones(len(poses), bool)
+
         p = self.params
         boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)
         enough = seen >= p.min_keypoints(len(poses.skeleton))

@@ -11,7 +11,7 @@ taken whenever the networks are free.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +24,7 @@ from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.sources import SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
@@ -102,8 +102,11 @@ class VideoTracker:
         tracker: Model and settings.
         interval: Frames between detections, or ``auto``: detect when somebody was lost, scores low
             or the scene changes, and every 15 frames at the latest; None takes the tracker's
-            ``det_interval``. One-stage models see every frame, whatever it says.
+            ``det_interval``. One-stage models, and ``whole_image``, see every frame, whatever it
+            says.
         fps_limit: At most this many frames per second are taken.
+        boxes: Gives the detected boxes of a source and frame index, to use instead of the detector;
+            None from it leaves the frame to the interval.
 
     Raises:
         InputError: the interval is neither ``auto`` nor a positive number.
@@ -116,15 +119,21 @@ class VideoTracker:
         *,
         interval: int | str | None = None,
         fps_limit: float | None = None,
+        boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
     ) -> None:
+        if boxes is not None and not tracker.model.needs_boxes:
+            raise InputError("a one-stage model finds people by itself: it takes no boxes")
         self.tracker = tracker
         self.interval = tracker.params.det_interval if interval is None else interval
         if self.interval != "auto" and not (isinstance(self.interval, int) and self.interval > 0):
             raise InputError(f"interval must be 1 or more frames, or auto, not {interval!r}")
-        # One-stage models find people in every frame.
-        if not tracker.model.needs_boxes:
+        # One-stage models find people in every frame, and a whole frame is a box at no cost.
+        if not tracker.model.needs_boxes or tracker.model.whole_image:
             self.interval = 1
         self.fps_limit = fps_limit
+        self.boxes = boxes
+        # Where boxes are given for some frames only, a detector is not needed for the others.
+        self._detects = boxes is None or tracker.model.finds_people
         self.statistics = Statistics()
 
     def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
@@ -190,9 +199,12 @@ class VideoTracker:
             yield TrackedFrame(items[i], task.frame, people)
 
     def _boxes(self, tracker: PoseTracker, task: FrameTask, state: TrackState) -> Detections | None:
-        """What the detector found in a frame, now or ahead; None where it did not run."""
+        """What the detector found in a frame, now or ahead, or the boxes given for it; None where
+        there are neither.
+        """
         found = task.detections
-        if self.interval == "auto" and found is None and self._doubt(state, task.changed):
+        auto = self.interval == "auto" and self._detects
+        if auto and found is None and self._doubt(state, task.changed):
             found = tracker.find_people(task.frame.image)
             state.since_detection = 0
         state.since_detection += 1
@@ -207,7 +219,7 @@ class VideoTracker:
         frames = Prefetch(
             self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
-        planned = self._planned(frames)
+        planned = self._planned(item, frames)
         if item.live:
             return _Feed(frames, map(prefetcher.prepare, planned))
         if workers is None:
@@ -229,17 +241,23 @@ class VideoTracker:
             last = frame.time_s
             yield frame, time.perf_counter()
 
-    def _planned(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[FrameTask]:
-        """Frames, and whether to detect in them."""
+    def _planned(
+        self, item: SourceItem, frames: Iterator[tuple[Frame, float]]
+    ) -> Iterator[FrameTask]:
+        """Frames, and whether to detect in them; those with given boxes bring them along."""
         thumbnail: NDArray[np.int16] | None = None
         for count, (frame, read_at) in enumerate(frames):
-            if self.interval == "auto":
+            given = None if self.boxes is None else self.boxes(item, frame.index)
+            if given is not None:
+                yield FrameTask(frame, read_at, detect=False, detections=as_detections(given))
+            elif self.interval == "auto":
                 previous = thumbnail
                 thumbnail = _thumbnail(frame.image)
                 changed = _scene_changed(previous, thumbnail)
-                yield FrameTask(frame, read_at, detect=changed, changed=changed)
+                yield FrameTask(frame, read_at, detect=changed and self._detects, changed=changed)
             else:
-                yield FrameTask(frame, read_at, detect=count % int(self.interval) == 0)
+                turn = count % int(self.interval) == 0
+                yield FrameTask(frame, read_at, detect=turn and self._detects)
 
     def _doubt(self, state: TrackState, changed: bool) -> bool:
         """Whether it is time to look for people again."""
