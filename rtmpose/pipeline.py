@@ -117,6 +117,7 @@ class Pipeline:
         """The opened network that finds keypoints."""
         return self.model.pose
 
+    @checked_keywords
     def __call__(self, image: Image, boxes: Boxes | None = None) -> Poses:
         """The poses in one image.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,9 @@ from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.sources import SourceItem, expand_sources, open_frames
-from rtmpose.tracking.params import TrackerParams
+from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
+from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
 from rtmpose.tracking.tracker import PoseTracker
@@ -38,8 +39,6 @@ DECODED_AHEAD = 4
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
-SCENE_CHANGE = 18.0
-"""Mean difference of two thumbnails (0..255) that means a new scene."""
 MAX_LATENCIES = 100_000
 """Latencies kept in the statistics."""
 
@@ -79,6 +78,9 @@ class TrackedFrame:
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.frame, self.poses))
+
+    def __repr__(self) -> str:
+        return f"TrackedFrame({self.frame!r}, {self.poses!r})"
 
     def draw(self, *, ids: bool = True, **options: Any) -> Image:
         """A copy of the image with skeletons and ids drawn on it.
@@ -252,8 +254,8 @@ class VideoTracker:
                 yield FrameTask(frame, read_at, detect=False, detections=as_detections(given))
             elif self.interval == "auto":
                 previous = thumbnail
-                thumbnail = _thumbnail(frame.image)
-                changed = _scene_changed(previous, thumbnail)
+                thumbnail = thumbnail_of(frame.image)
+                changed = scene_changed(previous, thumbnail)
                 yield FrameTask(frame, read_at, detect=changed and self._detects, changed=changed)
             else:
                 turn = count % int(self.interval) == 0
@@ -265,19 +267,6 @@ class VideoTracker:
             return changed or state.since_detection >= (15 if state.tracks else 5)
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
-
-
-def _thumbnail(image: Image) -> NDArray[np.int16]:
-    """About 32 x 32 pixels of the image."""
-    row_step = max(1, image.shape[0] // 32)
-    column_step = max(1, image.shape[1] // 32)
-    return image[::row_step, ::column_step].astype(np.int16)
-
-
-def _scene_changed(previous: NDArray[np.int16] | None, thumbnail: NDArray[np.int16]) -> bool:
-    if previous is None or previous.shape != thumbnail.shape:
-        return True
-    return float(np.abs(thumbnail - previous).mean()) > SCENE_CHANGE
 
 
 class _Feed:
@@ -318,6 +307,8 @@ def track(
     limit: int | None = None,
     fps_limit: float | None = None,
     flip: bool = False,
+    box_thr: float | None = None,
+    max_people: int | None = None,
     **options: Any,
 ) -> Iterator[TrackedFrame]:
     """Follow people through a video, a camera or a stream; every person keeps one id.
@@ -338,6 +329,8 @@ def track(
         limit: At most this many frames of each source.
         fps_limit: See :class:`VideoTracker`.
         flip: Mirror the frames first (a selfie view).
+        box_thr: Lowest score of a detected box; the same as ``det_thr``.
+        max_people: At most this many people per frame; the same as ``pose_max_num_bboxes``.
         **options: Further arguments of :class:`rtmpose.PoseTracker` and
             :class:`rtmpose.TrackerParams`.
 
@@ -349,11 +342,13 @@ def track(
         InputError: a source does not exist or cannot be read, or an option is unknown.
         ModelError: a model is not available.
     """
-    settings = keywords_of(TrackerParams)
-    accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
+    accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *PARAM_NAMES]
     check_keywords("track", options, accepted)
-    chosen = {name: options.pop(name) for name in settings if name in options}
-    params = replace(params or TrackerParams(), **chosen)
+    # The words that `predict` has too stand for two of the published ones.
+    if box_thr is not None:
+        options["det_thr"] = box_thr
+    if max_people is not None:
+        options["pose_max_num_bboxes"] = max_people
 
     items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     tracker = PoseTracker(detector, pose, params, **options)
