@@ -12,7 +12,7 @@ Names are loaded on first use, so that ``import rtmpose`` is quick and loads no 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 __version__ = "0.1.0"
 
@@ -59,7 +59,20 @@ _HOME = {
 }
 
 # Folders that are reached by ``rtmpose.NAME`` without an import of their own.
-_FOLDERS = ("backends", "datasets", "skeletons", "sources", "tracking", "zoo")
+_FOLDERS = (
+    "backends",
+    "compat",
+    "datasets",
+    "evaluation",
+    "skeletons",
+    "sources",
+    "tracking",
+    "writers",
+    "zoo",
+)
+
+# Verbs that need more than the base install -> the extra that brings it.
+_EXTRAS = {"export": "export", "train": "train"}
 
 __all__ = [
     "__version__",
@@ -104,7 +117,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
 
     from rtmpose.backends import BackendOptions
     from rtmpose.detector import Detector
@@ -136,7 +149,13 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = getattr(_import_home(name), name)
+        try:
+            value = getattr(importlib.import_module(f"rtmpose.{_HOME[name]}"), name)
+        except ModuleNotFoundError as error:
+            if name not in _EXTRAS:
+                raise
+            # Not kept: after an installation the next use finds the real one.
+            return _needs_extra(name, str(error.name))
     elif name in _FOLDERS:
         value = importlib.import_module(f"rtmpose.{name}")
     else:
@@ -145,20 +164,23 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def _import_home(name: str) -> ModuleType:
-    """The module of a public name; says which extra to install where torch is missing."""
-    try:
-        return importlib.import_module(f"rtmpose.{_HOME[name]}")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
+def _needs_extra(name: str, package: str) -> Callable[..., NoReturn]:
+    """Stands for a verb whose packages are not installed, so that ``help(rtmpose)`` works; says so
+    when it is called.
+    """
+
+    def missing(*args: object, **kwargs: object) -> NoReturn:
         from rtmpose.errors import MissingDependencyError
 
-        extra = "train" if name == "train" else "export"
         raise MissingDependencyError(
-            f"rtmpose.{name} needs torch: pip install 'rtmpose[{extra}]'"
-        ) from error
+            f"rtmpose.{name} needs {package}, which is not installed:"
+            f" pip install 'rtmpose[{_EXTRAS[name]}]'"
+        )
+
+    missing.__name__ = missing.__qualname__ = name
+    missing.__doc__ = f"Not available: pip install 'rtmpose[{_EXTRAS[name]}]'"
+    return missing
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_FOLDERS})

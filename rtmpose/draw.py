@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
+from rtmpose.keywords import checked_keywords
 from rtmpose.types import Detections, FloatArray, Image, Poses, check_image
 
 SHIFT = 3
@@ -81,6 +82,7 @@ def draw_frame(image: Image, poses: Poses, style: DrawStyle, trails: Trails) -> 
     return canvas if style.output_size is None else _scaled(canvas, style.output_size)
 
 
+@checked_keywords
 def draw_poses(
     image: Image,
     poses: Poses,

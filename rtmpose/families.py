@@ -11,6 +11,7 @@ from typing import Protocol, TypeGuard, cast
 
 from rtmpose.backends import Backend, BackendOptions
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
+from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.onnx_file import onnx_outputs
@@ -65,6 +66,11 @@ class PoseModel(Protocol):
     @property
     def finds_people(self) -> bool:
         """Whether it finds people where no boxes are given."""
+        ...
+
+    @property
+    def whole_image(self) -> bool:
+        """Whether each image without boxes is taken as the box of one person."""
         ...
 
     @property
@@ -136,6 +142,7 @@ def open_model(
     *,
     options: BackendOptions | None = None,
     card: ModelCard | None = None,
+    skeleton: Skeleton | None = None,
     antialias: bool = False,
     whole_image: bool = False,
 ) -> PoseModel:
@@ -148,20 +155,31 @@ def open_model(
             of any family.
         options: Engine, device, threads, precision, for what is not open yet.
         card: Describes a pose model that the zoo does not know.
+        skeleton: Keypoint set to use instead of the model's; for a pose model that is not open yet.
         antialias: See :class:`rtmpose.PoseEstimator`.
         whole_image: Without a detector, take each whole image as the box of one person.
 
     Raises:
-        ModelError: a model is not available or is of the wrong kind.
+        ModelError: a model is not available, is of the wrong kind, or has another number of
+            keypoints than the skeleton.
         BackendError: engine or device are not available.
+        InputError: a skeleton is given for a model that is open already.
     """
     opened: CropModel | PoseModel
     if not isinstance(pose, str | Path | ModelCard):
+        if skeleton is not None:
+            raise InputError(
+                "the pose model is open already: give its skeleton where it is opened, such as"
+                " PoseEstimator(..., skeleton=...)"
+            )
         opened = pose
     elif is_one_stage(pose, card):
-        opened = OneStage(pose, options=options, card=card)
+        opened = OneStage(pose, options=options, card=card, skeleton=skeleton)
     else:
-        opened = PoseEstimator(pose, options=options, card=card, antialias=antialias)
+        opened = PoseEstimator(
+            pose, options=options, card=card, skeleton=skeleton, antialias=antialias
+        )
+
     if _is_pose_model(opened):
         if detector not in (None, DEFAULT_DETECTOR):
             log.warning(

@@ -132,9 +132,7 @@ class AtomicFile:
             elif self._lock is None:
                 self._text = self.temporary.open("w", encoding="utf-8", newline="")
             else:
-                self._text = os.fdopen(
-                    self._lock, "w", encoding="utf-8", newline="", closefd=False
-                )
+                self._text = os.fdopen(self._lock, "w", encoding="utf-8", newline="", closefd=False)
         return self._text
 
     def open_binary(self) -> IO[bytes]:

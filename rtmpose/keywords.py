@@ -65,7 +65,7 @@ def check_keywords(called: str, given: Iterable[str], known: Iterable[str]) -> N
     Raises:
         UnknownArgumentError: one is not known; the message names those like it.
     """
-    names = list(known)
+    names = list(dict.fromkeys(known))
     for name in given:
         if name in names:
             continue

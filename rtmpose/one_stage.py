@@ -62,6 +62,7 @@ class OneStage:
 
     needs_boxes = False
     finds_people = True
+    whole_image = False
     score_by_box = True
     detector = None
 

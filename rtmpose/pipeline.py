@@ -61,6 +61,8 @@ class Pipeline:
         box_thr: Lowest box score taken.
         max_people: At most this many people per frame, those of the highest box scores.
         whole_image: Without a detector, take the whole image as the box of one person.
+        skeleton: Keypoint set to use instead of the pose model's, with as many points; for a model
+            that is not open yet.
         antialias: See :class:`PoseEstimator`.
 
     Raises:
@@ -82,6 +84,7 @@ class Pipeline:
         box_thr: float = DEFAULT_BOX_THR,
         max_people: int | None = None,
         whole_image: bool = False,
+        skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
         if not 0 <= box_thr <= 1:
@@ -94,6 +97,7 @@ class Pipeline:
             detector,
             pose,
             options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
+            skeleton=skeleton,
             antialias=antialias,
             whole_image=whole_image,
         )
@@ -113,6 +117,7 @@ class Pipeline:
         """The opened network that finds keypoints."""
         return self.model.pose
 
+    @checked_keywords
     def __call__(self, image: Image, boxes: Boxes | None = None) -> Poses:
         """The poses in one image.
 

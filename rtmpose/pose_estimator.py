@@ -38,6 +38,15 @@ Boxes = Detections | ArrayLike
 """``(N, 4)`` xyxy in image pixels, or detections."""
 
 
+def as_detections(boxes: Boxes) -> Detections:
+    """Boxes as detections, scored 1 if they have no scores.
+
+    Raises:
+        InputError: a box holds NaN or infinity, or has no positive width and height.
+    """
+    return boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
+
+
 class PoseEstimator:
     """A top-down pose network with its cropping and decoding.
 
@@ -113,7 +122,7 @@ class PoseEstimator:
         """
         if len(images) != len(boxes):
             raise InputError(f"{len(images)} images need as many sets of boxes, not {len(boxes)}")
-        detections = [b if isinstance(b, Detections) else Detections.from_boxes(b) for b in boxes]
+        detections = [as_detections(b) for b in boxes]
         crops, matrices = self.crop(images, detections)
         outputs = self.infer(crops)
         if flip_test:
@@ -289,7 +298,7 @@ class TopDown:
         # Stand-ins serve as well, as long as nobody asks for their networks.
         self.detector = cast(Detector | None, detector)
         self.pose = cast(PoseEstimator, pose)
-        self.whole_image = whole_image
+        self.whole_image = whole_image and detector is None
 
     @property
     def skeleton(self) -> Skeleton:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,11 @@ class Frame:
 
     def __post_init__(self) -> None:
         check_image(self.image)
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        place = f"{self.source!r}, " if self.source else ""
+        return f"Frame({place}index {self.index}, {self.time_s:.3f} s, {width}x{height})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,18 +348,24 @@ def check_image(image: object) -> Image:
     Raises:
         InputError: it is something else; the message says how to convert.
     """
+    if isinstance(image, str | Path):
+        raise InputError(
+            f"an image must be a numpy array, not a path: read it with"
+            f" rtmpose.read_image({str(image)!r}), or give the path to rtmpose.predict"
+        )
     if not isinstance(image, np.ndarray):
         raise InputError(
             f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}"
         )
     if image.ndim != 3 or image.shape[2] != 3:
         hint = {
-            2: "cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)",
-            3: "cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)",
+            2: "for gray images use cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)",
+            3: "for BGRA images use cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)",
+            4: "give the images of a batch one at a time, or as a list",
         }
         raise InputError(
-            f"an image must have shape (H, W, 3), not {image.shape}; for gray or RGBA images use "
-            f"{hint.get(image.ndim, 'one image at a time')}"
+            f"an image must have shape (H, W, 3), not {image.shape};"
+            f" {hint.get(image.ndim, 'give one image at a time')}"
         )
     if image.dtype != np.uint8:
         raise InputError(

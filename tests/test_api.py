@@ -1,5 +1,6 @@
 """The public names, and what they say to keywords they do not have."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from clips import clip, threads
 from networks import fixed_detector, spot_pose
 
 import rtmpose
+from rtmpose import PoseTracker, TrackerParams
 from rtmpose.errors import InputError, MissingDependencyError, ModelError, UnknownArgumentError
 from rtmpose.keywords import check_keywords, checked_keywords
 
@@ -25,11 +27,11 @@ def has_torch():
 @pytest.mark.parametrize("name", rtmpose.__all__)
 def test_every_public_name(name):
     assert name in dir(rtmpose)
+    value = getattr(rtmpose, name)
+    assert value is not None
     if name in TORCH and not has_torch():
-        with pytest.raises(MissingDependencyError, match=rf"rtmpose\.{name} needs torch: pip"):
-            getattr(rtmpose, name)
-    else:
-        assert getattr(rtmpose, name) is not None
+        with pytest.raises(MissingDependencyError, match=rf"rtmpose\.{name} needs torch.*pip"):
+            value()
 
 
 def test_the_verbs_are_functions():
@@ -174,3 +176,120 @@ def test_track_takes_images(tmp_path, models):
     cv2.imwrite(str(tmp_path / "a.png"), image)
     for source in (image, tmp_path / "a.png"):
         assert next(rtmpose.track(source, **models)).poses.ids.tolist() == [1]
+
+
+# ---- what people guess
+
+
+OPTIONS = {"backend": "onnxruntime", "device": "cpu", "threads": 1}
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files of a detector and of a pose model."""
+    detector = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
+    return detector, spot_pose(tmp_path / "spot.onnx")
+
+
+@pytest.mark.parametrize(
+    ("verb", "module"), [("train", "training"), ("export", "exporting.export")]
+)
+def test_a_verb_whose_packages_are_missing_says_so_when_called(verb, module, monkeypatch):
+    def no_torch(name, *rest):
+        if name == f"rtmpose.{module}":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return real(name, *rest)
+
+    real = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", no_torch)
+    monkeypatch.delitem(vars(rtmpose), verb, raising=False)
+    found = getattr(rtmpose, verb)  # help(rtmpose) and `from rtmpose import *` look at all names
+    with pytest.raises(MissingDependencyError, match=rf"needs torch.*rtmpose\[{verb}\]"):
+        found("anything")
+    assert verb not in vars(rtmpose)  # installed later, it is found
+
+
+def test_a_fault_in_another_module_is_not_hidden(monkeypatch):
+    def broken(name, *rest):
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    monkeypatch.delitem(vars(rtmpose), "predict", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="numpy"):
+        getattr(rtmpose, "predict")  # noqa: B009
+
+
+@pytest.mark.parametrize("folder", ["writers", "evaluation", "compat", "tracking", "zoo"])
+def test_folders_need_no_import_of_their_own(folder):
+    code = f"import rtmpose; print(rtmpose.{folder}.__name__, {folder!r} in dir(rtmpose))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"rtmpose.{folder}", "True"]
+
+
+def test_settings_of_the_tracker_as_keywords(pair):
+    detector, pose = pair
+    tracker = PoseTracker(detector, pose, TrackerParams(smooth="off"), det_interval=5, **OPTIONS)
+    assert (tracker.params.det_interval, tracker.params.smooth) == (5, "off")
+    with pytest.raises(UnknownArgumentError, match="did you mean det_interval"):
+        PoseTracker(detector, pose, det_intervall=5)
+    with pytest.raises(InputError, match="det_interval must be 1 or more"):
+        PoseTracker(detector, pose, det_interval=0, **OPTIONS)
+
+
+def test_track_has_the_words_of_predict(tmp_path, pair):
+    detector, pose = pair
+    video = clip(tmp_path / "a.avi", 2)
+    chosen = {"detector": detector, "pose": pose, "pose_min_keypoints": 0, **OPTIONS}
+    assert [len(r.poses) for r in rtmpose.track(video, **chosen)] == [1, 1]
+    assert [len(r.poses) for r in rtmpose.track(video, box_thr=0.95, **chosen)] == [0, 0]
+    assert [len(r.poses) for r in rtmpose.track(video, max_people=0, **chosen)] == [0, 0]
+
+
+def test_calls_name_near_keywords_too(pair):
+    detector, pose = pair
+    image = np.zeros((60, 80, 3), np.uint8)
+    pipeline = rtmpose.Pipeline(detector, pose, **OPTIONS)
+    with pytest.raises(UnknownArgumentError, match="did you mean boxes"):
+        pipeline(image, box=[[1, 2, 3, 4]])
+    with pytest.raises(UnknownArgumentError, match="PoseTracker has no argument 'times'"):
+        PoseTracker(detector, pose, **OPTIONS)(image, times=1.0)
+    with pytest.raises(UnknownArgumentError, match="draw_poses has no argument 'box'"):
+        rtmpose.draw_poses(image, pipeline(image), box=True)
+    with pytest.raises(UnknownArgumentError) as raised:
+        rtmpose.predict(image, xyzzy=1)
+    assert str(raised.value).count("detector") == 1  # every name once
+
+
+def test_several_streams_need_as_many_of_everything(pair):
+    detector, pose = pair
+    tracker = PoseTracker(detector, pose, **OPTIONS)
+    image = np.zeros((60, 80, 3), np.uint8)
+    states = [tracker.create_state() for _ in range(2)]
+    with pytest.raises(InputError, match="one is given twice"):
+        tracker.track_batch([states[0], states[0]], [image, image])
+    with pytest.raises(InputError, match="2 states need as many images, not 1"):
+        tracker.track_batch(states, [image])
+    with pytest.raises(InputError, match="2 states need as many times, not 1"):
+        tracker.track_batch(states, [image, image], times=[0.0])
+
+
+def test_images_that_are_something_else(pair):
+    detector, pose = pair
+    pipeline = rtmpose.Pipeline(detector, pose, **OPTIONS)
+    with pytest.raises(InputError, match=r"rtmpose.read_image\('a.jpg'\)"):
+        pipeline("a.jpg")
+    with pytest.raises(InputError, match="one at a time, or as a list"):
+        pipeline(np.zeros((2, 60, 80, 3), np.uint8))
+    with pytest.raises(InputError, match="COLOR_GRAY2BGR"):
+        pipeline(np.zeros((60, 80), np.uint8))
+
+
+def test_results_are_short_to_print(tmp_path, pair):
+    detector, pose = pair
+    chosen = {"detector": detector, "pose": pose, **OPTIONS}
+    video = clip(tmp_path / "a.avi", 1)
+    for results in (rtmpose.predict(video, **chosen), rtmpose.track(video, **chosen)):
+        text = repr(next(results))
+        assert "a.avi', index 0, 0.000 s, 80x60)" in text
+        assert "array" not in text
+        assert len(text) < 400

@@ -622,7 +622,7 @@ def test_live_sources_give_their_newest_frame(monkeypatch):
             return [Poses.empty(SKELETON)]
 
     monkeypatch.setattr("rtmpose.tracking.video.open_frames", camera)
-    follower = VideoTracker(Slow(None, Crowd()))
+    follower = VideoTracker(Slow(None, Crowd(), whole_image=True))
     shown = [t.frame.index for t in follower.run([SourceItem("camera", "camera")])]
     assert shown == sorted(shown)
     assert len(shown) < 30

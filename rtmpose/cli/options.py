@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from rtmpose.draw import DrawStyle
+    from rtmpose.types import Skeleton
 
 POSE = "rtmpose-s-finetuned"
 """The default; :data:`rtmpose.pipeline.DEFAULT_POSE_MODEL`, which would load the engines for
@@ -44,6 +45,27 @@ DetectorName = Annotated[
         help=(
             "Detector: a name, a model file or a URL, or 'none' to take each whole image as one"
             " person."
+        ),
+        rich_help_panel=MODELS,
+    ),
+]
+KeypointSet = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=(
+            "Keypoint set to use instead of the model's, with as many points: its name or a TOML"
+            " file."
+        ),
+        rich_help_panel=MODELS,
+    ),
+]
+BoxesFile = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Boxes to use instead of a detector: COCO results JSON with image (or image_id), bbox"
+            " (x, y, w, h) and, for videos, frame."
         ),
         rich_help_panel=MODELS,
     ),
@@ -100,6 +122,16 @@ class ModelOptions:
 
     pose: Pose = POSE
     detector: DetectorName = DETECTOR
+    skeleton: KeypointSet = None
+
+    def keypoint_set(self) -> Skeleton | None:
+        """The keypoint set of ``--skeleton``; None without it."""
+        if self.skeleton is None:
+            return None
+        from rtmpose.skeletons import get_skeleton, load_skeleton
+
+        is_file = self.skeleton.endswith(".toml")
+        return load_skeleton(self.skeleton) if is_file else get_skeleton(self.skeleton)
 
 
 @dataclass(frozen=True)

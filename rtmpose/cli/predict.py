@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,16 +18,7 @@ if TYPE_CHECKING:
 class DetectionOptions:
     """Which people are taken, and how they are cropped."""
 
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "Boxes to use instead of a detector: COCO results JSON with image (or image_id) and"
-                " bbox (x, y, w, h)."
-            ),
-            rich_help_panel=options.MODELS,
-        ),
-    ] = None
+    boxes: options.BoxesFile = None
     box_thr: Annotated[
         float,
         typer.Option(
@@ -101,6 +91,7 @@ def predict(
                 "models": [models.pose, models.detector],
                 "boxes": str(boxes or ""),
                 "antialias": detection.antialias,
+                "skeleton": models.skeleton or "",
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -125,5 +116,6 @@ def _open_pipeline(
         box_thr=detection.box_thr,
         max_people=detection.max_people,
         whole_image=whole_image,
+        skeleton=models.keypoint_set(),
         antialias=detection.antialias,
     )

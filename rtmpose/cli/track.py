@@ -26,6 +26,7 @@ DEFAULT_FOLDER = Path("tracks")
 class TrackOptions:
     """How people are followed: what the published parameters do not cover."""
 
+    boxes: options.BoxesFile = None
     smooth: Annotated[
         str,
         typer.Option(
@@ -216,7 +217,11 @@ def track(
             outputs,
             together=tracking.together,
             smooth_offline=tracking.smooth == "offline",
-            settings={"models": [models.pose, models.detector]},
+            settings={
+                "models": [models.pose, models.detector],
+                "boxes": str(tracking.boxes or ""),
+                "skeleton": models.skeleton or "",
+            },
             resume=written.resume,
             on_progress=on_progress,
         )
@@ -229,12 +234,14 @@ def _open_tracker(
     tracking: TrackOptions,
     speed: options.SpeedOptions,
 ) -> VideoTracker:
+    from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.tracking import PoseTracker
     from rtmpose.tracking.video import VideoTracker
 
-    whole_image = models.detector.lower() == "none"
+    boxes = read_boxes(tracking.boxes) if tracking.boxes else None
+    whole_image = models.detector.lower() == "none" and not tracking.boxes
     tracker = PoseTracker(
-        None if whole_image else models.detector,
+        None if whole_image or tracking.boxes else models.detector,
         models.pose,
         params,
         backend=speed.backend,
@@ -242,11 +249,14 @@ def _open_tracker(
         threads=speed.threads,
         precision=speed.precision,
         allow_spinning=speed.allow_spinning,
+        whole_image=whole_image,
+        skeleton=models.keypoint_set(),
     )
     return VideoTracker(
         tracker,
         interval=_interval(tracking.det_interval),
         fps_limit=tracking.fps_limit,
+        boxes=boxes,
     )
 
 

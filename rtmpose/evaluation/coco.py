@@ -49,6 +49,20 @@ CocoEvaluator: TypeAlias = Any
 """A ``pycocotools.cocoeval.COCOeval``."""
 
 
+def require_pycocotools() -> None:
+    """Say what to install before an evaluation starts, not after its last image.
+
+    Raises:
+        MissingDependencyError: pycocotools is not installed.
+    """
+    try:
+        import pycocotools.cocoeval  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "COCO AP needs pycocotools: pip install 'rtmpose[eval]'"
+        ) from error
+
+
 def coco_keypoint_ap(
     ground_truth: Path | CocoContent,
     results: CocoResults,
@@ -248,14 +262,10 @@ def coco_evaluator(
         MissingDependencyError: pycocotools is not installed.
         InputError: results and annotations do not fit together.
     """
-    # pycocotools is optional.
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise MissingDependencyError(
-            "COCO AP needs pycocotools: pip install 'rtmpose[eval]'"
-        ) from error
+    require_pycocotools()
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     content = _load(ground_truth)
     _check_results(content, results)
     # pycocotools says little of what does not fit.

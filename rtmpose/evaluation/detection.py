@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rtmpose.datasets import KeypointDataset
 from rtmpose.datasets.coco_types import JsonObject
 from rtmpose.errors import InputError
-from rtmpose.evaluation.coco import coco_box_ap
+from rtmpose.evaluation.coco import coco_box_ap, require_pycocotools
 from rtmpose.evaluation.pose import Evaluation
 from rtmpose.families import BoxModel
 from rtmpose.ops.boxes import xyxy_to_xywh
@@ -46,6 +46,7 @@ def evaluate_detector(
     Raises:
         InputError: no image can be read, or nothing is annotated.
     """
+    require_pycocotools()
     # The first images of the set, in its order.
     ids = list(dataset.images)[:limit]
     if not any(a.get("bbox") for i in ids for a in dataset.annotations[i]):

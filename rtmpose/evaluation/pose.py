@@ -15,7 +15,7 @@ from rtmpose.backends import BackendOptions
 from rtmpose.datasets import KeypointDataset, load_boxes, read
 from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.errors import InputError, ModelError
-from rtmpose.evaluation.coco import joined_wholebody
+from rtmpose.evaluation.coco import joined_wholebody, require_pycocotools
 from rtmpose.evaluation.protocols import MatchedPoses, check_metrics, choose_metrics
 from rtmpose.evaluation.scoring import KeypointMap, keypoint_map, score, take
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
@@ -133,6 +133,8 @@ def evaluate(
     chosen = (
         check_metrics(metrics, source) if metrics else choose_metrics(dataset, source, len(points))
     )
+    if any(metric.endswith("-ap") for metric in chosen):
+        require_pycocotools()
     from_file = load_boxes(Path(source)) if source not in ("gt", "detect") else {}
 
     def boxes_of(image_id: int) -> Detections | None:

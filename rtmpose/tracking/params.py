@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rtmpose.errors import InputError
-from rtmpose.keywords import checked_class
+from rtmpose.keywords import checked_class, keywords_of
 
 
 @checked_class
@@ -100,3 +102,16 @@ class TrackerParams:
     def min_keypoints(self, count: int) -> int:
         """Fewest seen keypoints of a person, for a set of ``count`` keypoints."""
         return (count + 1) // 2 if self.pose_min_keypoints < 0 else self.pose_min_keypoints
+
+
+PARAM_NAMES = tuple(keywords_of(TrackerParams))
+"""Names of all settings of a tracker."""
+
+
+def with_settings(params: TrackerParams | None, settings: Mapping[str, Any]) -> TrackerParams:
+    """Settings, the default ones for None, with some of them replaced by name.
+
+    Raises:
+        InputError: a value makes no sense.
+    """
+    return replace(params or TrackerParams(), **settings)

@@ -33,7 +33,7 @@ class FrameTask:
         read_at: When it was read (``time.perf_counter``).
         detect: Whether the detector is to run.
         changed: Whether the scene changed.
-        detections: What the detector found; None where it did not run.
+        detections: What the detector found, or the boxes given for the frame; None without either.
         poses: Poses in some of those boxes; of one-stage models the people of the frame.
     """
 
@@ -97,9 +97,11 @@ class FramePrefetcher:
         if not tracker.model.needs_boxes:
             return replace(task, poses=tracker.find_poses(image, self._model))
 
-        if not task.detect:
-            return task
-        found = tracker.find_people(image, self._model)
+        found = task.detections
+        if found is None:
+            if not task.detect:
+                return task
+            found = tracker.find_people(image, self._model)
         if self.at_once == 1:
             return replace(task, detections=found)
         rows = np.flatnonzero(confident(found, tracker.params))

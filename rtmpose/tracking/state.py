@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtmpose.tracking.kalman import FRAME_S, BoxFilter
+from rtmpose.tracking.params import TrackerParams
 from rtmpose.tracking.smoothing import OneEuro
 from rtmpose.types import FloatArray
+
+WELL_KNOWN_HITS = 15
+"""Sightings after which somebody is remembered for ``remember_s``."""
 
 
 @dataclass
@@ -30,6 +34,18 @@ class Track:
     follow: bool = True
     predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
     moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
+
+    def is_remembered(self, params: TrackerParams) -> bool:
+        """Whether a person out of sight may still come back."""
+        well_known = self.hits >= WELL_KNOWN_HITS and self.missing_s <= params.remember_s
+        return self.missing <= params.track_max_missing or well_known
+
+    def has_left(self, shape: tuple[int, ...]) -> bool:
+        """Whether a missing person is expected wholly outside the frame, of height and width
+        ``shape``.
+        """
+        x1, y1, x2, y2 = self.predicted
+        return bool(x2 < 0 or y2 < 0 or x1 > shape[1] or y1 > shape[0])
 
 
 class TrackState:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
-from rtmpose.keywords import checked_keywords
+from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.one_stage import OneStage
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
 from rtmpose.tracking.boxes import box_size, distinct, nested, pose_boxes
 from rtmpose.tracking.candidates import (
@@ -32,23 +33,21 @@ from rtmpose.tracking.candidates import (
 )
 from rtmpose.tracking.kalman import BoxFilter
 from rtmpose.tracking.limb_swaps import repair_swaps
-from rtmpose.tracking.params import TrackerParams
+from rtmpose.tracking.params import PARAM_NAMES, TrackerParams, with_settings
 from rtmpose.tracking.smoothing import OneEuro, smooth_together
 from rtmpose.tracking.state import Track, TrackState
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
 CONFIDENT_NEW_TRACK = 0.45
 """Mean keypoint score from which a new track needs no confirmation."""
-WELL_KNOWN_HITS = 15
-"""Sightings after which somebody is remembered for ``remember_s``."""
 
 
 class PoseTracker:
     """Follows people through videos; see the module's text for the way of a frame.
 
     Args:
-        detector: A zoo name, path or URL, an opened :class:`rtmpose.Detector`, or None where boxes
-            come with each frame. One-stage models need none.
+        detector: A zoo name, path or URL, an opened :class:`rtmpose.Detector`, or None: then boxes
+            come with the frames, unless ``whole_image``. One-stage models need none.
         pose: A zoo name, path or URL, an opened :class:`rtmpose.PoseEstimator` or
             :class:`rtmpose.OneStage`, or a model of any family.
         params: Settings.
@@ -57,7 +56,10 @@ class PoseTracker:
         threads: See :class:`rtmpose.Pipeline`.
         precision: See :class:`rtmpose.Pipeline`.
         allow_spinning: See :class:`rtmpose.Pipeline`.
+        whole_image: Without a detector, every whole frame is the box of one person with one id.
+        skeleton: See :class:`rtmpose.Pipeline`.
         antialias: See :class:`rtmpose.Pipeline`.
+        **settings: Single settings of :class:`rtmpose.TrackerParams`, such as ``det_interval=5``.
 
     One instance may serve many streams, each with its own state (:meth:`create_state`);
     calling the tracker itself uses a state that belongs to it. Two trackers share nothing.
@@ -65,9 +67,9 @@ class PoseTracker:
     Raises:
         ModelError: a model is not available or is of the wrong kind.
         BackendError: engine or device are not available.
+        InputError: a setting is unknown or makes no sense.
     """
 
-    @checked_keywords
     def __init__(
         self,
         detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
@@ -79,16 +81,21 @@ class PoseTracker:
         threads: int = 0,
         precision: str = "auto",
         allow_spinning: bool = False,
+        whole_image: bool = False,
+        skeleton: Skeleton | None = None,
         antialias: bool = False,
+        **settings: Any,
     ) -> None:
+        check_keywords("PoseTracker", settings, [*keywords_of(PoseTracker.__init__), *PARAM_NAMES])
         self.model: PoseModel = open_model(
             detector,
             pose,
             options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
+            skeleton=skeleton,
             antialias=antialias,
-            whole_image=True,
+            whole_image=whole_image,
         )
-        self.params = params or TrackerParams()
+        self.params = with_settings(params, settings)
         self.state = TrackState()
 
     @property
@@ -114,6 +121,7 @@ class PoseTracker:
         """Forget everybody; see :meth:`TrackState.reset`."""
         self.state.reset()
 
+    @checked_keywords
     def __call__(
         self,
         image: Image,
@@ -163,8 +171,12 @@ class PoseTracker:
                 coordinates are not estimated again. Of one-stage models: the people of the frame.
         """
         n = len(states)
-        if len(images) != n or len({id(s) for s in states}) != n:
-            raise InputError(f"{n} different states need as many images, not {len(images)}")
+        if len({id(s) for s in states}) != n:
+            raise InputError("streams need different states: one is given twice")
+        lists = {"images": images, "times": times, "detect": detect, "boxes": boxes}
+        for name, values in lists.items():
+            if values is not None and len(values) != n:
+                raise InputError(f"{n} states need as many {name}, not {len(values)}")
         nothing = [None] * n
 
         # Where everybody should be by now.
@@ -192,8 +204,8 @@ class PoseTracker:
         return state.frames % self.params.det_interval == 0
 
     def find_people(self, image: Image, model: PoseModel | None = None) -> Detections:
-        """Boxes down to the score that counts where somebody is expected; without a detector the
-        whole image.
+        """Boxes down to the score that counts where somebody is expected; with ``whole_image`` that
+        of the image.
 
         Args:
             image: BGR uint8 ``(H, W, 3)``.
@@ -235,8 +247,13 @@ class PoseTracker:
         """Poses in detected and followed boxes; those precomputed are not estimated again."""
         merged = []
         for state, image, run, given in zip(states, images, detect, boxes, strict=True):
-            found = self._detections(state, image, run, given)
-            merged.append(merge(found, state.tracks, self.params))
+            if self.model.whole_image:
+                state.frames += 1
+                whole = self.model.detect(image) if given is None else as_detections(given)
+                merged.append(whole)
+            else:
+                found = self._detections(state, image, run, given)
+                merged.append(merge(found, state.tracks, self.params))
 
         rows = [
             precomputed_rows(all_of, poses)
@@ -257,7 +274,7 @@ class PoseTracker:
         run = self.wants_detection(state) if detect is None else detect
         state.frames += 1
         if boxes is not None:
-            found = boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
+            found = as_detections(boxes)
         elif run and self.model.finds_people:
             found = self.find_people(image)
         else:
@@ -325,6 +342,10 @@ class PoseTracker:
         """Poses without duplicates, the boxes they are followed by, and which have enough seen
         keypoints to be followed.
         """
+        # The person of a whole frame is there whatever the keypoints score, and always in its box.
+        if self.model.whole_image:
+            return poses, poses.boxes, np.ones(len(poses), bool)
+
         p = self.params
         boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)
         enough = seen >= p.min_keypoints(len(poses.skeleton))
@@ -386,9 +407,9 @@ class PoseTracker:
         state.tracks = [
             track
             for track in state.tracks
-            if _remembered(track, p)
+            if track.is_remembered(p)
             and not (track.hits < p.confirm and track.missing > 1)
-            and not (track.missing and _left(track, shape))
+            and not (track.missing and track.has_left(shape))
         ]
 
     def _remember_history(self, state: TrackState, shown: list[Track]) -> None:
@@ -427,15 +448,3 @@ class PoseTracker:
                 track.smoother = OneEuro(*self.params.smooth_params)
         filters = [t.smoother for t in tracks if t.smoother is not None]
         return smooth_together(filters, keypoints, now)
-
-
-def _remembered(track: Track, p: TrackerParams) -> bool:
-    """Whether a person out of sight may still come back."""
-    well_known = track.hits >= WELL_KNOWN_HITS and track.missing_s <= p.remember_s
-    return track.missing <= p.track_max_missing or well_known
-
-
-def _left(track: Track, shape: tuple[int, ...]) -> bool:
-    """Whether a missing person is expected wholly outside the frame."""
-    x1, y1, x2, y2 = track.predicted
-    return bool(x2 < 0 or y2 < 0 or x1 > shape[1] or y1 > shape[0])

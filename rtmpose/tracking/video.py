@@ -11,9 +11,9 @@ taken whenever the networks are free.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,11 @@ from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.sources import SourceItem, expand_sources, open_frames
-from rtmpose.tracking.params import TrackerParams
+from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
+from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
 from rtmpose.tracking.tracker import PoseTracker
@@ -38,8 +39,6 @@ DECODED_AHEAD = 4
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
-SCENE_CHANGE = 18.0
-"""Mean difference of two thumbnails (0..255) that means a new scene."""
 MAX_LATENCIES = 100_000
 """Latencies kept in the statistics."""
 
@@ -80,6 +79,9 @@ class TrackedFrame:
     def __iter__(self) -> Iterator[Any]:
         return iter((self.frame, self.poses))
 
+    def __repr__(self) -> str:
+        return f"TrackedFrame({self.frame!r}, {self.poses!r})"
+
     def draw(self, *, ids: bool = True, **options: Any) -> Image:
         """A copy of the image with skeletons and ids drawn on it.
 
@@ -102,8 +104,11 @@ class VideoTracker:
         tracker: Model and settings.
         interval: Frames between detections, or ``auto``: detect when somebody was lost, scores low
             or the scene changes, and every 15 frames at the latest; None takes the tracker's
-            ``det_interval``. One-stage models see every frame, whatever it says.
+            ``det_interval``. One-stage models, and ``whole_image``, see every frame, whatever it
+            says.
         fps_limit: At most this many frames per second are taken.
+        boxes: Gives the detected boxes of a source and frame index, to use instead of the detector;
+            None from it leaves the frame to the interval.
 
     Raises:
         InputError: the interval is neither ``auto`` nor a positive number.
@@ -116,15 +121,21 @@ class VideoTracker:
         *,
         interval: int | str | None = None,
         fps_limit: float | None = None,
+        boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
     ) -> None:
+        if boxes is not None and not tracker.model.needs_boxes:
+            raise InputError("a one-stage model finds people by itself: it takes no boxes")
         self.tracker = tracker
         self.interval = tracker.params.det_interval if interval is None else interval
         if self.interval != "auto" and not (isinstance(self.interval, int) and self.interval > 0):
             raise InputError(f"interval must be 1 or more frames, or auto, not {interval!r}")
-        # One-stage models find people in every frame.
-        if not tracker.model.needs_boxes:
+        # One-stage models find people in every frame, and a whole frame is a box at no cost.
+        if not tracker.model.needs_boxes or tracker.model.whole_image:
             self.interval = 1
         self.fps_limit = fps_limit
+        self.boxes = boxes
+        # Where boxes are given for some frames only, a detector is not needed for the others.
+        self._detects = boxes is None or tracker.model.finds_people
         self.statistics = Statistics()
 
     def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
@@ -190,9 +201,12 @@ class VideoTracker:
             yield TrackedFrame(items[i], task.frame, people)
 
     def _boxes(self, tracker: PoseTracker, task: FrameTask, state: TrackState) -> Detections | None:
-        """What the detector found in a frame, now or ahead; None where it did not run."""
+        """What the detector found in a frame, now or ahead, or the boxes given for it; None where
+        there are neither.
+        """
         found = task.detections
-        if self.interval == "auto" and found is None and self._doubt(state, task.changed):
+        auto = self.interval == "auto" and self._detects
+        if auto and found is None and self._doubt(state, task.changed):
             found = tracker.find_people(task.frame.image)
             state.since_detection = 0
         state.since_detection += 1
@@ -207,7 +221,7 @@ class VideoTracker:
         frames = Prefetch(
             self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
-        planned = self._planned(frames)
+        planned = self._planned(item, frames)
         if item.live:
             return _Feed(frames, map(prefetcher.prepare, planned))
         if workers is None:
@@ -229,17 +243,23 @@ class VideoTracker:
             last = frame.time_s
             yield frame, time.perf_counter()
 
-    def _planned(self, frames: Iterator[tuple[Frame, float]]) -> Iterator[FrameTask]:
-        """Frames, and whether to detect in them."""
+    def _planned(
+        self, item: SourceItem, frames: Iterator[tuple[Frame, float]]
+    ) -> Iterator[FrameTask]:
+        """Frames, and whether to detect in them; those with given boxes bring them along."""
         thumbnail: NDArray[np.int16] | None = None
         for count, (frame, read_at) in enumerate(frames):
-            if self.interval == "auto":
+            given = None if self.boxes is None else self.boxes(item, frame.index)
+            if given is not None:
+                yield FrameTask(frame, read_at, detect=False, detections=as_detections(given))
+            elif self.interval == "auto":
                 previous = thumbnail
-                thumbnail = _thumbnail(frame.image)
-                changed = _scene_changed(previous, thumbnail)
-                yield FrameTask(frame, read_at, detect=changed, changed=changed)
+                thumbnail = thumbnail_of(frame.image)
+                changed = scene_changed(previous, thumbnail)
+                yield FrameTask(frame, read_at, detect=changed and self._detects, changed=changed)
             else:
-                yield FrameTask(frame, read_at, detect=count % int(self.interval) == 0)
+                turn = count % int(self.interval) == 0
+                yield FrameTask(frame, read_at, detect=turn and self._detects)
 
     def _doubt(self, state: TrackState, changed: bool) -> bool:
         """Whether it is time to look for people again."""
@@ -247,19 +267,6 @@ class VideoTracker:
             return changed or state.since_detection >= (15 if state.tracks else 5)
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
-
-
-def _thumbnail(image: Image) -> NDArray[np.int16]:
-    """About 32 x 32 pixels of the image."""
-    row_step = max(1, image.shape[0] // 32)
-    column_step = max(1, image.shape[1] // 32)
-    return image[::row_step, ::column_step].astype(np.int16)
-
-
-def _scene_changed(previous: NDArray[np.int16] | None, thumbnail: NDArray[np.int16]) -> bool:
-    if previous is None or previous.shape != thumbnail.shape:
-        return True
-    return float(np.abs(thumbnail - previous).mean()) > SCENE_CHANGE
 
 
 class _Feed:
@@ -300,6 +307,8 @@ def track(
     limit: int | None = None,
     fps_limit: float | None = None,
     flip: bool = False,
+    box_thr: float | None = None,
+    max_people: int | None = None,
     **options: Any,
 ) -> Iterator[TrackedFrame]:
     """Follow people through a video, a camera or a stream; every person keeps one id.
@@ -320,6 +329,8 @@ def track(
         limit: At most this many frames of each source.
         fps_limit: See :class:`VideoTracker`.
         flip: Mirror the frames first (a selfie view).
+        box_thr: Lowest score of a detected box; the same as ``det_thr``.
+        max_people: At most this many people per frame; the same as ``pose_max_num_bboxes``.
         **options: Further arguments of :class:`rtmpose.PoseTracker` and
             :class:`rtmpose.TrackerParams`.
 
@@ -331,11 +342,13 @@ def track(
         InputError: a source does not exist or cannot be read, or an option is unknown.
         ModelError: a model is not available.
     """
-    settings = keywords_of(TrackerParams)
-    accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
+    accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *PARAM_NAMES]
     check_keywords("track", options, accepted)
-    chosen = {name: options.pop(name) for name in settings if name in options}
-    params = replace(params or TrackerParams(), **chosen)
+    # The words that `predict` has too stand for two of the published ones.
+    if box_thr is not None:
+        options["det_thr"] = box_thr
+    if max_people is not None:
+        options["pose_max_num_bboxes"] = max_people
 
     items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     tracker = PoseTracker(detector, pose, params, **options)
