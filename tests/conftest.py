@@ -11,8 +11,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def shared_folder() -> Path | None:
-    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` next to the
-    checkout.
+    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` next to
+    the checkout.
     """
     folder = Path(os.environ.get("RTMPOSE_SHARED", Path(__file__).parents[2] / "shared"))
     return folder if folder.is_dir() else None
