@@ -11,8 +11,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def shared_folder() -> Path | None:
-    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` beside the
-    checkout.
+    """The folder with evaluation data and weights: ``$RTMPOSE_SHARED``, or ``../shared`` next to
+    the checkout.
     """
     folder = Path(os.environ.get("RTMPOSE_SHARED", Path(__file__).parents[2] / "shared"))
     return folder if folder.is_dir() else None
@@ -23,7 +23,7 @@ def shared() -> Path:
     folder = shared_folder()
     if folder is None:
         pytest.skip(
-            "needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared beside the"
+            "needs the evaluation data: set RTMPOSE_SHARED or put it in ../shared next to the"
             " checkout"
         )
     return folder

@@ -202,6 +202,18 @@ def test_own_format(tmp_path):
         save_safetensors(tmp_path / "file" / "a.safetensors", network, card)
 
 
+def test_own_format_takes_paths_as_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    card = zoo.find("rtmdet-m")
+    config = RTMDetConfig(CSPNeXtConfig(0.167, 0.125), 32, 1)
+    network = build(config).eval()
+    save_safetensors("a.safetensors", network, card)
+    assert read_card("a.safetensors").id == card.id
+    assert set(read_checkpoint("a.safetensors")) == set(network.state_dict())
+    with pytest.raises(ModelError, match=r"missing\.pth does not exist"):
+        read_checkpoint("missing.pth")
+
+
 def test_pruned_shapes_and_masks(network):
     """Masks on the inner channels of the first block cut the same network as pruned shapes."""
     state = dict(network.state_dict())

@@ -51,10 +51,19 @@ def test_left_lies_at_the_viewers_right(pages):
         (panel,), _ = pages.lay_out(skeleton)
         flipped = panel.points[list(skeleton.flip_indices)] * (-1, 1)
         np.testing.assert_allclose(panel.points, flipped, atol=1.5, err_msg=name)
-        if name in ("300w68", "wflw98"):
-            continue  # a few pairs of their lips are listed right first
         left = [i for i, side in enumerate(skeleton.sides) if side == "left"]
         assert (panel.points[left, 0] > 0).all(), name
+
+
+def test_left_lies_at_the_viewers_right_in_faces_of_bodies(pages):
+    for name in ("coco-wholebody133", "halpe136"):
+        skeleton = pages.get_skeleton(name)
+        panels, _ = pages.lay_out(skeleton)
+        (face,) = [panel for panel in panels if panel.title == "face"]
+        x_of = dict(zip(face.indices, face.points[:, 0], strict=True))
+        left = [i for i in face.indices if skeleton.sides[i] == "left"]
+        assert len(left) == 29
+        assert all(x_of[i] > x_of[skeleton.flip_indices[i]] for i in left), name
 
 
 def test_unknown_sets_are_laid_out_by_their_links(pages, tmp_path):

@@ -54,7 +54,10 @@ _HalfWeights = Annotated[
     ),
 ]
 _Detector = Annotated[str, typer.Option(help="pipeline: the detector to join.")]
-_ScoreThr = Annotated[float, typer.Option(min=0, max=1, help="pipeline: lowest box score.")]
+_BoxThr = Annotated[
+    float,
+    typer.Option("--box-thr", "--score-thr", min=0, max=1, help="pipeline: lowest box score."),
+]
 _Calibrate = Annotated[
     Path | None,
     typer.Option(help="int8: folder of images to calibrate on (at most 300 crops are cut)."),
@@ -88,7 +91,7 @@ def export(
     nms: _Nms = True,
     half_weights: _HalfWeights = False,
     detector: _Detector = "rtmdet-nano",
-    score_thr: _ScoreThr = 0.3,
+    box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
     data: _Data = None,
     card: _Card = None,
@@ -125,7 +128,7 @@ def export(
         nms=nms,
         half_weights=half_weights,
         detector=detector,
-        score_thr=score_thr,
+        score_thr=box_thr,
         calibrate=calibrate,
         data=data,
         force=force,

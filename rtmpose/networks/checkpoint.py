@@ -110,7 +110,7 @@ class KeyDifference:
         return "\n".join(lines)
 
 
-def read_checkpoint(path: Path) -> State:
+def read_checkpoint(path: str | Path) -> State:
     """The tensors of a ``.pth`` or ``.safetensors`` file, under the names our networks use.
 
     Wrappers (:data:`PREFIXES`) are taken off. Where a file holds averaged and plain weights, those
@@ -120,6 +120,7 @@ def read_checkpoint(path: Path) -> State:
         ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be
             read.
     """
+    path = Path(path)
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist")
 
@@ -216,7 +217,7 @@ def load_state(
     return difference
 
 
-def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: str) -> None:
+def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **notes: str) -> None:
     """Write a network with its card: the project's own format. Atomic.
 
     Args:
@@ -247,11 +248,12 @@ def save_safetensors(path: Path, network: nn.Module, card: ModelCard, **notes: s
         **notes,
     }
     content = safetensors.save(tensors, metadata)
-    write_bytes(path, content)
+    write_bytes(Path(path), content)
 
 
-def read_card(path: Path) -> ModelCard | None:
+def read_card(path: str | Path) -> ModelCard | None:
     """The card in a ``.safetensors`` file, or None."""
+    path = Path(path)
     if path.suffix != ".safetensors":
         return None
     return _read_safetensors(path)[1]
