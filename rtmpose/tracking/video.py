@@ -145,6 +145,7 @@ class VideoTracker:
         with prefetcher.at_work() as (tracker, workers):
             feeds = [self._feed(item, prefetcher, workers) for item in items]
             try:
+                # One frame of each source per turn, until all of them end.
                 going = list(range(len(items)))
                 while going:
                     rows = []
@@ -172,6 +173,7 @@ class VideoTracker:
         active = [states[i] for i, _ in rows]
         tasks = [task for _, task in rows]
 
+        # Boxes are decided here, so the tracker itself never runs the detector.
         boxes = [self._boxes(tracker, t, s) for t, s in zip(tasks, active, strict=True)]
         poses = tracker.track_batch(
             active,
@@ -182,6 +184,7 @@ class VideoTracker:
             precomputed=[task.poses for task in tasks],
         )
 
+        # Latency counts from reading to poses, before whoever asked takes the frame.
         now = time.perf_counter()
         for (i, task), people in zip(rows, poses, strict=True):
             self.statistics.frames += 1
@@ -192,6 +195,7 @@ class VideoTracker:
     def _boxes(self, tracker: PoseTracker, task: FrameTask, state: TrackState) -> Detections | None:
         """What the detector found in a frame, now or ahead; None where it did not run."""
         found = task.detections
+        # `auto` decides frame by frame; only then is the detector run here.
         if self.interval == "auto" and found is None and self._doubt(state, task.changed):
             found = tracker.find_people(task.frame.image)
             state.since_detection = 0
@@ -204,10 +208,12 @@ class VideoTracker:
     def _feed(
         self, item: SourceItem, prefetcher: FramePrefetcher, workers: Executor | None
     ) -> _Feed:
+        # Live sources keep the newest frame only; files are decoded some frames ahead.
         frames = Prefetch(
             self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
         planned = self._planned(frames)
+        # On demand, ahead in one thread, or several frames at the same time.
         if item.live:
             return _Feed(frames, map(prefetcher.prepare, planned))
         if workers is None:
@@ -233,6 +239,7 @@ class VideoTracker:
         """Frames, and whether to detect in them."""
         thumbnail: NDArray[np.int16] | None = None
         for count, (frame, read_at) in enumerate(frames):
+            # A new scene needs the detector, and shows before tracking: thumbnails are cheap.
             if self.interval == "auto":
                 previous = thumbnail
                 thumbnail = _thumbnail(frame.image)
@@ -245,6 +252,8 @@ class VideoTracker:
         """Whether it is time to look for people again."""
         if changed or state.since_detection >= 15 or not state.tracks:
             return changed or state.since_detection >= (15 if state.tracks else 5)
+
+        # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
 
@@ -279,6 +288,7 @@ class _Feed:
 
     def close(self) -> None:
         self._frames.close()
+        # Plain iterators have nothing to close.
         close = getattr(self._tasks, "close", None)
         if close is not None:
             close()
@@ -331,12 +341,14 @@ def track(
         InputError: a source does not exist or cannot be read, or an option is unknown.
         ModelError: a model is not available.
     """
+    # Settings of the tracker may be given one by one.
     settings = keywords_of(TrackerParams)
     accepted = [*keywords_of(track), *keywords_of(PoseTracker.__init__), *settings]
     check_keywords("track", options, accepted)
     chosen = {name: options.pop(name) for name in settings if name in options}
     params = replace(params or TrackerParams(), **chosen)
 
+    # Sources are looked up before models are opened: a wrong path fails at once.
     items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     tracker = PoseTracker(detector, pose, params, **options)
     video_tracker = VideoTracker(tracker, interval=det_interval, fps_limit=fps_limit)
@@ -382,6 +394,7 @@ def _sightings(frames: Sequence[tuple[float, Poses]]) -> dict[int, list[tuple[fl
     """Per id: when the person was seen, and which row of which poses they are."""
     seen: dict[int, list[tuple[float, Poses, int]]] = {}
     for time_s, poses in frames:
+        # Poses without ids are told apart by their row.
         for row in range(len(poses)):
             number = row if poses.ids is None else int(poses.ids[row])
             seen.setdefault(number, []).append((time_s, poses, row))
@@ -392,6 +405,7 @@ def _smoothed_track(
     number: int, sightings: Sequence[tuple[float, Poses, int]], times: Sequence[float]
 ) -> Iterator[tuple[int, Person]]:
     """One person in every frame they are present in: the frame's index, and the person there."""
+    # Of T sightings: (T,), (T, K, 2), (T, K), (T, 4), (T,).
     seen = np.array([t for t, _, _ in sightings])
     keypoints = np.array([poses.keypoints[row] for _, poses, row in sightings])
     scores = np.array([poses.scores[row] for _, poses, row in sightings])
@@ -411,6 +425,7 @@ def _frame_poses(
     people: Sequence[Person], skeleton: Skeleton, calibration: Calibration | None
 ) -> tuple[Poses, NDArray[np.bool_]]:
     """The people of one frame, and which of them were filled in."""
+    # The reshapes keep the ranks where nobody is there.
     k = len(skeleton)
     poses = Poses(
         np.array([p[1] for p in people], np.float32).reshape(-1, 4),
