@@ -52,6 +52,7 @@ def is_stdout(path: Path) -> bool:
 
 def is_special(path: Path) -> bool:
     """Whether a path is written straight: standard output, a device, a pipe or a socket."""
+    # Names first; anything else by what the file system says.
     if is_stdout(path) or path.parent in (Path("/dev/fd"), Path("/proc/self/fd")):
         return True
     try:
@@ -108,6 +109,7 @@ class AtomicFile:
                 raise OutputError(f"{path} cannot be written: it is a folder")
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self.temporary = _temporary_name(self._target, suffix)
+            # Created now, so that a folder without write access fails early.
             # The kernel applies the umask to these permissions.
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             os.close(os.open(self.temporary, flags, 0o666))
@@ -175,6 +177,7 @@ class AtomicFile:
 
     def abandon(self) -> None:
         """Remove what was written; a file that had the name before is untouched."""
+        # Errors on the way out would hide the one that led here.
         with suppress(OSError, ValueError):
             self._close()
         if not self._special:
@@ -182,11 +185,12 @@ class AtomicFile:
                 self.temporary.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        text, binary = self._text, self._binary
+        # Standard output is not ours to close.
+        files = (self._text, self._binary)
         self._text = self._binary = None
         if is_stdout(self.path):
             return
-        for file in (text, binary):
+        for file in files:
             if file is not None:
                 file.close()
 
@@ -306,6 +310,7 @@ class AtomicFolder:
             OutputError: it cannot be completed; an earlier folder of that name is untouched.
         """
         try:
+            # The record says which files belong to this run.
             with output_errors(self.path):
                 names = sorted(_files_below(self.temporary))
                 record = self.temporary / FOLDER_RECORD
@@ -328,6 +333,7 @@ class AtomicFolder:
         # What was not there when the earlier run ended belongs to somebody else.
         ours = _recorded_files(target)
         others = [name for name in _files_below(target) if name not in ours]
+        # The earlier folder steps aside, and comes back if the new one cannot take its place.
         aside = _temporary_name(target, "")
         target.replace(aside)
         try:
@@ -335,6 +341,7 @@ class AtomicFolder:
         except OSError:
             aside.replace(target)
             raise
+        # Whatever others put there moves over, unless a new file has the name.
         for name in others:
             if not (target / name).exists():
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -389,11 +396,13 @@ def make_folder(path: Path) -> None:
 
 
 def _temporary_name(target: Path, suffix: str) -> Path:
+    # Hidden, next to the target, and different for every writer.
     name = target.name.encode()[:MAX_NAME].decode(errors="ignore")
     return target.with_name(f".{name}.{secrets.token_hex(4)}.tmp{suffix}")
 
 
 def _sync(path: Path) -> None:
+    # Data reaches the disk before the name does.
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
