@@ -232,6 +232,8 @@ def rows_for_file(path: Path) -> tuple[BackendRow, ...]:
         )
     if suffix not in model_suffixes():
         suffix = ".onnx"
+
+    # The table's order is that of preference.
     return tuple(candidate for candidate in BACKENDS if suffix in candidate.suffixes)
 
 
@@ -240,7 +242,7 @@ def row_for_export(target: str) -> BackendRow:
 
     Targets that no backend runs as they are contain an ONNX file, which is run.
     """
-    # Formats such as "sdk" or "coreml" have no row of their own.
+    # Formats such as "sdk" or "coreml" have no row.
     by_target = {candidate.export_target: candidate for candidate in BACKENDS}
     return by_target.get(target, by_target["onnx"])
 

@@ -172,6 +172,7 @@ class ModelCard:
     @property
     def output(self) -> Output:
         """What the network returns; see :data:`OUTPUTS`."""
+        # The kind of coding says what is coded.
         return OUTPUTS[self.codec.kind]
 
     @property
@@ -189,6 +190,7 @@ class ModelCard:
         """Whether :mod:`rtmpose.networks` can build it, which training, pruning and the export of a
         checkpoint need; others run from ONNX only.
         """
+        # By name: importing the networks would load torch.
         return self.architecture.startswith(NETWORK_FAMILIES)
 
     def file(self, format: str) -> ModelFile | None:

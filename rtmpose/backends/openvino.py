@@ -151,7 +151,7 @@ class OpenVinoBackend:
             requests = self._requests(batch, (images.shape[1], images.shape[2]))
         pixels = {0: np.ascontiguousarray(images)}
 
-        # A request of our own for this call; others may run at the same time.
+        # One request per call; others may run at the same time.
         request = requests.take()
         try:
             if self._parallel:  # each call in a thread of the engine

@@ -149,7 +149,7 @@ def crop_people(
     center, scale = box_to_center_scale(boxes, input_wh)
     matrices = crop_matrices(center, scale, input_wh, udp=udp)  # (N, 2, 3)
 
-    # Without a caller's buffer the crops get memory of their own.
+    # Without a caller's buffer the crops are newly allocated.
     n = len(matrices)
     crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
     warp(image, matrices, crops, antialias=antialias)
