@@ -154,7 +154,7 @@ def smooth_offline(
         places[inside] = _low_pass(track, at, cutoff_hz).reshape(len(at), k, 2)
         present[inside] = True
 
-        # A frame without a sighting of its own was filled in.
+        # A frame at whose time nobody was seen was filled in.
         measured = np.abs(at[:, None] - seen[part][None]).min(axis=1) < 1e-6
         filled[inside] = ~measured
     return present, places, values, filled

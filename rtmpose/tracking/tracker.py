@@ -82,7 +82,13 @@ class PoseTracker:
         self.model: PoseModel = open_model(
             detector,
             pose,
-            options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
+            options=BackendOptions(
+                backend,
+                device,
+                threads,
+                allow_spinning,
+                precision,  # type: ignore[arg-type]
+            ),
             antialias=antialias,
             whole_image=True,
         )

@@ -128,8 +128,8 @@ class VideoTracker:
         self.statistics = Statistics()
 
     def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
-        """Follow people through several sources at once, frame by frame in turn; each has ids of
-        its own.
+        """Follow people through several sources at once, frame by frame in turn; each has its
+        own ids.
 
         Args:
             items: One source, or several that share the pose network's calls.
