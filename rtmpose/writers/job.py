@@ -307,6 +307,7 @@ class Job:
 
     def _counted(self, group: Sequence[SourceItem]) -> Iterator[_FrameDone]:
         """Frames and poses of a group, counted and reported as they come."""
+        # The total is known only if that of every source is.
         totals = [probe(item).frames for item in group]
         known = [total for total in totals if total is not None]
         total = sum(known) if len(known) == len(totals) else None
@@ -321,6 +322,7 @@ class Job:
     def _count(self, item: SourceItem, poses: Poses) -> None:
         self.report.frames += 1
         self.report.last = poses
+        # Tracked people are counted once, others per frame.
         if poses.ids is None:
             self.report.people += len(poses)
         else:
@@ -370,6 +372,7 @@ class Job:
 
     def _keep_what_there_is(self, journal: Journal) -> None:
         """After an interruption: complete all files with what they have, keep the journal."""
+        # Best effort: the reason of the interruption is raised anyway.
         self._outputs.close_all()
         try:
             self._outputs.write_single_files(journal.records())
@@ -382,6 +385,7 @@ class Job:
 def _settings_of(tracker: VideoTracker) -> dict[str, object]:
     """What the results of a tracker depend on."""
     networks = tracker.tracker
+    # Every parameter of the tracker changes what it finds.
     return {
         "command": "track",
         "pose": networks.pose.card.id,

@@ -129,6 +129,8 @@ class Journal:
         if self.path is None:
             with output_errors(self._shown_path):
                 return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+
+        # A journal on disk: lines of an earlier run first, if it is resumed.
         make_folder(self.path.parent)
         kept = self._earlier_lines() if resume else []
         # A fresh journal makes the record of an earlier job void.
@@ -174,6 +176,7 @@ class Journal:
 
     def _add(self, entry: Entry) -> None:
         with output_errors(self._shown_path):
+            # Reading may have left the position elsewhere.
             self._file.seek(0, 2)
             self._file.write(_line(entry))
             self._file.flush()
@@ -190,6 +193,7 @@ def _line(entry: Entry) -> str:
 
 def _to_entry(record: FrameRecord) -> Entry:
     """Exact: arrays as the base64 of their bytes."""
+    # Decimal text would be longer, and slower to read.
     poses = record.poses
     entry: Entry = {
         "source": record.source,
@@ -210,6 +214,7 @@ def _to_entry(record: FrameRecord) -> Entry:
 
 
 def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
+    # The inverse of _to_entry.
     boxes = _unpacked(entry["boxes"]).reshape(-1, 4)
     people = len(boxes)
     poses = Poses(
@@ -235,6 +240,7 @@ def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
 
 
 def _packed(array: FloatArray) -> str:
+    # Little-endian float32, whatever the machine.
     return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode("ascii")
 
 

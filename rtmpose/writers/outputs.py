@@ -77,6 +77,7 @@ class OutputPlan:
         self.streams: list[tuple[Format, Path]] = []
         self.source_files: list[tuple[Format, Path]] = []
         self._names: dict[str, str] = {}
+        # Sorted by how they are written: at the end, as they come, or per source.
         for name, path in outputs.formats.items():
             row = format_named(name)
             row.check_installed()
@@ -86,6 +87,8 @@ class OutputPlan:
                 self.streams.append((row, path))
             else:
                 self.single_files.append((row, path))
+
+        # Everything that can be refused is refused before the work begins.
         self._check_single_files()
         for folder in self._folders():
             make_folder(folder)
@@ -161,6 +164,7 @@ class OutputPlan:
 
     def _check_single_files(self) -> None:
         seen: dict[Path, str] = {}
+        # Two formats in one file, or a file that is a folder too, cannot both be right.
         for row, path in [*self.single_files, *self.streams]:
             if not row.many_sources and len({item.name for item in self.items}) > 1:
                 raise InputError(
@@ -211,6 +215,7 @@ class OpenOutputs:
         """The record of a frame, drawn where that is wanted."""
         outputs = self.plan.outputs
         image = None
+        # Drawing costs time, and nothing asks for it unless an image is shown or kept.
         if outputs.draws:
             trails = self._trails.setdefault(item.name, {})
             image = draw_frame(frame.image, poses, outputs.style, trails)
@@ -220,6 +225,7 @@ class OpenOutputs:
 
     def write(self, item: SourceItem, record: FrameRecord) -> None:
         """Add a frame to the files of its source."""
+        # Files are opened by the first frame: a source without one leaves no file.
         if item.name not in self._writers:
             self._writers[item.name] = []
             self._open(item, self._writers[item.name])
@@ -239,7 +245,8 @@ class OpenOutputs:
         Raises:
             OutputError: the reader is gone.
         """
-        streams, self._streams = self._streams, []
+        streams = self._streams
+        self._streams = []
         for stream in streams:
             stream.close()
 
@@ -249,6 +256,7 @@ class OpenOutputs:
         Raises:
             OutputError: one of them could not be completed.
         """
+        # Trails of a finished source are not needed any more.
         self._trails.pop(item.name, None)
         first_error: OutputError | None = None
         for path, writer in self._writers.pop(item.name, []):
@@ -278,6 +286,7 @@ class OpenOutputs:
             OutputError: one of them cannot be written; those that are not complete do not change.
         """
         context = WriterContext(self._skeleton)
+        # All files at once: one pass over what may be a long journal.
         writers: list[tuple[Path, Writer]] = []
         try:
             for row, path in self.plan.single_files:
@@ -328,6 +337,7 @@ def _annotated(path: Path, context: WriterContext) -> Writer:
 
 def _identity(path: Path) -> object:
     """What tells files apart whatever they are called; None where there is no file."""
+    # Device and inode; a file that does not exist yet has none.
     try:
         stat = path.stat()
     except (OSError, ValueError):

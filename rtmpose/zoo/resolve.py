@@ -35,6 +35,8 @@ def model_kind(model: str | os.PathLike[str]) -> ModelKind:
     text = model.strip().lower()
     if text.startswith(("http://", "https://")):
         return "url"
+
+    # Separators of this system, and the slash everywhere.
     separators = [s for s in (os.sep, os.altsep, "/") if s]
     ends_like_file = text.endswith((*model_suffixes(), *FOREIGN_SUFFIXES))
     if ends_like_file or text.startswith("~") or any(s in text for s in separators):
@@ -123,6 +125,7 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
 
 
 def _from_url(url: str, progress: Progress | None) -> tuple[Path, ModelCard | None]:
+    # The name without the query, and without percent codes.
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     zipped = name.lower().endswith(".zip")
     if zipped:
