@@ -14,7 +14,9 @@ from rtmpose.errors import RtmposeError
 
 __all__ = ["main"]
 
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+"""As shells report a program that Ctrl-C ended: 128 + SIGINT."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: As in ``sys.argv[1:]``, which is the default.
     """
+    # Typer takes a while to import; `import rtmpose.cli` should not.
     import typer
 
     from rtmpose.cli.app import app
@@ -38,25 +41,34 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [a for a in arguments if a != "--debug"]
     verbose = debug or "--verbose" in arguments or "-v" in arguments
     arguments = [a for a in arguments if a not in ("--verbose", "-v")]
+
+    # One format for all loggers of the package; results never go through them.
+    level = logging.INFO if verbose else logging.WARNING
+    if debug:
+        level = logging.DEBUG
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING,
+        level=level,
         format="%(levelname)s: %(message)s",
     )
     try:
         result = app(with_kind(arguments), prog_name="rtmpose", standalone_mode=False)
+    # Errors of the package: one paragraph, for people.
     except RtmposeError as error:
         if debug:
             raise
+        # The reader of a pipe may leave early.
         if isinstance(error.__cause__, BrokenPipeError):
             # `rtmpose ... | head`: nobody reads any more, which is no fault to report.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_ERROR
         sys.stderr.write(f"rtmpose: {error}\n")
         return EXIT_ERROR
+    # Ctrl-C.
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise
         return _interrupted()
+    # Typer's own complaint about an option or argument.
     except usage_error as error:
         error.show()
         return int(error.exit_code)
@@ -68,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     return int(result) if isinstance(result, int) else 0
 
 
+# Finished files are complete, and --resume goes on from there.
 def _interrupted() -> int:
     sys.stderr.write("rtmpose: interrupted; what was finished has been kept\n")
     return EXIT_INTERRUPTED
