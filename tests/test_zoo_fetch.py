@@ -1,4 +1,4 @@
-"""Fetching: several sources, resuming, checking, caching. The network is a server of this process."""
+"""Fetching: several sources, resuming, checking, caching. The network is a local server."""
 
 from __future__ import annotations
 
@@ -417,7 +417,7 @@ def test_damaged_zip_member(server: Server, home: Path) -> None:
 
 @pytest.fixture
 def wheel_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
-    """A package index of one wheel, which needs a package that does not exist and another Python."""
+    """A package index of one wheel, which needs an absent package and another Python."""
     metadata = b"Metadata-Version: 2.1\nName: tinyweights\nVersion: 1.0\n"
     metadata += b"Requires-Python: <3\nRequires-Dist: nothing-such\n"
     folder = tmp_path / "index"
