@@ -82,8 +82,9 @@ class OpenVinoBackend:
             name = card.id
             network = model
             bf16 = options.precision == "bf16"
-        quantized = net.is_quantized(network)
-        self.precision = "bf16" if bf16 else "int8" if quantized else "fp32"
+        self.precision = "int8" if net.is_quantized(network) else "fp32"
+        if bf16:
+            self.precision = "bf16"
 
         # What the network looks like from outside.
         shape = net.dims_of(network.inputs[0].get_partial_shape())

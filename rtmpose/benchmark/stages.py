@@ -118,6 +118,7 @@ def measure(
         clock.start()
         draw_poses(image, poses)
         times.append(clock.elapsed())
+
         # Frames of the warm-up have negative numbers.
         if i >= 0:
             rows.append([*times, sum(times[:4]) - networks, sum(times[:4])])
@@ -125,13 +126,19 @@ def measure(
 
     # One row per frame, one column per stage, in milliseconds.
     table = np.array(rows) * 1000
-    stages = tuple(
-        Stage(name, *(round(float(v), 3) for v in (c.mean(), np.median(c), np.percentile(c, 95))))
-        for name, c in zip((*STAGES, "overhead", "total"), table.T, strict=True)
-    )
+    names = (*STAGES, "overhead", "total")
+    stages = tuple(_stage(name, column) for name, column in zip(names, table.T, strict=True))
     settings = {**pipeline.model.describe(), "machine": machine()}
     settings["detector"] = settings["detector"] or "none"
     return Measurement(stages, float(np.mean(counts)), frames, settings)
+
+
+def _stage(name: str, milliseconds: NDArray[np.float64]) -> Stage:
+    """Statistics of one stage over all frames ``(F,)``."""
+    mean = round(float(milliseconds.mean()), 3)
+    median = round(float(np.median(milliseconds)), 3)
+    p95 = round(float(np.percentile(milliseconds, 95)), 3)
+    return Stage(name, mean, median, p95)
 
 
 # ---- telling networks from the rest

@@ -179,6 +179,7 @@ def convert_data(
 
       rtmpose data convert yolo/data.yaml --split val --skeleton mouse.toml -o val.json
     """
+    from rtmpose.cli import data_output
     from rtmpose.datasets import load_mixture, merge, open_mixture
     from rtmpose.datasets.coco import save_coco
 
@@ -199,15 +200,7 @@ def convert_data(
     dataset = _converted(dataset, to)
     save_coco(dataset, output)
 
-    # What was written, in numbers that a typo in --to would change.
-    instances = sum(len(dataset.labeled(i)) for i in dataset.images)
-    points = f"{len(dataset.keypoint_names)} keypoints"
-    if dataset.skeleton:
-        points = dataset.skeleton.name
-    typer.echo(
-        f"wrote {output}: {len(dataset.images)} images, {instances} instances with keypoints,"
-        f" {points}"
-    )
+    data_output.show_written(dataset, output)
     return 0
 
 

@@ -69,6 +69,21 @@ def _summary(report: Report) -> str:
     return "\n".join(lines)
 
 
+# ---- convert
+
+
+def show_written(dataset: KeypointDataset, path: Path) -> None:
+    """Print what a converted file holds: numbers that a typo in ``--to`` would change."""
+    instances = sum(len(dataset.labeled(i)) for i in dataset.images)
+    points = f"{len(dataset.keypoint_names)} keypoints"
+    if dataset.skeleton:
+        points = dataset.skeleton.name
+    typer.echo(
+        f"wrote {path}: {len(dataset.images)} images, {instances} instances with keypoints,"
+        f" {points}"
+    )
+
+
 # ---- show
 
 

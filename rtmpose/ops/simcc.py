@@ -55,7 +55,6 @@ def encode(
         low = centers[..., axis] - reach[axis]
         high = centers[..., axis] + reach[axis] + (sigma is not None)
         inside &= (low < bins[axis]) & (high >= 0)
-
     # Points that are labeled but outside the crop must not train the network toward an edge.
     weights[(weights >= 0.5) & ~inside] = 0
 
