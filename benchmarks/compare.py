@@ -51,6 +51,7 @@ def frame_and_boxes(people: int) -> tuple[np.ndarray, np.ndarray]:
 
     from rtmpose.benchmark.stages import demo_photo, spread_boxes
 
+    # The size of the frame is part of what is measured.
     image = cv2.resize(cv2.imread(str(demo_photo())), (1280, 720))
     return image, spread_boxes(image, people).boxes
 
@@ -60,6 +61,7 @@ def write_inputs(folder: Path, detector: str, pose: str) -> None:
     from rtmpose import Detector, PoseEstimator
     from rtmpose.exporting.sdk import write_sdk
 
+    # The same arrays for all contenders, and the SDK's form of the same networks.
     for people in PEOPLE:
         image, boxes = frame_and_boxes(people)
         np.savez(folder / f"{people}.npz", image=image, boxes=boxes)
@@ -88,6 +90,7 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
     """A function of image and boxes that detects, throws the boxes away and estimates in the given
     ones.
     """
+    # The name says whose runtime, which engine, and which precision.
     who, _, engine = contender.partition("-")
     if who == "mmdeploy":
         return make_mmdeploy(folder)
@@ -104,6 +107,7 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
     import onnxruntime
     from rtmlib import YOLOX, RTMDet, RTMPose
 
+    # rtmlib has no option for threads: its sessions get them here.
     session = onnxruntime.InferenceSession
 
     def limited(path_or_bytes: Any, **settings: Any) -> Any:
@@ -122,6 +126,7 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
 
 def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -> None:
     """The worker: a line with people and frames in, a line with milliseconds and busy cores out."""
+    # The worker says that it is ready, then answers one line for each line.
     run, precision = make(contender, detector, pose, threads, folder)
     sys.stdout.write(json.dumps({"precision": precision}) + "\n")
     sys.stdout.flush()
@@ -159,6 +164,7 @@ class Contender:
         ]
         command += ["--detector", args.detector, "--pose", args.pose]
 
+        # Bound before it starts, so that its libraries count the right number of cores.
         def bind() -> None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
@@ -171,6 +177,7 @@ class Contender:
             preexec_fn=bind,
         )
         self.precision = ""
+        # Libraries may write to standard output first; the worker's own lines are JSON.
         while not self.precision:
             line = self.process.stdout.readline()  # type: ignore[union-attr]
             if not line:
@@ -190,6 +197,7 @@ class Contender:
 
 
 def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
+    # Contenders that are not installed are left out.
     contenders = {}
     for name in (*OURS, *OTHERS):
         if name.startswith("mmdeploy") and not args.mmdeploy_python:
@@ -202,13 +210,17 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
     for people in PEOPLE:
         times: dict[str, list[float]] = {name: [] for name in contenders}
         busy: dict[str, list[float]] = {name: [] for name in contenders}
+        # Unmeasured calls first: they compile and allocate.
         for contender in contenders.values():
             contender.run(people, 3)
+        # Turns, so that a slow moment of the machine hits everybody.
         for _ in range(args.rounds):
             for name, contender in contenders.items():
                 taken, share = contender.run(people, args.frames)
                 times[name] += taken
                 busy[name].append(share)
+
+        # Medians for the usual case, the 10th percentile for an undisturbed one.
         medians = {n: float(np.median(t)) for n, t in times.items()}
         low = {n: float(np.percentile(t, 10)) for n, t in times.items()}
         row = {
@@ -276,6 +288,8 @@ def main() -> None:
     if args.worker:
         work(args.worker, args.detector, args.pose, args.threads, args.inputs)
         return
+
+    # From here on the process that asks, not a worker.
     from rtmpose.benchmark.stages import machine
 
     with tempfile.TemporaryDirectory() as folder:

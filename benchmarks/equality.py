@@ -24,6 +24,7 @@ def main() -> None:
         " allowed |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    # One row per network: the same random weights and image as the original had.
     for name, record in seeded.records().items():
         network = build(config_of(record)).eval()
         network.load_state_dict(
@@ -32,14 +33,18 @@ def main() -> None:
         found = outputs_of(network, torch.from_numpy(seeded.image(record)))
         worst = 0.0
         allowed = 1e-5
+        # Allowed is three times what float32 itself costs, as the original measured it.
         for key, known in record["outputs"].items():
             limit = max(1e-5, 3 * record["fp32_vs_fp64_max_abs"].get(key, 0.0))
             difference = np.abs(
                 found[key].ravel()[known["probe_index"]] - known["probe_value"]
             ).max()
+            # The worst is the one nearest to its own limit.
             if difference / limit >= worst / allowed:
                 worst = difference
                 allowed = limit
+
+        # Sizes are height first in the record.
         wh = (record["input"][3], record["input"][2])
         same = "=" if count_parameters(network) == record["params"] else "!="
         print(

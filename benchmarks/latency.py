@@ -25,6 +25,7 @@ def camera(images, fps):
     """Stands in for ``open_frames``."""
 
     def frames(_item):
+        # A frame comes at its time, whether the last one was taken or not.
         start = time.perf_counter()
         for index, image in enumerate(images):
             time.sleep(max(0.0, start + index / fps - time.perf_counter()))
@@ -38,6 +39,7 @@ def seconds_alone(calls, fps=None):
 
     After a pause the same call takes longer, as threads sleep and caches hold other things.
     """
+    # Paced calls wait for the camera; unpaced ones follow each other.
     seconds = []
     began = time.perf_counter()
     for index, frame in enumerate(calls):
@@ -59,6 +61,7 @@ def main():
     detector = tracker.detector
     pose = tracker.pose
     images = frames_of(arguments.video)
+    # Recorded once: the same tensors for every measurement.
     calls = recorded(tracker, images, interval)
     results = {}
     loads = arguments.load or [0.6, 2.0]
@@ -66,12 +69,16 @@ def main():
     paced = {load: [] for load in loads}
     latencies = {load: [] for load in loads}
     dropped = dict.fromkeys(loads, 0)
+    # Loads take turns in every round, as the machine's speed drifts.
     for _ in range(arguments.rounds):
         for load in loads:
             seconds = seconds_alone(calls)
             alone[load] += seconds
+            # The camera's rate follows from what the networks need right now.
             fps = load * len(images) / sum(seconds)
             paced[load] += seconds_alone(calls, fps)
+
+            # The camera takes the place of a real one, for the time of a run.
             original = video_tracking.open_frames
             video_tracking.open_frames = camera(images, fps)
             try:
@@ -80,6 +87,7 @@ def main():
                     pass
             finally:
                 video_tracking.open_frames = original
+            # The first frames still start threads.
             latencies[load] += tracking.statistics.latencies_s[2:]
             dropped[load] += tracking.statistics.dropped
     print(
@@ -87,6 +95,8 @@ def main():
         f" {detector.backend.engine} {detector.backend.precision}/{pose.backend.precision},"
         f" {detector.card.id} + {pose.card.id}"
     )
+
+    # Percentiles of the latencies, next to those of the calls alone and paced.
     for load in loads:
         ours, theirs, spaced = (np.array(v[load]) * 1000 for v in (latencies, alone, paced))
         rows = {}

@@ -51,6 +51,7 @@ def ours(arguments):
         frames.append((np.array(keypoints), list(ids)))
 
 
+# In their own interpreter: the two need different versions of numpy.
 def theirs(arguments):
     command = [
         arguments.mmdeploy_python,
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--mmdeploy-python", required=True)
     parser.add_argument("--det-interval", type=int, default=1)
     arguments = parser.parse_args()
+    # Counted over the clip: ids that occur together, people per frame, distances.
     together = collections.Counter()
     distances = []
     counts = collections.Counter()
@@ -86,6 +88,7 @@ def main():
         if not len(a_ids) or not len(b_ids):
             same_people += len(a_ids) == len(b_ids)
             continue
+        # The mean distance over the keypoints that both are confident about, (ours, theirs).
         gaps = np.linalg.norm(a[:, None, :, :2] - b[None, :, :, :2], axis=-1)
         confident = (a[:, None, :, 2] > CONFIDENT) & (b[None, :, :, 2] > CONFIDENT)
         height = np.ptp(b[:, :, 1], axis=1)
@@ -94,6 +97,8 @@ def main():
             (gaps * confident).sum(-1) / np.maximum(confident.sum(-1), 1),
             np.inf,
         )
+
+        # One to one; pairs farther apart than a fifth of the height are no pairs.
         rows, columns = linear_sum_assignment(np.minimum(mean, 1e6))
         pairs = [(i, j) for i, j in zip(rows, columns, strict=True) if mean[i, j] < 0.2 * height[j]]
         same_people += len(pairs) == len(a_ids) == len(b_ids)

@@ -25,15 +25,18 @@ FRAMES = 110
 
 
 def far_away(box):
+    # The lawn pedestrian, in pixels of the video (xywh).
     return box[1] + box[3] < 110 and box[0] < 400
 
 
 def corners(boxes):
+    # xywh to xyxy.
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
 def read(path):
+    # MOT lines count frames from 1.
     rows = {}
     for line in path.read_text().splitlines():
         frame, number, *box = (float(v) for v in line.split(",")[:6])
@@ -49,6 +52,7 @@ def main():
     host = motmetrics.metrics.create()
     summaries = []
     names = []
+    # Every frame, every fifth, and on demand.
     for interval in (1, 5, "auto"):
         tracker = PoseTracker(detector, pose, TrackerParams())
         account = motmetrics.MOTAccumulator(auto_id=True)
@@ -67,6 +71,7 @@ def main():
                 for i, b in zip(tracked.poses.ids.tolist(), boxes, strict=True)
                 if not far_away(b)
             ]
+            # Ground truth and results of the frame; NaN marks pairs that cannot match.
             known = truth.get(tracked.frame.index, [])
             overlap = box_iou(corners([b for _, b in known]), corners([b for _, b in found]))
             distances = np.where(overlap >= 0.5, 1 - overlap, np.nan)

@@ -24,9 +24,11 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=21)
     arguments = parser.parse_args()
+    # The seed makes two runs the same file.
     torch.manual_seed(arguments.seed)
     card = zoo.find(arguments.model)
     network = build(config_for(card)).eval()
+    # A card with another name: the zoo's numbers do not hold for it.
     card = replace(card, id=f"seeded-{card.id}", aliases=(), files=(), published={})
     if arguments.out.suffix == ".safetensors":  # for `rtmpose export`
         save_safetensors(arguments.out, network, card)

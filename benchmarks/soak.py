@@ -21,6 +21,7 @@ from rtmpose.tracking.video import VideoTracker
 
 
 def usage():
+    # Resident memory in MB, threads, open files.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     files = len(list(Path("/proc/self/fd").iterdir()))
     return int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), files
@@ -32,6 +33,7 @@ def report(what):
 
 
 def repeated(video, frames, folder):
+    # One long file, written once and read in one run.
     path = Path(folder) / "long.mp4"
     done = 0
     writer = None
@@ -70,6 +72,7 @@ def main():
         report("opened")
         start = time.perf_counter()
         people = 0
+        # The long run: reports should stay level after the first.
         tracking = VideoTracker(tracker, interval=arguments.det_interval)
         for count, tracked in enumerate(tracking.run(items), 1):
             people += len(tracked.poses)
@@ -77,6 +80,8 @@ def main():
                 report(f"{count} frames")
         seconds = time.perf_counter() - start
         print(f"{count} frames, {people / count:.1f} people per frame, {count / seconds:.1f} fps")
+
+        # Runs that are left early must leave nothing behind.
         for k in range(50):
             run = VideoTracker(tracker, interval=arguments.det_interval).run(items)
             for _ in range(3):

@@ -77,12 +77,14 @@ def recorded(tracker, images, interval):
     def note(backend, images):
         calls[-1].append((backend, images.copy()))
 
+    # The tracker of the benchmark, with backends that note their calls.
     watched = PoseTracker(
         tracker.detector.with_backend(Recording(tracker.detector.backend, note)),
         tracker.pose.with_backend(Recording(tracker.pose.backend, note)),
         tracker.params,
     )
     state = watched.create_state()
+    # Copies are noted, as buffers are used again.
     for index, image in enumerate(images):
         calls.append([])
         watched.track_batch([state], [image], times=[index / 25], detect=[index % interval == 0])
@@ -114,6 +116,7 @@ def open_tracker(arguments):
 
 def our_runs(tracker, video, interval, people):
     """Name to function: the networks alone, tracking, and tracking with an annotated video."""
+    # Noted once, and run again without anything around them.
     calls = [call for frame in recorded(tracker, frames_of(video), interval) for call in frame]
 
     def networks():
@@ -129,6 +132,7 @@ def our_runs(tracker, video, interval, people):
         from rtmpose.worker_threads import BackgroundWriter
         from rtmpose.writers.video import VideoEncoder
 
+        # As `rtmpose track` does it: drawing and encoding in the background.
         style = DrawStyle()
         trails = {}
         with (
@@ -162,6 +166,7 @@ def rtmlib_runs(tracker, video, interval, people):
             found.append(len(theirs(image)[0]))
         people[name] = np.mean(found)
 
+    # One tracker per engine, on the same files as ours.
     runs = {}
     for engine in ("onnxruntime", "openvino"):
         solution = partial(
@@ -185,7 +190,7 @@ def rtmlib_runs(tracker, video, interval, people):
 
 
 def run_mmdeploy(arguments):
-    """Seconds and people per frame of mmdeploy-runtime, in a process of its own."""
+    """Seconds and people per frame of mmdeploy-runtime, in a separate process."""
     command = [
         arguments.mmdeploy_python,
         "-c",

@@ -28,6 +28,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
+# ---- what a row says
+
+
 @dataclass(frozen=True)
 class BackendRow:
     """What the package knows of an engine without importing it.
@@ -93,6 +96,7 @@ class BackendRow:
 
     def is_installed(self) -> bool:
         """Whether the engine's package is installed; it is not imported."""
+        # find_spec looks for the package on disk; importing an engine takes up to seconds.
         return importlib.util.find_spec(self.import_name) is not None
 
     def versions(self) -> dict[str, str]:
@@ -101,6 +105,7 @@ class BackendRow:
         for distribution in self.distributions:
             try:
                 found[distribution] = importlib.metadata.version(distribution)
+            # One of several distributions is enough.
             except importlib.metadata.PackageNotFoundError:
                 continue
         return found
@@ -114,6 +119,7 @@ class BackendRow:
 
 # In the order in which `auto` prefers them.
 BACKENDS: tuple[BackendRow, ...] = (
+    # Fastest on CPUs; also drives Intel GPUs and NPUs.
     BackendRow(
         name="openvino",
         title="OpenVINO",
@@ -130,6 +136,7 @@ BACKENDS: tuple[BackendRow, ...] = (
         export_target="openvino",
         weights_suffix=".bin",
     ),
+    # A plain dependency, so always there; its GPU build drives NVIDIA GPUs.
     BackendRow(
         name="onnxruntime",
         title="ONNX Runtime",
@@ -146,6 +153,7 @@ BACKENDS: tuple[BackendRow, ...] = (
         num_streams=True,
         export_target="onnx",
     ),
+    # For phones and ARM boards; runs its own format only.
     BackendRow(
         name="ncnn",
         title="ncnn",
@@ -161,6 +169,7 @@ BACKENDS: tuple[BackendRow, ...] = (
         weights_suffix=".bin",
         native_precision="fp16",
     ),
+    # For checkpoints, and as the reference of exports; chosen only for its own files.
     BackendRow(
         name="torch",
         title="torch",
@@ -180,9 +189,15 @@ FOREIGN_SUFFIXES = (".engine", ".plan", ".mlpackage", ".tflite")
 """Suffixes of model files that other programs run, and no backend."""
 
 
+# ---- all backends
+
+
 def names() -> tuple[str, ...]:
     """Names of all backends, the preferred ones first."""
     return tuple(row.name for row in BACKENDS)
+
+
+# ---- looking up rows
 
 
 def row(name: str) -> BackendRow:
@@ -194,6 +209,8 @@ def row(name: str) -> BackendRow:
     for candidate in BACKENDS:
         if candidate.name == name.lower():
             return candidate
+
+    # No row: the nearest names, then all of them.
     near = difflib.get_close_matches(name.lower(), ("auto", *names()), n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? There are" if near else "use"
     raise BackendError(f"unknown backend {name!r}: {hint} auto, {', '.join(names())}")
@@ -215,6 +232,8 @@ def rows_for_file(path: Path) -> tuple[BackendRow, ...]:
         )
     if suffix not in model_suffixes():
         suffix = ".onnx"
+
+    # The table's order is that of preference.
     return tuple(candidate for candidate in BACKENDS if suffix in candidate.suffixes)
 
 
@@ -223,6 +242,7 @@ def row_for_export(target: str) -> BackendRow:
 
     Targets that no backend runs as they are contain an ONNX file, which is run.
     """
+    # Formats such as "sdk" or "coreml" have no row.
     by_target = {candidate.export_target: candidate for candidate in BACKENDS}
     return by_target.get(target, by_target["onnx"])
 
@@ -233,6 +253,9 @@ def row_to_check(path: Path) -> BackendRow:
         if path.suffix.lower() in candidate.own_suffixes:
             return candidate
     return row_for_export("onnx")
+
+
+# ---- over all rows
 
 
 def model_suffixes() -> tuple[str, ...]:

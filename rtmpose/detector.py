@@ -73,6 +73,7 @@ class Detector:
         label: int | None = 0,
         fit: str = "auto",
     ) -> None:
+        # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
         card = card or zoo_card or _recognize(path)
         self._decoder = box_decoder(card)
@@ -85,6 +86,8 @@ class Detector:
         # The size that the file itself declares goes before the card's.
         height, width = self.backend.input.shape[2:]
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
+
+        # Rectangular inputs need an engine that takes any size.
         if fit not in ("auto", "letterbox", "rectangular"):
             raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
         if fit == "auto":
@@ -124,9 +127,12 @@ class Detector:
         """The image as a network batch ``(1, h, w, 3)``, overwritten by this thread's next call,
         and the factors.
         """
+        # The size of this frame's input.
         size_wh = self.card.input_wh
         if self.rectangular:
             size_wh = rectangle((check_image(image).shape[1], image.shape[0]), size_wh)
+
+        # A canvas per thread, made anew when the size changes.
         canvas: NDArray[np.uint8] | None = getattr(self._local, "canvas", None)
         if canvas is None or canvas.shape[1:3] != size_wh[::-1]:
             canvas = self._local.canvas = np.empty((1, size_wh[1], size_wh[0], 3), np.uint8)
@@ -168,6 +174,7 @@ class Detector:
 
 def _recognize(path: Path) -> ModelCard:
     """A card for a file the zoo does not know, from layer names in it, else from its file name."""
+    # Checked first, for an error that says what such a file is good for.
     content = path.read_bytes()
     outputs = onnx_outputs(content) if path.suffix == ".onnx" else []
     if rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs]):
@@ -175,6 +182,8 @@ def _recognize(path: Path) -> ModelCard:
             f"{path} is a one-stage model: it finds people and keypoints by itself; give it as the"
             " pose model, without a detector"
         )
+
+    # Names of layers count more than the file name, but both are accepted.
     for marker, (kind, pixels, size) in MARKERS.items():
         if marker in content or kind in path.name.lower():
             log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)

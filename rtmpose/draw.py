@@ -26,6 +26,9 @@ Trails = dict[int, deque[tuple[float, float]]]
 """Track id to the last points on the ground, the newest last."""
 
 
+# ---- what is drawn
+
+
 @dataclass(frozen=True)
 class DrawStyle:
     """How frames are drawn by :func:`draw_frame`.
@@ -49,6 +52,9 @@ class DrawStyle:
     draw_ids: bool = True
     trail: int = 0
     output_size: int | None = None
+
+
+# ---- onto whole frames
 
 
 def draw_frame(image: Image, poses: Poses, style: DrawStyle, trails: Trails) -> Image:
@@ -117,10 +123,11 @@ def draw_poses(
     if background not in ("image", "black"):
         raise InputError(f"background must be image or black, not {background!r}")
     canvas = np.zeros_like(image) if background == "black" else image.copy()
-    sizes = [_person_size(poses, i, kpt_thr) for i in range(len(poses))]
+    sizes = [_person_size(poses, i, kpt_thr) for i in range(len(poses))]  # pixels
 
     # Large people first: they are near, but the small ones would vanish below them.
     for i in np.argsort(sizes, kind="stable")[::-1]:
+        # Widths follow the person: about a seventieth of their size.
         width = thickness or float(np.clip(sizes[i] / 70, 1.0, 24.0))
         if skeleton:
             _draw_person(canvas, poses, int(i), _drawable(poses, int(i), kpt_thr), width)
@@ -134,6 +141,7 @@ def draw_detections(image: Image, detections: Detections, *, scores: bool = True
     """Draw boxes, with their scores, on a copy of the image."""
     canvas = check_image(image).copy()
     for box, score in zip(detections.boxes, detections.scores, strict=True):
+        # Likewise, for boxes.
         size = float(np.clip((box[2:] - box[:2]).max() / 120, 1.0, 12.0))
         _draw_box(canvas, box, f"{score:.2f}" if scores else "", True, size)
     return canvas
@@ -163,6 +171,7 @@ def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]
         canvas: BGR uint8 ``(H, W, 3)``; drawn on.
         trails: Track id to points in pixels, the newest last.
     """
+    # Thin in small images, visible in large ones.
     width = max(1, round(max(canvas.shape[:2]) / 500))
     for number, places in trails.items():
         points = _fixed(np.array(places, np.float32).reshape(-1, 2))
@@ -172,14 +181,19 @@ def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]
 
 def id_color(number: int) -> tuple[int, int, int]:
     """A bright BGR color for an id; neighbors differ."""
+    # Multiples of the golden ratio spread hues evenly, whatever the number of ids.
     hue = int(number * 180 * 0.618034) % 180
     b, g, r = cv2.cvtColor(np.array([[[hue, 150, 255]]], np.uint8), cv2.COLOR_HSV2BGR)[0, 0]
     return int(b), int(g), int(r)
 
 
+# ---- one person
+
+
 def _draw_person(
     canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float
 ) -> None:
+    # In eighths of a pixel; only limbs with both ends seen.
     points = _fixed(poses.keypoints[i])
     skeleton = poses.skeleton
     links = [
@@ -199,7 +213,7 @@ def _draw_person(
 
     # Points cover the ends of the limbs.
     radii = _point_radii(poses, width)
-    unit = 1 << SHIFT
+    unit = 1 << SHIFT  # circles take radii in eighths of a pixel
     for k in np.flatnonzero(seen).tolist():
         radius = radii[k]
         outer = round((radius + max(0.7, radius * 0.3)) * unit)
@@ -220,6 +234,7 @@ def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
 def _point_radii(poses: Poses, width: float) -> list[float]:
     """Dense sets (face, hands) get small dots; a person's first 23 or 26 points are the body."""
     k = len(poses.skeleton)
+    # Hands (21) and faces (68, 106) have no body points; whole-body sets (133) have 23.
     body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
     return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
 
@@ -227,6 +242,7 @@ def _point_radii(poses: Poses, width: float) -> list[float]:
 def _draw_box(canvas: Image, box: FloatArray, label: str, outline: bool, width: float) -> None:
     """Draw a box, its label, or both, into the image itself."""
     (x1, y1), (x2, y2) = _fixed(box.reshape(2, 2))
+    # A dark line below a bright one reads on any background.
     if outline:
         cv2.rectangle(canvas, (x1, y1), (x2, y2), OUTLINE, round(width + 2), cv2.LINE_AA, SHIFT)
         cv2.rectangle(
@@ -250,6 +266,9 @@ def _drawable(poses: Poses, i: int, kpt_thr: float) -> NDArray[np.bool_]:
     return (poses.scores[i] >= kpt_thr) & np.isfinite(poses.keypoints[i]).all(axis=1)
 
 
+# ---- trails and sizes
+
+
 def _update_trails(trails: Trails, poses: Poses, length: int) -> None:
     """Add the middle of each box's lower edge; the trails of absent people shrink and end."""
     assert poses.ids is not None
@@ -264,6 +283,7 @@ def _update_trails(trails: Trails, poses: Poses, length: int) -> None:
 
 def _scaled(image: Image, long_edge: int) -> Image:
     height, width = image.shape[:2]
+    # Averaging shrinks without aliasing; enlarging interpolates.
     factor = long_edge / max(height, width)
     if factor == 1:
         return image
@@ -276,10 +296,12 @@ def _person_size(poses: Poses, i: int, kpt_thr: float) -> float:
     """The longer side of what is drawn of a person, or of the box if that is smaller, in pixels."""
     box = poses.boxes[i]
     side = float((box[2:] - box[:2]).max())
+    # What is seen of somebody cut off may be far smaller than their box.
     points = poses.keypoints[i][_drawable(poses, i, kpt_thr)]
     return min(side, float(np.ptp(points, axis=0).max()) * 1.3) if len(points) > 1 else side
 
 
 def _fixed(points: FloatArray) -> list[tuple[int, int]]:
+    # NaN would become an arbitrary integer.
     clipped = np.clip(np.nan_to_num(points), -FARTHEST, FARTHEST)
     return [(x, y) for x, y in np.rint(clipped * (1 << SHIFT)).astype(np.int64).tolist()]

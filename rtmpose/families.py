@@ -46,11 +46,15 @@ ModelName = str | Path | ModelCard
 """A zoo name, path or URL, or a card."""
 
 
+# ---- the seam
+
+
 class PoseModel(Protocol):
     """Finds the poses of the people in images: :class:`TopDown`, :class:`rtmpose.OneStage`, or
     anything with the same members.
     """
 
+    # What it is.
     @property
     def skeleton(self) -> Skeleton:
         """The keypoint set of the poses."""
@@ -95,6 +99,7 @@ class PoseModel(Protocol):
         """All opened networks, that of the keypoints last; empty if one cannot be exchanged."""
         ...
 
+    # What it does.
     def describe(self) -> dict[str, object]:
         """Models and engine, for the settings stored with results."""
         ...
@@ -136,6 +141,9 @@ class PoseModel(Protocol):
         ...
 
 
+# ---- opening
+
+
 def open_model(
     detector: ModelName | BoxModel | None = DEFAULT_DETECTOR,
     pose: ModelName | CropModel | PoseModel = DEFAULT_POSE_MODEL,
@@ -165,6 +173,7 @@ def open_model(
         BackendError: engine or device are not available.
         InputError: a skeleton is given for a model that is open already.
     """
+    # What is opened already is taken as it is.
     opened: CropModel | PoseModel
     if not isinstance(pose, str | Path | ModelCard):
         if skeleton is not None:
@@ -186,6 +195,8 @@ def open_model(
                 "%s finds people by itself; the detector is not used", opened.describe()["pose"]
             )
         return opened
+
+    # The detector comes last: a pose model of the wrong kind fails before it is opened.
     if isinstance(detector, str | Path | ModelCard):
         detector = Detector(detector, options=options)
     return TopDown(detector, cast(CropModel, opened), whole_image=whole_image)
@@ -193,6 +204,7 @@ def open_model(
 
 def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
     """Whether a model finds people by itself, by its card or by the outputs of its file."""
+    # A card says it; without one the outputs do.
     path, zoo_card = resolve(model)
     card = card or zoo_card
     if card is not None:
@@ -202,4 +214,5 @@ def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
 
 
 def _is_pose_model(model: CropModel | PoseModel) -> TypeGuard[PoseModel]:
+    # Crop models have no such member.
     return hasattr(model, "needs_boxes")

@@ -61,6 +61,7 @@ def is_stdout(path: Path) -> bool:
 
 def is_special(path: Path) -> bool:
     """Whether a path is written straight: standard output, a device, a pipe or a socket."""
+    # Names first; anything else by what the file system says.
     if is_stdout(path) or path.parent in (Path("/dev/fd"), Path("/proc/self/fd")):
         return True
     try:
@@ -197,6 +198,7 @@ class AtomicFile:
 
     def abandon(self) -> None:
         """Remove what was written; a file that had the name before is untouched."""
+        # Errors on the way out would hide the one that led here.
         with suppress(OSError, ValueError):
             self._close()
         if not self._special:
@@ -210,11 +212,12 @@ class AtomicFile:
         release(lock)
 
     def _close(self) -> None:
-        text, binary = self._text, self._binary
+        # Standard output is not ours to close.
+        files = (self._text, self._binary)
         self._text = self._binary = None
         if is_stdout(self.path):
             return
-        for file in (text, binary):
+        for file in files:
             if file is not None:
                 file.close()
 
@@ -334,6 +337,7 @@ class AtomicFolder:
             OutputError: it cannot be completed; an earlier folder of that name is untouched.
         """
         try:
+            # The record says which files belong to this run.
             with output_errors(self.path):
                 names = sorted(files_below(self.temporary))
                 record = self.temporary / FOLDER_RECORD
@@ -430,6 +434,7 @@ def _clean_once(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    # Data reaches the disk before the name does.
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)

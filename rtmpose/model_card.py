@@ -8,6 +8,9 @@ from typing import Literal
 
 from rtmpose.types import Calibration, Skeleton
 
+# ---- kinds
+
+
 ColorOrder = Literal["rgb", "bgr"]
 InputFit = Literal["letterbox", "rectangular"]
 CodecKind = Literal["simcc", "heatmap", "gaussian", "rtmdet", "yolox", "rtmo", "classifier"]
@@ -28,6 +31,9 @@ OUTPUTS: Mapping[CodecKind, Output] = {
 people with boxes and keypoints in a frame, or classes. How it is decoded is in
 :mod:`rtmpose.ops.decoders`.
 """
+
+
+# ---- parts of a card
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ class Codec:
     split_ratio: float = 2.0
     sigma: tuple[float, ...] = ()
     heatmap_wh: tuple[int, int] | None = None
+
+
+# ---- where files come from
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,9 @@ class ModelFile:
     sha256: str = ""
 
 
+# ---- the card
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """Everything the runtime must know of a model.
@@ -134,6 +146,7 @@ class ModelCard:
             eval --calibrate``).
     """
 
+    # What it is, and how it is run.
     id: str
     task: str
     architecture: str
@@ -141,11 +154,13 @@ class ModelCard:
     normalization: Normalization
     codec: Codec
     skeleton: str | None = None
+    # Where it comes from.
     own_skeleton: Skeleton | None = None
     trained_on: str = ""
     license: str = "Apache-2.0"
     aliases: tuple[str, ...] = ()
     files: tuple[ModelFile, ...] = ()
+    # What was measured, and what a user should know.
     published: Mapping[str, float] = field(default_factory=dict)
     params_m: float | None = None
     gflops: float | None = None
@@ -153,9 +168,11 @@ class ModelCard:
     calibration: Calibration | None = None
     input_fit: InputFit = "letterbox"
 
+    # Questions that other code asks, instead of comparing kinds and names.
     @property
     def output(self) -> Output:
         """What the network returns; see :data:`OUTPUTS`."""
+        # The kind of coding says what is coded.
         return OUTPUTS[self.codec.kind]
 
     @property
@@ -173,6 +190,7 @@ class ModelCard:
         """Whether :mod:`rtmpose.networks` can build it, which training, pruning and the export of a
         checkpoint need; others run from ONNX only.
         """
+        # By name: importing the networks would load torch.
         return self.architecture.startswith(NETWORK_FAMILIES)
 
     def file(self, format: str) -> ModelFile | None:

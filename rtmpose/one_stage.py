@@ -76,6 +76,7 @@ class OneStage:
         skeleton: Skeleton | None = None,
         box_thr: float = DEFAULT_BOX_THR,
     ) -> None:
+        # As for other families: what the zoo knows, else the conventions.
         path, zoo_card = resolve(model)
         card = card or zoo_card or assumed_card(path)
         self._decoder = people_decoder(card)
@@ -145,6 +146,7 @@ class OneStage:
         self, image: Image, *, box_thr: float | None = None, max_people: int | None = None
     ) -> Detections:
         """The boxes of the people in one image, highest score first."""
+        # Poses are found anyway: the boxes come with them.
         poses = self(image, box_thr=box_thr)[:max_people]
         return Detections(poses.boxes, poses.box_scores, np.zeros(len(poses), np.int64))
 
@@ -171,10 +173,13 @@ class OneStage:
         and its placement.
         """
         check_image(image)
+        # A canvas per thread; the size never changes.
         width, height = self.card.input_wh
         canvas: NDArray[np.uint8] | None = getattr(self._local, "canvas", None)
         if canvas is None:
             canvas = self._local.canvas = np.empty((1, height, width, 3), np.uint8)
+
+        # Centered, as the model was trained last, or in the top left corner.
         if self._decoder.centered:
             _, ratio, offset = letterbox_centered(image, self.card.input_wh, canvas[0])
             return canvas, (ratio, offset)
@@ -186,6 +191,7 @@ class OneStage:
         is repeated.
         """
         fixed = self.backend.input.shape[0] or 1
+        # With a fixed batch the image fills all its places; the first result counts.
         if fixed == 1:
             return self.backend(canvas)
         outputs = self.backend(np.repeat(canvas, fixed, axis=0))
@@ -201,11 +207,13 @@ class OneStage:
         # Two poses of one person may differ in their boxes.
         rows = np.arange(len(people))
         if len(people) > 1 and self.skeleton.sigmas:
+            # (N, K, 3)
             points = np.concatenate([people.keypoints, people.scores[..., None]], axis=2)
             areas = box_area(people.boxes)
             sigmas = self.skeleton.sigmas
             rows = np.sort(oks_nms(points, people.box_scores, areas, sigmas, SAME_PERSON_OKS))
 
+        # Corners are points too: (N, 4) as (N, 2, 2), and back.
         ratio, offset = placement
         corners = people.boxes[rows].reshape(-1, 2, 2)
         return Poses(
@@ -240,6 +248,7 @@ def assumed_card(path: Path) -> ModelCard:
 
 def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
     """The card with the input size of the file itself."""
+    # The file's own size goes before the card's.
     height, width = backend.input.shape[2:]
     size = (width or card.input_wh[0], height or card.input_wh[1])
     if 0 in size:

@@ -14,11 +14,15 @@ _OUTPUT_FIELD = 12
 _METADATA_FIELD = 14
 
 
+# ---- reading
+
+
 def onnx_metadata(content: bytes) -> Iterator[tuple[str, str]]:
     """The text properties of an ONNX file, read without the onnx package; nothing from a damaged
     file.
     """
     for field, value in _fields(content):
+        # StringStringEntryProto: field 1 is the key, field 2 the value.
         if field == _METADATA_FIELD and isinstance(value, bytes):
             pair = dict(_fields(value))
             key = pair.get(1, b"")
@@ -31,6 +35,7 @@ def onnx_outputs(content: bytes) -> list[tuple[str, tuple[int | None, ...]]]:
     """Names and shapes of a network's outputs, read without the onnx package; None marks a
     dimension that may vary. Empty for a damaged file.
     """
+    # ModelProto -> GraphProto -> ValueInfoProto; a message may come in parts.
     graph = _messages(content, _GRAPH_FIELD)
     values = [v for part in graph for v in _messages(part, _OUTPUT_FIELD)]
     return [(_name(value), _shape(value)) for value in values]
@@ -44,10 +49,14 @@ def _name(value: bytes) -> str:
 def _shape(value: bytes) -> tuple[int | None, ...]:
     """Of a ValueInfoProto: its type, its tensor type, its shape, its dimensions."""
     parts = [value]
+    # TypeProto (2), its tensor type (1), TensorShapeProto (2), the dimensions (1).
     for field in (2, 1, 2, 1):
         parts = [inner for part in parts for inner in _messages(part, field)]
-    sizes = [dict(_fields(dimension)).get(1) for dimension in parts]
+    sizes = [dict(_fields(dimension)).get(1) for dimension in parts]  # field 2 is a name: may vary
     return tuple(size if isinstance(size, int) else None for size in sizes)
+
+
+# ---- protobuf
 
 
 def _messages(content: bytes, field: int) -> list[bytes]:
@@ -62,29 +71,37 @@ def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
 
 def _spans(content: bytes) -> Iterator[tuple[int, bytes | int, int, int]]:
     """The same, with the first byte of each field and the one after its last."""
+    # Truncated fields are given as far as they go: the caller checks where the last one ends.
     at = 0
     end = len(content)
     try:
         while at < end:
             start = at
+            # The low three bits are the wire type, the rest the field number.
             tag, at = _varint(content, at)
             kind = tag & 7
             value: bytes | int
+            # A number of variable length.
             if kind == 0:
                 value, at = _varint(content, at)
+            # Bytes with their length in front: text, or a message.
             elif kind == 2:
                 size, at = _varint(content, at)
                 value = content[at : at + size]
                 at += size
+            # A number of 8 or 4 bytes.
             elif kind in (1, 5):
                 size = 8 if kind == 1 else 4
                 value = content[at : at + size]
                 at += size
             else:
-                return
+                return  # groups: not used by ONNX
             yield tag >> 3, value, start, at
     except IndexError:
         return
+
+
+# ---- writing
 
 
 def with_onnx_metadata(content: bytes, key: str, text: str) -> bytes:
@@ -93,6 +110,7 @@ def with_onnx_metadata(content: bytes, key: str, text: str) -> bytes:
     Raises:
         ValueError: the content is not a whole ONNX file.
     """
+    # Every other field is copied byte by byte: nothing is parsed and written again.
     parts = []
     last = 0
     for field, value, start, end in _spans(content):
@@ -104,13 +122,18 @@ def with_onnx_metadata(content: bytes, key: str, text: str) -> bytes:
         )
         if not replaced:
             parts.append(content[start:end])
+
+    # A file that ends early, or is something else, must not be completed.
     if last != len(content):
         raise ValueError("it is not an ONNX file, or an incomplete one")
+
+    # Fields may come in any order, so the new one is put at the end.
     pair = _length_delimited(1, key.encode()) + _length_delimited(2, text.encode())
     return b"".join([*parts, _length_delimited(_METADATA_FIELD, pair)])
 
 
 def _length_delimited(field: int, value: bytes) -> bytes:
+    # Seven bits per byte, lowest first; the high bit says that more follow.
     out = bytearray([field << 3 | 2])
     size = len(value)
     while size > 0x7F:
@@ -121,6 +144,7 @@ def _length_delimited(field: int, value: bytes) -> bytes:
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
+    # As above; an IndexError past the end is handled by the caller.
     value = shift = 0
     while True:
         byte = content[at]

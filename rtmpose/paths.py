@@ -14,6 +14,7 @@ def cache_folder() -> Path:
 
     The folder may not exist yet.
     """
+    # An empty variable counts as none.
     home = os.environ.get("RTMPOSE_HOME", "").strip()
     return Path(home).expanduser() if home else user_cache_path("rtmpose", appauthor=False)
 
@@ -29,4 +30,5 @@ def photos_folder() -> Path:
 
 
 def _assets() -> Path:
+    # A path, not a resource: engines open files by name.
     return Path(str(resources.files("rtmpose"))) / "assets"

@@ -32,6 +32,7 @@ class Result:
     poses: Poses
 
     def __iter__(self) -> Iterator[Any]:
+        # For unpacking: frame, poses = result.
         return iter((self.frame, self.poses))
 
     def draw(self, **options: Any) -> Image:
@@ -87,6 +88,7 @@ class Pipeline:
         skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
+        # Checked before a model is opened, which takes seconds.
         if not 0 <= box_thr <= 1:
             raise InputError(f"box_thr must be in 0..1, not {box_thr}")
         if max_people is not None and max_people < 1:
@@ -132,6 +134,7 @@ class Pipeline:
             InputError: the image or a box is not usable, there are neither boxes nor a detector, or
                 boxes are given to a one-stage model.
         """
+        # One image is a batch of one.
         return self.model.estimate(
             [image],
             None if boxes is None else [boxes],
@@ -159,6 +162,7 @@ class Pipeline:
             on_error: Called with a source that fails; the next one is taken. Without it the error
                 is raised.
         """
+        # A frame without given boxes is detected in as usual.
         items = expand_sources(as_list(sources))
         for item, frame in iterate(items, on_error=on_error):
             given = boxes(item, frame.index) if boxes else None
@@ -197,6 +201,7 @@ def predict(
         InputError: a source does not exist or cannot be read, or an option is unknown.
         ModelError: a model is not available.
     """
+    # Unknown names fail here, and sources are looked up before models are opened.
     check_keywords("predict", options, [*keywords_of(predict), *keywords_of(Pipeline.__init__)])
     items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     pipeline = Pipeline(detector, pose, **options)
@@ -205,4 +210,5 @@ def predict(
 
 def as_list(sources: object) -> Sequence[object]:
     """One source, or several, as a sequence."""
+    # Arrays are sources too, and are not to be iterated.
     return sources if isinstance(sources, list | tuple) else [sources]

@@ -28,6 +28,9 @@ from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
 
+# ---- one network
+
+
 DEFAULT_POSE_MODEL = "rtmpose-s-finetuned"
 LARGEST_BATCH = 64
 """People per network call; more take several calls, so that a crowd does not exhaust the memory."""
@@ -82,12 +85,15 @@ class PoseEstimator:
         path, zoo_card = resolve(model)
         card = card or zoo_card or _assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
+        # The file is opened before the card is complete: it knows the real size.
         self.path = path
         self.antialias = antialias
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)
         self._udp = keypoint_decoder(self.card).udp
+
+        # Files that decode inside have outputs of other names.
         names = tuple(o.name for o in self.backend.outputs)
         self._decoder: KeypointDecoder = (
             DECODED_INSIDE if names == DECODED_NAMES else keypoint_decoder(self.card)
@@ -126,6 +132,7 @@ class PoseEstimator:
         crops, matrices = self.crop(images, detections)
         outputs = self.infer(crops)
         if flip_test:
+            # Flipped along x.
             outputs = self._average(outputs, self.infer(np.ascontiguousarray(crops[:, :, ::-1])))
         return self.decode(outputs, matrices, detections)
 
@@ -135,6 +142,7 @@ class PoseEstimator:
         """Crops ``(N, h, w, 3)`` of all people, in a buffer that this thread's next call
         overwrites, and their maps.
         """
+        # The buffer of this thread, grown to the largest crowd so far.
         total = sum(map(len, detections))
         width, height = self.card.input_wh
         buffer = getattr(self._local, "crops", None)
@@ -160,11 +168,14 @@ class PoseEstimator:
         """
         fixed = self.backend.input.shape[0]
         step = fixed or LARGEST_BATCH
+
+        # The usual case takes one call and copies nothing.
         if not len(crops):
             return ()
         if fixed is None and len(crops) <= step:
             return self.backend(crops)
 
+        # Larger crowds in steps; the last one filled up with black crops where the batch is fixed.
         parts = []
         for start in range(0, len(crops), step):
             part = crops[start : start + step]
@@ -181,8 +192,8 @@ class PoseEstimator:
         """Network outputs as poses in image pixels, one ``Poses`` per image."""
         if not outputs:
             return [Poses.empty(self.skeleton, self.card.calibration) for _ in detections]
-        keypoints, scores = self._decoder.decode(outputs, self.card)
-        keypoints = crop.uncrop(keypoints, matrices)
+        keypoints, scores = self._decoder.decode(outputs, self.card)  # (N, K, 2), (N, K)
+        keypoints = crop.uncrop(keypoints, matrices)  # image pixels
 
         # Back from one batch to the people of each image.
         poses = []
@@ -211,6 +222,8 @@ class PoseEstimator:
             )
         if not outputs:
             return outputs
+
+        # Left and right are exchanged back before the mean is taken.
         back = flip_back(mirrored, self.skeleton.flip_indices)
         return tuple(
             (np.asarray(a, np.float32) + b) * np.float32(0.5)
@@ -219,6 +232,7 @@ class PoseEstimator:
 
     def _check_outputs(self, skeleton: Skeleton | None) -> Skeleton:
         """Run one black crop: it warms the engine up and shows what the network really returns."""
+        # A batch of one, as for a single person.
         width, height = self.card.input_wh
         shapes = [o.shape for o in self.infer(np.zeros((1, height, width, 3), np.uint8))]
         expected = self._decoder.expected(shapes, self.card)
@@ -230,7 +244,7 @@ class PoseEstimator:
             )
 
         # The keypoint set must fit what comes out.
-        count = shapes[0][1]
+        count = shapes[0][1]  # keypoints
         if skeleton is None:
             named = skeleton_of(self.card) or skeleton_for_count(count)
             skeleton = named or generic_skeleton(count)
@@ -245,6 +259,9 @@ class PoseEstimator:
                 " rtmpose eval --calibrate"
             )
         return skeleton
+
+
+# ---- what a top-down model is made of
 
 
 class Network(Protocol):
@@ -277,6 +294,9 @@ class CropModel(Protocol):
     ) -> list[Poses]:
         """One pose for each box of each image, in the same order."""
         ...
+
+
+# ---- detector and pose network together
 
 
 class TopDown:
@@ -333,6 +353,7 @@ class TopDown:
         self, image: Image, *, box_thr: float | None = None, max_people: int | None = None
     ) -> Detections:
         """The boxes of the people in one image, highest score first."""
+        # With a detector, it decides; without one the caller has to want the whole image.
         check_image(image)
         if self.detector is not None:
             return self.detector(image, box_thr=box_thr)[:max_people]
@@ -354,6 +375,7 @@ class TopDown:
         flip_test: bool = False,
     ) -> list[Poses]:
         """The poses in each image; those of all images share the pose network's batches."""
+        # Given boxes keep their order; found ones come by score.
         if boxes is None:
             boxes = [self.detect(i, box_thr=box_thr, max_people=max_people) for i in images]
         if flip_test:
@@ -369,6 +391,9 @@ class TopDown:
         return TopDown(detector, pose, whole_image=self.whole_image)
 
 
+# ---- cards of unknown files
+
+
 def _assumed_card(path: Path) -> ModelCard:
     return ModelCard(
         path.name, "pose estimation", "unknown", (0, 0), RTMPOSE_PIXELS, Codec("simcc")
@@ -379,12 +404,15 @@ def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
     """The card with the size and the codec that the file itself shows, where the card leaves them
     open.
     """
+    # Checked first, for an error that says what such a file is good for.
     shapes = [o.shape for o in backend.outputs]
     if rtmo.is_layout(shapes, [o.name for o in backend.outputs]):
         raise ModelError(
             f"{path} is a one-stage model: it finds people and keypoints in whole frames, not in"
             " boxes; use Pipeline(pose=...) or OneStage(...)"
         )
+
+    # A declared size must agree with the card's.
     height, width = backend.input.shape[2:]
     if card.input_wh != (0, 0):
         if None not in (width, height) and card.input_wh != (width, height):
@@ -394,11 +422,16 @@ def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
         return card
     if width is None or height is None:
         raise ModelError(f"{path} does not say its input size; pass a ModelCard that does")
+
+    # Heat maps are a quarter of the input unless the file says otherwise.
     if len(shapes) == 1 and len(shapes[0]) == 4:
-        map_h, map_w = shapes[0][2] or height // 4, shapes[0][3] or width // 4
+        map_h = shapes[0][2] or height // 4
+        map_w = shapes[0][3] or width // 4
         return replace(
             card, input_wh=(width, height), codec=Codec("heatmap", heatmap_wh=(map_w, map_h))
         )
+
+    # The number of bins per pixel follows from the outputs.
     bins = shapes[0][-1] if shapes and shapes[0] else None
     ratio = bins / width if bins else 2.0
     return replace(card, input_wh=(width, height), codec=Codec("simcc", split_ratio=ratio))

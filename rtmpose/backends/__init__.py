@@ -49,6 +49,8 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         ModelError: the file cannot be read.
     """
     options = options or BackendOptions()
+
+    # Checked here, so that the errors are the same for all engines.
     if options.threads < 0:
         raise BackendError(f"threads must be 0 (all cores) or more, not {options.threads}")
     if options.num_streams < 1:
@@ -59,6 +61,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
     row = table.row(choice.backend)
     check_precision(row, choice.device, options.precision)
 
+    # The engine sees what was chosen, never "auto".
     options = replace(options, backend=choice.backend, device=choice.device)
     backend = open_with(row, path, card, options)
     log.info(

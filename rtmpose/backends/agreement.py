@@ -15,6 +15,9 @@ from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, keypoint_decoder
 from rtmpose.types import FloatArray
 
+# ---- what counts
+
+
 CONFIDENT = 0.3
 """Keypoints and boxes with a higher score count."""
 
@@ -23,6 +26,9 @@ LOWEST_SCORE = 0.05
 
 SPREAD_PIXELS = 4.0
 """A keypoint that moved by this many crop pixels counts exp(-1/2)."""
+
+
+# ---- judges
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,16 @@ def pose_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Ou
     """Mean over the confident keypoints of ``exp(-d^2 / 2 s^2)``, d their distance in crop pixels
     and s = 4 pixels.
     """
+    # (N, K, 2) in crop pixels, and (N, K).
     keypoints, scores = _decode(card, exact)
     moved, _ = _decode(card, other)
+
+    # Only keypoints that fp32 is confident about: the others lie anywhere in either run.
     confident = scores > CONFIDENT
     if not confident.any():
         return 0.0
+
+    # A Gaussian of the distance: small moves cost little, and lost keypoints count 0.
     squared_distance = ((keypoints - moved)[confident] ** 2).sum(axis=1)
     return round(float(np.exp(-squared_distance / (2 * SPREAD_PIXELS**2)).mean()), 4)
 
@@ -63,16 +74,21 @@ def box_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Out
     """Mean over the confident boxes of the overlap with the best box, less the difference of the
     scores.
     """
+    # One value per confident box of fp32, over all frames.
     values: list[float] = []
     for one, another in zip(exact, other, strict=True):
+        # Boxes found again may score a little lower, so they are read down to a lower threshold.
         expected = decode_boxes(one, card, LOWEST_SCORE)
         expected = expected[expected.scores > CONFIDENT]
         found = decode_boxes(another, card, LOWEST_SCORE)
         if not len(expected):
             continue
         if not len(found):
+            # All lost.
             values += [0.0] * len(expected)
             continue
+
+        # Each expected box with the one that covers it best.
         overlap = box_iou(expected.boxes, found.boxes)
         best = overlap.argmax(axis=1)
         difference = np.abs(expected.scores - found.scores[best])
@@ -82,6 +98,7 @@ def box_agreement(card: ModelCard, exact: Sequence[Outputs], other: Sequence[Out
 
 def _decode(card: ModelCard, runs: Sequence[Outputs]) -> tuple[FloatArray, FloatArray]:
     """Keypoints ``(N, K, 2)`` in crop pixels and scores ``(N, K)`` of all runs."""
+    # One batch of all runs, so that decoding is called once.
     outputs = [np.concatenate(column) for column in zip(*runs, strict=True)]
     return keypoint_decoder(card).decode(outputs, card)
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from rtmpose.backend_table import Precision
 from rtmpose.model_card import ModelCard
 
+# ---- what goes in and out
+
+
 Outputs = tuple[NDArray[np.generic], ...]
 """What a network returns for a batch: one array ``(N, ...)`` per output."""
 
@@ -50,6 +53,9 @@ class BackendOptions:
     allow_spinning: bool = False
     precision: Precision = "auto"
     num_streams: int = 1
+
+
+# ---- the contract
 
 
 class Backend(Protocol):

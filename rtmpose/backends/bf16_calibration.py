@@ -42,6 +42,9 @@ METHOD_VERSION = 3
 """Part of the file names of stored calibrations: another version is measured again."""
 
 
+# ---- the record
+
+
 @dataclass(frozen=True)
 class Bf16Record:
     """The result of a calibration: the record kept with the medians.
@@ -68,12 +71,16 @@ class Bf16Record:
     trusted: bool
 
 
+# ---- deciding and calibrating
+
+
 def calibrated_network(path: Path, card: ModelCard, options: BackendOptions) -> tuple[Model, bool]:
     """The network to compile, and whether to compute it in bf16.
 
     ``fp32`` leaves the file as it is. ``bf16`` calibrates it. ``auto`` means bf16 for a network
     whose calibration is trusted, on a CPU that has bf16, else fp32.
     """
+    # Without bf16 in hardware there is nothing to decide.
     network = net.read_network(path)
     asked_for = options.precision == "bf16"
     if options.precision == "fp32" or options.device != "cpu" or not net.cpu_has_bf16():
@@ -86,6 +93,7 @@ def calibrated_network(path: Path, card: ModelCard, options: BackendOptions) -> 
     if not can_be_calibrated(network, card):
         return network, asked_for
 
+    # Measured at the first use only; later calls read the stored record.
     changed, record = calibrate(path, card, threads=options.threads)
     if asked_for or record.trusted:
         return changed, True
@@ -101,6 +109,7 @@ def can_be_calibrated(network: Model, card: ModelCard) -> bool:
     """Whether the network takes normalized pixels and returns what its judge reads; not if
     quantized.
     """
+    # Files that decode inside have other outputs than the judge expects.
     decoded = [o.get_any_name() for o in network.outputs] == ["keypoints", "scores"]
     judged = judge_for(card) is not None
     return judged and not (decoded or net.takes_pixels(network) or net.is_quantized(network))
@@ -117,19 +126,22 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
     Returns:
         The changed ``openvino.Model`` and the record.
     """
+    # The content identifies the file: its name says nothing about the weights.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     medians, record = load_calibration(digest)
     if record is None:
         log.info("calibrating %s for bf16, once (about ten seconds) ...", path.name)
         judge = judge_for(card)
         assert judge is not None, f"{card.id} cannot be calibrated"
-        inputs = judge.inputs(card)
+        inputs = judge.inputs(card)  # (N, h, w, 3)
         medians = measure_medians(net.read_network(path), card.normalization, inputs)
         record = _compare(path, card, judge, digest, medians, inputs, threads)
+        # The raw network agreed better: its own record says to change nothing.
         if not record.convolutions:
             medians = {}
         _save(digest, medians, record)
 
+    # Read again, because the measurement turned inner values into outputs.
     network = net.read_network(path)
     subtract_medians(network, medians)
     keep_biases(network)
@@ -146,16 +158,19 @@ def _compare(
     threads: int,
 ) -> Bf16Record:
     """Compare bf16, as it is and with the medians, with fp32."""
+    # Without the hardware the medians can be measured, but not judged.
     count = len(medians)
     if not net.cpu_has_bf16():
         return Bf16Record(
             path.name, digest, METHOD_VERSION, count, len(inputs), None, None, trusted=False
         )
 
+    # Three runs over the same inputs: the reference, bf16 as it is, bf16 with medians.
     exact = _run(path, card, inputs, threads, "fp32", {})
     raw = judge.agreement(card, exact, _run(path, card, inputs, threads, "bf16", {}))
     centered = judge.agreement(card, exact, _run(path, card, inputs, threads, "bf16", medians))
 
+    # Keep the better variant; trust it only if it is also good enough.
     best = max(raw, centered)
     changed = count if centered >= raw else 0
     trusted = best >= judge.trusted_from
@@ -175,13 +190,17 @@ def _run(
     """The outputs for each input, with a network of that precision and those medians."""
     from rtmpose.backends.openvino import OpenVinoBackend  # it imports this module
 
+    # The same preparation as in `calibrate`, so that what is judged is what is used.
     network = net.read_network(path)
     subtract_medians(network, medians)
     if precision == "bf16":
         keep_biases(network)
     options = BackendOptions(device="cpu", threads=threads, precision=precision)
     backend = OpenVinoBackend(network, card, options)
-    return [backend(image[None]) for image in inputs]
+    return [backend(image[None]) for image in inputs]  # one entry each, as the judge reads them
+
+
+# ---- stored calibrations
 
 
 def calibration_file(digest: str) -> Path:
@@ -193,13 +212,15 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
     """The medians and the record of a model file with that sha256; the record is None where there
     is none.
 
-    They come from the package, which contains those of its own models, or from the cache.
+    They come from the package, for its bundled models, or from the cache.
     """
+    # The package's own first: it needs no write access and no measurement.
     cached = calibration_file(digest)
     for path in (bundled_folder() / cached.name, cached):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 record = Bf16Record(**json.loads(str(stored["record"])))
+                # "m/" + name of the convolution.
                 medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
                 return medians, record
         except (OSError, ValueError, KeyError, TypeError):
@@ -210,6 +231,7 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
 def _save(digest: str, medians: Medians, record: Bf16Record) -> None:
     """Atomic; a cache that cannot be written only costs the measurement next time."""
     path = calibration_file(digest)
+    # Strings become 0-d arrays, which load without pickle.
     arrays: Mapping[str, NDArray[np.generic]] = {
         "record": np.array(json.dumps(asdict(record))),
         **{f"m/{name}": values for name, values in medians.items()},

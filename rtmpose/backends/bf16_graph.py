@@ -57,18 +57,20 @@ def measure_medians(
     # Some random places of each feature map do for a median.
     samples: dict[tuple[str, int], list[FloatArray]] = {key: [] for key in sources}
     generator = np.random.default_rng(0)
+    # The seed is fixed: a calibration repeated gives the same medians.
     for crop in crops:
         request.infer({0: crop[None]})
         for i, key in enumerate(sources):
             tensor = request.get_output_tensor(first + i).data
-            values = tensor[0].reshape(tensor.shape[1], -1)
+            values = tensor[0].reshape(tensor.shape[1], -1)  # (C, places), of one crop
             count = min(SAMPLES_PER_CROP, values.shape[1])
             places = generator.integers(0, values.shape[1], count)
             samples[key].append(values[:, places].copy())
 
+    # Convolutions with the same input share the median.
     medians = {}
     for key, parts in samples.items():
-        median = np.median(np.concatenate(parts, axis=1), axis=1).astype(np.float32)
+        median = np.median(np.concatenate(parts, axis=1), axis=1).astype(np.float32)  # (C,)
         for name in readers[key]:
             medians[name] = median
     return medians
@@ -88,17 +90,23 @@ def subtract_medians(network: Model, medians: Medians) -> int:
         weights = _constant(node.input_value(1))
         if center is None or weights is None:
             continue
+
+        # Broadcast over batch, height and width.
         shape = (1, -1, 1, 1)
         targets = node.output(0).get_target_inputs()  # before the addition becomes one of them
 
+        # x - c in front of the convolution ...
         shifted = ops.subtract(node.input_value(0), ops.constant(center.reshape(shape)))
         node.input(0).replace_source_output(shifted.output(0))
 
+        # ... and W c behind it, summed in float64 because its terms cancel.
         bias = weights[:, :, 0, 0].astype(np.float64) @ center.astype(np.float64)
         added = ops.add(node.output(0), ops.constant(bias.astype(np.float32).reshape(shape)))
         for target in targets:
             target.replace_source_output(added.output(0))
         changed += 1
+
+    # Shapes do not change, but the engine must know the new nodes.
     network.validate_nodes_and_infer_types()
     return changed
 
@@ -117,6 +125,7 @@ def keep_biases(network: Model) -> int:
 
     changed = 0
     for node in network.get_ordered_ops():
+        # Only convolutions whose addition the engine would fuse.
         kind = node.get_type_name()
         pointwise = kind == "Convolution" and _kernel(node) == [1, 1]
         if not pointwise and kind != "GroupConvolution":
@@ -125,6 +134,7 @@ def keep_biases(network: Model) -> int:
         readers = node.output(0).get_target_inputs()
         additions = [r for r in readers if r.get_node().get_type_name() == "Add"]
         if len(additions) == 1:
+            # A clamp without effect keeps the addition apart.
             unchanged = ops.clamp(node.output(0), -NO_LIMIT, NO_LIMIT)
             additions[0].replace_source_output(unchanged.output(0))
             changed += 1
@@ -134,6 +144,7 @@ def keep_biases(network: Model) -> int:
 
 def pointwise_convolutions(network: Model) -> list[Node]:
     """The 1x1 convolutions that read a feature map; not those of a single row of it."""
+    # Axis 2 is the height: with 1 it is no feature map.
     return [
         node
         for node in network.get_ordered_ops()
@@ -150,6 +161,7 @@ def _kernel(convolution: Node) -> list[int]:
 
 def _constant(output: Output) -> NDArray[np.float32] | None:
     """The data of a constant, also through a conversion from half precision."""
+    # Files in half precision store their constants as fp16, followed by a conversion.
     node = output.get_node()
     if node.get_type_name() == "Convert":
         node = node.input_value(0).get_node()

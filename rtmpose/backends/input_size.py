@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STRIDES = (8, 16, 32)
 
 
+# ---- cells of the grid
+
+
 def cells(size_hw: tuple[int, int], smaller_hw: tuple[int, int] | None = None) -> NDArray[np.int64]:
     """Rows of the cells that a smaller grid shares with the full one: same top left corner, level
     after level.
@@ -29,11 +32,12 @@ def cells(size_hw: tuple[int, int], smaller_hw: tuple[int, int] | None = None) -
         size_hw: Height and width of the full input.
         smaller_hw: Of the smaller one; multiples of 32, no side larger.
     """
+    # Levels follow each other in the constants, each in row-major order.
     height, width = smaller_hw or size_hw
     rows = []
     start = 0  # row of the level's first cell
     for stride in STRIDES:
-        across = size_hw[1] // stride
+        across = size_hw[1] // stride  # cells per row of the full grid
         y, x = np.mgrid[: height // stride, : width // stride]
         rows.append((start + y * across + x).ravel())
         start += (size_hw[0] // stride) * across
@@ -42,12 +46,16 @@ def cells(size_hw: tuple[int, int], smaller_hw: tuple[int, int] | None = None) -
 
 def has_grid(network: Model, size_hw: tuple[int, int]) -> bool:
     """Whether an ``openvino.Model`` with that fixed input has constants with one row per cell."""
+    # No other constant of the network has that many rows.
     count = len(cells(size_hw))
     return any(
         _axis(node, count) is not None
         for node in network.get_ops()
         if node.get_type_name() == "Constant"
     )
+
+
+# ---- cutting the network down
 
 
 def shrink(network: Model, size_hw: tuple[int, int], smaller_hw: tuple[int, int]) -> Model:
@@ -64,12 +72,14 @@ def shrink(network: Model, size_hw: tuple[int, int], smaller_hw: tuple[int, int]
     from openvino import PartialShape
     from openvino import opset8 as ops
 
+    # Strides must divide the new sides, or the levels would not fit onto each other.
     for side, largest in zip(smaller_hw, size_hw, strict=True):
         if side % STRIDES[-1] or not 0 < side <= largest:
             raise ModelError(
                 f"an input of {smaller_hw} (height, width) cannot be cut out of {size_hw}"
             )
 
+    # Constants first: the input's shape is checked against them.
     copy = network.clone()
     count = len(cells(size_hw))
     rows = cells(size_hw, smaller_hw)
@@ -124,6 +134,7 @@ def _smaller_constant(
 
 def _stem_shapes(size_hw: tuple[int, int]) -> list[list[int]]:
     """Target shapes with which the first layer puts 2x2 pixels into channels."""
+    # The first layer ("Focus") turns 2x2 pixels into 4 x 3 channels by a reshape.
     half_h = size_hw[0] // 2
     half_w = size_hw[1] // 2
     return [[1, 3, half_h, 2, -1, 2], [1, 3, half_h, 2, half_w, 2], [1, 12, half_h, half_w]]

@@ -20,6 +20,7 @@ def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
         BackendError: the engine is installed, but does not load.
     """
     try:
+        # Only the table's rows say which module this is, hence the cast.
         module = cast("BackendModule", importlib.import_module(row.module))
         return module.devices()
     except (ImportError, OSError, RuntimeError) as error:
@@ -28,7 +29,7 @@ def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
 
 def local_facts(row: BackendRow) -> Mapping[str, str]:
     """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
-    facts = getattr(importlib.import_module(row.module), "facts", dict)
+    facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
     return cast("Mapping[str, str]", facts())
 
 
@@ -40,9 +41,11 @@ def open_with(row: BackendRow, path: Path, card: ModelCard, options: BackendOpti
         MissingDependencyError: it is not installed.
         ModelError: the file cannot be read.
     """
+    # A class by name: nothing here imports an engine that is not asked for.
     backend: BackendClass = getattr(importlib.import_module(row.module), row.class_name)
     try:
         return backend(path, card, options)
+    # Already says how to install it.
     except MissingDependencyError:
         raise
     except ImportError as error:

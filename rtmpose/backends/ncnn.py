@@ -71,6 +71,7 @@ class NcnnBackend:
             )
         self.precision = "fp16" if half else "fp32"
 
+        # One image in; the outputs are whatever the file lists.
         self._normalization = card.normalization
         self._input_names: list[str] = list(self._net.input_names())
         self._output_names: list[str] = list(self._net.output_names())
@@ -93,18 +94,21 @@ class NcnnBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        # ncnn knows no batches: one call per image, stacked afterwards.
         rows = [self._run_one(np.ascontiguousarray(image)) for image in images]
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
     def _run_one(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """The outputs for one image ``(H, W, 3)``, without the batch axis."""
+        # Channel order and normalization are done by ncnn while it reads the pixels.
         pixel_types = self._ncnn.Mat.PixelType
         rgb = self._normalization.color == "rgb"
         order = pixel_types.PIXEL_BGR2RGB if rgb else pixel_types.PIXEL_BGR
         pixels = self._ncnn.Mat.from_pixels(image, order, image.shape[1], image.shape[0])
-        scales = [1 / s for s in self._normalization.std]
+        scales = [1 / s for s in self._normalization.std]  # ncnn multiplies
         pixels.substract_mean_normalize(list(self._normalization.mean), scales)  # ncnn's spelling
 
+        # An extractor holds the state of one run; it is cheap to create.
         extractor = self._net.create_extractor()
         extractor.input(self._input_names[0], pixels)
         results = []

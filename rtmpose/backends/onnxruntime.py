@@ -23,6 +23,9 @@ from rtmpose.paths import cache_folder
 if TYPE_CHECKING:
     from onnxruntime import NodeArg, SessionOptions
 
+# ---- devices
+
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -47,6 +50,7 @@ def devices() -> dict[str, tuple[Precision, ...]]:
     is opened. With one they may still lack a library, which only opening a model shows.
     """
     built = providers()
+    # Fastest first, because "auto" takes the first that works.
     kinds = ("cuda", "tensorrt", "cpu") if _nvidia_gpu_present() else ("cpu",)
     precisions = table.row("onnxruntime").devices
     return {kind: precisions[kind] for kind in kinds if PROVIDERS[kind] in built}
@@ -55,6 +59,9 @@ def devices() -> dict[str, tuple[Precision, ...]]:
 def facts() -> dict[str, str]:
     """What ``rtmpose doctor`` shows: devices need their provider, and its libraries."""
     return {"providers": ", ".join(providers())}
+
+
+# ---- the backend
 
 
 class OnnxRuntimeBackend:
@@ -83,6 +90,7 @@ class OnnxRuntimeBackend:
             self._session = ort.InferenceSession(
                 str(model), _session_options(options), providers=providers
             )
+        # Its exception types are in a private module.
         except Exception as error:
             raise ModelError(
                 f"{model} could not be opened as an ONNX model: {_first_line(error)}; it may be"
@@ -97,6 +105,8 @@ class OnnxRuntimeBackend:
                 f" {active[0]}: its CUDA, cuDNN or TensorRT libraries did not load; `rtmpose"
                 " doctor` tells more, or use --device cpu"
             )
+
+        # int8 is a property of the file; fp16 one of the run.
         self.device = options.device
         stored = "int8" if _is_quantized(model) else "fp32"
         self.precision = "fp16" if options.precision == "fp16" else stored
@@ -113,6 +123,7 @@ class OnnxRuntimeBackend:
             )
         self.input = _spec(inputs[0])
         if self._takes_pixels:
+            # Other code sees (N, 3, H, W) for either kind.
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
         self.flexible = None in self.input.shape[2:]
@@ -123,12 +134,13 @@ class OnnxRuntimeBackend:
         self._half = inputs[0].type == "tensor(float16)"
         self._tables = normalization_tables(card.normalization)
         self._channels = (2, 1, 0) if card.normalization.color == "rgb" else (0, 1, 2)
-        self._buffers = threading.local()
+        self._buffers = threading.local()  # one per thread
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
         feed: NDArray[np.generic]
         if self._takes_pixels:
+            # Normalization is inside the file.
             feed = np.ascontiguousarray(images)
         else:
             feed = self._normalize(images)
@@ -148,12 +160,15 @@ class OnnxRuntimeBackend:
 
         One table look-up per channel: exact, and a fifth of the time of the same in numpy.
         """
+        # The buffer of the calling thread, grown to the largest batch so far.
         n, h, w, _ = images.shape
         size = n * 3 * h * w
         buffer = getattr(self._buffers, "pixels", None)
         if buffer is None or buffer.size < size:
             buffer = self._buffers.pixels = np.empty(size, np.float32)
         batch = buffer[:size].reshape(n, 3, h, w)
+
+        # One plane at a time: the table look-up converts and normalizes in one pass.
         for image, planes in zip(images, batch, strict=True):
             channels = cv2.split(image)
             for plane, source, lookup in zip(planes, self._channels, self._tables, strict=True):
@@ -161,7 +176,11 @@ class OnnxRuntimeBackend:
         return batch
 
 
+# ---- pixels
+
+
 def _is_quantized(path: Path) -> bool:
+    # The operator's name stands in the file; parsing the graph would take far longer.
     return b"QuantizeLinear" in path.read_bytes()
 
 
@@ -169,11 +188,15 @@ def normalization_tables(normalization: Normalization) -> list[NDArray[np.float3
     """Three tables of 256 float32: the network input for each pixel value, in the network's channel
     order.
     """
+    # float64 for the arithmetic, rounded once at the end.
     values = np.arange(256, dtype=np.float64)
     return [
         ((values - mean) / std).astype(np.float32)
         for mean, std in zip(normalization.mean, normalization.std, strict=True)
     ]
+
+
+# ---- sessions and providers
 
 
 def _session_options(options: BackendOptions) -> SessionOptions:
@@ -185,7 +208,7 @@ def _session_options(options: BackendOptions) -> SessionOptions:
         threads = max(1, (threads or usable_cpus()) // options.num_streams)
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
-    settings.inter_op_num_threads = 1
+    settings.inter_op_num_threads = 1  # branches of the network do not run in parallel
     # A spinning pool next to another busy program makes calls 2 to 3 times slower; see
     # docs/conventions.md.
     spinning = "1" if options.allow_spinning else "0"
@@ -197,6 +220,7 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
     """The execution providers to ask for; the CPU comes after a GPU for the few operations that the
     GPU lacks.
     """
+    # Refuse what ONNX Runtime would silently replace by the CPU.
     row = table.row("onnxruntime")
     if kind not in PROVIDERS:
         raise BackendError(
@@ -214,6 +238,7 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
     if number and not number.isdigit():
         raise BackendError(f"device number {number!r} is not a number; use {kind}:0")
 
+    # CUDA: the CPU stands in for operations without a kernel.
     device = {"device_id": number or "0"}
     if kind == "cuda":
         return [(PROVIDERS["cuda"], device), PROVIDERS["cpu"]]
@@ -226,6 +251,8 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(engines),
     }
+
+    # TensorRT leaves what it cannot build to CUDA, and that to the CPU.
     if precision == "fp16":
         settings["trt_fp16_enable"] = "1"
     return [(PROVIDERS["tensorrt"], settings), (PROVIDERS["cuda"], device), PROVIDERS["cpu"]]
@@ -233,11 +260,16 @@ def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
 
 def _nvidia_gpu_present() -> bool:
     """Whether a driver for NVIDIA GPUs is loaded (Linux, WSL, Windows) and not hidden from us."""
+    # An empty or negative value hides all GPUs from CUDA programs.
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return False
+    # Native, WSL, Windows.
     drivers = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
     return any(Path(driver).exists() for driver in drivers)
+
+
+# ---- reading what ONNX Runtime returns
 
 
 def _takes_pixels(value: NodeArg) -> bool:

@@ -37,13 +37,20 @@ busy."""
 Settings = Mapping[str, str | int | bool]
 
 
+# ---- devices
+
+
 def devices() -> dict[str, tuple[Precision, ...]]:
     """Devices here (``cpu``, ``gpu``, ``gpu:1``, ``npu``) and the precisions of each."""
+    # The engine writes GPU.0 where this package writes gpu:0.
     both: tuple[Precision, ...] = ("fp32", "bf16")
     return {
         device: both if device != "cpu" or net.cpu_has_bf16() else ("fp32",)
         for device in (str(d).lower().replace(".", ":") for d in net.core().available_devices)
     }
+
+
+# ---- the backend
 
 
 class OpenVinoBackend:
@@ -75,14 +82,15 @@ class OpenVinoBackend:
             name = card.id
             network = model
             bf16 = options.precision == "bf16"
-        quantized = net.is_quantized(network)
-        self.precision = "bf16" if bf16 else "int8" if quantized else "fp32"
+        self.precision = "int8" if net.is_quantized(network) else "fp32"
+        if bf16:
+            self.precision = "bf16"
 
         # What the network looks like from outside.
         shape = net.dims_of(network.inputs[0].get_partial_shape())
         pixels_inside = net.takes_pixels(network)
         if pixels_inside:
-            n, h, w, c = shape
+            n, h, w, c = shape  # pixels come as (N, H, W, 3)
             shape = (n, c, h, w)
         self.input = TensorSpec(network.inputs[0].get_any_name(), shape)
         self.outputs = tuple(
@@ -126,8 +134,11 @@ class OpenVinoBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        # One image has a network of its own; elsewhere the batch stays as it is.
         if not self._any_batch or not (self._batch_sizes or len(images) == 1):
             return self._call(images, None)
+
+        # Otherwise parts of the compiled sizes, whose results are joined again.
         sizes = self._batch_sizes or (1,)
         parts = [self._call(part, len(part)) for part in _in_batches(images, sizes)]
         if len(parts) == 1:
@@ -136,9 +147,12 @@ class OpenVinoBackend:
 
     def _call(self, images: NDArray[np.uint8], batch: int | None) -> Outputs:
         """One call of the network compiled for that batch; None for the one of any batch."""
+        # Two threads must not compile the same size twice.
         with self._compiling:
             requests = self._requests(batch, (images.shape[1], images.shape[2]))
         pixels = {0: np.ascontiguousarray(images)}
+
+        # One request per call; others may run at the same time.
         request = requests.take()
         try:
             if self._parallel:  # each call in a thread of the engine
@@ -146,6 +160,7 @@ class OpenVinoBackend:
                 request.wait()
             else:
                 request.infer(pixels, share_inputs=True)
+            # Copied, because the request's memory is used again by the next call.
             return tuple(
                 np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs))
             )
@@ -158,6 +173,9 @@ class OpenVinoBackend:
             requests.give_back(request)
 
 
+# ---- compiling
+
+
 class _RequestPool:
     """The inference requests of one compiled network: one for each call that is running."""
 
@@ -167,6 +185,7 @@ class _RequestPool:
 
     def take(self) -> InferRequest:
         try:
+            # Several threads may come here: pop is atomic, and no lock is needed.
             return self._free.pop()
         except IndexError:
             return self._compiled.create_infer_request()
@@ -192,6 +211,7 @@ class _Compiler:
     flexible: bool
 
     def compile(self, batch: int | None, size_hw: tuple[int, int]) -> _RequestPool:
+        # Compiling changes the network, so a copy is always made.
         sized = self._of_size(size_hw) if self.flexible else self.network.clone()
         if batch is not None:
             net.set_dims(sized, {0: batch})
@@ -206,14 +226,18 @@ class _Compiler:
 
     def _of_size(self, size_hw: tuple[int, int]) -> Model:
         """A copy of a flexible network for one size."""
+        # The declared size needs no change, and a grid is cut; anything else is set.
         if self.declared_hw == size_hw:
             return self.network.clone()
         if self.declared_hw is not None:
             return input_size.shrink(self.network, self.declared_hw, size_hw)
         copy = self.network.clone()
-        first = 1 if net.takes_pixels(copy) else 2
+        first = 1 if net.takes_pixels(copy) else 2  # height and width start at axis 1 or 2
         net.set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
         return copy
+
+
+# ---- checks and settings
 
 
 def _check_device(options: BackendOptions) -> None:
@@ -224,6 +248,8 @@ def _check_device(options: BackendOptions) -> None:
             f"device {options.device!r} was asked for, but OpenVINO finds only"
             f" {', '.join(here)} here; for CUDA use --backend onnxruntime"
         )
+
+    # Emulated bf16 would be slower than fp32.
     if options.precision == "bf16" and options.device == "cpu" and not net.cpu_has_bf16():
         raise BackendError(
             "precision bf16 was asked for, but this CPU has neither AVX512-BF16 nor AMX; use"
@@ -235,6 +261,7 @@ def _settings(options: BackendOptions, *, bf16: bool, parallel: bool) -> Setting
     """Properties of the engine to compile with."""
     # Never the engine's own choice of precision: on CPUs with bf16 it silently loses 4 AP.
     settings: dict[str, str | int | bool] = {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    # With several calls at once, threads are divided among streams.
     if parallel:
         settings["NUM_STREAMS"] = options.num_streams
     else:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _core: Core | None = None
 
 
+# ---- the engine
+
+
 def core() -> Core:
     """The process-wide OpenVINO core: creating one costs a quarter of a second."""
     global _core
@@ -30,6 +33,9 @@ def cpu_has_bf16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+# ---- reading
+
+
 def read_network(path: Path) -> Model:
     """Read an ``.onnx`` or ``.xml`` file into an ``openvino.Model``.
 
@@ -43,6 +49,8 @@ def read_network(path: Path) -> Model:
             f"{path} could not be opened as an ONNX model by OpenVINO: {reason(error)}; it may be"
             " damaged"
         ) from error
+
+    # One image batch of rank 4; other sizes may be left open.
     shapes = [i.get_partial_shape() for i in network.inputs]
     if len(shapes) != 1 or shapes[0].rank.is_dynamic or len(shapes[0]) != 4:
         raise ModelError(
@@ -69,6 +77,8 @@ def fold_normalization(network: Model, normalization: Normalization) -> Model:
     """
     if takes_pixels(network):
         return network
+
+    # Imported late: most calls return above.
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
@@ -85,6 +95,9 @@ def fold_normalization(network: Model, normalization: Normalization) -> Model:
         steps = steps.convert_color(ColorFormat.RGB)
     steps.mean(list(normalization.mean)).scale(list(normalization.std))
     return folding.build()
+
+
+# ---- shapes and metadata
 
 
 def set_dims(network: Model, dims: Mapping[int, int]) -> None:
@@ -104,6 +117,7 @@ def dims_of(shape: PartialShape) -> tuple[int | None, ...]:
 
 def metadata_of(network: Model) -> dict[str, str]:
     """The text properties embedded in the file."""
+    # Networks without metadata have no such entry, and raise.
     try:
         entry = network.get_rt_info(["framework"]).value
         return {str(k): str(v.astype(str)) for k, v in entry.items()}
@@ -116,5 +130,6 @@ def reason(error: Exception) -> str:
     files.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Lines of context, not the cause.
     informative = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     return (informative or lines or ["no reason given"])[-1]

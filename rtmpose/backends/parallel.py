@@ -20,6 +20,7 @@ def calls_at_once(backend: Backend, options: BackendOptions) -> int:
     """How many calls of a network are worth running in parallel: 1 on GPUs, and with backends that
     have no streams.
     """
+    # One call keeps a GPU busy.
     with_streams = {row.name for row in table.BACKENDS if row.num_streams}
     if backend.device != "cpu" or backend.engine not in with_streams:
         return 1
@@ -28,6 +29,7 @@ def calls_at_once(backend: Backend, options: BackendOptions) -> int:
 
 def usable_cpus() -> int:
     """Cores that this process may use."""
+    # Linux only: the cores this process is pinned to, not all of the machine.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -61,6 +63,7 @@ class ParallelBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        # Small batches are faster with all cores on one call.
         if self.input.shape[0] is not None or len(images) < self._calls:
             return self._single(images)
         parts = list(self._workers.map(self._streams, np.array_split(images, self._calls)))

@@ -28,22 +28,24 @@ def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
     """Crops ``(N, h, w, 3)`` BGR of the annotated people, cut as a pose network of that card takes
     them.
     """
+    # Annotations in COCO's format, by image id.
     text = (photos_folder() / "person_keypoints.json").read_text(encoding="utf-8")
     annotations = json.loads(text)
     ids = {image["file_name"]: image["id"] for image in annotations["images"]}
 
+    # Every usable person of each photograph, cut as the network's crops are.
     crops = []
     for name, image in _photos():
         boxes = []
         for person in annotations["annotations"]:
             usable = person.get("num_keypoints") and not person.get("iscrowd")
             if usable and person["image_id"] == ids.get(name):
-                x, y, w, h = person["bbox"]
+                x, y, w, h = person["bbox"]  # xywh to xyxy
                 boxes.append((x, y, x + w, y + h))
         if boxes:
             xyxy = np.array(boxes, np.float32)
             udp = keypoint_decoder(card).udp
-            people, _ = crop_people(image, xyxy, card.input_wh, udp=udp)
+            people, _ = crop_people(image, xyxy, card.input_wh, udp=udp)  # (people, h, w, 3)
             crops.append(people)
     return np.concatenate(crops)
 
@@ -51,12 +53,13 @@ def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
 def bundled_frames(card: ModelCard) -> NDArray[np.uint8]:
     """The whole photographs, letterboxed, and the same mirrored: ``(N, h, w, 3)`` BGR."""
     images = bundled_photos()
-    images += [np.ascontiguousarray(image[:, ::-1]) for image in images]
+    images += [np.ascontiguousarray(image[:, ::-1]) for image in images]  # mirrored
     return np.stack([letterbox(image, card.input_wh)[0] for image in images])
 
 
 def _photos() -> list[tuple[str, Image]]:
     """File names and pixels of the photographs that are in no evaluation set."""
+    # Photographs that an evaluation set contains must not influence calibration.
     table = (photos_folder() / "ATTRIBUTION.tsv").read_text(encoding="utf-8")
     header, *rows = (line.split("\t") for line in table.splitlines())
     overlap = header.index("eval_overlap")

@@ -43,6 +43,7 @@ def choose(options: BackendOptions) -> BackendChoice:
     if options.backend.lower() == "auto":
         return _choose_backend(device)
 
+    # A backend asked for by name is not replaced by another.
     row = table.row(options.backend)
     if row.name not in installed():
         raise row.missing()
@@ -83,12 +84,15 @@ def check_precision(row: BackendRow, device: str, precision: str) -> None:
     Raises:
         BackendError: with the backends that do.
     """
+    # Misspelled, rather than not available here.
     if precision not in PRECISIONS:
         raise BackendError(f"unknown precision {precision!r}; use {', '.join(PRECISIONS)}")
     kind, _ = table.split_device(device)
     allowed = row.devices[kind]
     if precision == "auto" or precision in allowed:
         return
+
+    # Name every combination that would work.
     able = [
         f"{other.name} on {other_kind}"
         for other in table.BACKENDS
@@ -104,6 +108,7 @@ def check_precision(row: BackendRow, device: str, precision: str) -> None:
 
 def _choose_backend(device: str) -> BackendChoice:
     """The preferred one of the installed backends that drive the device."""
+    # Only engines that may be chosen without being asked for.
     rows = [row for row in table.BACKENDS if row.automatic]
     here = [row for row in rows if row.name in installed()]
     if not here:
@@ -122,6 +127,7 @@ def _choose_backend(device: str) -> BackendChoice:
             if gpu != "cpu":
                 return BackendChoice(row.name, gpu, f"{row.title} here has {gpu}, and a GPU for it")
 
+    # All that remains runs on the CPU, where the order of the table decides.
     chosen = here[0]
     if chosen is rows[0]:
         reason = f"{chosen.title} is installed; it is the fastest on CPUs"
@@ -144,6 +150,8 @@ def _choose_for_device(
             f"unknown device {device!r}; use auto, {', '.join(table.device_kinds())},"
             " or with a number, such as cuda:1"
         )
+
+    # The preferred engine that is here; its name shows in the log.
     for row in able:
         if row in here:
             only = f"only {row.title} drives it" if len(able) == 1 else f"{row.title} drives it"
@@ -163,6 +171,7 @@ def _auto_device(row: BackendRow) -> str:
 
 def _check_device(row: BackendRow, device: str) -> None:
     kind, number = table.split_device(device)
+    # A device that another backend drives, or none at all.
     if kind not in row.devices:
         able = [other.name for other in table.BACKENDS if kind in other.devices]
         hint = f"; use --backend {' or '.join(able)} for it" if able else ""

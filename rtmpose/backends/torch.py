@@ -53,12 +53,15 @@ class TorchBackend:
         from rtmpose.networks.fuse import fuse_norms
         from rtmpose.networks.load import load_network
 
+        # Checked here, because torch's own error comes late and says less.
         if options.device.startswith("cuda") and not torch.cuda.is_available():
             raise BackendError(
                 f"device {options.device!r} was asked for, but torch finds no NVIDIA GPU here"
             )
         if options.threads:
             torch.set_num_threads(options.threads)
+
+        # Checkpoints are read into a network; batch norms become part of the convolutions.
         network = load_network(model, card=card)[0] if isinstance(model, Path) else model
         self._network = fuse_norms(network).to(options.device)
         self._normalization = card.normalization
@@ -81,6 +84,7 @@ class TorchBackend:
 
         from rtmpose.networks.load import to_tensor
 
+        # (N, 3, H, W), normalized on the CPU.
         pixels = to_tensor(images, self._normalization).to(self.device)
         kind, _ = table.split_device(self.device)
         with (
@@ -88,11 +92,14 @@ class TorchBackend:
             torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
             outputs = self._network(pixels)
+
+        # Whatever precision was used inside, float32 comes out.
         return tuple(tensor.float().cpu().numpy() for tensor in _flatten(outputs))
 
 
 def _flatten(outputs: object) -> Iterator[Tensor]:
     """The tensors of nested lists and tuples, in order."""
+    # Heads return a tensor, a pair, or lists per level.
     if isinstance(outputs, list | tuple):
         for part in outputs:
             yield from _flatten(part)

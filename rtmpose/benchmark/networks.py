@@ -22,6 +22,9 @@ from rtmpose.zoo import resolve
 Progress = Callable[[str], None]
 
 
+# ---- ways to run a model
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Backend, device and precision: one of the ways to run a model here."""
@@ -71,6 +74,7 @@ def run_configs(
         BackendError: a name is unknown, or a backend cannot drive the device.
         MissingDependencyError: a backend that was asked for is not installed.
     """
+    # Checked before anything is opened, which takes seconds.
     for precision in precisions:
         if precision not in ("all", *PRECISIONS):
             raise InputError(f"unknown precision {precision!r}; use all, {', '.join(PRECISIONS)}")
@@ -86,6 +90,8 @@ def run_configs(
         for precision in chosen:
             if precision == "auto" or precision in able:
                 configs.append(RunConfig(name, where, precision))  # type: ignore[arg-type]
+
+    # An empty table would look like a result.
     if not configs:
         raise InputError(
             f"nothing here runs {model.name} with backend {', '.join(backends)}, device {device}"
@@ -96,6 +102,7 @@ def run_configs(
 
 def _backends_for(model: Path, names: Sequence[str], device: str) -> list[tuple[str, str]]:
     """Backends and the device of each, ``auto`` and ``all`` resolved."""
+    # Formats that several backends run, and formats of one.
     candidates = table.rows_for_file(model)
     pairs = []
     for name in names:
@@ -109,9 +116,13 @@ def _backends_for(model: Path, names: Sequence[str], device: str) -> list[tuple[
         elif name == "auto" or table.row(name) in candidates:
             choice = choose(for_file(model, BackendOptions(name, device)))
             pairs.append((choice.backend, choice.device))
+    # Asked for by name, but of the wrong format: an error rather than an empty list.
     if not pairs and "all" not in names:
         for_file(model, BackendOptions(names[0]))  # says which backends run such files
     return pairs
+
+
+# ---- timing
 
 
 def open_network(
@@ -123,6 +134,7 @@ def open_network(
         ModelError: the model is not available, or is none that this package runs.
         BackendError: backend, device or precision are not available.
     """
+    # The zoo and files with a card say what they are.
     path, card = resolve(model)
     if card is not None:
         return open_backend(path, card, options), card
@@ -178,10 +190,12 @@ def measure_networks(
                 config.backend, config.device, threads, allow_spinning, precision=config.precision
             )
             network, card = open_network(model, options)
+            # A network with a fixed batch takes no other.
             fixed = network.input.shape[0]
             for batch in [fixed] if fixed else batches:
                 runs.append(_Run(network, card, _random_images(network, card, batch), []))
 
+    # One call of every network per round: slow moments of the machine hit all of them.
     for k in range(warm_up + iterations):
         if k % 10 == 0:
             report(f"round {k} of {warm_up + iterations}")
@@ -207,6 +221,7 @@ class _Run:
         return (time.perf_counter() - start) * 1000
 
     def timing(self) -> NetworkTiming:
+        # The median, not the mean, gives images per second: one slow call must not count for many.
         median = float(np.median(self.times))
         batch = len(self.images)
         return NetworkTiming(
@@ -225,6 +240,7 @@ class _Run:
 
 def _random_images(network: Backend, card: ModelCard, batch: int) -> NDArray[np.uint8]:
     """Images ``(batch, h, w, 3)`` of the size that the network declares, else that of its card."""
+    # Random values: the time does not depend on what is seen.
     width, height = card.input_wh
     declared_height, declared_width = network.input.shape[2:]
     size = (batch, declared_height or height, declared_width or width, 3)

@@ -32,6 +32,7 @@ class PipelineTiming:
 
     def to_dict(self) -> dict[str, str | float]:
         """One flat row: median milliseconds of the networks and of the whole frame."""
+        # The detector's people are counted; a given number is a fact.
         medians = {s.name: s.median_ms for s in self.measurement.stages}
         total = medians["total"]
         people = self.measurement.people_per_frame if self.people is None else self.people
@@ -74,6 +75,7 @@ def measure_pipelines(
         on_progress: Called with a line of text before each measurement.
     """
     timings = []
+    # Opened once per configuration, and measured for each number of people.
     for config in configs:
         pipeline = Pipeline(
             detector,
@@ -90,6 +92,8 @@ def measure_pipelines(
                 crowd = "" if count is None else f", {count} people"
                 on_progress(f"{config.backend} {config.precision}{crowd} ...")
             result = measure(pipeline, images, frames, people=count, warm_up=warm_up)
+
+            # What really ran, not what was asked for.
             network = pipeline.pose.backend
             timings.append(
                 PipelineTiming(network.engine, network.device, network.precision, count, result)

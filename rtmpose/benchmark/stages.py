@@ -57,6 +57,9 @@ class Measurement:
         return asdict(self)
 
 
+# ---- measuring
+
+
 def measure(
     pipeline: Pipeline,
     images: Sequence[Image],
@@ -80,6 +83,7 @@ def measure(
     """
     from rtmpose.draw import draw_poses
 
+    # Networks report to the clock, so that their time can be taken out of a stage.
     clock = _NetworkClock()
     model = pipeline.model.with_backends(clock.timed)
     rows = []
@@ -106,25 +110,38 @@ def measure(
             [image], boxes, box_thr=pipeline.box_thr, max_people=pipeline.max_people
         )[0]
         total = clock.elapsed()
-        crop = clock.before if clock.calls else total
+        crop = clock.before if clock.calls else total  # without a call there was nobody
         times = [detect, crop, clock.network, total - crop - clock.network]
         networks += clock.network
 
+        # Drawing comes last, and is no part of the total.
         clock.start()
         draw_poses(image, poses)
         times.append(clock.elapsed())
+
+        # Frames of the warm-up have negative numbers.
         if i >= 0:
             rows.append([*times, sum(times[:4]) - networks, sum(times[:4])])
             counts.append(len(poses))
 
+    # One row per frame, one column per stage, in milliseconds.
     table = np.array(rows) * 1000
-    stages = tuple(
-        Stage(name, *(round(float(v), 3) for v in (c.mean(), np.median(c), np.percentile(c, 95))))
-        for name, c in zip((*STAGES, "overhead", "total"), table.T, strict=True)
-    )
+    names = (*STAGES, "overhead", "total")
+    stages = tuple(_stage(name, column) for name, column in zip(names, table.T, strict=True))
     settings = {**pipeline.model.describe(), "machine": machine()}
     settings["detector"] = settings["detector"] or "none"
     return Measurement(stages, float(np.mean(counts)), frames, settings)
+
+
+def _stage(name: str, milliseconds: NDArray[np.float64]) -> Stage:
+    """Statistics of one stage over all frames ``(F,)``."""
+    mean = round(float(milliseconds.mean()), 3)
+    median = round(float(np.median(milliseconds)), 3)
+    p95 = round(float(np.percentile(milliseconds, 95)), 3)
+    return Stage(name, mean, median, p95)
+
+
+# ---- telling networks from the rest
 
 
 class _NetworkClock:
@@ -153,6 +170,7 @@ class _TimedBackend:
     """A backend whose calls are timed. See :class:`rtmpose.backends.base.Backend`."""
 
     def __init__(self, backend: Backend, clock: _NetworkClock) -> None:
+        # To the caller it is the same network.
         self._backend = backend
         self._clock = clock
         self.engine = backend.engine
@@ -167,6 +185,8 @@ class _TimedBackend:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
         clock = self._clock
         start = time.perf_counter()
+
+        # What happens before the first call is the crop (or the letterbox).
         if not clock.calls:
             clock.before = start - clock.began
         outputs = self._backend(images)
@@ -175,12 +195,16 @@ class _TimedBackend:
         return outputs
 
 
+# ---- inputs and machine
+
+
 def spread_boxes(image: Image, people: int) -> Detections:
     """Boxes of a plausible size next to each other, one per person, for measurements that must not
     depend on a detector.
     """
     height, width = image.shape[:2]
     step = width / people
+    # Side by side over the whole width, three fifths of the height.
     boxes = [[i * step, height * 0.2, (i + 1) * step, height * 0.8] for i in range(people)]
     return Detections.from_boxes(boxes)
 
@@ -189,6 +213,7 @@ def machine() -> str:
     """CPU name and usable cores."""
     from rtmpose.backends import usable_cpus
 
+    # Python knows no more than the architecture on many Linux systems.
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -69,14 +69,17 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     try:
         result = app(with_kind(arguments), prog_name="rtmpose", standalone_mode=False)
+    # Errors of the package: one paragraph, for people.
     except RtmposeError as error:
         if debug:
             raise
+        # The reader of a pipe may leave early.
         if isinstance(error.__cause__, BrokenPipeError):
             discard_stdout()
         else:
             tell(f"rtmpose: {error}")
         return EXIT_ERROR
+    # Ctrl-C.
     except (KeyboardInterrupt, typer.Abort):
         if debug:
             raise

@@ -28,20 +28,25 @@ app = typer.Typer(
     Both work with every command.
     """,
 )
+# Running models.
 app.command()(predict)
 app.command()(track)
+# Measuring and converting them.
 app.add_typer(evaluate.app, name="eval")
 app.command()(export)
 app.command()(verify)
 app.command()(bench)
+# Making them.
 app.command()(train)
 app.command()(prune)
+# Looking at the installation, the data and the zoo.
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 
 
 def _version(show: bool) -> None:
+    # Typer calls this for every command line, with whether the option was given.
     if show:
         typer.echo(f"rtmpose {rtmpose.__version__}")
         raise typer.Exit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtmpose import backend_table as table
 from rtmpose.cli import options
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ MAX_IMAGES = 64
 
 Row = Mapping[str, str | float]
 
+# ---- options
+
+
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Images, videos or folders; a bundled photo by default. With --networks: names or"
+        help="Images, videos or folders; a bundled image by default. With --networks: names or"
         " files of models; detector and pose model by default."
     ),
 ]
@@ -34,8 +38,8 @@ Networks = Annotated[
 Backends = Annotated[
     str | None,
     typer.Option(
-        help="As in predict, or several such as openvino,onnxruntime, or all that are installed."
-        " Default: auto; with --networks all."
+        help=f"As in predict, or several such as {','.join(table.names()[:2])}, or all that are"
+        " installed. Default: auto; with --networks all."
     ),
 ]
 Precisions = Annotated[
@@ -62,6 +66,9 @@ Warmup = Annotated[
 ]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")]
+
+
+# ---- the command
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ def bench(
 
       rtmpose bench --networks rtmpose-s rtmdet-nano --batch 1,4
     """
+    # "all" means several rows, so that a single row gets the stages in detail.
     whole_image = detector.lower() == "none"
     backends = _names(backend or ("all" if networks else "auto"))
     several = len(backends) > 1 or backends == ["all"]
@@ -119,6 +127,8 @@ def bench(
         limit or (200 if networks else 100),
         warmup if warmup is not None else (50 if networks else 5),
     )
+
+    # Networks alone, on random images.
     if networks:
         models = inputs or ([pose] if whole_image else [detector, pose])
         rows = _measure_networks(models, _numbers("--batch", batch), settings)
@@ -126,6 +136,7 @@ def bench(
         _finish(rows, json_file)
         return 0
 
+    # Whole pipelines: the stages of one, or a row for each of several.
     sources = inputs or [str(_demo_photo())]
     counts = [*_numbers("--people", people)] if people else [None]
     timings = _measure_pipelines(sources, None if whole_image else detector, pose, counts, settings)
@@ -137,6 +148,9 @@ def bench(
         _print_table(rows, markdown)
         _finish(rows, json_file)
     return 0
+
+
+# ---- measuring
 
 
 def _measure_networks(
@@ -174,6 +188,7 @@ def _measure_pipelines(
     from rtmpose.sources import expand_sources, iterate
     from rtmpose.zoo import resolve
 
+    # Frames are read before the measurement, which must not wait for a disk.
     items = expand_sources(list(sources), limit=min(settings.limit, MAX_IMAGES))
     images = [frame.image for _, frame in iterate(items)][:MAX_IMAGES]
     path, _ = resolve(pose)
@@ -198,9 +213,13 @@ def _demo_photo() -> Path:
     return demo_photo()
 
 
+# ---- printing
+
+
 def _print_stages(timing: PipelineTiming, source: str, markdown: bool) -> None:
     """One row per stage."""
     result: Measurement = timing.measurement
+    # The mean decides the frames per second: slow frames count.
     rows: list[Row] = [
         {
             "stage": stage.name,
@@ -219,6 +238,7 @@ def _print_stages(timing: PipelineTiming, source: str, markdown: bool) -> None:
 
 def _print_table(rows: Sequence[Row], markdown: bool) -> None:
     header = list(rows[0])
+    # Figures have two decimals; names stay as they are.
     lines = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in r.values()] for r in rows]
     if markdown:
         for line in (header, ["---"] * len(header), *lines):
@@ -252,6 +272,9 @@ def _finish(result: object, json_file: Path | None) -> None:
 
         write_text(json_file, json.dumps(result, indent=2) + "\n")
         typer.echo(f"wrote {json_file}")
+
+
+# ---- reading options
 
 
 def _names(text: str) -> list[str]:

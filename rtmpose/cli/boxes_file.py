@@ -23,6 +23,7 @@ def read_boxes(path: Path) -> Callable[[SourceItem, int], Detections]:
     Raises:
         InputError: the file cannot be read, or a box is not usable.
     """
+    # Read and checked as a whole, before the first frame.
     try:
         rows = _rows(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -35,6 +36,7 @@ def read_boxes(path: Path) -> Callable[[SourceItem, int], Detections]:
     for boxes in rows.values():
         check_boxes([box for box, _ in boxes])
 
+    # Called for every frame of every source.
     def boxes_of(item: SourceItem, frame: int) -> Detections:
         entries = next((rows[key, frame] for key in _keys(item) if (key, frame) in rows), [])
         return Detections.from_boxes([box for box, _ in entries], [score for _, score in entries])
@@ -45,6 +47,7 @@ def read_boxes(path: Path) -> Callable[[SourceItem, int], Detections]:
 def _rows(entries: list[dict[str, object]]) -> Rows:
     rows: Rows = {}
     for entry in entries:
+        # COCO has xywh.
         x, y, w, h = (float(v) for v in list(entry["bbox"]))  # type: ignore[call-overload]
         name = str(entry.get("image", entry.get("image_id")))
         key = (Path(name).name, int(str(entry.get("frame", 0))))

@@ -28,6 +28,9 @@ rtmpose data check mydata/train.json --against mydata/val.json
 rtmpose data convert mydata/train.json --to halpe26 -o train.json""",
 )
 
+# ---- options that only the check has
+
+
 OtherSplit = Annotated[
     Path | None,
     typer.Option(
@@ -41,9 +44,15 @@ OtherImages = Annotated[
     ),
 ]
 
+# ---- exit statuses and defaults
+
+
 ERRORS_FOUND = 1
 IMAGES_SKIPPED = 1
 DEFAULT_SHEET = Path("sheet.jpg")
+
+
+# ---- check
 
 
 @app.command("check")
@@ -94,6 +103,7 @@ def check_data(
     from rtmpose.datasets.formats import read_annotations
     from rtmpose.files import write_text
 
+    # Errors are what the check looks for, so nothing is repaired while reading.
     annotations = reading.read_unchecked(data)
     other = None
     if against:
@@ -108,6 +118,7 @@ def check_data(
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
 
+    # The terminal first, then the files that were asked for.
     data_output.show_report(report)
     if json_file:
         write_text(json_file, json.dumps(report.to_dict(), indent=2) + "\n")
@@ -116,6 +127,9 @@ def check_data(
         data_output.draw_issues(annotations, report, sheet)
         typer.echo(f"wrote {sheet}")
     return ERRORS_FOUND if report.errors else 0
+
+
+# ---- convert
 
 
 @app.command("convert")
@@ -165,11 +179,15 @@ def convert_data(
 
       rtmpose data convert yolo/data.yaml --split val --skeleton mouse.toml -o val.json
     """
+    from rtmpose.cli import data_output
     from rtmpose.datasets import load_mixture, merge, open_mixture
     from rtmpose.datasets.coco import save_coco
 
+    # The source must survive a slip in the name of the output.
     if output.exists() and data.exists() and output.samefile(data):
         raise InputError(f"-o {output} would replace the source; choose another name")
+
+    # A mixture says itself how its parts are read.
     if data.suffix == ".toml":
         if reading != DataOptions():
             raise InputError(
@@ -182,15 +200,11 @@ def convert_data(
     dataset = _converted(dataset, to)
     save_coco(dataset, output)
 
-    instances = sum(len(dataset.labeled(i)) for i in dataset.images)
-    points = f"{len(dataset.keypoint_names)} keypoints"
-    if dataset.skeleton:
-        points = dataset.skeleton.name
-    typer.echo(
-        f"wrote {output}: {len(dataset.images)} images, {instances} instances with keypoints,"
-        f" {points}"
-    )
+    data_output.show_written(dataset, output)
     return 0
+
+
+# ---- show
 
 
 @app.command("show")
@@ -241,8 +255,11 @@ def show_data(
     from rtmpose.cli import data_output
     from rtmpose.datasets.contact_sheet import contact_sheet, save_image
 
+    # Converted first, so that the drawing shows what training would get.
     dataset = _converted(reading.read(data), to)
     skipped = 0
+
+    # Whole images, a sheet, or both; a sheet where nothing was asked for.
     if output is not None:
         skipped = data_output.draw_images(dataset, output, count)
         typer.echo(f"wrote images to {output}")
@@ -251,6 +268,9 @@ def show_data(
         save_image(sheet, contact_sheet(dataset, count=count, seed=seed))
         typer.echo(f"wrote {sheet}")
     return IMAGES_SKIPPED if skipped else 0
+
+
+# ---- formats
 
 
 @app.command("formats")

@@ -63,6 +63,7 @@ class DataOptions:
 
     def read(self, data: Path) -> KeypointDataset:
         """The set, checked and repaired."""
+        # Imported late: reading data sets needs more than `--help` should load.
         from rtmpose.datasets import read
 
         return read(data, self.annotation_format, self.images, self.skeleton, self.split)

@@ -21,10 +21,14 @@ NOT_ON_SHEET = ("without-keypoints", "box-past-edge")
 """Issues that an instance is not put on the contact sheet for."""
 
 
+# ---- check
+
+
 def show_report(report: Report) -> None:
     """Print what a check found."""
     from rich.console import Console
 
+    # A table only where there is something to list.
     if report.issues:
         Console().print(_issue_table(report))
     typer.echo(_summary(report))
@@ -39,6 +43,7 @@ def _issue_table(report: Report) -> Table:
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("what, and what to do")
     table.add_column("first examples", overflow="fold")
+    # Worst first, as the report has them.
     for issue in report.issues:
         severity = "[red]error[/red]" if issue.severity == "error" else "[yellow]note[/yellow]"
         examples = "\n".join(escape(example) for example in issue.examples[:SHOWN_EXAMPLES])
@@ -47,6 +52,7 @@ def _issue_table(report: Report) -> Table:
 
 
 def _summary(report: Report) -> str:
+    # Points without any label are reported as issues; here the range of the others counts.
     labels = [count for count in report.points.values() if count]
     points = report.keypoint_set or f"{len(report.points)} keypoints"
     lines = [
@@ -61,6 +67,24 @@ def _summary(report: Report) -> str:
     notes = len(report.issues) - report.errors
     lines.append(f"{report.errors} kinds of errors, {notes} of notes")
     return "\n".join(lines)
+
+
+# ---- convert
+
+
+def show_written(dataset: KeypointDataset, path: Path) -> None:
+    """Print what a converted file holds: numbers that a typo in ``--to`` would change."""
+    instances = sum(len(dataset.labeled(i)) for i in dataset.images)
+    points = f"{len(dataset.keypoint_names)} keypoints"
+    if dataset.skeleton:
+        points = dataset.skeleton.name
+    typer.echo(
+        f"wrote {path}: {len(dataset.images)} images, {instances} instances with keypoints,"
+        f" {points}"
+    )
+
+
+# ---- show
 
 
 def draw_issues(annotations: Annotations, report: Report, path: Path) -> None:
@@ -90,6 +114,7 @@ def draw_images(dataset: KeypointDataset, folder: Path, count: int) -> int:
     """
     from rtmpose.datasets.contact_sheet import draw_annotations, save_image
 
+    # Images without labeled instances show nothing.
     annotated = [i for i in dataset.images if dataset.labeled(i)]
     skipped = 0
     for image_id in annotated[:count]:
@@ -101,6 +126,9 @@ def draw_images(dataset: KeypointDataset, folder: Path, count: int) -> int:
             continue
         save_image(folder / f"{image_id}_{dataset.images[image_id].stem}.jpg", image)
     return skipped
+
+
+# ---- formats
 
 
 def show_formats() -> None:
@@ -145,6 +173,7 @@ def _targets(source: str) -> list[str]:
     from rtmpose.datasets.conversion_table import conversions
     from rtmpose.skeletons import skeleton_names
 
+    # Tried one by one: the table of conversions knows what is possible.
     targets = []
     for target in skeleton_names():
         if target == source:
@@ -167,6 +196,7 @@ def _mixture_table() -> Table:
     table.add_column("keypoint set")
     table.add_column("data sets")
     for mixture in MIXTURES.values():
+        # Parts that must not be trained on are marked.
         parts = [f"{p.name} (test only)" if p.test_only else p.name for p in mixture.parts]
         table.add_row(mixture.name, mixture.target, ", ".join(parts))
     return table

@@ -39,6 +39,7 @@ def examine() -> tuple[Report, list[str], bool]:
     from rtmpose.backends import BackendOptions, choose, usable_cpus
     from rtmpose.errors import RtmposeError
 
+    # What every bug report should contain.
     report: Report = {
         "rtmpose": rtmpose.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
@@ -48,6 +49,7 @@ def examine() -> tuple[Report, list[str], bool]:
     }
     remedies = _examine_backends(report)
 
+    # Without any engine nothing can run; everything else is advice.
     broken = False
     try:
         choice = choose(BackendOptions())
@@ -67,6 +69,7 @@ def _examine_backends(report: Report) -> list[str]:
     from rtmpose.backends.loading import local_devices, local_facts
     from rtmpose.errors import BackendError
 
+    # The preferred engine is worth installing where another one is used.
     remedies = []
     automatic = [row for row in table.BACKENDS if row.automatic]
     if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
@@ -74,6 +77,7 @@ def _examine_backends(report: Report) -> list[str]:
 
     for row in table.BACKENDS:
         versions = row.versions()
+        # Two builds of an engine shadow each other's files.
         if len(versions) > 1:
             both = " and ".join(versions)
             remedies.append(
@@ -84,6 +88,7 @@ def _examine_backends(report: Report) -> list[str]:
             report[row.name] = f"not installed ({row.install_command})"
             continue
 
+        # An engine may be installed and still not load, for want of a library.
         report[row.name] = ", ".join(versions.values()) or "installed"
         try:
             here = local_devices(row)
@@ -107,6 +112,7 @@ def _examine_cache(report: Report) -> list[str]:
     offline = "; offline" if zoo.is_offline() else ""
     report["cache"] = f"{folder} ({_cached(zoo.weights_folder())}{offline})"
 
+    # The first existing folder on the way up decides whether the rest can be made.
     writable = folder
     while not writable.exists():
         writable = writable.parent

@@ -21,6 +21,9 @@ BOXES = "Boxes"
 METRICS = "Metrics"
 CALIBRATION = "Calibration"
 
+# ---- options of several kinds
+
+
 Card = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +49,9 @@ Against = Annotated[
 ]
 
 
+# ---- the model
+
+
 @dataclass(frozen=True)
 class PoseModelOptions:
     """The pose model, and how it is run."""
@@ -68,6 +74,9 @@ class PoseModelOptions:
             rich_help_panel=options.MODELS,
         ),
     ] = False
+
+
+# ---- boxes
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ class BoxOptions:
         Raises:
             InputError: only a detector is named, as if it were to be scored.
         """
+        # A detector that is named but not used is mostly a mistake.
         if not self.detector or self.boxes == "detect":
             return
         if pose == options.POSE:
@@ -112,6 +122,9 @@ class BoxOptions:
                 f" rtmpose eval detector DATA --detector {self.detector}"
             )
         log.warning("the detector is not used: it finds the boxes of --boxes detect")
+
+
+# ---- metrics
 
 
 @dataclass(frozen=True)
@@ -141,6 +154,7 @@ class MetricOptions:
 
     def names(self) -> list[str] | None:
         """The metrics; None for those the keypoint set is published with."""
+        # Repeated or separated by commas, whichever is easier to type.
         names = [name.strip() for text in self.metric or () for name in text.split(",")]
         return names or None
 
@@ -158,6 +172,9 @@ class MetricOptions:
                 f"--nme-points must be two keypoints with a comma between, not {self.nme_points!r}"
             )
         return points[0], points[1]
+
+
+# ---- calibration
 
 
 @dataclass(frozen=True)
@@ -205,10 +222,14 @@ class CalibrationOptions:
         Raises:
             InputError: the boxes are not the annotated ones, or nothing is to be calibrated.
         """
+        # Probabilities are fitted to annotated people; detected boxes would mix in the detector.
         if self.calibrate and boxes not in (None, "gt"):
             raise InputError("--calibrate needs annotated boxes (--boxes gt)")
         if (self.write_card or self.output or self.per_keypoint) and not self.calibrate:
             raise InputError("--write-card, --output and --per-keypoint go with --calibrate")
+
+
+# ---- engine and files
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ def progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+# ---- results
+
+
 def show_metrics(title: str, result: Evaluation) -> None:
     """Print the metrics as a table."""
     from rich.console import Console
@@ -54,6 +57,7 @@ def show_metrics(title: str, result: Evaluation) -> None:
 
 
 def _metric_text(name: str, value: float) -> str:
+    # Most metrics are shares; a few are lengths.
     if name in METRICS_IN_PIXELS:
         return f"{value:.2f} px"
     return "-" if value == -1 else f"{100 * value:.2f}"
@@ -61,6 +65,7 @@ def _metric_text(name: str, value: float) -> str:
 
 def show_pose_result(result: Evaluation, dataset: KeypointDataset) -> None:
     """Print metrics and speed of a pose model."""
+    # The settings that explain the numbers, in the title.
     settings = result.settings
     title = f"{settings['pose']} on {dataset.path.name}, boxes: {settings['boxes']}"
     if settings["flip_test"]:
@@ -105,6 +110,7 @@ def write_outputs(result: Evaluation, extra: Mapping[str, object], report: Repor
     """
     from rtmpose.files import write_text
 
+    # Files are written after the terminal, so that a full disk loses nothing that was shown.
     if report.json_file:
         text = json.dumps({**result.to_dict(), **extra}, indent=2)
         write_text(report.json_file, text + "\n")
@@ -130,6 +136,7 @@ def check_calibration_target(model: PoseModel, name: str, calibration: Calibrati
         InputError: a model has no given boxes, a model of the zoo has no card to replace, or the
             copy would be another format.
     """
+    # Each of these would fail only after a long evaluation.
     if calibration.calibrate and not model.needs_boxes:
         raise InputError(
             f"{model.pose.card.id} is a one-stage model; --calibrate needs poses in annotated boxes"
@@ -166,6 +173,7 @@ def calibrate(
     """
     from rtmpose.evaluation.calibration import calibrate_model
 
+    # The card keeps what the map was fitted on.
     data = f"{dataset.path.parent.name}/{dataset.path.name}, {result.images} images"
     report = calibrate_model(
         dataset, model.skeleton, result, per_keypoint=calibration.per_keypoint, data=data
@@ -182,6 +190,7 @@ def _show_calibration(report: CalibrationReport) -> None:
         f" {100 * report.fraction_correct:.1f} % of them correct (OKS of the keypoint >="
         f" {calibration.oks}):"
     )
+    # One map fits on a line; one per keypoint is in the report.
     if len(calibration.slope) == 1:
         slope = calibration.slope[0]
         offset = calibration.offset[0]
@@ -200,6 +209,7 @@ def _write_card(
     from rtmpose.card_io import card_beside, write_card
 
     path = model.pose.path
+    # The card of the result is complete, whatever the file said before.
     card = replace(model.pose.card, calibration=report.calibration)
     if card.skeleton is None:
         card = replace(card, skeleton=model.skeleton.name)
@@ -208,6 +218,8 @@ def _write_card(
     if calibration.write_card:
         typer.echo(f"wrote {write_card(path, card)}, which goes before a card inside the model")
         return
+
+    # A card next to the file would be read instead of the one inside: say so.
     old_card = card_beside(path)
     if calibration.output is None and Path(name).exists() and old_card.is_file():
         typer.echo(f"{old_card} was left as it is (--write-card replaces it)")

@@ -41,6 +41,9 @@ A model is a name from `rtmpose models list`, or a file of any engine.
 `rtmpose eval DATA` is short for `rtmpose eval pose DATA`.""",
 )
 
+# ---- the short form
+
+
 KINDS = ("pose", "detector", "classifier")
 
 
@@ -51,15 +54,20 @@ def with_kind(arguments: list[str]) -> list[str]:
         InputError: the first word after ``eval`` is neither a kind of model nor a path, or the
             options are those of another kind.
     """
+    # Only `eval` with a word after it can be short for `eval pose`.
     if arguments[:1] != ["eval"] or len(arguments) < 2:
         return arguments
     word = arguments[1]
     if word in KINDS or word == "--help":
         return arguments
+
+    # Options tell the kind too: --classifier belongs to one kind only.
     if any(argument.split("=")[0] == "--classifier" for argument in arguments):
         raise InputError(
             "to score a classifier: rtmpose eval classifier CLASS_FOLDERS --classifier NAME"
         )
+
+    # Paths and options are the short form; a lone word is a misspelled kind.
     looks_like_path = Path(word).exists() or "/" in word or Path(word).suffix
     if word.startswith("-") or looks_like_path:
         return ["eval", "pose", *arguments[1:]]
@@ -67,6 +75,9 @@ def with_kind(arguments: list[str]) -> list[str]:
         f"`rtmpose eval` scores pose, detector or classifier: {word!r} is none of these, and there"
         " is no file or folder of that name. For example: rtmpose eval pose coco/annotations.json"
     )
+
+
+# ---- pose models
 
 
 @app.command("pose")
@@ -114,8 +125,9 @@ def evaluate_pose(
         antialias=model.antialias,
     )
     eval_output.check_calibration_target(opened, model.pose, calibration)
-    other = read_results(metrics.against) if metrics.against else None
+    other = read_results(metrics.against) if metrics.against else None  # before the work, too
 
+    # Run the model over the set.
     with eval_output.progress_bar(len(dataset.images)) as on_progress:
         result = evaluate(
             dataset,
@@ -130,6 +142,7 @@ def evaluate_pose(
         )
     eval_output.show_pose_result(result, dataset)
 
+    # What goes beyond the metrics: a comparison, a calibration.
     extra: dict[str, object] = {}
     if metrics.against and other is not None:
         gain = difference(dataset, result.results, other, result.image_ids, opened.skeleton)
@@ -139,6 +152,9 @@ def evaluate_pose(
             dataset, opened, result, model.pose, calibration
         )
     return eval_output.write_outputs(result, extra, report)
+
+
+# ---- detectors
 
 
 @app.command("detector")
@@ -179,6 +195,7 @@ def evaluate_detector(
     from rtmpose.evaluation.bootstrap import paired_bootstrap, read_results
     from rtmpose.evaluation.detection import evaluate_detector as evaluate
 
+    # Everything is opened before the first image is read.
     dataset = reading.read(data)
     model = Detector(_model(detector), options=engine.backend_options(), card=_card(card))
     other = read_results(against) if against else None
@@ -188,6 +205,7 @@ def evaluate_detector(
     eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}: boxes", result)
     eval_output.show_speed(result, "boxes")
 
+    # The comparison is paired: both models on the same images.
     extra: dict[str, object] = {}
     if against and other is not None:
         gain = paired_bootstrap(
@@ -195,6 +213,9 @@ def evaluate_detector(
         )
         extra["against"] = eval_output.show_difference(against, gain)
     return eval_output.write_outputs(result, extra, report)
+
+
+# ---- classifiers
 
 
 @app.command("classifier")
@@ -245,6 +266,7 @@ def evaluate_classifier(
     from rtmpose.evaluation.classification import Classifier
     from rtmpose.evaluation.classification import evaluate_classifier as evaluate
 
+    # Folder names are the classes.
     dataset = read_image_folder(data)
     model = Classifier(_model(classifier), options=engine.backend_options(), card=_card(card))
     with eval_output.progress_bar(len(dataset)) as on_progress:
@@ -252,6 +274,9 @@ def evaluate_classifier(
     eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}", result)
     eval_output.show_speed(result)
     return eval_output.write_outputs(result, {}, ReportOptions(json_file))
+
+
+# ---- naming models
 
 
 def _model(name: str) -> str | Path:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rtmpose.exporting.options import ExportPrecision, Target
     from rtmpose.exporting.verify import Verification
 
+# ---- options
+
+
 _Model = Annotated[
     str,
     typer.Argument(
@@ -79,6 +82,9 @@ _Json = Annotated[
 ]
 
 
+# ---- the commands
+
+
 def export(
     model: _Model,
     to: _To = "onnx",
@@ -112,6 +118,7 @@ def export(
 
     A zoo model is taken from its ONNX file where one is published, else from its checkpoint.
     """
+    # Before the imports below, which need torch and onnx.
     _require_converters()
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.exporting.export import export as run
@@ -133,9 +140,13 @@ def export(
         data=data,
         force=force,
     )
+
+    # The steps are reported, as some take minutes.
     with stderr_console().status("opening the model ...") as status:
         known = find(card) if card else None
         place, report = run(model, output, options, card=known, progress=status.update)
+
+    # What was compared, then where the result lies.
     _show(report)
     typer.echo(f"wrote {place}")
     return 1 if report.passed is False else 0
@@ -153,6 +164,7 @@ def verify(
     from rtmpose.files import write_text
     from rtmpose.zoo import find
 
+    # The same comparison that `export` makes, for a file that exists already.
     report = verify_file(model, exported, card=find(card) if card else None)
     _show(report)
     if json_file:
@@ -163,6 +175,7 @@ def verify(
 
 def _require_converters() -> None:
     try:
+        # Only a missing package of the extra has this remedy; other import errors are bugs.
         import rtmpose.exporting.export  # noqa: F401
     except ImportError as error:
         if (error.name or "").partition(".")[0] in ("torch", "onnx", "safetensors", "onnxscript"):
@@ -184,6 +197,9 @@ def _show(report: Verification) -> None:
     Console().print(table)
 
 
+# ---- reading options
+
+
 def _batch(text: str) -> int | None:
     if text == "dynamic":
         return None
@@ -196,6 +212,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     """Width and height."""
     if text is None:
         return None
+    # Height comes first, as in the shapes of arrays.
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(p.isdigit() for p in parts):
         raise InputError(f"--input-size takes HxW such as 192x320, not {text!r}")

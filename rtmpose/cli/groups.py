@@ -35,11 +35,13 @@ def expand_groups(command: Command) -> Command:
     Args:
         command: Parameters that are dataclasses need no default; their fields have them.
     """
+    # Annotations as objects: with the future import they are text otherwise.
     hints = typing.get_type_hints(command, include_extras=True)
     groups: dict[str, type] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
+        # A group becomes its options; other parameters stay.
         if isinstance(hint, type) and is_dataclass(hint):
             groups[parameter.name] = hint
             parameters += _options_of(hint)
@@ -48,6 +50,7 @@ def expand_groups(command: Command) -> Command:
 
     @functools.wraps(command)
     def call(**values: object) -> int:
+        # What typer gives, collected into the groups again.
         arguments = dict(values)
         for name, group in groups.items():
             options = {option.name: arguments.pop(option.name) for option in _options_of(group)}
@@ -64,6 +67,7 @@ def expand_groups(command: Command) -> Command:
 
 def _options_of(group: type) -> list[inspect.Parameter]:
     """The options of a group, as parameters with annotations that typer reads."""
+    # Output formats come from the table of writers, not from fields.
     if group is FormatPaths:
         return [_format_option(row.name, row.help) for row in FORMATS]
     hints = typing.get_type_hints(group, include_extras=True)
@@ -86,6 +90,7 @@ def _option(name: str, annotation: object, default: object) -> inspect.Parameter
 
 
 def _filled(group: type, options: dict[str, object]) -> object:
+    # Formats that were not asked for are left out.
     if group is FormatPaths:
         given = {name.removesuffix("_path"): path for name, path in options.items() if path}
         return FormatPaths(typing.cast("dict[str, Path]", given))

@@ -40,6 +40,9 @@ BUNDLED_STATES = {
 }
 
 
+# ---- facts
+
+
 def keypoint_count(card: ModelCard) -> int | None:
     """Number of keypoints of a model, which the name of its keypoint set ends in; None for other
     models.
@@ -51,6 +54,7 @@ def keypoint_count(card: ModelCard) -> int | None:
 def to_dict(card: ModelCard) -> dict[str, object]:
     """Everything that is known of a model, for JSON."""
     files = []
+    # Where each file is, and in what state, which the card alone does not say.
     for file in card.files:
         path = str(zoo.cached_path(file))
         files.append({**asdict(file), "cached": zoo.cached_state(file), "path": path})
@@ -137,6 +141,7 @@ def _number(value: float | None) -> str:
 
 
 def _accuracy(card: ModelCard) -> str:
+    # Metrics in the order of the card, which is that of the publisher.
     metrics = card.published.items()
     return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in metrics)
 
@@ -160,8 +165,12 @@ def _best_file(card: ModelCard) -> str:
 # ---- one model
 
 
+# ---- one model
+
+
 def describe(card: ModelCard) -> str:
     """The card as text for people."""
+    # Empty facts are left out below.
     facts = {
         "short names": ", ".join(card.aliases),
         "task": card.task,
@@ -210,6 +219,7 @@ def _list(values: Sequence[float]) -> str:
 
 
 def _file_lines(file: ModelFile) -> list[str]:
+    # Files of the package are never downloaded, so they have other states.
     states = BUNDLED_STATES if is_bundled(file) else CACHED_STATES
     lines = [
         f"  {file.format}: {file.name}",
@@ -222,6 +232,7 @@ def _file_lines(file: ModelFile) -> list[str]:
 
 
 def _how_to_use(card: ModelCard) -> str:
+    # Without ONNX the next step is an export, if there is a network for it.
     if not card.file("onnx"):
         only_checkpoint = (
             "No ONNX export of this model is published, only the PyTorch checkpoint (.pth)"
@@ -232,6 +243,8 @@ def _how_to_use(card: ModelCard) -> str:
             f"{only_checkpoint}. Make one of it:\n"
             f"  pip install 'rtmpose[export]' && rtmpose export {card.id} --to onnx"
         )
+
+    # With ONNX the next step is to use it.
     short_name = card.aliases[0] if card.aliases else card.id
     if card.output == "classes":
         return f"Download it:  rtmpose models download {short_name}"

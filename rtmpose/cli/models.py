@@ -26,6 +26,9 @@ will do. Downloads are kept in the cache folder (RTMPOSE_HOME moves it) and chec
 )
 
 
+# ---- list
+
+
 class ModelFormat(str, Enum):
     """The formats a model is published in."""
 
@@ -82,6 +85,7 @@ def list_models(
 
       rtmpose models list --keypoints 17 --json
     """
+    # The same selection in three forms: for programs, for the docs, for people.
     cards = select(task=task, skeleton=skeleton, keypoints=keypoints, available=available)
     if as_json:
         rows = [model_output.to_dict(card) for card in cards]
@@ -115,6 +119,7 @@ def select(
     Raises:
         InputError: no model has that task, keypoint set or number of keypoints.
     """
+    # Filters narrow down one after the other.
     cards = zoo.load_zoo()
     if task is not None:
         cards = _with(cards, "task", task, lambda card: card.task)
@@ -132,11 +137,15 @@ def _with(
     value_of: Callable[[ModelCard], str | int | None],
 ) -> tuple[ModelCard, ...]:
     """The cards with a value, which some card of the zoo must have."""
+    # Compared with the whole zoo: a combination may be empty, but a value must exist.
     existing = dict.fromkeys(value_of(card) for card in zoo.load_zoo())
     if value not in existing:
         values = ", ".join(str(v) for v in existing if v is not None)
         raise InputError(f"no model has the {name} {value!r}; there are: {values}")
     return tuple(card for card in cards if value_of(card) == value)
+
+
+# ---- info
 
 
 @app.command()
@@ -159,6 +168,9 @@ def info(
 
 
 @app.command()
+# ---- table
+
+
 def table(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -167,6 +179,7 @@ def table(
 
     Example: rtmpose models table
     """
+    # Counting builds every network; the forms below only print.
     rows = _counted_models()
     if as_json:
         keys = ("id", "published_params_m", "params_m", "published_gflops", "gflops")
@@ -201,6 +214,7 @@ def _counted_models() -> list[CountedModel]:
 
     from rtmpose.cli.terminal import stderr_console
 
+    # Pruned networks are left out: their widths are in the file, not in the name.
     cards = [c for c in zoo.load_zoo() if c.has_network and not c.architecture.endswith("-pruned")]
     rows: list[CountedModel] = []
     for card in track(cards, "counting", console=stderr_console(), transient=True):
@@ -212,6 +226,9 @@ def _counted_models() -> list[CountedModel]:
 
 
 @app.command()
+# ---- download
+
+
 def download(
     names: Annotated[
         list[str] | None,
@@ -234,6 +251,7 @@ def download(
 
       RTMPOSE_HOME=/data/rtmpose rtmpose models download --all
     """
+    # Names and --all add up; what is in the package needs no download.
     requested = list(names or [])
     if all_models:
         for card in zoo.load_zoo():
@@ -262,6 +280,9 @@ def download(
         raise ModelError(message)
 
 
+# ---- verify
+
+
 Verdict = Literal["good", "bad", "unknown"]
 VERDICT_WORDS: dict[Verdict, str] = {
     "good": "ok",
@@ -280,6 +301,7 @@ def verify() -> None:
 
     Example: rtmpose models verify
     """
+    # Both places, as either may have been damaged on disk.
     folder = zoo.weights_folder()
     bundled = [zoo.cached_path(f) for card in zoo.load_zoo() for f in card.files if is_bundled(f)]
     cached = sorted(p for pattern in ("*.onnx", "*.pth") for p in folder.rglob(pattern))
@@ -299,6 +321,7 @@ def check_file(path: Path) -> Verdict:
     """Whether a cached file still is what its publisher, or its record from the first download,
     says.
     """
+    # What the publisher says counts most, then what was recorded at the first download.
     published = find_file(path.name)
     record = read_record(path)
     digest = sha256_of(path)

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtmpose import backend_table as table
+
 if TYPE_CHECKING:
     from rtmpose.draw import DrawStyle
     from rtmpose.types import Skeleton
+
+# ---- defaults and panels
 
 POSE = "rtmpose-s-finetuned"
 """The default; :data:`rtmpose.pipeline.DEFAULT_POSE_MODEL`, which would load the engines for
@@ -25,6 +29,8 @@ INPUT = "Input"
 OUTPUT = "Output"
 DRAWING = "Drawing"
 SPEED = "Speed"
+
+# ---- single options
 
 Sources = Annotated[
     list[str],
@@ -70,16 +76,17 @@ BoxesFile = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
-Backend = Annotated[
-    str, typer.Option(help="Engine: auto, onnxruntime, openvino, ...", rich_help_panel=SPEED)
-]
+
+# The engines, their devices and precisions are rows of a table, which imports none of them.
+_ENGINES = ", ".join(("auto", *table.names()))
+_DEVICES = ", ".join(("auto", *table.device_kinds()))
+_PRECISIONS = ", ".join(table.PRECISIONS)
+
+Backend = Annotated[str, typer.Option(help=f"Engine: {_ENGINES}.", rich_help_panel=SPEED)]
 Device = Annotated[
     str,
     typer.Option(
-        help=(
-            "auto, cpu, cuda, cuda:1, tensorrt (ONNX Runtime), gpu, npu (OpenVINO). Never falls"
-            " back."
-        ),
+        help=f"{_DEVICES}; with a number for one of several (cuda:1). Never falls back.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -91,8 +98,8 @@ AllowSpinning = Annotated[
     typer.Option(
         "--allow-spinning",
         help=(
-            "Let idle ONNX Runtime threads busy-wait: a little faster alone, far slower when other"
-            " programs need the CPU."
+            "Let idle threads of the engine busy-wait, where it can: a little faster alone, far"
+            " slower when other programs need the CPU."
         ),
         rich_help_panel=SPEED,
     ),
@@ -101,12 +108,15 @@ Precision = Annotated[
     str,
     typer.Option(
         help=(
-            "auto, fp32, or bf16 (OpenVINO on CPUs that have it; the model is calibrated once for"
-            " it)."
+            f"{_PRECISIONS}, as far as engine and device compute in it (`rtmpose doctor` tells);"
+            " for bf16 on a CPU the model is calibrated once."
         ),
         rich_help_panel=SPEED,
     ),
 ]
+
+
+# ---- groups of options
 
 
 class Background(str, Enum):
@@ -233,6 +243,7 @@ class DrawOptions:
         """The same for :func:`rtmpose.draw.draw_frame`."""
         from rtmpose.draw import DrawStyle
 
+        # Ids and trails belong to tracking, so the command says whether they are drawn.
         return DrawStyle(
             kpt_thr=self.kpt_thr,
             background=self.background.value,

@@ -74,11 +74,14 @@ def predict(
     from rtmpose.writers.job import predict_to_files
     from rtmpose.writers.outputs import Outputs
 
+    # Sources and boxes first: a wrong path should not cost the loading of models.
     items = expand_sources(
         sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
     )
     boxes = detection.boxes
     boxes_of = read_boxes(boxes) if boxes else None
+
+    # The models, then what is written.
     pipeline = _open_pipeline(models, detection, speed)
     outputs = Outputs(formats.paths, written.output, written.show, drawing.style())
     with job_progress() as on_progress:
@@ -104,6 +107,7 @@ def _open_pipeline(
 ) -> Pipeline:
     from rtmpose.pipeline import Pipeline
 
+    # Given boxes take the place of the detector, which is not opened then.
     whole_image = models.detector.lower() == "none"
     return Pipeline(
         None if whole_image or detection.boxes else models.detector,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=str)
 
+# ---- options
+
+
 _Model = Annotated[
     str, typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file.")
 ]
@@ -50,7 +53,7 @@ _TeacherBackend = Annotated[
     typer.Option(
         "--teacher-backend",
         "--teacher-engine",
-        help="How to run the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+        help="How to run the teacher: auto, inference (the fastest engine installed) or torch.",
     ),
 ]
 _Rounds = Annotated[int, typer.Option(min=1, help="Removals until the budget is met.")]
@@ -103,6 +106,9 @@ _Settings = Annotated[
 ]
 
 
+# ---- the command
+
+
 def prune(
     model: _Model,
     macs: _Macs,
@@ -146,6 +152,8 @@ def prune(
     task = make_task(
         chosen, data or [], init=model, teacher=teacher, teacher_backend=teacher_backend, name=name
     )
+
+    # Budgets are shares or numbers of what the network costs now.
     max_multiply_adds, max_parameters = _budgets(task, model, macs, params)
     grad_clip_norm, bf16 = _recipe_options(chosen, task)
     options = PruneOptions(
@@ -185,6 +193,7 @@ def _run(
     metrics = task.evaluate(task.network.eval())
     _write(output, task, model, recipe, options, result, metrics)
 
+    # The score before fine-tuning tells whether the budget was too tight.
     for key, value in metrics.items():
         typer.echo(f"{key} {100 * value:.2f} (held out, before fine-tuning)")
     last = result.rounds[-1]
@@ -196,6 +205,9 @@ def _run(
     return 0
 
 
+# ---- reading options
+
+
 def parse_budget(
     text: str, full: int, option: str = "--macs", example: str = "0.35G or 350M"
 ) -> int:
@@ -204,6 +216,7 @@ def parse_budget(
     Raises:
         InputError: it is something else, or not positive.
     """
+    # A number with or without a unit, or a percentage.
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([GM%]?)", text.strip(), re.IGNORECASE)
     factor = {"G": 1e9, "M": 1e6, "%": full / 100, "": 1.0}
     budget = int(float(match[1]) * factor[match[2].upper()]) if match else 0
@@ -212,6 +225,9 @@ def parse_budget(
             f"{option} takes a number such as {example}, or a share such as 50%, not {text!r}"
         )
     return budget
+
+
+# ---- what is pruned
 
 
 def _require_torch(threads: int) -> None:
@@ -227,10 +243,13 @@ def _recipe_of(name: str, settings: list[str], model: str) -> Recipe:
     from rtmpose.training import find_recipe, with_settings
     from rtmpose.zoo import find, model_kind, resolve
 
+    # FIELD=VALUE pairs; a value may contain further equals signs.
     pairs = dict(s.partition("=")[::2] for s in settings)
     if any(not value for value in pairs.values()):
         raise InputError("--set takes FIELD=VALUE, such as --set augment.rotate=40")
     recipe = with_settings(find_recipe(name), pairs)
+
+    # A detector cannot be trained with the losses of a pose model, or the other way round.
     card = find(model) if model_kind(model) == "name" else resolve(model)[1]
     if card is not None and card.is_detector != (recipe.kind == "detector"):
         kind = "a detector" if card.is_detector else "not a detector"
@@ -250,6 +269,9 @@ def _recipe_options(recipe: Recipe, task: Task) -> tuple[float, bool]:
     return recipe.optimizer.grad_clip_norm, choose_precision(precision, "cpu") == "bf16"
 
 
+# ---- costs
+
+
 def _cost(task: Task) -> tuple[int, int]:
     """Multiply-adds and parameters of a task's network."""
     from rtmpose.networks import count_multiply_adds, count_parameters
@@ -259,6 +281,7 @@ def _cost(task: Task) -> tuple[int, int]:
 
 def _budgets(task: Task, model: str, macs: str, params: str | None) -> tuple[int, int | None]:
     """Both budgets as numbers; raises where the network meets them already."""
+    # A budget that is met already is a mistake, unless the other one is not.
     full_macs, full_params = _cost(task)
     max_macs = parse_budget(macs, full_macs)
     max_params = None if params is None else parse_budget(params, full_params, "--params", "3.4M")
@@ -275,6 +298,9 @@ def _one_of(option: str, text: str, allowed: tuple[T, ...]) -> T:
         if value == text:
             return value
     raise InputError(f"{option} is one of {', '.join(allowed)}, not {text!r}")
+
+
+# ---- showing and writing
 
 
 @contextmanager
@@ -299,6 +325,7 @@ def _progress(rounds: int) -> Iterator[Callable[[PruneRound], None]]:
     with Progress(*columns, console=stderr_console(), transient=True) as progress:
         bar = progress.add_task("pruning", total=rounds)
 
+        # The bar shows what is left of the network; a log file gets some lines.
         def show(done: PruneRound) -> None:
             left = (
                 f"{done.multiply_adds / 1e9:.3f} G, {done.parameters / 1e6:.2f} M, loss"
@@ -332,6 +359,8 @@ def _write(
         prune=json.dumps(asdict(options)),
         recipe=recipe.name,
     )
+
+    # The report says how the network was made, and how good it was then.
     report = {
         "model": model,
         "options": asdict(options),

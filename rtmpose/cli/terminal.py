@@ -53,6 +53,7 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("", total=None, fps="", visible=False)
 
+        # A file's name is enough; URLs without one are shown whole.
         def show(state: JobProgress) -> None:
             name = Path(state.source).name or state.source
             progress.update(
@@ -79,6 +80,7 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:
         report: From the job.
         results_on_stdout: Print to stderr, as stdout holds results.
     """
+    # The sum, then what was unusual, then the files.
     frames = f"{report.frames} frame{'s' * (report.frames != 1)}"
     fps = report.frames / max(report.seconds, 1e-9)
     lines = [f"{frames}, {report.people} people in {report.seconds:.2f} s ({fps:.1f} fps)"]
@@ -89,12 +91,15 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:
     if report.frames == 1 and report.last is not None:
         lines.append(repr(report.last))
 
+    # A long list of files helps nobody.
     paths = report.written
     lines += [f"wrote {path}" for path in paths[:SHOWN_PATHS]]
     if len(paths) > SHOWN_PATHS:
         lines.append(f"... and {len(paths) - SHOWN_PATHS} more in {paths[-1].parent}")
     for line in lines:
         typer.echo(line, err=results_on_stdout)
+
+    # Failures go to standard error, whatever else stands on standard output.
     for failure in report.failures:
         typer.echo(f"rtmpose: {failure}", err=True)
     return 1 if report.failures else 0

@@ -22,6 +22,9 @@ PUBLISHED = "Published tracker parameters"
 DEFAULT_FOLDER = Path("tracks")
 
 
+# ---- options
+
+
 @dataclass(frozen=True)
 class TrackOptions:
     """How people are followed: what the published parameters do not cover."""
@@ -170,6 +173,9 @@ class PublishedOptions:
     ] = "0.007,1,1"
 
 
+# ---- the command
+
+
 @expand_groups
 def track(
     sources: options.Sources,
@@ -204,11 +210,14 @@ def track(
     from rtmpose.sources import expand_sources
     from rtmpose.writers.job import track_to_files
 
+    # Sources and settings first: a mistake should not cost the loading of models.
     items = expand_sources(
         sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
     )
     params = _tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
+
+    # The models, then the job.
     tracker = _open_tracker(models, params, tracking, speed)
     with job_progress() as on_progress:
         report = track_to_files(
@@ -269,6 +278,7 @@ def _outputs(
     """What to write; an annotated video where nothing was asked for."""
     from rtmpose.writers.outputs import Outputs
 
+    # Somebody who only names a video wants to see something.
     folder = written.output
     if folder is None and not formats.paths and not written.show:
         folder = DEFAULT_FOLDER
@@ -280,6 +290,7 @@ def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> Trac
     """The settings of the tracker from both groups of options."""
     from rtmpose.tracking import TrackerParams
 
+    # Checked here, because the tracker itself knows no "offline" and no "auto".
     if tracking.smooth not in ("off", "live", "offline"):
         raise InputError(f"--smooth takes off, live or offline, not {tracking.smooth!r}")
     interval = _interval(tracking.det_interval)
@@ -293,11 +304,15 @@ def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> Trac
         values["pose_max_num_bboxes"] = tracking.max_people
     return TrackerParams(
         **values,
+        # "auto" is decided by the video loop; the tracker's own interval is not used then.
         det_interval=interval if isinstance(interval, int) else 1,
         remember_s=tracking.remember_s,
         smooth="live" if tracking.smooth == "live" else "off",
         repair_swaps=tracking.repair_swaps,
     )
+
+
+# ---- reading options
 
 
 def _interval(text: str) -> int | str:

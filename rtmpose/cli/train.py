@@ -10,6 +10,9 @@ import typer
 
 from rtmpose.errors import InputError, MissingDependencyError
 
+# ---- options
+
+
 RecipeName: TypeAlias = Annotated[
     str,
     typer.Argument(help="Recipe: a name ('list' shows all), or recipe.json of a training."),
@@ -39,7 +42,7 @@ TeacherBackend: TypeAlias = Annotated[
     typer.Option(
         "--teacher-backend",
         "--teacher-engine",
-        help="What runs the teacher: auto, inference (ONNX Runtime, OpenVINO) or torch.",
+        help="What runs the teacher: auto, inference (the fastest engine installed) or torch.",
     ),
 ]
 SkeletonName: TypeAlias = Annotated[
@@ -64,6 +67,9 @@ Settings: TypeAlias = Annotated[
 ]
 
 
+# ---- the command
+
+
 def train(
     recipe: RecipeName,
     data: DataPaths = None,
@@ -86,6 +92,7 @@ def train(
 
     Example: rtmpose train finetune --data crops --init rtmpose-s -o run --set epochs=10
     """
+    # Threads have to be set before anything of torch runs.
     device = _prepare_torch(accelerator, threads)
     from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
     from rtmpose.training import find_recipe, with_settings
@@ -95,6 +102,8 @@ def train(
     if recipe == "list":
         show_recipes()
         return 0
+
+    # The recipe with changes, then everything that it needs.
     chosen = with_settings(find_recipe(recipe), parse_settings(settings or []))
     task = make_task(
         chosen,
@@ -107,6 +116,8 @@ def train(
         device=device,
         evaluate_on=val or (),
     )
+
+    # Stopping early keeps the state for --resume.
     with ProgressBar(chosen) as bar:
         result = run(
             task,
@@ -138,6 +149,8 @@ def _prepare_torch(accelerator: str, threads: int) -> str:
         ) from error
     if threads:
         torch.set_num_threads(threads)
+
+    # A GPU is used where there is one, unless the CPU was asked for.
     has_cuda = torch.cuda.is_available()
     if accelerator == "cuda" and not has_cuda:
         raise InputError(

@@ -28,6 +28,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     """
     settings: dict[str, str] = {}
     for text in texts:
+        # Blanks around the parts do not count; a value may contain further equals signs.
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
             raise InputError(f"--set takes FIELD=VALUE, such as --set lr=1e-4, not {text!r}")
@@ -74,6 +75,7 @@ class ProgressBar:
 
     def __call__(self, status: TrainStatus) -> None:
         """Show a status."""
+        # The same text goes into the bar and into the lines of a log.
         text = line(status, self.recipe.schedule.epochs)
         self.progress.update(
             self.task,
@@ -93,6 +95,7 @@ class ProgressBar:
                 highlight=False,
             )
 
+        # In a log file a line now and then is enough.
         if not self.live and time.monotonic() - self.shown > LINE_EVERY_S:
             self.shown = time.monotonic()
             self.console.print(
@@ -111,6 +114,7 @@ def line(status: TrainStatus, epochs: int) -> str:
 
 def clock(seconds: float) -> str:
     """Hours and minutes, or minutes and seconds."""
+    # The rate is unknown at the first step.
     if math.isnan(seconds):
         return "?"
     whole = int(seconds)
@@ -129,6 +133,7 @@ def show_recipes() -> None:
     name_column = Column("recipe", overflow="fold")
     model_column = Column("model", overflow="fold")
     table = Table(name_column, "kind", model_column, "epochs", "batch size", "lr")
+    # Built one by one: a recipe is made by calling its entry.
     for name, make in all_recipes().items():
         recipe = make()
         schedule = recipe.schedule
@@ -143,6 +148,7 @@ def show_recipes() -> None:
 def show_result(result: TrainResult) -> None:
     """Where the files are, and how to go on."""
     status = result.status
+    # Metrics first, then the files.
     for key, value in status.metrics.items():
         typer.echo(f"{key} {100 * value:.2f}")
     if result.finished:

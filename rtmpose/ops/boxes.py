@@ -15,6 +15,9 @@ NMS_BLOCK = 128
 """Boxes compared with each other at once: few enough that most comparisons are needed."""
 
 
+# ---- box formats and overlap
+
+
 def xyxy_to_xywh(boxes: FloatArray) -> FloatArray:
     """Corners to corner and size, ``(N, 4)``."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
@@ -35,9 +38,11 @@ def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of every box of a ``(N, 4)`` with every box of b ``(M, 4)``: ``(N,
     M)``.
     """
-    intersection = intersection_area(a, b)
+    intersection = intersection_area(a, b)  # (N, M)
     union = box_area(a)[:, None] + box_area(b)[None]
     union -= intersection
+
+    # Boxes without area give 0 / tiny = 0, not a division by zero.
     return np.asarray(intersection / np.maximum(union, np.finfo(np.float32).tiny))
 
 
@@ -47,13 +52,20 @@ def intersection_area(a: FloatArray, b: FloatArray) -> FloatArray:
     ax1, ay1, ax2, ay2 = a.T[:, :, None]
     bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)[:, None]
     width = np.minimum(ax2, bx2)
+
+    # Overlap per axis; it is negative where two boxes do not touch.
     width -= np.maximum(ax1, bx1)
     height = np.minimum(ay2, by2)
     height -= np.maximum(ay1, by1)
+
+    # In place: no further (N, M) arrays are allocated.
     np.maximum(width, 0, out=width)
     np.maximum(height, 0, out=height)
     width *= height
     return np.asarray(width)
+
+
+# ---- suppression of duplicate boxes
 
 
 def nms(
@@ -87,6 +99,9 @@ def nms(
         apart = box_iou(boxes[block], boxes[block]) <= iou_thr
         kept = np.concatenate([kept, block[_greedy(np.arange(len(block)), apart)]])
     return kept[:max_detections]
+
+
+# ---- similarity and suppression of poses
 
 
 def oks(
@@ -124,22 +139,24 @@ def oks_pairs(
     """:func:`oks` of each of ``(M, K, 3)`` with each of ``(N, K, 3)``: ``(M, N)``; areas ``(M,)``
     and ``(N,)``.
     """
+    # COCO's per-keypoint constants k = 2 sigma, squared.
     variances = (np.asarray(sigmas) * 2) ** 2
 
     # Squared distances of all pairs, in units of the people's sizes.
-    x = poses[:, None, :, 0] - others[None, :, :, 0]
+    x = poses[:, None, :, 0] - others[None, :, :, 0]  # (M, N, K)
     y = poses[:, None, :, 1] - others[None, :, :, 1]
-    mean_area = (np.asarray(areas)[:, None] + np.asarray(other_areas)[None])[
-        ..., None
-    ] / 2 + np.spacing(1)
+    area_sums = np.asarray(areas)[:, None] + np.asarray(other_areas)[None]  # (M, N)
+    mean_area = area_sums[..., None] / 2 + np.spacing(1)
     similarity = np.exp((x * x + y * y) / (-2 * variances * mean_area))
 
     # The mean over all keypoints, or over those that both poses see.
     if min_score is None:
         return np.asarray(similarity.mean(axis=2), np.float32)
-    counted = (poses[:, None, :, 2] > min_score) & (others[None, :, :, 2] > min_score)
+    counted = (poses[:, None, :, 2] > min_score) & (others[None, :, :, 2] > min_score)  # (M, N, K)
     number = counted.sum(axis=2)
     total = (similarity * counted).sum(axis=2)
+
+    # Pairs without a common keypoint have similarity 0.
     return np.asarray(np.where(number > 0, total / np.maximum(number, 1), 0), np.float32)
 
 
@@ -151,6 +168,7 @@ def oks_nms(
     threshold: float,
 ) -> Indices:
     """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the highest score first."""
+    # Pairwise once, (N, N): the suppression itself only reads rows of it.
     apart = oks_pairs(keypoints, keypoints, areas, areas, sigmas) <= threshold
     return _greedy(np.argsort(scores)[::-1], apart)
 
@@ -169,6 +187,7 @@ def soft_oks_nms(
     order = np.argsort(scores)[::-1]
     remaining = scores[order].astype(np.float64)
     kept: list[int] = []
+    # Candidates by descending score; both arrays lose the best one in every round.
     while len(order) and len(kept) < max_poses:
         best = order[0]
         order = order[1:]
@@ -204,16 +223,20 @@ def nearby_joints_nms(
     limit = k // 2 if num_joints is None else num_joints
 
     # The pose with the highest score gathers those around it; the best of the group stays.
-    extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)
+    extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)  # (N,)
     order = np.argsort(scores)[::-1]
     kept: list[int] = []
     removed = np.zeros(n, bool)
     for i in order:
         if removed[i]:
             continue
+
+        # Poses with enough joints near this one's are the same person.
         gap = np.linalg.norm(keypoints[:, :, :2] - keypoints[i, :, :2], axis=2)
         close = (gap < distance_thr * extent[i]).sum(axis=1) > limit
         group = np.flatnonzero(close & ~removed)
+
+        # A pose without extent is not even close to itself: it stands alone.
         kept.append(int(group[np.argmax(scores[group])]) if len(group) else int(i))
         removed[group] = True
         removed[i] = True

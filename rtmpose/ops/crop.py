@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from rtmpose.types import FloatArray, Image
 
+# ---- from boxes to affine maps
+
+
 PADDING = 1.25
 MAX_OVERSAMPLING = 8
 """Upper limit of the factor by which a crop is cut larger, to be averaged."""
@@ -34,6 +37,7 @@ def box_to_center_scale(
         Centers ``(N, 2)`` and scales ``(N, 2)`` (width, height of the cropped region), both float32
         in image pixels.
     """
+    # The padding grows the box around its center, which therefore stays where it is.
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     center = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
     w, h = ((boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)).T
@@ -63,6 +67,7 @@ def crop_matrices(
         udp: The unbiased variant (Huang et al., CVPR 2020): sizes are measured between pixel
             centers.
     """
+    # The rotation is about the center of the box.
     width, height = input_wh
     theta = np.deg2rad(rotation)
     sin = np.sin(theta)
@@ -74,11 +79,15 @@ def crop_matrices(
         left = np.array([[width * -0.5, 0.0]])
         target = _three_points(middle, left)
         source = _three_points(center, np.array([cos, sin]) * np.asarray(scale)[:, :1] * -0.5)
+
+        # Homogeneous coordinates of the three points, (N, 3, 3); solved in float64.
         corners = np.concatenate([source, np.ones_like(source[..., :1])], axis=2).astype(np.float64)
 
         # A box without extent has no map: its crop is one pixel all over.
         nothing = np.linalg.det(corners) == 0
         corners[nothing] = np.eye(3)
+
+        # Solve source @ map.T = target for all boxes at once.
         maps = np.linalg.solve(
             corners, np.broadcast_to(target, source.shape).astype(np.float64)
         ).transpose(0, 2, 1)
@@ -90,11 +99,13 @@ def crop_matrices(
     w, h = np.asarray(scale, np.float64).T
     sx = (width - 1) / w
     sy = (height - 1) / h
+
+    # Rotate about (x, y), scale, and move the center to the middle of the crop.
     rows = [
         [cos * sx, -sin * sx, sx * (-x * cos + y * sin + 0.5 * w)],
         [sin * sy, cos * sy, sy * (-x * sin - y * cos + 0.5 * h)],
     ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)  # (N, 2, 3)
 
 
 def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) -> FloatArray:
@@ -103,8 +114,13 @@ def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) ->
     """
     first = center.astype(np.float32)
     second = (center + offset).astype(np.float32)
+
+    # The third point completes a right angle, which rules out shear.
     back = first - second
     return np.stack([first, second, second + np.stack([-back[:, 1], back[:, 0]], axis=1)], axis=1)
+
+
+# ---- cutting crops, and the way back
 
 
 def crop_people(
@@ -131,7 +147,9 @@ def crop_people(
         that made them.
     """
     center, scale = box_to_center_scale(boxes, input_wh)
-    matrices = crop_matrices(center, scale, input_wh, udp=udp)
+    matrices = crop_matrices(center, scale, input_wh, udp=udp)  # (N, 2, 3)
+
+    # Without a caller's buffer the crops are newly allocated.
     n = len(matrices)
     crops = np.empty((n, input_wh[1], input_wh[0], 3), np.uint8) if out is None else out[:n]
     warp(image, matrices, crops, antialias=antialias)
@@ -181,6 +199,7 @@ def warp(
 
 def _oversampling(matrix: NDArray[np.float64]) -> int:
     """Image pixels per crop pixel, along one side, as a whole number."""
+    # The determinant is the factor on areas; its root the factor on lengths.
     scale = np.sqrt(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
     return min(int(np.ceil(1 / scale)), MAX_OVERSAMPLING) if scale > 0 else 1
 
@@ -198,6 +217,8 @@ def uncrop(points: FloatArray, matrices: NDArray[np.float64]) -> FloatArray:
     """
     if not len(points):
         return np.asarray(points, np.float32)
+
+    # Invert the linear part only; the translation is undone first.
     inverse = np.linalg.inv(matrices[:, :, :2])
     shifted = np.asarray(points, np.float64) - matrices[:, None, :, 2]
-    return np.einsum("nij,nkj->nki", inverse, shifted).astype(np.float32)
+    return np.einsum("nij,nkj->nki", inverse, shifted).astype(np.float32)  # (N, K, 2)

@@ -18,6 +18,8 @@ from rtmpose.ops import heatmap, rtmo, simcc
 from rtmpose.ops.detector_outputs import read_outputs
 from rtmpose.types import Detections, FloatArray, Outputs, Shapes
 
+# ---- the kinds of rows
+
 
 @dataclass(frozen=True)
 class KeypointDecoder:
@@ -75,6 +77,7 @@ Decoder = KeypointDecoder | BoxDecoder | PeopleDecoder | ClassDecoder
 
 
 def _take_decoded(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    # Shapes as declared: keypoints (N, K, 2) and scores (N, K).
     return np.asarray(outputs[0], np.float32), np.asarray(outputs[1], np.float32)
 
 
@@ -83,7 +86,11 @@ def _expected_decoded(shapes: Shapes, card: ModelCard) -> str:
     return "" if right else "keypoints (N, K, 2) and scores (N, K)"
 
 
+# ---- the table
+
+
 DECODERS: Mapping[CodecKind, Decoder] = {
+    # Top-down pose networks.
     "simcc": KeypointDecoder(simcc.decode_outputs, simcc.expected_outputs, simcc.flip_outputs_back),
     "heatmap": KeypointDecoder(
         heatmap.decode_outputs, heatmap.expected_outputs, heatmap.flip_outputs_back, udp=True
@@ -91,8 +98,10 @@ DECODERS: Mapping[CodecKind, Decoder] = {
     "gaussian": KeypointDecoder(
         heatmap.decode_plain_outputs, heatmap.expected_outputs, heatmap.flip_plain_outputs_back
     ),
+    # Detectors.
     "rtmdet": BoxDecoder(read_outputs),
     "yolox": BoxDecoder(read_outputs, truncate=True),
+    # One-stage models and image classifiers.
     "rtmo": PeopleDecoder(rtmo.decode, centered=True),
     "classifier": ClassDecoder(),
 }
@@ -101,6 +110,9 @@ DECODED_INSIDE = KeypointDecoder(_take_decoded, _expected_decoded, None)
 """For files that hold their decoding: keypoints in crop pixels and scores come out of them."""
 DECODED_NAMES = ("keypoints", "scores")
 """The names of such a file's outputs."""
+
+
+# ---- looking up a row
 
 
 def keypoint_decoder(card: ModelCard) -> KeypointDecoder:
@@ -112,6 +124,8 @@ def keypoint_decoder(card: ModelCard) -> KeypointDecoder:
     row = DECODERS[card.codec.kind]
     if isinstance(row, KeypointDecoder):
         return row
+
+    # The most likely mix-up deserves a message that says what to use.
     if isinstance(row, PeopleDecoder):
         raise ModelError(
             f"{card.id} is a one-stage model: it finds people and keypoints in whole frames, not"
@@ -150,6 +164,9 @@ def people_decoder(card: ModelCard) -> PeopleDecoder:
     )
 
 
+# ---- decoding whatever the network is
+
+
 def decode_keypoints(
     outputs: Outputs, card: ModelCard, names: Sequence[str] = ()
 ) -> tuple[FloatArray, FloatArray]:
@@ -161,6 +178,7 @@ def decode_keypoints(
         card: Its card.
         names: Of the outputs, where they are known; without them their shapes tell.
     """
+    # Names are certain; shapes are a guess for callers that have arrays only.
     inside = tuple(names) == DECODED_NAMES
     if not names:
         inside = len(outputs) == 2 and outputs[0].shape == (*outputs[1].shape, 2)
@@ -170,6 +188,7 @@ def decode_keypoints(
 
 def decode_boxes(outputs: Outputs, card: ModelCard, score_thr: float) -> Detections:
     """Boxes in input pixels of any network that works on frames."""
+    # One-stage models are detectors too: the keypoints are left out.
     row = DECODERS[card.codec.kind]
     if isinstance(row, PeopleDecoder):
         return row.decode(outputs, score_thr, card.id).detections()

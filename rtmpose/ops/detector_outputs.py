@@ -28,11 +28,14 @@ def read_outputs(outputs: Sequence[NDArray[np.generic]], score_thr: float, name:
     shapes = [o.shape for o in outputs]
     ranks = [len(shape) for shape in shapes]
     arrays = [np.asarray(o, np.float32) for o in outputs]
+
+    # Suppression costs little from 0.05 up, and callers filter by their own threshold later.
     thr = min(score_thr, 0.05)
 
     # Suppression inside: boxes with scores, and labels.
     if len(outputs) == 2 and ranks[0] == 3 and shapes[0][-1] == 5:
         dets = arrays[0][0]
+        # The engine may return (1, n) or (n,).
         labels = outputs[1].reshape(-1)[: len(dets)].astype(np.int64)
         return Detections(dets[:, :4], dets[:, 4], labels)
 

@@ -37,9 +37,10 @@ def encode(
         Maps ``(N, K, h, w)`` float32 peaking at 1, and weights ``(N, K)``, 0 where the bump lies
         outside.
     """
+    # From crop pixels to map pixels, both measured between pixel centers (UDP).
     scale = (np.array(input_wh, np.float64) - 1) / (np.array(heatmap_wh) - 1)
     centers = np.asarray(keypoints, np.float64) / scale
-    middle = (centers + 0.5).astype(np.int64)
+    middle = (centers + 0.5).astype(np.int64)  # nearest map pixel
     radius = sigma * 3
     size = np.array(heatmap_wh)
 
@@ -55,6 +56,7 @@ def encode(
     for axis, grid in enumerate(grids):
         near = np.abs(grid - middle[..., axis, None]) <= radius
         rows.append(np.exp(-((grid - centers[..., axis, None]) ** 2) / (2 * sigma**2)) * near)
+    # (N, K, h, w)
     maps = rows[1][..., :, None] * rows[0][..., None, :] * (weights >= 0.5)[..., None, None]
     return maps.astype(np.float32), weights
 
@@ -74,6 +76,7 @@ def decode(
     Returns:
         Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
     """
+    # The highest value of each map.
     n, k, h, w = heatmaps.shape
     flat = heatmaps.reshape(n * k, h * w)
     best = flat.argmax(axis=1)
@@ -99,6 +102,7 @@ def decode_quarter_shift(
     Returns:
         Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
     """
+    # The highest value of each map.
     n, k, h, w = heatmaps.shape
     flat = heatmaps.reshape(n * k, h * w)
     best = flat.argmax(axis=1)
@@ -110,12 +114,15 @@ def decode_quarter_shift(
     # A quarter of a map pixel toward the higher neighbor, where there are neighbors.
     maps = heatmaps.reshape(n * k, h, w)
     rows = np.flatnonzero((x > 1) & (x < w - 1) & (y > 1) & (y < h - 1))
+
+    # A plain gradient sign, as in the published evaluation; the step does not depend on its size.
     x = x[rows]
     y = y[rows]
     places[rows, 0] += 0.25 * np.sign(maps[rows, y, x + 1] - maps[rows, y, x - 1])
     places[rows, 1] += 0.25 * np.sign(maps[rows, y + 1, x] - maps[rows, y - 1, x])
     places[scores <= 0] = -1
 
+    # Plain crops are measured in whole pixels, so the factor has no "- 1" (see decode).
     places[:, 0] *= input_wh[0] / w
     places[:, 1] *= input_wh[1] / h
     return places.reshape(n, k, 2), scores.reshape(n, k).astype(np.float32)
@@ -132,8 +139,10 @@ def flip_back(
         shift: Move by one pixel to the right, for maps that are not aligned at pixel centers (not
             for UDP).
     """
+    # A mirrored crop: reverse x, then exchange left and right keypoints.
     flipped = heatmaps[:, list(flip_indices), :, ::-1].copy()
     if shift:
+        # Without the shift mirrored maps are one map pixel off, because strides align at edges.
         flipped[..., 1:] = flipped[..., :-1].copy()
     return flipped
 
@@ -162,6 +171,7 @@ def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArra
     def at(dx: int, dy: int) -> NDArray[np.float64]:
         return logs[rows, y + dy, x + dx]
 
+    # The mixed derivative uses the published one-sided stencil, not the four corners.
     dx = 0.5 * (at(1, 0) - at(-1, 0))
     dy = 0.5 * (at(0, 1) - at(0, -1))
     dxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0)

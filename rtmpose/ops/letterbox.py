@@ -34,12 +34,15 @@ def letterbox(
     Returns:
         The canvas ``(h, w, 3)`` and the factors (x, y) from image to canvas pixels.
     """
+    # The size of the resized image; at least one pixel, never more than the canvas.
     width, height = input_wh
     image_h, image_w = image.shape[:2]
     ratio = min(width / image_w, height / image_h)
     extra = 0.0 if truncate else 0.5
     new_w = min(width, max(1, int(image_w * ratio + extra)))
     new_h = min(height, max(1, int(image_h * ratio + extra)))
+
+    # Fill only what the image does not cover: right of it and below it.
     canvas = np.empty((height, width, 3), np.uint8) if out is None else out
     resized = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
     canvas[:new_h, :new_w] = resized
@@ -54,6 +57,7 @@ def rectangle(image_wh: tuple[int, int], input_wh: tuple[int, int]) -> tuple[int
 
     A 16:9 frame needs 320x192 of 320x320: a network that takes any shape saves the padding.
     """
+    # Rounded as in letterbox, then up to whole cells.
     ratio = min(input_wh[0] / image_wh[0], input_wh[1] / image_wh[1])
     width, height = (
         min(longest, -(-max(1, int(side * ratio + 0.5)) // CELL) * CELL)
@@ -82,8 +86,11 @@ def letterbox_centered(
     width, height = input_wh
     image_h, image_w = image.shape[:2]
     ratio = min(width / image_w, height / image_h)
+    # Half of the padding on either side.
     offset = ((width - image_w * ratio) / 2, (height - image_h * ratio) / 2)
     matrix = np.array([[ratio, 0, offset[0]], [0, ratio, offset[1]]])
+
+    # Resize and padding in one warp; the border value fills what lies outside the image.
     canvas = np.empty((height, width, 3), np.uint8) if out is None else out
     cv2.warpAffine(
         image,

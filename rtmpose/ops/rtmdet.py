@@ -42,19 +42,23 @@ def decode(
         classes, _, width = logits.shape
 
         # The best candidates of the level, over all classes.
+        # Sigmoid, (H * W, C).
         scores = 1 / (1 + np.exp(-logits.reshape(classes, -1).T.astype(np.float32)))
         cells, labels = np.nonzero(scores > score_thr)
-        values = scores[cells, labels]
+        values = scores[cells, labels]  # one candidate per cell and class above the threshold
         best = np.argsort(-values, kind="stable")[:nms_pre]
         cells = cells[best]
         labels = labels[best]
         values = values[best]
 
         # Their boxes, from the distances to the four sides.
+        # (n, 2)
         points = np.stack([cells % width, cells // width], axis=1).astype(np.float32) * stride
         ltrb = distances.reshape(4, -1).T[cells]
         boxes = np.concatenate([points - ltrb[:, :2], points + ltrb[:, 2:]], axis=1)
         parts.append((boxes.astype(np.float32), values, labels.astype(np.int64)))
+
+    # All levels compete in one suppression.
     boxes, values, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _best(boxes, values, labels, iou_thr, max_detections)
 
@@ -71,6 +75,7 @@ def suppress(
     """Boxes from candidates ``(A, 4)`` and their scores per class ``(A, C)``; the numbers as in
     :func:`decode`.
     """
+    # Highest scores first, cut before the quadratic part.
     rows, labels = np.nonzero(scores > score_thr)
     values = scores[rows, labels].astype(np.float32)
     best = np.argsort(-values, kind="stable")[:nms_pre]
@@ -100,5 +105,6 @@ def split_channels_last(outputs: Sequence[FloatArray]) -> tuple[list[FloatArray]
     """Maps ``(1, H, W, C + 4)`` of exports that join class and box channels, as class maps and box
     maps.
     """
+    # The last four channels are the distances to the sides of the box.
     classes = [np.moveaxis(o[0, ..., :-4], -1, 0) for o in outputs]
     return classes, [np.moveaxis(o[0, ..., -4:], -1, 0) for o in outputs]

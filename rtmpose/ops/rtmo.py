@@ -65,8 +65,8 @@ def decode(outputs: Sequence[NDArray[np.generic]], score_thr: float, name: str) 
             f"{name} is not a one-stage model of a known form: it returns arrays of shape {shapes};"
             " expected people (1, N, 5) and keypoints (1, N, K, 3)"
         )
-    dets = np.asarray(outputs[0][0], np.float32)
-    points = np.asarray(outputs[1][0], np.float32)
+    dets = np.asarray(outputs[0][0], np.float32)  # (N, 5)
+    points = np.asarray(outputs[1][0], np.float32)  # (N, K, 3)
 
     # Numbers that make no person: padding, NaN, boxes without area.
     keep = dets[:, 4] >= max(score_thr, MIN_SCORE)
@@ -88,9 +88,14 @@ def is_layout(shapes: Sequence[tuple[int | None, ...]], names: Sequence[str] = (
         names: Of the outputs, where they are known; with the published names, ``dets`` and
             ``keypoints``, the last dimensions may be undeclared.
     """
+    # Ranks first: the last dimensions exist only in arrays of the right rank.
     if [len(shape) for shape in shapes] != [3, 4]:
         return False
     last = (shapes[0][2], shapes[1][3])
+
+    # The published names are proof enough for dimensions that the file leaves open.
     if tuple(names) == OUTPUT_NAMES:
         return last[0] in (5, None) and last[1] in (3, None)
+
+    # Without names the sizes must say it: 4 corners + score, and x, y + score.
     return last == (5, 3)

@@ -47,25 +47,29 @@ def encode(
     weights = np.asarray(visible, np.float32).copy()
 
     # A point whose Gaussian lies wholly outside the bins has no target.
-    centers = np.around(np.asarray(keypoints, np.float64) * split_ratio).astype(np.int64)
+    centers = np.around(np.asarray(keypoints, np.float64) * split_ratio).astype(np.int64)  # bins
+    # Gaussians are cut at 3 sigma.
     reach = np.zeros(2) if sigma is None else np.asarray(sigma, np.float64) * 3
     inside = np.ones((n, k), bool)
     for axis in range(2):
         low = centers[..., axis] - reach[axis]
         high = centers[..., axis] + reach[axis] + (sigma is not None)
         inside &= (low < bins[axis]) & (high >= 0)
+    # Points that are labeled but outside the crop must not train the network toward an edge.
     weights[(weights >= 0.5) & ~inside] = 0
 
     # One row of bins per axis for each point that has a target.
     drawn = (weights >= 0.5) & inside
     for axis, target in enumerate(targets):
-        middle = centers[..., axis][drawn][:, None]
+        middle = centers[..., axis][drawn][:, None]  # (points, 1)
         if sigma is None:
             one_hot = np.arange(bins[axis]) == middle
             target[drawn] = np.where(
                 one_hot, 1 - label_smoothing, label_smoothing / (bins[axis] - 1)
             )
             continue
+
+        # A Gaussian over the bins, or a normal density where the labels should sum to 1.
         spread = float(sigma[axis])
         values = np.exp(
             -((np.arange(bins[axis], dtype=np.float64) - middle) ** 2) / (2 * spread**2)
@@ -94,6 +98,7 @@ def decode(
         of the two maxima. Where the score is not positive there is no keypoint, and its location is
         -1 bin.
     """
+    # The highest bin of each axis, and its value.
     best = (simcc_x.argmax(axis=2), simcc_y.argmax(axis=2))
     peaks = [
         np.take_along_axis(simcc, index[..., None], axis=2)[..., 0]
@@ -102,9 +107,10 @@ def decode(
     scores = np.minimum(*peaks).astype(np.float32)
 
     # The place of the peaks, in bins, then in pixels.
-    locations = np.stack(best, axis=-1).astype(np.float32)
+    locations = np.stack(best, axis=-1).astype(np.float32)  # (N, K, 2)
     locations[scores <= 0] = -1
     if dark_sigma is not None:
+        # Each axis on its own: SimCC has no cross terms.
         for axis, simcc in enumerate((simcc_x, simcc_y)):
             locations[..., axis] = _refine(locations[..., axis], simcc, dark_sigma[axis])
     return locations / np.float32(split_ratio), scores
@@ -121,12 +127,14 @@ def flip_back(
         simcc_y: ``(N, K, H)``.
         flip_indices: See :class:`rtmpose.types.Skeleton`.
     """
+    # Only the x axis changes direction; y keeps its order.
     indices = list(flip_indices)
     return simcc_x[:, indices, ::-1], simcc_y[:, indices]
 
 
 def _refine(location: FloatArray, simcc: FloatArray, sigma: float) -> FloatArray:
     """One Newton step on the logarithm of the blurred classification."""
+    # The published size of the blur for labels of this spread; it has to be odd.
     kernel = int((sigma * 20 - 7) // 3)
     kernel -= int(kernel % 2 == 0)
     n, k, size = simcc.shape
@@ -142,11 +150,13 @@ def _refine(location: FloatArray, simcc: FloatArray, sigma: float) -> FloatArray
 
     # Derivatives of the logarithm, which is a parabola for a Gaussian.
     padded = np.pad(np.log(np.clip(blurred, 1e-3, 50.0)), ((0, 0), (0, 0), (2, 2)), mode="edge")
-    index = location.astype(np.int64) + 2
+    index = location.astype(np.int64) + 2  # two columns of padding
     left2, left, middle, right, right2 = (
         np.take_along_axis(padded, (index + d)[..., None], axis=2)[..., 0]
         for d in (-2, -1, 0, 1, 2)
     )
+
+    # Central differences over the neighbors; the tiny constant keeps flat rows finite.
     slope = 0.5 * (right - left)
     curvature = 1e-9 + 0.25 * (right2 - 2 * middle + left2)
     return (location - slope / curvature).astype(np.float32)

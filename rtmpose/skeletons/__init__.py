@@ -40,6 +40,9 @@ own.
 _BY_COUNT = {17: "coco17", 21: "hand21", 26: "halpe26", 106: "lapa106", 133: "coco-wholebody133"}
 
 
+# ---- finding a set
+
+
 def skeleton_names() -> tuple[str, ...]:
     """The keypoint sets that come with the package, sorted by name."""
     files = resources.files(__name__).iterdir()
@@ -55,6 +58,7 @@ def get_skeleton(name: str) -> Skeleton:
         ModelError: the file of the set is damaged.
     """
     names = skeleton_names()
+    # The name of a set that is not there is mostly a misspelled one.
     if name not in names:
         near = difflib.get_close_matches(str(name).lower(), names, n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
@@ -83,6 +87,7 @@ def skeleton_of(card: ModelCard) -> Skeleton | None:
     Raises:
         InputError: the card names a set that does not come with the package, and does not hold it.
     """
+    # A set inside the card counts more than its name.
     if card.own_skeleton is not None:
         return card.own_skeleton
     return get_skeleton(card.skeleton) if card.skeleton else None
@@ -104,6 +109,7 @@ def generic_skeleton(k: int) -> Skeleton:
     Raises:
         InputError: ``k`` is below 1.
     """
+    # Without left and right, every point is its own mirror image.
     if k < 1:
         raise InputError(f"a keypoint set needs at least one point, not {k}")
     return Skeleton(
@@ -118,6 +124,9 @@ def generic_skeleton(k: int) -> Skeleton:
     )
 
 
+# ---- reading TOML
+
+
 def _parse(text: str, source: str) -> Skeleton:
     """Build a skeleton from TOML text; every fault becomes a ModelError that names ``source``."""
     try:
@@ -130,6 +139,7 @@ def _parse(text: str, source: str) -> Skeleton:
 
 
 def _build(table: dict[str, Any]) -> Skeleton:
+    # Names first: everything else refers to them.
     names = tuple(str(name) for name in table["keypoints"])
     if not names or len(set(names)) != len(names):
         raise ValueError("keypoints must be one or more different names")
@@ -142,6 +152,8 @@ def _build(table: dict[str, Any]) -> Skeleton:
         for pair in _pairs([_index(p, names) for p in chain])
     )
     sigmas = tuple(float(s) for s in table.get("sigmas", []))
+
+    # None at all (no OKS for this set), or one for each point.
     if sigmas and len(sigmas) != len(names):
         raise ValueError(f"{len(names)} keypoints but {len(sigmas)} sigmas")
 
@@ -150,6 +162,8 @@ def _build(table: dict[str, Any]) -> Skeleton:
     for group in table.get("groups", []):
         color = _bgr(group["colour"] if "colour" in group else group["color"])
         groups.update((_index(point, names), color) for point in group["keypoints"])
+
+    # Colors of links follow from those of their ends.
     return Skeleton(
         name=str(table["name"]),
         keypoints=names,
@@ -164,10 +178,13 @@ def _build(table: dict[str, Any]) -> Skeleton:
 
 
 def _index(point: int | str, names: Sequence[str]) -> int:
+    # Points are written as names or as indices.
     if isinstance(point, str):
         if point not in names:
             raise ValueError(f"{point!r} is not among its keypoints")
         return names.index(point)
+
+    # True and False are integers in Python, but no indices.
     if isinstance(point, bool) or not isinstance(point, int) or not 0 <= point < len(names):
         raise ValueError(f"{point!r} is neither a keypoint's name nor an index below {len(names)}")
     return point
@@ -181,7 +198,9 @@ def _flip(pairs: Any, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[str,
         left, right = (_index(point, names) for point in pair)
         if left == right or sides[left] != "center" or sides[right] != "center":
             raise ValueError(f"the flip pair {pair} repeats a keypoint")
-        flip[left], flip[right] = right, left
+        # Mirroring exchanges the two; all others keep their index.
+        flip[left] = right
+        flip[right] = left
         sides[left] = "left"
         sides[right] = "right"
     return tuple(flip), tuple(sides)
@@ -197,9 +216,12 @@ def _link_color(a: int, b: int, sides: Sequence[str], groups: dict[int, Color]) 
     """The group's color where an end is in one, else that of the side both ends share or one end
     has.
     """
+    # The far end decides, so that an arm has one color down to the hand.
     grouped = groups.get(b, groups.get(a))
     if grouped is not None:
         return grouped
+
+    # A link across the middle belongs to neither side.
     lateral = {sides[a], sides[b]} - {"center"}
     return SIDE_COLORS[lateral.pop() if len(lateral) == 1 else "center"]
 
@@ -209,5 +231,5 @@ def _bgr(hex_color: str) -> Color:
     digits = hex_color.removeprefix("#")
     if len(digits) != 6:
         raise ValueError(f"{hex_color!r} is not a color like '#ff9f43'")
-    red, green, blue = bytes.fromhex(digits)
+    red, green, blue = bytes.fromhex(digits)  # BGR, as OpenCV draws
     return blue, green, red

@@ -10,7 +10,9 @@ import numpy as np
 from rtmpose.errors import InputError
 from rtmpose.types import Image
 
-JPEG_START, JPEG_END, JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+JPEG_START = b"\xff\xd8"
+JPEG_END = b"\xff\xd9"
+JPEG_SCAN = 0xDA
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -45,6 +47,7 @@ def decode_image(data: bytes, name: str = "the image") -> Image:
         data: The file's content.
         name: Names it in errors.
     """
+    # OpenCV fills a truncated image with gray, so its end is looked for first.
     if not data:
         raise InputError(f"{name} is empty (0 bytes)")
     if data.startswith(JPEG_START) and not _jpeg_is_whole(data):
@@ -65,6 +68,7 @@ def decode_image(data: bytes, name: str = "the image") -> Image:
 
 def looks_like_image(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a common image format."""
+    # By signature; the suffix may say anything.
     return (
         head.startswith(
             (JPEG_START, PNG_START, b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
@@ -79,6 +83,7 @@ def _jpeg_is_whole(data: bytes) -> bool:
     """Whether an end marker follows the scan. OpenCV fills what is missing with gray and does not
     say so.
     """
+    # Segments have a marker and a length; the scan runs to the end marker.
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:

@@ -111,6 +111,7 @@ def expand_sources(
     Raises:
         InputError: one of the names does not exist, or the range of time is empty.
     """
+    # The range holds for all sources.
     if not 0 <= start_s < math.inf:
         raise InputError(f"the start must be 0 or more seconds, not {start_s}")
     if end_s is not None and not end_s > start_s:
@@ -151,6 +152,7 @@ def _items_of(source: object, number: int) -> list[SourceItem]:
 
 def _from_path(source: str | Path) -> list[SourceItem]:
     path = Path(source)
+    # A folder: what it directly holds.
     if path.is_dir():
         inside = sorted(
             (
@@ -163,10 +165,13 @@ def _from_path(source: str | Path) -> list[SourceItem]:
         if not inside:
             raise InputError(f"the folder {path} holds no image or video")
         return [_file(p) for p in inside]
+
+    # A file may have brackets in its name, so it is looked for before patterns.
     if path.exists():
         return [_file(path)]
     if glob.has_magic(str(source)):
-        found = sorted((Path(p) for p in glob.glob(str(source), recursive=True)), key=_natural)  # noqa: PTH207
+        matches = glob.glob(str(source), recursive=True)  # noqa: PTH207
+        found = sorted((Path(name) for name in matches), key=_natural)
         if not found:
             raise InputError(f"nothing matches {source}")
         return [_file(p) for p in found if p.is_file()]
@@ -177,6 +182,7 @@ def _file(path: Path) -> SourceItem:
     """Image or video: by the first bytes, else by the suffix; what is neither is left to the image
     reader to name.
     """
+    # A suffix may lie; the first bytes do not.
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -189,6 +195,7 @@ def _file(path: Path) -> SourceItem:
 
 
 def _looks_like_video(head: bytes) -> bool:
+    # AVI, MP4/MOV, Matroska/WebM, FLV.
     return (
         (head[:4] == b"RIFF" and head[8:11] == b"AVI")
         or head[4:8] == b"ftyp"
@@ -198,6 +205,7 @@ def _looks_like_video(head: bytes) -> bool:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
+    # Numbers compare as numbers; text gets -1, so that the two can be compared.
     return [
         (int(part), "") if part.isdigit() else (-1, part)
         for part in re.split(r"(\d+)", str(path).lower())

@@ -105,6 +105,7 @@ def iterate(
         on_error: Called with a source that cannot be read; the next one is taken. Without it the
             error is raised.
     """
+    # A source that fails is reported, and the next one is taken.
     for item in items:
         frames = open_frames(item)
         try:
@@ -138,6 +139,7 @@ def _mirrored(frame: Frame) -> Frame:
 def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
     """About how many frames of a video lie in the item's range; None where that is not known."""
     count = info.frames
+    # Indices of the first frame in the range, and of the one after the last.
     if count is not None and info.fps:
         first = math.ceil(item.start_s * info.fps)
         last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
@@ -174,6 +176,8 @@ def _video_frames(item: SourceItem) -> Generator[Frame, None, None]:
         capture.release()
     if index == 0:
         raise InputError(f"{item.name} holds no frame that can be decoded; is it a whole video?")
+
+    # Some containers claim a frame or two too many: only more than that is a loss.
     if info.frames and index < info.frames - max(2, info.frames // 100):
         log.warning(
             "%s ended after %d of %d frames: it was cut short, or damaged there",
@@ -193,9 +197,13 @@ def _live_frames(item: SourceItem) -> Generator[Frame, None, None]:
             good, image = capture.read()
             if good and image is not None:
                 failures = 0
+
+                # The time of arrival: live sources have no reliable stamps.
                 yield Frame(_bgr(image), index, time.monotonic() - start, item.name)
                 index += 1
                 continue
+
+            # Reconnect with growing pauses, then give up.
             failures += 1
             if failures > RECONNECTS:
                 log.warning("%s gave no frame any more after %d; giving up", item.name, index)
@@ -273,7 +281,9 @@ def _bgr(image: NDArray[np.generic]) -> Image:
     if image.ndim == 2:
         bgr: Image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         return bgr
-    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)  # type: ignore[return-value]
+    if image.dtype != np.uint8:
+        image = cv2.convertScaleAbs(image)
+    return image  # type: ignore[return-value]
 
 
 def _quiet() -> None:

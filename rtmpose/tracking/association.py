@@ -33,6 +33,7 @@ def assign(
     """
     from scipy.optimize import linear_sum_assignment
 
+    # Whoever is in sight has the first choice of poses; unconfirmed tracks have negative ids.
     visible = [t for t in tracks if not t.missing]
     lost = [t for t in tracks if t.missing]
     rounds = (
@@ -41,6 +42,7 @@ def assign(
         lost,
     )
 
+    # Poses that a round leaves free are offered to the next one.
     matched: dict[int, Track] = {}
     free = list(range(len(poses)))
     for candidates in rounds:
@@ -48,6 +50,7 @@ def assign(
             continue
         is_lost = candidates is lost
         similar = similarity(candidates, poses[free], boxes[free], iou_thr, lost=is_lost)
+        # The Hungarian method maximizes the sum; pairs of similarity 0 are no matches.
         rows, columns = linear_sum_assignment(-similar)
         for row, column in zip(rows, columns, strict=True):
             if similar[row, column] > 0:
@@ -62,15 +65,19 @@ def similarity(
     """``(tracks, poses)``: overlap of the predicted box and likeness of the pose; 0 where they
     cannot be the same person.
     """
+    # (tracks, 4), (tracks, poses); without sigmas the overlap alone decides.
     predicted = np.stack([t.predicted for t in tracks])
     overlap = np.asarray(box_iou(predicted, boxes), np.float64)
     likeness = overlap
     if poses.skeleton.sigmas:
         likeness = _pose_likeness(tracks, predicted, poses, boxes)
 
+    # Either is enough: a box may change shape, and a pose may be seen in part.
     value = 0.5 * (overlap + likeness)
     possible = (overlap >= iou_thr) | (likeness >= max(iou_thr, 0.3))
     if lost:
+        # A lost person has no fresh box, so being near and of the same size is enough. The nearer,
+        # the higher the similarity.
         near, alike = _nearness(tracks, predicted, boxes)
         value = np.maximum(value, 1e-3) * (1 + np.maximum(0, 1 - near))
         possible |= (near < 1) & alike
@@ -81,6 +88,7 @@ def _pose_likeness(
     tracks: Sequence[Track], predicted: FloatArray, poses: Poses, boxes: FloatArray
 ) -> NDArray[np.float64]:
     """``(tracks, poses)``: OKS of the tracks' last poses, moved on, with those of the frame."""
+    # (poses, K, 3) and (tracks, K, 3): x, y, score, the tracks where the filter expects them now.
     points = np.concatenate([poses.keypoints, poses.scores[..., None]], axis=2)
     places = np.stack([t.keypoints + t.moved for t in tracks])
     scores = np.stack([t.scores for t in tracks])

@@ -23,6 +23,9 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
+# ---- detections
+
+
 def confident(found: Detections, params: TrackerParams) -> Mask:
     """Which detections are people, whoever was there before ``(N,)``."""
     return np.asarray((found.scores >= params.det_thr) & _eligible(found, params))
@@ -51,6 +54,8 @@ def _doubtful(
     weak = ~strong & _eligible(found, params) & (found.scores >= DOUBTFUL_THR)
     if not weak.any() or not tracks:
         return np.zeros(len(found), bool)
+
+    # Where a confident detection is, its person needs no doubtful one.
     expected = np.stack([t.predicted for t in tracks])
     if strong.any():
         taken = box_iou(expected, found.boxes[strong]).max(axis=1) > 0.5
@@ -58,6 +63,9 @@ def _doubtful(
     if not len(expected):
         return np.zeros(len(found), bool)
     return np.asarray(weak & (box_iou(found.boxes, expected).max(axis=1) > 0.3))
+
+
+# ---- boxes for the pose network
 
 
 def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerParams) -> Detections:
@@ -69,6 +77,7 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
         params: Settings.
     """
     followed = [t for t in tracks if t.follow and t.missing <= 1]
+    # (T, 4)
     boxes = np.array([t.box + np.tile(t.moved, 2) for t in followed], np.float32).reshape(-1, 4)
     scores = np.array([t.box_score for t in followed], np.float32)
 
@@ -78,6 +87,8 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
         same |= contained(boxes, found.boxes)
         boxes = boxes[~same]
         scores = scores[~same]
+
+    # Detected boxes first: with equal scores the sort below keeps them.
     if found is not None:
         boxes = np.concatenate([found.boxes, boxes])
         scores = np.concatenate([found.scores, scores])
@@ -98,6 +109,7 @@ def precomputed_rows(boxes: Detections, poses: Poses | None) -> Rows:
     """For each box the row of the pose that was estimated in it before, or -1."""
     if poses is None:
         return np.full(len(boxes), -1)
+    # Exact bytes: the same box, not a similar one.
     rows = {box.tobytes(): i for i, box in enumerate(poses.boxes)}
     return np.array([rows.get(box.tobytes(), -1) for box in boxes.boxes], np.int64)
 

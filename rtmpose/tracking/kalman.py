@@ -27,12 +27,14 @@ class BoxFilter:
     """
 
     def __init__(self, box: FloatArray, position: float, velocity: float) -> None:
+        # Uncertainties are fractions of the height, so that near and far people are treated alike.
         self._position = position
         self._velocity = velocity
         self.place: Vector = _measure(box)
         """Center and size in pixels."""
         self.pace: Vector = np.zeros(4)
         """Their change per second."""
+        # Generous at the start: the first pace is unknown.
         self._place_variance = (2 * position * self._height) ** 2
         self._shared = 0.0  # covariance of place and pace
         self._pace_variance = (10 * velocity * self._height / FRAME_S) ** 2
@@ -65,7 +67,7 @@ class BoxFilter:
         total = self._place_variance + (self._position * self._height) ** 2
         gain = self._place_variance / total
         pace_gain = self._shared / total
-        surprise = _measure(box) - self.place
+        surprise = _measure(box) - self.place  # the innovation
         self.place = self.place + gain * surprise
         self.pace = self.pace + pace_gain * surprise
 
@@ -77,6 +79,7 @@ class BoxFilter:
     @property
     def box(self) -> FloatArray:
         """``(4,)`` xyxy."""
+        # A filter may predict a size below zero; a box has at least one pixel.
         x, y, w, h = self.place.tolist()
         half_w = max(w, 1.0) / 2
         half_h = max(h, 1.0) / 2
@@ -88,5 +91,6 @@ class BoxFilter:
 
 
 def _measure(box: FloatArray) -> Vector:
+    # Corners to center and size.
     x1, y1, x2, y2 = map(float, box)
     return np.array([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])

@@ -17,6 +17,7 @@ def repair_swaps(
     track: Track, keypoints: FloatArray, scores: FloatArray, skeleton: Skeleton
 ) -> tuple[FloatArray, FloatArray]:
     """Exchange left and right limbs back where that is far closer to the last frame."""
+    # Where the limbs should be, (K, 2).
     expected = track.keypoints + track.moved
     height = max(float(track.box[3] - track.box[1]), 1.0)
     flip = np.asarray(skeleton.flip_indices)
@@ -29,6 +30,7 @@ def repair_swaps(
     crossed_far = _length(keypoints[flip] - expected)
     sides_apart = _length(expected - expected[flip])
     for chain, both in limb_chains(skeleton):
+        # Exchange only what is clearly better crossed, far enough apart to be told apart, and seen.
         mirror = flip[both]
         crossed = crossed_far[both].sum() < 0.4 * straight_far[both].sum()
         if crossed and sides_apart[chain].mean() > 0.06 * height and scores[both].min() > 0.2:
@@ -49,17 +51,19 @@ def limb_chains(skeleton: Skeleton) -> tuple[tuple[np.ndarray, np.ndarray], ...]
     """What gets exchanged: indices of the left forearm and of the left lower leg with foot, each
     with both sides'.
     """
+    # Parts are found by name, so that any keypoint set with such names has them.
     parts = (("elbow", "wrist"), ("knee", "ankle", "toe", "heel"))
     flip = np.asarray(skeleton.flip_indices)
     chains = []
     for names in parts:
-        found = [
-            i
-            for i, name in enumerate(skeleton.keypoints)
-            if skeleton.sides[i] == "left"
-            and any(n in name for n in names)
-            and skeleton.flip_indices[i] != i
-        ]
+        # The left side names the pair; its other half is the mirrored point.
+        found: list[int] = []
+        for i, name in enumerate(skeleton.keypoints):
+            is_left = skeleton.sides[i] == "left" and skeleton.flip_indices[i] != i
+            if is_left and any(n in name for n in names):
+                found.append(i)
+
+        # More than eight points are no limb of a body.
         if found and len(found) <= 8:
             chain = np.array(found)
             chains.append((chain, np.concatenate([chain, flip[chain]])))

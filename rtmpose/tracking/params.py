@@ -52,6 +52,7 @@ class TrackerParams:
         InputError: a value makes no sense, or a setting is unknown.
     """
 
+    # Names of the published tracker.
     det_interval: int = 1
     det_label: int = 0
     det_thr: float = 0.5
@@ -69,12 +70,14 @@ class TrackerParams:
     std_weight_position: float = 0.05
     std_weight_velocity: float = 0.00625
     smooth_params: tuple[float, float, float] = (0.007, 1.0, 1.0)
+    # Additions.
     smooth: str = "live"
     repair_swaps: bool = True
     remember_s: float = 1.0
     confirm: int = 2
 
     def __post_init__(self) -> None:
+        # Whole numbers with a lower limit.
         for name, low in (
             ("det_interval", 1),
             ("track_max_missing", 0),
@@ -83,9 +86,11 @@ class TrackerParams:
         ):
             if getattr(self, name) < low:
                 raise InputError(f"{name} must be {low} or more, not {getattr(self, name)}")
+        # Thresholds of scores and overlaps.
         for name in ("det_thr", "det_nms_thr", "pose_nms_thr", "track_iou_thr"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must lie in 0..1, not {getattr(self, name)}")
+        # The rest one by one.
         if not 0 <= self.remember_s < math.inf:
             raise InputError(f"remember_s must be 0 or more seconds, not {self.remember_s}")
         if self.pose_bbox_scale <= 0:

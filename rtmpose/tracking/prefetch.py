@@ -59,6 +59,8 @@ class FramePrefetcher:
         self._tracker = tracker
         self._model = tracker.model
         self.at_once = at_once or 1
+
+        # The last network is the one that finds keypoints.
         networks = tracker.model.networks
         if at_once is None and networks:
             self.at_once = calls_at_once(networks[-1].backend, networks[-1].options)
@@ -68,24 +70,26 @@ class FramePrefetcher:
     @contextmanager
     def at_work(self) -> Iterator[tuple[PoseTracker, ThreadPoolExecutor | None]]:
         """A tracker whose networks use all cores for a batch, and threads for :meth:`prepare`."""
+        # One frame at a time needs no threads, and the tracker's own networks.
         if self.at_once == 1:
             yield self._tracker, None
             return
+
+        # One more frame than calls: one of them is always between two calls.
         with (
-            ThreadPoolExecutor(
-                self.at_once + 1, "rtmpose-frames"
-            ) as frames,  # one of them is between two calls
+            ThreadPoolExecutor(self.at_once + 1, "rtmpose-frames") as frames,
             ThreadPoolExecutor(self.at_once, "rtmpose-people") as people,
         ):
 
             def spread(network: Network) -> Backend:
-                narrow = self._narrow(network)
+                narrow = self._narrow(network)  # one share of the cores for each call
                 return ParallelBackend(network.backend, narrow, self.at_once, people)
 
             model = self._tracker.model.with_backends(spread)
             try:
                 yield PoseTracker(None, model, self._tracker.params), frames
             finally:
+                # Frames still waiting are not worth finishing.
                 frames.shutdown(cancel_futures=True)
 
     def prepare(self, task: FrameTask) -> FrameTask:
@@ -104,6 +108,8 @@ class FramePrefetcher:
             found = tracker.find_people(image, self._model)
         if self.at_once == 1:
             return replace(task, detections=found)
+
+        # Poses of confident detections, which the tracker needs whoever was there before.
         rows = np.flatnonzero(confident(found, tracker.params))
         if tracker.params.pose_max_num_bboxes >= 0:
             rows = rows[: tracker.params.pose_max_num_bboxes]  # sorted by score
@@ -112,6 +118,7 @@ class FramePrefetcher:
 
     def _narrow(self, network: Network) -> Backend:
         """The network, opened for calls at the same time; once, as long as it lives."""
+        # Weakly keyed by the wide network: opened once for all prefetchers, gone when it is.
         backend = _opened.get(network.backend)
         if backend is None:
             options = replace(network.options, num_streams=self.at_once)

@@ -15,6 +15,9 @@ CUTOFF_HZ = 6.0
 LONGEST_GAP_S = 0.5
 
 
+# ---- live
+
+
 class OneEuro:
     """The one-euro filter (Casiez et al., CHI 2012) for any number of values at once.
 
@@ -53,17 +56,19 @@ def smooth_together(filters: Sequence[OneEuro], values: FloatArray, time_s: floa
         values: The rows' shape is the same every time.
         time_s: As for :class:`OneEuro`.
     """
+    # Filters without a value yet pass their row through.
     smoothed = np.asarray(values, np.float64)
     started = [i for i, f in enumerate(filters) if f._value is not None]
     if started:
         older = [filters[i] for i in started]
-        rows = smoothed[started]
+        rows = smoothed[started]  # (n, ...)
         value = np.stack([f._value for f in older])  # type: ignore[misc]
         speed = np.stack([f._speed for f in older])  # type: ignore[misc]
-        per_filter = (-1, *[1] * (smoothed.ndim - 1))
+        per_filter = (-1, *[1] * (smoothed.ndim - 1))  # n, broadcast over the rest
         step = np.maximum(time_s - np.array([f._time for f in older]), 1e-4).reshape(per_filter)
 
         # The speed, smoothed with a fixed cut-off.
+        # Low-pass of the derivative.
         speed += _weight(older[0]._fc_derivative, step) * ((rows - value) / step - speed)
 
         # One cut-off per point: a limb that moves along x must not be held back along y.
@@ -87,8 +92,12 @@ def smooth_together(filters: Sequence[OneEuro], values: FloatArray, time_s: floa
 def _weight(
     cutoff: float | NDArray[np.float64], step: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    # The weight of a first-order low-pass for that cut-off (Hz) and interval (s).
     turn = 2 * math.pi * np.asarray(cutoff, np.float64) * step
     return np.asarray(turn / (turn + 1))
+
+
+# ---- offline
 
 
 def smooth_offline(
@@ -115,6 +124,7 @@ def smooth_offline(
         For all F frames: whether the person is there ``(F,)``, keypoints ``(F, K, 2)``, scores
             ``(F, K)``, and whether the frame was filled in ``(F,)``.
     """
+    # Nothing is present until a part of the track covers it.
     seen = np.asarray(times, np.float64)
     frames = np.asarray(frame_times, np.float64)
     k = keypoints.shape[1]
@@ -128,6 +138,7 @@ def smooth_offline(
     # Parts without long absences are smoothed by themselves.
     breaks = np.flatnonzero(np.diff(seen) > longest_gap_s + 1e-9) + 1
     for part in np.split(np.arange(len(seen)), breaks):
+        # The frames between the first and the last sighting of the part.
         started = frames >= seen[part[0]] - 1e-9
         ended = frames > seen[part[-1]] + 1e-9
         inside = np.flatnonzero(started & ~ended)
@@ -136,12 +147,14 @@ def smooth_offline(
         at = frames[inside]
 
         # Short absences are filled in linearly.
-        coordinates = keypoints[part].reshape(len(part), 2 * k).T
-        track = np.stack([np.interp(at, seen[part], c) for c in coordinates], axis=1)
+        coordinates = keypoints[part].reshape(len(part), 2 * k).T  # (2K, T)
+        track = np.stack([np.interp(at, seen[part], c) for c in coordinates], axis=1)  # (n, 2K)
         values[inside] = np.stack([np.interp(at, seen[part], s) for s in scores[part].T], axis=1)
 
         places[inside] = _low_pass(track, at, cutoff_hz).reshape(len(at), k, 2)
         present[inside] = True
+
+        # A frame at whose time nobody was seen was filled in.
         measured = np.abs(at[:, None] - seen[part][None]).min(axis=1) < 1e-6
         filled[inside] = ~measured
     return present, places, values, filled
@@ -155,8 +168,11 @@ def _low_pass(
     """
     from scipy.signal import butter, filtfilt
 
+    # filtfilt needs some samples at both ends, and a cut-off below half the frame rate.
     rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
     if len(times) <= 12 or rate <= 2.2 * cutoff_hz:
         return track
+
+    # Second order; run twice, it is of fourth order and without phase.
     b, a = butter(2, cutoff_hz / (rate / 2))
     return np.asarray(filtfilt(b, a, track, axis=0))

@@ -20,18 +20,22 @@ WELL_KNOWN_HITS = 15
 class Track:
     """One person: where they are, how they move, and how often they were seen."""
 
+    # Identity and motion; a negative id is not confirmed.
     id: int
     filter: BoxFilter
+    # The last pose and its box.
     keypoints: FloatArray
     scores: FloatArray
     box: FloatArray
     box_score: float
     smoother: OneEuro | None
+    # How often seen, and how long not.
     missing: int = 0
     missing_s: float = 0.0
     hits: int = 1
     swapped: int = 0
     follow: bool = True
+    # Where the person should be in this frame, and by how much the center moved.
     predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
     moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
 
@@ -80,6 +84,7 @@ class TrackState:
 
     def step(self, time_s: float | None) -> tuple[float, float]:
         """Time of this frame and the interval from the last one, in seconds."""
+        # Without a clock frames come 30 times a second.
         if time_s is not None:
             now = float(time_s)
         else:
@@ -89,4 +94,28 @@ class TrackState:
         # the last.
         interval = FRAME_S if self._time is None else max(now - self._time, 1e-3)
         self._time = now
+        # After a long pause people are not expected far away: two seconds are the longest step.
         return now, min(interval, 2.0)
+
+
+def is_remembered(track: Track, params: TrackerParams, shape: tuple[int, ...]) -> bool:
+    """Whether a track is kept: the person is in sight, or may still come back.
+
+    Args:
+        track: Its ``missing`` counts this frame too.
+        params: How long people are remembered.
+        shape: Height and width of the frame.
+    """
+    # Whoever was seen for long is remembered by the clock, others by the number of frames.
+    well_known = track.hits >= WELL_KNOWN_HITS and track.missing_s <= params.remember_s
+    if track.missing > params.track_max_missing and not well_known:
+        return False
+
+    # A new track that is lost before it is confirmed was hardly a person.
+    if track.hits < params.confirm and track.missing > 1:
+        return False
+
+    # A missing person who is expected wholly outside the frame has left.
+    x1, y1, x2, y2 = track.predicted
+    outside = bool(x2 < 0 or y2 < 0 or x1 > shape[1] or y1 > shape[0])
+    return not (track.missing and outside)

@@ -194,6 +194,7 @@ class PoseTracker:
         else:
             found = self._poses_in_frames(states, images, boxes or nothing, precomputed or nothing)
 
+        # Who is who, stream by stream.
         return [
             self._finish(state, poses, now, image.shape[:2])
             for state, poses, now, image in zip(states, found, moments, images, strict=True)
@@ -223,18 +224,21 @@ class PoseTracker:
     def _lowest_thr(self) -> float:
         return min(self.params.det_thr, DOUBTFUL_THR)
 
-    # ---- top-down models: boxes, then the poses in them
-
     def _predict(self, state: TrackState, step: float) -> None:
         """Move every track's box on by ``step`` seconds."""
         for track in state.tracks:
+            # The pace of somebody out of sight is believed less and less.
             track.missing_s += step
             if track.missing:
                 track.filter.coast(step)
+
+            # The keypoints move with the center of the box.
             before = track.filter.box
             track.predicted = track.filter.predict(step)
             moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
             track.moved = np.asarray(moved, np.float32)
+
+    # ---- top-down models: boxes, then the poses in them
 
     def _poses_in_boxes(
         self,
@@ -245,7 +249,7 @@ class PoseTracker:
         precomputed: Sequence[Poses | None],
     ) -> list[Poses]:
         """Poses in detected and followed boxes; those precomputed are not estimated again."""
-        merged = []
+        merged = []  # per stream: boxes to estimate in
         for state, image, run, given in zip(states, images, detect, boxes, strict=True):
             if self.model.whole_image:
                 state.frames += 1
@@ -255,12 +259,13 @@ class PoseTracker:
                 found = self._detections(state, image, run, given)
                 merged.append(merge(found, state.tracks, self.params))
 
+        # Poses that are there already; -1 where a box has none.
         rows = [
             precomputed_rows(all_of, poses)
             for all_of, poses in zip(merged, precomputed, strict=True)
         ]
         unknown = [all_of[row < 0] for all_of, row in zip(merged, rows, strict=True)]
-        estimated = self.model.estimate(images, unknown)
+        estimated = self.model.estimate(images, unknown)  # one call for all streams
 
         return [
             new if poses is None else join_precomputed(all_of, row, poses, new)
@@ -301,7 +306,7 @@ class PoseTracker:
             labels = np.full(len(people), p.det_label, np.int64)
             found = Detections(people.boxes, people.box_scores, labels)
 
-            keep = accepted(found, state.tracks, p)
+            keep = accepted(found, state.tracks, p)  # confident, or expected
             if p.pose_min_bbox_size > 0:
                 keep &= box_size(people.boxes) >= p.pose_min_bbox_size
             people = people[keep]
@@ -347,10 +352,11 @@ class PoseTracker:
             return poses, poses.boxes, np.ones(len(poses), bool)
 
         p = self.params
-        boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)
+        boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)  # (N, 4), (N,)
         enough = seen >= p.min_keypoints(len(poses.skeleton))
         if p.pose_min_bbox_size > 0:
             enough &= box_size(boxes) >= p.pose_min_bbox_size
+
         # Who can hardly be seen stays if the detector found them, but is not followed by keypoints.
         boxes = np.where(enough[:, None], boxes, poses.boxes).astype(np.float32)
         kept = distinct(poses, boxes, p.pose_nms_thr)
@@ -360,6 +366,8 @@ class PoseTracker:
         """A track gets its pose of this frame."""
         keypoints = poses.keypoints[row]
         scores = poses.scores[row]
+
+        # Only for a settled track: the repair compares with its last pose.
         if self.params.repair_swaps and not track.missing and track.hits >= 3:
             keypoints, scores = repair_swaps(track, keypoints, scores, poses.skeleton)
         track.keypoints = keypoints
@@ -380,6 +388,7 @@ class PoseTracker:
         self, state: TrackState, poses: Poses, box: FloatArray, row: int, duplicate: bool
     ) -> Track:
         """A new track; a negative id says that it is not confirmed."""
+        # At the start everybody is new; later a new track has to prove itself.
         p = self.params
         confident = float(poses.scores[row].mean()) >= CONFIDENT_NEW_TRACK and not duplicate
         confident |= p.confirm <= 1 or state.frames <= 1
@@ -398,7 +407,6 @@ class PoseTracker:
 
     def _forget(self, state: TrackState, current: list[Track], shape: tuple[int, ...]) -> None:
         """Count the frames that the others are missing, and drop those who will not come back."""
-        p = self.params
         present = {id(track) for track in current}
         for track in state.tracks:
             if id(track) not in present:
@@ -419,6 +427,8 @@ class PoseTracker:
                 track.id, deque(maxlen=self.params.track_history_size)
             )
             history.append(np.concatenate([track.keypoints, track.scores[:, None]], axis=1))
+
+        # Forgotten people take their history with them.
         alive = {t.id for t in state.tracks}
         state.history = {k: v for k, v in state.history.items() if k in alive}
 
@@ -426,6 +436,8 @@ class PoseTracker:
         """What the caller gets: smoothed keypoints with ids, in the order of the ids."""
         tracks = [track for track, _ in shown]
         rows = [row for _, row in shown]
+
+        # The reshapes keep the ranks where nobody is there.
         keypoints = self._smoothed(tracks, now)
         k = len(poses.skeleton)
         return Poses(
@@ -443,6 +455,8 @@ class PoseTracker:
         keypoints = np.array([t.keypoints for t in tracks], np.float32)
         if self.params.smooth == "off" or not tracks:
             return keypoints
+
+        # New and returning people start a filter; all filters run together.
         for track in tracks:
             if track.smoother is None:
                 track.smoother = OneEuro(*self.params.smooth_params)

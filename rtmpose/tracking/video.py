@@ -139,8 +139,8 @@ class VideoTracker:
         self.statistics = Statistics()
 
     def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
-        """Follow people through several sources at once, frame by frame in turn; each has ids of
-        its own.
+        """Follow people through several sources at once, frame by frame in turn; each has its
+        own ids.
 
         Args:
             items: One source, or several that share the pose network's calls.
@@ -156,6 +156,7 @@ class VideoTracker:
         with prefetcher.at_work() as (tracker, workers):
             feeds = [self._feed(item, prefetcher, workers) for item in items]
             try:
+                # One frame of each source per turn, until all of them end.
                 going = list(range(len(items)))
                 while going:
                     rows = []
@@ -183,6 +184,7 @@ class VideoTracker:
         active = [states[i] for i, _ in rows]
         tasks = [task for _, task in rows]
 
+        # Boxes are decided here, so the tracker itself never runs the detector.
         boxes = [self._boxes(tracker, t, s) for t, s in zip(tasks, active, strict=True)]
         poses = tracker.track_batch(
             active,
@@ -193,6 +195,7 @@ class VideoTracker:
             precomputed=[task.poses for task in tasks],
         )
 
+        # Latency counts from reading to poses, before whoever asked takes the frame.
         now = time.perf_counter()
         for (i, task), people in zip(rows, poses, strict=True):
             self.statistics.frames += 1
@@ -218,6 +221,7 @@ class VideoTracker:
     def _feed(
         self, item: SourceItem, prefetcher: FramePrefetcher, workers: Executor | None
     ) -> _Feed:
+        # Live sources keep the newest frame only; files are decoded some frames ahead.
         frames = Prefetch(
             self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
@@ -265,6 +269,8 @@ class VideoTracker:
         """Whether it is time to look for people again."""
         if changed or state.since_detection >= 15 or not state.tracks:
             return changed or state.since_detection >= (15 if state.tracks else 5)
+
+        # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
 
@@ -286,6 +292,7 @@ class _Feed:
 
     def close(self) -> None:
         self._frames.close()
+        # Plain iterators have nothing to close.
         close = getattr(self._tasks, "close", None)
         if close is not None:
             close()
@@ -350,6 +357,7 @@ def track(
     if max_people is not None:
         options["pose_max_num_bboxes"] = max_people
 
+    # Sources are looked up before models are opened: a wrong path fails at once.
     items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
     tracker = PoseTracker(detector, pose, params, **options)
     video_tracker = VideoTracker(tracker, interval=det_interval, fps_limit=fps_limit)
@@ -395,6 +403,7 @@ def _sightings(frames: Sequence[tuple[float, Poses]]) -> dict[int, list[tuple[fl
     """Per id: when the person was seen, and which row of which poses they are."""
     seen: dict[int, list[tuple[float, Poses, int]]] = {}
     for time_s, poses in frames:
+        # Poses without ids are told apart by their row.
         for row in range(len(poses)):
             number = row if poses.ids is None else int(poses.ids[row])
             seen.setdefault(number, []).append((time_s, poses, row))
@@ -405,6 +414,7 @@ def _smoothed_track(
     number: int, sightings: Sequence[tuple[float, Poses, int]], times: Sequence[float]
 ) -> Iterator[tuple[int, Person]]:
     """One person in every frame they are present in: the frame's index, and the person there."""
+    # Of T sightings: (T,), (T, K, 2), (T, K), (T, 4), (T,).
     seen = np.array([t for t, _, _ in sightings])
     keypoints = np.array([poses.keypoints[row] for _, poses, row in sightings])
     scores = np.array([poses.scores[row] for _, poses, row in sightings])
@@ -424,6 +434,7 @@ def _frame_poses(
     people: Sequence[Person], skeleton: Skeleton, calibration: Calibration | None
 ) -> tuple[Poses, NDArray[np.bool_]]:
     """The people of one frame, and which of them were filled in."""
+    # The reshapes keep the ranks where nobody is there.
     k = len(skeleton)
     poses = Poses(
         np.array([p[1] for p in people], np.float32).reshape(-1, 4),

@@ -25,12 +25,14 @@ class CocoJsonWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
+        # One entry at a time: the list is never in memory as a whole.
         for entry in coco_entries(record):
             self._file.write(self._separator + json.dumps(entry))
             self._separator = ",\n"
 
     def close(self) -> None:
         """Complete the file."""
+        # Without any entry the bracket is not open yet.
         self._file.write("[\n]\n" if self._separator == "[\n" else "\n]\n")
         self._file.commit()
 
@@ -41,6 +43,7 @@ class CocoJsonWriter:
 
 def coco_entries(record: FrameRecord) -> Iterator[dict[str, Any]]:
     """The COCO results of one frame, each with the source it belongs to."""
+    # COCO ids are numbers where the file name is one.
     name = Path(record.source)
     image_id: int | str = int(name.stem) if name.stem.isdecimal() else name.name
     place: dict[str, Any] = {"image": record.source}

@@ -36,6 +36,7 @@ def columns(skeleton: Skeleton) -> list[str]:
 def row(record: FrameRecord, i: int) -> list[str | float]:
     """Person ``i`` of a frame: pixels to a hundredth (boxes) or a ten-thousandth (keypoints)."""
     poses = record.poses
+    # x, y, score of each keypoint in turn, as the names of the columns say.
     points = np.concatenate([poses.keypoints[i], poses.scores[i][:, None]], axis=1).ravel()
     return [
         record.source,

@@ -16,6 +16,7 @@ class CsvWriter:
     def __init__(self, path: Path, context: WriterContext) -> None:
         self.path = path
         self._file = AtomicFile(path)
+        # The csv module ends lines with CR LF, as RFC 4180 has it.
         self._table = csv.writer(self._file)
         self._table.writerow(columns(context.skeleton))
 

@@ -23,6 +23,7 @@ class ImageWriter:
     def write(self, record: FrameRecord) -> None:
         """Encode the image."""
         assert record.drawn is not None
+        # In memory first: OpenCV's own writer does not say why it fails.
         is_jpeg = self.path.suffix.lower() in (".jpg", ".jpeg")
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if is_jpeg else []
         good, data = cv2.imencode(self.path.suffix, record.drawn, options)

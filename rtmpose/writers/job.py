@@ -341,6 +341,7 @@ class Job:
 
     def _counted(self, group: Sequence[SourceItem]) -> Iterator[_FrameDone]:
         """Frames and poses of a group, counted and reported as they come."""
+        # The total is known only if that of every source is.
         totals = [probe(item).frames for item in group]
         known = [total for total in totals if total is not None]
         total = sum(known) if len(known) == len(totals) else None
@@ -355,6 +356,7 @@ class Job:
     def _count(self, item: SourceItem, poses: Poses) -> None:
         self.report.frames += 1
         self.report.last = poses
+        # Tracked people are counted once, others per frame.
         if poses.ids is None:
             self.report.people += len(poses)
         else:

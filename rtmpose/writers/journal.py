@@ -138,6 +138,8 @@ class Journal:
         if self.path is None:
             with output_errors(self._shown_path):
                 return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+
+        # A journal on disk: lines of an earlier run first, if it is resumed.
         make_folder(self.path.parent)
         earlier = self._earlier() if resume else None
         if not resume:
@@ -219,6 +221,7 @@ class Journal:
 
     def _add(self, entry: Entry) -> None:
         with output_errors(self._shown_path):
+            # Reading may have left the position elsewhere.
             self._file.seek(0, 2)
             self._file.write(_line(entry))
             self._file.flush()
@@ -248,6 +251,7 @@ def _line(entry: Entry) -> str:
 
 def _to_entry(record: FrameRecord) -> Entry:
     """Exact: arrays as the base64 of their bytes."""
+    # Decimal text would be longer, and slower to read.
     poses = record.poses
     entry: Entry = {
         "source": record.source,
@@ -268,6 +272,7 @@ def _to_entry(record: FrameRecord) -> Entry:
 
 
 def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
+    # The inverse of _to_entry.
     boxes = _unpacked(entry["boxes"]).reshape(-1, 4)
     people = len(boxes)
     poses = Poses(
@@ -302,6 +307,7 @@ def _stamp(source: str) -> list[int] | None:
 
 
 def _packed(array: FloatArray) -> str:
+    # Little-endian float32, whatever the machine.
     return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode("ascii")
 
 

@@ -19,6 +19,7 @@ class MotWriter:
         """Add a frame."""
         poses = record.poses
         for i in range(len(poses)):
+            # xyxy to xywh; frames and ids count from 1.
             x1, y1, x2, y2 = poses.boxes[i]
             box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
             score = f"{poses.box_scores[i]:.4f}"

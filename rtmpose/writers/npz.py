@@ -42,6 +42,7 @@ class NpzWriter:
         """Add a frame."""
         poses = record.poses
         for i in range(len(poses)):
+            # Without tracking, people are told apart by their position in the frame.
             number = i if poses.ids is None else int(poses.ids[i])
             person = self._people.setdefault(number, _Person())
             person.frames.append(record.index)

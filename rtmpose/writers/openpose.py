@@ -31,6 +31,7 @@ class OpenPoseWriter:
         if self._folder is None:
             self._text = text
             return
+        # Zero-padded, so that names sort in the order of the frames.
         stem = self.path.name.removesuffix(SUFFIX)
         self._folder.write_text(f"{stem}_{record.index:012d}_keypoints.json", text)
 
@@ -51,7 +52,7 @@ def _people(record: FrameRecord) -> list[dict[str, object]]:
     poses = record.poses
     people: list[dict[str, object]] = []
     for i in range(len(poses)):
-        values = np.concatenate([poses.keypoints[i], poses.scores[i][:, None]], axis=1)
+        values = np.concatenate([poses.keypoints[i], poses.scores[i][:, None]], axis=1)  # (K, 3)
         flat = [round(float(v), 3) for v in values.ravel()]
         people.append({"person_id": [record.person_id(i)], "pose_keypoints_2d": flat})
     return people

@@ -92,6 +92,7 @@ class OutputPlan:
         self.streams: list[tuple[Format, Path]] = []
         self.source_files: list[tuple[Format, Path]] = []
         self._names: dict[str, str] = {}
+        # Sorted by how they are written: at the end, as they come, or per source.
         for name, path in outputs.formats.items():
             row = format_named(name)
             row.check_installed()
@@ -101,6 +102,8 @@ class OutputPlan:
                 self.streams.append((row, path))
             else:
                 self.single_files.append((row, path))
+
+        # Everything that can be refused is refused before the work begins.
         self._check_single_files()
         for folder in self._folders():
             make_folder(folder)
@@ -267,6 +270,7 @@ class OpenOutputs:
         """The record of a frame, drawn where that is wanted."""
         outputs = self.plan.outputs
         image = None
+        # Drawing costs time, and nothing asks for it unless an image is shown or kept.
         if outputs.draws:
             trails = self._trails.setdefault(item.name, {})
             image = draw_frame(frame.image, poses, outputs.style, trails)
@@ -312,6 +316,7 @@ class OpenOutputs:
         Raises:
             OutputError: one of them could not be completed.
         """
+        # Trails of a finished source are not needed any more.
         self._trails.pop(item.name, None)
         group = self._groups.pop(item.name, None)
         if group is not None:

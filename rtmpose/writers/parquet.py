@@ -32,6 +32,7 @@ class ParquetWriter:
             ) from error
         self.path = path
         self._arrow: Any = pyarrow
+        # Keypoints and scores are float32, as they are computed.
         types = dict.fromkeys(TEXT, pyarrow.string())
         types |= dict.fromkeys(INTEGERS, pyarrow.int64())
         self._schema: Any = pyarrow.schema(
@@ -58,6 +59,7 @@ class ParquetWriter:
     def abandon(self) -> None:
         """Forget the file."""
         self._rows = []
+        # A table that is not complete may refuse to close.
         with suppress(OSError, ValueError):
             self._table.close()
         self._file.abandon()

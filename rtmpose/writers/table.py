@@ -55,6 +55,7 @@ class Format:
         """Whether a path given by the user is one file for everything, or else a folder that holds
         one file per source.
         """
+        # A path with the format's own suffix is one file, unless a folder has that name.
         if not self.single_file:
             return False
         named = path.name.lower().endswith(self.single_file)
@@ -82,6 +83,7 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
+    # For evaluation tools.
     Format(
         "json",
         ".json",
@@ -89,6 +91,7 @@ FORMATS: tuple[Format, ...] = (
         "COCO results: image, bbox, score and keypoints of each person.",
         single_file=".json",
     ),
+    # For programs that read line by line.
     Format(
         "jsonl",
         ".jsonl",
@@ -96,6 +99,7 @@ FORMATS: tuple[Format, ...] = (
         "JSON lines: one line per frame with its people.",
         single_file=".jsonl",
     ),
+    # For spreadsheets and data frames.
     Format(
         "csv",
         ".csv",
@@ -112,6 +116,7 @@ FORMATS: tuple[Format, ...] = (
         package="pyarrow",
         extra="parquet",
     ),
+    # For trackers and their metrics.
     Format(
         "mot",
         ".mot.txt",
@@ -120,6 +125,7 @@ FORMATS: tuple[Format, ...] = (
         single_file=".txt",
         many_sources=False,
     ),
+    # For tools that read OpenPose.
     Format(
         "openpose",
         "_openpose",
@@ -128,6 +134,7 @@ FORMATS: tuple[Format, ...] = (
         still_suffix="_keypoints.json",
         is_folder=True,
     ),
+    # For numpy.
     Format(
         "npz",
         "_people",

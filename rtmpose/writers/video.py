@@ -37,6 +37,7 @@ class VideoWriter:
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
         assert record.drawn is not None
+        # Time starts with the first frame, wherever that lies in the source.
         if self._first_s is None:
             self._first_s = record.time_s
         self._encoder.write(record.drawn, record.time_s - self._first_s)
@@ -100,6 +101,7 @@ class VideoEncoder:
         """
         try:
             with output_errors(self.path):
+                # The first frame decides the size.
                 if self._size_wh is None:
                     self._size_wh = self._open(image)
                 if (image.shape[1], image.shape[0]) != self._size_wh:
@@ -156,7 +158,9 @@ class VideoEncoder:
 
     def _release(self) -> None:
         """Close the encoder and what it reads from."""
-        container, writer, sound = self._container, self._writer, self._sound
+        container = self._container
+        writer = self._writer
+        sound = self._sound
         self._container = self._writer = self._sound = None
         try:
             if container is not None:
@@ -180,6 +184,8 @@ class VideoEncoder:
                     f"{self.path} cannot be written: is the folder writable and the disk not full?"
                 )
             return size_wh
+
+        # H.264 through PyAV.
         import av
 
         # Color at half the resolution needs even sides.
@@ -222,6 +228,7 @@ class VideoEncoder:
             return
         import av
 
+        # Sound is a bonus: without it the video is still written.
         try:
             source = av.open(str(self._sound_of))
         except (OSError, ValueError):  # no file, or one that PyAV cannot read

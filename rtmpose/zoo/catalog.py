@@ -24,6 +24,9 @@ else:
 Table = Mapping[str, Any]
 
 
+# ---- finding models
+
+
 @cache
 def load_zoo() -> tuple[ModelCard, ...]:
     """Every published model, in the order of ``models.toml``; read once per process."""
@@ -45,6 +48,7 @@ def find(name: str) -> ModelCard:
         ModelError: there is none; the message suggests names that look like it.
     """
     names = _by_name()
+    # Names are not case-sensitive, and blanks around them do not count.
     card = names.get(name.strip().lower())
     if card is not None:
         return card
@@ -70,8 +74,12 @@ def _files() -> Iterable[tuple[ModelCard, ModelFile]]:
     return ((card, file) for card in load_zoo() for file in card.files)
 
 
+# ---- reading the table
+
+
 def _card(entry: Table, table: Table) -> ModelCard:
     """One ``[[model]]``: its own keys over those of its profile."""
+    # A profile holds what a family of models has in common.
     keys = {**table["profile"][entry["profile"]], **entry}
     codec = keys["codec"]
     scaling = table["normalization"][keys["normalization"]]
@@ -106,9 +114,12 @@ def _card(entry: Table, table: Table) -> ModelCard:
 
 def _model_files(keys: Table, table: Table) -> tuple[ModelFile, ...]:
     """The ONNX export and the checkpoint, as far as they are published."""
+    # Part of the package: one file, nothing else to fetch.
     if "bundled" in keys:
         return (ModelFile("onnx", keys["bundled"], (Source("package"),), keys["sha256"]),)
     files = []
+
+    # Names of exports follow from the checkpoint's, unless the table says otherwise.
     stem = keys.get("onnx_stem") or PurePosixPath(keys["pth"]).stem
     if keys.get("onnx"):
         sources = tuple(_source(table["sources"][name], stem) for name in keys["onnx"])

@@ -49,6 +49,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # A full disk: the unfinished file goes, so that there is room again.
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -99,6 +100,7 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
         response = urllib.request.build_opener().open(request, timeout=READ_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
+        # 416: the unfinished file does not fit the server's one any more; start again.
         if error.code == 416 and have:
             part.unlink(missing_ok=True)
             return _download_once(url, part, progress)
@@ -111,6 +113,8 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
         content_range = response.headers.get("Content-Range", "")
         resumed = response.status == 206 and content_range.startswith(f"bytes {have}-")
         have = have if resumed else 0
+
+        # Compressed transfer was declined, so the length is that of the file.
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
         note = {"url": url, "validator": _validator(response.headers)}
@@ -136,6 +140,7 @@ def _copy(
             raise SourceError(
                 f"the connection broke after {have:,} bytes: {_reason(error)}"
             ) from error
+        # An empty block is the end, or a connection that closed quietly.
         if not block:
             break
         out.write(block)
@@ -150,6 +155,7 @@ def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
     none.
     """
     try:
+        # Only of the same URL, and only if the server can say whether it changed.
         note = json.loads(_note_path(part).read_text())
         if note["url"] == url and note["validator"]:
             return _size(part), note
@@ -166,6 +172,7 @@ def _validator(headers: Message) -> str:
 
 def _check_host(url: str) -> None:
     """Fail within seconds, and only once, where a host does not answer; not behind a proxy."""
+    # Behind a proxy the host itself need not be reachable.
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
@@ -184,6 +191,7 @@ def _check_host(url: str) -> None:
 
 def _reason(error: BaseException) -> str:
     inner = getattr(error, "reason", None)
+    # urllib wraps the cause.
     cause = inner if isinstance(inner, BaseException) else error
     if isinstance(cause, TimeoutError):
         return "timed out"

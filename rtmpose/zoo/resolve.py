@@ -29,11 +29,14 @@ def model_kind(model: str | os.PathLike[str]) -> ModelKind:
     so is every path object; one that starts with ``http://`` or ``https://`` is a URL. The disk is
     not looked at: a folder may have the name of a model.
     """
+    # No look at the disk: the same text means the same everywhere.
     if not isinstance(model, str):
         return "path"
     text = model.strip().lower()
     if text.startswith(("http://", "https://")):
         return "url"
+
+    # Separators of this system, and the slash everywhere.
     separators = [s for s in (os.sep, os.altsep, "/") if s]
     ends_like_file = text.endswith((*model_suffixes(), *FOREIGN_SUFFIXES))
     if ends_like_file or text.startswith("~") or any(s in text for s in separators):
@@ -68,6 +71,7 @@ def resolve(
     if isinstance(model, ModelCard):
         return fetch(_file_of(model, format), progress=progress), model
 
+    # In the order of how certain they are: URLs, paths, names.
     text = os.fspath(model)
     kind = model_kind(model)
     if kind == "url":
@@ -80,6 +84,7 @@ def resolve(
 
 def _from_name(name: str) -> ModelCard:
     try:
+        # A name wins over a file of that name, but the error says how to give the file.
         return find(name)
     except ModelError as error:
         if Path(name).is_file():
@@ -111,6 +116,7 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
     if empty:
         raise ModelError(f"model file {path} is empty: an unfinished download or export?")
 
+    # What the file says of itself counts most, then its name, then its content.
     card = embedded_card(path)
     if card is not None:
         return path, card
@@ -119,6 +125,7 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
 
 
 def _from_url(url: str, progress: Progress | None) -> tuple[Path, ModelCard | None]:
+    # The name without the query, and without percent codes.
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     zipped = name.lower().endswith(".zip")
     if zipped:
@@ -143,6 +150,7 @@ def _file_of(card: ModelCard, format: Format) -> ModelFile:
     if file is not None:
         return file
 
+    # Not published in that format: say what would help.
     formats = " and ".join(f".{f.format}" for f in card.files) or "nothing"
     lines = [f"{card.id} is published only as {formats}: no .{format} of it can be fetched."]
     if card.has_network and format == "onnx":
@@ -150,6 +158,8 @@ def _file_of(card: ModelCard, format: Format) -> ModelFile:
             f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
             " 'rtmpose[export]')."
         )
+
+    # Models for the same task that have the format.
     same_task = [c for c in load_zoo() if c.task == card.task and c.file(format)]
     instead = ", ".join(c.aliases[0] if c.aliases else c.id for c in same_task)
     lines.append(

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
-from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.model_card import Codec, ColorOrder, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
 
@@ -32,15 +32,20 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard | None]:
         tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"][
             "tasks"
         ]
+        # The first model is the network.
         model = deploy["models"][0]
         network = folder / model["net"]
         if network.is_file() and _is_one_stage(network):
             return network, embedded_card(network)
+
+        # Preprocessing and decoding are tasks of the pipeline.
         transforms = {t["type"]: t for task in tasks for t in task.get("transforms", ())}
         decode: Any = next((t for t in tasks if t.get("component")), {})
         pixels = transforms["Normalize"]
-        mean, std = tuple(map(float, pixels["mean"])), tuple(map(float, pixels["std"]))
-        normalization = Normalization(mean, std, "rgb" if pixels.get("to_rgb", True) else "bgr")  # type: ignore[arg-type]
+        mean = tuple(map(float, pixels["mean"]))
+        std = tuple(map(float, pixels["std"]))
+        color: ColorOrder = "rgb" if pixels.get("to_rgb", True) else "bgr"
+        normalization = Normalization(mean, std, color)  # type: ignore[arg-type]
         card = _card(folder.name, model, transforms, decode, normalization)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ModelError(f"{folder} is not a complete deployment SDK folder: {error!r}") from error
@@ -59,9 +64,12 @@ def _card(
 ) -> ModelCard:
     component = decode.get("component")
     params = decode.get("params", {})
+
+    # Detectors: size, normalization, and which of the two families.
     if component == "ResizeBBox":
         size = transforms.get("Pad", {}).get("size") or transforms["Resize"]["size"]
         width, height = (size, size) if isinstance(size, int) else size
+        # YOLOX takes plain pixels; RTMDet normalizes.
         plain = normalization.std == (1.0, 1.0, 1.0)
         codec = Codec(
             "yolox" if plain or "yolox" in str(model.get("name", "")).lower() else "rtmdet"
