@@ -415,8 +415,8 @@ class PoseTracker:
         state.tracks = [
             track
             for track in state.tracks
-            if track.is_remembered(p)
-            and not (track.hits < p.confirm and track.missing > 1)
+            if track.is_remembered(self.params)
+            and not (track.hits < self.params.confirm and track.missing > 1)
             and not (track.missing and track.has_left(shape))
         ]
 
