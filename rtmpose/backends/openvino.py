@@ -90,8 +90,7 @@ class OpenVinoBackend:
         shape = net.dims_of(network.inputs[0].get_partial_shape())
         pixels_inside = net.takes_pixels(network)
         if pixels_inside:
-            n, h, w, c = shape  # pixels come as (N, H, W, 3)
-            shape = (n, c, h, w)
+            shape = tuple(shape[axis] for axis in (0, 3, 1, 2))  # (N, H, W, 3) to (N, 3, H, W)
         self.input = TensorSpec(network.inputs[0].get_any_name(), shape)
         self.outputs = tuple(
             TensorSpec(o.get_any_name(), net.dims_of(o.get_partial_shape()))
@@ -134,7 +133,7 @@ class OpenVinoBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        # One image has a network of its own; elsewhere the batch stays as it is.
+        # One image has a separately compiled network; elsewhere the batch stays as it is.
         if not self._any_batch or not (self._batch_sizes or len(images) == 1):
             return self._call(images, None)
 

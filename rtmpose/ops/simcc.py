@@ -46,15 +46,15 @@ def encode(
     targets = [np.zeros((n, k, size), np.float32) for size in bins]
     weights = np.asarray(visible, np.float32).copy()
 
-    # A point whose Gaussian lies wholly outside the bins has no target.
+    # A point whose Gaussian, cut at 3 sigma, lies wholly outside the bins has no target.
     centers = np.around(np.asarray(keypoints, np.float64) * split_ratio).astype(np.int64)  # bins
-    # Gaussians are cut at 3 sigma.
     reach = np.zeros(2) if sigma is None else np.asarray(sigma, np.float64) * 3
     inside = np.ones((n, k), bool)
     for axis in range(2):
         low = centers[..., axis] - reach[axis]
         high = centers[..., axis] + reach[axis] + (sigma is not None)
         inside &= (low < bins[axis]) & (high >= 0)
+
     # Points that are labeled but outside the crop must not train the network toward an edge.
     weights[(weights >= 0.5) & ~inside] = 0
 
