@@ -25,6 +25,8 @@ INPUT = "Input"
 OUTPUT = "Output"
 DRAWING = "Drawing"
 SPEED = "Speed"
+DATA = "Annotated data"
+HARDWARE = "Hardware"
 
 Sources = Annotated[
     list[str],
