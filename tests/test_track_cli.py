@@ -39,12 +39,12 @@ def test_track_command(tmp_path, models, capsys):
     arguments = ["track", str(video), *models, "-o", str(out), *formats, "--trail", "5"]
     assert main(arguments) == 0
     text = capsys.readouterr().out
-    assert "20 frames, 1 people" in text
+    assert "20 frames, 1 person in" in text
     names = {"a.mp4", "a.json", "a.jsonl", "a.csv", "a.mot.txt", "a_openpose", "a_people"}
     assert {p.name for p in out.iterdir()} == {*names, ".rtmpose.done"}
     assert len(lines(out / "a.jsonl")) == 20
     assert main([*arguments, "--resume"]) == 0
-    assert "1 sources were finished" in capsys.readouterr().out
+    assert "1 source was finished" in capsys.readouterr().out
     assert threads() == 0
 
 
@@ -160,7 +160,7 @@ def test_what_was_done_before_an_error_is_kept(tmp_path, models, monkeypatch, ca
     assert sorted(p.name for p in out.iterdir()) == [".rtmpose.done", "a.jsonl"]
     capsys.readouterr()
     assert main([*arguments, "--resume"]) == 0
-    assert "1 sources were finished" in capsys.readouterr().out
+    assert "1 source was finished" in capsys.readouterr().out
 
 
 def test_fragments_are_never_taken_for_whole(tmp_path, models, monkeypatch, capsys):

@@ -11,6 +11,7 @@ from rtmpose.cli import data, evaluate, models
 from rtmpose.cli.benchmark import bench
 from rtmpose.cli.doctor import doctor
 from rtmpose.cli.export import export, verify
+from rtmpose.cli.help_text import set_help
 from rtmpose.cli.predict import predict
 from rtmpose.cli.prune import prune
 from rtmpose.cli.track import track
@@ -43,6 +44,7 @@ app.command()(prune)
 app.command()(doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+set_help(app)
 
 
 def _version(show: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from rtmpose import backend_table as table
 from rtmpose.cli import options
+from rtmpose.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from rtmpose.benchmark.pipelines import PipelineTiming
@@ -138,6 +139,7 @@ def bench(
 
     # Whole pipelines: the stages of one, or a row for each of several.
     sources = inputs or [str(_demo_photo())]
+    _refuse_model_names(sources)
     counts = [*_numbers("--people", people)] if people else [None]
     timings = _measure_pipelines(sources, None if whole_image else detector, pose, counts, settings)
     if len(timings) == 1:
@@ -282,10 +284,25 @@ def _names(text: str) -> list[str]:
     return [name.strip().lower() for name in text.split(",") if name.strip()]
 
 
+def _refuse_model_names(sources: list[str]) -> None:
+    """Say what to do with the name of a model where frames are expected."""
+    from rtmpose.zoo import find
+
+    for source in sources:
+        if Path(source).exists() or source.isdecimal():
+            continue
+        try:
+            find(source)
+        except ModelError:
+            continue
+        raise InputError(
+            f"{source} is a model, not an image or a video: give it as --pose or --detector, or"
+            f" time it alone with --networks {source}"
+        )
+
+
 def _numbers(option: str, text: str) -> list[int]:
     """A list of numbers separated by commas, each 1 or more."""
-    from rtmpose.errors import InputError
-
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise InputError(f"{option} takes numbers from 1 such as 1,4, not {text!r}")

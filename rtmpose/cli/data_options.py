@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtmpose.cli.options import DATA
+
 if TYPE_CHECKING:
     from rtmpose.datasets import KeypointDataset
     from rtmpose.datasets.coco_content import Annotations
 
-PANEL = "Annotated data"
 
 AnnotationsPath = Annotated[
     Path,
@@ -35,7 +36,7 @@ class DataOptions:
                 "Format of the annotations; auto recognizes almost all. `rtmpose data formats`"
                 " lists them."
             ),
-            rich_help_panel=PANEL,
+            rich_help_panel=DATA,
         ),
     ] = "auto"
     images: Annotated[
@@ -43,7 +44,7 @@ class DataOptions:
         typer.Option(
             help="Folder that the file names start from; looked for around the annotations.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=DATA,
         ),
     ] = None
     skeleton: Annotated[
@@ -51,13 +52,13 @@ class DataOptions:
         typer.Option(
             help="Keypoint set, where the annotations do not say: its name or a TOML file.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=DATA,
         ),
     ] = None
     split: Annotated[
         str,
         typer.Option(
-            help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=PANEL
+            help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=DATA
         ),
     ] = ""
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from rtmpose.cli.options import MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rtmpose.exporting.options import ExportPrecision, Target
     from rtmpose.exporting.verify import Verification
 
-# ---- options
-
+FORMAT = "Format"
+PIPELINE = "Pipeline of detector and pose model"
 
 _Model = Annotated[
     str,
@@ -23,59 +24,103 @@ _Model = Annotated[
     ),
 ]
 _To = Annotated[
-    str, typer.Option("--to", help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.")
+    str,
+    typer.Option(
+        "--to",
+        help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.",
+        rich_help_panel=FORMAT,
+    ),
 ]
 _Precision = Annotated[
     str | None,
-    typer.Option(help="fp32, fp16 or int8; by default fp16 for ncnn and coreml, else fp32."),
+    typer.Option(
+        help="fp32, fp16 or int8; by default fp16 for ncnn and coreml, else fp32.",
+        rich_help_panel=FORMAT,
+    ),
 ]
-_Batch = Annotated[str, typer.Option(help="'dynamic' or a number of images.")]
+_Batch = Annotated[
+    str, typer.Option(help="'dynamic' or a number of images.", rich_help_panel=FORMAT)
+]
 _InputSize = Annotated[
     str | None,
     typer.Option(
-        help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in."
+        help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in.",
+        rich_help_panel=FORMAT,
     ),
 ]
 _Output = Annotated[
-    Path, typer.Option("--output", "-o", "--out", help="Folder for the result and its report.")
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        "--out",
+        help="Folder for the result and its report.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 _Normalize = Annotated[
     bool,
-    typer.Option("--normalize", help="onnx: the input is BGR uint8 images (N, H, W, 3)."),
+    typer.Option(
+        "--normalize",
+        help="onnx: the input is BGR uint8 images (N, H, W, 3).",
+        rich_help_panel=FORMAT,
+    ),
 ]
 _Decode = Annotated[
-    bool, typer.Option("--decode", help="onnx: the outputs are keypoints and scores.")
+    bool,
+    typer.Option(
+        "--decode", help="onnx: the outputs are keypoints and scores.", rich_help_panel=FORMAT
+    ),
 ]
 _Nms = Annotated[
-    bool, typer.Option(help="Detectors: suppress duplicates inside the file (batch 1).")
+    bool,
+    typer.Option(
+        help="Detectors: suppress duplicates inside the file (batch 1).", rich_help_panel=FORMAT
+    ),
 ]
 _HalfWeights = Annotated[
     bool,
     typer.Option(
         "--half-weights",
         help="onnx: half the file size; weights stored as fp16, computed in fp32.",
+        rich_help_panel=FORMAT,
     ),
 ]
-_Detector = Annotated[str, typer.Option(help="pipeline: the detector to join.")]
+_Detector = Annotated[str, typer.Option(help="The detector to join.", rich_help_panel=PIPELINE)]
 _BoxThr = Annotated[
     float,
-    typer.Option("--box-thr", "--score-thr", min=0, max=1, help="pipeline: lowest box score."),
+    typer.Option(min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=PIPELINE),
 ]
 _Calibrate = Annotated[
     Path | None,
-    typer.Option(help="int8: folder of images to calibrate on (at most 300 crops are cut)."),
+    typer.Option(
+        help="int8: folder of images to calibrate on (at most 300 crops are cut).",
+        rich_help_panel=FORMAT,
+    ),
 ]
-_Data = Annotated[Path | None, typer.Option(help="COCO keypoint set: report AP before and after.")]
+_Data = Annotated[
+    Path | None,
+    typer.Option(help="COCO keypoint set: report AP before and after.", rich_help_panel=OUTPUT),
+]
 _Card = Annotated[
     str | None,
-    typer.Option("--card", help="Which model of the zoo a file is, where the file does not say."),
+    typer.Option(
+        "--card",
+        help="Which model of the zoo a file is, where the file does not say.",
+        rich_help_panel=MODELS,
+    ),
 ]
-_Force = Annotated[bool, typer.Option("--force", help="Keep a file that fails its verification.")]
+_Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Keep a file that fails its verification.", rich_help_panel=OUTPUT
+    ),
+]
 _Original = Annotated[
     str, typer.Argument(help="The original: a name, a .pth, .safetensors or .onnx file.")
 ]
 _Exported = Annotated[
-    Path, typer.Argument(help="What was made from it: an .onnx, .xml or .param file.")
+    Path, typer.Argument(help="The exported file: an .onnx, .xml or .param file.")
 ]
 _Json = Annotated[
     Path | None, typer.Option("--json", metavar="PATH", help="Write the report to this file.")

@@ -29,6 +29,8 @@ INPUT = "Input"
 OUTPUT = "Output"
 DRAWING = "Drawing"
 SPEED = "Speed"
+DATA = "Annotated data"
+HARDWARE = "Hardware"
 
 # ---- single options
 

@@ -99,7 +99,7 @@ def predict(
             resume=written.resume,
             on_progress=on_progress,
         )
-    return print_report(report, results_on_stdout=outputs.uses_stdout)
+    return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 
 def _open_pipeline(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -25,28 +26,46 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=str)
 
-# ---- options
-
+BUDGET = "Budget"
+REMOVAL = "Removal of channels"
 
 _Model = Annotated[
     str, typer.Argument(help="A name from `rtmpose models list`, or a .safetensors or .onnx file.")
 ]
 _Macs = Annotated[
-    str, typer.Option(help="Budget of multiply-adds per image: 0.35G, 350M, or a share: 50%.")
+    str,
+    typer.Option(
+        help="Budget of multiply-adds per image: 0.35G, 350M, or a share: 50%.",
+        rich_help_panel=BUDGET,
+    ),
 ]
-_Params = Annotated[str | None, typer.Option(help="Budget of parameters: 3.4M, or a share: 60%.")]
+_Params = Annotated[
+    str | None,
+    typer.Option(help="Budget of parameters: 3.4M, or a share: 60%.", rich_help_panel=BUDGET),
+]
 _Data = Annotated[
-    list[Path] | None, typer.Option(help="Annotations or their folder; may be given several times.")
+    list[Path] | None,
+    typer.Option(
+        help="Annotations or their folder; may be given several times.", rich_help_panel=DATA
+    ),
 ]
 _Output = Annotated[
     Path,
-    typer.Option("--output", "-o", "--out", help="Folder for pruned.safetensors and pruned.json."),
+    typer.Option(
+        "--output",
+        "-o",
+        "--out",
+        help="Folder for pruned.safetensors and pruned.json.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 _RecipeName = Annotated[
-    str, typer.Option(help="Recipe whose data, losses and batch size are used.")
+    str,
+    typer.Option(help="Recipe whose data, losses and batch size are used.", rich_help_panel=DATA),
 ]
 _Teacher = Annotated[
-    str | None, typer.Option(help="Model to distill from meanwhile; MODEL by default.")
+    str | None,
+    typer.Option(help="Model to distill from meanwhile; MODEL by default.", rich_help_panel=MODELS),
 ]
 _TeacherBackend = Annotated[
     str,
@@ -54,18 +73,31 @@ _TeacherBackend = Annotated[
         "--teacher-backend",
         "--teacher-engine",
         help="How to run the teacher: auto, inference (the fastest engine installed) or torch.",
+        rich_help_panel=MODELS,
     ),
 ]
-_Rounds = Annotated[int, typer.Option(min=1, help="Removals until the budget is met.")]
-_Steps = Annotated[int, typer.Option(min=1, help="Training steps before each removal.")]
-_Chunk = Annotated[int, typer.Option(min=1, help="Channels of a group that are removed together.")]
-_Criterion = Annotated[str, typer.Option(help="Importance criterion: fisher or magnitude.")]
+_Rounds = Annotated[
+    int, typer.Option(min=1, help="Removals until the budget is met.", rich_help_panel=REMOVAL)
+]
+_Steps = Annotated[
+    int, typer.Option(min=1, help="Training steps before each removal.", rich_help_panel=REMOVAL)
+]
+_Chunk = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Channels of a group that are removed together.", rich_help_panel=REMOVAL
+    ),
+]
+_Criterion = Annotated[
+    str, typer.Option(help="Importance criterion: fisher or magnitude.", rich_help_panel=REMOVAL)
+]
 _NormalizeBy = Annotated[
     str,
     typer.Option(
         "--normalize-by",
         "--per",
         help="What is saved that importance is divided by: memory, multiply-adds or nothing.",
+        rich_help_panel=REMOVAL,
     ),
 ]
 _MinFraction = Annotated[
@@ -76,19 +108,31 @@ _MinFraction = Annotated[
         min=0,
         max=0.99,
         help="Share of its channels that every layer keeps.",
+        rich_help_panel=REMOVAL,
     ),
 ]
-_Uniform = Annotated[bool, typer.Option("--uniform", help="Remove the same share of every layer.")]
-_Compensate = Annotated[
-    bool, typer.Option(help="Let the remaining weights compensate for removed channels.")
+_Uniform = Annotated[
+    bool,
+    typer.Option(
+        "--uniform", help="Remove the same share of every layer.", rich_help_panel=REMOVAL
+    ),
 ]
-_LearningRate = Annotated[float, typer.Option(help="Learning rate meanwhile.")]
+_Compensate = Annotated[
+    bool,
+    typer.Option(
+        help="Let the remaining weights compensate for removed channels.", rich_help_panel=REMOVAL
+    ),
+]
+_LearningRate = Annotated[
+    float, typer.Option(help="Learning rate meanwhile.", rich_help_panel=REMOVAL)
+]
 _HeadKernel = Annotated[
     int | None,
     typer.Option(
         "--head-kernel",
         "--kernel",
         help="First prune the 7x7 kernel of an RTMPose head to this side: 5, 3 or 1.",
+        rich_help_panel=REMOVAL,
     ),
 ]
 _GauUnits = Annotated[
@@ -97,12 +141,20 @@ _GauUnits = Annotated[
         "--gau-units",
         "--gated",
         help="First prune the gated attention of an RTMPose head to this number of its 512 units.",
+        rich_help_panel=REMOVAL,
     ),
 ]
-_Name = Annotated[str | None, typer.Option(help="Id of the result in its card.")]
-_Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+_Name = Annotated[
+    str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
+]
+_Threads = Annotated[
+    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
+]
 _Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a field of the recipe: augment.rotate=40.")
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a field of the recipe: augment.rotate=40.", rich_help_panel=DATA
+    ),
 ]
 
 

@@ -73,21 +73,24 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
             raise
 
 
-def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:
+def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: bool = False) -> int:
     """Print what a job did; the exit status, 1 if a source failed.
 
     Args:
         report: From the job.
         results_on_stdout: Print to stderr, as stdout holds results.
+        shown: The frames were shown in a window.
     """
     # The sum, then what was unusual, then the files.
     frames = f"{report.frames} frame{'s' * (report.frames != 1)}"
     fps = report.frames / max(report.seconds, 1e-9)
-    lines = [f"{frames}, {report.people} people in {report.seconds:.2f} s ({fps:.1f} fps)"]
+    people = f"{report.people} {'person' if report.people == 1 else 'people'}"
+    lines = [f"{frames}, {people} in {report.seconds:.2f} s ({fps:.1f} fps)"]
     if report.dropped:
         lines.append(f"{report.dropped} frames of live sources were dropped to stay up to date")
     if report.skipped:
-        lines.append(f"{report.skipped} sources were finished by an earlier run")
+        sources = "source was" if report.skipped == 1 else "sources were"
+        lines.append(f"{report.skipped} {sources} finished by an earlier run")
     if report.frames == 1 and report.last is not None:
         lines.append(repr(report.last))
 
@@ -95,7 +98,11 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False) -> int:
     paths = report.written
     lines += [f"wrote {path}" for path in paths[:SHOWN_PATHS]]
     if len(paths) > SHOWN_PATHS:
-        lines.append(f"... and {len(paths) - SHOWN_PATHS} more in {paths[-1].parent}")
+        folders = {str(path.parent) for path in paths[SHOWN_PATHS:]}
+        place = f" in {folders.pop()}" if len(folders) == 1 else ""
+        lines.append(f"... and {len(paths) - SHOWN_PATHS} more{place}")
+    if report.frames > 1 and not paths and not results_on_stdout and not shown:
+        lines.append("nothing was written: -o FOLDER draws, --json, --jsonl or --csv PATH writes")
     for line in lines:
         typer.echo(line, err=results_on_stdout)
 

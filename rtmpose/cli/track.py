@@ -234,7 +234,7 @@ def track(
             resume=written.resume,
             on_progress=on_progress,
         )
-    return print_report(report, results_on_stdout=outputs.uses_stdout)
+    return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 
 def _open_tracker(

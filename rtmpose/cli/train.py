@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
 
 # ---- options
@@ -20,22 +21,37 @@ RecipeName: TypeAlias = Annotated[
 DataPaths: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        help="Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated."
+        help="Annotations or their folder, MIXTURE:FOLDER, or a mixture's TOML; may be repeated.",
+        rich_help_panel=DATA,
     ),
 ]
 ValidationPaths: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(help="Evaluate on this data instead of part of --data; may be repeated."),
+    typer.Option(
+        help="Evaluate on this data instead of part of --data; may be repeated.",
+        rich_help_panel=DATA,
+    ),
 ]
 Output: TypeAlias = Annotated[
-    Path, typer.Option("--output", "-o", "--out", help="Folder for checkpoints and metrics.")
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        "--out",
+        help="Folder for checkpoints and metrics.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Init: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Start from: a model of the zoo, a file, imagenet, or none (random)."),
+    typer.Option(
+        help="Start from: a model of the zoo, a file, imagenet, or none (random).",
+        rich_help_panel=MODELS,
+    ),
 ]
 Teacher: TypeAlias = Annotated[
-    str | None, typer.Option(help="Model to learn from; the one of --init by default.")
+    str | None,
+    typer.Option(help="Model to learn from; the one of --init by default.", rich_help_panel=MODELS),
 ]
 TeacherBackend: TypeAlias = Annotated[
     str,
@@ -43,21 +59,36 @@ TeacherBackend: TypeAlias = Annotated[
         "--teacher-backend",
         "--teacher-engine",
         help="What runs the teacher: auto, inference (the fastest engine installed) or torch.",
+        rich_help_panel=MODELS,
     ),
 ]
 SkeletonName: TypeAlias = Annotated[
-    str | None, typer.Option(help="Keypoint set: a name, or a TOML file.")
+    str | None, typer.Option(help="Keypoint set: a name, or a TOML file.", rich_help_panel=DATA)
 ]
-Name: TypeAlias = Annotated[str | None, typer.Option(help="Id of the result in its card.")]
-Devices: TypeAlias = Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes.")]
-Nodes: TypeAlias = Annotated[int, typer.Option(min=1, help="Machines, each started by torchrun.")]
-Accelerator: TypeAlias = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads: TypeAlias = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+Name: TypeAlias = Annotated[
+    str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
+]
+Devices: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="GPUs, or CPU processes.", rich_help_panel=HARDWARE)
+]
+Nodes: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Machines, each started by torchrun.", rich_help_panel=HARDWARE)
+]
+Accelerator: TypeAlias = Annotated[
+    str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=HARDWARE)
+]
+Threads: TypeAlias = Annotated[
+    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
+]
 Resume: TypeAlias = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last state in --output.")
+    bool,
+    typer.Option("--resume", help="Go on from the last state in --output.", rich_help_panel=OUTPUT),
 ]
 Minutes: TypeAlias = Annotated[
-    float | None, typer.Option(min=0, help="Save and stop after this time; go on with --resume.")
+    float | None,
+    typer.Option(
+        min=0, help="Save and stop after this time; go on with --resume.", rich_help_panel=OUTPUT
+    ),
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,

@@ -207,6 +207,11 @@ def _to_sdk(job: _Job) -> Exported:
 
 
 def _to_pipeline(job: _Job) -> Exported:
+    if job.source.card.output == "people":
+        raise ModelError(
+            f"{job.source.card.id} is a one-stage model: its file finds people and keypoints in one"
+            " graph already; use --to onnx"
+        )
     # Both networks as ONNX files, with the suppression inside the detector.
     detector = open_source(job.options.detector)
     card = job.source.card

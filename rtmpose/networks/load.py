@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from rtmpose.networks.build import Config, build, config_for
 from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
 from rtmpose.networks.from_onnx import read_onnx_weights
 from rtmpose.networks.widths import apply_masks, fit_widths
+from rtmpose.onnx_file import onnx_outputs
+from rtmpose.ops import rtmo
 from rtmpose.zoo import find, model_kind, resolve
 
 
@@ -47,11 +50,17 @@ def load_network(
     # Which file, and what it is.
     if isinstance(model, ModelCard) or model_kind(model) == "name":
         known = model if isinstance(model, ModelCard) else find(os.fspath(model))
+        config = config or config_for(known)  # raises before anything is downloaded
         path, _ = resolve(known, format="onnx" if known.file("onnx") else "pth")
         card = card or known
     else:
         path, known_card = resolve(model)
         card = card or read_card(path) or known_card
+    if card is None and _is_one_stage(path):
+        raise ModelError(
+            f"{path} is a one-stage model, which runs from ONNX and cannot be trained or pruned; to"
+            " export it, name the model of the zoo it is: --card rtmo-s"
+        )
     if card is None:
         raise ModelError(
             f"{path} does not say which model it is; name the model of the zoo it belongs to"
@@ -70,6 +79,14 @@ def load_network(
             fit_widths(network, state)
         load_state(network, state, str(path), strict=strict)
     return network.eval(), card
+
+
+def _is_one_stage(path: Path) -> bool:
+    """Whether a file has the outputs of RTMO."""
+    if path.suffix != ".onnx":
+        return False
+    outputs = onnx_outputs(path.read_bytes())
+    return rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs])
 
 
 def resized(network: nn.Module, card: ModelCard, input_wh: tuple[int, int]) -> ModelCard:
