@@ -113,7 +113,7 @@ def embedded_card(path: Path) -> ModelCard | None:
     None where there is no card, or none that can be read.
     """
     try:
-        separate = card_beside(path)
+        separate = sidecar_card_path(path)
         if separate.is_file():
             return card_from_json(separate.read_text(encoding="utf-8"))
         text = None
@@ -129,7 +129,7 @@ def embedded_card(path: Path) -> ModelCard | None:
         return None
 
 
-def card_beside(path: Path) -> Path:
+def sidecar_card_path(path: Path) -> Path:
     """The file next to a model that may hold its card; it takes precedence over the one inside."""
     return path.with_name(f"{path.name}.card.json")
 
@@ -153,7 +153,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     """
     text = card_to_json(card)
     if out is None:
-        out = card_beside(path)
+        out = sidecar_card_path(path)
         write_bytes(out, text.encode() + b"\n")
         return out
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):

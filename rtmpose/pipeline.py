@@ -56,7 +56,7 @@ class Pipeline:
         backend: ``auto``, or an engine such as ``onnxruntime`` or ``openvino``.
         device: ``auto``, ``cpu``, ``cuda``, ...; one that is not available is an error.
         threads: CPU threads; 0 for all cores.
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``, where the engine has it.
         allow_spinning: Let idle threads of ONNX Runtime burn CPU: a little faster alone, far slower
             next to other busy processes.
         box_thr: Lowest box score taken.

@@ -11,7 +11,13 @@ import pytest
 from networks import spot_pose
 
 from rtmpose import BackendOptions, PoseEstimator
-from rtmpose.card_io import card_beside, card_from_json, card_to_json, embedded_card, write_card
+from rtmpose.card_io import (
+    card_from_json,
+    card_to_json,
+    embedded_card,
+    sidecar_card_path,
+    write_card,
+)
 from rtmpose.errors import InputError, ModelError, OutputError
 from rtmpose.evaluation.calibration import (
     KeypointScores,
@@ -248,13 +254,13 @@ def test_a_card_into_onnx(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.onnx", "b.onnx", "spot.onnx"]
 
 
-def test_a_card_beside_goes_first(tmp_path):
+def test_a_sidecar_card_path_goes_first(tmp_path):
     model = spot_pose(tmp_path / "spot.onnx")
     card = replace(calibrated(), id="inside", input_wh=(48, 64), skeleton="coco17")
     made = write_card(model, card, tmp_path / "a.onnx")
-    beside = write_card(made, replace(card, id="beside"))
-    assert beside == card_beside(made)
-    assert PoseEstimator(made, options=ORT).card.id == "beside"
+    sidecar = write_card(made, replace(card, id="sidecar"))
+    assert sidecar == sidecar_card_path(made)
+    assert PoseEstimator(made, options=ORT).card.id == "sidecar"
 
 
 def test_a_card_into_safetensors_without_torch(tmp_path):

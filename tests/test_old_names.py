@@ -5,7 +5,7 @@ import pytest
 from networks import spot_pose
 
 from rtmpose import PoseEstimator, zoo
-from rtmpose.card_io import card_beside, card_from_json, card_to_json, embedded_card
+from rtmpose.card_io import card_from_json, card_to_json, embedded_card, sidecar_card_path
 from rtmpose.skeletons import skeleton_of
 
 POSE = (
@@ -53,7 +53,7 @@ def test_cards_with_british_keys():
 def test_a_model_with_such_a_card_runs(tmp_path):
     path = spot_pose(tmp_path / "tool.onnx", keypoints=3)
     text = POSE.replace("[192, 256]", "[48, 64]")
-    card_beside(path).write_text(text, encoding="utf-8")
+    sidecar_card_path(path).write_text(text, encoding="utf-8")
     model = PoseEstimator(path)
     assert model.skeleton.name == "hoof"
     poses = model(np.zeros((64, 48, 3), np.uint8), [[0, 0, 48, 64]])
@@ -82,5 +82,5 @@ def test_cards_of_a_kind_that_is_not_known(tmp_path):
     with pytest.raises(ValueError, match="of-tomorrow"):
         card_from_json(text)
     path = spot_pose(tmp_path / "tool.onnx")
-    card_beside(path).write_text(text, encoding="utf-8")
+    sidecar_card_path(path).write_text(text, encoding="utf-8")
     assert embedded_card(path) is None

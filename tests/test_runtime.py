@@ -212,7 +212,7 @@ def test_letterbox_round_trip(size, truncate):
     assert (canvas[min(64, new_h + 1) :] == 114).all()
 
 
-def test_max_people_takes_the_surest(tmp_path, pose, engine):
+def test_max_people_takes_the_highest_scoring(tmp_path, pose, engine):
     model = fixed_detector(
         tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.6], [0, 0, 64, 48, 0.9], [0, 0, 9, 9, 0.8]]
     )

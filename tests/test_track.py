@@ -229,7 +229,7 @@ def test_any_calm_scene_keeps_its_ids(fps, pan, people, lost, seed):
         assert len(ids_of(seen, str(i))) >= 0.9 * 3 * fps
 
 
-def test_doubtful_newcomers_wait():
+def test_doubtful_new_tracks_wait():
     crowd = Crowd()
     tracker = PoseTracker(None, crowd)
     follow(tracker, crowd, 3, 30, lambda t: {"a": (200, 240, 200)})

@@ -486,7 +486,7 @@ def test_bad_annotations_are_left_out_with_a_warning(tmp_path, caplog):
     assert len(samples) == len(keys) == 24 - 5
     assert "left out" in caplog.text
     assert all(np.isfinite(s.points).all() and np.isfinite(s.box).all() for s in samples)
-    # As the reader hands it over, perhaps mended.
+    # As the reader hands it over, perhaps repaired.
     samples, _ = read_samples(damaged(tmp_path / "read", change), trainable.SKELETON)
     assert len(samples) >= 24 - 5
     assert all(np.isfinite(s.points).all() and (s.box[2:] > s.box[:2]).all() for s in samples)

@@ -206,7 +206,7 @@ def _write_card(
     model: PoseModel, name: str, report: CalibrationReport, calibration: CalibrationOptions
 ) -> None:
     """Put a calibration into a copy of the model, into a card next to it, or both."""
-    from rtmpose.card_io import card_beside, write_card
+    from rtmpose.card_io import sidecar_card_path, write_card
 
     path = model.pose.path
     # The card of the result is complete, whatever the file said before.
@@ -220,6 +220,6 @@ def _write_card(
         return
 
     # A card next to the file would be read instead of the one inside: say so.
-    old_card = card_beside(path)
+    old_card = sidecar_card_path(path)
     if calibration.output is None and Path(name).exists() and old_card.is_file():
         typer.echo(f"{old_card} was left as it is (--write-card replaces it)")
