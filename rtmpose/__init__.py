@@ -104,6 +104,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from rtmpose.backends import BackendOptions
     from rtmpose.detector import Detector
     from rtmpose.draw import draw_detections, draw_poses
@@ -134,13 +136,28 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = getattr(importlib.import_module(f"rtmpose.{_HOME[name]}"), name)
+        value = getattr(_import_home(name), name)
     elif name in _FOLDERS:
         value = importlib.import_module(f"rtmpose.{name}")
     else:
         raise AttributeError(f"module 'rtmpose' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _import_home(name: str) -> ModuleType:
+    """The module of a public name; says which extra to install where torch is missing."""
+    try:
+        return importlib.import_module(f"rtmpose.{_HOME[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from rtmpose.errors import MissingDependencyError
+
+        extra = "train" if name == "train" else "export"
+        raise MissingDependencyError(
+            f"rtmpose.{name} needs torch: pip install 'rtmpose[{extra}]'"
+        ) from error
 
 
 def __dir__() -> list[str]:

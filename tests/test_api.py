@@ -11,10 +11,10 @@ from clips import clip, threads
 from networks import fixed_detector, spot_pose
 
 import rtmpose
-from rtmpose.errors import InputError, ModelError, UnknownArgumentError
+from rtmpose.errors import InputError, MissingDependencyError, ModelError, UnknownArgumentError
 from rtmpose.keywords import check_keywords, checked_keywords
 
-TORCH = {"ExportOptions", "export", "train"}
+TORCH = {"export", "train"}
 """Public names that need torch."""
 
 
@@ -24,10 +24,12 @@ def has_torch():
 
 @pytest.mark.parametrize("name", rtmpose.__all__)
 def test_every_public_name(name):
-    if name in TORCH and not has_torch():
-        pytest.skip("torch is not installed")
-    assert getattr(rtmpose, name) is not None
     assert name in dir(rtmpose)
+    if name in TORCH and not has_torch():
+        with pytest.raises(MissingDependencyError, match=rf"rtmpose\.{name} needs torch: pip"):
+            getattr(rtmpose, name)
+    else:
+        assert getattr(rtmpose, name) is not None
 
 
 def test_the_verbs_are_functions():

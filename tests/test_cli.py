@@ -276,15 +276,6 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_every_public_name_exists():
-    import rtmpose
-
-    for name in rtmpose.__all__:
-        assert getattr(rtmpose, name) is not None
-    with pytest.raises(AttributeError):
-        _ = rtmpose.nonsense
-
-
 def test_imports_point_one_way():
     """types <- geometry <- stages <- pipeline <- cli; nothing in the runtime imports the command
     line or torch.
