@@ -14,7 +14,8 @@ from rtmpose.errors import RtmposeError
 
 __all__ = ["main"]
 
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     import typer
 
-    from rtmpose.cli.app import app
-    from rtmpose.cli.evaluate import with_kind
+    from rtmpose.cli.app import make_app
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -43,7 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(levelname)s: %(message)s",
     )
     try:
-        result = app(with_kind(arguments), prog_name="rtmpose", standalone_mode=False)
+        if arguments[:1] == ["eval"]:
+            from rtmpose.cli.evaluate import with_kind
+
+            arguments = with_kind(arguments)
+        app = make_app(arguments)
+        result = app(arguments, prog_name="rtmpose", standalone_mode=False)
     except RtmposeError as error:
         if debug:
             raise
