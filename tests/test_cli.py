@@ -276,6 +276,16 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_a_command_imports_no_other():
+    code = (
+        "import sys; from rtmpose.cli import main; main(['predict', '--help']);"
+        " assert 'rtmpose.cli.predict' in sys.modules;"
+        " others = {f'rtmpose.cli.{n}' for n in ('train', 'models', 'data', 'evaluate', 'track')};"
+        " assert not others & set(sys.modules), others & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
 def test_imports_point_one_way():
     """types <- geometry <- stages <- pipeline <- cli; nothing in the runtime imports the command
     line or torch.

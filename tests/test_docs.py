@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from rtmpose import zoo
-from rtmpose.cli.app import app
+from rtmpose.cli.app import make_app
 from rtmpose.errors import RtmposeError
 
 ROOT = markdown.ROOT
@@ -110,7 +110,7 @@ def test_few_blocks_are_not_run():
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    return typer.main.get_command(app)
+    return typer.main.get_command(make_app())
 
 
 def parse(program: Any, words: list[str]) -> Any:

@@ -61,15 +61,18 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     """Run the command; the exit status, and everything that users can cause as one paragraph."""
     import typer
 
-    from rtmpose.cli.app import app
-    from rtmpose.cli.evaluate import with_kind
+    from rtmpose.cli.app import make_app
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     try:
-        result = app(with_kind(arguments), prog_name="rtmpose", standalone_mode=False)
-    # Errors of the package: one paragraph, for people.
+        if arguments[:1] == ["eval"]:
+            from rtmpose.cli.evaluate import with_kind
+
+            arguments = with_kind(arguments)
+        app = make_app(arguments)
+        result = app(arguments, prog_name="rtmpose", standalone_mode=False)
     except RtmposeError as error:
         if debug:
             raise

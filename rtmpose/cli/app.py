@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Annotated
 
 import typer
 
 import rtmpose
-from rtmpose.cli import data, evaluate, models
-from rtmpose.cli.benchmark import bench
-from rtmpose.cli.doctor import doctor
-from rtmpose.cli.export import export, verify
 from rtmpose.cli.help_text import set_help
-from rtmpose.cli.predict import predict
-from rtmpose.cli.prune import prune
-from rtmpose.cli.track import track
-from rtmpose.cli.train import train
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="""Find people and their keypoints in images, videos and streams, with the RTMPose models.
+COMMANDS = {
+    "predict": "predict",
+    "track": "track",
+    "eval": "evaluate",
+    "export": "export",
+    "verify": "export",
+    "bench": "benchmark",
+    "train": "train",
+    "prune": "prune",
+    "doctor": "doctor",
+    "data": "data",
+    "models": "models",
+}
+"""Name of a command -> the file in this folder that holds it, in the order of the help."""
 
-    Start with: rtmpose predict photo.jpg -o out
+HELP = """Find people and their keypoints in images, videos and streams, with the RTMPose models.
 
-    --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors.
-    Both work with every command.
-    """,
-)
-# Running models.
-app.command()(predict)
-app.command()(track)
-# Measuring and converting them.
-app.add_typer(evaluate.app, name="eval")
-app.command()(export)
-app.command()(verify)
-app.command()(bench)
-# Making them.
-app.command()(train)
-app.command()(prune)
-# Looking at the installation, the data and the zoo.
-app.command()(doctor)
-app.add_typer(data.app, name="data")
-app.add_typer(models.app, name="models")
-set_help(app)
+Start with: rtmpose predict photo.jpg -o out
+
+--verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors.
+Both work with every command.
+"""
+
+
+def make_app(arguments: list[str] | None = None) -> typer.Typer:
+    """The command line.
+
+    Args:
+        arguments: What is going to be run. If it begins with the name of a command, the app has no
+            other, as importing all of them takes a while. Else it has all commands.
+    """
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP
+    )
+    app.callback()(_options)
+    first = arguments[0] if arguments else ""
+    for name in [first] if first in COMMANDS else COMMANDS:
+        module = importlib.import_module(f"rtmpose.cli.{COMMANDS[name]}")
+        # A file with several subcommands has an app of its own.
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    set_help(app)
+    return app
 
 
 def _version(show: bool) -> None:
@@ -54,7 +64,6 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
