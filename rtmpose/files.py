@@ -35,6 +35,7 @@ from rtmpose.temporaries import (
     remove_leftovers,
     replaced_folder,
     settle_replaced,
+    sync_file,
 )
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -132,9 +133,7 @@ class AtomicFile:
             elif self._lock is None:
                 self._text = self.temporary.open("w", encoding="utf-8", newline="")
             else:
-                self._text = os.fdopen(
-                    self._lock, "w", encoding="utf-8", newline="", closefd=False
-                )
+                self._text = os.fdopen(self._lock, "w", encoding="utf-8", newline="", closefd=False)
         return self._text
 
     def open_binary(self) -> IO[bytes]:
@@ -186,7 +185,7 @@ class AtomicFile:
                     self._close()
                     return
                 if sync:
-                    _sync(self.temporary)
+                    sync_file(self.temporary)
                 self._close()
                 if self._lock is not None:
                     # Network disks tell of errors when a file is closed.
@@ -295,6 +294,22 @@ def move_file(source: Path, path: Path) -> None:
         source.replace(follow_link(path))
 
 
+def link_or_copy(source: Path, path: Path) -> None:
+    """Give a file a second name, in one step: by a hard link, or a copy where the disk has none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    second = path.with_name(f"{path.name}.new")
+    with output_errors(path):
+        second.unlink(missing_ok=True)
+        try:
+            os.link(source, second)
+        except OSError:
+            copy_file(source, second)
+        second.replace(path)
+
+
 class AtomicFolder:
     """A folder of files, written under a temporary name and renamed by :meth:`commit`.
 
@@ -340,7 +355,7 @@ class AtomicFolder:
                 names = sorted(files_below(self.temporary))
                 record = self.temporary / FOLDER_RECORD
                 record.write_text("\n".join(names) + "\n", encoding="utf-8")
-                _sync(record)
+                sync_file(record)
                 self._put_in_place()
         except BaseException:
             self.abandon()
@@ -429,11 +444,3 @@ def _clean_once(folder: Path) -> None:
     if folder not in _cleaned:
         _cleaned.add(folder)
         remove_leftovers(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,11 +20,11 @@ from rtmpose.files import (
     output_errors,
 )
 from rtmpose.sources import SourceItem, probe
+from rtmpose.temporaries import remove_leftovers
 from rtmpose.types import Frame, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord, Writer, WriterContext
-from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
-from rtmpose.temporaries import remove_leftovers
 from rtmpose.writers.group import WriterGroup
+from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names
 from rtmpose.writers.output_checks import SourceGuard, same_file_keys
 from rtmpose.writers.table import Format, format_named
@@ -326,9 +326,7 @@ class OpenOutputs:
         with suppress(OutputError):
             self.close_streams()
 
-    def write_single_files(
-        self, records: Iterable[FrameRecord], *, empty_too: bool = True
-    ) -> None:
+    def write_single_files(self, records: Iterable[FrameRecord], *, empty_too: bool = True) -> None:
         """Write the files for all sources together, in one pass over all frames.
 
         Args:
