@@ -35,6 +35,7 @@ from rtmpose.temporaries import (
     remove_leftovers,
     replaced_folder,
     settle_replaced,
+    sync_file,
 )
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -139,13 +140,15 @@ class AtomicFile:
     def open_binary(self) -> IO[bytes]:
         """The file for bytes."""
         with output_errors(self.path):
+            file: IO[bytes]
             if is_stdout(self.path):
-                self._binary = _standard_output().buffer
+                file = cast("IO[bytes]", _standard_output().buffer)
             elif self._lock is None:
-                self._binary = self.temporary.open("wb")
+                file = self.temporary.open("wb")
             else:
-                self._binary = os.fdopen(self._lock, "wb", closefd=False)
-        return self._binary
+                file = os.fdopen(self._lock, "wb", closefd=False)
+        self._binary = file
+        return file
 
     def write(self, text: str) -> int:
         """Add text.
@@ -185,7 +188,7 @@ class AtomicFile:
                     self._close()
                     return
                 if sync:
-                    _sync(self.temporary)
+                    sync_file(self.temporary)
                 self._close()
                 if self._lock is not None:
                     # Network disks tell of errors when a file is closed.
@@ -296,6 +299,22 @@ def move_file(source: Path, path: Path) -> None:
         source.replace(follow_link(path))
 
 
+def link_or_copy(source: Path, path: Path) -> None:
+    """Give a file a second name, in one step: by a hard link, or a copy where the disk has none.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    second = path.with_name(f"{path.name}.new")
+    with output_errors(path):
+        second.unlink(missing_ok=True)
+        try:
+            os.link(source, second)
+        except OSError:
+            copy_file(source, second)
+        second.replace(path)
+
+
 class AtomicFolder:
     """A folder of files, written under a temporary name and renamed by :meth:`commit`.
 
@@ -342,7 +361,7 @@ class AtomicFolder:
                 names = sorted(files_below(self.temporary))
                 record = self.temporary / FOLDER_RECORD
                 record.write_text("\n".join(names) + "\n", encoding="utf-8")
-                _sync(record)
+                sync_file(record)
                 self._put_in_place()
         except BaseException:
             self.abandon()
@@ -431,12 +450,3 @@ def _clean_once(folder: Path) -> None:
     if folder not in _cleaned:
         _cleaned.add(folder)
         remove_leftovers(folder)
-
-
-def _sync(path: Path) -> None:
-    # Data reaches the disk before the name does.
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,4 +1,4 @@
-"""Signals that end a run: SIGTERM and SIGHUP act like Ctrl-C, and wait while files are completed."""
+"""Signals that end a run: SIGTERM and SIGHUP act like Ctrl-C; all wait while files are closed."""
 
 from __future__ import annotations
 

@@ -150,6 +150,15 @@ def recorded_files(folder: Path) -> set[str]:
     return set(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else set()
 
 
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def free_name(path: Path) -> Path:
     """The path with the first number behind it that is not in use."""
     number = 1

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from rtmpose import Pipeline
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -50,3 +54,28 @@ def rtmdet_nano(shared: Path) -> Path:
 def rtmdet_nano_raw(shared: Path) -> Path:
     """The same weights exported up to the head."""
     return shared / "weights" / "rtmdet" / "rtmdet-nano_person_320_rawhead.onnx"
+
+
+@pytest.fixture
+def job_models(tmp_path: Path) -> tuple[str, str]:
+    """Detector and pose network of tests that run whole jobs."""
+    from jobs import small_models
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return small_models(folder)
+
+
+@pytest.fixture
+def job_options(job_models: tuple[str, str]) -> list[str]:
+    """The same, as options of the command line."""
+    engine = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
+    return ["--detector", job_models[0], "--pose", job_models[1], *engine]
+
+
+@pytest.fixture
+def job_pipeline(job_models: tuple[str, str]) -> Pipeline:
+    """The same, opened."""
+    from rtmpose import Pipeline
+
+    return Pipeline(*job_models, backend="onnxruntime", device="cpu", threads=1)

@@ -3,22 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 from rtmpose.errors import InputError
 from rtmpose.sources import SourceItem
 from rtmpose.types import Detections, check_boxes
 
+log = logging.getLogger(__name__)
+
 Rows = dict[tuple[str, int], list[tuple[list[float], float]]]
 """Name of an image and index of a frame to boxes (x1, y1, x2, y2) with scores."""
 
 
-def read_boxes(path: Path) -> Callable[[SourceItem, int], Detections]:
-    """A function that gives the boxes of a source and frame from a COCO results file.
+class FileBoxes:
+    """The boxes of a file, by source and frame. A frame that the file does not name has none.
+
+    Args:
+        path: The file, for messages.
+        rows: Its boxes.
+    """
+
+    def __init__(self, path: Path, rows: Rows) -> None:
+        self._path = path
+        self._rows = rows
+        self._asked = 0
+        self._found = 0
+        self._example = ""
+
+    def __call__(self, item: SourceItem, frame: int) -> Detections:
+        """The boxes of a frame."""
+        rows = self._rows
+        entries = next((rows[key, frame] for key in _keys(item) if (key, frame) in rows), [])
+        self._asked += 1
+        self._found += bool(entries)
+        self._example = self._example or item.name
+        return Detections.from_boxes([box for box, _ in entries], [score for _, score in entries])
+
+    def warn_if_unmatched(self) -> None:
+        """Warn where not one frame of the job had a box in the file: the names may differ."""
+        if not self._asked or self._found:
+            return
+        name, frame = next(iter(self._rows), ("", 0))
+        holds = f"it has boxes of {name!r}, frame {frame}, ..." if self._rows else "it has no boxes"
+        log.warning(
+            "the boxes file %s has no box for any of the %d frames (of %s, ...), so nobody was"
+            " found; %s",
+            self._path,
+            self._asked,
+            self._example,
+            holds,
+        )
+
+
+def read_boxes(path: Path) -> FileBoxes:
+    """The boxes of a COCO results file.
 
     The file is a list of objects with ``image`` (or ``image_id``), ``bbox`` (x, y, w, h), and
-    perhaps ``frame`` and ``score``. A frame that it does not name has no boxes.
+    perhaps ``frame`` and ``score``.
 
     Raises:
         InputError: the file cannot be read, or a box is not usable.
@@ -35,13 +77,7 @@ def read_boxes(path: Path) -> Callable[[SourceItem, int], Detections]:
         ) from error
     for boxes in rows.values():
         check_boxes([box for box, _ in boxes])
-
-    # Called for every frame of every source.
-    def boxes_of(item: SourceItem, frame: int) -> Detections:
-        entries = next((rows[key, frame] for key in _keys(item) if (key, frame) in rows), [])
-        return Detections.from_boxes([box for box, _ in entries], [score for _, score in entries])
-
-    return boxes_of
+    return FileBoxes(path, rows)
 
 
 def _rows(entries: list[dict[str, object]]) -> Rows:

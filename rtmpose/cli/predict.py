@@ -99,6 +99,8 @@ def predict(
             resume=written.resume,
             on_progress=on_progress,
         )
+    if boxes_of is not None:
+        boxes_of.warn_if_unmatched()
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 

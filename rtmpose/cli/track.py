@@ -13,6 +13,7 @@ from rtmpose.cli.groups import FormatPaths, expand_groups
 from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
+    from rtmpose.cli.boxes_file import FileBoxes
     from rtmpose.tracking import TrackerParams
     from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.outputs import Outputs
@@ -206,6 +207,7 @@ def track(
 
       rtmpose track jump.mp4 --smooth offline --npz out
     """
+    from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.cli.terminal import job_progress, print_report
     from rtmpose.sources import expand_sources
     from rtmpose.writers.job import track_to_files
@@ -218,7 +220,8 @@ def track(
     outputs = _outputs(written, formats, drawing, tracking)
 
     # The models, then the job.
-    tracker = _open_tracker(models, params, tracking, speed)
+    boxes = read_boxes(tracking.boxes) if tracking.boxes else None
+    tracker = _open_tracker(models, params, tracking, speed, boxes)
     with job_progress() as on_progress:
         report = track_to_files(
             tracker,
@@ -234,6 +237,8 @@ def track(
             resume=written.resume,
             on_progress=on_progress,
         )
+    if boxes is not None:
+        boxes.warn_if_unmatched()
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 
@@ -242,12 +247,11 @@ def _open_tracker(
     params: TrackerParams,
     tracking: TrackOptions,
     speed: options.SpeedOptions,
+    boxes: FileBoxes | None,
 ) -> VideoTracker:
-    from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.tracking import PoseTracker
     from rtmpose.tracking.video import VideoTracker
 
-    boxes = read_boxes(tracking.boxes) if tracking.boxes else None
     whole_image = models.detector.lower() == "none" and not tracking.boxes
     tracker = PoseTracker(
         None if whole_image or tracking.boxes else models.detector,

@@ -71,7 +71,8 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
     ``flip`` says so; their index and time stay those in the whole source.
 
     Raises:
-        InputError: it cannot be opened, or holds no frame in that range.
+        InputError: it cannot be opened, holds no frame in that range, or is a live source that has
+            ended for good.
     """
     # A single image has no time: it lies in every range.
     start_s = -math.inf if item.still else item.start_s
@@ -206,8 +207,10 @@ def _live_frames(item: SourceItem) -> Generator[Frame, None, None]:
             # Reconnect with growing pauses, then give up.
             failures += 1
             if failures > RECONNECTS:
-                log.warning("%s gave no frame any more after %d; giving up", item.name, index)
-                return
+                raise InputError(
+                    f"{item.kind} {item.name} gave no frame any more after {index} frames and"
+                    f" {RECONNECTS} new connections; what came before is kept"
+                )
             pause = min(8.0, 0.25 * 2**failures)
             log.warning("%s gave no frame; opening it again in %.1f s", item.name, pause)
             time.sleep(pause)

@@ -146,8 +146,10 @@ class VideoTracker:
             items: One source, or several that share the pose network's calls.
 
         Raises:
-            InputError: a source cannot be read.
+            InputError: a source cannot be read, or is a stream that has ended for good. The others
+                are followed to their end first.
         """
+        failures: list[InputError] = []
         states = [self.tracker.create_state() for _ in items]
         # Where most of a frame's work depends on the frame before, its calls do best with all
         # cores.
@@ -161,13 +163,19 @@ class VideoTracker:
                 while going:
                     rows = []
                     for i in list(going):
-                        task = next(feeds[i], None)
+                        try:
+                            task = next(feeds[i], None)
+                        except InputError as error:
+                            failures.append(error)
+                            task = None
                         if task is None:
                             going.remove(i)
                         else:
                             rows.append((i, task))
                     if rows:
                         yield from self._track_together(tracker, items, states, rows)
+                if failures:
+                    raise InputError("; ".join(map(str, failures))) from failures[0]
             finally:
                 for feed in feeds:
                     feed.close()

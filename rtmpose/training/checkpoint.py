@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rtmpose.errors import InputError
-from rtmpose.files import move_file, write_bytes
+from rtmpose.files import link_or_copy, move_file, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +65,9 @@ def save_state(folder: Path, state: TrainState) -> None:
     torch.save(dict(state), buffer)
     fresh = folder / f"{STATE}.new"
     write_bytes(fresh, buffer.getvalue())
-
-    # The state before is kept, so that one whole state exists at every moment.
+    # The state before gets a second name, so that there is a state under the first at any moment.
     if (folder / STATE).exists():
-        move_file(folder / STATE, folder / PREVIOUS)
+        link_or_copy(folder / STATE, folder / PREVIOUS)
     move_file(fresh, folder / STATE)
 
 

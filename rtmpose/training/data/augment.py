@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.crop import box_to_center_scale, crop_matrices
+from rtmpose.training.ranges import PROBABILITY, check_order, check_ranges
 from rtmpose.types import FloatArray, Skeleton
 
 LOWER_BODY = ("hip", "knee", "ankle", "toe", "heel", "foot")
@@ -50,6 +51,18 @@ class Augmentation:
     color: Literal["hsv", "photometric", "none"] = "hsv"
     blur: float = 0.1
     dropout: float = 1.0
+
+    def __post_init__(self) -> None:
+        chances = ("flip", "half_body", "rotate_prob", "shift_prob", "blur", "dropout")
+        check_ranges(
+            "augment",
+            self,
+            scale=(0.01, 100),
+            rotate=(0, 360),
+            shift=(0, 10),
+            **dict.fromkeys(chances, PROBABILITY),
+        )
+        check_order("augment", self, "scale")
 
 
 NO_AUGMENTATION = Augmentation(

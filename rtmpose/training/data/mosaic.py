@@ -30,6 +30,7 @@ from rtmpose.training.data.mosaic_geometry import (
     place_mosaic,
     place_single,
 )
+from rtmpose.training.ranges import MANY, PROBABILITY, check_order, check_ranges
 from rtmpose.types import FloatArray, Image
 
 HSV_ONLY = replace(NO_AUGMENTATION, color="hsv")
@@ -91,6 +92,17 @@ class MosaicConfig:
     color: Literal["hsv", "none"] = "hsv"
     cover: bool = False
     min_visible: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            "detector.augment",
+            self,
+            mosaic_cache=(1, MANY),
+            mixup_cache=(1, MANY),
+            scale=(0.01, 100),
+            **dict.fromkeys(("mosaic", "mixup", "flip", "min_visible"), PROBABILITY),
+        )
+        check_order("detector.augment", self, "scale")
 
 
 NO_MOSAIC = MosaicConfig(mosaic=0, scale=(1, 1), flip=0, color="none")

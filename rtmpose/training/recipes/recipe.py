@@ -9,10 +9,16 @@ from rtmpose.errors import InputError
 from rtmpose.ops.letterbox import CELL
 from rtmpose.training.data.augment import Augmentation
 from rtmpose.training.data.mosaic import MosaicConfig
+from rtmpose.training.ranges import ANY, MANY, PROBABILITY, check_ranges
 
 # Which task a recipe trains, and what it computes in.
 Kind = Literal["pose", "heatmap", "detector", "classifier"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+MAX_SEED = 2**32 - 1
+MAX_WORKERS = 1024
+MAX_LONG_SIDE = 8192
+"""Pixels of a detector's input that no memory holds a batch of."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,20 @@ class Schedule:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "eval_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"schedule.{name} is at least 1, not {getattr(self, name)}")
+        check_ranges(
+            "schedule",
+            self,
+            epochs=(1, MANY),
+            batch_size=(1, MANY),
+            accumulate=(1, MANY),
+            warmup_steps=(0, MANY),
+            warmup_start_factor=PROBABILITY,
+            flat_fraction=PROBABILITY,
+            final_lr_factor=PROBABILITY,
+            late_epochs=(0, MANY),
+            eval_every=(1, MANY),
+            save_minutes=ANY,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,17 @@ class Optimizer:
     head_lr_factor: float = 1.0
     layerwise_lr_by_rms: bool = False
 
+    def __post_init__(self) -> None:
+        check_ranges(
+            "optimizer",
+            self,
+            lr=ANY,
+            base_batch_size=(0, MANY),
+            weight_decay=ANY,
+            grad_clip_norm=ANY,
+            head_lr_factor=ANY,
+        )
+
 
 @dataclass(frozen=True)
 class Ema:
@@ -85,6 +113,9 @@ class Ema:
 
     momentum: float = 2e-4
     gamma: float = 2000.0
+
+    def __post_init__(self) -> None:
+        check_ranges("ema", self, momentum=PROBABILITY, gamma=(1e-9, 1e12))
 
 
 @dataclass(frozen=True)
@@ -123,6 +154,16 @@ class Loss:
     reference_batch_size: int = 256
     pseudo_labels: bool = True
 
+    def __post_init__(self) -> None:
+        check_ranges(
+            "loss",
+            self,
+            beta=(1e-9, 1e9),
+            half_weight_keypoints=(0, MANY),
+            label_weight=ANY,
+            reference_batch_size=(1, MANY),
+        )
+
 
 @dataclass(frozen=True)
 class Data:
@@ -140,6 +181,7 @@ class Data:
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
             raise InputError(f"data.val_fraction is 0 to 1 (exclusive), not {self.val_fraction}")
+        check_ranges("data", self, workers=(0, MAX_WORKERS))
 
 
 @dataclass(frozen=True)
@@ -182,6 +224,8 @@ class Distillation:
             raise InputError(
                 f"distill.stages is 1 to 4, as a backbone has four stages, not {self.stages}"
             )
+        weights = dict.fromkeys(("logits", "features", "points"), ANY)
+        check_ranges("distill", self, **weights, min_point_score=PROBABILITY)
 
 
 @dataclass(frozen=True)
@@ -236,6 +280,16 @@ class DetectorSettings:
                 f"detector.long_side_range is from {CELL} on, the smaller number first, not"
                 f" {low},{high}"
             )
+        weights = dict.fromkeys(("distill_scores", "distill_boxes", "label_weight"), ANY)
+        shares = ("video_shape_prob", "pseudo_score_thr", "ignore_score_thr", "partial_fraction")
+        check_ranges(
+            "detector",
+            self,
+            topk=(1, MANY),
+            long_side_range=(CELL, MAX_LONG_SIDE),
+            **weights,
+            **dict.fromkeys(shares, PROBABILITY),
+        )
 
 
 @dataclass(frozen=True)
@@ -285,6 +339,9 @@ class Recipe:
     distill: Distillation | None = None
     data: Data = field(default_factory=Data)
     detector: DetectorSettings | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges("recipe", self, seed=(0, MAX_SEED))
 
 
 def to_dict(recipe: Recipe) -> dict[str, object]:
