@@ -140,7 +140,7 @@ class AtomicFile:
         """The file for bytes."""
         with output_errors(self.path):
             if is_stdout(self.path):
-                self._binary = _standard_output().buffer
+                self._binary = cast(IO[bytes], _standard_output().buffer)
             elif self._lock is None:
                 self._binary = self.temporary.open("wb")
             else:
