@@ -136,7 +136,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     """All files of a folder; of videos the number of frames, as their headers hold the time."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and ".tmp" not in path.name:
             found[path.relative_to(folder).as_posix()] = (
                 str(count_frames(path)).encode() if path.suffix == ".mp4" else path.read_bytes()
             )
