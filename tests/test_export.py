@@ -75,7 +75,7 @@ def test_command_line(rtmpose_s, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--to", "tflite"], "unknown target"),
-        (["--to", "ncnn", "--precision", "int8"], "int8 is made for"),
+        (["--to", "ncnn", "--precision", "int8"], "int8 is for onnx"),
         (["--to", "onnx", "--precision", "int4"], "unknown precision"),
         (["--to", "onnx", "--batch", "many"], "--batch takes"),
         (["--to", "onnx", "--input-size", "big"], "--input-size takes"),

@@ -5,6 +5,7 @@ import csv
 import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,41 @@ def test_a_write_cut_short_leaves_the_old_state(tmp_path, monkeypatch):
         states.save_state(tmp_path, {"step": 2})
     assert states.load_state(tmp_path) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_kill_at_any_moment_of_a_save_leaves_a_state(tmp_path, monkeypatch, links):
+    """Whatever is the last step on the disk that still happens, there is a state.pt."""
+    states.save_state(tmp_path, {"step": 1})
+    states.save_state(tmp_path, {"step": 2})
+    steps = []
+
+    def watched(name):
+        original = getattr(Path, name)
+
+        def call(self, *rest, **names):
+            steps.append(name)
+            assert (tmp_path / "state.pt").is_file()
+            result = original(self, *rest, **names)
+            assert (tmp_path / "state.pt").is_file()
+            assert states.load_state(tmp_path)["step"] in (2, 3)
+            return result
+
+        monkeypatch.setattr(Path, name, call)
+
+    def no_links(*_):
+        raise OSError(1, "Operation not permitted")
+
+    for name in ("replace", "unlink", "rename"):
+        watched(name)
+    if not links:
+        monkeypatch.setattr("os.link", no_links)
+    states.save_state(tmp_path, {"step": 3})
+    assert len(steps) >= 3
+    assert states.load_state(tmp_path) == {"step": 3}
+    (tmp_path / "state.pt").write_bytes(b"damaged")
+    assert states.load_state(tmp_path) == {"step": 2}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state-previous.pt", "state.pt"]
 
 
 def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplog):

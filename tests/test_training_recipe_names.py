@@ -382,3 +382,39 @@ def test_nothing_to_learn_is_an_error(tmp_path):
     recipe = override(Recipe("tiny"), epochs=1, batch_size=4, label_weight=0, precision="fp32")
     with pytest.raises(InputError, match="nothing to learn"):
         train(trainable.task(dots, recipe), recipe, tmp_path / "run")
+
+
+def test_every_number_of_a_recipe_has_a_range():
+    """Far outside is refused with a line, for all fields of all parts; so are NaN and infinity."""
+    from dataclasses import fields, is_dataclass
+
+    from rtmpose.training.recipes.recipe import DetectorSettings, Distillation
+
+    recipe = Recipe("r", distill=Distillation(), detector=DetectorSettings())
+    parts = [recipe, recipe.detector.augment]
+    parts += [v for f in fields(recipe) if is_dataclass(v := getattr(recipe, f.name))]
+    checked = 0
+    for part in parts:
+        for field in fields(part):
+            value = getattr(part, field.name)
+            first = value[0] if isinstance(value, tuple) and value else value
+            if isinstance(first, bool) or not isinstance(first, int | float):
+                continue
+            for bad in (-1e9, float("nan"), float("inf")):
+                wrong = (bad,) * len(value) if isinstance(value, tuple) else bad
+                with pytest.raises(InputError, match=field.name):
+                    replace(part, **{field.name: wrong})
+                checked += 1
+    assert checked > 100
+
+
+@pytest.mark.parametrize(
+    "text", ["workers=-1", "batch=0", "batch_size=0", "workers=99999", "augment.scale=2,1"]
+)
+def test_settings_out_of_range_are_told_in_a_line(text, capsys):
+    from rtmpose.cli import main
+
+    assert main(["train", "finetune", "--data", "nowhere", "--set", text]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "at least" in error or "at most" in error or "first" in error

@@ -1,5 +1,6 @@
 """Threads that read ahead and write behind: order, errors, and none left over."""
 
+import threading
 import time
 
 import pytest
@@ -72,3 +73,23 @@ def test_behind_keeps_order_and_raises():
     with pytest.raises(OutputError, match="full"):
         fill()
     assert threads() == 0
+
+
+def test_a_second_ctrl_c_ends_the_wait_for_the_writer():
+    """The first one waits for what is being written; the next does not."""
+    going = threading.Event()
+    writer = BackgroundWriter(lambda _: going.wait(30))
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    def work():
+        with writer:
+            writer.put(1)
+            writer._thread.join = interrupted
+            raise RuntimeError("the first error")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert writer.is_alive
+    going.set()
