@@ -1,5 +1,6 @@
 """Jobs in processes of their own, for the tests of interruptions and full disks."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 from networks import fixed_detector, spot_pose
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals and locks of POSIX")
-FORMATS = ("json", "jsonl", "csv", "parquet", "mot", "openpose", "npz")
+HAS_PARQUET = importlib.util.find_spec("pyarrow") is not None
+FORMATS = ("json", "jsonl", "csv", *(["parquet"] if HAS_PARQUET else []), "mot", "openpose", "npz")
+"""Those that can be written here."""
 
 
 def small_models(folder):

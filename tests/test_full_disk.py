@@ -58,7 +58,6 @@ def test_no_half_file_after_a_failed_write(tmp_path, job_options, limit):
     """Every file is limited in size, so that each format fails somewhere else."""
     import resource
 
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     sources = [image(tmp_path / "in" / "b.jpg"), clip(tmp_path / "in" / "a.avi", 40)]
     out = tmp_path / "out"
 
