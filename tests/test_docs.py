@@ -283,16 +283,22 @@ def test_every_page_is_in_the_navigation():
         assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in nav, page
 
 
-def test_api_page_names_what_exists():
+def api_names():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    return re.findall(r"^::: ([\w.]+)$", text, re.M)
+
+
+@pytest.mark.parametrize("path", api_names())
+def test_api_page_names_what_exists(path):
     import importlib
 
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    for path in re.findall(r"^::: ([\w.]+)$", text, re.M):
-        module, _, name = path.rpartition(".")
-        try:
-            importlib.import_module(path)
-        except ImportError:
-            assert hasattr(importlib.import_module(module), name), path
+    if path.startswith(("rtmpose.exporting.", "rtmpose.training.")):
+        pytest.importorskip("torch", reason="torch is not installed")
+    module, _, name = path.rpartition(".")
+    try:
+        importlib.import_module(path)
+    except ImportError:
+        assert hasattr(importlib.import_module(module), name)
 
 
 @pytest.mark.slow
