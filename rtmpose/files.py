@@ -28,20 +28,17 @@ from typing import IO, cast
 from rtmpose.errors import OutputError
 from rtmpose.temporaries import (
     FOLDER_RECORD,
+    clean_once,
     create_temporary_file,
     create_temporary_folder,
     files_below,
     release,
-    remove_leftovers,
     replaced_folder,
     settle_replaced,
     sync_file,
 )
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-
-_cleaned: set[Path] = set()
-"""Folders whose left over temporary files were removed by this process."""
 
 
 @contextmanager
@@ -120,7 +117,7 @@ class AtomicFile:
             if self._target.is_dir():
                 raise OutputError(f"{path} cannot be written: it is a folder")
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            _clean_once(self._target.parent)
+            clean_once(self._target.parent)
             self.temporary, self._lock = create_temporary_file(self._target, suffix)
             if self._target.exists():
                 with suppress(OSError):
@@ -335,7 +332,7 @@ class AtomicFolder:
         check_folder(path)
         with output_errors(path):
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            _clean_once(self._target.parent)
+            clean_once(self._target.parent)
             self.temporary, self._lock = create_temporary_folder(self._target)
 
     def write_text(self, name: str, text: str) -> None:
@@ -443,10 +440,3 @@ def _standard_output() -> TextIOWrapper:
     if sys.stdout is None or sys.stdout.closed:
         raise OutputError("standard output is closed, so that no results can be written to it")
     return cast(TextIOWrapper, sys.stdout)
-
-
-def _clean_once(folder: Path) -> None:
-    """Remove what killed runs left in a folder, the first time that this process writes into it."""
-    if folder not in _cleaned:
-        _cleaned.add(folder)
-        remove_leftovers(folder)

@@ -216,3 +216,14 @@ def _dispose(path: Path, target: Path | None) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+_cleaned: set[Path] = set()
+"""Folders whose left over temporary files were removed by this process."""
+
+
+def clean_once(folder: Path) -> None:
+    """Remove what killed runs left in a folder, the first time that this process writes into it."""
+    if folder not in _cleaned:
+        _cleaned.add(folder)
+        remove_leftovers(folder)

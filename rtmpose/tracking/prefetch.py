@@ -22,6 +22,7 @@ from rtmpose.families import Network
 from rtmpose.tracking.candidates import confident
 from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
+from rtmpose.worker_threads import Prefetch
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,35 @@ class FrameTask:
     changed: bool = False
     detections: Detections | None = None
     poses: Poses | None = None
+
+
+class TaskFeed:
+    """Frames with their detections, prepared ahead or on demand; closing it closes what it reads
+    from.
+    """
+
+    def __init__(self, frames: Prefetch[tuple[Frame, float]], tasks: Iterator[FrameTask]) -> None:
+        self._frames = frames
+        self._tasks = tasks
+
+    def __iter__(self) -> Iterator[FrameTask]:
+        return self
+
+    def __next__(self) -> FrameTask:
+        return next(self._tasks)
+
+    def close(self) -> None:
+        """Stop reading; what was prepared ahead is lost."""
+        self._frames.close()
+        # Plain iterators have nothing to close.
+        close = getattr(self._tasks, "close", None)
+        if close is not None:
+            close()
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that were thrown away to stay up to date."""
+        return self._frames.dropped
 
 
 class FramePrefetcher:

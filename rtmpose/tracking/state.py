@@ -39,18 +39,6 @@ class Track:
     predicted: FloatArray = field(default_factory=lambda: np.zeros(4, np.float32))
     moved: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
 
-    def is_remembered(self, params: TrackerParams) -> bool:
-        """Whether a person out of sight may still come back."""
-        well_known = self.hits >= WELL_KNOWN_HITS and self.missing_s <= params.remember_s
-        return self.missing <= params.track_max_missing or well_known
-
-    def has_left(self, shape: tuple[int, ...]) -> bool:
-        """Whether a missing person is expected wholly outside the frame, of height and width
-        ``shape``.
-        """
-        x1, y1, x2, y2 = self.predicted
-        return bool(x2 < 0 or y2 < 0 or x1 > shape[1] or y1 > shape[0])
-
 
 class TrackState:
     """What is remembered of one stream: its people and their ids. Made by
@@ -76,6 +64,16 @@ class TrackState:
         self._time = None
         self.frames = 0
         self.since_detection = 0
+
+    def record(self, shown: list[Track], size: int) -> None:
+        """Keep the last ``size`` poses of the people shown, and nothing of people forgotten."""
+        for track in shown:
+            history = self.history.setdefault(track.id, deque(maxlen=size))
+            history.append(np.concatenate([track.keypoints, track.scores[:, None]], axis=1))
+
+        # Forgotten people take their history with them.
+        alive = {t.id for t in self.tracks}
+        self.history = {k: v for k, v in self.history.items() if k in alive}
 
     def new_id(self) -> int:
         """An id not given before in this stream."""

@@ -8,7 +8,6 @@ detection, merging and poses.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +34,7 @@ from rtmpose.tracking.kalman import BoxFilter
 from rtmpose.tracking.limb_swaps import repair_swaps
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams, with_settings
 from rtmpose.tracking.smoothing import OneEuro, smooth_together
-from rtmpose.tracking.state import Track, TrackState
+from rtmpose.tracking.state import Track, TrackState, is_remembered
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
 CONFIDENT_NEW_TRACK = 0.45
@@ -340,7 +339,7 @@ class PoseTracker:
 
         # Tracks that are not confirmed have negative ids and are not shown.
         shown = sorted((pair for pair in current if pair[0].id > 0), key=lambda pair: pair[0].id)
-        self._remember_history(state, [track for track, _ in shown])
+        state.record([track for track, _ in shown], self.params.track_history_size)
         return self._shown_poses(poses, shown, now)
 
     def _distinct(self, poses: Poses) -> tuple[Poses, FloatArray, Mask]:
@@ -412,25 +411,7 @@ class PoseTracker:
             if id(track) not in present:
                 track.missing += 1
                 track.smoother = None
-        state.tracks = [
-            track
-            for track in state.tracks
-            if track.is_remembered(self.params)
-            and not (track.hits < self.params.confirm and track.missing > 1)
-            and not (track.missing and track.has_left(shape))
-        ]
-
-    def _remember_history(self, state: TrackState, shown: list[Track]) -> None:
-        """Keep the last poses of those who are shown; drop those of people who are forgotten."""
-        for track in shown:
-            history = state.history.setdefault(
-                track.id, deque(maxlen=self.params.track_history_size)
-            )
-            history.append(np.concatenate([track.keypoints, track.scores[:, None]], axis=1))
-
-        # Forgotten people take their history with them.
-        alive = {t.id for t in state.tracks}
-        state.history = {k: v for k, v in state.history.items() if k in alive}
+        state.tracks = [t for t in state.tracks if is_remembered(t, self.params, shape)]
 
     def _shown_poses(self, poses: Poses, shown: list[tuple[Track, int]], now: float) -> Poses:
         """What the caller gets: smoothed keypoints with ids, in the order of the ids."""

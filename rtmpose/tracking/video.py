@@ -27,7 +27,7 @@ from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.sources import SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
-from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
+from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
 from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
@@ -228,17 +228,17 @@ class VideoTracker:
 
     def _feed(
         self, item: SourceItem, prefetcher: FramePrefetcher, workers: Executor | None
-    ) -> _Feed:
+    ) -> TaskFeed:
         # Live sources keep the newest frame only; files are decoded some frames ahead.
         frames = Prefetch(
             self._stamped(item), 1 if item.live else DECODED_AHEAD, drop_oldest=item.live
         )
         planned = self._planned(item, frames)
         if item.live:
-            return _Feed(frames, map(prefetcher.prepare, planned))
+            return TaskFeed(frames, map(prefetcher.prepare, planned))
         if workers is None:
-            return _Feed(frames, Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD))
-        return _Feed(
+            return TaskFeed(frames, Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD))
+        return TaskFeed(
             frames, OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
         )
 
@@ -281,33 +281,6 @@ class VideoTracker:
         # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
-
-
-class _Feed:
-    """Frames with their detections, prepared ahead or on demand; closing it closes what it reads
-    from.
-    """
-
-    def __init__(self, frames: Prefetch[tuple[Frame, float]], tasks: Iterator[FrameTask]) -> None:
-        self._frames = frames
-        self._tasks = tasks
-
-    def __iter__(self) -> Iterator[FrameTask]:
-        return self
-
-    def __next__(self) -> FrameTask:
-        return next(self._tasks)
-
-    def close(self) -> None:
-        self._frames.close()
-        # Plain iterators have nothing to close.
-        close = getattr(self._tasks, "close", None)
-        if close is not None:
-            close()
-
-    @property
-    def dropped(self) -> int:
-        return self._frames.dropped
 
 
 def track(
