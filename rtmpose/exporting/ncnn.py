@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
@@ -38,7 +39,11 @@ def write_ncnn(network: nn.Module, card: ModelCard, out: Path, *, half: bool = T
     with tempfile.TemporaryDirectory() as folder:
         # pnnx reads and writes files, all next to its input.
         script = Path(folder) / "network.pt"
-        torch.jit.save(trace_network(network, card.input_wh), str(script))
+        traced = trace_network(network, card.input_wh)
+        with warnings.catch_warnings():
+            # TorchScript is what pnnx reads; torch says at every use that it will go one day.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.save(traced, str(script))
         with no_output():
             pnnx.convert(
                 str(script), input_shapes=[[1, 3, height, width]], input_types=["f32"], fp16=half
