@@ -223,20 +223,27 @@ class AtomicFile:
 
 
 @contextmanager
+def _committed(path: Path) -> Iterator[AtomicFile]:
+    """A file that gets its name when the block ends without an error, and is gone after one."""
+    file = AtomicFile(path)
+    try:
+        with output_errors(path):
+            yield file
+        file.commit()
+    except BaseException:
+        file.abandon()
+        raise
+
+
+@contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
     """A text file (UTF-8) that appears under its name when the block ends without an error.
 
     Raises:
         OutputError: it cannot be written.
     """
-    file = AtomicFile(path)
-    try:
-        with output_errors(path):
-            yield file.open_text()
-        file.commit()
-    except BaseException:
-        file.abandon()
-        raise
+    with _committed(path) as file:
+        yield file.open_text()
 
 
 @contextmanager
@@ -246,14 +253,8 @@ def atomic_binary(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: it cannot be written.
     """
-    file = AtomicFile(path)
-    try:
-        with output_errors(path):
-            yield file.open_binary()
-        file.commit()
-    except BaseException:
-        file.abandon()
-        raise
+    with _committed(path) as file:
+        yield file.open_binary()
 
 
 def write_text(path: Path, text: str) -> None:
