@@ -76,14 +76,11 @@ def decode(
     Returns:
         Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
     """
-    # The highest value of each map.
     n, k, h, w = heatmaps.shape
-    flat = heatmaps.reshape(n * k, h * w)
-    best = flat.argmax(axis=1)
-    scores = flat[np.arange(n * k), best]
+    x, y, scores = _peaks(heatmaps)
 
     # The peak, refined, from map pixels to crop pixels: between pixel centers.
-    peaks = np.stack([best % w, best // w], axis=1).astype(np.float64)
+    peaks = np.stack([x, y], axis=1).astype(np.float64)
     peaks[scores <= 0] = -1
     refined = _refine(heatmaps.reshape(n * k, h, w), peaks, blur_kernel)
     refined *= (np.array(input_wh, np.float64) - 1) / np.array([w - 1, h - 1])
@@ -102,13 +99,8 @@ def decode_quarter_shift(
     Returns:
         Keypoints ``(N, K, 2)`` float32 in crop pixels and scores ``(N, K)`` float32: the peaks.
     """
-    # The highest value of each map.
     n, k, h, w = heatmaps.shape
-    flat = heatmaps.reshape(n * k, h * w)
-    best = flat.argmax(axis=1)
-    scores = flat[np.arange(n * k), best]
-    x = best % w
-    y = best // w
+    x, y, scores = _peaks(heatmaps)
     places = np.stack([x, y], axis=1).astype(np.float32)
 
     # A quarter of a map pixel toward the higher neighbor, where there are neighbors.
@@ -145,6 +137,16 @@ def flip_back(
         # Without the shift mirrored maps are one map pixel off, because strides align at edges.
         flipped[..., 1:] = flipped[..., :-1].copy()
     return flipped
+
+
+def _peaks(
+    heatmaps: FloatArray,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
+    """Column, row and value of the highest value of each map, ``(N * K,)`` each."""
+    n, k, h, w = heatmaps.shape
+    flat = heatmaps.reshape(n * k, h * w)
+    best = flat.argmax(axis=1)
+    return best % w, best // w, flat[np.arange(n * k), best]
 
 
 def _refine(maps: FloatArray, peaks: NDArray[np.float64], kernel: int) -> NDArray[np.float64]:
