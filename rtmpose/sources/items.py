@@ -8,50 +8,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.sources.images import looks_like_image
+from rtmpose.sources.kinds import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Kind,
+    is_url,
+    kind_of_file,
+    kind_of_url,
+)
 from rtmpose.types import Image, check_image
-
-Kind = Literal["image", "video", "camera", "stream", "array"]
-
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".bmp",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".jp2",
-        ".pgm",
-        ".ppm",
-        ".gif",
-        ".avif",
-    }
-)
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".avi",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".flv",
-        ".ts",
-        ".3gp",
-        ".mjpg",
-        ".mjpeg",
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +109,8 @@ def _items_of(source: object, number: int) -> list[SourceItem]:
         isinstance(source, str) and source.isdigit() and not Path(source).exists()
     ):
         return [SourceItem(str(source), "camera")]
-    if isinstance(source, str) and re.match(r"(rtsps?|rtmp|udp|tcp|https?)://", source):
-        suffix = Path(source.split("?")[0]).suffix.lower()
-        return [SourceItem(source, "image" if suffix in IMAGE_SUFFIXES else "stream")]
+    if isinstance(source, str) and is_url(source):
+        return [SourceItem(source, kind_of_url(source))]
     if isinstance(source, str | Path):
         return _from_path(source)
     raise InputError(
@@ -179,29 +147,7 @@ def _from_path(source: str | Path) -> list[SourceItem]:
 
 
 def _file(path: Path) -> SourceItem:
-    """Image or video: by the first bytes, else by the suffix; what is neither is left to the image
-    reader to name.
-    """
-    # A suffix may lie; the first bytes do not.
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError:
-        head = b""
-    is_video = not looks_like_image(head) and (
-        path.suffix.lower() in VIDEO_SUFFIXES or _looks_like_video(head)
-    )
-    return SourceItem(str(path), "video" if is_video else "image")
-
-
-def _looks_like_video(head: bytes) -> bool:
-    # AVI, MP4/MOV, Matroska/WebM, FLV.
-    return (
-        (head[:4] == b"RIFF" and head[8:11] == b"AVI")
-        or head[4:8] == b"ftyp"
-        or head[:4] == b"\x1aE\xdf\xa3"
-        or head[:3] == b"FLV"
-    )
+    return SourceItem(str(path), kind_of_file(path))
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
