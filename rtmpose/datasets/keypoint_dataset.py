@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,15 +140,14 @@ def load_boxes(path: Path) -> dict[int, Detections]:
     """
     boxes: dict[int, list[list[float]]] = {}
     scores: dict[int, list[float]] = {}
+    entries = read_json(path)
     try:
-        for entry in json.loads(path.read_text(encoding="utf-8")):
+        for entry in entries:
             image_id = int(entry["image_id"])
             x, y, w, h = entry["bbox"]
             score = float(entry.get("score", 1))
             boxes.setdefault(image_id, []).append([x, y, x + w, y + h])
             scores.setdefault(image_id, []).append(score)
-    except OSError as error:
-        raise InputError(f"the boxes file {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} does not hold COCO detection results (image_id, bbox, score): {error!r}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rtmpose.datasets.coco_types import Json, JsonObject
-from rtmpose.errors import InputError
+from rtmpose.text_files import parse_json, read_text
 
 
 def read_simple_yaml(path: Path) -> JsonObject:
@@ -45,11 +44,7 @@ def read_simple_yaml(path: Path) -> JsonObject:
 
 def _content_lines(path: Path) -> list[str]:
     """Lines without comments, indentation kept."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
+    lines = (line.split(" #")[0].rstrip() for line in read_text(path).splitlines())
     return [line for line in lines if line and not line.lstrip().startswith("#")]
 
 
@@ -57,7 +52,7 @@ def _scalar(text: str) -> Json:
     text = text.strip()
     if text.startswith(("[", "{")):
         try:
-            return json.loads(text.replace("'", '"'))
+            return parse_json(text.replace("'", '"'), "a value")
         except ValueError:
             return [_scalar(part) for part in text.strip("[]{}").split(",")]
     plain = text.strip("'\"")
