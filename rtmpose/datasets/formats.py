@@ -11,6 +11,7 @@ from rtmpose.datasets.annotation_files import find_annotation_file, read_json
 from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
+from rtmpose.datasets.coco_entries import entries
 from rtmpose.datasets.coco_types import Json
 from rtmpose.datasets.freihand import read_freihand
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
@@ -22,7 +23,7 @@ from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 from rtmpose.types import Skeleton
 
 FORMATS: Mapping[str, str] = {
-    "coco": "COCO keypoint JSON, also as CVAT and Label Studio export it",
+    "coco": "COCO keypoint JSON, also as CVAT exports it",
     "coco-wholebody": "COCO-WholeBody JSON: body, foot, face and hand keypoints become 133",
     "halpe": "Halpe full body JSON, 136 points",
     "aic": "AI Challenger in COCO form",
@@ -211,6 +212,8 @@ def _json_format(content: Json) -> str:
         if "human_annotations" in content[0]:
             return "aic-raw"
         return "mpii" if content[0]["joints"] else ""
+    if not isinstance(content, dict):
+        raise TypeError("neither a list nor an object")
 
     # Files that this package wrote are plain COCO, whatever their keypoints are called.
     info = content.get("info")
@@ -224,10 +227,10 @@ def _json_format(content: Json) -> str:
             return format
 
     # By the form of the first annotation with keypoints.
-    rows = (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a)
-    first = next(rows, {})
+    rows = [a for a in entries(content, "annotations") if isinstance(a, dict)]
+    first = next((a for a in rows if isinstance(a.get("keypoints"), list)), {})
     points = first.get("keypoints") or []
-    if "foot_kpts" in first or len(first.get("keypoints", ())) == _WHOLEBODY_VALUES:
+    if "foot_kpts" in first or len(points) == _WHOLEBODY_VALUES:
         return "coco-wholebody"
     if "keypoints_21" in first:
         return "humanart"
