@@ -173,7 +173,7 @@ def test_anything_anywhere(tmp_path: Path, changes: list[tuple[tuple[Any, ...], 
 
 
 @pytest.mark.slow
-@settings(QUICK, max_examples=3000)
+@settings(QUICK, max_examples=1000)
 @given(CHANGES)
 def test_anything_anywhere_for_longer(
     tmp_path: Path, changes: list[tuple[tuple[Any, ...], Any]]
@@ -187,6 +187,22 @@ def test_the_set_without_a_change_has_no_errors(tmp_path: Path) -> None:
     use(path)
     report = check(read_annotations(path))
     assert report.errors == 0
+
+
+@QUICK
+@given(CHANGES)
+def test_samples_of_a_training(tmp_path: Path, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    pytest.importorskip("torch", reason="training needs the train extra")
+    from rtmpose.training.data.detection_samples import read_detection_samples
+    from rtmpose.training.data.pose_samples import read_samples
+
+    content = copy.deepcopy(good_content())
+    for place, value in changes:
+        changed(content, place, value)
+    folder = coco_folder(tmp_path, 2).parent
+    path = write(folder / "annotations.json", content)
+    assert is_short(refusal(lambda path: read_samples(read(path), get_skeleton("coco17")), path))
+    assert is_short(refusal(lambda path: read_detection_samples(read(path)), path))
 
 
 @QUICK

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.datasets.coco_entries import is_usable_number
 from rtmpose.datasets.coco_types import Json
 
 MIN_LABELED = 3
@@ -76,6 +77,6 @@ def image_size_of(entry: Json) -> tuple[float, float] | None:
     """Width and height that the entry of an image says; None where it does not."""
     width = entry.get("width")
     height = entry.get("height")
-    if type(width) not in (int, float) or type(height) not in (int, float):
+    if not is_usable_number(width) or not is_usable_number(height):
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return (width, height) if width >= 1 and height >= 1 else None

@@ -15,6 +15,7 @@ from rtmpose.datasets.annotation_repair import (
     check_keypoint_counts,
     complete_annotation,
 )
+from rtmpose.datasets.box_forms import image_size_of
 from rtmpose.datasets.category_skeletons import category_keypoints, skeleton_with_keypoints
 from rtmpose.datasets.coco_entries import (
     check_content,
@@ -173,11 +174,16 @@ def _images(content: CocoContent, path: Path) -> list[JsonObject]:
     rows: list[JsonObject] = []
     for position, entry in enumerate(_list(content, "images", path)):
         try:
-            rows.append({**entry, "id": whole_number(entry["id"])})
+            row = {**entry, "id": whole_number(entry["id"])}
             if not isinstance(entry["file_name"], str):
                 raise ValueError(f"the file name is {short(entry['file_name'])}")
         except (ValueError, KeyError, TypeError) as error:
             raise _broken(path, f"image entry {position}", entry, error) from error
+        # A size that is none counts as unknown.
+        if image_size_of(row) is None:
+            row.pop("width", None)
+            row.pop("height", None)
+        rows.append(row)
     return rows
 
 
