@@ -61,18 +61,29 @@ class DataOptions:
             help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=DATA
         ),
     ] = ""
+    category: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of a COCO file: take the instances of this category only.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = ""
 
     def read(self, data: Path) -> KeypointDataset:
         """The set, checked and repaired."""
         # Imported late: reading data sets needs more than `--help` should load.
         from rtmpose.datasets import read
 
-        return read(data, self.annotation_format, self.images, self.skeleton, self.split)
+        return read(
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
+        )
 
     def read_unchecked(self, data: Path) -> Annotations:
         """The set with its errors still in it."""
         from rtmpose.datasets.formats import read_annotations
 
         return read_annotations(
-            data, self.annotation_format, self.images, self.skeleton, self.split
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
         )

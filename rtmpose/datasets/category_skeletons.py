@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
-from rtmpose.datasets.coco_entries import keypoint_lists
+from rtmpose.datasets.coco_entries import keypoint_lists, own_sigmas
 from rtmpose.datasets.coco_types import CocoCategory, CocoContent, Json
 from rtmpose.skeletons import SIDE_COLORS, generic_skeleton, get_skeleton, skeleton_names
 from rtmpose.types import Skeleton
@@ -61,6 +62,14 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
         sides,
         _links(category.get("skeleton"), len(names)),
     )
+
+
+def with_own_sigmas(skeleton: Skeleton, content: CocoContent) -> Skeleton:
+    """The keypoint set with the ``sigmas`` that the first category with keypoints gives, if any."""
+    sigmas = own_sigmas(content)
+    if len(sigmas) != len(skeleton):
+        return skeleton
+    return replace(skeleton, sigmas=sigmas)
 
 
 def _links(pairs: Json, keypoints: int) -> tuple[tuple[int, int], ...]:

@@ -24,6 +24,7 @@ from rtmpose.datasets.coco_entries import (
     entries,
     keypoint_lists,
     short,
+    sigmas_fault,
     usable_categories,
     whole_number,
 )
@@ -92,7 +93,7 @@ def check(
     # The set as a whole.
     labels = _count_labels(usable, names)
     _check_labels(data.content, labels, usable, issues)
-    _check_categories(data.content, annotations, issues)
+    _check_categories(_as_in_file(data), annotations, issues)
     skeleton = data.skeleton or skeleton_with_keypoints(names)
     accuracy = _check_left_right(usable, skeleton, issues) if skeleton else None
     return Report(
@@ -125,6 +126,13 @@ def drawable(data: Annotations) -> KeypointDataset:
         "categories": usable_categories(data.content),
     }
     return KeypointDataset.from_content(content, data.images, data.path, data.skeleton)
+
+
+def _as_in_file(data: Annotations) -> CocoContent:
+    """The content with the categories that the file has, before they got the keypoints' names."""
+    return (
+        {**data.content, "categories": list(data.categories)} if data.categories else data.content
+    )
 
 
 def _keypoint_names(data: Annotations) -> tuple[str, ...]:
@@ -298,6 +306,8 @@ def _check_keypoint_set(category: JsonObject, name: str, issues: IssueCollector)
     repeated = sorted(point for point, count in Counter(names).items() if count > 1)
     for point in repeated:
         issues.add("repeated-keypoint-name", f"{name}: {short(point)}")
+    if fault := sigmas_fault(category):
+        issues.add("unusable-sigmas", f"{name}: {fault}")
     links = category.get("skeleton") or []
     usable, first = usable_links(links, len(names))
     wrong = len(links) - len(usable) if isinstance(links, list) else 1

@@ -275,6 +275,10 @@ _SET_KINDS = {
     "repeated-keypoint-name": _error(
         "keypoint names that occur twice in a category", "give each keypoint a name of its own"
     ),
+    "unusable-sigmas": _error(
+        "sigmas of a category that are not one positive number for each keypoint",
+        "correct or remove them",
+    ),
     "unusable-link": _note(
         "links of a category that do not join two of its keypoints, or count from 0",
         "write pairs of numbers from 1",

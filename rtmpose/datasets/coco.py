@@ -19,6 +19,7 @@ from rtmpose.datasets.category_skeletons import (
     category_of,
     skeleton_from_category,
     skeleton_with_keypoints,
+    with_own_sigmas,
 )
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
 from rtmpose.datasets.coco_entries import check_content, entries
@@ -109,14 +110,16 @@ def read_coco(
     names = category_keypoints(content)
 
     # Annotations in plain COCO form, categories with the names of the keypoints.
-    skeleton = skeleton or _skeleton(style, names, categories, rows)
+    if skeleton is None:
+        skeleton = _skeleton(style, names, categories, rows)
+        skeleton = with_own_sigmas(skeleton, content) if skeleton else None
     annotations = [_plain(a, style, sizes) if isinstance(a, dict) else a for a in rows]
     content = {**content}
     if isinstance(content["annotations"], list):
         content["annotations"] = annotations
     if skeleton is not None and isinstance(content.get("categories", []), list):
         content["categories"] = _named_categories(categories, skeleton)
-    return Annotations(path, content, images, skeleton)
+    return Annotations(path, content, images, skeleton, categories=categories)
 
 
 def read_posetrack(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA
 from rtmpose.datasets.category_skeletons import category_of
-from rtmpose.datasets.coco_types import CocoContent, CocoImage, JsonObject
+from rtmpose.datasets.coco_entries import check_one_skeleton
+from rtmpose.datasets.coco_types import CocoContent, CocoImage, Json, JsonObject
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.types import Skeleton
 
@@ -32,12 +33,15 @@ class Annotations:
         content: ``images``, ``annotations``, ``categories``.
         images: The folder that the file names start from, where the format says so.
         skeleton: What the keypoints are, where the format says so.
+        categories: Of a COCO file, as they are in it; in ``content`` they have the names and links
+            of ``skeleton``.
     """
 
     path: Path
     content: CocoContent
     images: Path | None = None
     skeleton: Skeleton | None = None
+    categories: Sequence[Json] = ()
 
     def dataset(self) -> KeypointDataset:
         """The set, checked and repaired as :meth:`KeypointDataset.from_content` does.
@@ -45,6 +49,7 @@ class Annotations:
         Raises:
             InputError: see there.
         """
+        check_one_skeleton({"categories": list(self.categories)}, self.path)
         return KeypointDataset.from_content(self.content, self.images, self.path, self.skeleton)
 
 

@@ -119,6 +119,23 @@ def keypoint_lists(content: CocoContent) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def own_sigmas(content: CocoContent) -> tuple[float, ...]:
+    """Those of the first category with keypoints, where it gives any that can be used."""
+    category = next((c for c in usable_categories(content) if c.get("keypoints")), {})
+    return () if sigmas_fault(category) else tuple(map(float, category.get("sigmas") or ()))
+
+
+def sigmas_fault(category: Mapping[str, Json]) -> str:
+    """What is wrong with the ``sigmas`` of a category; empty where nothing is."""
+    sigmas = category.get("sigmas")
+    points = category.get("keypoints")
+    if sigmas is None or not isinstance(points, list):
+        return ""
+    if is_number_list(sigmas) and len(sigmas) == len(points) and min(sigmas, default=1) > 0:
+        return ""
+    return f"not {len(points)} positive numbers but {short(sigmas)}"
+
+
 # ---- whole files
 
 
@@ -163,6 +180,7 @@ def select_category(content: CocoContent, name: str, path: Path) -> JsonObject:
     Raises:
         InputError: there is no such category.
     """
+    check_content(content, path)
     categories = usable_categories(content)
     chosen = [c for c in categories if name in (category_name(c), str(c["id"]))]
     if not chosen:
@@ -182,7 +200,7 @@ def select_category(content: CocoContent, name: str, path: Path) -> JsonObject:
 
 
 def check_one_skeleton(content: CocoContent, path: Path) -> None:
-    """Refuse a file whose categories have different keypoints.
+    """Refuse a file whose categories have different keypoints, or sigmas that do not fit them.
 
     Raises:
         InputError: see above.
@@ -194,3 +212,6 @@ def check_one_skeleton(content: CocoContent, path: Path) -> None:
             f"{path} has categories with different keypoints: {named}; choose one with"
             " --category NAME"
         )
+    for category in usable_categories(content):
+        if fault := sigmas_fault(category):
+            raise InputError(f"{path}: the sigmas of {category_name(category)} are {fault}")

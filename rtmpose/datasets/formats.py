@@ -11,7 +11,7 @@ from rtmpose.datasets.annotation_files import find_annotation_file, read_json
 from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
-from rtmpose.datasets.coco_entries import entries
+from rtmpose.datasets.coco_entries import entries, select_category
 from rtmpose.datasets.coco_types import Json
 from rtmpose.datasets.freihand import read_freihand
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
@@ -85,6 +85,7 @@ def read(
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
     split: str = "",
+    category: str = "",
 ) -> KeypointDataset:
     """Read an annotated set in any known format.
 
@@ -95,6 +96,7 @@ def read(
         skeleton: The keypoints where the file does not say or should not be believed: a set's name,
             a TOML file, or the set itself.
         split: Of YOLO labels: ``train``, ``val`` or ``test``.
+        category: Of a COCO file: take the instances of this category only, by name or id.
 
     Returns:
         The set in COCO form; pixels are counted from 0.
@@ -102,7 +104,7 @@ def read(
     Raises:
         InputError: the format is unknown, or the data is not of it.
     """
-    return read_annotations(data, format, images, skeleton, split).dataset()
+    return read_annotations(data, format, images, skeleton, split, category).dataset()
 
 
 def read_annotations(
@@ -111,6 +113,7 @@ def read_annotations(
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
     split: str = "",
+    category: str = "",
 ) -> Annotations:
     """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
@@ -122,6 +125,14 @@ def read_annotations(
     detected = detect_format(path) if format == "auto" else DetectedFormat(format)
     kind = detected.format
     content = detected.content
+
+    # One category of several, before anything is made of the keypoints of all.
+    if category:
+        if kind not in STYLES:
+            raise InputError(f"{path} is of format {kind}, which has no categories to choose from")
+        if content is None:
+            content = read_json(find_annotation_file(path))
+        content = select_category(content, category, path)
 
     # Formats of JSON files, which may have been parsed already.
     if kind == "posetrack18":

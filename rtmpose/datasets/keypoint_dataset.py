@@ -16,7 +16,11 @@ from rtmpose.datasets.annotation_repair import (
     complete_annotation,
 )
 from rtmpose.datasets.box_forms import image_size_of
-from rtmpose.datasets.category_skeletons import category_keypoints, skeleton_with_keypoints
+from rtmpose.datasets.category_skeletons import (
+    category_keypoints,
+    skeleton_with_keypoints,
+    with_own_sigmas,
+)
 from rtmpose.datasets.coco_entries import (
     check_content,
     check_one_skeleton,
@@ -133,7 +137,8 @@ class KeypointDataset:
             )
 
         # What the keypoints are, and where the images are.
-        skeleton = skeleton or skeleton_with_keypoints(names)
+        if skeleton is None and (known := skeleton_with_keypoints(names)):
+            skeleton = with_own_sigmas(known, {"categories": categories})
         check_keypoint_counts(rows, len(skeleton) if skeleton else len(names), path)
         images = locate_images({i["id"]: i["file_name"] for i in image_rows}, images_folder, path)
         content = {
