@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from rtmpose.datasets.coco_types import CocoCategory, CocoContent, Json
+from rtmpose.datasets.keypoint_guess import are_unnamed, unknown_points
 from rtmpose.skeletons import SIDE_COLORS, generic_skeleton, get_skeleton, skeleton_names
 from rtmpose.types import Skeleton
 
@@ -31,16 +33,22 @@ def category_of(skeleton: Skeleton, name: str = "person", number: int = 1) -> Co
 
 
 def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skeleton:
-    """A keypoint set from what a COCO category says: names, links, left and right by name.
+    """A keypoint set from what a COCO category says: names, links, left and right by name, or
+    mirror images as ``flip_idx``.
 
     Args:
-        category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1).
+        category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1) and
+            ``flip_idx`` (index of each point's mirror image, as in YOLO sets).
         keypoints: Number of keypoints, for a category without names.
     """
     # Names that occur twice cannot say which point is meant.
     names = tuple(map(str, category.get("keypoints") or ()))
     if not names or len(set(names)) != len(names):
-        return generic_skeleton(keypoints or len(names))
+        return unknown_points(keypoints or len(names))
+    told = _told_flip(category.get("flip_idx"), len(names))
+    if are_unnamed(names):
+        plain = unknown_points(len(names))
+        return replace(plain, keypoints=names, flip_indices=told or plain.flip_indices)
 
     # Left and right: a point has a partner when the name with the other side is in the set.
     partners: dict[str, str] = {}
@@ -51,6 +59,10 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
     flip_indices = tuple(names.index(partners.get(name, name)) for name in names)
     sides = tuple(_side_of(name)[0] if name in partners else "center" for name in names)
 
+    # Where no name has a side, what the data says itself counts.
+    if told and not partners:
+        flip_indices = told
+
     # Links and colors; the name is that of the category.
     plain = generic_skeleton(len(names))
     return _colored(
@@ -60,6 +72,15 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
         sides,
         _links(category.get("skeleton") or (), len(names)),
     )
+
+
+def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
+    """Index of each point's mirror image, where it is given and pairs up; else empty."""
+    if not isinstance(flip, list | tuple) or len(flip) != keypoints:
+        return ()
+    if not all(isinstance(i, int) and 0 <= i < keypoints for i in flip):
+        return ()
+    return tuple(flip) if all(flip[flip[i]] == i for i in range(keypoints)) else ()
 
 
 def _links(pairs: Sequence[Sequence[int]], keypoints: int) -> tuple[tuple[int, int], ...]:

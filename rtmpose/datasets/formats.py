@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
 from rtmpose.datasets.coco_types import Json
 from rtmpose.datasets.freihand import read_freihand
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
+from rtmpose.datasets.keypoint_guess import class_agrees, set_with_names
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
 from rtmpose.datasets.yolo import read_yolo
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 from rtmpose.types import Skeleton
+
+log = logging.getLogger(__name__)
 
 FORMATS: Mapping[str, str] = {
     "coco": "COCO keypoint JSON, also as CVAT and Label Studio export it",
@@ -51,16 +55,17 @@ FORMATS: Mapping[str, str] = {
 }
 """What can be read, with one line for people."""
 
-_FORMAT_BY_KEYPOINT = {
-    "Right Shoulder": "aic",
-    "belly": "jhmdb",
-    "head_bottom": "posetrack18",
-    "root_of_tail": "ap10k",
+_FORMAT_BY_NAMES = {
+    "aic14": "aic",
+    "jhmdb15": "jhmdb",
+    "posetrack18": "posetrack18",
+    "ap10k17": "ap10k",
+    "crowdpose14": "crowdpose",
 }
-"""A keypoint name that only one format has."""
+"""Keypoint sets whose names, all of them, only one format has."""
 
 _FORMAT_BY_COUNT = {136: "halpe", 98: "wflw", 68: "300w", 29: "cofw", 19: "aflw", 106: "lapa"}
-"""Number of keypoints of the formats whose files do not name them."""
+"""Number of keypoints of the formats whose files do not name them; the class must agree."""
 
 _WHOLEBODY_VALUES = 3 * 133
 
@@ -180,7 +185,15 @@ def detect_format(path: Path) -> DetectedFormat:
             return DetectedFormat(folder_format)
     content = read_json(find_annotation_file(path))
     try:
-        return DetectedFormat(_json_format(content), content)
+        format = _json_format(content)
+        if format in _FORMAT_BY_COUNT.values() and not category_keypoints(content):
+            log.warning(
+                "%s does not name its keypoints: taken for %s by their number and class;"
+                " --annotation-format or --skeleton says otherwise",
+                path,
+                format,
+            )
+        return DetectedFormat(format, content)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path} looks like none of the known annotation formats; name it with"
@@ -219,25 +232,47 @@ def _json_format(content: Json) -> str:
 
     # By names that only one format has.
     names = category_keypoints(content)
-    for name, format in _FORMAT_BY_KEYPOINT.items():
-        if name in names:
-            return format
+    known = set_with_names(names)
+    if known is not None and known.name in _FORMAT_BY_NAMES:
+        return _FORMAT_BY_NAMES[known.name]
 
     # By the form of the first annotation with keypoints.
     rows = (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a)
     first = next(rows, {})
     points = first.get("keypoints") or []
-    if "foot_kpts" in first or len(first.get("keypoints", ())) == _WHOLEBODY_VALUES:
+    if "foot_kpts" in first or _is_joined_wholebody(content, first, names):
         return "coco-wholebody"
     if "keypoints_21" in first:
         return "humanart"
-    if points and isinstance(points[0], list):
-        return "rhd"
-
-    # By the number and names of the keypoints.
-    if len(names) == 14 and names[0] == "left_shoulder" and "neck" in names:
-        return "crowdpose"
-    if not names:
-        return _FORMAT_BY_COUNT.get(len(points) // 3, "coco")
     description = str(info.get("description", "")).lower() if isinstance(info, dict) else ""
+    if points and isinstance(points[0], list):
+        # RHD's file names its fingers from the base and has them from the tip; it alone does.
+        is_rhd = description.startswith(("rhd", "rendered hand")) or "joint_cam" in first
+        return "rhd" if is_rhd else "coco"
+
+    # By the number of keypoints, where the class agrees, or the fields that faces came with.
+    if not names:
+        format = _FORMAT_BY_COUNT.get(len(points) // 3, "coco")
+        has_square_box = "center" in first and "scale" in first
+        return format if has_square_box or _class_agrees(content, first, format) else "coco"
     return "freihand" if description == "freihand" else "coco"
+
+
+def _is_joined_wholebody(content: Json, annotation: Json, names: tuple[str, ...]) -> bool:
+    """Whether an annotation has the 133 points of a person in one list: these have the names of
+    the 17 of the body, or none.
+    """
+    if len(annotation.get("keypoints") or ()) != _WHOLEBODY_VALUES:
+        return False
+    if names:
+        return names == get_skeleton("coco17").keypoints
+    return _class_agrees(content, annotation, "coco-wholebody")
+
+
+def _class_agrees(content: Json, annotation: Json, format: str) -> bool:
+    """Whether the class of an annotation is what a format is of."""
+    if format not in STYLES:
+        return False
+    category_id = annotation.get("category_id", 1)
+    categories = [c for c in content["categories"] if c.get("id", 1) == category_id]
+    return class_agrees(STYLES[format].skeleton, [str(c.get("name", "")) for c in categories])
