@@ -58,7 +58,9 @@ class DataOptions:
     split: Annotated[
         str,
         typer.Option(
-            help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=DATA
+            help="Of YOLO labels: train, val or test.",
+            show_default="train; in eval val, else test",
+            rich_help_panel=DATA,
         ),
     ] = ""
 
@@ -68,6 +70,13 @@ class DataOptions:
         from rtmpose.datasets import read
 
         return read(data, self.annotation_format, self.images, self.skeleton, self.split)
+
+    def read_to_score(self, data: Path) -> KeypointDataset:
+        """The set to evaluate on: of a set with splits the validation, else the test split."""
+        from rtmpose.datasets import SCORING_SPLITS, read
+
+        split = self.split or SCORING_SPLITS
+        return read(data, self.annotation_format, self.images, self.skeleton, split)
 
     def read_unchecked(self, data: Path) -> Annotations:
         """The set with its errors still in it."""

@@ -19,6 +19,7 @@ from rtmpose.datasets.keypoint_guess import class_agrees, set_with_names
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
 from rtmpose.datasets.yolo import read_yolo
+from rtmpose.datasets.yolo_layout import YAML_SUFFIXES, Splits, yaml_in
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 from rtmpose.types import Skeleton
@@ -88,7 +89,7 @@ def read(
     format: str = "auto",
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
-    split: str = "",
+    split: Splits = "",
 ) -> KeypointDataset:
     """Read an annotated set in any known format.
 
@@ -98,7 +99,8 @@ def read(
         images: The folder that file names start from; None looks around.
         skeleton: The keypoints where the file does not say or should not be believed: a set's name,
             a TOML file, or the set itself.
-        split: Of YOLO labels: ``train``, ``val`` or ``test``.
+        split: Of YOLO labels: ``train``, ``val`` or ``test``; or several, of which the first that
+            is there is taken (:data:`rtmpose.datasets.SCORING_SPLITS` for an evaluation).
 
     Returns:
         The set in COCO form; pixels are counted from 0.
@@ -114,7 +116,7 @@ def read_annotations(
     format: str = "auto",
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
-    split: str = "",
+    split: Splits = "",
 ) -> Annotations:
     """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
@@ -175,7 +177,7 @@ def detect_format(path: Path) -> DetectedFormat:
         InputError: it looks like nothing known.
     """
     # Text files by their suffix, folders by what is in them, JSON by its content.
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix.lower() in YAML_SUFFIXES:
         return DetectedFormat("yolo")
     if path.suffix == ".txt":
         return DetectedFormat("wflw-raw")
@@ -207,7 +209,7 @@ def _folder_format(path: Path) -> str:
         return "freihand-raw"
     if (path / "landmarks").is_dir():
         return "lapa-raw"
-    if (path / "labels").is_dir() or (path.name == "labels" and any(path.rglob("*.txt"))):
+    if _is_yolo_folder(path):
         return "yolo"
     if any(path.glob("*.pts")) or any(path.glob("*/*.pts")):
         return "300w-raw"
@@ -215,6 +217,15 @@ def _folder_format(path: Path) -> str:
     if len(files) > 1 and all("_mpii" in f.name or "_bonn" in f.name for f in files):
         return "posetrack18"
     return ""
+
+
+def _is_yolo_folder(path: Path) -> bool:
+    """Whether a folder has YOLO labels: in it, in a folder per split, or it is one of labels."""
+    if (path / "labels").is_dir() or any(folder.is_dir() for folder in path.glob("*/labels")):
+        return True
+    if "labels" in (path.name, path.parent.name) and any(path.rglob("*.txt")):
+        return True
+    return not any(path.glob("*.json")) and yaml_in(path) is not None
 
 
 def _json_format(content: Json) -> str:

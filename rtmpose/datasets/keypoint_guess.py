@@ -24,32 +24,11 @@ FACE = "face"
 ANIMAL = "animal"
 
 CLASS_WORDS: Mapping[str, frozenset[str]] = {
-    PERSON: frozenset(
-        [
-            "person",
-            "persons",
-            "people",
-            "pedestrian",
-            "pedestrians",
-            "human",
-            "humans",
-            "man",
-            "men",
-            "woman",
-            "women",
-            "body",
-            "bodies",
-            "player",
-            "players",
-            "athlete",
-            "athletes",
-            "child",
-            "children",
-        ]
-    ),
-    HAND: frozenset(["hand", "hands", "lefthand", "righthand", "palm", "palms"]),
-    FACE: frozenset(["face", "faces", "facial", "head", "heads", "landmark", "landmarks"]),
-    ANIMAL: frozenset(["animal", "animals"]),
+    PERSON: frozenset({"person", "persons", "people", "pedestrian", "human", "humans"})
+    | {"man", "men", "woman", "women", "child", "children", "body", "player", "athlete"},
+    HAND: frozenset({"hand", "hands", "lefthand", "righthand", "palm"}),
+    FACE: frozenset({"face", "faces", "facial", "head"}),
+    ANIMAL: frozenset({"animal", "animals"}),
 }
 """Words in the name of a class, and what it then is."""
 
