@@ -13,11 +13,17 @@ from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
 from rtmpose.datasets.coco_types import Json
+from rtmpose.datasets.cvat import read_cvat
+from rtmpose.datasets.deeplabcut import read_deeplabcut
 from rtmpose.datasets.freihand import read_freihand
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.datasets.keypoint_guess import class_agrees, set_with_names
+from rtmpose.datasets.label_studio import read_label_studio
+from rtmpose.datasets.labelme import read_labelme
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
+from rtmpose.datasets.other_tools import format_by_suffix, format_of_folder, format_of_json
+from rtmpose.datasets.sleap import read_sleap
 from rtmpose.datasets.yolo import read_yolo
 from rtmpose.datasets.yolo_layout import YAML_SUFFIXES, Splits, yaml_in
 from rtmpose.errors import InputError
@@ -53,6 +59,11 @@ FORMATS: Mapping[str, str] = {
     "onehand10k": "OneHand10K in COCO form",
     "rhd": "Rendered Handpose in COCO form (fingers from the tip)",
     "yolo": "YOLO-pose text labels: data.yaml, or labels/ next to images/",
+    "labelme": "labelme: a folder of JSON files, one per image",
+    "label-studio": "Label Studio's own JSON (keypointlabels, rectanglelabels)",
+    "cvat": "CVAT for images 1.1: annotations.xml",
+    "deeplabcut": "DeepLabCut: CollectedData_*.csv or .h5, or a project",
+    "sleap": "SLEAP .slp files (needs rtmpose[sleap])",
 }
 """What can be read, with one line for people."""
 
@@ -142,7 +153,13 @@ def read_annotations(
     # Formats of folders and text files.
     if kind == "yolo":
         return read_yolo(path, folder, points, split)
+    if kind == "label-studio":
+        return read_label_studio(path, folder, points, content)
     readers = {
+        "labelme": read_labelme,
+        "cvat": read_cvat,
+        "deeplabcut": read_deeplabcut,
+        "sleap": read_sleap,
         "lapa-raw": read_lapa,
         "wflw-raw": read_wflw,
         "300w-raw": read_300w,
@@ -177,6 +194,9 @@ def detect_format(path: Path) -> DetectedFormat:
         InputError: it looks like nothing known.
     """
     # Text files by their suffix, folders by what is in them, JSON by its content.
+    by_suffix = format_by_suffix(path)
+    if by_suffix:
+        return DetectedFormat(by_suffix)
     if path.suffix.lower() in YAML_SUFFIXES:
         return DetectedFormat("yolo")
     if path.suffix == ".txt":
@@ -187,7 +207,7 @@ def detect_format(path: Path) -> DetectedFormat:
             return DetectedFormat(folder_format)
     content = read_json(find_annotation_file(path))
     try:
-        format = _json_format(content)
+        format = format_of_json(content) or _json_format(content)
         if format in _FORMAT_BY_COUNT.values() and not category_keypoints(content):
             log.warning(
                 "%s does not name its keypoints: taken for %s by their number and class;"
@@ -196,6 +216,8 @@ def detect_format(path: Path) -> DetectedFormat:
                 format,
             )
         return DetectedFormat(format, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path} looks like none of the known annotation formats; name it with"
@@ -216,7 +238,7 @@ def _folder_format(path: Path) -> str:
     files = sorted(path.glob("*.json"))
     if len(files) > 1 and all("_mpii" in f.name or "_bonn" in f.name for f in files):
         return "posetrack18"
-    return ""
+    return format_of_folder(path)
 
 
 def _is_yolo_folder(path: Path) -> bool:
