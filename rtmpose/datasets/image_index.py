@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -72,6 +73,27 @@ class ImageIndex:
                 shown,
                 more,
             )
+
+
+def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
+    """Images that are not there, replaced by those of the same name with another suffix.
+
+    Args:
+        images: Image id to path.
+    """
+    stems: dict[Path, dict[str, Path]] = {}
+    found = {}
+    for image_id, path in images.items():
+        found[image_id] = path
+        if path.is_file():
+            continue
+        # Each folder is listed once.
+        if path.parent not in stems:
+            files = sorted(path.parent.glob("*")) if path.parent.is_dir() else []
+            usable = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+            stems[path.parent] = {file.stem: file for file in usable}
+        found[image_id] = stems[path.parent].get(path.stem, path)
+    return found
 
 
 def plain_path(written: str) -> str:
