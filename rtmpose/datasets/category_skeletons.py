@@ -9,6 +9,7 @@ from functools import cache
 
 from rtmpose.datasets.coco_entries import keypoint_lists, own_sigmas
 from rtmpose.datasets.coco_types import CocoCategory, CocoContent, Json
+from rtmpose.datasets.keypoint_guess import are_unnamed, unknown_points
 from rtmpose.skeletons import SIDE_COLORS, generic_skeleton, get_skeleton, skeleton_names
 from rtmpose.types import Skeleton
 
@@ -32,17 +33,23 @@ def category_of(skeleton: Skeleton, name: str = "person", number: int = 1) -> Co
 
 
 def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skeleton:
-    """A keypoint set from what a COCO category says: names, links, left and right by name.
+    """A keypoint set from what a COCO category says: names, links, left and right by name, or
+    mirror images as ``flip_idx``.
 
     Args:
-        category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1).
+        category: With ``keypoints`` (names) and perhaps ``skeleton`` (pairs counted from 1) and
+            ``flip_idx`` (index of each point's mirror image, as in YOLO sets).
         keypoints: Number of keypoints, for a category without names.
     """
     # Names that occur twice cannot say which point is meant.
     listed = category.get("keypoints")
     names = tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
     if not names or len(set(names)) != len(names):
-        return generic_skeleton(keypoints or len(names))
+        return unknown_points(keypoints or len(names))
+    told = _told_flip(category.get("flip_idx"), len(names))
+    if are_unnamed(names):
+        plain = unknown_points(len(names))
+        return replace(plain, keypoints=names, flip_indices=told or plain.flip_indices)
 
     # Left and right: a point has a partner when the name with the other side is in the set.
     partners: dict[str, str] = {}
@@ -52,6 +59,10 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
             partners[name] = other
     flip_indices = tuple(names.index(partners.get(name, name)) for name in names)
     sides = tuple(_side_of(name)[0] if name in partners else "center" for name in names)
+
+    # Where no name has a side, what the data says itself counts.
+    if told and not partners:
+        flip_indices = told
 
     # Links and colors; the name is that of the category.
     plain = generic_skeleton(len(names))
@@ -94,6 +105,15 @@ def usable_links(pairs: Json, keypoints: int) -> tuple[list[tuple[int, int]], in
     first = 0 if 0 in used and keypoints not in used else 1
     inside = range(first, keypoints + first)
     return [(a, b) for a, b in numbers if a != b and a in inside and b in inside], first
+
+
+def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
+    """Index of each point's mirror image, where it is given and pairs up; else empty."""
+    if not isinstance(flip, list | tuple) or len(flip) != keypoints:
+        return ()
+    if not all(isinstance(i, int) and 0 <= i < keypoints for i in flip):
+        return ()
+    return tuple(flip) if all(flip[flip[i]] == i for i in range(keypoints)) else ()
 
 
 def _colored(

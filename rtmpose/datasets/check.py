@@ -66,6 +66,8 @@ def check(
     """
     # Entries that cannot be used are reported and left out of what follows.
     issues = IssueCollector()
+    for kind, example in data.faults:
+        issues.add(kind, example)
     images = _usable_images(data.content, issues)
     names = _keypoint_names(data)
 

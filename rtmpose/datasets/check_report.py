@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
+
+from rtmpose.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MAX_EXAMPLES = 5
 """Number of examples that are kept of each kind."""
@@ -252,6 +258,28 @@ _IMAGE_KINDS = {
     ),
 }
 
+# What is wrong with the lines of label files.
+_LABEL_KINDS = {
+    "label-line-length": _error(
+        "label lines of another length than the set's",
+        "every line needs class, box and all keypoints; correct or remove them",
+    ),
+    "label-line-not-numbers": _error(
+        "label lines that are not a class and finite numbers", "correct or remove them"
+    ),
+    "label-in-pixels": _error(
+        "label lines in pixels",
+        "YOLO labels are relative: divide x by the image's width and y by its height",
+    ),
+    "label-outside-image": _error(
+        "label lines with a box or labeled point outside of the image",
+        "values should lie in 0 to 1; give such points v = 0",
+    ),
+    "label-line-box-only": _note(
+        "label lines with a box and no keypoints", "they serve detectors only"
+    ),
+}
+
 # What is wrong with the set as a whole.
 _SET_KINDS = {
     "keypoint-never-labeled": _note(
@@ -290,6 +318,34 @@ ISSUE_KINDS: Mapping[str, IssueKind] = {
     **_FILE_KINDS,
     **_INSTANCE_KINDS,
     **_IMAGE_KINDS,
+    **_LABEL_KINDS,
     **_SET_KINDS,
 }
 """All kinds, in the order of the report."""
+
+USABLE_FAULTS = ("label-outside-image", "label-line-box-only")
+"""Faults of a reader that leave the instance of use; others stop a training."""
+
+
+def tell_faults(path: Path, faults: Sequence[tuple[str, str]]) -> None:
+    """Warn of the faults that a reader found, or refuse the set.
+
+    Args:
+        path: The annotations.
+        faults: Kind of issue and text, one for each.
+
+    Raises:
+        InputError: some of them leave no usable instance.
+    """
+    # Per kind how many, the first of them, and what to do.
+    counts = Counter(kind for kind, _ in faults)
+    for kind, count in counts.items():
+        first = next(text for name, text in faults if name == kind)
+        known = ISSUE_KINDS[kind]
+        message = (
+            f"{path}: {count} {known.description}: {known.advice}. First: {first}; `rtmpose data"
+            " check` counts them all"
+        )
+        if kind not in USABLE_FAULTS:
+            raise InputError(message)
+        log.warning("%s", message)

@@ -26,9 +26,10 @@ from rtmpose.datasets.coco_entries import check_content, entries
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
+from rtmpose.datasets.keypoint_guess import guess_and_tell, set_with_names
 from rtmpose.errors import InputError
 from rtmpose.files import write_text
-from rtmpose.skeletons import get_skeleton, skeleton_for_count
+from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Skeleton
 
 PIXEL_STD = 200.0
@@ -111,7 +112,7 @@ def read_coco(
 
     # Annotations in plain COCO form, categories with the names of the keypoints.
     if skeleton is None:
-        skeleton = _skeleton(style, names, categories, rows)
+        skeleton = _skeleton(path, style, names, categories, rows)
         skeleton = with_own_sigmas(skeleton, content) if skeleton else None
     annotations = [_plain(a, style, sizes) if isinstance(a, dict) else a for a in rows]
     content = {**content}
@@ -162,21 +163,36 @@ def _image_sizes(content: CocoContent) -> ImageSizes:
 
 
 def _skeleton(
+    path: Path,
     style: CocoStyle,
     names: tuple[str, ...],
     categories: Sequence[Json],
     rows: Sequence[Json],
 ) -> Skeleton | None:
-    """The keypoint set by the style, by the names in the file, or by the number of points."""
+    """The keypoint set by the style, by the names in the file, or by what speaks for a known one;
+    None where nothing has keypoints.
+    """
     if style.skeleton:
         return get_skeleton(style.skeleton)
     if names:
         category = next(c for c in categories if isinstance(c, dict) and c.get("keypoints"))
-        return skeleton_with_keypoints(names) or skeleton_from_category(category, len(names))
-    for row in rows:
-        if isinstance(row, dict) and isinstance(row.get("keypoints"), list) and row["keypoints"]:
-            return skeleton_for_count(len(row["keypoints"]) // 3)
-    return skeleton_for_count(0)
+        return (
+            skeleton_with_keypoints(names)
+            or set_with_names(names)
+            or skeleton_from_category(category, len(names))
+        )
+
+    # The number of points, and the classes that have them.
+    labeled = [row for row in rows if isinstance(row, dict) and row.get("keypoints")]
+    labeled = [row for row in labeled if isinstance(row["keypoints"], list)]
+    counts = (len(_joined_fields(row, ("keypoints",))) // 3 for row in labeled)
+    count = next((count for count in counts if count), 0)
+    if not count:
+        return None
+    used = {str(row.get("category_id", 1)) for row in labeled}
+    listed = [c for c in categories if isinstance(c, dict)]
+    classes = [str(c.get("name", "")) for c in listed if str(c.get("id", 1)) in used]
+    return guess_and_tell(path, count, classes)
 
 
 def _named_categories(categories: Sequence[Json], skeleton: Skeleton) -> list[Json]:

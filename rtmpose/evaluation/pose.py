@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from rtmpose.backends import BackendOptions
-from rtmpose.datasets import KeypointDataset, load_boxes, read
+from rtmpose.datasets import SCORING_SPLITS, KeypointDataset, load_boxes, read
 from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation.coco import joined_wholebody, require_pycocotools
@@ -129,7 +129,9 @@ def evaluate(
     # Model, boxes, keypoints and metrics: what does not fit is said before any image is read.
     model = _as_model(pose, detector, options)
     source = _box_source(model, boxes)
-    dataset = scorable(dataset if isinstance(dataset, KeypointDataset) else read(dataset))
+    dataset = scorable(
+        dataset if isinstance(dataset, KeypointDataset) else read(dataset, split=SCORING_SPLITS)
+    )
     points = keypoint_map(dataset, model.skeleton)
     chosen = (
         check_metrics(metrics, source) if metrics else choose_metrics(dataset, source, len(points))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.hold_out import GROUP_FIELD
 from rtmpose.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,13 @@ def validation_mask(keys: Sequence[str], fraction: float) -> NDArray[np.bool_]:
 
 
 def image_key(image: Mapping[str, object]) -> str:
-    """The same for the same image in several sets: COCO's own files are named by the id."""
+    """The same for the same image in several sets: COCO's own files are named by the id.
+
+    Images of one group (``rtmpose data convert --group-by``) have one key: a split keeps them
+    together.
+    """
+    if GROUP_FIELD in image:
+        return f"{GROUP_FIELD}:{image[GROUP_FIELD]}"
     # Sets made from COCO say which image theirs were.
     for field in ("coco_image_id", "source_image"):
         if field in image:
