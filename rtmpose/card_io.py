@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 from rtmpose.card_check import check_card
 from rtmpose.errors import InputError, ModelError
-from rtmpose.files import write_bytes
+from rtmpose.file_record import RECORD_KEY, read_records, records_to_table
+from rtmpose.files import write_bytes, write_text
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.safetensors_file import read_safetensors_header, with_safetensors_metadata
@@ -44,6 +45,7 @@ def card_from_json(text: str) -> ModelCard:
     """
     try:
         table: dict[str, Any] = _standard_terms(json.loads(text))
+        table.pop(RECORD_KEY, None)  # about the files, not the model
         scaling = table.pop("normalization")
         codec = table.pop("codec")
         if codec["kind"] not in OUTPUTS:
@@ -140,6 +142,33 @@ def _card_text(path: Path) -> str | None:
     return None
 
 
+def write_sidecar_card(path: Path, card: ModelCard, recorded: Iterable[Path] = ()) -> Path:
+    """Write a card next to a model file.
+
+    Args:
+        path: The model file.
+        card: Its card.
+        recorded: Files whose sizes and checksums are put into the card; without them those of a
+            card that is there already are kept.
+
+    Returns:
+        The file written.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    out = sidecar_card_path(path)
+    records = records_to_table(recorded)
+    old = None if records else read_records(out)
+    if old is not None:
+        records = {suffix: asdict(record) for suffix, record in old.items()}
+    table = json.loads(card_to_json(card))
+    if records:
+        table[RECORD_KEY] = records
+    write_text(out, json.dumps(table, sort_keys=True) + "\n")
+    return out
+
+
 def sidecar_card_path(path: Path) -> Path:
     """The file next to a model that may hold its card; it takes precedence over the one inside."""
     return path.with_name(f"{path.name}.card.json")
@@ -164,9 +193,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     """
     text = card_to_json(card)
     if out is None:
-        out = sidecar_card_path(path)
-        write_bytes(out, text.encode() + b"\n")
-        return out
+        return write_sidecar_card(path, card)
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
         raise InputError(
             f"a card can be put into a copy of an .onnx or .safetensors file, not of {path.name}"
