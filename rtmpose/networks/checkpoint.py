@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
+from rtmpose.safetensors_file import read_safetensors_header
 from rtmpose.text_files import parse_json
 
 State = dict[str, Tensor]
@@ -127,7 +129,7 @@ def read_checkpoint(path: str | Path) -> State:
 
     # safetensors hold tensors only; pickles are opened by the restricted unpickler.
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)[0]
+        return _read_safetensors(path)
 
     # Every other class or function that the file names is refused.
     stand_ins = [(_Empty, name) for name in _HARMLESS]
@@ -253,31 +255,64 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
 
 
 def read_card(path: str | Path) -> ModelCard | None:
-    """The card in a ``.safetensors`` file, or None."""
+    """The card in a ``.safetensors`` file, or None.
+
+    Raises:
+        ModelError: the file is damaged, or its card cannot be used.
+    """
     path = Path(path)
     if path.suffix != ".safetensors":
         return None
-    return _read_safetensors(path)[1]
+    with _file_errors(path):
+        metadata = read_safetensors_header(path).metadata
+    if KEY not in metadata:
+        return None
+    try:
+        return card_from_json(metadata[KEY])
+    except ValueError as error:
+        raise ModelError(
+            f"the card in {path} cannot be used: {error}; --card names the model of the zoo it is"
+        ) from error
 
 
-def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
+def _read_safetensors(path: Path) -> State:
     _safetensors()
     from safetensors import SafetensorError, safe_open
 
+    with _file_errors(path):
+        # Checked first, as the header says where in the file the tensors lie.
+        shared = _shared_keys(read_safetensors_header(path).metadata)
+        try:
+            # The file is mapped: tensors are read one by one.
+            with safe_open(path, framework="pt") as file:
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+        # Tensors that several keys share are stored once.
+        for key, first in shared.items():
+            if first not in state:
+                raise ValueError(f"its tensor {first!r} is missing")
+            state[key] = state[first]
+    return normalize_keys(state)
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Errors of reading a safetensors file as one that names it."""
     try:
-        # The file is mapped: tensors are read one by one, next to the metadata.
-        with safe_open(path, framework="pt") as file:
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        yield
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} could not be read as safetensors: {error}; an unfinished download?"
         ) from error
-    # Tensors that several keys share are stored once.
-    for key, first in parse_json(metadata.get("rtmpose.shared", "{}"), str(path)).items():
-        state[key] = state[first]
-    card = card_from_json(metadata[KEY]) if KEY in metadata else None
-    return normalize_keys(state), card
+
+
+def _shared_keys(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Keys of tensors that are stored under another key -> that key."""
+    shared = parse_json(metadata.get("rtmpose.shared", "{}"), "its list of shared tensors")
+    if not isinstance(shared, dict) or not all(isinstance(v, str) for v in shared.values()):
+        raise ValueError("its list of shared tensors is not a table of names")
+    return shared
 
 
 def _safetensors() -> ModuleType:

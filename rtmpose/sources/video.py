@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
-from rtmpose.sources.images import decode_image, read_image
+from rtmpose.sources.image_url import fetch_image
+from rtmpose.sources.images import read_image
 from rtmpose.sources.items import SourceItem
 from rtmpose.types import Frame, Image
 
@@ -125,7 +125,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     if item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "image":
-        image = _fetch(item.name) if "://" in item.name else read_image(item.name)
+        image = fetch_image(item.name) if "://" in item.name else read_image(item.name)
         yield Frame(image, source=item.name)
     elif item.live:
         yield from _live_frames(item)
@@ -146,14 +146,6 @@ def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
         last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
         count = max(0, last - first)
     return item.limit if count is None else min(count, item.limit or count)
-
-
-def _fetch(url: str) -> Image:
-    try:
-        with urllib.request.urlopen(url, timeout=OPEN_TIMEOUT_MS / 1000) as response:
-            return decode_image(response.read(), url)
-    except OSError as error:
-        raise InputError(f"{url} cannot be fetched: {error}") from error
 
 
 def _video_frames(item: SourceItem) -> Generator[Frame, None, None]:
