@@ -62,10 +62,7 @@ def load_network(
             " export it, name the model of the zoo it is: --card rtmo-s"
         )
     if card is None:
-        raise ModelError(
-            f"{path} does not say which model it is; name the model of the zoo it belongs to"
-            " (--card)"
-        )
+        raise _unknown_file(path)
 
     # An ONNX file is read by order or name of its layers, a checkpoint by its keys.
     config = config or config_for(card)
@@ -79,6 +76,30 @@ def load_network(
             fit_widths(network, state)
         load_state(network, state, str(path), strict=strict)
     return network.eval(), card
+
+
+def find_card(model: str | os.PathLike[str]) -> ModelCard:
+    """The card of a model, without its weights where they are not needed to know it.
+
+    Args:
+        model: As in :func:`load_network`.
+
+    Raises:
+        ModelError: there is no such model, or the file does not say which one it is.
+    """
+    if model_kind(model) == "name":
+        return find(os.fspath(model))
+    path, known = resolve(model)
+    card = read_card(path) or known
+    if card is None:
+        raise _unknown_file(path)
+    return card
+
+
+def _unknown_file(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} does not say which model it is; name the model of the zoo it belongs to (--card)"
+    )
 
 
 def _is_one_stage(path: Path) -> bool:
