@@ -202,9 +202,10 @@ def test_from_one_command_to_an_export(tmp_path, base, capsys):
     """Learned by heart through the command line, exported, and used."""
     path = write_set(tmp_path / "set")
     run = tmp_path / "run"
-    settings = ["epochs=40", "lr=1e-3", "head_lr_factor=1", "val_fraction=0.2", "eval_every=10"]
+    settings = ["epochs=80", "lr=1e-3", "head_lr_factor=1", "eval_every=20"]
     plain = ["scale=1,1", "rotate=0", "augment.shift=0", "flip=0", "dropout=0", "blur=0"]
     command = ["train", "finetune", "--data", str(path), "--init", str(base), "-o", str(run)]
+    command += ["--val", str(path)]
     for setting in (*settings, *(f"augment.{p.removeprefix('augment.')}" for p in plain)):
         command += ["--set", setting]
     assert main([*command, "--set", "late_augment=none"]) == 0

@@ -34,6 +34,9 @@ MAX_OWN_EPOCHS = 200
 MIN_BATCHES = 8
 """Batches that the people of an epoch should fill."""
 
+MIN_SAMPLES = 4
+"""Samples that a batch should have, where there are so many people."""
+
 VAL_FRACTIONS = ((500, 0.2), (5000, 0.1))
 """Number of people below which that share of the images is evaluated on."""
 
@@ -141,9 +144,10 @@ def _val_fraction(people: int) -> float:
 
 
 def _batch_size(people: float, largest: int) -> int:
-    """The largest power of two that fills a few batches per epoch."""
+    """The largest power of two that fills a few batches per epoch; norms want four samples."""
+    limit = min(largest, people, max(people / MIN_BATCHES, MIN_SAMPLES))
     size = 1
-    while size * 2 <= min(largest, people / MIN_BATCHES):
+    while size * 2 <= limit:
         size *= 2
     return size
 
