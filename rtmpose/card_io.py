@@ -49,7 +49,8 @@ def card_from_json(text: str) -> ModelCard:
         calibration = table.pop("calibration", None)
         points = table.pop("own_skeleton", None)
         return ModelCard(
-            **{k: v for k, v in table.items() if k != "input_wh"},
+            **{k: v for k, v in table.items() if k not in ("input_wh", "classes")},
+            classes=tuple(map(str, table.get("classes", ()))),
             input_wh=(int(table["input_wh"][0]), int(table["input_wh"][1])),
             normalization=Normalization(
                 tuple(scaling["mean"]), tuple(scaling["std"]), scaling["color"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.backends.loading import card_of_file
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
@@ -75,7 +76,7 @@ class Detector:
     ) -> None:
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
-        card = card or zoo_card or _recognize(path)
+        card = card or zoo_card or card_of_file(path) or _recognize(path)
         self._decoder = box_decoder(card)
         self.path = path
         self.box_thr = box_thr

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.build import Config, build, config_for
-from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
+from rtmpose.networks.checkpoint import CHECKPOINTS, load_state, read_card, read_checkpoint
+from rtmpose.networks.checkpoint_card import checkpoint_card
 from rtmpose.networks.from_onnx import read_onnx_weights
 from rtmpose.networks.widths import apply_masks, fit_widths
 from rtmpose.onnx_file import onnx_outputs
@@ -55,7 +56,7 @@ def load_network(
         card = card or known
     else:
         path, known_card = resolve(model)
-        card = card or read_card(path) or known_card
+        card = card or read_card(path) or known_card or _card_by_weights(path)
     if card is None and _is_one_stage(path):
         raise ModelError(
             f"{path} is a one-stage model, which runs from ONNX and cannot be trained or pruned; to"
@@ -90,10 +91,15 @@ def find_card(model: str | os.PathLike[str]) -> ModelCard:
     if model_kind(model) == "name":
         return find(os.fspath(model))
     path, known = resolve(model)
-    card = read_card(path) or known
+    card = read_card(path) or known or _card_by_weights(path)
     if card is None:
         raise _unknown_file(path)
     return card
+
+
+def _card_by_weights(path: Path) -> ModelCard | None:
+    """The card of a checkpoint of the publisher's framework, made from what is in it."""
+    return checkpoint_card(path) if path.suffix.lower() in CHECKPOINTS else None
 
 
 def _unknown_file(path: Path) -> ModelError:
