@@ -76,7 +76,7 @@ class _Job:
 
 
 def export(
-    model: str | Path,
+    model: str | Path | ModelCard,
     out: Path,
     options: ExportOptions,
     *,
@@ -86,7 +86,8 @@ def export(
     """Write a model for an engine, and verify that it is still the same model.
 
     Args:
-        model: Name from the zoo, or the path of a ``.pth``, ``.safetensors`` or ``.onnx`` file.
+        model: Name from the zoo, its card, or the path of a ``.pth``, ``.safetensors`` or ``.onnx``
+            file.
         out: Folder for the result; created if it is missing.
         options: Target and settings.
         card: Describes a file without a card inside.
