@@ -241,10 +241,10 @@ def _plain_onnx(
     """The ONNX file in float32 that other formats are made from."""
     # Other families have a published ONNX file, which cannot be changed here.
     if source.network is None:
-        if options.normalize or options.decode or options.batch not in (None, 1):
+        if options.normalize or options.decode or options.batch not in (None, 1) or options.opset:
             raise InputError(
-                f"{source.card.id} is taken from its ONNX file as it is: no --normalize, --decode"
-                " or --batch"
+                f"{source.card.id} is taken from its ONNX file as it is: no --normalize, --decode,"
+                " --opset or --batch"
             )
         return source.onnx_file()
     # What is only for ONNX files is left out for targets that are made from one.
@@ -255,6 +255,7 @@ def _plain_onnx(
         decode=extras and options.decode,
         nms=options.nms,
         half_weights=extras and options.half_weights,
+        opset=options.opset,
     )
     path = work / name
     write_onnx(source.network, source.card, path, onnx_options)

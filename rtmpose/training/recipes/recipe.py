@@ -235,7 +235,8 @@ class DetectorSettings:
     Attributes:
         augment: How training images are composed.
         late_augment: In the last ``late_epochs`` of the schedule; None keeps ``augment``.
-        category: Whose boxes, where a set has several categories.
+        category: Whose boxes, where a set has several categories: a name, several with commas (a
+            class each), or ``all``.
         topk: Largest number of cells that a box is given.
         input_fit: ``letterbox`` for inputs of the network's own size, ``rectangular`` for inputs of
             the images' aspect ratios, the same within a batch.
