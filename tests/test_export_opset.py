@@ -31,7 +31,7 @@ def versions_of(model):
 
 def graph(nodes, constants=()):
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", "columns"])
     made = helper.make_graph(nodes, "g", [x], [y], list(constants))
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 

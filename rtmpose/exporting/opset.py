@@ -15,6 +15,10 @@ from rtmpose.errors import ModelError
 
 Constants = Mapping[str, list[int]]
 
+EMPTY_ROI = "empty_roi"
+ROI_OPTIONAL = 13
+"""Version from which resizing needs no region."""
+
 REDUCTIONS = (
     "ReduceL1",
     "ReduceL2",
@@ -105,6 +109,9 @@ def _older(model: ModelProto, opset: int) -> ModelProto:
         _drop_attributes(node, opset)
         _move_input(node, opset, constants)
 
+    if opset < ROI_OPTIONAL:
+        _name_empty_inputs(older)
+
     # Constants that became attributes are not read any more.
     used = {name for node in older.graph.node for name in node.input}
     kept = [i for i in older.graph.initializer if i.name in used]
@@ -113,6 +120,16 @@ def _older(model: ModelProto, opset: int) -> ModelProto:
     del older.opset_import[:]
     older.opset_import.append(helper.make_opsetid("", opset))
     return older
+
+
+def _name_empty_inputs(model: ModelProto) -> None:
+    """Give resizing the region that it needed by name before, empty."""
+    for node in model.graph.node:
+        if node.op_type == "Resize" and len(node.input) > 1 and not node.input[1]:
+            node.input[1] = EMPTY_ROI
+    if any(EMPTY_ROI in node.input for node in model.graph.node):
+        nothing = helper.make_tensor(EMPTY_ROI, onnx.TensorProto.FLOAT, [0], [])
+        model.graph.initializer.append(nothing)
 
 
 def _constants(model: ModelProto) -> dict[str, list[int]]:
