@@ -55,7 +55,8 @@ def card_from_json(text: str) -> ModelCard:
         calibration = table.pop("calibration", None)
         points = table.pop("own_skeleton", None)
         card = ModelCard(
-            **{k: v for k, v in table.items() if k != "input_wh"},
+            **{k: v for k, v in table.items() if k not in ("input_wh", "classes")},
+            classes=tuple(map(str, table.get("classes", ()))),
             input_wh=tuple(table["input_wh"]),
             normalization=Normalization(
                 tuple(scaling["mean"]), tuple(scaling["std"]), scaling["color"]

@@ -2,7 +2,7 @@
 
 A ``.pth`` is a pickle. It is only ever opened by torch's restricted unpickler, which makes tensors
 and plain containers and calls nothing else. The few other objects that the publisher's files are
-known to carry (training logs, numpy scalars) are replaced by empty ones; a file that asks for
+known to carry are replaced by stand-ins (:mod:`rtmpose.networks.pickled`); a file that asks for
 anything else is refused.
 """
 
@@ -23,10 +23,14 @@ from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
+from rtmpose.networks.pickled import STAND_INS, plain
 from rtmpose.safetensors_file import read_safetensors_header
 from rtmpose.text_files import parse_json
 
 State = dict[str, Tensor]
+
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
+"""Suffixes of files that are pickles."""
 
 PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
 """Wrappers that training puts around a network: data parallelism, averaging, pruning,
@@ -37,48 +41,6 @@ RENAMED = {"keypoint_head.": "head.", "network.": ""}
 """Names in published checkpoints, and the names here."""
 
 NOT_WEIGHTS = ("data_preprocessor.", "loss_module.", "teacher.", "steps")
-
-# What the publisher's training framework leaves in a file besides tensors; made into empty objects.
-_HARMLESS = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "mmengine.config.config.ConfigDict",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
-    *(
-        f"numpy.dtypes.{kind}DType"
-        for kind in ("Float64", "Float32", "Int64", "Int32", "Bool", "Str")
-    ),
-    "builtins.getattr",
-    "__builtin__.getattr",
-    "builtins.slice",
-    "collections.defaultdict",
-)
-
-
-class _Empty:
-    """Stands in for an object that is not needed; accepts everything and keeps nothing."""
-
-    def __new__(cls, *_: object, **__: object) -> _Empty:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-    def __setitem__(self, _: object, __: object) -> None:
-        pass
-
-    def append(self, _: object) -> None:
-        """Ignored."""
-
-    def extend(self, _: object) -> None:
-        """Ignored."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +75,20 @@ class KeyDifference:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingFile:
+    """What a training left in a file.
+
+    Attributes:
+        state: Its weights, under the names our networks use.
+        meta: What it says of itself, as plain data: ``dataset_meta``, ``cfg`` and so on; objects
+            that are not known are None.
+    """
+
+    state: State
+    meta: Mapping[str, object]
+
+
 def read_checkpoint(path: str | Path) -> State:
     """The tensors of a ``.pth`` or ``.safetensors`` file, under the names our networks use.
 
@@ -123,18 +99,22 @@ def read_checkpoint(path: str | Path) -> State:
         ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be
             read.
     """
+    return read_training_file(path).state
+
+
+def read_training_file(path: str | Path) -> TrainingFile:
+    """The same, with what the file says of itself; :func:`read_checkpoint` says what is raised."""
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist")
 
     # safetensors hold tensors only; pickles are opened by the restricted unpickler.
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return TrainingFile(_read_safetensors(path), {})
 
     # Every other class or function that the file names is refused.
-    stand_ins = [(_Empty, name) for name in _HARMLESS]
     try:
-        with torch.serialization.safe_globals([*stand_ins]):
+        with torch.serialization.safe_globals([*STAND_INS]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -151,7 +131,8 @@ def read_checkpoint(path: str | Path) -> State:
     state = _state_of(content)
     if not state:
         raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")
-    return normalize_keys(state)
+    meta = plain(content.get("meta")) if isinstance(content, Mapping) else None
+    return TrainingFile(normalize_keys(state), meta if isinstance(meta, dict) else {})
 
 
 def normalize_keys(state: Mapping[str, object]) -> State:

@@ -14,6 +14,7 @@ from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source
 from rtmpose.web import WebError, checked_url
+from rtmpose.zoo import conversion
 from rtmpose.zoo.cache import sha256_of
 from rtmpose.zoo.catalog import find, find_digest, find_file, load_zoo
 from rtmpose.zoo.download import Progress
@@ -73,7 +74,7 @@ def resolve(
             download.
     """
     if isinstance(model, ModelCard):
-        return fetch(_file_of(model, format), progress=progress), model
+        return _obtain(model, format, progress), model
 
     # In the order of how certain they are: URLs, paths, names.
     text = os.fspath(model)
@@ -83,7 +84,14 @@ def resolve(
     if kind == "path":
         return _from_path(Path(text).expanduser())
     card = _from_name(text)
-    return fetch(_file_of(card, format), progress=progress), card
+    return _obtain(card, format, progress), card
+
+
+def _obtain(card: ModelCard, format: Format, progress: Progress | None) -> Path:
+    """The file of a model in that format; checkpoints are converted where the packages are."""
+    if format == "onnx" and conversion.is_convertible(card) and conversion.has_converter():
+        return conversion.convert(card)
+    return fetch(_file_of(card, format), progress=progress)
 
 
 def _from_name(name: str) -> ModelCard:
@@ -163,8 +171,8 @@ def _file_of(card: ModelCard, format: Format) -> ModelFile:
     lines = [f"{card.id} is published only as {formats}: no .{format} of it can be fetched."]
     if card.has_network and format == "onnx":
         lines.append(
-            f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
-            " 'rtmpose[export]')."
+            "With torch it is converted by itself, the first time: pip install 'rtmpose[export]'"
+            f" (or elsewhere: `rtmpose export {card.id} --to onnx`)."
         )
 
     # Models for the same task that have the format.

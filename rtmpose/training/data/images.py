@@ -94,9 +94,20 @@ def warn_of_missing(dataset: KeypointDataset, missing: Sequence[Path]) -> None:
 
 
 def validation_mask(keys: Sequence[str], fraction: float) -> NDArray[np.bool_]:
-    """Which images are kept for validation: a fixed choice by the hash of their key."""
+    """Which images are kept for validation: a fixed choice by the hash of their key.
+
+    Of two images or more, at least one is kept and one is left.
+    """
+    hashes = {key: crc32(key.encode()) % SPLIT_STEPS for key in keys}
     limit = fraction * SPLIT_STEPS
-    return np.array([crc32(key.encode()) % SPLIT_STEPS < limit for key in keys], bool)
+    kept = {key for key, value in hashes.items() if value < limit}
+    if fraction > 0 and len(hashes) > 1:
+        if not kept:
+            kept = {min(hashes, key=hashes.__getitem__)}
+        elif len(kept) == len(hashes):
+            kept.discard(max(hashes, key=hashes.__getitem__))
+    # Samples of one image have one key: they stay together.
+    return np.fromiter((key in kept for key in keys), np.bool_, len(keys))
 
 
 def image_key(image: Mapping[str, object]) -> str:
