@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
-from rtmpose.errors import InputError, ModelError
+from rtmpose.errors import ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
 from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
+from rtmpose.ranges import CLASS, FRACTION, check_choice, check_number, check_optional
 from rtmpose.types import Detections, Image, check_image
 from rtmpose.zoo import resolve
 
@@ -73,12 +74,15 @@ class Detector:
         label: int | None = 0,
         fit: str = "auto",
     ) -> None:
+        self.box_thr = check_number("box_thr", box_thr, FRACTION)
+        check_optional("label", label, CLASS)
+        check_choice("fit", fit, ("auto", "letterbox", "rectangular"))
+
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
         card = card or zoo_card or _recognize(path)
         self._decoder = box_decoder(card)
         self.path = path
-        self.box_thr = box_thr
         self.label = label
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
@@ -88,8 +92,6 @@ class Detector:
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
 
         # Rectangular inputs need an engine that takes any size.
-        if fit not in ("auto", "letterbox", "rectangular"):
-            raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
         if fit == "auto":
             fit = self.card.input_fit
         self.rectangular = self.backend.flexible and fit == "rectangular"
@@ -112,8 +114,9 @@ class Detector:
             Detections in image pixels, highest score first; boxes may reach past the border.
 
         Raises:
-            InputError: the image is not usable.
+            InputError: the image is not usable, or the threshold no number in 0..1.
         """
+        check_optional("box_thr", box_thr, FRACTION)
         canvas, factors = self.letterbox(image)
         return self.decode(self.infer(canvas), factors, box_thr=box_thr)
 

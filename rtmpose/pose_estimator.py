@@ -24,6 +24,7 @@ from rtmpose.ops.decoders import (
     KeypointDecoder,
     keypoint_decoder,
 )
+from rtmpose.ranges import check_flag
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
@@ -82,12 +83,12 @@ class PoseEstimator:
         skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
+        self.antialias = check_flag("antialias", antialias)
         path, zoo_card = resolve(model)
         card = card or zoo_card or _assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
         # The file is opened before the card is complete: it knows the real size.
         self.path = path
-        self.antialias = antialias
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)

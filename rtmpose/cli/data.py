@@ -11,6 +11,7 @@ import typer
 from rtmpose.cli.data_options import AnnotationsPath, DataOptions
 from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
+from rtmpose.ranges import COUNT, SEED, WORKERS
 
 if TYPE_CHECKING:
     from rtmpose.datasets import KeypointDataset
@@ -78,7 +79,7 @@ def check_data(
         Path | None,
         typer.Option("--json", metavar="PATH", help="Write the report.", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = 2,
+    workers: Annotated[int, WORKERS, typer.Option(help="Threads that read images.")] = 2,
 ) -> int:
     """Find what would ruin a training.
 
@@ -232,9 +233,9 @@ def show_data(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="Largest number of instances or images to draw.")
+        int, COUNT, typer.Option(help="Largest number of instances or images to draw.")
     ] = 48,
-    seed: Annotated[int, typer.Option(help="Of the choice for the sheet.")] = 0,
+    seed: Annotated[int, SEED, typer.Option(help="Of the choice for the sheet.")] = 0,
     to: Annotated[
         str | None,
         typer.Option(

@@ -14,6 +14,7 @@ from rtmpose import zoo
 from rtmpose.cli import model_output
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
+from rtmpose.ranges import COUNT
 from rtmpose.zoo.cache import accepts_digest, is_bundled, read_record, sha256_of
 from rtmpose.zoo.catalog import find_file
 
@@ -60,6 +61,7 @@ def list_models(
     ] = None,
     keypoints: Annotated[
         int | None,
+        COUNT,
         typer.Option(help="Only models with this number of keypoints.", show_default=False),
     ] = None,
     available: Annotated[
