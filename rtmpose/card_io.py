@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.files import write_bytes
+from rtmpose.json_text import to_json
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.types import Calibration, Skeleton
@@ -30,7 +31,7 @@ def card_to_json(card: ModelCard) -> str:
     }
     if card.input_fit == "letterbox":
         del table["input_fit"]  # what files without it mean
-    return json.dumps(table, sort_keys=True)
+    return to_json(table, sort_keys=True)
 
 
 def card_from_json(text: str) -> ModelCard:
@@ -187,7 +188,7 @@ def _safetensors_with(path: Path, text: str) -> bytes:
         header, _ = _safetensors_header(file)
         tensors = file.read()
     header["__metadata__"] = {**header.get("__metadata__", {}), KEY: text}
-    packed = json.dumps(header, separators=(",", ":")).encode()
+    packed = to_json(header, separators=(",", ":")).encode()
     packed += b" " * (-len(packed) % 8)
     return len(packed).to_bytes(8, "little") + packed + tensors
 

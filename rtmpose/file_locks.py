@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rtmpose.errors import OutputError
+from rtmpose.json_text import to_json
 
 if sys.platform == "win32":
     import msvcrt
@@ -116,7 +117,7 @@ def _write_holder(descriptor: int) -> None:
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps(holder).encode())
+        os.write(descriptor, to_json(holder).encode())
 
 
 def _read_holder(descriptor: int) -> str:

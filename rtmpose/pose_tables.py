@@ -75,6 +75,7 @@ def coco_results(poses: Poses, image_id: int | str, category_id: int) -> list[di
     """See :meth:`rtmpose.Poses.to_coco`."""
     # All numbers as rows of x, y, score; sizes instead of the second corners.
     rows = _points(poses).reshape(len(poses.boxes), 3 * len(poses.skeleton.keypoints))
+    known = np.isfinite(rows)
     sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
     return [
         {
@@ -82,7 +83,9 @@ def coco_results(poses: Poses, image_id: int | str, category_id: int) -> list[di
             "category_id": category_id,
             "bbox": [round(float(v), 2) for v in (*poses.boxes[i, :2], *sizes[i])],
             "score": round(float(poses.instance_scores[i]), 5),
-            "keypoints": [round(float(v), 4) for v in rows[i]],
+            "keypoints": [
+                round(float(v), 4) if k else None for v, k in zip(rows[i], known[i], strict=True)
+            ],
             **({} if poses.ids is None else {"track_id": int(poses.ids[i])}),
         }
         for i in range(len(poses.boxes))

@@ -30,6 +30,7 @@ from rtmpose.backends.agreement import Judge, judge_for
 from rtmpose.backends.base import BackendOptions, Outputs
 from rtmpose.backends.bf16_graph import Medians, keep_biases, measure_medians, subtract_medians
 from rtmpose.files import atomic_binary
+from rtmpose.json_text import to_json
 from rtmpose.model_card import ModelCard
 from rtmpose.paths import bundled_folder, cache_folder
 
@@ -233,7 +234,7 @@ def _save(digest: str, medians: Medians, record: Bf16Record) -> None:
     path = calibration_file(digest)
     # Strings become 0-d arrays, which load without pickle.
     arrays: Mapping[str, NDArray[np.generic]] = {
-        "record": np.array(json.dumps(asdict(record))),
+        "record": np.array(to_json(asdict(record))),
         **{f"m/{name}": values for name, values in medians.items()},
     }
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rtmpose import backend_table as table
 from rtmpose.cli import options
 from rtmpose.errors import InputError, ModelError
+from rtmpose.json_text import to_json
 from rtmpose.ranges import BATCH, COUNT, COUNT_OR_ZERO, PEOPLE, Range, shown
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def _finish(result: object, json_file: Path | None) -> None:
     if json_file:
         from rtmpose.files import write_text
 
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, to_json(result, indent=2) + "\n")
         typer.echo(f"wrote {json_file}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from rtmpose.cli.data_options import AnnotationsPath, DataOptions
 from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
+from rtmpose.json_text import to_json
 from rtmpose.ranges import COUNT, SEED, WORKERS
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def check_data(
     # The terminal first, then the files that were asked for.
     data_output.show_report(report)
     if json_file:
-        write_text(json_file, json.dumps(report.to_dict(), indent=2) + "\n")
+        write_text(json_file, to_json(report.to_dict(), indent=2) + "\n")
         typer.echo(f"wrote {json_file}")
     if sheet:
         data_output.draw_issues(annotations, report, sheet)

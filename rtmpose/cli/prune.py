@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import typer
 
 from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.json_text import to_json
 from rtmpose.ranges import (
     CHUNK,
     COUNT,
@@ -417,7 +417,7 @@ def _write(
         output / "pruned.safetensors",
         task.network,
         task.card,
-        prune=json.dumps(asdict(options)),
+        prune=to_json(asdict(options)),
         recipe=recipe.name,
     )
 
@@ -429,4 +429,4 @@ def _write(
         "widths": result.widths,
         "rounds": [asdict(r) for r in result.rounds],
     }
-    write_bytes(output / "pruned.json", json.dumps(report, indent=1).encode())
+    write_bytes(output / "pruned.json", to_json(report, indent=1).encode())

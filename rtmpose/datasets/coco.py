@@ -4,7 +4,6 @@ peculiarities.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
 from rtmpose.files import write_text
+from rtmpose.json_text import to_json
 from rtmpose.skeletons import get_skeleton, skeleton_for_count
 from rtmpose.types import Skeleton
 
@@ -306,4 +306,4 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     info = dict(info) if isinstance(info, Mapping) else {}
     info[WRITTEN_BY_US] = dataset.skeleton.name if dataset.skeleton else ""
     content = {**dataset.content, "info": info, "images": images}
-    write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+    write_text(path, to_json(content, ensure_ascii=False, separators=(",", ":")) + "\n")

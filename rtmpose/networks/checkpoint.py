@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
+from rtmpose.json_text import to_json
 from rtmpose.model_card import ModelCard
 
 State = dict[str, Tensor]
@@ -244,7 +245,7 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
     metadata = {
         "format": "pt",
         KEY: card_to_json(card),
-        "rtmpose.shared": json.dumps(shared),
+        "rtmpose.shared": to_json(shared),
         **notes,
     }
     content = safetensors.save(tensors, metadata)

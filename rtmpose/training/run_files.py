@@ -11,6 +11,7 @@ from torch import nn
 
 from rtmpose.errors import InputError
 from rtmpose.files import write_bytes
+from rtmpose.json_text import to_json
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.checkpoint import save_safetensors
 from rtmpose.training import batch_norm
@@ -25,7 +26,7 @@ HARMLESS_CHANGES = {"data.workers", "schedule.save_minutes", "schedule.eval_ever
 
 def recipe_json(recipe: Recipe) -> str:
     """The recipe for a file's metadata."""
-    return json.dumps(to_dict(recipe))
+    return to_json(to_dict(recipe))
 
 
 def write_recipe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
@@ -37,7 +38,7 @@ def write_recipe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     """
     # The version of torch, as numbers may differ between versions.
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
-    write_bytes(folder / "recipe.json", json.dumps(content, indent=2).encode())
+    write_bytes(folder / "recipe.json", to_json(content, indent=2).encode())
 
 
 def save_model(
@@ -61,7 +62,7 @@ def save_model(
         card,
         recipe=recipe_json(recipe),
         step=step,
-        metrics=json.dumps(metrics),
+        metrics=to_json(metrics),
     )
 
 

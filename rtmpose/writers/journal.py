@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
+from rtmpose.json_text import to_json
 from rtmpose.temporaries import free_name
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord
@@ -76,7 +77,7 @@ class Journal:
         self._skeleton = skeleton
         self._keep_frames = keep_frames
         # As they come back from JSON, so that they can be compared.
-        self._settings: Entry = json.loads(json.dumps({**settings, "skeleton": skeleton.name}))
+        self._settings: Entry = json.loads(to_json({**settings, "skeleton": skeleton.name}))
         self._file = self._open(resume)
 
     def write(self, record: FrameRecord) -> None:
@@ -246,7 +247,7 @@ def _entries(path: Path) -> Iterator[tuple[Entry, str]]:
 
 
 def _line(entry: Entry) -> str:
-    return json.dumps(entry, separators=(",", ":")) + "\n"
+    return to_json(entry, separators=(",", ":")) + "\n"
 
 
 def _to_entry(record: FrameRecord) -> Entry:

@@ -18,6 +18,7 @@ from typing import Literal
 
 from rtmpose.errors import ModelError
 from rtmpose.files import write_text
+from rtmpose.json_text import to_json
 from rtmpose.model_card import ModelFile
 from rtmpose.paths import bundled_folder, cache_folder
 
@@ -172,7 +173,7 @@ def write_record(path: Path, sha256: str, source: str) -> None:
     stat = path.stat()
     record = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
-        write_text(_record_path(path), json.dumps(asdict(record), indent=1))
+        write_text(_record_path(path), to_json(asdict(record), indent=1))
     except OSError as error:
         log.debug("no record written next to %s: %s", path, error)
 

@@ -17,6 +17,7 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
+from rtmpose.json_text import to_json
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def _download_once(url: str, part: Path, progress: Progress) -> None:
         total = have + int(length) if length and length.isdigit() else None
         note = {"url": url, "validator": _validator(response.headers)}
         with disk_errors(part), part.open("ab" if resumed else "wb") as out:
-            _note_path(part).write_text(json.dumps(note))
+            _note_path(part).write_text(to_json(note))
             _copy(response, out, have, total, progress)
     return None
 
