@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -13,17 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.crowds import LARGEST_CROWD, in_parts
 from rtmpose.detector import Detector
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.ops import crop, rtmo
-from rtmpose.ops.decoders import (
-    DECODED_INSIDE,
-    DECODED_NAMES,
-    KeypointDecoder,
-    keypoint_decoder,
-)
+from rtmpose.ops.decoders import DECODED_INSIDE, DECODED_NAMES, KeypointDecoder, keypoint_decoder
 from rtmpose.ranges import check_flag
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
@@ -130,6 +127,8 @@ class PoseEstimator:
         if len(images) != len(boxes):
             raise InputError(f"{len(images)} images need as many sets of boxes, not {len(boxes)}")
         detections = [as_detections(b) for b in boxes]
+        if sum(map(len, detections)) > LARGEST_CROWD:
+            return in_parts(partial(self, flip_test=flip_test), images, detections)
         crops, matrices = self.crop(images, detections)
         outputs = self.infer(crops)
         if flip_test:

@@ -84,7 +84,7 @@ THREADS = Range(0, 1024, whole=True)
 WORKERS = Range(1, 1024, whole=True)
 STREAMS = Range(1, 1024, whole=True)
 DEVICES = Range(1, 10_000, whole=True)
-BATCH = Range(1, 1024, whole=True)
+BATCH = Range(1, 256, whole=True)
 PEOPLE = Range(1, 1000, whole=True)
 """In every frame of a benchmark."""
 SIDE = Range(1, 65_536, whole=True)

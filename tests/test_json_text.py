@@ -41,9 +41,9 @@ def plain_dumps(path):
             continue
         called = node.func
         refuses = any(k.arg == "allow_nan" for k in node.keywords)
-        if called.attr in ("dump", "dumps") and getattr(called.value, "id", "") == "json":
-            if not refuses:
-                yield f"{path}:{node.lineno}: use rtmpose.json_text.to_json"
+        writes = called.attr in ("dump", "dumps") and getattr(called.value, "id", "") == "json"
+        if writes and not refuses:
+            yield f"{path}:{node.lineno}: use rtmpose.json_text.to_json"
 
 
 def test_all_json_is_written_without_nan():

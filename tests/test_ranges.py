@@ -151,7 +151,7 @@ def test_every_number_of_every_command_has_a_range(path, option, allowed, capsys
         (["predict", "x.jpg", "--output-size", "1000000"], "from 16 to 16,384, not 1000000"),
         (["bench", "--threads", "100000"], "from 0 to 1,024, not 100000"),
         (["bench", "--people", "100000"], "--people takes numbers from 1 to 1,000"),
-        (["bench", "--networks", "--batch", "1,100000"], "--batch takes numbers from 1 to 1,024"),
+        (["bench", "--networks", "--batch", "1,100000"], "--batch takes numbers from 1 to 256"),
         (["bench", "--people", "9" * 5000], "--people takes numbers"),
         (["track", "PHOTO", "--det-interval", "9" * 5000], "--det-interval takes"),
         (["track", "PHOTO", "--smooth-params", "nan,1,1"], "smooth_params must be a number from 0"),
