@@ -35,6 +35,7 @@ class SourceItem:
         end_s: Second at which it stops; None for its end.
         limit: Maximum number of frames taken; None for all.
         flip: Mirror the frames left to right.
+        strict: Refuse images with damaged pixels.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SourceItem:
     end_s: float | None = None
     limit: int | None = None
     flip: bool = False
+    strict: bool = False
 
     @property
     def still(self) -> bool:
@@ -63,6 +65,7 @@ def expand_sources(
     end_s: float | None = None,
     limit: int | None = None,
     flip: bool = False,
+    strict: bool = False,
 ) -> list[SourceItem]:
     """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in
     order.
@@ -76,6 +79,7 @@ def expand_sources(
         end_s: Second at which each video stops.
         limit: Maximum number of frames taken of each source.
         flip: Mirror the frames left to right.
+        strict: Refuse images with damaged pixels, which are read with a warning otherwise.
 
     Raises:
         InputError: one of the names does not exist, or the range of time is empty.
@@ -94,7 +98,10 @@ def expand_sources(
             items.append(source)
             continue
         found = _items_of(source, len(items))
-        items += [replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip) for i in found]
+        items += [
+            replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip, strict=strict)
+            for i in found
+        ]
     if not items:
         raise InputError("no source was given")
     return items

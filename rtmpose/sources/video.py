@@ -125,7 +125,9 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     if item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "image":
-        image = _fetch(item.name) if "://" in item.name else read_image(item.name)
+        image = (
+            _fetch(item.name) if "://" in item.name else read_image(item.name, strict=item.strict)
+        )
         yield Frame(image, source=item.name)
     elif item.live:
         yield from _live_frames(item)
@@ -148,10 +150,10 @@ def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
     return item.limit if count is None else min(count, item.limit or count)
 
 
-def _fetch(url: str) -> Image:
+def _fetch(url: str, *, strict: bool = False) -> Image:
     try:
         with urllib.request.urlopen(url, timeout=OPEN_TIMEOUT_MS / 1000) as response:
-            return decode_image(response.read(), url)
+            return decode_image(response.read(), url, strict=strict)
     except OSError as error:
         raise InputError(f"{url} cannot be fetched: {error}") from error
 
