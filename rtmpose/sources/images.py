@@ -14,10 +14,10 @@ from rtmpose.shown_names import shown_name
 from rtmpose.sources.bmp import BMP_START, bmp_damage
 from rtmpose.sources.decoded import Decoded
 from rtmpose.sources.depth import to_8_bit
+from rtmpose.sources.exif import upright
 from rtmpose.sources.foreign_files import RAW, describe_foreign
 from rtmpose.sources.jpeg import JPEG_START, decode_jpeg
 from rtmpose.sources.opencv_log import quiet_opencv
-from rtmpose.sources.orientation import upright
 from rtmpose.sources.pillow_images import decode_with_pillow, is_avif, is_heic
 from rtmpose.sources.png import PNG_START, check_png
 from rtmpose.sources.tiff import TIFF_STARTS, check_tiff

@@ -14,7 +14,7 @@ import simplejpeg
 
 from rtmpose.errors import InputError
 from rtmpose.sources.decoded import Decoded, check_size
-from rtmpose.sources.orientation import EXIF_START, exif_orientation
+from rtmpose.sources.exif import EXIF_START, exif_orientation
 from rtmpose.types import Image
 
 JPEG_START = b"\xff\xd8"

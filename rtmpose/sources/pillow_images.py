@@ -15,7 +15,7 @@ import numpy as np
 from rtmpose.errors import InputError
 from rtmpose.sources.decoded import Decoded, check_size
 from rtmpose.sources.depth import to_8_bit
-from rtmpose.sources.orientation import ORIENTATION_TAG
+from rtmpose.sources.exif import ORIENTATION_TAG
 from rtmpose.types import Image
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtmpose.errors import InputError
 from rtmpose.sources.decoded import check_size
-from rtmpose.sources.orientation import exif_orientation
+from rtmpose.sources.exif import exif_orientation
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 KEPT = (b"IHDR", b"PLTE", b"tRNS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtmpose.errors import InputError
-from rtmpose.sources.orientation import exif_orientation
+from rtmpose.sources.exif import exif_orientation
 
 PIXELS = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF")
 GAP = bytes(1024)
