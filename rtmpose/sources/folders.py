@@ -28,16 +28,28 @@ def media_in_folder(folder: Path, *, recursive: bool, skipped: SkippedFiles) -> 
     """
     folders = folders_below(folder) if recursive else [folder]
     files = [path for place in folders for path in _entries(place) if not path.is_dir()]
-    can_read_heic = heif_is_installed()
     found: list[Path] = []
     for path in sorted(without_repeats(files), key=natural):
-        if not _is_media(path):
-            skipped.add(path, reason_of(path))
-        elif path.suffix.lower() in HEIC_SUFFIXES and not can_read_heic:
-            skipped.add(path, NEEDS_HEIF)
-        else:
+        if _is_media(path):
             found.append(path)
-    return found
+        else:
+            skipped.add(path, reason_of(path))
+    return without_heic(found, skipped)
+
+
+def without_heic(files: list[Path], skipped: SkippedFiles) -> list[Path]:
+    """Files without those that need a package that is not installed.
+
+    Args:
+        files: Files of a folder or pattern.
+        skipped: Gets those that are left out.
+    """
+    if heif_is_installed():
+        return files
+    heic = [path for path in files if path.suffix.lower() in HEIC_SUFFIXES]
+    for path in heic:
+        skipped.add(path, NEEDS_HEIF)
+    return [path for path in files if path not in heic]
 
 
 def matches(pattern: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,11 @@ log = logging.getLogger(__name__)
 
 JPEG_2000_START = b"\0\0\0\x0cjP  "
 STARTS = (JPEG_START, PNG_START, BMP_START, b"GIF8", JPEG_2000_START, *TIFF_STARTS)
+
+_said: set[str] = set()
+"""What was said of deep pixels: once per process."""
+MAX_BYTES = 2**32
+"""Size of the largest image file; what is larger is no image, or no memory holds its pixels."""
 
 
 def read_image(path: str | Path, *, strict: bool = False) -> Image:
@@ -63,6 +69,11 @@ def read_file(path: str | Path) -> bytes:
     try:
         if path.is_dir():
             raise InputError(f"{shown} is a folder, not an image")
+        status = path.stat()
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            raise InputError(f"{shown} is a device, not an image")
+        if status.st_size > MAX_BYTES:
+            raise InputError(f"{shown} is {status.st_size / 1e9:.1f} GB, too large for an image")
         return path.read_bytes()
     except FileNotFoundError as error:
         if path.is_symlink():
@@ -89,7 +100,7 @@ def decode_image(data: bytes, name: str = "the image", *, strict: bool = False) 
             raise InputError(f"{name} is damaged: {decoded.damage}")
         log.warning("%s is damaged: %s", name, decoded.damage)
     for note in decoded.notes:
-        log.warning("%s: %s", name, note)
+        _say_once(name, note)
     return upright(decoded.image, decoded.orientation)
 
 
@@ -103,6 +114,13 @@ def looks_like_image(head: bytes) -> bool:
         or is_heic(head)
         or (head[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6") and head[2:3].isspace())
     )
+
+
+def _say_once(name: str, note: str) -> None:
+    """A folder of a thousand such files needs no thousand lines."""
+    first = note not in _said
+    _said.add(note)
+    log.log(logging.WARNING if first else logging.INFO, "%s: %s", name, note)
 
 
 def _decode(data: bytes, name: str) -> Decoded:

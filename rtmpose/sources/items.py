@@ -13,7 +13,7 @@ import numpy as np
 
 from rtmpose.errors import InputError
 from rtmpose.shown_names import shown_name
-from rtmpose.sources.folders import matches, media_in_folder
+from rtmpose.sources.folders import matches, media_in_folder, without_heic
 from rtmpose.sources.kinds import Kind, is_url, kind_of_file, kind_of_url
 from rtmpose.sources.pipes import STANDARD_INPUT, is_pipe, spooled
 from rtmpose.sources.sequences import (
@@ -49,7 +49,7 @@ class SourceItem:
         strict: Refuse images with damaged pixels.
         content: The file with the content of a pipe.
         files: Number and file of each frame, for ``sequence``.
-        fps: Frames per second, for ``sequence``.
+        fps: Frames per second, for ``sequence``; pages per second, for ``animation``.
     """
 
     name: str
@@ -109,7 +109,7 @@ def expand_sources(
         strict: Refuse images with damaged pixels, which are read with a warning otherwise.
         recursive: Take the folders in a folder too.
         sequence: Take the images of each folder or pattern as one clip.
-        fps: Frames per second of such clips.
+        fps: Frames per second of such clips, and of the pages of a TIFF.
         skipped: Gets the files of folders that are not taken.
 
     Raises:
@@ -179,7 +179,7 @@ def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
     shown = shown_name(name)
     path = Path(source)
     if is_pipe(path):
-        return [_piped(path)]
+        return [_piped(path, how)]
 
     # A folder: what it holds.
     if _is_folder(path):
@@ -190,13 +190,13 @@ def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
 
     # A file may have brackets in its name, so it is looked for before patterns.
     if os.path.lexists(path):
-        return [_file(path)]
+        return [_file(path, how)]
     if has_counter(name):
         return [SourceItem(name, "sequence", files=counted_files(name), fps=how.fps)]
     if glob.has_magic(name):
-        files = matches(name)
+        files = without_heic(matches(name), how.skipped)
         if not files:
-            raise InputError(f"nothing matches {shown}")
+            raise InputError("; ".join([f"nothing matches {shown}", *how.words]))
         return _files(name, files, how)
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise InputError(f"{shown} does not exist: the name is longer than file systems allow")
@@ -206,7 +206,7 @@ def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
 def _files(name: str, files: Sequence[Path], how: _Expansion) -> list[SourceItem]:
     """The files behind one name: each a source, or all together one clip."""
     if not how.sequence:
-        return [_file(path) for path in files]
+        return [_file(path, how) for path in files]
     images = [path for path in files if kind_of_file(path) == "image"]
     if not images:
         raise InputError(f"{shown_name(name)} holds no image to make a sequence of")
@@ -215,18 +215,18 @@ def _files(name: str, files: Sequence[Path], how: _Expansion) -> list[SourceItem
     return [SourceItem(name, "sequence", files=numbered(images), fps=how.fps)]
 
 
-def _file(path: Path) -> SourceItem:
+def _file(path: Path, how: _Expansion) -> SourceItem:
     kind = kind_of_file(path)
     if kind == "image" and is_animation(path):
-        kind = "animation"
+        return SourceItem(str(path), "animation", fps=how.fps)
     return SourceItem(str(path), kind)
 
 
-def _piped(path: Path) -> SourceItem:
+def _piped(path: Path, how: _Expansion) -> SourceItem:
     """What comes through a pipe, by its content, as it has no suffix."""
     content = spooled(path)
     name = STDIN if str(path) == STANDARD_INPUT else str(path)
-    return replace(_file(content), name=name, content=content)
+    return replace(_file(content, how), name=name, content=content)
 
 
 def _is_folder(path: Path) -> bool:

@@ -27,8 +27,6 @@ HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 DEFAULT_DELAY_MS = 100.0
 """Of animations that say 0, as browsers show them."""
-PAGE_S = 1.0
-"""Of the pages of a TIFF, which have no time."""
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
@@ -95,12 +93,13 @@ def frame_count(data: bytes, name: str) -> int:
         picture.close()
 
 
-def decode_frames(data: bytes, name: str) -> Iterator[tuple[Image, float]]:
+def decode_frames(data: bytes, name: str, page_fps: float) -> Iterator[tuple[Image, float]]:
     """All frames of an animation, or pages of a TIFF, with the second at which each begins.
 
     Args:
         data: The file's content.
         name: Names it in errors.
+        page_fps: Pages per second of a TIFF, which knows no time.
 
     Raises:
         InputError: one of them cannot be decoded.
@@ -113,21 +112,25 @@ def decode_frames(data: bytes, name: str) -> Iterator[tuple[Image, float]]:
         for number in range(int(getattr(picture, "n_frames", 1))):
             try:
                 picture.seek(number)
+            except (OSError, SyntaxError, ValueError, EOFError) as error:
+                raise InputError(f"{name}: frame {number} cannot be decoded: {error}") from error
+            check_size(name, *picture.size)
+            try:
                 picture.load()
-                check_size(name, *picture.size)
                 image, _ = _bgr(picture)
             except (OSError, SyntaxError, ValueError, EOFError) as error:
                 raise InputError(f"{name}: frame {number} cannot be decoded: {error}") from error
             yield image, time_ms / 1000
             delay = float(picture.info.get("duration", 0) or DEFAULT_DELAY_MS)
-            time_ms += delay if has_delays else 1000 * PAGE_S
+            time_ms += delay if has_delays else 1000 / page_fps
     finally:
         picture.close()
 
 
 def _open(data: bytes, name: str) -> ImageFile:
+    opener = _opener(data, name)
     try:
-        picture = _opener(data, name)(io.BytesIO(data))
+        picture = opener(io.BytesIO(data))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{name} is damaged, or not an image that can be read") from error
     check_size(name, *picture.size)

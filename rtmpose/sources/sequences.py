@@ -113,10 +113,16 @@ def is_animation(path: Path) -> bool:
     return False
 
 
-def animation_frames(name: str, path: Path) -> Iterator[Frame]:
-    """The frames of an animated image, at the times that its delays say."""
+def animation_frames(name: str, path: Path, page_fps: float) -> Iterator[Frame]:
+    """The frames of an animated image, at the times that its delays say.
+
+    Args:
+        name: Names it.
+        path: The file.
+        page_fps: Pages per second of a TIFF, which knows no time.
+    """
     data = read_file(path)
-    for index, (image, seconds) in enumerate(decode_frames(data, shown_name(name))):
+    for index, (image, seconds) in enumerate(decode_frames(data, shown_name(name), page_fps)):
         yield Frame(image, index, seconds, name)
 
 

@@ -18,13 +18,13 @@ def image_frames(item: SourceItem) -> Iterator[Frame]:
     Raises:
         InputError: it cannot be read.
     """
+    fps = item.fps or SEQUENCE_FPS
     if item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "sequence":
-        fps = item.fps or SEQUENCE_FPS
         yield from sequence_frames(item.name, item.files, fps, strict=item.strict)
     elif item.kind == "animation":
-        yield from animation_frames(item.name, item.path)
+        yield from animation_frames(item.name, item.path, fps)
     else:
         image = read_image(item.path, strict=item.strict)
         yield Frame(image, source=item.name)
