@@ -185,6 +185,14 @@ def test_half_of_a_jpeg():
         decode_image(half_filled(saved("JPEG")), "a.jpg")
 
 
+def test_scans_without_end():
+    """Every scan goes over all pixels: thousands of them would take minutes."""
+    data = saved("JPEG", progressive=True)
+    scans = data[:-2] + b"\xff\xda" * 600 + data[-2:]
+    with pytest.raises(InputError, match=r"6\d\d scans"):
+        decode_image(scans, "a.jpg")
+
+
 def test_pixels_are_those_of_opencv():
     for options in ({}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}):
         data = saved("JPEG", **options)

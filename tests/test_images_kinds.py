@@ -173,7 +173,8 @@ def test_heic_without_the_package(tmp_path, monkeypatch):
         ("Thumbs.db", b"\xd0\xcf\x11\xe0" + bytes(99), "Windows"),
         ("a.psd", b"8BPS" + bytes(99), "Photoshop"),
         ("a.jxl", b"\xff\x0a" + bytes(99), "JPEG XL"),
-        ("a.jpg", b"hello", "not an image"),
+        ("list.txt", b"a.jpg\nb.jpg\n", "a text file"),
+        ("a.jpg", b"\0\1\2\3" * 9, "not an image"),
         ("a.jpg", b"", "empty"),
     ],
 )

@@ -53,6 +53,21 @@ def test_patterns(tmp_path, monkeypatch):
         expand_sources(["**/*.webp"])
 
 
+def test_names_of_browsers_and_homes(tmp_path, monkeypatch):
+    path = image(tmp_path / "my photo.jpg")
+    assert names(expand_sources([path.as_uri()])) == [str(path)]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert names(expand_sources(["~/my photo.jpg"])) == [str(path)]
+    assert names(expand_sources(["~/*.jpg"])) == [str(path)]
+
+
+def test_a_folder_of_folders(tmp_path):
+    image(tmp_path / "day" / "a.jpg")
+    with pytest.raises(InputError, match="--recursive takes"):
+        expand_sources([tmp_path])
+
+
 def test_skipped_files_are_listed(tmp_path):
     image(tmp_path / "a.jpg")
     for name in ("a.txt", "b.txt", "._a.jpg", "Thumbs.db", "raw.CR2", "plan.svg"):

@@ -31,6 +31,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "a Windows file such as Thumbs.db, not an image"),
 )
 HEAD = 1024
+_TEXT = frozenset([*b"\t\n\r", *range(32, 127)])
 
 
 def describe_foreign(data: bytes, name: str) -> str:
@@ -51,4 +52,6 @@ def describe_foreign(data: bytes, name: str) -> str:
         return "an SVG drawing; save it as PNG"
     if data[4:12] == b"ftypcrx " or PurePath(name).suffix.lower() in RAW_SUFFIXES:
         return RAW
+    if data and all(byte in _TEXT for byte in data[:HEAD]):
+        return "a text file, not an image"
     return ""

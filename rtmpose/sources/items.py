@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from rtmpose.sources.sequences import (
 from rtmpose.sources.skipped import SkippedFiles
 from rtmpose.types import Image, check_image
 
+FILE_URL = "file://"
 STDIN = "stdin"
 """Name of what comes through standard input."""
 MAX_FPS = 1000
@@ -165,6 +168,9 @@ def _items_of(source: object, number: int, how: _Expansion) -> list[SourceItem]:
         isinstance(source, str) and source.isdecimal() and not os.path.lexists(source)
     ):
         return [SourceItem(str(source), "camera")]
+    # As browsers and file managers hand it over.
+    if isinstance(source, str) and source.startswith(FILE_URL):
+        source = url2pathname(urlsplit(source).path)
     if isinstance(source, str) and is_url(source):
         return [SourceItem(source, kind_of_url(source))]
     if isinstance(source, str | Path):
@@ -175,9 +181,9 @@ def _items_of(source: object, number: int, how: _Expansion) -> list[SourceItem]:
 
 
 def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
-    name = str(source)
+    path = _at_home(Path(source))
+    name = str(source) if path == Path(source) else str(path)
     shown = shown_name(name)
-    path = Path(source)
     if is_pipe(path):
         return [_piped(path, how)]
 
@@ -185,7 +191,9 @@ def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
     if _is_folder(path):
         files = media_in_folder(path, recursive=how.recursive, skipped=how.skipped)
         if not files:
-            raise InputError("; ".join([f"the folder {shown} holds no image or video", *how.words]))
+            hint = [] if how.recursive else ["--recursive takes the folders in it too"]
+            words = [f"the folder {shown} holds no image or video", *hint, *how.words]
+            raise InputError("; ".join(words))
         return _files(name, files, how)
 
     # A file may have brackets in its name, so it is looked for before patterns.
@@ -227,6 +235,16 @@ def _piped(path: Path, how: _Expansion) -> SourceItem:
     content = spooled(path)
     name = STDIN if str(path) == STANDARD_INPUT else str(path)
     return replace(_file(content, how), name=name, content=content)
+
+
+def _at_home(path: Path) -> Path:
+    """With the home folder for ``~``, which shells leave in quotes."""
+    if not path.parts or not path.parts[0].startswith("~") or os.path.lexists(path):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path  # nobody of that name
 
 
 def _is_folder(path: Path) -> bool:

@@ -20,6 +20,9 @@ from rtmpose.types import Image
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 SCAN = 0xDA
+SCAN_START = b"\xff\xda"
+MAX_SCANS = 500
+"""A progressive JPEG has about ten; every one of thousands would go over all pixels."""
 APP1 = 0xE1
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 GRAY_OR_COLOR = (1, 3)
@@ -37,6 +40,7 @@ class _Header:
     channels: int = 0
     orientation: int = 1
     has_end: bool = True
+    scans: int = 0
 
 
 def decode_jpeg(data: bytes, name: str) -> Decoded:
@@ -51,6 +55,10 @@ def decode_jpeg(data: bytes, name: str) -> Decoded:
     """
     header = _read_header(data)
     check_size(name, header.width, header.height)
+    if data.count(SCAN_START) > MAX_SCANS:
+        raise InputError(
+            f"{name} is a JPEG with more than {MAX_SCANS} scans, which no program writes"
+        )
     if header.channels not in (0, *GRAY_OR_COLOR):
         return _decode_cmyk(data, name, header)
 
@@ -111,8 +119,9 @@ def _read_header(data: bytes) -> _Header:
             at += 1
             continue
         if marker == SCAN:
-            has_end = data.find(JPEG_END, at) >= 0
-            return _Header(width, height, channels, orientation, has_end)
+            end = data.find(JPEG_END, at)
+            scans = data.count(SCAN_START, at, end if end >= 0 else len(data))
+            return _Header(width, height, channels, orientation, end >= 0, scans)
         size = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker in FRAME_HEADERS:
             height = int.from_bytes(data[at + 5 : at + 7], "big")
