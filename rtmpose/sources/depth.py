@@ -27,11 +27,9 @@ def to_8_bit(pixels: NDArray[np.generic]) -> tuple[NDArray[np.uint8], str]:
 def _from_uint16(pixels: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], str]:
     largest = int(pixels.max(initial=0))
     bits = next(b for b in USUAL_BITS if largest < 2**b)
-    note = (
-        ""
-        if bits == 16 or not largest
-        else f"its 16-bit values use {bits} bits and were scaled by these"
-    )
+    note = ""
+    if bits < 16 and largest:
+        note = f"its 16-bit values use {bits} bits and were scaled by these"
     return (pixels >> (bits - 8)).astype(np.uint8), note
 
 

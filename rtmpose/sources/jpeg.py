@@ -55,10 +55,8 @@ def decode_jpeg(data: bytes, name: str) -> Decoded:
     """
     header = _read_header(data)
     check_size(name, header.width, header.height)
-    if data.count(SCAN_START) > MAX_SCANS:
-        raise InputError(
-            f"{name} is a JPEG with more than {MAX_SCANS} scans, which no program writes"
-        )
+    if header.scans > MAX_SCANS:
+        raise InputError(f"{name} is a JPEG with {header.scans} scans; no program writes that many")
     if header.channels not in (0, *GRAY_OR_COLOR):
         return _decode_cmyk(data, name, header)
 
