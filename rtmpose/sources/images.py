@@ -188,6 +188,6 @@ def _decode_tiff(data: bytes, name: str) -> Decoded:
     try:
         return _with_opencv(data, name, damage=checked.damage)
     except InputError:
-        if checked.damage:
+        if checked.damage or not checked.is_plain:
             raise
     return decode_with_pillow(data, name)

@@ -15,6 +15,7 @@ import simplejpeg
 from rtmpose.errors import InputError
 from rtmpose.sources.decoded import Decoded, check_size
 from rtmpose.sources.exif import EXIF_START, exif_orientation
+from rtmpose.sources.pillow_images import pillow_errors
 from rtmpose.types import Image
 
 JPEG_START = b"\xff\xd8"
@@ -95,13 +96,11 @@ def _decode_cmyk(data: bytes, name: str, header: _Header) -> Decoded:
 
 def _decode_with_pillow(data: bytes, name: str) -> Image:
     """Rare forms: CMYK, unusual subsampling."""
-    from PIL import JpegImagePlugin
+    with pillow_errors(name):
+        from PIL import JpegImagePlugin
 
-    try:
         picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         rgb = np.asarray(picture.convert("RGB"))
-    except (SyntaxError, OSError, ValueError) as error:
-        raise InputError(f"{name} is a JPEG that is damaged, or of an unusual kind") from error
     return np.ascontiguousarray(rgb[..., ::-1])
 
 

@@ -7,7 +7,10 @@ formats, and warn of large images although there is a limit of our own.
 from __future__ import annotations
 
 import io
+import threading
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +19,7 @@ from rtmpose.errors import InputError
 from rtmpose.sources.decoded import Decoded, check_size
 from rtmpose.sources.depth import to_8_bit
 from rtmpose.sources.exif import ORIENTATION_TAG
+from rtmpose.sources.tiff import check_tiff
 from rtmpose.types import Image
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 DEFAULT_DELAY_MS = 100.0
 """Of animations that say 0, as browsers show them."""
+_one_at_a_time = threading.Lock()
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
@@ -55,6 +60,20 @@ def heif_is_installed() -> bool:
     return importlib.util.find_spec("pillow_heif") is not None
 
 
+@contextmanager
+def pillow_errors(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises on a damaged file into an InputError, and drop its warnings."""
+    # Filters of warnings belong to the process: one thread at a time changes them.
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{name} is damaged or cut short: {error}") from error
+
+
 def decode_with_pillow(data: bytes, name: str) -> Decoded:
     """Decode the first frame of a file.
 
@@ -65,16 +84,11 @@ def decode_with_pillow(data: bytes, name: str) -> Decoded:
     Raises:
         InputError: it cannot be decoded, or needs a package that is not installed.
     """
-    picture = _open(data, name)
-    try:
+    with pillow_errors(name), _open(data, name) as picture:
         picture.load()
         image, note = _bgr(picture)
+        # HEIC comes turned already, and says so.
         orientation = int(picture.getexif().get(ORIENTATION_TAG, 1))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{name} is damaged or cut short: {error}") from error
-    finally:
-        picture.close()
-    # HEIC comes turned already, and says so.
     turned = orientation if 1 <= orientation <= 8 else 1
     return Decoded(image, turned, notes=(note,) if note else ())
 
@@ -82,15 +96,10 @@ def decode_with_pillow(data: bytes, name: str) -> Decoded:
 def frame_count(data: bytes, name: str) -> int:
     """Number of frames or pages of a file; 1 for a still image, and for what Pillow cannot open."""
     try:
-        picture = _open(data, name)
+        with pillow_errors(name), _open(data, name) as picture:
+            return int(getattr(picture, "n_frames", 1))
     except InputError:
         return 1
-    try:
-        return int(getattr(picture, "n_frames", 1))
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return 1
-    finally:
-        picture.close()
 
 
 def decode_frames(data: bytes, name: str, page_fps: float) -> Iterator[tuple[Image, float]]:
@@ -104,35 +113,29 @@ def decode_frames(data: bytes, name: str, page_fps: float) -> Iterator[tuple[Ima
     Raises:
         InputError: one of them cannot be decoded.
     """
-    picture = _open(data, name)
-    # Pages of different sizes and animations are both gone through by number.
-    has_delays = picture.format != "TIFF"
+    with pillow_errors(name):
+        picture = _open(data, name)
+        count = int(getattr(picture, "n_frames", 1))
+    is_tiff = picture.format == "TIFF"
     time_ms = 0.0
-    try:
-        for number in range(int(getattr(picture, "n_frames", 1))):
-            try:
+    with picture:
+        for number in range(count):
+            # Pillow's decoder of TIFF prints what is wrong.
+            page = check_tiff(data, name, page=number) if is_tiff else None
+            if page is not None and page.damage:
+                raise InputError(f"{name}: page {number + 1} is damaged: {page.damage}")
+            with pillow_errors(f"{name}, frame {number},"):
                 picture.seek(number)
-            except (OSError, SyntaxError, ValueError, EOFError) as error:
-                raise InputError(f"{name}: frame {number} cannot be decoded: {error}") from error
-            check_size(name, *picture.size)
-            try:
+                check_size(name, *picture.size)
                 picture.load()
                 image, _ = _bgr(picture)
-            except (OSError, SyntaxError, ValueError, EOFError) as error:
-                raise InputError(f"{name}: frame {number} cannot be decoded: {error}") from error
+                delay = float(picture.info.get("duration", 0) or DEFAULT_DELAY_MS)
             yield image, time_ms / 1000
-            delay = float(picture.info.get("duration", 0) or DEFAULT_DELAY_MS)
-            time_ms += delay if has_delays else 1000 / page_fps
-    finally:
-        picture.close()
+            time_ms += 1000 / page_fps if is_tiff else delay
 
 
 def _open(data: bytes, name: str) -> ImageFile:
-    opener = _opener(data, name)
-    try:
-        picture = opener(io.BytesIO(data))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{name} is damaged, or not an image that can be read") from error
+    picture = _opener(data, name)(io.BytesIO(data))
     check_size(name, *picture.size)
     return picture
 

@@ -16,6 +16,7 @@ TILE_OFFSETS, TILE_SIZES = 324, 325
 DNG_VERSION = 50706
 SENSOR_PIXELS = (32803, 34892)
 """Values of the photometric tag that only raw files of cameras have."""
+NOT_PACKED = 1
 LZW = 5
 DEFLATE = (8, 32946)
 NUMBER_SIZES = {1: 1, 3: 2, 4: 4}
@@ -31,23 +32,26 @@ class CheckedTiff:
     Attributes:
         damage: What is wrong with the pixels; empty if nothing was noticed.
         is_raw: The file is a camera's raw file.
+        is_plain: The pixels are stored as they are, or in a way that was checked.
     """
 
     damage: str = ""
     is_raw: bool = False
+    is_plain: bool = True
 
 
-def check_tiff(data: bytes, name: str) -> CheckedTiff:
-    """Look at the first page of a TIFF file.
+def check_tiff(data: bytes, name: str, *, page: int = 0) -> CheckedTiff:
+    """Look at one page of a TIFF file.
 
     Args:
         data: The file's content.
         name: Names it in errors.
+        page: Number of the page, from 0.
 
     Raises:
         InputError: it was cut short, or is too large.
     """
-    tags = _first_directory(data)
+    tags = _directory(data, page)
     width, height = _one(tags, WIDTH, 0), _one(tags, HEIGHT, 0)
     check_size(name, width, height)
     if DNG_VERSION in tags or _one(tags, PHOTOMETRIC, 0) in SENSOR_PIXELS or data[8:10] == b"CR":
@@ -66,18 +70,22 @@ def check_tiff(data: bytes, name: str) -> CheckedTiff:
     wanted = [0] * len(packed) if tiled else _strip_lengths(tags, len(packed))
     compression = _one(tags, COMPRESSION, 1)
     bad = sum(not _is_whole(p, w, compression) for p, w in zip(packed, wanted, strict=False))
-    return CheckedTiff(f"{bad} of its {len(packed)} blocks are damaged" if bad else "")
+    damage = f"{bad} of its {len(packed)} blocks are damaged" if bad else ""
+    return CheckedTiff(damage, is_plain=compression in (NOT_PACKED, LZW, *DEFLATE))
 
 
-def _first_directory(data: bytes) -> Tags:
-    """The tags with whole numbers."""
+def _directory(data: bytes, page: int) -> Tags:
+    """The tags with whole numbers of one page."""
     order = {b"II": "little", b"MM": "big"}[data[:2]]
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
 
     tags: Tags = {}
+    # Each directory ends with the place of the next one.
     directory = number(4, 4)
+    for _ in range(page):
+        directory = number(directory + 2 + 12 * number(directory, 2), 4)
     for entry in range(directory + 2, directory + 2 + 12 * number(directory, 2), 12):
         size = NUMBER_SIZES.get(number(entry + 2, 2))
         if size is None or entry + 12 > len(data):
