@@ -185,6 +185,15 @@ def test_half_of_a_jpeg():
         decode_image(half_filled(saved("JPEG")), "a.jpg")
 
 
+@pytest.mark.parametrize(("at", "value"), [(24, 3), (25, 5), (26, 1), (27, 9), (28, 2)])
+def test_an_impossible_header(at, value, capfd):
+    data = bytearray(saved("PNG"))
+    data[at] = value
+    with pytest.raises(InputError, match="its header is damaged"):
+        decode_image(bytes(data))
+    assert capfd.readouterr().err == ""
+
+
 def test_scans_without_end():
     """Every scan goes over all pixels: thousands of them would take minutes."""
     data = saved("JPEG", progressive=True)

@@ -15,8 +15,11 @@ from rtmpose.sources.decoded import check_size
 from rtmpose.sources.exif import exif_orientation
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+HEADER_SIZE = 13
 KEPT = (b"IHDR", b"PLTE", b"tRNS")
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""Color type to the bits of a channel that it may have."""
 PIECE = 512
 """Bytes that are decompressed at a time after damage: fewer are lost before the fault."""
 
@@ -66,9 +69,9 @@ def check_png(data: bytes, name: str) -> CheckedPng:
             damaged = f"the checksum of its {kind.decode()} chunk is wrong"
 
     # The header says how much there must be.
-    header = kept[0][8:] if kept and kept[0][4:8] == b"IHDR" else b""
+    header = kept[0][8:-4] if kept and kept[0][4:8] == b"IHDR" else b""
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-    if not (width and height and pixels):
+    if len(header) != HEADER_SIZE or not (width and height and pixels and _is_possible(header)):
         raise InputError(f"{name} is a PNG that was cut short, or its header is damaged")
     check_size(name, width, height)
     packed = b"".join(pixels)
@@ -81,6 +84,12 @@ def check_png(data: bytes, name: str) -> CheckedPng:
         damaged = "it has no end chunk, though its pixels are whole"
     parts = [PNG_START, *kept, _chunk(b"IDAT", packed), _chunk(b"IEND", b"")]
     return CheckedPng(b"".join(parts), orientation, damaged)
+
+
+def _is_possible(header: bytes) -> bool:
+    """Whether bits, color type and methods are among those of the format."""
+    bits, color, compression, filters, interlacing = header[8:13]
+    return bits in BITS.get(color, ()) and not (compression or filters) and interlacing in (0, 1)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
