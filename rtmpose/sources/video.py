@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
-from rtmpose.sources.images import decode_image
+from rtmpose.sources.image_url import fetch_image
 from rtmpose.sources.items import SourceItem
 from rtmpose.sources.opencv_log import quiet_opencv
 from rtmpose.sources.still import IMAGE_KINDS, image_frames
@@ -129,7 +128,7 @@ def iterate(
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source, whatever range the item names."""
     if item.kind == "image" and "://" in item.name:
-        yield Frame(_fetch(item.name, strict=item.strict), source=item.name)
+        yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
     elif item.kind in IMAGE_KINDS:
         yield from image_frames(item)
     elif item.live:
@@ -151,14 +150,6 @@ def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
         last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
         count = max(0, last - first)
     return item.limit if count is None else min(count, item.limit or count)
-
-
-def _fetch(url: str, *, strict: bool = False) -> Image:
-    try:
-        with urllib.request.urlopen(url, timeout=OPEN_TIMEOUT_MS / 1000) as response:
-            return decode_image(response.read(), url, strict=strict)
-    except OSError as error:
-        raise InputError(f"{url} cannot be fetched: {error}") from error
 
 
 def _video_frames(item: SourceItem) -> Generator[Frame, None, None]:
