@@ -39,7 +39,10 @@ HARDWARE = "Hardware"
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="Images, videos, folders, glob patterns, camera indices (0), RTSP or HTTP URLs."
+        help=(
+            "Images, videos, folders, glob patterns, frame_%04d.png, - (standard input), camera"
+            " indices (0), RTSP or HTTP URLs."
+        )
     ),
 ]
 Pose = Annotated[
@@ -212,6 +215,35 @@ class InputOptions:
     flip: Annotated[
         bool,
         typer.Option("--flip", help="Mirror the frames left to right.", rich_help_panel=INPUT),
+    ] = False
+    recursive: Annotated[
+        bool,
+        typer.Option("--recursive", help="Take folders in folders too.", rich_help_panel=INPUT),
+    ] = False
+    sequence: Annotated[
+        bool,
+        typer.Option(
+            "--sequence",
+            help="Take the images of a folder or pattern as the frames of one clip.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False
+    fps: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            max=1000,
+            help="Frames per second of a sequence of images.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 30.0
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse images with damaged pixels; else they are used, with a warning.",
+            rich_help_panel=INPUT,
+        ),
     ] = False
 
 

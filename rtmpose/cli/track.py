@@ -236,14 +236,12 @@ def track(
       rtmpose track jump.mp4 --smooth offline --npz out
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
-    from rtmpose.sources import expand_sources
     from rtmpose.writers.job import track_to_files
 
     # Sources and settings first: a mistake should not cost the loading of models.
-    items = expand_sources(
-        sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
-    )
+    named = read_sources(sources, frames)
     params = _tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
 
@@ -253,7 +251,7 @@ def track(
     with job_progress() as on_progress:
         report = track_to_files(
             tracker,
-            items,
+            named.items,
             outputs,
             together=tracking.together,
             smooth_offline=tracking.smooth == "offline",
@@ -268,6 +266,7 @@ def track(
         )
     if boxes is not None:
         boxes.warn_if_unmatched()
+    named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 

@@ -2,9 +2,11 @@
 
 from rtmpose.sources.images import decode_image, read_image
 from rtmpose.sources.items import SourceItem, expand_sources
+from rtmpose.sources.skipped import SkippedFiles
 from rtmpose.sources.video import SourceInfo, iterate, open_frames, probe
 
 __all__ = [
+    "SkippedFiles",
     "SourceInfo",
     "SourceItem",
     "decode_image",

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.sources.image_url import fetch_image
-from rtmpose.sources.images import read_image
 from rtmpose.sources.items import SourceItem
+from rtmpose.sources.opencv_log import quiet_opencv
+from rtmpose.sources.still import IMAGE_KINDS, image_frames
 from rtmpose.types import Frame, Image
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ def probe(item: SourceItem) -> SourceInfo:
         return SourceInfo(frames=1)
     if item.live:
         return SourceInfo(frames=item.limit)
+    if item.kind == "animation":
+        return SourceInfo(frames=item.limit)
+    if item.kind == "sequence":
+        info = SourceInfo(len(item.files), item.fps)
+        return replace(info, frames=_selected_count(item, info))
     capture = _open(item)
     try:
         info = _info(capture)
@@ -91,7 +96,7 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
                 break
     finally:
         frames.close()
-    if not count and item.kind == "video":
+    if not count and not item.still and not item.live:
         until = "its end" if item.end_s is None else f"{item.end_s:g} s"
         raise InputError(f"{item.name} has no frame between {item.start_s:g} s and {until}")
 
@@ -122,11 +127,10 @@ def iterate(
 
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source, whatever range the item names."""
-    if item.array is not None:
-        yield Frame(item.array, source=item.name)
-    elif item.kind == "image":
-        image = fetch_image(item.name) if "://" in item.name else read_image(item.name)
-        yield Frame(image, source=item.name)
+    if item.kind == "image" and "://" in item.name:
+        yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
+    elif item.kind in IMAGE_KINDS:
+        yield from image_frames(item)
     elif item.live:
         yield from _live_frames(item)
     else:
@@ -216,9 +220,9 @@ def _live_frames(item: SourceItem) -> Generator[Frame, None, None]:
 
 
 def _open(item: SourceItem) -> cv2.VideoCapture:
-    _quiet()
+    quiet_opencv()
     if item.kind == "video":
-        path = Path(item.name)
+        path = item.path
         if not path.is_file():
             raise InputError(f"{path} does not exist")
         if path.stat().st_size == 0:
@@ -238,7 +242,7 @@ def _open(item: SourceItem) -> cv2.VideoCapture:
             ]
             capture = cv2.VideoCapture(item.name, cv2.CAP_FFMPEG, limits)
         else:
-            capture = cv2.VideoCapture(item.name)
+            capture = cv2.VideoCapture(str(item.path))
     except cv2.error as error:
         raise InputError(
             f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}"
@@ -279,10 +283,3 @@ def _bgr(image: NDArray[np.generic]) -> Image:
     if image.dtype != np.uint8:
         image = cv2.convertScaleAbs(image)
     return image  # type: ignore[return-value]
-
-
-def _quiet() -> None:
-    """Keep OpenCV from writing to stderr what the error says better."""
-    setter = getattr(cv2, "setLogLevel", None)
-    if setter is not None:
-        setter(0)
