@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from rtmpose.errors import InputError
+from rtmpose.sources.cameras import CameraSettings
 from rtmpose.sources.kinds import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Kind,
+    is_camera_device,
     is_url,
     kind_of_file,
     kind_of_url,
@@ -35,6 +37,7 @@ class SourceItem:
         end_s: Second at which it stops; None for its end.
         limit: Maximum number of frames taken; None for all.
         flip: Mirror the frames left to right.
+        camera: What is asked of a camera; None for its defaults.
     """
 
     name: str
@@ -44,6 +47,7 @@ class SourceItem:
     end_s: float | None = None
     limit: int | None = None
     flip: bool = False
+    camera: CameraSettings | None = None
 
     @property
     def still(self) -> bool:
@@ -63,6 +67,7 @@ def expand_sources(
     end_s: float | None = None,
     limit: int | None = None,
     flip: bool = False,
+    camera: CameraSettings | None = None,
 ) -> list[SourceItem]:
     """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in
     order.
@@ -76,6 +81,7 @@ def expand_sources(
         end_s: Second at which each video stops.
         limit: Maximum number of frames taken of each source.
         flip: Mirror the frames left to right.
+        camera: What is asked of each camera.
 
     Raises:
         InputError: one of the names does not exist, or the range of time is empty.
@@ -94,7 +100,10 @@ def expand_sources(
             items.append(source)
             continue
         found = _items_of(source, len(items))
-        items += [replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip) for i in found]
+        items += [
+            replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip, camera=camera)
+            for i in found
+        ]
     if not items:
         raise InputError("no source was given")
     return items
@@ -111,6 +120,8 @@ def _items_of(source: object, number: int) -> list[SourceItem]:
         return [SourceItem(str(source), "camera")]
     if isinstance(source, str) and is_url(source):
         return [SourceItem(source, kind_of_url(source))]
+    if isinstance(source, str | Path) and is_camera_device(source):
+        return [SourceItem(str(source), "camera")]
     if isinstance(source, str | Path):
         return _from_path(source)
     raise InputError(
