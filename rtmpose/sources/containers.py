@@ -170,13 +170,16 @@ def _reason(source: str, options: dict[str, str]) -> str:
     # The level is global, so one thread at a time.
     with _log_lock, av.logging.Capture(local=True) as lines:
         level = av.logging.get_level()
+        skips = av.logging.get_skip_repeated()
         av.logging.set_level(av.logging.ERROR)
+        av.logging.set_skip_repeated(False)
         try:
             av.open(source, options=options).close()
         except (av.error.FFmpegError, OSError, ValueError):
             pass
         finally:
             av.logging.set_level(level)
+            av.logging.set_skip_repeated(skips)
     return lines[-1][2].strip() if lines else ""
 
 

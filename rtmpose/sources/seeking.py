@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 COUNTABLE = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg", "prores", "dnxhd"})
 """Codecs whose packets are one frame each."""
 REORDERED = 32
-"""Packets may come at most this many places before their turn."""
+"""Packets may come at most this many places before or after their turn."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,22 @@ class StartPoint:
     """A key frame.
 
     Attributes:
-        pts: Its stamp in the stream's ticks.
-        tick_s: Seconds per tick.
+        target: What the container is asked for, in the stream's ticks.
+        key_s: Stamp of the key frame, in seconds.
         origin_s: Stamp of the video's first frame, in seconds.
-        index: Its index in the whole video.
+        index: Index of the key frame in the whole video.
+        tick_s: Seconds per tick.
     """
 
-    pts: int
-    tick_s: float
+    target: int
+    key_s: float
     origin_s: float
     index: int
+    tick_s: float
 
-    def seek(self, video: Video) -> bool:
-        """Move an open video there; False where it cannot be moved."""
-        try:
-            video.container.seek(self.pts, stream=video.stream)
-        except (av.error.FFmpegError, OSError):
-            return False
-        return True
+    def seek(self, video: Video) -> None:
+        """Move an open video there."""
+        video.container.seek(self.target, stream=video.stream)
 
     def from_key_frame(
         self, stamped: Iterator[tuple[float | None, T]]
@@ -55,19 +53,27 @@ class StartPoint:
         """Frames from the key frame on; none where it does not come first."""
         # Frames before it belong to the key frame before: they cannot be whole.
         half_tick = self.tick_s / 2
-        key_s = self.pts * self.tick_s
         for stamp, frame in stamped:
-            if stamp is not None and stamp < key_s - half_tick:
+            if stamp is not None and stamp < self.key_s - half_tick:
                 continue
-            if stamp is None or stamp > key_s + half_tick:
+            if stamp is None or stamp > self.key_s + half_tick:
                 return
             yield stamp, frame
             break
         yield from stamped
 
 
+@dataclass(frozen=True)
+class _Key:
+    """A key frame's packet: its stamp, and its place in the order of decoding where known."""
+
+    pts: int
+    dts: int | None
+
+
 def start_point(video: Video, start_s: float) -> StartPoint | None:
-    """The last key frame before a moment; None where its index cannot be known without decoding.
+    """The last key frame before a moment; None where its index cannot be known without decoding, or
+    the container does not find it.
 
     Args:
         video: An open video at its beginning; it is read up to that moment.
@@ -75,50 +81,63 @@ def start_point(video: Video, start_s: float) -> StartPoint | None:
     """
     if video.stream.codec_context.name not in COUNTABLE:
         return None
-    tick = video.stream.time_base
+    counted = _count_packets(video, start_s)
+    if counted is None:
+        return None
+    stamps, key = counted
+    index = sorted(stamps).index(key.pts)
+    if index == 0 or not _are_even(stamps, index, float(video.stream.time_base)):
+        return None
+
+    # Some containers are asked by the one stamp, some by the other.
+    for target in (key.pts, key.dts):
+        if target is not None and _finds(video, target, key):
+            tick_s = float(video.stream.time_base)
+            return StartPoint(target, key.pts * tick_s, stamps[0] * tick_s, index, tick_s)
+    return None
+
+
+def _count_packets(video: Video, start_s: float) -> tuple[list[int], _Key] | None:
+    """The stamps of the packets up to a moment and a little beyond, and the last key frame before;
+    None where packets do not tell the frames.
+    """
     stamps: list[int] = []
-    keys: list[int] = []
+    key: _Key | None = None
     reading = Reading()
-    last_dts = None
-    end = None
+    end = 0.0
+    beyond = 0
     for packet in packets(video, reading):
         if packet.stream_index != video.stream.index or not packet.size:
             continue
-        if not _is_plain(packet, last_dts) or reading.bad_packets:
+        if packet.pts is None or packet.is_corrupt or packet.is_discard or reading.bad_packets:
             return None
-        last_dts = packet.dts
-        if end is None:
-            # The origin: the first packet must be the first frame that is shown.
+        # The first packet must be the first frame that is shown.
+        if not stamps:
             if not packet.is_keyframe:
                 return None
-            end = packet.pts + start_s / tick
+            end = packet.pts + start_s / video.stream.time_base
         stamps.append(packet.pts)
         if packet.is_keyframe and packet.pts <= end:
-            keys.append(packet.pts)
-        if packet.dts > end:
+            key = _Key(packet.pts, packet.dts)
+        beyond += packet.pts > end
+        if beyond > REORDERED:
             break
-    return _last_key(stamps, keys, float(tick)) if stamps else None
+    return None if key is None else (stamps, key)
 
 
-def _is_plain(packet: Any, last_dts: int | None) -> bool:
-    """Whether a packet is one shown frame, in its place."""
-    if packet.pts is None or packet.dts is None or packet.is_corrupt or packet.is_discard:
-        return False
-    return last_dts is None or packet.dts > last_dts
-
-
-def _last_key(stamps: list[int], keys: list[int], tick_s: float) -> StartPoint | None:
-    origin = stamps[0]
+def _are_even(stamps: list[int], count: int, tick_s: float) -> bool:
+    """Whether the first frames have each a stamp of their own, without gaps, from the first on."""
     order = sorted(stamps)
-    if order[0] != origin or not keys:
-        return None
+    steps = [after - before for before, after in pairwise(order[: count + 1])]
+    return order[0] == stamps[0] and all(0 < step * tick_s <= USUAL_STEP_S for step in steps)
 
-    # The last key frame whose place among the packets read is settled.
-    key = max(keys)
-    index = order.index(key)
-    if index == 0:
-        return None
-    steps = [after - before for before, after in pairwise(order[: index + 1])]
-    if any(not 0 < step * tick_s <= USUAL_STEP_S for step in steps):
-        return None
-    return StartPoint(key, tick_s, origin * tick_s, index)
+
+def _finds(video: Video, target: int, key: _Key) -> bool:
+    """Whether the container goes to a key frame when asked for a stamp."""
+    try:
+        video.container.seek(target, stream=video.stream)
+    except (av.error.FFmpegError, OSError):
+        return False
+    mine = (p for p in packets(video, Reading()) if p.stream_index == video.stream.index)
+    first = next(mine, None)
+    return first is not None and bool(first.is_keyframe) and first.pts == key.pts

@@ -91,8 +91,8 @@ def video_frames(
     count = 0
     reading = Reading()
     with open_video() as video:
-        if start is not None and not start.seek(video):
-            start = None
+        if start is not None:
+            start.seek(video)
         try:
             for frame in _timed(video, reading, start):
                 yield frame
@@ -123,11 +123,11 @@ def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator
         origin = start.origin_s
         index = start.index
 
-    last_s = 0.0
+    last_s = None
     for last_s, frame in steady_times(stamped, step_s, video.name, origin=origin):
         yield Frame(converter.image(frame), index, last_s, video.name)
         index += 1
-    if index:
+    if last_s is not None:
         _warn_if_cut_short(video, reading, index, last_s + step_s)
 
 
@@ -167,8 +167,11 @@ def _warn_if_cut_short(video: Video, reading: Reading, count: int, end_s: float)
     # The length decides where there is no number, or an edit list hides some of the frames.
     has_edits = "mov" in video.container.format.name
     if length is not None and (stated is None or has_edits):
-        reached = (reading.reached_s or 0.0) - video.start_s
-        if max(reached, end_s) >= length - max(SPARE_S, SPARE_PART * length):
+        # Some containers count from 0, some from their first stamp.
+        reached = reading.reached_s or 0.0
+        if max(reached, reached - video.start_s, end_s) >= length - max(
+            SPARE_S, SPARE_PART * length
+        ):
             return
     if stated is not None:
         log.warning(
