@@ -34,7 +34,7 @@ FETCHED_KEPT = 4
 Content = Literal["image", "video", "stream"]
 
 # A broken connection goes on where it was; a server that stays away is an error.
-FILE_OPTIONS = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "4"}
+RECONNECT = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "4"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def opened_remote(url: str) -> Iterator[Video]:
     if not answer.ranges and _index_is_last(answer.head):
         opened = opened_file(_fetched(url, answer), url)
     else:
-        options = FILE_OPTIONS if answer.ranges else {**FILE_OPTIONS, "seekable": "0"}
+        options = RECONNECT if answer.ranges else {"seekable": "0"}
         opened = opened_url(url, options, TIMEOUT_S, live=False)
     with opened as video:
         yield video
