@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,13 @@ def decoded_frames(video: Video, reading: Reading) -> Iterator[av.VideoFrame]:
             if frame.is_corrupt:
                 reading.bad_frames += 1
             yield frame
+
+    # Where the source failed, the decoder still holds whole frames.
+    if reading.error:
+        with suppress(av.error.FFmpegError):
+            for frame in video.stream.codec_context.decode(None):
+                frame.time_base = video.stream.time_base
+                yield frame
 
 
 def packets(video: Video, reading: Reading) -> Iterator[Any]:

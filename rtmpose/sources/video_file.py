@@ -103,10 +103,9 @@ def video_frames(
         # The key frame is not where the container says.
         yield from video_frames(name, open_video)
         return
-    if reading.error:
-        raise InputError(f"{name} broke off after {count} frames: {reading.error}")
     if not count:
-        raise InputError(f"{name} holds no frame that can be decoded; is it a whole video?")
+        reason = reading.error or "is it a whole video?"
+        raise InputError(f"{name} holds no frame that can be decoded: {reason}")
 
 
 def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator[Frame]:
@@ -115,7 +114,7 @@ def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator
     converter = FrameConverter(video.stream, video.name)
     whole = _whole_frames(video, reading)
     stamped: Iterator[tuple[float | None, av.VideoFrame]]
-    stamped = ((stamp_of(frame), frame) for frame in whole)
+    stamped = ((_stamp_of(frame), frame) for frame in whole)
     origin = None
     index = 0
     if start is not None:
@@ -128,7 +127,7 @@ def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator
         yield Frame(converter.image(frame), index, last_s, video.name)
         index += 1
     if last_s is not None:
-        _warn_if_cut_short(video, reading, index, last_s + step_s)
+        _end(video, reading, index, last_s + step_s)
 
 
 def _whole_frames(video: Video, reading: Reading) -> Iterator[av.VideoFrame]:
@@ -139,7 +138,7 @@ def _whole_frames(video: Video, reading: Reading) -> Iterator[av.VideoFrame]:
     yield from deinterlacer.flush()
 
 
-def stamp_of(frame: av.VideoFrame) -> float | None:
+def _stamp_of(frame: av.VideoFrame) -> float | None:
     """The container's stamp of a frame in seconds; None without one."""
     if frame.pts is None or frame.time_base is None:
         return None
@@ -157,33 +156,38 @@ def _warn_of_damage(name: str, reading: Reading) -> None:
         )
 
 
-def _warn_if_cut_short(video: Video, reading: Reading, count: int, end_s: float) -> None:
-    """Say so where a file ends well before the length that its container states."""
+def _end(video: Video, reading: Reading, count: int, end_s: float) -> None:
+    """Say so where a video ends well before the length that its container states."""
+    missing = _missing(video, count, end_s, reading.reached_s or 0.0)
+    unknown = video.stated_frames is None and video.duration_s is None
+    if reading.error and (missing or unknown):
+        after = missing or f"after {count} frames"
+        raise InputError(f"{video.name} broke off {after}: {reading.error}")
+    if missing:
+        log.warning("%s ended %s: it was cut short, or damaged there", video.name, missing)
+
+
+def _missing(video: Video, count: int, end_s: float, reached_s: float) -> str:
+    """Where a video ended, if that is too early; else nothing.
+
+    Args:
+        video: The video.
+        count: Frames that it gave.
+        end_s: Moment at which they ended.
+        reached_s: Latest stamp in it, pictures or sound.
+    """
     stated = video.stated_frames
     length = video.duration_s
     # Numbers are often a frame or two off.
     if stated is not None and count >= stated - max(2, stated // 100):
-        return
+        return ""
     # The length decides where there is no number, or an edit list hides some of the frames.
     has_edits = "mov" in video.container.format.name
     if length is not None and (stated is None or has_edits):
         # Some containers count from 0, some from their first stamp.
-        reached = reading.reached_s or 0.0
-        if max(reached, reached - video.start_s, end_s) >= length - max(
-            SPARE_S, SPARE_PART * length
-        ):
-            return
+        reached = max(reached_s, reached_s - video.start_s, end_s)
+        if reached >= length - max(SPARE_S, SPARE_PART * length):
+            return ""
     if stated is not None:
-        log.warning(
-            "%s ended after %d of %d frames: it was cut short, or damaged there",
-            video.name,
-            count,
-            stated,
-        )
-    elif length is not None:
-        log.warning(
-            "%s ended after %.1f of %.1f s: it was cut short, or damaged there",
-            video.name,
-            end_s,
-            length,
-        )
+        return f"after {count} of {stated} frames"
+    return f"after {end_s:.1f} of {length:.1f} s" if length is not None else ""
