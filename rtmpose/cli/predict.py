@@ -76,7 +76,12 @@ def predict(
 
     # Sources and boxes first: a wrong path should not cost the loading of models.
     items = expand_sources(
-        sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
+        sources,
+        start_s=frames.start,
+        end_s=frames.end,
+        limit=frames.limit,
+        flip=frames.flip,
+        camera=frames.camera(),
     )
     boxes = detection.boxes
     boxes_of = read_boxes(boxes) if boxes else None

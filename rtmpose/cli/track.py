@@ -214,7 +214,12 @@ def track(
 
     # Sources and settings first: a mistake should not cost the loading of models.
     items = expand_sources(
-        sources, start_s=frames.start, end_s=frames.end, limit=frames.limit, flip=frames.flip
+        sources,
+        start_s=frames.start,
+        end_s=frames.end,
+        limit=frames.limit,
+        flip=frames.flip,
+        camera=frames.camera(),
     )
     params = _tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
