@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import av
@@ -11,13 +12,15 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from rtmpose.sources.orientation import orientation_of, upright
+from rtmpose.sources.orientation import AS_STORED, orientation_of, upright
 from rtmpose.types import Image
 
 log = logging.getLogger(__name__)
 
 NEARLY_SQUARE = 0.01
 """Pixels that are off by less are left as they are."""
+LARGE_BLOCK = 31 << 20
+"""Just below 32 MiB, where the GNU library's limit ends."""
 LARGEST_ASPECT = 8
 """A ratio beyond is not believed."""
 
@@ -39,15 +42,22 @@ class FrameConverter:
         self._name = name
         self._reformatter = VideoReformatter()
         self._told = quiet
+        self._orientation = AS_STORED
+        self._layout: tuple[int, int, int] | None = None
+        _keep_freed_memory()
 
     def image(self, frame: av.VideoFrame) -> Image:
         """The frame as BGR uint8 ``(H, W, 3)``, with square pixels and upright."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # Looking at a frame's side data keeps the frame in memory until the garbage collector runs,
+        # so it is looked at once, and where something changes.
+        layout = (frame.width, frame.height, frame.rotation)
+        if layout != self._layout:
+            self._layout = layout
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
+
         image = _pixels(self._reformatter.reformat(frame, format="bgr24"))
-        image = self._square(image)
-        if matrix is None:
-            return image
-        return upright(image, orientation_of(bytes(matrix)))
+        return upright(self._square(image), self._orientation)
 
     def _square(self, image: Image) -> Image:
         """Resample to square pixels; the side that is too short grows, so no detail is lost."""
@@ -85,6 +95,16 @@ def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     if aspect > 1:
         return round(width * aspect), height
     return width, round(height / aspect)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory of frames for the next ones. It gives blocks above a limit
+    back to the system at once, and getting them again costs a third of the decoding; the limit
+    rises with the largest block that was freed.
+    """
+    block = np.empty(LARGE_BLOCK, np.uint8)
+    del block
 
 
 def _pixels(frame: av.VideoFrame) -> Image:
