@@ -209,6 +209,13 @@ def test_an_index_that_is_missing(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_page_of_an_error_instead_of_a_video(tmp_path):
+    for name, data in (("page.mp4", b"<html>404</html>" * 30), ("zeros.mp4", bytes(9000))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match="not a video FFmpeg can read"):
+            read(tmp_path / name)
+
+
 def test_whole_files_whose_count_is_a_guess(tmp_path, caplog):
     """Length times rate says 1,000 frames a second and more for what a browser records."""
     for name in ("v.mkv", "v.webm"):

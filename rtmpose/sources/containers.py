@@ -17,6 +17,9 @@ FILE_PROTOCOLS = "file,crypto,data"
 NOT_VIDEO = frozenset({"tty", "bin", "xbin", "adf", "idf", "image2", "image2pipe", "ass", "srt"})
 """FFmpeg reads text and single images as videos too."""
 
+MP4_BOXES = (b"ftyp", b"mdat", b"free", b"wide", b"skip")
+"""What MP4 and QuickTime files begin with."""
+
 _log_lock = threading.Lock()
 
 
@@ -75,8 +78,10 @@ def opened_file(source: str | Path | IO[bytes], name: str) -> Iterator[Video]:
     options: dict[str, str] = {}
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{path} does not exist")
+        if not path.is_file():
+            raise InputError(f"{path} is no file: a video must be one")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)")
         # With the prefix, a colon or a pattern in the name means nothing.
@@ -180,7 +185,11 @@ def _reason(source: str, options: dict[str, str]) -> str:
         finally:
             av.logging.set_level(level)
             av.logging.set_skip_repeated(skips)
-    return lines[-1][2].strip() if lines else ""
+    reason = lines[-1][2].strip() if lines else ""
+    # What is not MP4 at all has no index to miss.
+    with Path(source.removeprefix("file:")).open("rb") as file:
+        is_mp4 = file.read(8)[4:] in MP4_BOXES
+    return "" if "moov atom" in reason and not is_mp4 else reason
 
 
 def is_video_file(path: Path) -> bool:
