@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from xml.etree import ElementTree
 
+from rtmpose.card_check import check_card
 from rtmpose.errors import InputError, ModelError
-from rtmpose.files import write_bytes
+from rtmpose.file_record import RECORD_KEY, read_records, records_to_table
+from rtmpose.files import write_bytes, write_text
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
+from rtmpose.safetensors_file import read_safetensors_header, with_safetensors_metadata
+from rtmpose.text_files import parse_json
 from rtmpose.types import Calibration, Skeleton
+
+log = logging.getLogger(__name__)
 
 KEY = "rtmpose.card"
 """Name of the text property that holds the card."""
-
-_LARGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
 
 def card_to_json(card: ModelCard) -> str:
@@ -37,10 +42,11 @@ def card_from_json(text: str) -> ModelCard:
     """The card written by :func:`card_to_json`.
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is something else, or fields have wrong types, lengths or ranges.
     """
     try:
-        table: dict[str, Any] = _standard_terms(json.loads(text))
+        table: dict[str, Any] = _standard_terms(parse_json(text, "the model card"))
+        table.pop(RECORD_KEY, None)  # about the files, not the model
         scaling = table.pop("normalization")
         codec = table.pop("codec")
         if codec["kind"] not in OUTPUTS:
@@ -48,9 +54,10 @@ def card_from_json(text: str) -> ModelCard:
         heatmap = codec.get("heatmap_wh")
         calibration = table.pop("calibration", None)
         points = table.pop("own_skeleton", None)
-        return ModelCard(
-            **{k: v for k, v in table.items() if k != "input_wh"},
-            input_wh=(int(table["input_wh"][0]), int(table["input_wh"][1])),
+        card = ModelCard(
+            **{k: v for k, v in table.items() if k not in ("input_wh", "classes")},
+            classes=tuple(map(str, table.get("classes", ()))),
+            input_wh=tuple(table["input_wh"]),
             normalization=Normalization(
                 tuple(scaling["mean"]), tuple(scaling["std"]), scaling["color"]
             ),
@@ -58,12 +65,15 @@ def card_from_json(text: str) -> ModelCard:
                 codec["kind"],
                 codec.get("split_ratio", 2.0),
                 tuple(codec.get("sigma", ())),
-                (heatmap[0], heatmap[1]) if heatmap else None,
+                tuple(heatmap) if heatmap else None,
             ),
             calibration=calibration_from(calibration) if calibration else None,
             own_skeleton=Skeleton(**{k: _tuples(v) for k, v in points.items()}) if points else None,
         )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        return check_card(card)
+    except RecursionError as error:
+        raise ValueError("not a model card: it is nested too deeply") from error
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a model card: {error!r}") from error
 
 
@@ -110,23 +120,55 @@ def embedded_card(path: Path) -> ModelCard | None:
     """The card of a model file: ``NAME.card.json`` next to it, else the one inside (ONNX,
     safetensors, OpenVINO).
 
-    None where there is no card, or none that can be read.
+    None where there is no card; or none that can be used, which a warning tells.
     """
     try:
-        separate = sidecar_card_path(path)
-        if separate.is_file():
-            return card_from_json(separate.read_text(encoding="utf-8"))
-        text = None
-        if path.suffix == ".onnx":
-            text = dict(onnx_metadata(path.read_bytes())).get(KEY)
-        elif path.suffix == ".xml":
-            text = _xml_card(path)
-        elif path.suffix == ".safetensors":
-            with path.open("rb") as file:
-                text = _safetensors_header(file)[0].get("__metadata__", {}).get(KEY)
+        text = _card_text(path)
         return card_from_json(text) if text else None
-    except (OSError, ValueError, AttributeError, ElementTree.ParseError):
+    except (OSError, ValueError, AttributeError, ElementTree.ParseError, RecursionError) as error:
+        log.warning("the card of %s is not used: %s", path, error)
         return None
+
+
+def _card_text(path: Path) -> str | None:
+    """The card of a model file as it stands there, or None."""
+    separate = sidecar_card_path(path)
+    if separate.is_file():
+        return separate.read_text(encoding="utf-8")
+    if path.suffix == ".onnx":
+        return dict(onnx_metadata(path.read_bytes())).get(KEY)
+    if path.suffix == ".xml":
+        return _xml_card(path)
+    if path.suffix == ".safetensors":
+        return read_safetensors_header(path).metadata.get(KEY)
+    return None
+
+
+def write_sidecar_card(path: Path, card: ModelCard, recorded: Iterable[Path] = ()) -> Path:
+    """Write a card next to a model file.
+
+    Args:
+        path: The model file.
+        card: Its card.
+        recorded: Files whose sizes and checksums are put into the card; without them those of a
+            card that is there already are kept.
+
+    Returns:
+        The file written.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    out = sidecar_card_path(path)
+    records = records_to_table(recorded)
+    old = None if records else read_records(out)
+    if old is not None:
+        records = {suffix: asdict(record) for suffix, record in old.items()}
+    table = parse_json(card_to_json(card), "the card")
+    if records:
+        table[RECORD_KEY] = records
+    write_text(out, json.dumps(table, sort_keys=True) + "\n")
+    return out
 
 
 def sidecar_card_path(path: Path) -> Path:
@@ -153,9 +195,7 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
     """
     text = card_to_json(card)
     if out is None:
-        out = sidecar_card_path(path)
-        write_bytes(out, text.encode() + b"\n")
-        return out
+        return write_sidecar_card(path, card)
     if out.suffix != path.suffix or out.suffix not in (".onnx", ".safetensors"):
         raise InputError(
             f"a card can be put into a copy of an .onnx or .safetensors file, not of {path.name}"
@@ -165,31 +205,12 @@ def write_card(path: Path, card: ModelCard, out: Path | None = None) -> Path:
         content = (
             with_onnx_metadata(path.read_bytes(), KEY, text)
             if out.suffix == ".onnx"
-            else _safetensors_with(path, text)
+            else with_safetensors_metadata(path, KEY, text)
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} could not be read to put a card into it: {error}") from error
     write_bytes(out, content)
     return out
-
-
-def _safetensors_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where the tensors begin."""
-    size = int.from_bytes(file.read(8), "little")
-    if not 2 <= size <= _LARGEST_HEADER:
-        raise ValueError("it is not a safetensors file")
-    header: dict[str, Any] = json.loads(file.read(size))
-    return header, 8 + size
-
-
-def _safetensors_with(path: Path, text: str) -> bytes:
-    with path.open("rb") as file:
-        header, _ = _safetensors_header(file)
-        tensors = file.read()
-    header["__metadata__"] = {**header.get("__metadata__", {}), KEY: text}
-    packed = json.dumps(header, separators=(",", ":")).encode()
-    packed += b" " * (-len(packed) % 8)
-    return len(packed).to_bytes(8, "little") + packed + tensors
 
 
 def _xml_card(path: Path) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.backends.loading import card_of_file
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
@@ -50,7 +51,8 @@ class Detector:
         card: Describes a file the zoo does not know; without it the family is recognized from the
             layers' names.
         box_thr: Lowest score returned unless a call says otherwise.
-        label: Class index to keep; None keeps all.
+        label: Class to keep, by its index or by its name in the card; None keeps all. ``auto``
+            keeps people; all classes, where the card names others only.
         fit: ``letterbox`` fills every frame up to the network's input; ``rectangular`` computes the
             smallest rectangle only; ``auto`` does what the card says, where the engine can
             (:attr:`rectangular` tells).
@@ -70,16 +72,16 @@ class Detector:
         options: BackendOptions | None = None,
         card: ModelCard | None = None,
         box_thr: float = DEFAULT_BOX_THR,
-        label: int | None = 0,
+        label: int | str | None = "auto",
         fit: str = "auto",
     ) -> None:
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
-        card = card or zoo_card or _recognize(path)
+        card = card or zoo_card or card_of_file(path) or _recognize(path)
         self._decoder = box_decoder(card)
         self.path = path
         self.box_thr = box_thr
-        self.label = label
+        self.label = _label_index(card, label)
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
 
@@ -170,6 +172,21 @@ class Detector:
 
         boxes = unletterbox(found.boxes[rows], factors)
         return Detections(boxes, found.scores[rows], found.labels[rows])
+
+
+def _label_index(card: ModelCard, label: int | str | None) -> int | None:
+    """The index of a class; None for all of them."""
+    if label == "auto":
+        # Without names the first class is the person.
+        if not card.classes:
+            return 0
+        return card.classes.index("person") if "person" in card.classes else None
+    if label is None or isinstance(label, int):
+        return label
+    if label not in card.classes:
+        known = ", ".join(card.classes[:12]) or "none that its card names"
+        raise InputError(f"the detector {card.id} has no class {label!r}; it has {known}")
+    return card.classes.index(label)
 
 
 def _recognize(path: Path) -> ModelCard:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rtmpose.errors import OutputError
+from rtmpose.text_files import parse_json
 
 if sys.platform == "win32":
     import msvcrt
@@ -26,6 +27,11 @@ HAS_LOCKS = sys.platform != "win32"
 
 LOCK_POSITION = 1 << 30
 """On Windows a byte is locked and cannot be read: one far behind the content."""
+
+TELL_SECONDS = 3.0
+"""How long a run waits before it says for whom."""
+
+POLL_SECONDS = 0.1
 
 
 def try_lock(descriptor: int) -> bool:
@@ -74,7 +80,7 @@ class OutputLock:
         """The locked descriptor; None if the file was removed by the run that held it before."""
         try:
             if not try_lock(descriptor):
-                holder = _read_holder(descriptor)
+                holder = read_holder(descriptor)
                 os.close(descriptor)
                 raise OutputError(
                     f"{output} is being written by another run ({holder}); wait for its end, or"
@@ -87,7 +93,7 @@ class OutputLock:
             return descriptor
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), self.path.stat()):
-                _write_holder(descriptor)
+                write_holder(descriptor)
                 return descriptor
         os.close(descriptor)
         return None
@@ -98,18 +104,95 @@ class OutputLock:
             return
         descriptor = self._descriptor
         self._descriptor = None
-        # Removed while it is locked, so that it is never another run's file; Windows wants it the
-        # other way around, and refuses to remove a file that is open elsewhere.
-        if HAS_LOCKS:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-        os.close(descriptor)
-        if not HAS_LOCKS:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
+        _end_lock(descriptor, self.path)
 
 
-def _write_holder(descriptor: int) -> None:
+class ProcessLock:
+    """A lock that processes and threads wait for. The lock file goes away with the lock.
+
+    The system ends it with the process that holds it. Where the file system has no locks, everybody
+    gets it.
+
+    Args:
+        path: The lock file; its folder must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False where another has it.
+
+        Raises:
+            OSError: the lock file cannot be written.
+        """
+        return self._try() is None
+
+    def wait(self, what: str) -> None:
+        """Take the lock as soon as it is free; after a few seconds a warning says who has it.
+
+        Args:
+            what: What the lock stands for, for the warning.
+
+        Raises:
+            OSError: the lock file cannot be written.
+        """
+        start = time.monotonic()
+        told = ""
+        while (holder := self._try()) is not None:
+            if time.monotonic() - start >= TELL_SECONDS and holder != told:
+                log.warning(
+                    "waiting for %s by another run (%s); it goes on when that run is done or ended",
+                    what,
+                    holder,
+                )
+                told = holder
+            time.sleep(POLL_SECONDS)
+
+    def _try(self) -> str | None:
+        """None where the lock was taken, else who has it."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                if not try_lock(descriptor):
+                    holder = read_holder(descriptor)
+                    os.close(descriptor)
+                    return holder
+            except OSError as error:
+                log.info("%s cannot be locked (%s)", self.path, error.strerror or error)
+                self._descriptor = descriptor
+                return None
+            # The one who had it before may have removed the file meanwhile.
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    write_holder(descriptor)
+                    self._descriptor = descriptor
+                    return None
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """End the lock."""
+        descriptor = self._descriptor
+        self._descriptor = None
+        if descriptor is not None:
+            _end_lock(descriptor, self.path)
+
+
+def _end_lock(descriptor: int, path: Path) -> None:
+    # Removed while it is locked, so that it is never another run's file; Windows wants it the other
+    # way around, and refuses to remove a file that is open elsewhere.
+    if HAS_LOCKS:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    os.close(descriptor)
+    if not HAS_LOCKS:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def write_holder(descriptor: int) -> None:
+    """Write into a lock file which process has the lock."""
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
     # A full disk must not keep a run from resuming, so that the words are best effort.
@@ -119,10 +202,11 @@ def _write_holder(descriptor: int) -> None:
         os.write(descriptor, json.dumps(holder).encode())
 
 
-def _read_holder(descriptor: int) -> str:
+def read_holder(descriptor: int) -> str:
+    """Which process has the lock, in words, as far as the lock file says it."""
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        holder = json.loads(os.read(descriptor, 4096))
+        holder = parse_json(os.read(descriptor, 4096), "the lock")
         return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "process unknown"

@@ -144,6 +144,8 @@ class ModelCard:
             multiples of 32 only.
         calibration: From raw keypoint scores to probabilities; None where never fitted (``rtmpose
             eval --calibrate``).
+        classes: Names of a detector's classes, in the order of its outputs; empty for one that
+            finds people only, or whose classes are not known.
     """
 
     # What it is, and how it is run.
@@ -167,6 +169,7 @@ class ModelCard:
     notes: str = ""
     calibration: Calibration | None = None
     input_fit: InputFit = "letterbox"
+    classes: tuple[str, ...] = ()
 
     # Questions that other code asks, instead of comparing kinds and names.
     @property

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 # Fields of ModelProto and GraphProto.
 _GRAPH_FIELD = 7
+_OPSET_FIELD = 8
 _OUTPUT_FIELD = 12
 _METADATA_FIELD = 14
 
@@ -29,6 +30,29 @@ def onnx_metadata(content: bytes) -> Iterator[tuple[str, str]]:
             text = pair.get(2, b"")
             if isinstance(key, bytes) and isinstance(text, bytes):
                 yield key.decode("utf-8", "replace"), text.decode("utf-8", "replace")
+
+
+def onnx_flaw(content: bytes) -> str:
+    """What keeps the content from being a whole ONNX file, in words; empty where nothing does.
+
+    Only the outermost fields are looked at: a file that was cut short, or is something else, shows
+    there.
+    """
+    fields = set()
+    last = 0
+    for field, value, _, end in _spans(content):
+        last = end
+        if field == _GRAPH_FIELD and not (isinstance(value, bytes) and value):
+            return "it has no network inside"
+        fields.add(field)
+    if not fields or 0 in fields:
+        return "it is not an ONNX file"
+    if last != len(content):
+        return "it is not a whole ONNX file"
+    # The operator set comes behind the network in most files.
+    if _GRAPH_FIELD not in fields or _OPSET_FIELD not in fields:
+        return "it is not a whole ONNX file"
+    return ""
 
 
 def onnx_outputs(content: bytes) -> list[tuple[str, tuple[int | None, ...]]]:

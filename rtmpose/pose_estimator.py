@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
+from rtmpose.backends.loading import card_of_file
 from rtmpose.detector import Detector
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
@@ -83,7 +84,7 @@ class PoseEstimator:
         antialias: bool = False,
     ) -> None:
         path, zoo_card = resolve(model)
-        card = card or zoo_card or _assumed_card(path)
+        card = card or zoo_card or card_of_file(path) or _assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
         # The file is opened before the card is complete: it knows the real size.
         self.path = path

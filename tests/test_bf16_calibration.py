@@ -134,6 +134,39 @@ def biased_network(bias):
     return Model([out.output(0)], [image], "biased")
 
 
+def test_medians_of_another_network_do_not_fit():
+    network = biased_network(np.zeros(16, np.float32))
+    first, last = bf16_graph.pointwise_convolutions(network)
+    name = last.get_friendly_name()
+    assert bf16_graph.medians_fit(network, {name: np.zeros(16, np.float32)})
+    assert bf16_graph.medians_fit(network, {})
+    assert not bf16_graph.medians_fit(network, {name: np.zeros(3, np.float32)})
+    assert not bf16_graph.medians_fit(network, {"another": np.zeros(16, np.float32)})
+    assert bf16_graph.medians_fit(network, {first.get_friendly_name(): np.zeros(3, np.float32)})
+
+
+def test_a_calibration_that_does_not_fit_is_made_again(tmp_path, cache, monkeypatch):
+    import openvino as engine
+
+    from rtmpose.zoo import find
+
+    path = tmp_path / "m.xml"
+    engine.save_model(biased_network(np.zeros(16, np.float32)), path)
+    digest = bf16_calibration.hashlib.sha256(path.read_bytes()).hexdigest()
+    record = bf16_calibration.Bf16Record(
+        "m.xml", digest, bf16_calibration.METHOD_VERSION, 1, 1, 0.9, 0.99, trusted=True
+    )
+    bf16_calibration._save(digest, {"another": np.zeros(16, np.float32)}, record)
+    measured = []
+    monkeypatch.setattr(bf16_calibration, "measure_medians", lambda *_: measured.append(1) or {})
+    again = replace(record, convolutions=0)
+    monkeypatch.setattr(bf16_calibration, "_compare", lambda *_: again)
+    for _ in range(2):
+        _, found = bf16_calibration.calibrate(path, find("rtmpose-s"))
+        assert found == again
+    assert measured == [1]
+
+
 def test_biases_are_not_rounded():
     """A bias of 11.71 is 11.69 in bf16: harmless by itself, not where it should cancel."""
     from rtmpose.model_card import Codec, ModelCard, Normalization

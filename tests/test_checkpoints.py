@@ -180,6 +180,9 @@ def test_a_checkpoint_of_another_model(tmp_path):
     torch.save(other.state_dict(), tmp_path / "a.pth")
     with pytest.raises(ModelError, match="not a checkpoint of this network"):
         load_network(tmp_path / "a.pth", card=CARD)
+    # Without a card it is what its weights show.
+    assert load_network(tmp_path / "a.pth")[1].architecture == "rtmdet-nano"
+    torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "a.pth")
     with pytest.raises(ModelError, match="which model it is"):
         load_network(tmp_path / "a.pth")
 

@@ -241,7 +241,7 @@ def test_own_keypoints_from_toml(tmp_path):
     content["categories"][0]["keypoints"] = []
     content["annotations"][0]["keypoints"] = person(4)
     path = write(tmp_path / "a.json", content)
-    assert read(path, "coco").skeleton is None
+    assert read(path, "coco").skeleton.name == "points-4"
     dataset = read(path, "coco", skeleton=toml)
     assert dataset.skeleton is not None
     assert dataset.skeleton.name == "mouse4"

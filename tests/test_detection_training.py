@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from rtmpose.cli import main  # noqa: E402
 from rtmpose.datasets import KeypointDataset  # noqa: E402
 from rtmpose.errors import InputError  # noqa: E402
 from rtmpose.model_card import Codec, ModelCard, Normalization  # noqa: E402
@@ -21,7 +22,11 @@ from rtmpose.networks.rtmdet import STRIDES, RTMDet, RTMDetConfig  # noqa: E402
 from rtmpose.ops.letterbox import rectangle  # noqa: E402
 from rtmpose.training import train  # noqa: E402
 from rtmpose.training.data import mosaic, mosaic_geometry  # noqa: E402
-from rtmpose.training.data.detection_samples import add_detections, read_detection_samples  # noqa: E402
+from rtmpose.training.data.detection_samples import (  # noqa: E402
+    add_detections,
+    class_names,
+    read_detection_samples,
+)
 from rtmpose.training.detection.assign import assign, cell_points  # noqa: E402
 from rtmpose.training.detection.distill import (  # noqa: E402
     DetectorTeacher,
@@ -479,7 +484,7 @@ def test_a_set_without_anything_to_learn_says_why(tmp_path, fault):
         "category": "no category",
     }
     with pytest.raises(InputError, match=expected[fault]):
-        read_detection_samples(dataset, "person")
+        read_detection_samples(dataset, ("person",))
 
 
 def test_damaged_inputs_stay_gray_and_too_many_stop_the_training(tmp_path, caplog):
@@ -629,3 +634,76 @@ def test_thirty_two_inputs_are_learned_by_heart(tmp_path):
         until=lambda s: s.metrics.get("AP50", 0) > 0.98,
     )
     assert result.status.metrics["AP50"] > 0.95
+
+
+def two_classes(folder, n=12):
+    """Every second box is a widget."""
+    dataset = KeypointDataset.load(write_set(folder, n=n))
+    content = dict(dataset.content)
+    content["categories"] = [{"id": 3, "name": "cat"}, {"id": 7, "name": "widget"}]
+    rows = [dict(a) for a in content["annotations"]]
+    for i, row in enumerate(rows):
+        row["category_id"] = 3 if i % 2 else 7
+    content["annotations"] = rows
+    path = folder / "two.json"
+    path.write_text(json.dumps(content))
+    return KeypointDataset.from_content(content, folder / "images", path)
+
+
+def test_several_classes_are_read_and_counted(tmp_path):
+    dataset = two_classes(tmp_path / "set")
+    assert class_names([dataset], "all") == ("cat", "widget")
+    assert class_names([dataset], "widget, cat") == ("widget", "cat")
+    with pytest.raises(InputError, match=r"no category 'person', only cat, widget.*or all"):
+        class_names([dataset])
+    samples = read_detection_samples(dataset, ("widget", "cat"))
+    labels = np.concatenate([s.labels for s in samples])
+    assert set(labels.tolist()) == {0, 1}
+    only = read_detection_samples(dataset, ("cat",))
+    assert sum(len(s.boxes) for s in only) == int((labels == 1).sum())
+
+
+def test_a_set_of_one_class_gives_its_name(tmp_path):
+    dataset = KeypointDataset.load(write_set(tmp_path / "set"))
+    dataset.content["categories"][0]["name"] = "widget"
+    assert class_names([dataset]) == ("widget",)
+
+
+@pytest.mark.slow
+def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
+    """Its card names the classes, the export gives both, and each can be asked for."""
+    from rtmpose import Detector
+    from rtmpose.networks import save_safetensors
+
+    dataset = two_classes(tmp_path / "set")
+    recipe = override(
+        find_recipe("person-detector"),
+        category="all",
+        batch_size=2,
+        distill_scores=0.0,
+        distill_boxes=0.0,
+        pseudo_label_model=None,
+    )
+    card = start_detector(recipe, [dataset], "none", None, "pets", torch.device("cpu"), None)
+    assert card.card.classes == ("cat", "widget")
+    losses = card.losses(card.network, next(iter(card.batches(0, 0, 0, 1))))
+    assert all(torch.isfinite(v) for v in losses.values())
+    assert "AP" in card.evaluate(card.network.eval()) or not card.validation
+
+    # The file with the suppression inside, against the network.
+    path = tmp_path / "pets.safetensors"
+    with torch.no_grad():
+        for layer in card.network.bbox_head.rtm_cls:
+            layer.bias += 4.0
+    save_safetensors(path, card.network, card.card)
+    assert main(["export", str(path), "-o", str(tmp_path / "out")]) == 0
+    exported = next((tmp_path / "out").glob("*.onnx"))
+    image = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
+    ours, theirs = (Detector(p, box_thr=0.1)(image) for p in (path, exported))
+    assert {0, 1} >= set(theirs.labels.tolist())
+    assert sorted(ours.labels.tolist()) == sorted(theirs.labels.tolist())
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+    only = Detector(exported, box_thr=0.1, label="widget")(image)
+    assert set(only.labels.tolist()) <= {1}
+    with pytest.raises(InputError, match="has no class 'dog'; it has cat, widget"):
+        Detector(exported, label="dog")

@@ -14,7 +14,7 @@ from rtmpose.datasets import KeypointDataset  # noqa: E402
 from rtmpose.training import Recipe, override, train  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
-from rtmpose.training.setup import start_network  # noqa: E402
+from rtmpose.training.start import start_network  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

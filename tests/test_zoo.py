@@ -234,7 +234,8 @@ def test_unknown_name_suggests_the_nearest() -> None:
         zoo.find("resnet")
 
 
-def test_model_without_onnx_says_so_and_names_others() -> None:
+def test_model_without_onnx_says_so_and_names_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtmpose.zoo.conversion.has_converter", lambda: False)
     with pytest.raises(ModelError) as caught:
         zoo.resolve("rtmpose-m_aic-coco_256x192")
     text = str(caught.value)

@@ -28,10 +28,17 @@ from rtmpose.backend_table import Precision
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.agreement import Judge, judge_for
 from rtmpose.backends.base import BackendOptions, Outputs
-from rtmpose.backends.bf16_graph import Medians, keep_biases, measure_medians, subtract_medians
+from rtmpose.backends.bf16_graph import (
+    Medians,
+    keep_biases,
+    measure_medians,
+    medians_fit,
+    subtract_medians,
+)
 from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
 from rtmpose.paths import bundled_folder, cache_folder
+from rtmpose.text_files import parse_json
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -129,7 +136,8 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
     # The content identifies the file: its name says nothing about the weights.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     medians, record = load_calibration(digest)
-    if record is None:
+    network = net.read_network(path)
+    if record is None or not medians_fit(network, medians):
         log.info("calibrating %s for bf16, once (about ten seconds) ...", path.name)
         judge = judge_for(card)
         assert judge is not None, f"{card.id} cannot be calibrated"
@@ -141,8 +149,6 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
             medians = {}
         _save(digest, medians, record)
 
-    # Read again, because the measurement turned inner values into outputs.
-    network = net.read_network(path)
     subtract_medians(network, medians)
     keep_biases(network)
     return network, record
@@ -217,15 +223,31 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
     # The package's own first: it needs no write access and no measurement.
     cached = calibration_file(digest)
     for path in (bundled_folder() / cached.name, cached):
+        if not path.is_file():
+            continue
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                record = Bf16Record(**json.loads(str(stored["record"])))
-                # "m/" + name of the convolution.
-                medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
-                return medians, record
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # absent or damaged: measured again
+            return _read_stored(path, digest)
+        # A damaged archive raises whatever its damage leads to; it is measured again then.
+        except Exception as error:  # noqa: BLE001
+            log.warning("%s is damaged, so the model is calibrated again: %r", path, error)
     return {}, None
+
+
+def _read_stored(path: Path, digest: str) -> tuple[Medians, Bf16Record]:
+    """What :func:`_save` wrote for the model file with that sha256."""
+    # Opened here, as numpy leaves the file of a damaged archive open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        record = Bf16Record(**parse_json(str(stored["record"]), path.name))
+        # "m/" + name of the convolution.
+        medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
+    if record.sha256 != digest or record.method != METHOD_VERSION:
+        raise ValueError("it is of another model")
+    if len(medians) != record.convolutions or not isinstance(record.trusted, bool):
+        raise ValueError("it is incomplete")
+    for values in medians.values():
+        if values.ndim != 1 or values.dtype != np.float32 or not np.isfinite(values).all():
+            raise ValueError("its medians are no finite numbers")
+    return medians, record
 
 
 def _save(digest: str, medians: Medians, record: Bf16Record) -> None:

@@ -76,6 +76,15 @@ def measure_medians(
     return medians
 
 
+def medians_fit(network: Model, medians: Medians) -> bool:
+    """Whether there is a 1x1 convolution with as many input channels for each of the medians."""
+    channels = {
+        node.get_friendly_name(): node.input_value(1).get_partial_shape().to_shape()[1]
+        for node in pointwise_convolutions(network)
+    }
+    return all(len(median) == channels.get(name) for name, median in medians.items())
+
+
 def subtract_medians(network: Model, medians: Medians) -> int:
     """Put ``x - c`` before each named 1x1 convolution and ``+ W c`` behind it, in place.
 

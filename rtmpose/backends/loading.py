@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from rtmpose.backend_table import BackendRow, Precision
+from rtmpose.backend_table import BackendRow, Precision, rows_for_file
 from rtmpose.backends.base import Backend, BackendClass, BackendModule, BackendOptions
 from rtmpose.errors import BackendError, MissingDependencyError
 from rtmpose.model_card import ModelCard
@@ -31,6 +31,24 @@ def local_facts(row: BackendRow) -> Mapping[str, str]:
     """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
     facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
     return cast("Mapping[str, str]", facts())
+
+
+def card_of_file(path: Path) -> ModelCard | None:
+    """The card of a file that has none, from what the engine of its format finds in it: from a
+    function ``card_of_file()`` in the engine's file, if any.
+
+    Raises:
+        MissingDependencyError: the engine is not installed.
+        ModelError: the file cannot be read, or is of no known form.
+    """
+    rows = rows_for_file(path)
+    if len(rows) != 1:
+        return None
+    try:
+        find = getattr(importlib.import_module(rows[0].module), "card_of_file", None)
+    except ImportError:
+        return None  # opening the file says what is missing
+    return None if find is None else cast("ModelCard", find(path))
 
 
 def open_with(row: BackendRow, path: Path, card: ModelCard, options: BackendOptions) -> Backend:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec
+from rtmpose.backends.ncnn_files import check_ncnn_files
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard
 
@@ -49,8 +50,7 @@ class NcnnBackend:
         if options.device != "cpu":
             raise BackendError(f"the ncnn backend runs on the CPU only, not on {options.device!r}")
         weights = model.with_suffix(row.weights_suffix)
-        if not weights.is_file():
-            raise ModelError(f"{model} needs {weights.name} next to it, which is not there")
+        check_ncnn_files(model, weights)
         if card.input_wh == (0, 0):
             raise ModelError(
                 f"{model} does not say its input size: {model.name}.card.json is missing next to it"

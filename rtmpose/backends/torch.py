@@ -28,6 +28,17 @@ def devices() -> dict[str, tuple[Precision, ...]]:
     return {kind: precisions[kind] for kind in kinds}
 
 
+def card_of_file(path: Path) -> ModelCard:
+    """What a checkpoint without a card is; see
+    :func:`rtmpose.networks.checkpoint_card.checkpoint_card`.
+    """
+    try:
+        from rtmpose.networks.load import find_card
+    except ImportError as error:
+        raise table.row("torch").missing() from error
+    return find_card(path)
+
+
 class TorchBackend:
     """A network run by torch. See :class:`rtmpose.backends.base.Backend`.
 

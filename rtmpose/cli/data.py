@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtmpose.cli.data_options import AnnotationsPath, DataOptions
+from rtmpose.cli.data_options import AnnotationsPath, DataOptions, HoldOutOptions
 from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
 
@@ -104,7 +104,8 @@ def check_data(
     from rtmpose.files import write_text
 
     # Errors are what the check looks for, so nothing is repaired while reading.
-    annotations = reading.read_unchecked(data)
+    with data_output.reading(data):
+        annotations = reading.read_unchecked(data)
     other = None
     if against:
         other = read_annotations(against, "auto", against_images, reading.skeleton)
@@ -155,6 +156,7 @@ def convert_data(
         ),
     ],
     reading: DataOptions,
+    holding: HoldOutOptions,
     to: Annotated[
         str | None,
         typer.Option(
@@ -166,11 +168,11 @@ def convert_data(
         ),
     ] = None,
 ) -> int:
-    """Write any known format as COCO JSON, in another keypoint set if you like.
+    r"""Write any known format as COCO JSON, in another keypoint set if you like.
 
     Points are matched by name; what the source does not label has v = 0 in the result. File names
     are relative to the new file. Faces and hands are cut out of whole-body sets as separate
-    instances.
+    instances. Labeled frames of SLEAP's videos are written as images next to the new file.
 
     Examples:
       rtmpose data convert mpii/train.json --images mpii/images --to halpe26 -o mpii-halpe26.json
@@ -178,14 +180,50 @@ def convert_data(
       rtmpose data convert coco_wholebody_val_v1.0.json --to hand21 -o hands.json
 
       rtmpose data convert yolo/data.yaml --split val --skeleton mouse.toml -o val.json
+
+      rtmpose data convert labelme_folder -o all.json --hold-out 0.2 --group-by folder
+
+      rtmpose data convert deeplabcut_project -o train.json --hold-out m3-v1 --group-by 'm\d-v\d'
     """
     from rtmpose.cli import data_output
-    from rtmpose.datasets import load_mixture, merge, open_mixture
     from rtmpose.datasets.coco import save_coco
+    from rtmpose.datasets.hold_out import BY_IMAGE, hold_out, marked
 
     # The source must survive a slip in the name of the output.
-    if output.exists() and data.exists() and output.samefile(data):
-        raise InputError(f"-o {output} would replace the source; choose another name")
+    outputs = [output]
+    if holding.hold_out is not None:
+        outputs.append(holding.held_path(output))
+    for path in outputs:
+        data_output.check_replaceable(path, data)
+    with data_output.reading(data):
+        dataset = data_output.with_found_images(_read_to_convert(data, reading, output))
+    for path in outputs:
+        data_output.check_replaceable(path, dataset.path)
+
+    # One file, or two that share no group.
+    dataset = _converted(dataset, to)
+    if holding.hold_out is None:
+        if holding.group_by:
+            dataset = marked(dataset, holding.group_by)
+        save_coco(dataset, output)
+        data_output.show_written(dataset, output)
+        return 0
+    parts = hold_out(dataset, holding.hold_out, holding.group_by or BY_IMAGE)
+    for part, path in zip(parts, outputs, strict=True):
+        save_coco(part.dataset, path)
+        data_output.show_written(part.dataset, path, part.groups if holding.group_by else ())
+    return 0
+
+
+def _read_to_convert(data: Path, reading: DataOptions, output: Path) -> KeypointDataset:
+    """The set, or the sets of a mixture as one.
+
+    Raises:
+        InputError: it cannot be read, or a mixture has options of single sets.
+    """
+    from dataclasses import replace
+
+    from rtmpose.datasets import load_mixture, merge, open_mixture
 
     # A mixture says itself how its parts are read.
     if data.suffix == ".toml":
@@ -194,14 +232,18 @@ def convert_data(
                 f"formats, images and keypoint sets of a mixture are written in {data} itself"
             )
         mixture, folder = load_mixture(data)
-        dataset = merge([part for part, _ in open_mixture(mixture, folder)])
-    else:
-        dataset = reading.read(data)
-    dataset = _converted(dataset, to)
-    save_coco(dataset, output)
+        return merge([part for part, _ in open_mixture(mixture, folder)])
 
-    data_output.show_written(dataset, output)
-    return 0
+    # Frames of videos become images first.
+    is_sleap = reading.annotation_format == "sleap" or data.suffix.lower() == ".slp"
+    if is_sleap and reading.images is None:
+        from rtmpose.datasets.sleap import save_frames
+
+        frames = output.with_name(f"{output.stem}_frames")
+        if save_frames(data, frames):
+            typer.echo(f"frames of videos are in {frames}")
+            reading = replace(reading, images=frames)
+    return reading.read(data)
 
 
 # ---- show
@@ -256,7 +298,9 @@ def show_data(
     from rtmpose.datasets.contact_sheet import contact_sheet, save_image
 
     # Converted first, so that the drawing shows what training would get.
-    dataset = _converted(reading.read(data), to)
+    with data_output.reading(data):
+        dataset = data_output.with_found_images(reading.read(data))
+    dataset = _converted(dataset, to)
     skipped = 0
 
     # Whole images, a sheet, or both; a sheet where nothing was asked for.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose.cli.options import DATA
+from rtmpose.errors import InputError
 
 if TYPE_CHECKING:
     from rtmpose.datasets import KeypointDataset
@@ -23,6 +24,56 @@ AnnotationsPath = Annotated[
         show_default=False,
     ),
 ]
+
+
+HOLD_OUT = "Holding out"
+
+
+@dataclass(frozen=True)
+class HoldOutOptions:
+    """Which part of a set is written to a file of its own."""
+
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE|GROUPS",
+            help="Share of the images to hold out (0.2), or names of groups (clip3,clip7).",
+            show_default=False,
+            rich_help_panel=HOLD_OUT,
+        ),
+    ] = None
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="folder|REGEX",
+            help=(
+                "Images that stay together: of one folder, or with the same match in their path"
+                " ('subject(\\d+)'). Trainings of the result keep to it."
+            ),
+            show_default="each image by itself",
+            rich_help_panel=HOLD_OUT,
+        ),
+    ] = None
+    held_output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where the part that is held out goes.",
+            show_default="OUTPUT with -val",
+            rich_help_panel=HOLD_OUT,
+        ),
+    ] = None
+
+    def held_path(self, output: Path) -> Path:
+        """The file of the part that is held out.
+
+        Raises:
+            InputError: it is the file of the rest.
+        """
+        path = self.held_output or output.with_name(f"{output.stem}-val{output.suffix}")
+        if path.absolute() == output.absolute():
+            raise InputError("--output and --held-output are the same file")
+        return path
 
 
 @dataclass(frozen=True)
@@ -58,7 +109,18 @@ class DataOptions:
     split: Annotated[
         str,
         typer.Option(
-            help="Of YOLO labels: train, val or test.", show_default=False, rich_help_panel=DATA
+            help="Of YOLO labels: train, val or test.",
+            show_default="train; in eval val, else test",
+            rich_help_panel=DATA,
+        ),
+    ] = ""
+    category: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of a COCO file: take the instances of this category only.",
+            show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = ""
 
@@ -67,12 +129,21 @@ class DataOptions:
         # Imported late: reading data sets needs more than `--help` should load.
         from rtmpose.datasets import read
 
-        return read(data, self.annotation_format, self.images, self.skeleton, self.split)
+        return read(
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
+        )
+
+    def read_to_score(self, data: Path) -> KeypointDataset:
+        """The set to evaluate on: of a set with splits the validation, else the test split."""
+        from rtmpose.datasets import SCORING_SPLITS, read
+
+        split = self.split or SCORING_SPLITS
+        return read(data, self.annotation_format, self.images, self.skeleton, split)
 
     def read_unchecked(self, data: Path) -> Annotations:
         """The set with its errors still in it."""
         from rtmpose.datasets.formats import read_annotations
 
         return read_annotations(
-            data, self.annotation_format, self.images, self.skeleton, self.split
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
         )

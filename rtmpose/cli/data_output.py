@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from rtmpose.datasets.coco_content import Annotations
 
 SHOWN_EXAMPLES = 3
+SHOWN_MISSING = 10
+SHOWN_GROUPS = 6
+CHUNK = 1024 * 1024
+"""Bytes that are read at a time."""
 NOT_ON_SHEET = ("without-keypoints", "box-past-edge")
 """Issues that an instance is not put on the contact sheet for."""
 
@@ -72,15 +78,89 @@ def _summary(report: Report) -> str:
 # ---- convert
 
 
-def show_written(dataset: KeypointDataset, path: Path) -> None:
-    """Print what a converted file holds: numbers that a typo in ``--to`` would change."""
+def check_replaceable(output: Path, source: Path) -> None:
+    """Refuse to replace annotations that somebody made; those of an earlier run may go.
+
+    Raises:
+        InputError: the output is the source, or a file that this package did not write.
+    """
+    if not output.exists():
+        return
+    if source.exists() and output.samefile(source):
+        raise InputError(f"-o {output} would replace the source; choose another name")
+    if not output.is_file() or _is_ours(output):
+        return
+    raise InputError(
+        f"{output} exists and was not written by rtmpose; remove it or choose another name"
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file has the mark of this package."""
+    from rtmpose.datasets.coco_content import WRITTEN_BY_US
+
+    mark = f'"{WRITTEN_BY_US}"'.encode()
+    tail = b""
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            if mark in tail + block:
+                return True
+            tail = block[-len(mark) :]
+    return False
+
+
+def with_found_images(dataset: KeypointDataset) -> KeypointDataset:
+    """Images found under another suffix than is written; those that are nowhere are counted."""
+    from dataclasses import replace
+
+    from rtmpose.datasets.image_index import with_other_suffixes
+
+    images = with_other_suffixes(dataset.images)
+    changed = sum(images[i] != dataset.images[i] for i in images)
+    if changed:
+        typer.echo(f"{changed} images have another suffix than is written", err=True)
+    missing = [str(path) for path in images.values() if not path.is_file()]
+    if missing:
+        shown = "".join(f"\n  {path}" for path in missing[:SHOWN_MISSING])
+        more = (
+            f"\n  and {len(missing) - SHOWN_MISSING} more" if len(missing) > SHOWN_MISSING else ""
+        )
+        typer.echo(f"{len(missing)} of {len(images)} images are missing:{shown}{more}", err=True)
+    return replace(dataset, images=images)
+
+
+@contextmanager
+def reading(data: Path) -> Iterator[None]:
+    """Show in a terminal that something is being read."""
+    from rtmpose.cli.terminal import stderr_console
+
+    console = stderr_console()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"reading {data.name}"):
+        yield
+
+
+def show_written(dataset: KeypointDataset, path: Path, groups: Sequence[str] = ()) -> None:
+    """Print what a converted file holds: numbers that a typo in ``--to`` would change.
+
+    Args:
+        dataset: What was written.
+        path: Where to.
+        groups: Names of the groups of a part of a set.
+    """
     instances = sum(len(dataset.labeled(i)) for i in dataset.images)
     points = f"{len(dataset.keypoint_names)} keypoints"
     if dataset.skeleton:
         points = dataset.skeleton.name
+    of_groups = ""
+    if groups:
+        more = ", ..." if len(groups) > SHOWN_GROUPS else ""
+        of_groups = f" of {len(groups)} groups ({', '.join(groups[:SHOWN_GROUPS])}{more})"
     typer.echo(
-        f"wrote {path}: {len(dataset.images)} images, {instances} instances with keypoints,"
-        f" {points}"
+        f"wrote {path}: {len(dataset.images)} images{of_groups}, {instances} instances with"
+        f" keypoints, {points}"
     )
 
 

@@ -116,7 +116,7 @@ def evaluate_pose(
     boxes.check(model.pose)
     calibration.check(boxes.boxes)
     nme_points = metrics.two_points()
-    dataset = reading.read(data)
+    dataset = reading.read_to_score(data)
     opened = open_model(
         _model(boxes.detector or options.DETECTOR) if boxes.boxes == "detect" else None,
         _model(model.pose),
@@ -196,7 +196,7 @@ def evaluate_detector(
     from rtmpose.evaluation.detection import evaluate_detector as evaluate
 
     # Everything is opened before the first image is read.
-    dataset = reading.read(data)
+    dataset = reading.read_to_score(data)
     model = Detector(_model(detector), options=engine.backend_options(), card=_card(card))
     other = read_results(against) if against else None
 

@@ -78,6 +78,14 @@ _Nms = Annotated[
         help="Detectors: suppress duplicates inside the file (batch 1).", rich_help_panel=FORMAT
     ),
 ]
+_Opset = Annotated[
+    int | None,
+    typer.Option(
+        help="onnx and tensorrt: version of the operators, for converters that know older ones"
+        " only (12 to 17; 18 by default).",
+        rich_help_panel=FORMAT,
+    ),
+]
 _HalfWeights = Annotated[
     bool,
     typer.Option(
@@ -141,6 +149,7 @@ def export(
     decode: _Decode = False,
     nms: _Nms = True,
     half_weights: _HalfWeights = False,
+    opset: _Opset = None,
     detector: _Detector = "rtmdet-nano",
     box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
@@ -179,6 +188,7 @@ def export(
         decode=decode,
         nms=nms,
         half_weights=half_weights,
+        opset=opset,
         detector=detector,
         score_thr=box_thr,
         calibrate=calibrate,

@@ -12,6 +12,7 @@ import typer
 from rtmpose import backend_table as table
 
 if TYPE_CHECKING:
+    from rtmpose.detector import Detector
     from rtmpose.draw import DrawStyle
     from rtmpose.sources.cameras import CameraSettings
     from rtmpose.types import Skeleton
@@ -69,6 +70,15 @@ KeypointSet = Annotated[
             "Keypoint set to use instead of the model's, with as many points: its name or a TOML"
             " file."
         ),
+        rich_help_panel=MODELS,
+    ),
+]
+DetectorLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--det-label",
+        metavar="NAME",
+        help="Class of the detector to take, by its name or number, or 'all'; people by default.",
         rich_help_panel=MODELS,
     ),
 ]
@@ -139,6 +149,28 @@ class ModelOptions:
     pose: Pose = POSE
     detector: DetectorName = DETECTOR
     skeleton: KeypointSet = None
+    det_label: DetectorLabel = None
+
+    def opened_detector(self, speed: SpeedOptions) -> str | Detector:
+        """The detector: its name, or opened where a class of it was asked for."""
+        if self.det_label is None:
+            return self.detector
+        from rtmpose.backends import BackendOptions
+        from rtmpose.detector import Detector
+
+        engine = BackendOptions(
+            speed.backend,
+            speed.device,
+            speed.threads,
+            speed.allow_spinning,
+            speed.precision,  # type: ignore[arg-type]
+        )
+        label: int | str | None = self.det_label
+        if self.det_label == "all":
+            label = None
+        elif self.det_label.isdigit():
+            label = int(self.det_label)
+        return Detector(self.detector, options=engine, label=label)
 
     def keypoint_set(self) -> Skeleton | None:
         """The keypoint set of ``--skeleton``; None without it."""

@@ -100,6 +100,7 @@ def predict(
                 "boxes": str(boxes or ""),
                 "antialias": detection.antialias,
                 "skeleton": models.skeleton or "",
+                **({"det_label": models.det_label} if models.det_label else {}),
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -117,7 +118,7 @@ def _open_pipeline(
     # Given boxes take the place of the detector, which is not opened then.
     whole_image = models.detector.lower() == "none"
     return Pipeline(
-        None if whole_image or detection.boxes else models.detector,
+        None if whole_image or detection.boxes else models.opened_detector(speed),
         models.pose,
         backend=speed.backend,
         device=speed.device,

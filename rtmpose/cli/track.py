@@ -238,6 +238,7 @@ def track(
                 "models": [models.pose, models.detector],
                 "boxes": str(tracking.boxes or ""),
                 "skeleton": models.skeleton or "",
+                **({"det_label": models.det_label} if models.det_label else {}),
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -259,7 +260,7 @@ def _open_tracker(
 
     whole_image = models.detector.lower() == "none" and not tracking.boxes
     tracker = PoseTracker(
-        None if whole_image or tracking.boxes else models.detector,
+        None if whole_image or tracking.boxes else models.opened_detector(speed),
         models.pose,
         params,
         backend=speed.backend,

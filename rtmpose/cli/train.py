@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -63,7 +64,12 @@ TeacherBackend: TypeAlias = Annotated[
     ),
 ]
 SkeletonName: TypeAlias = Annotated[
-    str | None, typer.Option(help="Keypoint set: a name, or a TOML file.", rich_help_panel=DATA)
+    str | None,
+    typer.Option(
+        help="Keypoint set: a name, a TOML file, or data (the data's own, also where the model has"
+        " its points).",
+        rich_help_panel=DATA,
+    ),
 ]
 Name: TypeAlias = Annotated[
     str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
@@ -126,23 +132,37 @@ def train(
     # Threads have to be set before anything of torch runs.
     device = _prepare_torch(accelerator, threads)
     from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
-    from rtmpose.training import find_recipe, with_settings
+    from rtmpose.training import find_recipe
     from rtmpose.training import train as run
+    from rtmpose.training.own_keypoints import fit_to_data
     from rtmpose.training.setup import make_task
+    from rtmpose.training.sources import parse_teacher_backend
 
     if recipe == "list":
         show_recipes()
         return 0
 
-    # The recipe with changes, then everything that it needs.
-    chosen = with_settings(find_recipe(recipe), parse_settings(settings or []))
+    # What is loaded, what is new and how long it takes is said in any case.
+    logging.getLogger("rtmpose.training").setLevel(logging.INFO)
+
+    # The recipe and the data, fitted to each other; then everything that they need.
+    parse_teacher_backend(teacher_backend)
+    fitted = fit_to_data(
+        find_recipe(recipe),
+        data or [],
+        init=init,
+        skeleton=skeleton,
+        teacher=teacher,
+        settings=parse_settings(settings or []),
+    )
+    chosen = fitted.recipe
     task = make_task(
         chosen,
-        data or [],
+        fitted.data,
         init=init,
         teacher=teacher,
         teacher_backend=teacher_backend,
-        skeleton=skeleton,
+        skeleton=fitted.skeleton,
         name=name,
         device=device,
         evaluate_on=val or (),
@@ -161,7 +181,7 @@ def train(
             stop_after_s=None if minutes is None else minutes * 60,
             on_status=bar,
         )
-    show_result(result)
+    show_result(result, task.card)
     return 0
 
 

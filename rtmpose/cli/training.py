@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 import typer
 
 from rtmpose.cli.terminal import stderr_console
 from rtmpose.errors import InputError
+from rtmpose.model_card import ModelCard
 from rtmpose.training.recipes import Recipe, all_recipes
 from rtmpose.training.task import TrainResult, TrainStatus
 
@@ -145,17 +147,40 @@ def show_recipes() -> None:
     console.print(table)
 
 
-def show_result(result: TrainResult) -> None:
+def show_result(result: TrainResult, card: ModelCard) -> None:
     """Where the files are, and how to go on."""
     status = result.status
     # Metrics first, then the files.
     for key, value in status.metrics.items():
         typer.echo(f"{key} {100 * value:.2f}")
-    if result.finished:
-        names = ["best.safetensors", "last.safetensors"] if status.metrics else ["last.safetensors"]
-        typer.echo(f"wrote {' and '.join(str(result.folder / name) for name in names)}")
-    else:
+    if not result.finished:
         typer.echo(
             f"stopped at step {status.step} of {status.steps}; go on with the same command and"
             " --resume"
         )
+        return
+
+    # Without validation there is no best; a resumed training may have none in this folder either.
+    files = [result.folder / f"{name}.safetensors" for name in ("best", "last")]
+    written = [file for file in files if file.is_file()]
+    typer.echo(f"wrote {' and '.join(map(str, written))}")
+    if not status.metrics:
+        typer.echo("nothing was held out to evaluate on: there is no best.safetensors")
+    for text in next_steps(written[0], card):
+        typer.echo(text)
+
+
+def next_steps(model: Path, card: ModelCard) -> list[str]:
+    """Commands that use a trained model, one per line."""
+    if card.is_detector:
+        return [f"use it:     rtmpose predict photo.jpg --detector {model} -o out"]
+    if not card.is_pose:
+        return []
+
+    # A detector of people finds no mice: such models get whole images, or boxes.
+    person = card.task in ("body", "body-feet", "wholebody")
+    where = "" if person and card.own_skeleton is None else " --detector none"
+    return [
+        f"use it:     rtmpose predict photo.jpg --pose {model}{where} -o out",
+        f"export it:  rtmpose export {model} --to onnx -o exports",
+    ]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
+
+from rtmpose.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MAX_EXAMPLES = 5
 """Number of examples that are kept of each kind."""
@@ -101,6 +107,12 @@ class IssueCollector:
         self.examples[new_kind] = self.examples.pop(kind, [])
         self.ids[new_kind] = self.ids.pop(kind, [])
 
+    def drop(self, kind: str) -> None:
+        """Forget the issues of a kind."""
+        self.counts.pop(kind, None)
+        self.examples.pop(kind, None)
+        self.ids.pop(kind, None)
+
     def issues(self) -> tuple[Issue, ...]:
         """What was found, errors first."""
         # In the order of the table; errors come before notes.
@@ -143,9 +155,16 @@ def _note(description: str, advice: str) -> IssueKind:
 # What is wrong with the entries of the file.
 _FILE_KINDS = {
     "broken-image-entry": _error(
-        "image entries without id or file_name", "complete or remove them"
+        "image entries without a usable id or file_name", "complete or remove them"
     ),
-    "broken-annotation": _error("annotations without id or image_id", "complete or remove them"),
+    "broken-annotation": _error(
+        "annotations without a usable id or image_id", "complete or remove them"
+    ),
+    "broken-category": _error("categories without a usable id", "complete or remove them"),
+    "broken-list": _error(
+        "images, annotations or categories that are no list", "write each as a list of objects"
+    ),
+    "annotation-without-id": _note("annotations without id", "they are numbered in their order"),
     "duplicate-image-id": _error("image ids that occur twice", "number the images anew"),
     "duplicate-annotation-id": _error(
         "annotation ids that occur twice", "number the annotations anew"
@@ -164,6 +183,16 @@ _INSTANCE_KINDS = {
         "boxes that are not four finite numbers x, y, w, h", "correct or remove them"
     ),
     "box-without-area": _error("boxes without width or height", "correct or remove them"),
+    "relative-coordinates": _error(
+        "instances with coordinates between 0 and 1", "write pixels: multiply by width and height"
+    ),
+    "box-corners": _error(
+        "boxes that are corners x1, y1, x2, y2 (at least these)", "write x, y, width, height"
+    ),
+    "center-boxes": _error(
+        "boxes around their first two numbers, which should be the top left corner",
+        "write x, y, width, height",
+    ),
     "box-outside-image": _error(
         "boxes wholly outside of the image", "check their units: x, y, w, h in pixels"
     ),
@@ -190,6 +219,12 @@ _INSTANCE_KINDS = {
     ),
     "wrong-num-keypoints": _note(
         "annotations whose num_keypoints is not the number of labeled points", "count anew"
+    ),
+    "area-without-use": _note(
+        "annotations whose area is 0 or no number", "0.53 of their box is taken"
+    ),
+    "without-category": _note(
+        "annotations without category_id", "they count as the first category with keypoints"
     ),
     "without-keypoints": _note("instances without a labeled point", "they serve detectors only"),
     "duplicate-instance": _note(
@@ -223,6 +258,28 @@ _IMAGE_KINDS = {
     ),
 }
 
+# What is wrong with the lines of label files.
+_LABEL_KINDS = {
+    "label-line-length": _error(
+        "label lines of another length than the set's",
+        "every line needs class, box and all keypoints; correct or remove them",
+    ),
+    "label-line-not-numbers": _error(
+        "label lines that are not a class and finite numbers", "correct or remove them"
+    ),
+    "label-in-pixels": _error(
+        "label lines in pixels",
+        "YOLO labels are relative: divide x by the image's width and y by its height",
+    ),
+    "label-outside-image": _error(
+        "label lines with a box or labeled point outside of the image",
+        "values should lie in 0 to 1; give such points v = 0",
+    ),
+    "label-line-box-only": _note(
+        "label lines with a box and no keypoints", "they serve detectors only"
+    ),
+}
+
 # What is wrong with the set as a whole.
 _SET_KINDS = {
     "keypoint-never-labeled": _note(
@@ -240,6 +297,20 @@ _SET_KINDS = {
     "all-left-right-swapped": _error(
         "faces that have left and right the wrong way round", "swap left and right"
     ),
+    "several-keypoint-sets": _error(
+        "categories with different keypoints", "choose one with --category NAME"
+    ),
+    "repeated-keypoint-name": _error(
+        "keypoint names that occur twice in a category", "give each keypoint a name of its own"
+    ),
+    "unusable-sigmas": _error(
+        "sigmas of a category that are not one positive number for each keypoint",
+        "correct or remove them",
+    ),
+    "unusable-link": _note(
+        "links of a category that do not join two of its keypoints, or count from 0",
+        "write pairs of numbers from 1",
+    ),
     "nothing-labeled": _error("images, but no instance with keypoints", "is this the right file?"),
 }
 
@@ -247,6 +318,34 @@ ISSUE_KINDS: Mapping[str, IssueKind] = {
     **_FILE_KINDS,
     **_INSTANCE_KINDS,
     **_IMAGE_KINDS,
+    **_LABEL_KINDS,
     **_SET_KINDS,
 }
 """All kinds, in the order of the report."""
+
+USABLE_FAULTS = ("label-outside-image", "label-line-box-only")
+"""Faults of a reader that leave the instance of use; others stop a training."""
+
+
+def tell_faults(path: Path, faults: Sequence[tuple[str, str]]) -> None:
+    """Warn of the faults that a reader found, or refuse the set.
+
+    Args:
+        path: The annotations.
+        faults: Kind of issue and text, one for each.
+
+    Raises:
+        InputError: some of them leave no usable instance.
+    """
+    # Per kind how many, the first of them, and what to do.
+    counts = Counter(kind for kind, _ in faults)
+    for kind, count in counts.items():
+        first = next(text for name, text in faults if name == kind)
+        known = ISSUE_KINDS[kind]
+        message = (
+            f"{path}: {count} {known.description}: {known.advice}. First: {first}; `rtmpose data"
+            " check` counts them all"
+        )
+        if kind not in USABLE_FAULTS:
+            raise InputError(message)
+        log.warning("%s", message)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA
 from rtmpose.datasets.category_skeletons import category_of
-from rtmpose.datasets.coco_types import CocoContent, CocoImage, JsonObject
+from rtmpose.datasets.check_report import tell_faults
+from rtmpose.datasets.coco_entries import check_one_skeleton
+from rtmpose.datasets.coco_types import CocoContent, CocoImage, Json, JsonObject
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.types import Skeleton
 
@@ -32,19 +34,27 @@ class Annotations:
         content: ``images``, ``annotations``, ``categories``.
         images: The folder that the file names start from, where the format says so.
         skeleton: What the keypoints are, where the format says so.
+        categories: Of a COCO file, as they are in it; in ``content`` they have the names and links
+            of ``skeleton``.
+        faults: Kind (of :data:`rtmpose.datasets.check_report.ISSUE_KINDS`) and text of what a
+            reader found that COCO content cannot hold.
     """
 
     path: Path
     content: CocoContent
     images: Path | None = None
     skeleton: Skeleton | None = None
+    categories: Sequence[Json] = ()
+    faults: Sequence[tuple[str, str]] = ()
 
     def dataset(self) -> KeypointDataset:
         """The set, checked and repaired as :meth:`KeypointDataset.from_content` does.
 
         Raises:
-            InputError: see there.
+            InputError: see there; or a fault of the reader is an error.
         """
+        check_one_skeleton({"categories": list(self.categories)}, self.path)
+        tell_faults(self.path, self.faults)
         return KeypointDataset.from_content(self.content, self.images, self.path, self.skeleton)
 
 

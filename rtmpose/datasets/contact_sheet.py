@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
+from rtmpose.datasets.keypoint_guess import unknown_points
 from rtmpose.draw import draw_poses
 from rtmpose.errors import InputError, OutputError
 from rtmpose.files import write_bytes
-from rtmpose.skeletons import generic_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import Image, Poses
 
@@ -45,8 +45,9 @@ def annotated_poses(dataset: KeypointDataset, annotations: Sequence[CocoAnnotati
     k = max((len(a["keypoints"]) // 3 for a in annotations), default=0)
 
     # All points and boxes at once, in the form that is drawn: (N, K, 3) and (N, 4) xyxy.
-    skeleton = dataset.skeleton or generic_skeleton(max(k, 1))
-    points = np.array([a["keypoints"] for a in annotations], np.float32).reshape(n, -1, 3)
+    skeleton = dataset.skeleton or unknown_points(max(k, 1))
+    points = np.array([a["keypoints"] for a in annotations], np.float32)
+    points = points.reshape(n, k or len(skeleton), 3)
     xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 

@@ -6,6 +6,7 @@ out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA, box_around, count_labeled
@@ -15,13 +16,17 @@ from rtmpose.datasets.conversion_table import (
     ALIASES,
     Conversion,
     IndexPairs,
+    SourcePoint,
     conversion_by_name,
     conversions,
 )
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
+from rtmpose.datasets.keypoint_guess import are_unnamed
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, skeleton_names
 from rtmpose.types import Skeleton
+
+log = logging.getLogger(__name__)
 
 WHOLE_INSTANCE_FIELDS = (
     "segmentation",
@@ -53,12 +58,12 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
     """
     # The table of conversions, or by name for a keypoint set that the package does not have.
     names = dataset.skeleton.keypoints if dataset.skeleton else dataset.keypoint_names
-    if not names:
-        raise InputError(
-            f"{dataset.path} does not say what its keypoints are; read it with skeleton=..."
-        )
     table: tuple[Conversion, ...]
-    if isinstance(target, Skeleton):
+    shares_names = isinstance(target, Skeleton) and bool(set(names) & set(target.keypoints))
+    if are_unnamed(names) and not shares_names:  # also where there are none at all
+        skeleton = target if isinstance(target, Skeleton) else get_skeleton(target)
+        table = (_by_position(dataset, names, skeleton),)
+    elif isinstance(target, Skeleton):
         skeleton = target
         table = (conversion_by_name(names, target.name, target.keypoints),)
     else:
@@ -85,6 +90,25 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
     return KeypointDataset(
         dataset.path, content, dataset.images, annotations, skeleton.keypoints, skeleton
     )
+
+
+def _by_position(dataset: KeypointDataset, names: tuple[str, ...], target: Skeleton) -> Conversion:
+    """Unnamed points as those of a set of one's own with as many, in its order."""
+    # For the sets of the package the number says nothing: 17 points may be a dog's.
+    if len(names) != len(target) or target.name in skeleton_names():
+        raise InputError(
+            f"{dataset.path} does not say what its keypoints are; read it with --skeleton NAME or"
+            " FILE.toml (skeleton=...)"
+        )
+    log.warning(
+        "%s does not name its %d keypoints: taken in the order of %s (%s, ...)",
+        dataset.path,
+        len(names),
+        target.name,
+        ", ".join(target.keypoints[:3]),
+    )
+    pairs: dict[str, SourcePoint] = dict(zip(target.keypoints, names, strict=True))
+    return Conversion("", target.name, pairs)
 
 
 def _source(dataset: KeypointDataset, names: tuple[str, ...]) -> str | tuple[str, ...]:

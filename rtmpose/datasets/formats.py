@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,29 @@ from rtmpose.datasets.annotation_files import find_annotation_file, read_json
 from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
+from rtmpose.datasets.coco_entries import entries, select_category
 from rtmpose.datasets.coco_types import Json
+from rtmpose.datasets.cvat import read_cvat
+from rtmpose.datasets.deeplabcut import read_deeplabcut
 from rtmpose.datasets.freihand import read_freihand
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
+from rtmpose.datasets.keypoint_guess import class_agrees, set_with_names
+from rtmpose.datasets.label_studio import read_label_studio
+from rtmpose.datasets.labelme import read_labelme
 from rtmpose.datasets.landmarks import read_300w, read_lapa, read_wflw
 from rtmpose.datasets.mpii import read_mpii
+from rtmpose.datasets.other_tools import format_by_suffix, format_of_folder, format_of_json
+from rtmpose.datasets.sleap import read_sleap
 from rtmpose.datasets.yolo import read_yolo
+from rtmpose.datasets.yolo_layout import YAML_SUFFIXES, Splits, yaml_in
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names
 from rtmpose.types import Skeleton
 
+log = logging.getLogger(__name__)
+
 FORMATS: Mapping[str, str] = {
-    "coco": "COCO keypoint JSON, also as CVAT and Label Studio export it",
+    "coco": "COCO keypoint JSON, also as CVAT exports it",
     "coco-wholebody": "COCO-WholeBody JSON: body, foot, face and hand keypoints become 133",
     "halpe": "Halpe full body JSON, 136 points",
     "aic": "AI Challenger in COCO form",
@@ -48,19 +60,25 @@ FORMATS: Mapping[str, str] = {
     "onehand10k": "OneHand10K in COCO form",
     "rhd": "Rendered Handpose in COCO form (fingers from the tip)",
     "yolo": "YOLO-pose text labels: data.yaml, or labels/ next to images/",
+    "labelme": "labelme: a folder of JSON files, one per image",
+    "label-studio": "Label Studio's own JSON (keypointlabels, rectanglelabels)",
+    "cvat": "CVAT for images 1.1: annotations.xml",
+    "deeplabcut": "DeepLabCut: CollectedData_*.csv or .h5, or a project",
+    "sleap": "SLEAP .slp files (needs rtmpose[sleap])",
 }
 """What can be read, with one line for people."""
 
-_FORMAT_BY_KEYPOINT = {
-    "Right Shoulder": "aic",
-    "belly": "jhmdb",
-    "head_bottom": "posetrack18",
-    "root_of_tail": "ap10k",
+_FORMAT_BY_NAMES = {
+    "aic14": "aic",
+    "jhmdb15": "jhmdb",
+    "posetrack18": "posetrack18",
+    "ap10k17": "ap10k",
+    "crowdpose14": "crowdpose",
 }
-"""A keypoint name that only one format has."""
+"""Keypoint sets whose names, all of them, only one format has."""
 
 _FORMAT_BY_COUNT = {136: "halpe", 98: "wflw", 68: "300w", 29: "cofw", 19: "aflw", 106: "lapa"}
-"""Number of keypoints of the formats whose files do not name them."""
+"""Number of keypoints of the formats whose files do not name them; the class must agree."""
 
 _WHOLEBODY_VALUES = 3 * 133
 
@@ -83,7 +101,8 @@ def read(
     format: str = "auto",
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
-    split: str = "",
+    split: Splits = "",
+    category: str = "",
 ) -> KeypointDataset:
     """Read an annotated set in any known format.
 
@@ -93,7 +112,9 @@ def read(
         images: The folder that file names start from; None looks around.
         skeleton: The keypoints where the file does not say or should not be believed: a set's name,
             a TOML file, or the set itself.
-        split: Of YOLO labels: ``train``, ``val`` or ``test``.
+        split: Of YOLO labels: ``train``, ``val`` or ``test``; or several, of which the first that
+            is there is taken (:data:`rtmpose.datasets.SCORING_SPLITS` for an evaluation).
+        category: Of a COCO file: take the instances of this category only, by name or id.
 
     Returns:
         The set in COCO form; pixels are counted from 0.
@@ -101,7 +122,7 @@ def read(
     Raises:
         InputError: the format is unknown, or the data is not of it.
     """
-    return read_annotations(data, format, images, skeleton, split).dataset()
+    return read_annotations(data, format, images, skeleton, split, category).dataset()
 
 
 def read_annotations(
@@ -109,7 +130,8 @@ def read_annotations(
     format: str = "auto",
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
-    split: str = "",
+    split: Splits = "",
+    category: str = "",
 ) -> Annotations:
     """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
@@ -121,6 +143,14 @@ def read_annotations(
     detected = detect_format(path) if format == "auto" else DetectedFormat(format)
     kind = detected.format
     content = detected.content
+
+    # One category of several, before anything is made of the keypoints of all.
+    if category:
+        if kind not in STYLES:
+            raise InputError(f"{path} is of format {kind}, which has no categories to choose from")
+        if content is None:
+            content = read_json(find_annotation_file(path))
+        content = select_category(content, category, path)
 
     # Formats of JSON files, which may have been parsed already.
     if kind == "posetrack18":
@@ -135,7 +165,13 @@ def read_annotations(
     # Formats of folders and text files.
     if kind == "yolo":
         return read_yolo(path, folder, points, split)
+    if kind == "label-studio":
+        return read_label_studio(path, folder, points, content)
     readers = {
+        "labelme": read_labelme,
+        "cvat": read_cvat,
+        "deeplabcut": read_deeplabcut,
+        "sleap": read_sleap,
         "lapa-raw": read_lapa,
         "wflw-raw": read_wflw,
         "300w-raw": read_300w,
@@ -170,7 +206,10 @@ def detect_format(path: Path) -> DetectedFormat:
         InputError: it looks like nothing known.
     """
     # Text files by their suffix, folders by what is in them, JSON by its content.
-    if path.suffix in (".yaml", ".yml"):
+    by_suffix = format_by_suffix(path)
+    if by_suffix:
+        return DetectedFormat(by_suffix)
+    if path.suffix.lower() in YAML_SUFFIXES:
         return DetectedFormat("yolo")
     if path.suffix == ".txt":
         return DetectedFormat("wflw-raw")
@@ -180,7 +219,17 @@ def detect_format(path: Path) -> DetectedFormat:
             return DetectedFormat(folder_format)
     content = read_json(find_annotation_file(path))
     try:
-        return DetectedFormat(_json_format(content), content)
+        format = format_of_json(content) or _json_format(content)
+        if format in _FORMAT_BY_COUNT.values() and not category_keypoints(content):
+            log.warning(
+                "%s does not name its keypoints: taken for %s by their number and class;"
+                " --annotation-format or --skeleton says otherwise",
+                path,
+                format,
+            )
+        return DetectedFormat(format, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path} looks like none of the known annotation formats; name it with"
@@ -194,14 +243,23 @@ def _folder_format(path: Path) -> str:
         return "freihand-raw"
     if (path / "landmarks").is_dir():
         return "lapa-raw"
-    if (path / "labels").is_dir() or (path.name == "labels" and any(path.rglob("*.txt"))):
+    if _is_yolo_folder(path):
         return "yolo"
     if any(path.glob("*.pts")) or any(path.glob("*/*.pts")):
         return "300w-raw"
     files = sorted(path.glob("*.json"))
     if len(files) > 1 and all("_mpii" in f.name or "_bonn" in f.name for f in files):
         return "posetrack18"
-    return ""
+    return format_of_folder(path)
+
+
+def _is_yolo_folder(path: Path) -> bool:
+    """Whether a folder has YOLO labels: in it, in a folder per split, or it is one of labels."""
+    if (path / "labels").is_dir() or any(folder.is_dir() for folder in path.glob("*/labels")):
+        return True
+    if "labels" in (path.name, path.parent.name) and any(path.rglob("*.txt")):
+        return True
+    return not any(path.glob("*.json")) and yaml_in(path) is not None
 
 
 def _json_format(content: Json) -> str:
@@ -211,6 +269,8 @@ def _json_format(content: Json) -> str:
         if "human_annotations" in content[0]:
             return "aic-raw"
         return "mpii" if content[0]["joints"] else ""
+    if not isinstance(content, dict):
+        raise TypeError("neither a list nor an object")
 
     # Files that this package wrote are plain COCO, whatever their keypoints are called.
     info = content.get("info")
@@ -219,25 +279,47 @@ def _json_format(content: Json) -> str:
 
     # By names that only one format has.
     names = category_keypoints(content)
-    for name, format in _FORMAT_BY_KEYPOINT.items():
-        if name in names:
-            return format
+    known = set_with_names(names)
+    if known is not None and known.name in _FORMAT_BY_NAMES:
+        return _FORMAT_BY_NAMES[known.name]
 
     # By the form of the first annotation with keypoints.
-    rows = (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a)
-    first = next(rows, {})
+    rows = [a for a in entries(content, "annotations") if isinstance(a, dict)]
+    first = next((a for a in rows if isinstance(a.get("keypoints"), list)), {})
     points = first.get("keypoints") or []
-    if "foot_kpts" in first or len(first.get("keypoints", ())) == _WHOLEBODY_VALUES:
+    if "foot_kpts" in first or _is_joined_wholebody(content, first, names):
         return "coco-wholebody"
     if "keypoints_21" in first:
         return "humanart"
-    if points and isinstance(points[0], list):
-        return "rhd"
-
-    # By the number and names of the keypoints.
-    if len(names) == 14 and names[0] == "left_shoulder" and "neck" in names:
-        return "crowdpose"
-    if not names:
-        return _FORMAT_BY_COUNT.get(len(points) // 3, "coco")
     description = str(info.get("description", "")).lower() if isinstance(info, dict) else ""
+    if points and isinstance(points[0], list):
+        # RHD's file names its fingers from the base and has them from the tip; it alone does.
+        is_rhd = description.startswith(("rhd", "rendered hand")) or "joint_cam" in first
+        return "rhd" if is_rhd else "coco"
+
+    # By the number of keypoints, where the class agrees, or the fields that faces came with.
+    if not names:
+        format = _FORMAT_BY_COUNT.get(len(points) // 3, "coco")
+        has_square_box = "center" in first and "scale" in first
+        return format if has_square_box or _class_agrees(content, first, format) else "coco"
     return "freihand" if description == "freihand" else "coco"
+
+
+def _is_joined_wholebody(content: Json, annotation: Json, names: tuple[str, ...]) -> bool:
+    """Whether an annotation has the 133 points of a person in one list: these have the names of
+    the 17 of the body, or none.
+    """
+    if len(annotation.get("keypoints") or ()) != _WHOLEBODY_VALUES:
+        return False
+    if names:
+        return names == get_skeleton("coco17").keypoints
+    return _class_agrees(content, annotation, "coco-wholebody")
+
+
+def _class_agrees(content: Json, annotation: Json, format: str) -> bool:
+    """Whether the class of an annotation is what a format is of."""
+    if format not in STYLES:
+        return False
+    category_id = annotation.get("category_id", 1)
+    categories = [c for c in content["categories"] if c.get("id", 1) == category_id]
+    return class_agrees(STYLES[format].skeleton, [str(c.get("name", "")) for c in categories])

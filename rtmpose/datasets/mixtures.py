@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from rtmpose.datasets.category_skeletons import category_of
 from rtmpose.datasets.coco_types import CocoAnnotation, JsonObject
 from rtmpose.datasets.convert import convert
 from rtmpose.datasets.formats import read, resolve_skeleton
+from rtmpose.datasets.hold_out import marked
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
+from rtmpose.text_files import read_toml
 from rtmpose.types import Skeleton
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,10 @@ class MixturePart:
         images: The folder of the images below the data folder; empty looks around the file.
         weight: How often it is sampled, relative to its size.
         test_only: It is evaluated on, never trained on.
+        group_by: What a training holds out together: ``folder`` or a regular expression, see
+            :func:`rtmpose.datasets.hold_out.groups_of`; empty for single images.
+        skeleton: The keypoints, where the file does not say: a name or a TOML file.
+        split: Of YOLO labels; empty for ``train``.
     """
 
     name: str
@@ -41,6 +41,9 @@ class MixturePart:
     images: str = ""
     weight: float = 1.0
     test_only: bool = False
+    group_by: str = ""
+    skeleton: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ _PUBLISHED = (
 MIXTURES: Mapping[str, Mixture] = {mixture.name: mixture for mixture in _PUBLISHED}
 """The published mixtures. Every set has the weight 1, as there: they are concatenated."""
 
-PART_FIELDS = {"name", "format", "path", "images", "weight", "test_only"}
+PART_FIELDS = {f.name for f in fields(MixturePart)}
 """Keys of a ``[[data]]`` table."""
 
 
@@ -151,10 +154,10 @@ def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
         parts = tuple(_part(entry) for entry in table["data"])
         target = str(table["target"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{path} is not a mixture of data sets: {reason}; see docs/datasets.md"
@@ -211,7 +214,10 @@ def open_mixture(
             continue
         # Where the published folder is not there, images are looked for around the file.
         images = root / part.images if part.images and (root / part.images).is_dir() else None
-        dataset = read(path, part.format, images)
+        skeleton = _skeleton_of(part, root)
+        dataset = read(path, part.format, images, skeleton, part.split)
+        if part.group_by:
+            dataset = marked(dataset, part.group_by)
         datasets.append((convert(dataset, target), part.weight))
     if not datasets:
         raise InputError(f"none of the sets of {mixture.name} is in {root}")
@@ -263,6 +269,13 @@ def merge(datasets: Sequence[KeypointDataset]) -> KeypointDataset:
     return KeypointDataset(first.path, content, images, annotations, first.keypoint_names, skeleton)
 
 
+def _skeleton_of(part: MixturePart, root: Path) -> str | Path | None:
+    """The keypoints of a part; a TOML file is named relative to the mixture."""
+    if part.skeleton.endswith(".toml"):
+        return root / part.skeleton
+    return part.skeleton or None
+
+
 def _part(entry: JsonObject) -> MixturePart:
     """A set from its ``[[data]]`` table."""
     # A wrong key is most likely a misspelled one.
@@ -280,6 +293,9 @@ def _part(entry: JsonObject) -> MixturePart:
         images=str(entry.get("images", "")),
         weight=weight,
         test_only=bool(entry.get("test_only", False)),
+        group_by=str(entry.get("group_by", "")),
+        skeleton=str(entry.get("skeleton", "")),
+        split=str(entry.get("split", "")),
     )
 
 

@@ -4,220 +4,236 @@ size of the image.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from rtmpose.datasets.annotation_files import parse_numbers, read_lines
-from rtmpose.datasets.category_skeletons import category_of, skeleton_from_category
+from rtmpose.datasets.category_skeletons import (
+    category_of,
+    skeleton_from_category,
+    skeleton_with_keypoints,
+)
 from rtmpose.datasets.coco_content import Annotations, Instance, build_annotations
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.datasets.image_size import image_size
-from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
-from rtmpose.datasets.simple_yaml import read_simple_yaml
+from rtmpose.datasets.keypoint_guess import guess_and_tell, mirror_is_known, set_with_names
+from rtmpose.datasets.yolo_labels import (
+    BOX_VALUES,
+    LabelFaults,
+    LabelLine,
+    PointShape,
+    point_shape,
+    read_labels,
+    usable_lines,
+)
+from rtmpose.datasets.yolo_layout import Splits, find_yolo
 from rtmpose.errors import InputError
-from rtmpose.skeletons import skeleton_for_count
 from rtmpose.types import Skeleton
 
-BOX_VALUES = 5
-"""Values of a line before the keypoints: class, center x, center y, width, height."""
-
-LabelLines = Mapping[str, Sequence[Sequence[float]]]
-"""Image name to the values of each line of its label file."""
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the files are, and what ``data.yaml`` says of them."""
-
-    labels: Path
-    images: Path
-    settings: JsonObject
+log = logging.getLogger(__name__)
 
 
 def read_yolo(
-    data: Path, images: Path | None, skeleton: Skeleton | None = None, split: str = ""
+    data: Path, images: Path | None, skeleton: Skeleton | None = None, split: Splits = ""
 ) -> Annotations:
     """Read YOLO-pose labels.
 
+    Lines that do not fit are in ``faults`` of the result. Labels of images that cannot be read
+    are left out, as their size is not known.
+
     Args:
-        data: ``data.yaml`` (its ``path``, ``train``/``val``, ``kpt_shape`` and ``names`` are used),
-            or a folder with ``labels/`` next to ``images/``, or a folder of labels itself.
+        data: ``data.yaml`` (its ``path``, splits, ``kpt_shape``, ``kpt_names``, ``flip_idx`` and
+            ``names`` are used), or a folder with ``labels/`` next to ``images/``, or a folder of
+            labels itself.
         images: The folder of the images; None takes that of the labels with ``labels`` replaced by
             ``images``.
-        skeleton: The keypoints; None takes the published set with that number of points.
-        split: ``train``, ``val`` or ``test``; empty takes everything below a folder, and ``train``
-            of a ``data.yaml``.
+        skeleton: The keypoints; None takes what ``data.yaml`` says.
+        split: ``train``, ``val`` or ``test``, or several of which the first that is there counts;
+            empty takes everything below a folder, and ``train`` of a ``data.yaml``.
 
     Raises:
-        InputError: there are no labels or images, a line has the wrong number of values, or the
-            number of keypoints is unclear.
+        InputError: there are no labels or images, or the number of keypoints is unclear.
     """
     # Labels belong to images: an image without a label file is background.
-    layout = _layout(data, images, split)
-    image_names = _image_names(layout.images)
-    lines = {name: _read_labels(layout.labels / _label_name(name)) for name in image_names}
+    files = find_yolo(data, images, split)
+    faults = LabelFaults()
+    lines = read_labels(files.labels, faults)
 
     # What the keypoints are.
-    shape = layout.settings.get("kpt_shape") or []
-    keypoints, values = _keypoint_shape(lines, shape, skeleton, layout.labels)
-    skeleton = skeleton or skeleton_for_count(keypoints)
+    shape = point_shape(lines, files.settings.get("kpt_shape"), skeleton, files.where)
+    lines = usable_lines(lines, shape, faults)
+    classes = _class_names(files.settings.get("names"), lines)
+    flip = _flip_indices(files.settings.get("flip_idx"), shape.keypoints, data)
     if skeleton is None:
-        skeleton = skeleton_from_category({}, keypoints)
+        names = _keypoint_names(files.settings.get("kpt_names"), shape.keypoints, data)
+        skeleton = _skeleton(data, shape.keypoints, names, flip, _used(classes, lines))
+    elif len(skeleton) != shape.keypoints:
+        raise InputError(
+            f"{files.where} has {shape.keypoints} keypoints, the keypoint set {skeleton.name} has"
+            f" {len(skeleton)}"
+        )
 
-    # Labels are relative to the size of the image: those of unreadable images are left out.
-    sizes = {name: image_size(layout.images / name) for name in image_names}
-    instances: list[Instance] = []
-    for name, rows in lines.items():
-        size = sizes[name]
-        if size is not None:
-            instances += _instances(name, rows, size, (keypoints, values), layout.labels)
-
+    # Labels are relative to the size of the image.
+    sizes = {name: image_size(files.root / name) for name in files.labels}
+    instances = list(_instances(lines, sizes, shape))
     known_sizes = {name: size or (0, 0) for name, size in sizes.items()}
-    result = build_annotations(data, layout.images, skeleton, instances, known_sizes)
-    return _with_categories(result, layout.settings.get("names"), skeleton)
+    result = build_annotations(data, files.root, skeleton, instances, known_sizes)
+    result = replace(result, faults=tuple(faults.found))
+    return _with_categories(result, classes, skeleton, flip)
 
 
-def _layout(data: Path, images: Path | None, split: str) -> _Layout:
-    """The folders of labels and images."""
-    settings: JsonObject = {}
-    folder = data
-    if data.suffix in (".yaml", ".yml"):
-        settings = read_simple_yaml(data)
-        root = _root(data, str(settings.get("path", ".")))
-        images = images or root / str(settings.get(split or "train", "images"))
-        folder = Path(str(images).replace("/images", "/labels"))
-
-    # Labels and images lie in folders side by side that differ in one word.
-    labels = folder / "labels" if (folder / "labels").is_dir() else folder
-    if split and (labels / split).is_dir():
-        labels = labels / split
-    if images is None:
-        images = Path(*("images" if part == "labels" else part for part in labels.parts))
-    return _Layout(labels, images, settings)
+# ---- what data.yaml says
 
 
-def _root(data: Path, path: str) -> Path:
-    """The folder that the paths in ``data.yaml`` start from; its own where there is no other."""
-    root = Path(path)
-    if not (root.is_absolute() and root.is_dir()):
-        root = data.parent / root
-    return root if root.is_dir() else data.parent
+def _class_names(names: Json, lines: Sequence[LabelLine]) -> list[str]:
+    """Names of the classes by number: a list, or a mapping from the number.
 
-
-def _image_names(folder: Path) -> list[str]:
-    """Paths of the images below a folder, relative to it."""
-    images: list[Path] = []
-    if folder.is_dir():
-        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise InputError(f"{folder} holds no images; name their folder with --images")
-    return [image.relative_to(folder).as_posix() for image in images]
-
-
-def _label_name(image_name: str) -> Path:
-    return Path(image_name).with_suffix(".txt")
-
-
-def _read_labels(path: Path) -> list[list[float]]:
-    """Values of the lines of a label file; an image without one has nothing in it."""
-    if not path.is_file():
-        return []
-    lines = enumerate(read_lines(path), 1)
-    return [parse_numbers(text.split(), path, line) for line, text in lines]
-
-
-def _keypoint_shape(
-    lines: LabelLines, shape: Json, skeleton: Skeleton | None, labels: Path
-) -> tuple[int, int]:
-    """Number of keypoints, and number of values of each: 2 (x, y) or 3 (x, y, v).
-
-    Args:
-        lines: All labels.
-        shape: ``kpt_shape`` of ``data.yaml``; empty where it does not say.
-        skeleton: The keypoints, if they were given.
-        labels: The folder, for errors.
+    Classes without a name are called by their number.
     """
-    if shape:
-        return int(shape[0]), int(shape[1])
+    table: dict[int, str] = {}
+    if isinstance(names, Mapping):
+        table = {int(key): str(name) for key, name in names.items() if str(key).isdigit()}
+    elif isinstance(names, list):
+        table = dict(enumerate(map(str, names)))
+    elif names not in (None, ""):
+        table = {0: str(names)}
+    used = [int(line.values[0]) for line in lines]
+    count = 1 + max([-1, *table, *used])
+    return [table.get(i, f"class {i}") for i in range(count)]
 
-    # Without kpt_shape the length of the lines must say it, and all must agree.
-    lengths = {len(row) for rows in lines.values() for row in rows}
-    if not lengths:
-        raise InputError(f"there is no label with anything in it in {labels}")
-    if len(lengths) > 1:
-        raise InputError(f"labels in {labels} differ in length: {sorted(lengths)} values per line")
 
-    count = lengths.pop() - BOX_VALUES
-    candidates = [(count // n, n) for n in (3, 2) if count > 0 and count % n == 0]
-    if skeleton is not None:
-        candidates = [c for c in candidates if c[0] == len(skeleton)]
-    # Where both fit, v of the triples tells: it is 0, 1 or 2 throughout.
-    for keypoints, values in candidates:
-        if values == 2 or _are_triples(lines):
-            return keypoints, values
+def _used(classes: Sequence[str], lines: Sequence[LabelLine]) -> list[str]:
+    """Names of the classes that have keypoints."""
+    numbers = sorted({int(line.values[0]) for line in lines if len(line.values) > BOX_VALUES})
+    return [classes[number] for number in numbers]
+
+
+def _keypoint_names(value: Json, keypoints: int, data: Path) -> tuple[str, ...]:
+    """``kpt_names``: a list, or a list per class; empty without it.
+
+    Raises:
+        InputError: it names another number of points, or one twice.
+    """
+    lists = list(value.values()) if isinstance(value, Mapping) else [value]
+    lists = [names for names in lists if isinstance(names, list) and names]
+    if not lists:
+        return ()
+    names = tuple(map(str, lists[0]))
+    if len(names) != keypoints or len(set(names)) != len(names):
+        raise InputError(
+            f"kpt_names of {data} has {len(set(names))} different names; kpt_shape or the labels"
+            f" have {keypoints} keypoints"
+        )
+    if any(tuple(map(str, other)) != names for other in lists[1:]):
+        log.warning("%s: kpt_names differ between classes; those of the first are used", data)
+    return names
+
+
+def _flip_indices(value: Json, keypoints: int, data: Path) -> tuple[int, ...] | None:
+    """``flip_idx``: index of each point's mirror image; None without it.
+
+    Raises:
+        InputError: it is no list of this many indices that pair up.
+    """
+    if value in (None, "", []):
+        return None
+    indices = value if isinstance(value, list) else []
+    is_complete = sorted(map(str, indices)) == sorted(map(str, range(keypoints)))
+    if is_complete and all(indices[indices[i]] == i for i in range(keypoints)):
+        return tuple(indices)
     raise InputError(
-        f"labels in {labels} have {count} keypoint values per line, which is no set of points; "
-        "give --skeleton, or kpt_shape in data.yaml"
+        f"flip_idx of {data} should be the {keypoints} indices from 0 in the order of the mirrored"
+        f" image, each pair exchanged both ways, not {value}"
     )
 
 
-def _are_triples(lines: LabelLines) -> bool:
-    """Whether every third keypoint value can be a visibility."""
-    first_v = BOX_VALUES + 2
-    return all(v in (0, 1, 2) for rows in lines.values() for row in rows for v in row[first_v::3])
+def _skeleton(
+    data: Path,
+    keypoints: int,
+    names: tuple[str, ...],
+    flip: tuple[int, ...] | None,
+    classes: Sequence[str],
+) -> Skeleton:
+    """The keypoint set by names and mirror images, else what they are taken for."""
+    if names:
+        known = skeleton_with_keypoints(names) or set_with_names(names)
+        category: JsonObject = {"name": "-".join(classes) or "points", "keypoints": list(names)}
+        skeleton = known or skeleton_from_category({**category, "flip_idx": flip}, keypoints)
+    else:
+        skeleton = guess_and_tell(data, keypoints, classes, flip)
+        if flip is not None:
+            skeleton = replace(skeleton, flip_indices=flip)
+
+    # Where names have sides and flip_idx says something else, one of them is wrong.
+    if flip is not None and flip != skeleton.flip_indices:
+        moved = next(i for i in range(keypoints) if flip[i] != skeleton.flip_indices[i])
+        partner = skeleton.keypoints[skeleton.flip_indices[moved]]
+        text = (
+            f"flip_idx of {data} mirrors {skeleton.keypoints[moved]} to"
+            f" {skeleton.keypoints[flip[moved]]}, but by its name it becomes {partner}"
+        )
+        if any(i != j for i, j in enumerate(flip)):
+            raise InputError(f"{text}; correct flip_idx or kpt_names")
+        log.warning("%s; the names are believed", text)
+    elif not mirror_is_known(skeleton, {"categories": [{"flip_idx": flip}]}):
+        log.warning(
+            "%s has no flip_idx and no kpt_names with left and right: trainings do not mirror its"
+            " images",
+            data,
+        )
+    return skeleton
+
+
+# ---- instances
 
 
 def _instances(
-    name: str,
-    rows: Sequence[Sequence[float]],
-    size_wh: tuple[int, int],
-    shape: tuple[int, int],
-    labels: Path,
+    lines: Sequence[LabelLine], sizes: Mapping[str, tuple[int, int] | None], shape: PointShape
 ) -> Iterator[Instance]:
-    """The instances of one image, in pixels."""
-    width, height = size_wh
-    keypoints, values = shape
-    for line, row in enumerate(rows, 1):
-        if len(row) != BOX_VALUES + keypoints * values:
-            raise InputError(
-                f"{labels / name}: label line {line} has {len(row)} values, not"
-                f" {BOX_VALUES + keypoints * values}"
-            )
+    """The instances in pixels; those of images without a size are left out."""
+    for line in lines:
+        size = sizes[line.image]
+        if size is None:
+            continue
         # Box from its center, in pixels.
-        class_index = int(row[0])
+        width, height = size
+        row = line.values
         box_width = row[3] * width
         box_height = row[4] * height
         left = row[1] * width - box_width / 2
         top = row[2] * height - box_height / 2
 
-        # Keypoints in pixels.
-        table = np.array(row[BOX_VALUES:]).reshape(keypoints, values)
-        points = np.zeros((keypoints, 3))
-        points[:, :2] = table[:, :2] * (width, height)
-        if values == 3:
-            points[:, 2] = table[:, 2]
-        else:
-            # Without v, a point at the very corner is one without a label.
-            points[:, 2] = 2 * (table[:, :2] != 0).any(axis=1)
-        points[points[:, 2] == 0] = 0
+        # Keypoints in pixels; a line with a box only has none.
+        points = np.zeros((shape.keypoints, 3))
+        if len(row) > BOX_VALUES:
+            table = np.array(row[BOX_VALUES:]).reshape(shape.keypoints, shape.values)
+            points[:, :2] = table[:, :2] * (width, height)
+            if shape.values == 3:
+                points[:, 2] = table[:, 2]
+            else:
+                # Without v, a point at the very corner is one without a label.
+                points[:, 2] = 2 * (table[:, :2] != 0).any(axis=1)
+        points[points[:, 2] <= 0] = 0
         box = (left, top, box_width, box_height)
-        yield Instance(name, points, box, {"category_id": class_index + 1})
+        yield Instance(line.image, points, box, {"category_id": int(row[0]) + 1})
 
 
-def _with_categories(annotations: Annotations, names: Json, skeleton: Skeleton) -> Annotations:
-    """With one category per class, where ``data.yaml`` names classes or labels have several."""
-    if isinstance(names, dict):  # by class number, in any order
-        names = [names[key] for key in sorted(names, key=int)]
-    names = list(names or ())
-    used = [a["category_id"] for a in annotations.content["annotations"]]
-    if not names and set(used) <= {1}:
-        return annotations
-    # Labels may use more classes than are named.
-    count = max([len(names), *used])
-    names += [f"class {i}" for i in range(len(names), count)]
-    categories = [category_of(skeleton, str(name), i) for i, name in enumerate(names, 1)]
+def _with_categories(
+    annotations: Annotations,
+    classes: Sequence[str],
+    skeleton: Skeleton,
+    flip: tuple[int, ...] | None,
+) -> Annotations:
+    """With one category per class, and ``flip_idx`` where the data says it."""
+    names = list(classes)
+    if names == ["class 0"]:  # one class without a name
+        names = ["person"]
+    told: JsonObject = {"flip_idx": list(flip)} if flip is not None else {}
+    categories: list[JsonObject] = []
+    for number, name in enumerate(names or ["person"], 1):
+        categories.append({**category_of(skeleton, name, number), **told})
     content = {**annotations.content, "categories": categories}
-    return Annotations(annotations.path, content, annotations.images, skeleton)
+    return replace(annotations, content=content, skeleton=skeleton)

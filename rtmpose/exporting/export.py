@@ -76,7 +76,7 @@ class _Job:
 
 
 def export(
-    model: str | Path,
+    model: str | Path | ModelCard,
     out: Path,
     options: ExportOptions,
     *,
@@ -86,7 +86,8 @@ def export(
     """Write a model for an engine, and verify that it is still the same model.
 
     Args:
-        model: Name from the zoo, or the path of a ``.pth``, ``.safetensors`` or ``.onnx`` file.
+        model: Name from the zoo, its card, or the path of a ``.pth``, ``.safetensors`` or ``.onnx``
+            file.
         out: Folder for the result; created if it is missing.
         options: Target and settings.
         card: Describes a file without a card inside.
@@ -240,10 +241,10 @@ def _plain_onnx(
     """The ONNX file in float32 that other formats are made from."""
     # Other families have a published ONNX file, which cannot be changed here.
     if source.network is None:
-        if options.normalize or options.decode or options.batch not in (None, 1):
+        if options.normalize or options.decode or options.batch not in (None, 1) or options.opset:
             raise InputError(
-                f"{source.card.id} is taken from its ONNX file as it is: no --normalize, --decode"
-                " or --batch"
+                f"{source.card.id} is taken from its ONNX file as it is: no --normalize, --decode,"
+                " --opset or --batch"
             )
         return source.onnx_file()
     # What is only for ONNX files is left out for targets that are made from one.
@@ -254,6 +255,7 @@ def _plain_onnx(
         decode=extras and options.decode,
         nms=options.nms,
         half_weights=extras and options.half_weights,
+        opset=options.opset,
     )
     path = work / name
     write_onnx(source.network, source.card, path, onnx_options)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtmpose.card_io import card_to_json
+from rtmpose.card_io import write_sidecar_card
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.exporting.silence import no_output
 from rtmpose.exporting.tracing import trace_network
@@ -51,8 +51,9 @@ def write_ncnn(network: nn.Module, card: ModelCard, out: Path, *, half: bool = T
         converted = script.with_suffix(".ncnn.param")
         if not converted.is_file():
             raise ModelError(f"pnnx could not convert {card.id} to ncnn")
+        weights = out.with_suffix(".bin")
         shutil.copyfile(converted, out)
-        shutil.copyfile(script.with_suffix(".ncnn.bin"), out.with_suffix(".bin"))
+        shutil.copyfile(script.with_suffix(".ncnn.bin"), weights)
 
-    # The format has no place for a card.
-    out.with_name(f"{out.name}.card.json").write_text(card_to_json(card) + "\n", encoding="utf-8")
+    # The format has no place for a card. ncnn does not check files: what they are is recorded.
+    write_sidecar_card(out, card, recorded=(out, weights))

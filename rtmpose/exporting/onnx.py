@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting.onnx_edits import append_nms, embed_card, simplify, store_half
+from rtmpose.exporting.opset import to_opset
 from rtmpose.exporting.silence import no_logging
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.fuse import fuse_norms
@@ -45,6 +46,7 @@ class OnnxOptions:
         decode: Decoding inside: the outputs are keypoints in crop pixels and scores (SimCC
             networks).
         nms: For detectors: non-maximum suppression inside; the batch is 1.
+        opset: Version of the operators; None for :data:`OPSET`.
         half_weights: Weights are stored as float16 and computed with in float32.
     """
 
@@ -53,6 +55,7 @@ class OnnxOptions:
     decode: bool = False
     nms: bool = True
     half_weights: bool = False
+    opset: int | None = None
 
 
 class Normalize(nn.Module):
@@ -122,12 +125,16 @@ def write_onnx(
     _check(card, options, suppress=suppress)
     model = _convert(network, card, options, batch=1 if suppress else options.batch)
     if suppress:
-        append_nms(model)
+        append_nms(model, max(len(card.classes), 1))
 
     # Weights are halved last: the simplifier would fold the casts.
     model = simplify(model)
     if options.half_weights:
         store_half(model)
+
+    # Older operators last: what is added above has the newer ones.
+    if options.opset is not None:
+        model = to_opset(model, card.id, options.opset)
 
     # Shapes of values in between are up to a quarter of a small file, and every engine infers them.
     model.graph.ClearField("value_info")

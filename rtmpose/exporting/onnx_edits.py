@@ -26,16 +26,20 @@ MIN_HALF_SIZE = 512
 log = logging.getLogger(__name__)
 
 
-def append_nms(model: ModelProto) -> None:
+def append_nms(model: ModelProto, classes: int = 1) -> None:
     """Turn the outputs boxes ``(1, A, 4)`` and scores ``(1, A, C)`` into ``dets (1, n, 5)`` and
     ``labels (1, n)``, the highest-scoring first; in place.
+
+    Args:
+        model: The detector.
+        classes: How many of its outputs count, from the first on.
     """
     # NonMaxSuppression takes scores as (1, C, A).
     graph = Graph.of(model)
     scores = graph.op("Transpose", "scores", perm=[0, 2, 1])
-    # Of a detector with more classes only the first is a person.
-    if graph.last_dimension("scores") > 1:
-        scores = graph.op("Slice", scores, np.array([0]), np.array([1]), np.array([1]))
+    # Outputs behind the known classes were never trained.
+    if graph.last_dimension("scores") > classes:
+        scores = graph.op("Slice", scores, np.array([0]), np.array([classes]), np.array([1]))
     chosen = graph.op(
         "NonMaxSuppression",
         "boxes",
@@ -45,18 +49,27 @@ def append_nms(model: ModelProto) -> None:
         np.array([NMS_SCORE_THR], np.float32),
     )
 
-    # Rows of (image, class, box): the image and the class are 0.
+    # Rows of (image, class, box): the image is 0, and so is the class where there is only one.
     indices = graph.op("Slice", chosen, np.array([2]), np.array([3]), np.array([1]))
     rows = graph.op("Reshape", indices, np.array([-1]))
-    flat = graph.op("Reshape", scores, np.array([-1]))
-    values = graph.op("Gather", flat, rows, axis=0)
+    if classes > 1:
+        pairs = graph.op("Slice", chosen, np.array([1]), np.array([3]), np.array([1]))
+        table = graph.op("Squeeze", scores, np.array([0]))
+        values = graph.op("GatherND", table, pairs)
+    else:
+        flat = graph.op("Reshape", scores, np.array([-1]))
+        values = graph.op("Gather", flat, rows, axis=0)
     best, order = graph.ops("TopK", values, graph.op("Shape", values), axis=0, outputs=2)
 
-    # Boxes in order of score, with the score as the fifth column; all labels are 0.
+    # Boxes in order of score, with the score as the fifth column.
     all_boxes = graph.op("Squeeze", "boxes", np.array([0]))
     boxes = graph.op("Gather", all_boxes, graph.op("Gather", rows, order), axis=0)
     dets = graph.op("Concat", boxes, graph.op("Unsqueeze", best, np.array([1])), axis=1)
-    labels = graph.op("Mul", rows, np.array(0, np.int64))
+    if classes > 1:
+        numbers = graph.op("Slice", chosen, np.array([1]), np.array([2]), np.array([1]))
+        labels = graph.op("Gather", graph.op("Reshape", numbers, np.array([-1])), order)
+    else:
+        labels = graph.op("Mul", rows, np.array(0, np.int64))
     graph.set_outputs(
         {
             "dets": (graph.op("Unsqueeze", dets, np.array([0])), "float", [1, "boxes_found", 5]),

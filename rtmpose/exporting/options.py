@@ -13,6 +13,10 @@ ExportPrecision = Literal["fp32", "fp16", "int8"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
 
+OPSET_TARGETS: tuple[Target, ...] = ("onnx", "tensorrt")
+OPSETS = (11, 23)
+"""First and last version of ONNX operators that can be asked for."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -28,6 +32,8 @@ class ExportOptions:
         normalize: For ``onnx``: the input is BGR uint8 images.
         decode: For ``onnx``: the outputs are keypoints and scores.
         nms: For detectors: non-maximum suppression inside the file.
+        opset: For ``onnx`` and ``tensorrt``: version of the operators, such as 12; None for the
+            newest that engines of the last years read.
         half_weights: For ``onnx`` in fp32: a file of half the size, whose weights are stored as
             float16.
         detector: For ``pipeline``: the detector to join.
@@ -48,6 +54,7 @@ class ExportOptions:
     decode: bool = False
     nms: bool = True
     half_weights: bool = False
+    opset: int | None = None
     detector: str = "rtmdet-nano"
     score_thr: float = 0.3
     calibrate: Path | None = None
@@ -73,6 +80,12 @@ class ExportOptions:
                 "--half-weights is for ONNX files that are computed in fp32: leave out --to and"
                 " --precision"
             )
+        if self.opset is not None:
+            if self.to not in OPSET_TARGETS:
+                raise InputError(f"--opset is for {' and '.join(OPSET_TARGETS)}, not for {self.to}")
+            low, high = OPSETS
+            if not low <= self.opset <= high:
+                raise InputError(f"--opset is {low} to {high}, not {self.opset}")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"the batch must be 1 or more, or dynamic, not {self.batch}")
 

@@ -57,13 +57,16 @@ class ExportSource:
 
 
 def open_source(
-    model: str | Path, card: ModelCard | None = None, input_wh: tuple[int, int] | None = None
+    model: str | Path | ModelCard,
+    card: ModelCard | None = None,
+    input_wh: tuple[int, int] | None = None,
 ) -> ExportSource:
     """The torch network of a model, or its ONNX file where the network is not of this family
     (YOLOX).
 
     Args:
-        model: Name from the zoo, or the path of a ``.pth``, ``.safetensors`` or ``.onnx`` file.
+        model: Name from the zoo, its card, or the path of a ``.pth``, ``.safetensors`` or ``.onnx``
+            file.
         card: Describes a file without a card inside.
         input_wh: Another input size.
 
@@ -72,7 +75,9 @@ def open_source(
     """
     # What is known of the model: from the caller, the zoo or the file.
     known = card
-    named = model_kind(model) == "name"
+    if isinstance(model, ModelCard):
+        known = known or model
+    named = isinstance(model, ModelCard) or model_kind(model) == "name"
     if known is None and named:
         known = find(str(model))
     path: Path | None = None

@@ -61,7 +61,7 @@ def config_for(model: str | ModelCard) -> Config:
     # Detectors, by the size of neck and head.
     if family == "rtmdet":
         channels, blocks, share, exponential = _RTMDET[size]
-        classes = HUMANART_CLASSES if variant == "-humanart" else 1
+        classes = len(card.classes) or (HUMANART_CLASSES if variant == "-humanart" else 1)
         return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
 
     # Classifiers and pose networks; those of a pose have as many outputs as keypoints.

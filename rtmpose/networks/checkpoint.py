@@ -2,7 +2,7 @@
 
 A ``.pth`` is a pickle. It is only ever opened by torch's restricted unpickler, which makes tensors
 and plain containers and calls nothing else. The few other objects that the publisher's files are
-known to carry (training logs, numpy scalars) are replaced by empty ones; a file that asks for
+known to carry are replaced by stand-ins (:mod:`rtmpose.networks.pickled`); a file that asks for
 anything else is refused.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +23,14 @@ from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
+from rtmpose.networks.pickled import STAND_INS, plain
+from rtmpose.safetensors_file import read_safetensors_header
+from rtmpose.text_files import parse_json
 
 State = dict[str, Tensor]
+
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin")
+"""Suffixes of files that are pickles."""
 
 PREFIXES = ("module.", "model.", "architecture.", "student.", "state_dict.")
 """Wrappers that training puts around a network: data parallelism, averaging, pruning,
@@ -34,48 +41,6 @@ RENAMED = {"keypoint_head.": "head.", "network.": ""}
 """Names in published checkpoints, and the names here."""
 
 NOT_WEIGHTS = ("data_preprocessor.", "loss_module.", "teacher.", "steps")
-
-# What the publisher's training framework leaves in a file besides tensors; made into empty objects.
-_HARMLESS = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "mmengine.config.config.ConfigDict",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
-    *(
-        f"numpy.dtypes.{kind}DType"
-        for kind in ("Float64", "Float32", "Int64", "Int32", "Bool", "Str")
-    ),
-    "builtins.getattr",
-    "__builtin__.getattr",
-    "builtins.slice",
-    "collections.defaultdict",
-)
-
-
-class _Empty:
-    """Stands in for an object that is not needed; accepts everything and keeps nothing."""
-
-    def __new__(cls, *_: object, **__: object) -> _Empty:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-    def __setitem__(self, _: object, __: object) -> None:
-        pass
-
-    def append(self, _: object) -> None:
-        """Ignored."""
-
-    def extend(self, _: object) -> None:
-        """Ignored."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +75,20 @@ class KeyDifference:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingFile:
+    """What a training left in a file.
+
+    Attributes:
+        state: Its weights, under the names our networks use.
+        meta: What it says of itself, as plain data: ``dataset_meta``, ``cfg`` and so on; objects
+            that are not known are None.
+    """
+
+    state: State
+    meta: Mapping[str, object]
+
+
 def read_checkpoint(path: str | Path) -> State:
     """The tensors of a ``.pth`` or ``.safetensors`` file, under the names our networks use.
 
@@ -120,18 +99,22 @@ def read_checkpoint(path: str | Path) -> State:
         ModelError: the file is missing, damaged, holds no tensors, or would have to run code to be
             read.
     """
+    return read_training_file(path).state
+
+
+def read_training_file(path: str | Path) -> TrainingFile:
+    """The same, with what the file says of itself; :func:`read_checkpoint` says what is raised."""
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"checkpoint {path} does not exist")
 
     # safetensors hold tensors only; pickles are opened by the restricted unpickler.
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)[0]
+        return TrainingFile(_read_safetensors(path), {})
 
     # Every other class or function that the file names is refused.
-    stand_ins = [(_Empty, name) for name in _HARMLESS]
     try:
-        with torch.serialization.safe_globals([*stand_ins]):
+        with torch.serialization.safe_globals([*STAND_INS]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -148,7 +131,8 @@ def read_checkpoint(path: str | Path) -> State:
     state = _state_of(content)
     if not state:
         raise ModelError(f"{path} holds no weights (no tensors, and no state_dict)")
-    return normalize_keys(state)
+    meta = plain(content.get("meta")) if isinstance(content, Mapping) else None
+    return TrainingFile(normalize_keys(state), meta if isinstance(meta, dict) else {})
 
 
 def normalize_keys(state: Mapping[str, object]) -> State:
@@ -252,31 +236,64 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
 
 
 def read_card(path: str | Path) -> ModelCard | None:
-    """The card in a ``.safetensors`` file, or None."""
+    """The card in a ``.safetensors`` file, or None.
+
+    Raises:
+        ModelError: the file is damaged, or its card cannot be used.
+    """
     path = Path(path)
     if path.suffix != ".safetensors":
         return None
-    return _read_safetensors(path)[1]
+    with _file_errors(path):
+        metadata = read_safetensors_header(path).metadata
+    if KEY not in metadata:
+        return None
+    try:
+        return card_from_json(metadata[KEY])
+    except ValueError as error:
+        raise ModelError(
+            f"the card in {path} cannot be used: {error}; --card names the model of the zoo it is"
+        ) from error
 
 
-def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
+def _read_safetensors(path: Path) -> State:
     _safetensors()
     from safetensors import SafetensorError, safe_open
 
+    with _file_errors(path):
+        # Checked first, as the header says where in the file the tensors lie.
+        shared = _shared_keys(read_safetensors_header(path).metadata)
+        try:
+            # The file is mapped: tensors are read one by one.
+            with safe_open(path, framework="pt") as file:
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+        # Tensors that several keys share are stored once.
+        for key, first in shared.items():
+            if first not in state:
+                raise ValueError(f"its tensor {first!r} is missing")
+            state[key] = state[first]
+    return normalize_keys(state)
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Errors of reading a safetensors file as one that names it."""
     try:
-        # The file is mapped: tensors are read one by one, next to the metadata.
-        with safe_open(path, framework="pt") as file:
-            state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        yield
+    except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} could not be read as safetensors: {error}; an unfinished download?"
         ) from error
-    # Tensors that several keys share are stored once.
-    for key, first in json.loads(metadata.get("rtmpose.shared", "{}")).items():
-        state[key] = state[first]
-    card = card_from_json(metadata[KEY]) if KEY in metadata else None
-    return normalize_keys(state), card
+
+
+def _shared_keys(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Keys of tensors that are stored under another key -> that key."""
+    shared = parse_json(metadata.get("rtmpose.shared", "{}"), "its list of shared tensors")
+    if not isinstance(shared, dict) or not all(isinstance(v, str) for v in shared.values()):
+        raise ValueError("its list of shared tensors is not a table of names")
+    return shared
 
 
 def _safetensors() -> ModuleType:

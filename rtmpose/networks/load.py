@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.build import Config, build, config_for
-from rtmpose.networks.checkpoint import load_state, read_card, read_checkpoint
+from rtmpose.networks.checkpoint import CHECKPOINTS, load_state, read_card, read_checkpoint
+from rtmpose.networks.checkpoint_card import checkpoint_card
 from rtmpose.networks.from_onnx import read_onnx_weights
 from rtmpose.networks.widths import apply_masks, fit_widths
 from rtmpose.onnx_file import onnx_outputs
@@ -55,17 +56,14 @@ def load_network(
         card = card or known
     else:
         path, known_card = resolve(model)
-        card = card or read_card(path) or known_card
+        card = card or read_card(path) or known_card or _card_by_weights(path)
     if card is None and _is_one_stage(path):
         raise ModelError(
             f"{path} is a one-stage model, which runs from ONNX and cannot be trained or pruned; to"
             " export it, name the model of the zoo it is: --card rtmo-s"
         )
     if card is None:
-        raise ModelError(
-            f"{path} does not say which model it is; name the model of the zoo it belongs to"
-            " (--card)"
-        )
+        raise _unknown_file(path)
 
     # An ONNX file is read by order or name of its layers, a checkpoint by its keys.
     config = config or config_for(card)
@@ -79,6 +77,35 @@ def load_network(
             fit_widths(network, state)
         load_state(network, state, str(path), strict=strict)
     return network.eval(), card
+
+
+def find_card(model: str | os.PathLike[str]) -> ModelCard:
+    """The card of a model, without its weights where they are not needed to know it.
+
+    Args:
+        model: As in :func:`load_network`.
+
+    Raises:
+        ModelError: there is no such model, or the file does not say which one it is.
+    """
+    if model_kind(model) == "name":
+        return find(os.fspath(model))
+    path, known = resolve(model)
+    card = read_card(path) or known or _card_by_weights(path)
+    if card is None:
+        raise _unknown_file(path)
+    return card
+
+
+def _card_by_weights(path: Path) -> ModelCard | None:
+    """The card of a checkpoint of the publisher's framework, made from what is in it."""
+    return checkpoint_card(path) if path.suffix.lower() in CHECKPOINTS else None
+
+
+def _unknown_file(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} does not say which model it is; name the model of the zoo it belongs to (--card)"
+    )
 
 
 def _is_one_stage(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.sources.images import decode_image, read_image
+from rtmpose.sources.image_url import fetch_image
+from rtmpose.sources.images import read_image
 from rtmpose.sources.items import SourceItem
 from rtmpose.sources.live import live_frames
-from rtmpose.types import Frame, Image
+from rtmpose.types import Frame
 
 if TYPE_CHECKING:
     from rtmpose.sources.containers import Video
 
-IMAGE_TIMEOUT_S = 10.0
 OnError = Callable[[SourceItem, Exception], None]
 
 
@@ -125,7 +124,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     if item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "image":
-        image = _fetch(item.name) if "://" in item.name else read_image(item.name)
+        image = fetch_image(item.name) if "://" in item.name else read_image(item.name)
         yield Frame(image, source=item.name)
     elif item.live:
         yield from live_frames(item)
@@ -163,11 +162,3 @@ def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
         last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
         count = max(0, last - first)
     return item.limit if count is None else min(count, item.limit or count)
-
-
-def _fetch(url: str) -> Image:
-    try:
-        with urllib.request.urlopen(url, timeout=IMAGE_TIMEOUT_S) as response:
-            return decode_image(response.read(), url)
-    except OSError as error:
-        raise InputError(f"{url} cannot be fetched: {error}") from error

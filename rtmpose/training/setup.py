@@ -5,33 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
-from torch import nn
 
-from rtmpose.datasets import (
-    MIXTURES,
-    KeypointDataset,
-    convert,
-    load_mixture,
-    open_mixture,
-    read,
-    read_image_folder,
-)
+from rtmpose.datasets import read_image_folder
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
-from rtmpose.networks import build, config_for, load_network
+from rtmpose.networks import build, config_for
 from rtmpose.networks.classifier import ClassifierConfig
-from rtmpose.networks.cspnext import REDUCED_SUFFIX
-from rtmpose.networks.heatmap import HeatmapConfig
 from rtmpose.networks.reduced import reduce_input
-from rtmpose.networks.rtmpose import RTMPoseConfig
-from rtmpose.skeletons import get_skeleton, load_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.classification import ClassifierTask
 from rtmpose.training.detection.setup import start_detector
 from rtmpose.training.detection.task import DetectorTask
 from rtmpose.training.devices import HALF_PRECISIONS, choose_precision
+from rtmpose.training.open_data import DataSource, OpenedSet, open_data, open_sets
 from rtmpose.training.pose.distill import Teacher, backend_teacher, torch_teacher
 from rtmpose.training.pose.task import PoseTask
 from rtmpose.training.recipes import Recipe
@@ -42,9 +29,10 @@ from rtmpose.training.sources import (
     parse_teacher_backend,
     teacher_name,
 )
+from rtmpose.training.start import start_network
 from rtmpose.training.task import Task
 from rtmpose.types import Skeleton
-from rtmpose.zoo import find, model_kind
+from rtmpose.zoo import find
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +47,7 @@ class TrainSetup:
         teacher: Model that is learned from; None takes the one started from, where the recipe
             distills.
         teacher_backend: ``inference`` (ONNX Runtime, OpenVINO), ``torch``, or ``auto``.
-        skeleton: Name or TOML file of the keypoint set, where it is not the model's.
+        skeleton: The keypoint set, its name or its TOML file, where it is not the model's.
         name: Id of the result in its card.
         device: ``cpu`` or ``cuda``: where a torch teacher runs.
         evaluate_on: Data to evaluate on, in place of validation images.
@@ -68,30 +56,30 @@ class TrainSetup:
     init: str | None = None
     teacher: str | None = None
     teacher_backend: TeacherBackend = "auto"
-    skeleton: str | None = None
+    skeleton: str | Skeleton | None = None
     name: str | None = None
     device: str = "cpu"
-    evaluate_on: tuple[str | Path, ...] = ()
+    evaluate_on: tuple[DataSource, ...] = ()
 
 
 def make_task(
     recipe: Recipe,
-    data: Sequence[str | Path],
+    data: Sequence[DataSource],
     *,
     init: str | None = None,
     teacher: str | None = None,
     teacher_backend: str = "auto",
-    skeleton: str | None = None,
+    skeleton: str | Skeleton | None = None,
     name: str | None = None,
     device: str = "cpu",
-    evaluate_on: Sequence[str | Path] = (),
+    evaluate_on: Sequence[DataSource] = (),
 ) -> Task:
     """The task of a recipe, by its kind; :class:`TrainSetup` says what the arguments mean.
 
     Args:
         recipe: What and how.
-        data: Annotation files or their folders, ``MIXTURE:FOLDER``, mixtures as ``.toml``; for
-            classifiers one folder with a folder per class.
+        data: Annotation files or their folders, ``MIXTURE:FOLDER``, mixtures as ``.toml``, or sets
+            read before; for classifiers one folder with a folder per class.
         init: See :class:`TrainSetup`, also for the others.
         teacher: Likewise.
         teacher_backend: Likewise.
@@ -132,13 +120,13 @@ def make_task(
 
 
 def detector_task(
-    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
+    recipe: Recipe, data: Sequence[DataSource], setup: TrainSetup = TrainSetup()
 ) -> DetectorTask:
     """The task of a recipe of kind ``detector``; as :func:`make_task`."""
     return start_detector(
         recipe,
         # Detectors take every set in COCO form; keypoints are not needed.
-        [read(d) for d in data],
+        [s.dataset for s in open_sets(data)],
         recipe.init if setup.init is None else setup.init,
         setup.teacher,
         setup.name,
@@ -149,7 +137,7 @@ def detector_task(
 
 
 def pose_task(
-    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
+    recipe: Recipe, data: Sequence[DataSource], setup: TrainSetup = TrainSetup()
 ) -> PoseTask:
     """The task of a recipe of kind ``pose`` or ``heatmap``; as :func:`make_task`."""
     # The network.
@@ -189,10 +177,10 @@ def pose_task(
 
 
 def classifier_task(
-    recipe: Recipe, data: Sequence[str | Path], setup: TrainSetup = TrainSetup()
+    recipe: Recipe, data: Sequence[DataSource], setup: TrainSetup = TrainSetup()
 ) -> ClassifierTask:
     """The task of a recipe of kind ``classifier``; as :func:`make_task`."""
-    if len(data) != 1:
+    if len(data) != 1 or isinstance(data[0], OpenedSet):
         raise InputError("a classifier is trained on one folder that holds a folder per class")
 
     # One folder per class; their number is that of the network's outputs.
@@ -211,92 +199,6 @@ def classifier_task(
     name = setup.name or card.id
     card = replace(card, id=name, files=(), published={}, aliases=(), trained_on=folder.path.name)
     return ClassifierTask(network, card, folder, recipe)
-
-
-def open_data(
-    data: Sequence[str | Path], skeleton: Skeleton
-) -> tuple[list[KeypointDataset], list[float]]:
-    """Data sets in the keypoints of the model, and how often each occurs in an epoch.
-
-    Raises:
-        InputError: a set is missing, damaged, or has none of the keypoints.
-    """
-    # Each entry is a named mixture in a folder, a mixture file, or one set.
-    found: list[tuple[KeypointDataset, float]] = []
-    for entry in data:
-        mixture, _, folder = str(entry).partition(":")
-        if mixture in MIXTURES and folder:
-            found += open_mixture(mixture, folder)
-        elif str(entry).endswith(".toml"):
-            found += open_mixture(*load_mixture(entry))
-        else:
-            found.append((read(entry), 1.0))
-
-    # All sets in the model's order of keypoints.
-    return [_in_keypoints_of(skeleton, d) for d, _ in found], [share for _, share in found]
-
-
-def _in_keypoints_of(skeleton: Skeleton, dataset: KeypointDataset) -> KeypointDataset:
-    """The set in the model's keypoints; teacher points (``keypoints26``) are matched later."""
-    names = dataset.keypoint_names
-    has_teacher_points = "keypoints26_names" in dataset.content["categories"][0]
-
-    # Nothing to convert: same points, unnamed ones, or a teacher's (matched by name later).
-    if names == skeleton.keypoints or not names or has_teacher_points:
-        return dataset
-    return convert(dataset, skeleton if skeleton.name not in skeleton_names() else skeleton.name)
-
-
-def start_network(
-    recipe: Recipe, init: str, skeleton: str | None
-) -> tuple[nn.Module, ModelCard, Skeleton]:
-    """The network a training starts with, its card and its keypoints.
-
-    Args:
-        recipe: Says which network.
-        init: A model of the zoo, a file, ``imagenet`` or ``none``.
-        skeleton: Name or TOML file of the keypoint set; None for the model's.
-
-    Raises:
-        InputError: neither says which network to train.
-        ModelError: a model cannot be loaded.
-    """
-    # Without a model in the recipe the one to start from says what is trained.
-    if not recipe.model and init in ("none", "imagenet"):
-        raise InputError(
-            f"the recipe {recipe.name} does not say which network to train (--set model=NAME)"
-        )
-    recipe_card = find(recipe.model) if recipe.model else None
-    points = _skeleton(skeleton)
-
-    # The whole network of ``init``, where it is of the recipe's form.
-    if init not in ("none", "imagenet") and (
-        model_kind(init) != "name" or recipe_card is None or find(init).id == recipe_card.id
-    ):
-        network, card = load_network(init)
-        own = skeleton_of(card)
-        if own is not None and (points is None or points.keypoints == own.keypoints):
-            special = card.architecture.endswith("-pruned") or REDUCED_SUFFIX in card.architecture
-            if recipe_card is None or special or _same_shape(card, recipe_card):
-                return network, card, own
-
-    # A new network otherwise, with the backbone of ``init``.
-    # The recipe's form, or that of ``init`` if the recipe names none.
-    card = recipe_card or find(init)
-    points = points or skeleton_of(card) or get_skeleton("")
-    config = config_for(card)
-    if not isinstance(config, RTMPoseConfig | HeatmapConfig):
-        raise InputError(f"{card.id} is not a pose network that can be trained from its parts")
-    network = build(replace(config, keypoints=len(points)))
-
-    # The card carries a keypoint set that is not built in.
-    own = None if points.name in skeleton_names() else points
-    card = replace(
-        card, skeleton=points.name, own_skeleton=own, files=(), published={}, aliases=(), notes=""
-    )
-    if init != "none":
-        load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)
-    return network, card, points
 
 
 def open_teacher(
@@ -337,13 +239,3 @@ def teacher_precision(recipe: Recipe, device: str) -> torch.dtype | None:
         precision = recipe.distill.precision
     accelerator = "cuda" if device.startswith("cuda") else "cpu"
     return HALF_PRECISIONS.get(choose_precision(precision, accelerator))
-
-
-def _skeleton(name: str | None) -> Skeleton | None:
-    if name is None:
-        return None
-    return load_skeleton(name) if name.endswith(".toml") else get_skeleton(name)
-
-
-def _same_shape(a: ModelCard, b: ModelCard) -> bool:
-    return (a.architecture, a.input_wh, a.skeleton) == (b.architecture, b.input_wh, b.skeleton)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
-from rtmpose.errors import InputError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import load_network, read_checkpoint
 from rtmpose.networks.checkpoint import load_state
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 TeacherBackend = Literal["auto", "inference", "torch"]
 """``inference`` (ONNX Runtime, OpenVINO) is faster than ``torch`` on a CPU."""
+
+MIN_BACKBONE_SHARE = 0.5
+"""Part of a backbone's weights that must fit for a model to be started from."""
 
 OLD_TEACHER_BACKENDS = {"engine": "inference"}
 
@@ -67,7 +71,7 @@ def load_matching(network: nn.Module, source: str) -> None:
         source: A model of the zoo, or its file.
 
     Raises:
-        ModelError: it cannot be loaded, or nothing fits.
+        ModelError: it cannot be loaded, or its backbone does not fit.
     """
     # Weight files as they are; ONNX files and zoo models through their network.
     if model_kind(source) != "name" and not source.endswith(".onnx"):
@@ -75,7 +79,38 @@ def load_matching(network: nn.Module, source: str) -> None:
     else:
         state = load_network(source)[0].state_dict()
 
-    # Heads of other shapes keep their random weights.
+    # Heads of other shapes keep their random weights; a random backbone is no start.
+    fitting, total = _backbone_share(network, state)
+    if fitting < MIN_BACKBONE_SHARE * total:
+        raise ModelError(
+            f"{source} is of another architecture: {fitting} of the {total} backbone weights fit."
+            " Start from a model of the same size, from --init imagenet, or from --init none"
+        )
     difference = load_state(network, state, source, strict=False)
-    new = len(difference.missing) + len(difference.shapes)
-    log.info("started from %s; %d tensors are new", source, new)
+    new = _layers((*difference.missing, *(key for key, _, _ in difference.shapes)))
+    log.info(
+        "loaded from %s: %d of %d backbone weights; %s",
+        source,
+        fitting,
+        total,
+        f"new: {', '.join(new)}" if new else "nothing is new",
+    )
+
+
+def _backbone_share(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """How many of the network's backbone weights a checkpoint has in the same shape, of how many.
+
+    Counters and vectors are left out: they fit by chance.
+    """
+    ours = {
+        key: value.shape
+        for key, value in network.state_dict().items()
+        if key.startswith("backbone.") and value.ndim > 1
+    }
+    fitting = sum(key in state and state[key].shape == shape for key, shape in ours.items())
+    return fitting, len(ours)
+
+
+def _layers(keys: Sequence[str]) -> list[str]:
+    """The first two parts of the names of weights, each once: ``head.cls_x``."""
+    return list(dict.fromkeys(".".join(key.split(".")[:2]) for key in keys))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import logging
+import lzma
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,8 +16,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import IO
 
-from rtmpose.zoo.download import BLOCK, SourceError, disk_errors
+from rtmpose.zoo.download import BLOCK, LARGEST_FILE, SourceError, disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +33,50 @@ def extract(archive: Path, pattern: str, target: Path) -> None:
         SourceError: not a valid archive, or not exactly one member matches.
         ModelError: ``target`` cannot be written.
     """
-    try:
+    with _archive_errors(), zipfile.ZipFile(archive) as opened:
         # Exactly one: another release of an archive must not deliver another file.
-        with zipfile.ZipFile(archive) as opened:
-            names = [name for name in opened.namelist() if _matches(name, pattern)]
-            if len(names) != 1:
-                raise SourceError(
-                    f"{len(names)} files in the archive match {pattern}, expected one"
-                )
-            with opened.open(names[0]) as member, disk_errors(target), target.open("wb") as out:
-                shutil.copyfileobj(member, out, BLOCK)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise SourceError(f"not a valid zip archive: {error}") from error
+        names = [name for name in opened.namelist() if _matches(name, pattern)]
+        if len(names) != 1:
+            raise SourceError(f"{len(names)} files in the archive match {pattern}, expected one")
+        with opened.open(names[0]) as member:
+            _write_member(member, target)
+
+
+def _write_member(member: IO[bytes], target: Path) -> None:
+    """Unpack a file of an archive, not more of it than a model can have."""
+    done = 0
+    with disk_errors(target), target.open("wb") as out:
+        while block := _read_block(member):
+            done += len(block)
+            if done > LARGEST_FILE:
+                raise SourceError(f"a file in the archive has more than {LARGEST_FILE:,} bytes")
+            out.write(block)
+
+
+def _read_block(member: IO[bytes]) -> bytes:
+    # Errors of the archive, which are OSErrors too, are not those of the target's disk.
+    with _archive_errors():
+        return member.read(BLOCK)
+
+
+@contextlib.contextmanager
+def _archive_errors() -> Iterator[None]:
+    """Whatever a damaged or unusual archive makes the library raise, as one kind of error."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        OSError,
+        EOFError,
+        RuntimeError,  # a password, NotImplementedError
+        ValueError,
+        LookupError,
+        OverflowError,
+    ) as error:
+        raise SourceError(f"not a valid zip archive: {error or type(error).__name__}") from error
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import json
 import logging
+import re
 import socket
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
+from rtmpose.text_files import read_json
+from rtmpose.web import (
+    WebError,
+    WebLimits,
+    WebResponse,
+    checked_url,
+    limits_from_environment,
+    open_url,
+    reason_of,
+)
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
+TOTAL_SECONDS = 3 * 3600.0
+LARGEST_FILE = 4 << 30
+"""Bytes; ONNX files cannot have more than half of it."""
 ATTEMPTS = 3
 BLOCK = 1 << 18
 
@@ -62,92 +73,89 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def download(url: str, part: Path, progress: Progress) -> None:
+def download(url: str, part: Path, progress: Progress) -> bool:
     """Download a URL into ``part``; an earlier attempt is resumed where the server allows.
 
     Next to ``part`` lies a note of the URL and the server's ETag or date, so that a resumed file is
     never a mixture of two versions (RFC 9110, section 14: Range with If-Range).
 
+    Returns:
+        Whether the server told the length, so that the file is known to be whole.
+
     Raises:
-        SourceError: the host does not answer, or the download failed.
+        SourceError: the host does not answer, is too slow, or the download failed.
         ModelError: ``part`` cannot be written.
     """
+    try:
+        url = checked_url(url)
+        limits = limits_from_environment(TOTAL_SECONDS, LARGEST_FILE)
+    except WebError as error:
+        raise SourceError(str(error)) from error
     _check_host(url)
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(part)
         try:
-            _download_once(url, part, progress)
-        except SourceError as error:
+            whole = _download_once(url, part, limits, progress)
+        except WebError as error:
             # Worth another attempt only if the connection broke after some bytes had arrived.
-            if attempt == ATTEMPTS or _size(part) <= before:
-                raise
+            if error.slow or attempt == ATTEMPTS or _size(part) <= before:
+                raise SourceError(str(error)) from error
             log.info("%s: %s; resuming", url, error)
         else:
             _note_path(part).unlink(missing_ok=True)
-            return
+            return whole
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _download_once(url: str, part: Path, progress: Progress) -> None:
+def _download_once(url: str, part: Path, limits: WebLimits, progress: Progress) -> bool:
     # Ask for the rest of an earlier attempt, if there is one.
     have, note = _resumable(url, part)
     headers = {"User-Agent": "rtmpose", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": note["validator"]}
     try:
-        # A new opener reads the proxy settings again; urlopen keeps those of the process's first
-        # request.
-        request = urllib.request.Request(url, headers=headers)
-        response = urllib.request.build_opener().open(request, timeout=READ_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        # 416: the unfinished file does not fit the server's one any more; start again.
-        if error.code == 416 and have:
-            part.unlink(missing_ok=True)
-            return _download_once(url, part, progress)
-        raise SourceError(f"the server answered {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise SourceError(_reason(error)) from error
+        with open_url(url, headers, limits) as response:
+            fits = response.status == 200 or (have and _continues(response, have))
+            if fits:
+                return _save(response, url, part, have, progress)
+            if not have:
+                raise WebError(f"the server answered {response.status}, not with the whole file")
+    except WebError as error:
+        # 416: the unfinished file does not fit the server's one any more.
+        if error.status != 416 or not have:
+            raise
 
-    with response:
-        # A server may ignore the range and send the whole file.
-        content_range = response.headers.get("Content-Range", "")
-        resumed = response.status == 206 and content_range.startswith(f"bytes {have}-")
-        have = have if resumed else 0
-
-        # Compressed transfer was declined, so the length is that of the file.
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdigit() else None
-        note = {"url": url, "validator": _validator(response.headers)}
-        with disk_errors(part), part.open("ab" if resumed else "wb") as out:
-            _note_path(part).write_text(json.dumps(note))
-            _copy(response, out, have, total, progress)
-    return None
+    # Start again without the unfinished file.
+    part.unlink(missing_ok=True)
+    return _download_once(url, part, limits, progress)
 
 
-def _copy(
-    response: http.client.HTTPResponse,
-    out: IO[bytes],
-    have: int,
-    total: int | None,
-    progress: Progress,
-) -> None:
-    """Append the response to ``out``, which has ``have`` of ``total`` bytes."""
-    progress(have, total)
-    while True:
-        try:
-            block = response.read(BLOCK)
-        except (OSError, http.client.HTTPException) as error:
-            raise SourceError(
-                f"the connection broke after {have:,} bytes: {_reason(error)}"
-            ) from error
-        # An empty block is the end, or a connection that closed quietly.
-        if not block:
-            break
-        out.write(block)
-        have += len(block)
+def _continues(response: WebResponse, have: int) -> bool:
+    """Whether an answer is the rest of the file from that byte on."""
+    content_range = str(response.headers.get("Content-Range") or "")
+    match = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})", content_range.strip())
+    if response.status != 206 or match is None:
+        return False
+    first, last, total = map(int, match.groups())
+    fits = first == have and last == total - 1
+    return fits and response.length in (None, total - have)
+
+
+def _save(response: WebResponse, url: str, part: Path, have: int, progress: Progress) -> bool:
+    """Write the body; a server may have ignored the range and send the whole file."""
+    if response.encoding:
+        raise WebError(f"the server compressed the file ({response.encoding}), which was declined")
+    have = have if response.status == 206 else 0
+    total = None if response.length is None else have + response.length
+    note = {"url": url, "validator": _validator(response.headers)}
+    with disk_errors(part), part.open("ab" if have else "wb") as out:
+        _note_path(part).write_text(json.dumps(note))
         progress(have, total)
-    if total is not None and have != total:
-        raise SourceError(f"the connection closed early, at {have:,} of {total:,} bytes")
+        for block in response.blocks():
+            out.write(block)
+            have += len(block)
+            progress(have, total)
+    return total is not None
 
 
 def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
@@ -156,7 +164,7 @@ def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
     """
     try:
         # Only of the same URL, and only if the server can say whether it changed.
-        note = json.loads(_note_path(part).read_text())
+        note = read_json(_note_path(part))
         if note["url"] == url and note["validator"]:
             return _size(part), note
     except (OSError, ValueError, KeyError, TypeError):
@@ -184,18 +192,9 @@ def _check_host(url: str) -> None:
         raise SourceError(f"{_dead_hosts[key]} (not asked again)")
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        _dead_hosts[key] = f"no answer from the host: {_reason(error)}"
+    except (OSError, ValueError) as error:
+        _dead_hosts[key] = f"no answer from the host: {reason_of(error)}"
         raise SourceError(_dead_hosts[key]) from error
-
-
-def _reason(error: BaseException) -> str:
-    inner = getattr(error, "reason", None)
-    # urllib wraps the cause.
-    cause = inner if isinstance(inner, BaseException) else error
-    if isinstance(cause, TimeoutError):
-        return "timed out"
-    return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
 
 
 def _note_path(part: Path) -> Path:

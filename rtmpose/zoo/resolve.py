@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,8 @@ from rtmpose.backend_table import FOREIGN_SUFFIXES, model_suffixes
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source
+from rtmpose.web import WebError, checked_url
+from rtmpose.zoo import conversion
 from rtmpose.zoo.cache import sha256_of
 from rtmpose.zoo.catalog import find, find_digest, find_file, load_zoo
 from rtmpose.zoo.download import Progress
@@ -20,6 +23,8 @@ from rtmpose.zoo.sdk_folder import is_sdk_folder, read_sdk
 
 Format = Literal["onnx", "pth"]
 ModelKind = Literal["name", "path", "url"]
+LONGEST_NAME = 120
+"""Letters of a downloaded file's name that are kept, the last ones."""
 
 
 def model_kind(model: str | os.PathLike[str]) -> ModelKind:
@@ -69,7 +74,7 @@ def resolve(
             download.
     """
     if isinstance(model, ModelCard):
-        return fetch(_file_of(model, format), progress=progress), model
+        return _obtain(model, format, progress), model
 
     # In the order of how certain they are: URLs, paths, names.
     text = os.fspath(model)
@@ -79,7 +84,14 @@ def resolve(
     if kind == "path":
         return _from_path(Path(text).expanduser())
     card = _from_name(text)
-    return fetch(_file_of(card, format), progress=progress), card
+    return _obtain(card, format, progress), card
+
+
+def _obtain(card: ModelCard, format: Format, progress: Progress | None) -> Path:
+    """The file of a model in that format; checkpoints are converted where the packages are."""
+    if format == "onnx" and conversion.is_convertible(card) and conversion.has_converter():
+        return conversion.convert(card)
+    return fetch(_file_of(card, format), progress=progress)
 
 
 def _from_name(name: str) -> ModelCard:
@@ -126,7 +138,10 @@ def _from_path(path: Path) -> tuple[Path, ModelCard | None]:
 
 def _from_url(url: str, progress: Progress | None) -> tuple[Path, ModelCard | None]:
     # The name without the query, and without percent codes.
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    try:
+        name = PurePosixPath(unquote(urlsplit(checked_url(url)).path)).name
+    except WebError as error:
+        raise ModelError(f"{url} cannot be fetched: {error}") from error
     zipped = name.lower().endswith(".zip")
     if zipped:
         name = name[:-4] + ".onnx"
@@ -139,7 +154,8 @@ def _from_url(url: str, progress: Progress | None) -> tuple[Path, ModelCard | No
         source = Source("zip", url=url, member="**/*.onnx", note="given URL")
     else:
         source = Source("url", url=url, note="given URL")
-    path = fetch(ModelFile("onnx", f"url/{folder}/{name}", (source,)), progress=progress)
+    stored = re.sub(r"[^\w.+() -]", "_", name)[-LONGEST_NAME:]  # what every disk takes
+    path = fetch(ModelFile("onnx", f"url/{folder}/{stored}", (source,)), progress=progress)
     published = find_file(name)
     return path, published[0] if published else None
 
@@ -155,8 +171,8 @@ def _file_of(card: ModelCard, format: Format) -> ModelFile:
     lines = [f"{card.id} is published only as {formats}: no .{format} of it can be fetched."]
     if card.has_network and format == "onnx":
         lines.append(
-            f"`rtmpose export {card.id} --to onnx` makes one of the checkpoint (pip install"
-            " 'rtmpose[export]')."
+            "With torch it is converted by itself, the first time: pip install 'rtmpose[export]'"
+            f" (or elsewhere: `rtmpose export {card.id} --to onnx`)."
         )
 
     # Models for the same task that have the format.

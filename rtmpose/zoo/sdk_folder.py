@@ -4,15 +4,20 @@ network next to them.
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
+from rtmpose.card_check import check_card
 from rtmpose.card_io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ColorOrder, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
+from rtmpose.text_files import read_json
+
+LONGEST_NAME = 255
+"""Bytes that file systems allow a name."""
 
 
 def is_sdk_folder(path: Path) -> bool:
@@ -28,13 +33,11 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard | None]:
         ModelError: a file is missing or says something this package does not know.
     """
     try:
-        deploy = json.loads((folder / "deploy.json").read_text(encoding="utf-8"))
-        tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"][
-            "tasks"
-        ]
+        deploy = read_json(folder / "deploy.json")
+        tasks = read_json(folder / "pipeline.json")["pipeline"]["tasks"]
         # The first model is the network.
         model = deploy["models"][0]
-        network = folder / model["net"]
+        network = _inside(folder, model["net"])
         if network.is_file() and _is_one_stage(network):
             return network, embedded_card(network)
 
@@ -46,12 +49,49 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard | None]:
         std = tuple(map(float, pixels["std"]))
         color: ColorOrder = "rgb" if pixels.get("to_rgb", True) else "bgr"
         normalization = Normalization(mean, std, color)  # type: ignore[arg-type]
-        card = _card(folder.name, model, transforms, decode, normalization)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        card = check_card(_card(folder.name, model, transforms, decode, normalization))
+    except RecursionError as error:
+        raise ModelError(
+            f"{folder} is not a complete deployment SDK folder: a file is nested too deeply"
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise ModelError(f"{folder} is not a complete deployment SDK folder: {error!r}") from error
     if not network.is_file():
         raise ModelError(f"{folder} names {model['net']}, which is not there")
     return network, embedded_card(network) or card
+
+
+def _inside(folder: Path, name: object) -> Path:
+    """The network's file, which must lie in the folder: the folder may come from anybody.
+
+    Raises:
+        ModelError: the name leads elsewhere, itself or through a link.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ModelError(f"{folder / 'deploy.json'} does not name the network's file")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ModelError(
+            f"{folder / 'deploy.json'} gives the network's file a name of {len(name)} characters"
+        )
+    path = folder / name
+    try:
+        stays = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{path} cannot be followed: {error}") from error
+    if not stays:
+        raise ModelError(
+            f"{folder / 'deploy.json'} names {name} as the network, which lies outside of the"
+            " folder; put the file into the folder"
+        )
+    return path
 
 
 def _is_one_stage(network: Path) -> bool:

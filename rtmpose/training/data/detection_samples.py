@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.datasets import KeypointDataset, load_boxes
 from rtmpose.errors import InputError
@@ -29,22 +30,53 @@ IN_CROWD = 0.5
 
 MIN_DETECTION_SCORE = 0.05
 
+ALL_CATEGORIES = "all"
+"""Stands for every category of the data."""
+
+
+def class_names(datasets: Sequence[KeypointDataset], category: str = "person") -> tuple[str, ...]:
+    """The classes that a detector learns, in the order of its outputs.
+
+    Args:
+        datasets: Annotated sets.
+        category: A name, several with commas, or ``all``. A set with a single category needs none.
+
+    Raises:
+        InputError: no set has one of them.
+    """
+    # All names, in the order of the sets.
+    names = list(dict.fromkeys(name for d in datasets for name in _categories(d)))
+    if category == ALL_CATEGORIES:
+        return tuple(names)
+    asked = tuple(name.strip() for name in category.split(",") if name.strip())
+    if len(names) == 1 and len(asked) == 1:
+        return tuple(names)
+    unknown = [name for name in asked if name not in names]
+    if unknown or not asked:
+        raise InputError(
+            f"{', '.join(str(d.path) for d in datasets)}: no category"
+            f" {' or '.join(map(repr, unknown or asked))}, only {', '.join(sorted(names)[:8])};"
+            " choose (--set detector.category=NAME, several with commas, or all)"
+        )
+    return asked
+
 
 def read_detection_samples(
-    dataset: KeypointDataset, category: str = "person"
+    dataset: KeypointDataset, classes: Sequence[str] = ("person",)
 ) -> list[DetectionSample]:
     """The images of a set that have at least one usable box; what is left out is counted in a
     warning.
 
     Args:
         dataset: In COCO form. Crowd regions become regions that do not count as background.
-        category: Whose boxes, where the set has several categories.
+        classes: Names of the categories, in the order of the detector's outputs; a set with one
+            category may call it otherwise, where there is one class.
 
     Raises:
         InputError: there is no such category, many images are missing, or no image is left.
     """
     # Widths and heights as the annotations give them; 0 where they do not.
-    category_id = _category(dataset, category)
+    class_of = class_numbers(dataset, classes)
     sizes = {
         int(i["id"]): (int(i.get("width") or 0), int(i.get("height") or 0))
         for i in dataset.content["images"]
@@ -57,7 +89,7 @@ def read_detection_samples(
     crowd_only = 0
     empty = 0
     for image_id, path in dataset.images.items():
-        boxes, crowds, bad = _boxes(dataset.annotations[image_id], category_id)
+        boxes, labels, crowds, bad = _boxes(dataset.annotations[image_id], class_of)
         faults += bad
         if not len(boxes):
             crowd_only += len(crowds) > 0
@@ -73,8 +105,7 @@ def read_detection_samples(
             image = read_image_or_none(path)
             size = (1, 1) if image is None else (image.shape[1], image.shape[0])
 
-        # One class; human labels count in full.
-        labels = np.zeros(len(boxes), np.int64)
+        # Human labels count in full.
         weights = np.ones(len(boxes), np.float32)
         samples.append(DetectionSample(image_id, path, size, boxes, labels, weights, crowds))
 
@@ -91,32 +122,45 @@ def read_detection_samples(
     return samples
 
 
-def _category(dataset: KeypointDataset, category: str) -> int | None:
-    """Id of the category; None takes all, where the set has only one."""
-    categories = {
-        str(c.get("name", "")): int(c.get("id", 1)) for c in dataset.content["categories"]
-    }
-    if len(categories) <= 1:  # a set of one category needs no choice
+def class_numbers(dataset: KeypointDataset, classes: Sequence[str]) -> dict[int, int] | None:
+    """Category id to the number of its class; None where the set has one category and the detector
+    one class: all boxes are of it.
+
+    Raises:
+        InputError: the set has none of the classes.
+    """
+    categories = _categories(dataset)
+    if len(categories) <= 1 and len(classes) == 1:
         return None
-    if category not in categories:
+    found = {number: classes.index(name) for name, number in categories.items() if name in classes}
+    if not found:
         raise InputError(
-            f"{dataset.path} has no category {category!r}, only"
+            f"{dataset.path} has no category {' or '.join(map(repr, classes))}, only"
             f" {', '.join(sorted(categories)[:8])}; choose one (--set detector.category=NAME)"
         )
-    return categories[category]
+    return found
+
+
+def _categories(dataset: KeypointDataset) -> dict[str, int]:
+    """Names of the categories and their ids."""
+    return {str(c.get("name", "")): int(c.get("id", 1)) for c in dataset.content["categories"]}
 
 
 def _boxes(
-    annotations: Sequence[Mapping[str, object]], category: int | None
-) -> tuple[FloatArray, FloatArray, int]:
-    """Boxes and crowd regions xyxy, and the number of annotations without a usable box."""
+    annotations: Sequence[Mapping[str, object]], class_of: Mapping[int, int] | None
+) -> tuple[FloatArray, NDArray[np.int64], FloatArray, int]:
+    """Boxes xyxy, their classes, crowd regions xyxy, and the number of annotations without a usable
+    box.
+    """
     boxes: list[tuple[float, float, float, float]] = []
+    labels: list[int] = []
     crowds: list[tuple[float, float, float, float]] = []
     faults = 0
 
-    # Crowd regions are kept apart: they are neither people nor background.
+    # Crowd regions are kept apart: they are neither objects nor background.
     for a in annotations:
-        if category is not None and a.get("category_id") != category:
+        label = 0 if class_of is None else class_of.get(a.get("category_id"))  # type: ignore[call-overload]
+        if label is None:
             continue
         try:
             # COCO boxes are x, y, width, height.
@@ -127,9 +171,14 @@ def _boxes(
         if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
             faults += 1
             continue
-        (crowds if a.get("iscrowd") else boxes).append((x, y, x + w, y + h))
+        if a.get("iscrowd"):
+            crowds.append((x, y, x + w, y + h))
+        else:
+            boxes.append((x, y, x + w, y + h))
+            labels.append(label)
     return (
         np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int64),
         np.array(crowds, np.float32).reshape(-1, 4),
         faults,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.hold_out import GROUP_FIELD
 from rtmpose.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -93,13 +94,30 @@ def warn_of_missing(dataset: KeypointDataset, missing: Sequence[Path]) -> None:
 
 
 def validation_mask(keys: Sequence[str], fraction: float) -> NDArray[np.bool_]:
-    """Which images are kept for validation: a fixed choice by the hash of their key."""
+    """Which images are kept for validation: a fixed choice by the hash of their key.
+
+    Of two images or more, at least one is kept and one is left.
+    """
+    hashes = {key: crc32(key.encode()) % SPLIT_STEPS for key in keys}
     limit = fraction * SPLIT_STEPS
-    return np.array([crc32(key.encode()) % SPLIT_STEPS < limit for key in keys], bool)
+    kept = {key for key, value in hashes.items() if value < limit}
+    if fraction > 0 and len(hashes) > 1:
+        if not kept:
+            kept = {min(hashes, key=hashes.__getitem__)}
+        elif len(kept) == len(hashes):
+            kept.discard(max(hashes, key=hashes.__getitem__))
+    # Samples of one image have one key: they stay together.
+    return np.fromiter((key in kept for key in keys), np.bool_, len(keys))
 
 
 def image_key(image: Mapping[str, object]) -> str:
-    """The same for the same image in several sets: COCO's own files are named by the id."""
+    """The same for the same image in several sets: COCO's own files are named by the id.
+
+    Images of one group (``rtmpose data convert --group-by``) have one key: a split keeps them
+    together.
+    """
+    if GROUP_FIELD in image:
+        return f"{GROUP_FIELD}:{image[GROUP_FIELD]}"
     # Sets made from COCO say which image theirs were.
     for field in ("coco_image_id", "source_image"):
         if field in image:

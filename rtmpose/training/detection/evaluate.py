@@ -16,6 +16,7 @@ from rtmpose.model_card import ModelCard
 from rtmpose.networks.rtmdet import STRIDES
 from rtmpose.ops import rtmdet
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
+from rtmpose.training.data.detection_samples import class_numbers
 from rtmpose.training.data.images import read_image_or_none
 from rtmpose.training.data.mosaic import DetectionSample
 from rtmpose.training.data.prefetch import PrefetchLoader
@@ -45,12 +46,13 @@ def box_ap(
     dataset: KeypointDataset,
     samples: Sequence[DetectionSample],
     workers: int,
+    classes: Sequence[str],
 ) -> dict[str, float]:
-    """COCO's average precisions on some images of a set, as fractions."""
+    """COCO's average precisions on some images of a set, as fractions: means over the classes."""
     # Fractions of COCO, of the given images only.
     results = detect_boxes(network, card, samples, workers)
     ids = [sample.id for sample in samples]
-    values = coco_box_ap(_content(dataset), results, image_ids=ids)
+    values = coco_box_ap(_content(dataset, classes), results, image_ids=ids)
     return {name: value for name, value in values.items() if name.startswith("AP")}
 
 
@@ -92,19 +94,22 @@ def detect_boxes(
         classes = [m.float().cpu().numpy() for m in logits]
         sides = [m.float().cpu().numpy() for m in distances]
         for k, (row, scale) in enumerate(zip(batch.rows, batch.scales, strict=True)):
-            # The first class only.
-            found = rtmdet.decode([c[k, :1] for c in classes], [s[k] for s in sides], STRIDES)
+            # Where the card names no classes, the first output is a person, the others untrained.
+            named = max(len(card.classes), 1)
+            found = rtmdet.decode([c[k, :named] for c in classes], [s[k] for s in sides], STRIDES)
             boxes = unletterbox(found.boxes, scale)
 
             # Back to image pixels, and to COCO's x, y, width, height.
             results += [
                 {
                     "image_id": samples[row].id,
-                    "category_id": 1,
+                    "category_id": 1 + int(label),
                     "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
                     "score": float(score),
                 }
-                for (x0, y0, x1, y1), score in zip(boxes, found.scores, strict=True)
+                for (x0, y0, x1, y1), score, label in zip(
+                    boxes, found.scores, found.labels, strict=True
+                )
             ]
     return results
 
@@ -127,22 +132,26 @@ def _fit(samples: Sequence[tuple[int, DetectionSample]], input_wh: tuple[int, in
     return FittedImages(rows, stacked, scales)
 
 
-def _content(dataset: KeypointDataset) -> dict[str, object]:
-    """The set's annotations with a box, all of category 1."""
+def _content(dataset: KeypointDataset, classes: Sequence[str]) -> dict[str, object]:
+    """The set's annotations with a box, with the number of their class, from 1 on, as category."""
+    class_of = class_numbers(dataset, classes)
+
     # Ids are counted anew: those of merged sets may occur twice.
     annotations: list[dict[str, object]] = []
     number = 0
     for rows in dataset.annotations.values():
         for a in rows:
             number += 1
-            if len(a.get("bbox", ())) != 4:
+            label = 0 if class_of is None else class_of.get(a["category_id"])
+            if label is None or len(a.get("bbox") or ()) != 4:
                 continue
 
             # What the annotation says about area and crowds comes before the defaults.
             area = a["bbox"][2] * a["bbox"][3]
-            annotations.append({"iscrowd": 0, "area": area, **a, "category_id": 1, "id": number})
+            own = {"category_id": 1 + label, "id": number}
+            annotations.append({"iscrowd": 0, "area": area, **a, **own})
     return {
         "images": [dict(image) for image in dataset.content["images"]],
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "object"}],
+        "categories": [{"id": 1 + i, "name": name} for i, name in enumerate(classes)],
     }

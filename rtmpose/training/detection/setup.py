@@ -18,6 +18,7 @@ from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for, load_network
 from rtmpose.networks.checkpoint import read_card
 from rtmpose.networks.rtmdet import RTMDet
+from rtmpose.training.data.detection_samples import class_names
 from rtmpose.training.detection.distill import DetectorTeacher, open_teacher_backend
 from rtmpose.training.detection.task import DetectorTask
 from rtmpose.training.devices import to_device
@@ -73,6 +74,9 @@ def start_detector(
             f"the recipe {recipe.name} does not say which network to train (--set model=NAME)"
         )
     card = detector_card(recipe.model)
+    classes = class_names(datasets, settings.category)
+    # Person detectors say nothing of classes: people are what all of them find first.
+    card = replace(card, classes=() if classes == ("person",) else classes)
     network = _start_network(card, init)
 
     # The teacher, where the recipe distills; without a name it is the network started from.
@@ -131,10 +135,12 @@ def _start_network(card: ModelCard, init: str) -> nn.Module:
         init_card = read_card(source) if isinstance(source, Path) else find(source)
         # An export without a card is taken for one of the recipe's model; it does not load if it
         # is not.
-        if init_card is None or init_card.architecture == card.architecture:
+        same_classes = init_card is not None and init_card.classes == card.classes
+        same_form = init_card is not None and init_card.architecture == card.architecture
+        if (init_card is None and not card.classes) or (same_classes and same_form):
             return load_network(source, card=init_card or card)[0]
 
-    # A new network otherwise, with what fits: usually the backbone.
+    # A new network otherwise, with what fits: the backbone, or all but the layer of the classes.
     network = build(config_for(card))
     if init != "none":
         load_matching(network, imagenet_backbone(card) if init == "imagenet" else init)

@@ -18,6 +18,7 @@ from rtmpose.model_card import ModelCard
 from rtmpose.ops.letterbox import CELL, rectangle
 from rtmpose.training.data.detection_samples import (
     add_detections,
+    class_names,
     detections_for,
     is_partial,
     read_detection_samples,
@@ -83,6 +84,8 @@ class DetectorTask:
         if (self.settings.distill_scores or self.settings.distill_boxes) and teacher is None:
             raise InputError(f"the recipe {recipe.name} distills: it needs a teacher (--teacher)")
 
+        self.classes = class_names(datasets, self.settings.category)
+
         # The images of completely labeled sets first, then those of partly labeled ones.
         self.training: list[DetectionSample] = []
         self.partial = 0
@@ -103,7 +106,7 @@ class DetectorTask:
         # Partly labeled sets are kept whole for training: a person found there may have no label.
         settings = self.settings
         partial = is_partial(dataset)
-        samples = read_detection_samples(dataset, settings.category)
+        samples = read_detection_samples(dataset, self.classes)
         keys = [str(sample.path.stem) for sample in samples]
         val_fraction = 0.0 if partial else self.recipe.data.val_fraction
         mask = validation_mask(keys, val_fraction)
@@ -234,7 +237,9 @@ class DetectorTask:
         # The first set's metrics come first, and without a prefix: AP chooses the best weights.
         metrics: dict[str, float] = {}
         for dataset, samples in self.validation:
-            values = box_ap(network, self.card, dataset, samples, self.recipe.data.workers)
+            values = box_ap(
+                network, self.card, dataset, samples, self.recipe.data.workers, self.classes
+            )
             prefix = f"{dataset.path.parent.name} " if metrics else ""
             metrics |= {f"{prefix}{name}": value for name, value in values.items()}
         return metrics

@@ -11,6 +11,7 @@ from rtmpose.training.data.augment import Augmentation
 from rtmpose.training.recipes.overrides import override
 from rtmpose.training.recipes.recipe import (
     BatchNormSettings,
+    Data,
     Distillation,
     Ema,
     Loss,
@@ -24,6 +25,20 @@ LATE = Augmentation(shift=0, scale=(0.75, 1.25), rotate=60, dropout=0.5)
 
 FLOAT32_MODULES = ("backbone.stage2.1.blocks", "head.gau", "head.cls_x", "head.cls_y")
 """Where bfloat16 damages the published networks: large terms cancel in 1x1 convolutions."""
+
+OWN_STEPS = 500
+"""Steps of a fine-tuning on keypoints of one's own, where the data is small."""
+MIN_OWN_EPOCHS = 10
+MAX_OWN_EPOCHS = 200
+
+MIN_BATCHES = 8
+"""Batches that the people of an epoch should fill."""
+
+MIN_SAMPLES = 4
+"""Samples that a batch should have, where there are so many people."""
+
+VAL_FRACTIONS = ((500, 0.2), (5000, 0.1))
+"""Number of people below which that share of the images is evaluated on."""
 
 
 def finetune() -> Recipe:
@@ -39,6 +54,7 @@ def finetune() -> Recipe:
     return Recipe(
         name="finetune",
         model="rtmpose-s",
+        model_from_init=True,
         init="rtmpose-s",
         float32_modules=FLOAT32_MODULES,
         schedule=Schedule(
@@ -57,6 +73,83 @@ def finetune() -> Recipe:
         loss=Loss(label_weight=0.3, pseudo_labels=False),
         distill=Distillation(logits=1.0),
     )
+
+
+def for_own_keypoints(recipe: Recipe, people: int) -> Recipe:
+    """A fine-tuning for keypoints that the model does not have: no teacher, labels only, a higher
+    rate for the head, and a length that suits the number of people.
+
+    Args:
+        recipe: :func:`finetune`, or one with the same fields.
+        people: Annotated ones, those held out included.
+    """
+    val_fraction = _val_fraction(people)
+    batch_size = _batch_size(people * (1 - val_fraction), recipe.schedule.batch_size)
+
+    # About as many steps for every size of the data; more where there is much of it.
+    per_epoch = max(int(people * (1 - val_fraction)) // batch_size, 1)
+    epochs = min(max(round(OWN_STEPS / per_epoch), MIN_OWN_EPOCHS), MAX_OWN_EPOCHS)
+    own = override(
+        recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        warmup_steps=max(per_epoch * epochs // 20, 1),
+        late_epochs=epochs // 5,
+        eval_every=max(epochs // 20, 1),
+        lr=1e-4,
+        head_lr_factor=10.0,
+        ema=Ema(momentum=0.02, gamma=50.0),
+        label_weight=1.0,
+        pseudo_labels=True,
+        distill=None,
+        val_fraction=val_fraction,
+    )
+    # The halves of a body are no matter here, and objects may be turned any way.
+    late = recipe.late_augment
+    return replace(
+        own,
+        augment=replace(recipe.augment, half_body=0.0, dropout=0.25),
+        late_augment=None if late is None else replace(late, half_body=0.0, dropout=0.0),
+    )
+
+
+def for_few_people(recipe: Recipe, people: int) -> Recipe:
+    """A recipe whose batches are filled by so few people; unchanged where there are enough.
+
+    Args:
+        recipe: Of a small training.
+        people: Annotated ones, those held out included.
+    """
+    # A set that fills some batches needs nothing.
+    if people * (1 - recipe.data.val_fraction) >= MIN_BATCHES * recipe.schedule.batch_size:
+        return recipe
+    val_fraction = max(_val_fraction(people), recipe.data.val_fraction)
+    left = people * (1 - val_fraction)
+    batch_size = _batch_size(left, recipe.schedule.batch_size)
+    steps = max(int(left) // batch_size, 1) * recipe.schedule.epochs
+    return override(
+        recipe,
+        batch_size=batch_size,
+        val_fraction=val_fraction,
+        warmup_steps=min(recipe.schedule.warmup_steps, max(steps // 10, 1)),
+    )
+
+
+def _val_fraction(people: int) -> float:
+    """Share to evaluate on: larger where a small one would be a handful of people."""
+    for limit, fraction in VAL_FRACTIONS:
+        if people < limit:
+            return fraction
+    return Data().val_fraction
+
+
+def _batch_size(people: float, largest: int) -> int:
+    """The largest power of two that fills a few batches per epoch; norms want four samples."""
+    limit = min(largest, people, max(people / MIN_BATCHES, MIN_SAMPLES))
+    size = 1
+    while size * 2 <= limit:
+        size *= 2
+    return size
 
 
 def distill() -> Recipe:
@@ -90,6 +183,7 @@ def plain() -> Recipe:
     return Recipe(
         name="plain",
         model="rtmpose-t_aic-coco_256x192",
+        model_from_init=True,
         schedule=Schedule(epochs=60, batch_size=64, warmup_steps=300, late_epochs=8, eval_every=2),
         optimizer=Optimizer(lr=1e-3, base_batch_size=0),
         ema=Ema(momentum=5e-4),

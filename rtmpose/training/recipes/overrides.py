@@ -62,6 +62,9 @@ def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     for name, text in settings.items():
         value = _parse(text, _kind_of(paths[name]), name)
         recipe = _with_value(recipe, paths[name].split("."), value, name)
+    # A network that is named is the one to train.
+    if "model" in paths.values() and "model_from_init" not in paths.values():
+        recipe = replace(recipe, model_from_init=False)
 
     # A setting without effect is most likely a mistake.
     for name, path in paths.items():
@@ -81,12 +84,16 @@ def override(recipe: Recipe, **values: object) -> Recipe:
     Raises:
         InputError: no field has this name, several have it, or the value does not fit it.
     """
+    before = recipe.model
     for name, value in values.items():
         # Some names were fields before and are parts now: None and dataclasses mean the part.
         whole_part = name in _paths() and (value is None or is_dataclass(value))
         path = name if whole_part else field_path(name)
         fitting = _fit(value, _kind_of(path), name)
         recipe = _with_value(recipe, path.split("."), fitting, name)
+    # Another network that is named is the one to train.
+    if recipe.model != before and "model_from_init" not in values:
+        recipe = replace(recipe, model_from_init=False)
     return recipe
 
 

@@ -235,7 +235,8 @@ class DetectorSettings:
     Attributes:
         augment: How training images are composed.
         late_augment: In the last ``late_epochs`` of the schedule; None keeps ``augment``.
-        category: Whose boxes, where a set has several categories.
+        category: Whose boxes, where a set has several categories: a name, several with commas (a
+            class each), or ``all``.
         topk: Largest number of cells that a box is given.
         input_fit: ``letterbox`` for inputs of the network's own size, ``rectangular`` for inputs of
             the images' aspect ratios, the same within a batch.
@@ -301,6 +302,8 @@ class Recipe:
         name: For people and for the files' cards.
         kind: ``pose`` (SimCC), ``heatmap``, ``detector`` or ``classifier``.
         model: Id of the zoo whose network and card the result has.
+        model_from_init: Whether the network is that of the model started from instead, where one is
+            named; setting ``model`` switches it off.
         init: What training starts from unless told otherwise: ``none``, a model, or a file;
             backbones only where the heads differ.
         reduced_input: Make the RTMPose it starts from one for crops of three quarters of the side,
@@ -324,6 +327,7 @@ class Recipe:
     name: str
     kind: Kind = "pose"
     model: str = ""
+    model_from_init: bool = False
     init: str = "none"
     reduced_input: bool = False
     seed: int = 21

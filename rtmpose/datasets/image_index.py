@@ -1,0 +1,121 @@
+"""Find the images that a tool names: whatever folders, backslashes or suffix it wrote."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
+
+log = logging.getLogger(__name__)
+
+SHOWN_MISSING = 5
+MAX_PARTS = 4
+"""Last parts of a path that are compared; more would only cost memory."""
+
+
+class ImageIndex:
+    """The images below a folder, by the ends of their paths.
+
+    Args:
+        folder: Looked through with all its folders.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.missing: list[str] = []
+        self._by_end: dict[str, list[str]] = {}
+        files = sorted(folder.rglob("*")) if folder.is_dir() else []
+        for file in files:
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
+                self._add(file.relative_to(folder).as_posix())
+
+    def _add(self, name: str) -> None:
+        # Whole, and with the suffix left out.
+        for end in {*_ends(name), *_ends(str(PurePosixPath(name).with_suffix("")))}:
+            self._by_end.setdefault(end, []).append(name)
+
+    def find(self, written: str) -> str:
+        """Name of an image below the folder; as it is written where it is not there, which is
+        noted.
+
+        Args:
+            written: A path of any machine, a URL, or a name.
+        """
+        # The longest end that belongs to one image alone; a second look without the suffix.
+        name = plain_path(written)
+        without_suffix = str(PurePosixPath(name).with_suffix("")) if name else ""
+        for candidate in (name, without_suffix):
+            for end in _ends(candidate):
+                found = self._by_end.get(end, [])
+                if len(found) == 1 or end in found:
+                    return end if end in found else found[0]
+        self.missing.append(written)
+        return name or written
+
+    def tell(self, data: Path) -> None:
+        """Warn of the images that were not there.
+
+        Args:
+            data: The annotations, for the warning.
+        """
+        names = list(dict.fromkeys(self.missing))
+        if names:
+            shown = ", ".join(names[:SHOWN_MISSING])
+            more = f" and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
+            log.warning(
+                "%s: %d images are not in %s (%s%s); name their folder with --images",
+                data,
+                len(names),
+                self.folder,
+                shown,
+                more,
+            )
+
+
+def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
+    """Images that are not there, replaced by those of the same name with another suffix.
+
+    Args:
+        images: Image id to path.
+    """
+    stems: dict[Path, dict[str, Path]] = {}
+    found = {}
+    for image_id, path in images.items():
+        found[image_id] = path
+        if path.is_file():
+            continue
+        # Each folder is listed once.
+        if path.parent not in stems:
+            files = sorted(path.parent.glob("*")) if path.parent.is_dir() else []
+            usable = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+            stems[path.parent] = {file.stem: file for file in usable}
+        found[image_id] = stems[path.parent].get(path.stem, path)
+    return found
+
+
+def plain_path(written: str) -> str:
+    """A path with slashes, without scheme, drive letter and what is percent-encoded.
+
+    Args:
+        written: A path or URL; ``/data/local-files/?d=a/b.jpg`` of Label Studio is ``a/b.jpg``.
+    """
+    name = written.strip().replace("\\", "/")
+    if "?d=" in name:
+        name = parse_qs(urlsplit(name).query).get("d", [name])[0]
+    elif "://" in name:
+        parts = urlsplit(name)
+        name = f"{parts.netloc}{parts.path}"
+    if len(name) > 1 and name[1] == ":":
+        name = name[2:]
+    parts_left = [part for part in unquote(name).split("/") if part not in ("", ".", "..")]
+    return "/".join(parts_left)
+
+
+def _ends(name: str) -> list[str]:
+    """The last parts of a path, the longest first."""
+    parts = name.split("/")
+    longest = [name] if len(parts) > MAX_PARTS else []
+    return longest + ["/".join(parts[-n:]) for n in range(min(len(parts), MAX_PARTS), 0, -1)]

@@ -1,0 +1,99 @@
+"""The annotated sets of a pose training, in the keypoints of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from rtmpose.datasets import (
+    MIXTURES,
+    KeypointDataset,
+    convert,
+    load_mixture,
+    open_mixture,
+    read,
+)
+from rtmpose.skeletons import skeleton_names
+from rtmpose.types import Skeleton
+
+
+class OpenedSet(NamedTuple):
+    """A set that has been read, and how often its samples occur in an epoch."""
+
+    dataset: KeypointDataset
+    share: float
+
+
+DataSource: TypeAlias = "str | Path | OpenedSet"
+"""An annotation file or its folder, ``MIXTURE:FOLDER``, a mixture's TOML; or a set read before."""
+
+
+def open_sets(data: Sequence[DataSource], skeleton: Skeleton | None = None) -> list[OpenedSet]:
+    """The sets that a user names.
+
+    Args:
+        data: What to read; sets that have been read are taken as they are.
+        skeleton: Names for the points of single sets whose own names have nothing in common with
+            it, if their number is the same.
+
+    Raises:
+        InputError: a set is missing or damaged.
+    """
+    # Each entry is a named mixture in a folder, a mixture file, or one set.
+    found: list[OpenedSet] = []
+    for entry in data:
+        if isinstance(entry, OpenedSet):
+            found.append(entry)
+            continue
+        mixture, _, folder = str(entry).partition(":")
+        if mixture in MIXTURES and folder:
+            found += [OpenedSet(*part) for part in open_mixture(mixture, folder)]
+        elif str(entry).endswith(".toml"):
+            found += [OpenedSet(*part) for part in open_mixture(*load_mixture(entry))]
+        else:
+            found.append(OpenedSet(_read_as(entry, skeleton), 1.0))
+    return found
+
+
+def open_data(
+    data: Sequence[DataSource], skeleton: Skeleton
+) -> tuple[list[KeypointDataset], list[float]]:
+    """Data sets in the keypoints of the model, and how often each occurs in an epoch.
+
+    Raises:
+        InputError: a set is missing, damaged, or has none of the keypoints.
+    """
+    found = open_sets(data, skeleton if skeleton.name not in skeleton_names() else None)
+    # All sets in the model's order of keypoints.
+    return [in_keypoints_of(skeleton, d) for d, _ in found], [share for _, share in found]
+
+
+def in_keypoints_of(skeleton: Skeleton, dataset: KeypointDataset) -> KeypointDataset:
+    """The set in the model's keypoints; teacher points (``keypoints26``) are matched later.
+
+    Raises:
+        InputError: it has none of them.
+    """
+    names = dataset.keypoint_names
+
+    # Nothing to convert: same points, unnamed ones, or a teacher's (matched by name later).
+    if names == skeleton.keypoints or not names or has_teacher_points(dataset):
+        return dataset
+    return convert(dataset, skeleton if skeleton.name not in skeleton_names() else skeleton.name)
+
+
+def has_teacher_points(dataset: KeypointDataset) -> bool:
+    """Whether its annotations hold the points of a teacher."""
+    categories = dataset.content["categories"]
+    return bool(categories) and "keypoints26_names" in categories[0]
+
+
+def _read_as(entry: str | Path, skeleton: Skeleton | None) -> KeypointDataset:
+    """One set; its points are renamed where they are as many as the skeleton's, but other ones."""
+    dataset = read(entry)
+    if skeleton is None:
+        return dataset
+    names = dataset.keypoint_names or (dataset.skeleton.keypoints if dataset.skeleton else ())
+    renamed = len(names) == len(skeleton) and not set(names) & set(skeleton.keypoints)
+    return read(entry, skeleton=skeleton) if renamed else dataset

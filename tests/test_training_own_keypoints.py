@@ -1,0 +1,231 @@
+"""Fine-tuning on keypoints of one's own: what comes from the data, what from the weights, and what
+is new.
+"""
+
+import json
+import logging
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
+pytest.importorskip(
+    "lightning_fabric", reason="lightning-fabric is not installed: pip install 'rtmpose[train]'"
+)
+
+from rtmpose import zoo  # noqa: E402
+from rtmpose.cli import main  # noqa: E402
+from rtmpose.errors import InputError, ModelError  # noqa: E402
+from rtmpose.networks import build, config_for, load_network, save_safetensors  # noqa: E402
+from rtmpose.training import find_recipe, override  # noqa: E402
+from rtmpose.training.data.images import validation_mask  # noqa: E402
+from rtmpose.training.own_keypoints import UNIFORM_SIGMA, fit_to_data  # noqa: E402
+from rtmpose.training.setup import make_task  # noqa: E402
+from rtmpose.training.start import start_network  # noqa: E402
+
+NAMES = ("tip", "wing_left", "wing_right", "tail")
+COLORS = ((60, 60, 255), (60, 255, 60), (255, 60, 60), (60, 255, 255))
+
+
+def write_set(folder, names=NAMES, n=16, category="kite", links=((1, 2), (1, 3), (1, 4)), **fields):
+    """Images with four dots of different colors, each at the same place but for a few pixels."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    centers = np.array([(40, 22), (24, 44), (56, 44), (40, 60)])
+    for i in range(1, n + 1):
+        image = rng.integers(0, 60, (80, 80, 3), np.uint8)
+        points = centers + rng.uniform(-6, 6, (4, 2))
+        for (x, y), color in zip(points, COLORS, strict=True):
+            cv2.circle(image, (round(x), round(y)), 4, color, -1)
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), image)
+        images.append({"id": i, "file_name": f"{i}.png", "width": 80, "height": 80})
+        annotations.append(
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [10, 10, 60, 60],
+                "area": 1900,
+                "num_keypoints": 4,
+                "keypoints": [float(v) for x, y in points for v in (x, y, 2)],
+            }
+            | fields
+        )
+    named = {"keypoints": list(names)} if names else {}
+    categories = [{"id": 1, "name": category, "skeleton": list(links), **named}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path = folder / "keypoints.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A small network of the family, with random weights, as a file with its card."""
+    card = zoo.find("rtmpose-t_body8_256x192")
+    card = replace(card, id="base", input_wh=(64, 64), files=(), aliases=(), published={})
+    torch.manual_seed(0)
+    path = tmp_path / "base.safetensors"
+    save_safetensors(path, build(config_for(card)), card)
+    return path
+
+
+def start(recipe, data, **options):
+    fitted = fit_to_data(find_recipe(recipe), [data], **options)
+    settings = {"init": options.get("init"), "skeleton": fitted.skeleton}
+    return fitted, make_task(fitted.recipe, fitted.data, **settings)
+
+
+@pytest.mark.parametrize("recipe", ["finetune", "plain"])
+def test_the_last_layer_is_new_and_the_rest_is_loaded(tmp_path, base, recipe, caplog):
+    caplog.set_level(logging.INFO)
+    fitted, task = start(recipe, write_set(tmp_path / "set"), init=str(base))
+
+    # Names, links and pairs of the data; a uniform constant, as it has none.
+    points = task.card.own_skeleton
+    assert points.keypoints == NAMES
+    assert points.links == ((0, 1), (0, 2), (0, 3))
+    assert points.flip_indices == (0, 2, 1, 3)
+    assert points.sigmas == (UNIFORM_SIGMA,) * 4
+    assert "no sigmas" in caplog.text
+
+    # The architecture is that of the weights, and all of it but the last layer is theirs.
+    assert task.card.architecture == "rtmpose-t"
+    before = load_network(base)[0].state_dict()
+    after = task.network.state_dict()
+    changed = [key for key in before if not torch.equal(before[key], after[key])]
+    assert changed == ["head.final_layer.weight", "head.final_layer.bias"] or changed == [
+        "head.final_layer.weight"
+    ]
+    assert len(after["head.final_layer.weight"]) == 4
+    assert "new: the last layer" in caplog.text
+
+    # No teacher; people to evaluate on; batches that the data fills.
+    assert fitted.recipe.distill is None
+    assert task.validation
+    assert task.steps() >= 4
+    assert fitted.recipe.augment.flip == 0.5
+
+
+def test_settings_of_the_user_come_last(tmp_path, base):
+    path = write_set(tmp_path / "set")
+    settings = {"epochs": "7", "batch_size": "3", "augment.flip": "0.25"}
+    recipe = fit_to_data(find_recipe("finetune"), [path], init=str(base), settings=settings).recipe
+    assert (recipe.schedule.epochs, recipe.schedule.batch_size) == (7, 3)
+    assert recipe.augment.flip == 0.25
+
+
+def test_points_without_sides_are_not_mirrored(tmp_path, base, caplog):
+    caplog.set_level(logging.INFO)
+    path = write_set(tmp_path / "set", names=("a", "b", "c", "d"))
+    fitted, _ = start("finetune", path, init=str(base))
+    assert fitted.recipe.augment.flip == 0
+    assert "not mirrored" in caplog.text
+
+
+def test_unnamed_points_have_a_generic_set(tmp_path, base):
+    _, task = start("finetune", write_set(tmp_path / "set", names=()), init=str(base))
+    assert task.card.own_skeleton.keypoints == (
+        "keypoint_0",
+        "keypoint_1",
+        "keypoint_2",
+        "keypoint_3",
+    )
+
+
+def test_a_file_overrides_the_names(tmp_path, base):
+    toml = tmp_path / "mine.toml"
+    toml.write_text('name = "mine"\nkeypoints = ["n", "w", "e", "s"]\nflip = [["w", "e"]]\n')
+    path = write_set(tmp_path / "set")
+    _, task = start("finetune", path, init=str(base), skeleton=str(toml))
+    assert task.card.own_skeleton.keypoints == ("n", "w", "e", "s")
+    assert all(sample.points[:, 2].all() for sample in task.training)
+
+
+def test_points_of_the_model_stay_the_models(tmp_path, base):
+    names = ("nose", "left_wrist", "right_wrist", "left_ankle")
+    path = write_set(tmp_path / "set", names=names)
+    fitted, task = start("plain", path, init=str(base))
+    assert fitted.skeleton is None
+    assert task.card.skeleton == "coco17"
+
+    # Unless the data's own are asked for.
+    _, task = start("plain", path, init=str(base), skeleton="data")
+    assert task.card.own_skeleton.keypoints == names
+
+
+def test_another_architecture_is_refused(tmp_path, base, capsys):
+    path = write_set(tmp_path / "set")
+    out = tmp_path / "run"
+    command = ["train", "plain", "--data", str(path), "--init", str(base), "-o", str(out)]
+    assert main([*command, "--set", "model=rtmpose-m"]) == 1
+    assert "of another architecture" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_detector_is_no_start(tmp_path):
+    card = replace(zoo.find("rtmdet-nano"), files=(), aliases=())
+    path = tmp_path / "detector.safetensors"
+    save_safetensors(path, build(config_for(card)), card)
+    with pytest.raises(InputError, match="is a detector"):
+        start_network(find_recipe("finetune"), str(path), None)
+    with pytest.raises(ModelError, match="does not exist"):
+        start_network(find_recipe("finetune"), "nowhere.pth", None)
+
+
+def test_pruned_networks_take_new_keypoints(tmp_path):
+    recipe = override(find_recipe("finetune"))
+    path = write_set(tmp_path / "set")
+    fitted = fit_to_data(recipe, [path], init="rtmpose-s-pruned")
+    network, card, points = start_network(fitted.recipe, "rtmpose-s-pruned", fitted.skeleton)
+    assert card.architecture.endswith("-pruned")
+    width, height = card.input_wh
+    with torch.inference_mode():
+        x, y = network.eval()(torch.zeros(1, 3, height, width))
+    assert x.shape[1] == y.shape[1] == len(points) == 4
+
+
+def test_small_sets_keep_an_image_to_evaluate_on():
+    keys = [f"image{i}" for i in range(12)]
+    assert 1 <= validation_mask(keys, 0.0001).sum() <= 1
+    assert validation_mask(keys, 0.9999).sum() <= 11
+    assert not validation_mask(keys, 0).any()
+    assert not validation_mask(["one"], 0.0001).any()
+
+
+@pytest.mark.slow
+def test_from_one_command_to_an_export(tmp_path, base, capsys):
+    """Learned by heart through the command line, exported, and used."""
+    path = write_set(tmp_path / "set")
+    run = tmp_path / "run"
+    settings = ["epochs=80", "lr=1e-3", "head_lr_factor=1", "eval_every=20"]
+    plain = ["scale=1,1", "rotate=0", "augment.shift=0", "flip=0", "dropout=0", "blur=0"]
+    command = ["train", "finetune", "--data", str(path), "--init", str(base), "-o", str(run)]
+    command += ["--val", str(path)]
+    for setting in (*settings, *(f"augment.{p.removeprefix('augment.')}" for p in plain)):
+        command += ["--set", setting]
+    assert main([*command, "--set", "late_augment=none"]) == 0
+    told = capsys.readouterr().out
+    assert "best.safetensors" in told
+    assert "rtmpose export" in told
+
+    # The commands that were printed.
+    model = str(run / "best.safetensors")
+    assert main(["export", model, "--to", "onnx", "-o", str(tmp_path / "exports")]) == 0
+    exported = next((tmp_path / "exports").glob("*.onnx"))
+    image = str(tmp_path / "set" / "images" / "3.png")
+    out = tmp_path / "out"
+    options = ["--detector", "none", "-o", str(out), "--json", str(out / "p.json")]
+    assert main(["predict", image, "--pose", str(exported), *options]) == 0
+    written = (out / "p.json").read_text()
+    assert "wing_left" in written or "keypoints" in written
+
+    # The dots are found where they are.
+    assert main(["eval", "pose", str(path), "--pose", str(exported), "--metric", "pck"]) == 0
+    rows = (run / "evaluations.csv").read_text().splitlines()
+    best = max(float(row.split(",")[2]) for row in rows[1:])
+    assert best > 0.9
