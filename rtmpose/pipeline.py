@@ -15,7 +15,7 @@ from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.one_stage import OneStage
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
-from rtmpose.sources import SourceItem, expand_sources, iterate
+from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
 from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
 
 __all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "Result", "predict"]
@@ -177,19 +177,21 @@ def predict(
     end_s: float | None = None,
     limit: int | None = None,
     flip: bool = False,
+    camera: CameraSettings | None = None,
     **options: Any,
 ) -> Iterator[Result]:
     """Find people and their keypoints in images, videos, folders, cameras or streams.
 
     Args:
-        source: An image or video file, a folder, a glob pattern, a camera index, an RTSP or HTTP
-            URL, a BGR array, or a list of those.
+        source: An image or video file, a folder, a glob pattern, a camera (its index or device), a
+            URL (HTTP, RTSP, UDP, ...), a BGR array, or a list of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
         start_s: Seconds skipped at the start of each video.
         end_s: Second at which each video stops.
         limit: At most this many frames of each source.
         flip: Mirror the frames first (a selfie view).
+        camera: Size, rate and pixel format asked of a camera.
         **options: Further arguments of :class:`Pipeline`.
 
     Returns:
@@ -202,7 +204,9 @@ def predict(
     """
     # Unknown names fail here, and sources are looked up before models are opened.
     check_keywords("predict", options, [*keywords_of(predict), *keywords_of(Pipeline.__init__)])
-    items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
+    items = expand_sources(
+        as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip, camera=camera
+    )
     pipeline = Pipeline(detector, pose, **options)
     return pipeline.run(items)
 

@@ -67,6 +67,11 @@ class Prefetch(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next item, the end or an error is there already."""
+        return not self._queue.empty() or not self._thread.is_alive()
+
     def close(self) -> None:
         """Stop the thread; what it read ahead is lost."""
         self._stop.set()

@@ -13,21 +13,6 @@ from rtmpose.files import write_text
 REAL_FRAME_S = 0.02
 
 
-class Capture:
-    """A camera that gives some frames and dies for good."""
-
-    def __init__(self, frames):
-        self.left = frames
-
-    def read(self):
-        time.sleep(REAL_FRAME_S)
-        self.left -= 1
-        return (True, np.zeros((60, 80, 3), np.uint8)) if self.left >= 0 else (False, None)
-
-    def release(self):
-        pass
-
-
 class Clock:
     """Time without pauses between connections."""
 
@@ -38,15 +23,19 @@ class Clock:
 
 
 def dying(monkeypatch, frames):
-    import rtmpose.sources.video as video
+    import rtmpose.sources.live as live
 
-    captures = {}
+    left = dict(frames)
 
-    def opened(item):
-        return captures.setdefault(item.name, Capture(frames[item.name]))
+    def connection(item):
+        """As many frames as are left; new connections find nothing."""
+        while left[item.name]:
+            left[item.name] -= 1
+            time.sleep(REAL_FRAME_S)
+            yield np.zeros((60, 80, 3), np.uint8)
 
-    monkeypatch.setattr(video, "_open", opened)
-    monkeypatch.setattr(video, "time", Clock())
+    monkeypatch.setattr(live, "connection", connection)
+    monkeypatch.setattr(live, "time", Clock())
 
 
 @pytest.mark.parametrize("command", ["predict", "track"])

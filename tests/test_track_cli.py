@@ -3,6 +3,7 @@
 import json
 import os
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -222,7 +223,6 @@ def test_sources_are_never_overwritten(tmp_path, models, capsys, extra):
 
 def test_predict_and_track_write_the_same_video(tmp_path, models):
     """One encoder: the same codec, frame rate and size, and sound where the source has it."""
-    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'rtmpose[video]'")
     source = tmp_path / "sound.mp4"
     with av.open(str(source), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)

@@ -250,7 +250,7 @@ def test_video_has_the_frame_rate_of_its_source(tmp_path):
 @pytest.mark.parametrize("codec", ["h264", "mpeg4"])
 def test_video_encoder(codec, tmp_path):
     if codec == "h264" and not has_h264():
-        pytest.skip("PyAV with H.264 is not installed: pip install 'rtmpose[video]'")
+        pytest.skip("this build of PyAV has no H.264 encoder")
     with VideoEncoder(tmp_path / "v.mp4", 10, codec=codec) as encoder:
         for k in range(12):
             encoder.write(np.full((61, 81, 3), 20 * k, np.uint8), k / 10)
@@ -261,7 +261,7 @@ def test_video_encoder(codec, tmp_path):
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, abs=0.5)
     good, image = capture.read()
     assert good
-    assert image.shape[:2] in ((60, 80), (61, 81))
+    assert image.shape[:2] == (60, 80)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         VideoEncoder(tmp_path / "file" / "v.mp4", 10)
@@ -270,28 +270,15 @@ def test_video_encoder(codec, tmp_path):
 @pytest.mark.parametrize("codec", ["h264", "mpeg4"])
 def test_tiny_and_empty_videos(codec, tmp_path):
     if codec == "h264" and not has_h264():
-        pytest.skip("PyAV with H.264 is not installed: pip install 'rtmpose[video]'")
+        pytest.skip("this build of PyAV has no H.264 encoder")
     with VideoEncoder(tmp_path / "none.mp4", 10, codec=codec):
         pass
     with VideoEncoder(tmp_path / "tiny.mp4", 10, codec=codec) as encoder:
-        encoder.write(np.zeros((2 if codec == "mpeg4" else 1, 2, 3), np.uint8))
+        encoder.write(np.zeros((1, 2, 3), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.mp4"]
 
 
-def test_a_video_cut_by_a_full_disk_is_an_error(tmp_path):
-    """OpenCV says nothing when it cannot write."""
-    encoder = VideoEncoder(tmp_path / "v.mp4", 10, codec="mpeg4")
-    encoder.write(np.zeros((48, 64, 3), np.uint8))
-    encoder._writer.release()
-    encoder._file.temporary.write_bytes(b"")
-    with pytest.raises(OutputError, match="disk full"):
-        encoder.close()
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_damaged_sound_is_left_out(tmp_path):
-    if not has_h264():
-        pytest.skip("PyAV with H.264 is not installed: pip install 'rtmpose[video]'")
     (tmp_path / "noise.mp4").write_bytes(b"no sound at all" * 100)
     encoder = VideoEncoder(tmp_path / "v.mp4", 10, sound_of=tmp_path / "noise.mp4")
     encoder.write(np.zeros((48, 64, 3), np.uint8))

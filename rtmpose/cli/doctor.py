@@ -34,6 +34,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 def examine() -> tuple[Report, list[str], bool]:
     """The facts, one-line remedies, and whether the package cannot work as it is."""
+    import av
     import cv2
 
     import rtmpose
@@ -47,6 +48,7 @@ def examine() -> tuple[Report, list[str], bool]:
         "cores": usable_cpus(),
         "numpy": importlib.metadata.version("numpy"),
         "opencv": cv2.__version__,
+        "pyav": f"{av.__version__}, {_encoder()} for annotated videos",
     }
     remedies = _examine_backends(report)
 
@@ -62,6 +64,12 @@ def examine() -> tuple[Report, list[str], bool]:
 
     remedies += _examine_cache(report)
     return report, remedies, broken
+
+
+def _encoder() -> str:
+    from rtmpose.writers.video import has_h264
+
+    return "H.264" if has_h264() else "MPEG-4, as this build has no H.264,"
 
 
 def _examine_backends(report: Report) -> list[str]:

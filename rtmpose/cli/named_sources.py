@@ -54,6 +54,7 @@ def read_sources(sources: Sequence[str], frames: InputOptions) -> NamedSources:
                 end_s=frames.end,
                 limit=frames.limit,
                 flip=frames.flip,
+                camera=frames.camera(),
                 strict=frames.strict,
                 recursive=frames.recursive,
                 sequence=frames.sequence,

@@ -15,6 +15,7 @@ from rtmpose.ranges import FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, THREADS
 if TYPE_CHECKING:
     from rtmpose.detector import Detector
     from rtmpose.draw import DrawStyle
+    from rtmpose.sources.cameras import CameraSettings
     from rtmpose.types import Skeleton
 
 # ---- defaults and panels
@@ -40,8 +41,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         help=(
-            "Images, videos, folders, glob patterns, frame_%04d.png, - (standard input), camera"
-            " indices (0), RTSP or HTTP URLs."
+            "Images, videos, folders, glob patterns, frame_%04d.png, - (standard input), cameras"
+            " (0, /dev/video0), URLs (HTTP, RTSP, UDP, ...)."
         )
     ),
 ]
@@ -245,6 +246,37 @@ class InputOptions:
             rich_help_panel=INPUT,
         ),
     ] = False
+    camera_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Size asked of a camera, such as 1280x720.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+    camera_fps: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, max=1000, help="Frames per second asked of a camera.", rich_help_panel=INPUT
+        ),
+    ] = None
+    camera_fourcc: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Pixel format asked of a camera: MJPG makes most of them fast at large sizes.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None
+
+    def camera(self) -> CameraSettings | None:
+        """What is asked of cameras; None without any of these options."""
+        if self.camera_size is None and self.camera_fps is None and self.camera_fourcc is None:
+            return None
+        from rtmpose.sources.cameras import CameraSettings, parse_size
+
+        size_wh = None if self.camera_size is None else parse_size(self.camera_size)
+        return CameraSettings(size_wh, self.camera_fps, self.camera_fourcc)
 
 
 @dataclass(frozen=True)

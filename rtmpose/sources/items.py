@@ -15,8 +15,9 @@ import numpy as np
 
 from rtmpose.errors import InputError
 from rtmpose.shown_names import shown_name
+from rtmpose.sources.cameras import CameraSettings
 from rtmpose.sources.folders import matches, media_in_folder, without_heic
-from rtmpose.sources.kinds import Kind, is_url, kind_of_file, kind_of_url
+from rtmpose.sources.kinds import Kind, is_camera_device, is_url, kind_of_file, kind_of_url
 from rtmpose.sources.pipes import STANDARD_INPUT, is_pipe, spooled
 from rtmpose.sources.sequences import (
     SEQUENCE_FPS,
@@ -53,6 +54,7 @@ class SourceItem:
         content: The file with the content of a pipe.
         files: Number and file of each frame, for ``sequence``.
         fps: Frames per second, for ``sequence``; pages per second, for ``animation``.
+        camera: What is asked of a camera; None for its defaults.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SourceItem:
     end_s: float | None = None
     limit: int | None = None
     flip: bool = False
+    camera: CameraSettings | None = None
     strict: bool = False
     content: Path | None = None
     files: NumberedFiles = ()
@@ -95,6 +98,7 @@ def expand_sources(
     sequence: bool = False,
     fps: float = SEQUENCE_FPS,
     skipped: SkippedFiles | None = None,
+    camera: CameraSettings | None = None,
 ) -> list[SourceItem]:
     """Turn files, folders, glob patterns, camera indices, URLs and arrays into single sources, in
     order.
@@ -114,6 +118,7 @@ def expand_sources(
         sequence: Take the images of each folder or pattern as one clip.
         fps: Frames per second of such clips, and of the pages of a TIFF.
         skipped: Gets the files of folders that are not taken.
+        camera: What is asked of each camera.
 
     Raises:
         InputError: one of the names does not exist, or the range of time is empty.
@@ -136,8 +141,16 @@ def expand_sources(
             continue
         found = _items_of(source, len(items), how)
         items += [
-            replace(i, start_s=start_s, end_s=end_s, limit=limit, flip=flip, strict=strict)
-            for i in found
+            replace(
+                item,
+                start_s=start_s,
+                end_s=end_s,
+                limit=limit,
+                flip=flip,
+                camera=camera,
+                strict=strict,
+            )
+            for item in found
         ]
     if not items:
         raise InputError("no source was given")
@@ -173,6 +186,8 @@ def _items_of(source: object, number: int, how: _Expansion) -> list[SourceItem]:
         source = url2pathname(urlsplit(source).path)
     if isinstance(source, str) and is_url(source):
         return [SourceItem(source, kind_of_url(source))]
+    if isinstance(source, str | Path) and is_camera_device(source):
+        return [SourceItem(str(source), "camera")]
     if isinstance(source, str | Path):
         return _from_path(source, how)
     raise InputError(

@@ -1,28 +1,25 @@
-"""Frames of one source after another; videos, cameras and streams through OpenCV."""
+"""Frames of one source after another: the range of time that is wanted, mirrored where asked."""
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.sources.image_url import fetch_image
 from rtmpose.sources.items import SourceItem
-from rtmpose.sources.opencv_log import quiet_opencv
+from rtmpose.sources.live import live_frames
 from rtmpose.sources.still import IMAGE_KINDS, image_frames
-from rtmpose.types import Frame, Image
+from rtmpose.types import Frame
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from rtmpose.sources.containers import Video
 
-RECONNECTS = 5
-OPEN_TIMEOUT_MS = 10_000
 OnError = Callable[[SourceItem, Exception], None]
 
 
@@ -31,9 +28,10 @@ class SourceInfo:
     """What is known of a source before reading it; None where unknown.
 
     Attributes:
-        frames: Number of frames the container claims, within the range that is read.
+        frames: Number of frames the container claims, within the range that is read; where it
+            claims none, by its length and rate.
         fps: Frames per second.
-        size_wh: Width and height.
+        size_wh: Width and height of the frames as they are given.
     """
 
     frames: int | None = None
@@ -42,7 +40,7 @@ class SourceInfo:
 
 
 def probe(item: SourceItem) -> SourceInfo:
-    """Number of frames, frame rate and size, as far as they can be known without decoding.
+    """Number of frames, frame rate and size, as far as the start of a source tells.
 
     The number is that of the frames within the item's range of time and limit.
 
@@ -58,19 +56,20 @@ def probe(item: SourceItem) -> SourceInfo:
     if item.kind == "sequence":
         info = SourceInfo(len(item.files), item.fps)
         return replace(info, frames=_selected_count(item, info))
-    capture = _open(item)
-    try:
-        info = _info(capture)
-    finally:
-        capture.release()
+    from rtmpose.sources.video_file import video_facts
+
+    facts = video_facts(lambda: _opened(item))
+    info = SourceInfo(facts.frames, facts.fps, facts.size_wh)
     return replace(info, frames=_selected_count(item, info))
 
 
 def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """The frames of one source.
 
-    A video that ends before the number of frames its container claims gives what it has and logs a
-    warning. A live source that fails is opened again a few times, with growing pauses.
+    Frames are upright, have square pixels and no interlacing. Their times begin at 0 and grow,
+    whatever the container's stamps do. A video that is damaged, or ends before the length that its
+    container claims, gives what it has and logs a warning. A live source that fails is opened again
+    a few times, with growing pauses.
 
     Only the frames within the item's ``start_s``, ``end_s`` and ``limit`` are given, mirrored where
     ``flip`` says so; their index and time stay those in the whole source.
@@ -126,15 +125,34 @@ def iterate(
 
 
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
-    """Every frame of a source, whatever range the item names."""
+    """Every frame of a source; of a video those before the range may be left out."""
     if item.kind == "image" and "://" in item.name:
         yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
     elif item.kind in IMAGE_KINDS:
         yield from image_frames(item)
     elif item.live:
-        yield from _live_frames(item)
+        yield from live_frames(item)
     else:
-        yield from _video_frames(item)
+        from rtmpose.sources.video_file import video_frames
+
+        yield from video_frames(
+            item.name,
+            lambda: _opened(item),
+            start_s=item.start_s,
+            # A server would send the same bytes twice.
+            seek="://" not in item.name,
+        )
+
+
+def _opened(item: SourceItem) -> AbstractContextManager[Video]:
+    """A video, opened where it lies."""
+    # FFmpeg takes a moment to load, so only where it is needed.
+    from rtmpose.sources.containers import opened_file
+    from rtmpose.sources.remote import opened_remote
+
+    return (
+        opened_remote(item.name) if "://" in item.name else opened_file(str(item.path), item.name)
+    )
 
 
 def _mirrored(frame: Frame) -> Frame:
@@ -150,136 +168,3 @@ def _selected_count(item: SourceItem, info: SourceInfo) -> int | None:
         last = count if item.end_s is None else min(count, math.ceil(item.end_s * info.fps))
         count = max(0, last - first)
     return item.limit if count is None else min(count, item.limit or count)
-
-
-def _video_frames(item: SourceItem) -> Generator[Frame, None, None]:
-    capture = _open(item)
-    try:
-        info = _info(capture)
-        index = 0
-        seconds = 0.0
-        while True:
-            good, image = capture.read()
-            if not good or image is None:
-                break
-            # The container's own stamps, as frames need not come evenly; not every container has
-            # them.
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if index:
-                seconds = stamp if stamp > seconds else seconds + 1 / (info.fps or 30.0)
-            yield Frame(_bgr(image), index, seconds, item.name)
-            index += 1
-    finally:
-        capture.release()
-    if index == 0:
-        raise InputError(f"{item.name} holds no frame that can be decoded; is it a whole video?")
-
-    # Some containers claim a frame or two too many: only more than that is a loss.
-    if info.frames and index < info.frames - max(2, info.frames // 100):
-        log.warning(
-            "%s ended after %d of %d frames: it was cut short, or damaged there",
-            item.name,
-            index,
-            info.frames,
-        )
-
-
-def _live_frames(item: SourceItem) -> Generator[Frame, None, None]:
-    index = 0
-    failures = 0
-    start = time.monotonic()
-    capture = _open(item)
-    try:
-        while True:
-            good, image = capture.read()
-            if good and image is not None:
-                failures = 0
-
-                # The time of arrival: live sources have no reliable stamps.
-                yield Frame(_bgr(image), index, time.monotonic() - start, item.name)
-                index += 1
-                continue
-
-            # Reconnect with growing pauses, then give up.
-            failures += 1
-            if failures > RECONNECTS:
-                raise InputError(
-                    f"{item.kind} {item.name} gave no frame any more after {index} frames and"
-                    f" {RECONNECTS} new connections; what came before is kept"
-                )
-            pause = min(8.0, 0.25 * 2**failures)
-            log.warning("%s gave no frame; opening it again in %.1f s", item.name, pause)
-            time.sleep(pause)
-            capture.release()
-            try:
-                capture = _open(item)
-            except InputError as error:
-                log.warning("%s", error)
-    finally:
-        capture.release()
-
-
-def _open(item: SourceItem) -> cv2.VideoCapture:
-    quiet_opencv()
-    if item.kind == "video":
-        path = item.path
-        if not path.is_file():
-            raise InputError(f"{path} does not exist")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes)")
-
-    # A camera's buffer of old frames would make a live view lag behind.
-    try:
-        if item.kind == "camera":
-            capture = cv2.VideoCapture(int(item.name))
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        elif item.kind == "stream":
-            limits = [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                OPEN_TIMEOUT_MS,
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                OPEN_TIMEOUT_MS,
-            ]
-            capture = cv2.VideoCapture(item.name, cv2.CAP_FFMPEG, limits)
-        else:
-            capture = cv2.VideoCapture(str(item.path))
-    except cv2.error as error:
-        raise InputError(
-            f"{item.name} cannot be opened: {str(error).strip().splitlines()[0]}"
-        ) from error
-
-    # OpenCV does not say why; name the usual reasons.
-    if not capture.isOpened():
-        capture.release()
-        hint = {
-            "camera": (
-                "is it plugged in, free, and may you read it (on Linux /dev/video*, group video)?"
-            ),
-            "stream": "is the address right and the stream up?",
-        }.get(
-            item.kind, "it is not a video OpenCV can read, or its end (with the index) is missing"
-        )
-        raise InputError(f"{item.kind} {item.name} cannot be opened: {hint}")
-    return capture
-
-
-def _info(capture: cv2.VideoCapture) -> SourceInfo:
-    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    # Containers without these numbers give zeros, negative or absurdly large ones.
-    return SourceInfo(
-        int(frames) if 0 < frames < 1e9 else None,
-        float(fps) if 0 < fps < 1000 else None,
-        size if all(size) else None,
-    )
-
-
-def _bgr(image: NDArray[np.generic]) -> Image:
-    """Three channels of 8 bits, whatever the decoder gives."""
-    if image.ndim == 2:
-        bgr: Image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        return bgr
-    if image.dtype != np.uint8:
-        image = cv2.convertScaleAbs(image)
-    return image  # type: ignore[return-value]

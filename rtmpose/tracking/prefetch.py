@@ -49,11 +49,19 @@ class FrameTask:
 class TaskFeed:
     """Frames with their detections, prepared ahead or on demand; closing it closes what it reads
     from.
+
+    Args:
+        frames: What is read.
+        tasks: Made of it.
+        live: Whether frames come when they come: a camera or stream.
     """
 
-    def __init__(self, frames: Prefetch[tuple[Frame, float]], tasks: Iterator[FrameTask]) -> None:
+    def __init__(
+        self, frames: Prefetch[tuple[Frame, float]], tasks: Iterator[FrameTask], *, live: bool
+    ) -> None:
         self._frames = frames
         self._tasks = tasks
+        self._live = live
 
     def __iter__(self) -> Iterator[FrameTask]:
         return self
@@ -68,6 +76,11 @@ class TaskFeed:
         close = getattr(self._tasks, "close", None)
         if close is not None:
             close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame need not be waited for; files are never waited for long."""
+        return not self._live or self._frames.ready
 
     @property
     def dropped(self) -> int:

@@ -26,7 +26,7 @@ from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.ranges import FPS, check_count, check_optional
-from rtmpose.sources import SourceItem, expand_sources, open_frames
+from rtmpose.sources import CameraSettings, SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
 from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
@@ -40,6 +40,8 @@ DECODED_AHEAD = 4
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
+POLL_S = 0.005
+"""Pause where none of several streams has a frame."""
 MAX_LATENCIES = 100_000
 """Latencies kept in the statistics."""
 
@@ -158,11 +160,14 @@ class VideoTracker:
         with prefetcher.at_work() as (tracker, workers):
             feeds = [self._feed(item, prefetcher, workers) for item in items]
             try:
-                # One frame of each source per turn, until all of them end.
+                # One frame of each source that has one per turn, until all of them end.
                 going = list(range(len(items)))
                 while going:
                     rows = []
                     for i in list(going):
+                        # A stream that stalls holds nobody up.
+                        if len(going) > 1 and not feeds[i].ready:
+                            continue
                         try:
                             task = next(feeds[i], None)
                         except InputError as error:
@@ -174,6 +179,8 @@ class VideoTracker:
                             rows.append((i, task))
                     if rows:
                         yield from self._track_together(tracker, items, states, rows)
+                    elif going:
+                        time.sleep(POLL_S)
                 if failures:
                     raise InputError("; ".join(map(str, failures))) from failures[0]
             finally:
@@ -235,12 +242,13 @@ class VideoTracker:
         )
         planned = self._planned(item, frames)
         if item.live:
-            return TaskFeed(frames, map(prefetcher.prepare, planned))
+            return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
         if workers is None:
-            return TaskFeed(frames, Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD))
-        return TaskFeed(
-            frames, OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
-        )
+            tasks = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
+            return TaskFeed(frames, tasks, live=False)
+        ahead = prefetcher.at_once + 2
+        prepared = OrderedMap(prefetcher.prepare, planned, workers, ahead)
+        return TaskFeed(frames, prepared, live=False)
 
     def _stamped(self, item: SourceItem) -> Iterator[tuple[Frame, float]]:
         """Frames, no more per second than wanted, with the moment they were read."""
@@ -306,6 +314,7 @@ def track(
     limit: int | None = None,
     fps_limit: float | None = None,
     flip: bool = False,
+    camera: CameraSettings | None = None,
     box_thr: float | None = None,
     max_people: int | None = None,
     **options: Any,
@@ -316,8 +325,9 @@ def track(
     ...     print(result.frame.index, result.poses.ids)
 
     Args:
-        source: A video file, a folder, a glob pattern, a camera index, an RTSP or HTTP URL, or a
-            list of those; several are worked through one after the other, each with ids from 1.
+        source: A video file, a folder, a glob pattern, a camera (its index or device), a URL (HTTP,
+            RTSP, UDP, ...), or a list of those; several are worked through one after the other,
+            each with ids from 1.
         detector: See :class:`rtmpose.PoseTracker`.
         pose: See :class:`rtmpose.PoseTracker`.
         params: Settings of the tracker; single ones may be given as keywords instead, such as
@@ -328,6 +338,7 @@ def track(
         limit: At most this many frames of each source.
         fps_limit: See :class:`VideoTracker`.
         flip: Mirror the frames first (a selfie view).
+        camera: Size, rate and pixel format asked of a camera.
         box_thr: Lowest score of a detected box; the same as ``det_thr``.
         max_people: At most this many people per frame; the same as ``pose_max_num_bboxes``.
         **options: Further arguments of :class:`rtmpose.PoseTracker` and
@@ -350,7 +361,9 @@ def track(
         options["pose_max_num_bboxes"] = max_people
 
     # Sources are looked up before models are opened: a wrong path fails at once.
-    items = expand_sources(as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip)
+    items = expand_sources(
+        as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip, camera=camera
+    )
     tracker = PoseTracker(detector, pose, params, **options)
     video_tracker = VideoTracker(tracker, interval=det_interval, fps_limit=fps_limit)
     return _one_after_the_other(video_tracker, items)

@@ -1,6 +1,4 @@
-"""Annotated videos: H.264 with the source's sound where PyAV is installed, else MPEG-4 through
-OpenCV.
-"""
+"""Annotated videos: H.264 in MP4, with the source's sound."""
 
 from __future__ import annotations
 
@@ -22,6 +20,20 @@ log = logging.getLogger(__name__)
 
 CLOCK_HZ = 90_000
 """Ticks per second of the time stamps, as is usual in MP4."""
+COARSE_CLOCK_HZ = 60_000
+"""The same for MPEG-4 Part 2, which knows no more than 65,535."""
+
+# What players need to know of the colors: OpenCV converts with the matrix of BT.601, to the limited
+# range. Primaries and transfer are those of sRGB's and HD video's.
+BT601_MATRIX = 6
+BT709 = 1
+LIMITED_RANGE = 1
+
+# As good as "superfast" at 21 (PSNR of a street) for half its work, as the networks need the cores;
+# with the entropy coding that "ultrafast" leaves out, files are little larger.
+H264 = {"preset": "ultrafast", "crf": "22", "x264-params": "cabac=1:8x8dct=1:deblock=0,0"}
+MPEG4 = {"flags": "+qscale", "global_quality": str(3 * 118)}
+"""Of constant quality, 3 of 1 (best) to 31."""
 
 
 class VideoWriter:
@@ -59,7 +71,7 @@ class VideoEncoder:
         fps: Frames per second; frames may come later than that says, never earlier.
         sound_of: A video whose sound is copied, from ``sound_from_s`` on.
         sound_from_s: Seconds skipped of the sound.
-        codec: ``h264`` (needs PyAV), ``mpeg4``, or ``auto`` for the better one that is available.
+        codec: ``h264``, ``mpeg4``, or ``auto`` for the better one that this build of PyAV has.
 
     Raises:
         OutputError: the file cannot be written.
@@ -83,11 +95,10 @@ class VideoEncoder:
         self._file = AtomicFile(path, suffix=".mp4")
         self._size_wh: tuple[int, int] | None = None
         self._last_stamp = 0
-        # PyAV's container and streams, or OpenCV's writer: neither has types.
+        # PyAV's container and streams, which have no types.
         self._container: Any = None
         self._stream: Any = None
         self._sound: Any = None
-        self._writer: Any = None
 
     def write(self, image: Image, time_s: float | None = None) -> None:
         """Add a frame.
@@ -108,10 +119,7 @@ class VideoEncoder:
                     image = np.asarray(
                         cv2.resize(image, self._size_wh, interpolation=cv2.INTER_AREA)
                     )
-                if self._container is None:
-                    self._writer.write(image)
-                else:
-                    self._encode(image, time_s)
+                self._encode(image, time_s)
         except ValueError as error:  # PyAV's, for what the encoder does not take
             raise OutputError(f"{self.path} cannot be encoded: {error}") from error
         self.frames += 1
@@ -127,17 +135,11 @@ class VideoEncoder:
             return
         try:
             with output_errors(self.path):
-                if self._container is not None:
-                    # The frames that the encoder still holds.
-                    for packet in self._stream.encode():
-                        self._container.mux(packet)
-                    self._copy_sound()
+                # The frames that the encoder still holds.
+                for packet in self._stream.encode():
+                    self._container.mux(packet)
+                self._copy_sound()
                 self._release()
-                # OpenCV says nothing of a full disk.
-                if self.codec != "h264" and _frame_count(self._file.temporary) < self.frames:
-                    raise OutputError(
-                        f"{self.path} could not be written completely; is the disk full?"
-                    )
         except BaseException:
             self.abandon()
             raise
@@ -159,50 +161,42 @@ class VideoEncoder:
     def _release(self) -> None:
         """Close the encoder and what it reads from."""
         container = self._container
-        writer = self._writer
         sound = self._sound
-        self._container = self._writer = self._sound = None
+        self._container = self._sound = None
         try:
             if container is not None:
                 container.close()
-            if writer is not None:
-                writer.release()
         finally:
             if sound is not None:
                 sound[0].close()
 
     def _open(self, image: Image) -> tuple[int, int]:
         """Start the encoder for frames like this one; its size, width first."""
-        path = str(self._file.temporary)
-        height, width = image.shape[:2]
-        if self.codec != "h264":
-            size_wh = (width, height)
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(path, code, self._fps, size_wh)
-            if not self._writer.isOpened():
-                raise OutputError(
-                    f"{self.path} cannot be written: is the folder writable and the disk not full?"
-                )
-            return size_wh
-
-        # H.264 through PyAV.
         import av
 
         # Color at half the resolution needs even sides.
+        height, width = image.shape[:2]
         size_wh = (max(2, width - width % 2), max(2, height - height % 2))
 
-        self._container = av.open(path, "w", format="mp4")
+        # With the prefix, a colon in the name means nothing. At the end the index goes to the
+        # front, so that browsers play the file while they fetch it.
+        options = {"movflags": "+faststart"}
+        self._container = av.open(
+            f"file:{self._file.temporary}", "w", format="mp4", options=options
+        )
+        is_h264 = self.codec == "h264"
         self._stream = self._container.add_stream(
-            "libx264", rate=Fraction(self._fps).limit_denominator(1001)
+            "libx264" if is_h264 else "mpeg4", rate=Fraction(self._fps).limit_denominator(1001)
         )
         self._stream.width, self._stream.height = size_wh
         self._stream.pix_fmt = "yuv420p"
-
-        # As good as "superfast" at 21 (PSNR of a street) for half its work, as the networks need
-        # the cores; with the entropy coding that "ultrafast" leaves out, files are little larger.
-        coding = "cabac=1:8x8dct=1:deblock=0,0"
-        self._stream.options = {"preset": "ultrafast", "crf": "22", "x264-params": coding}
-        self._stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+        self._stream.options = H264 if is_h264 else MPEG4
+        context = self._stream.codec_context
+        # MPEG-4 knows no finer clock than this.
+        context.time_base = Fraction(1, CLOCK_HZ if is_h264 else COARSE_CLOCK_HZ)
+        context.colorspace = BT601_MATRIX
+        context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
         self._open_sound()
         return size_wh
 
@@ -230,18 +224,23 @@ class VideoEncoder:
 
         # Sound is a bonus: without it the video is still written.
         try:
-            source = av.open(str(self._sound_of))
-        except (OSError, ValueError):  # no file, or one that PyAV cannot read
+            source = av.open(f"file:{self._sound_of}", metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError):  # no file, or one that cannot be read
             return
         if not source.streams.audio:
             source.close()
             return
-        try:
-            stream = self._container.add_stream_from_template(source.streams.audio[0])
-        except (ValueError, AttributeError):  # a codec that does not go into mp4
+
+        # A codec that MP4 has no place for would spoil the whole file.
+        sound = source.streams.audio[0]
+        codec = "unknown" if sound.codec_context is None else sound.codec_context.name
+        if codec not in self._container.supported_codecs:
+            log.warning(
+                "the sound of %s (%s) does not go into MP4: left out", self._sound_of, codec
+            )
             source.close()
             return
-        self._sound = (source, stream)
+        self._sound = (source, self._container.add_stream_from_template(sound))
 
     def _copy_sound(self) -> None:
         """Add the sound of the frames' time, shifted so that it starts with the first frame."""
@@ -253,15 +252,20 @@ class VideoEncoder:
             log.warning("the sound of %s is damaged and was left out: %s", self._sound_of, error)
 
     def _mux_sound(self, source: Any, stream: Any) -> None:
+        # Times of frames begin with the first one, whatever the container's clock says there.
+        begin = self._sound_from_s
+        video = source.streams.video[0] if source.streams.video else None
+        if video is not None and video.start_time is not None:
+            begin += float(video.start_time * video.time_base)
         end = self._last_stamp / CLOCK_HZ
         for packet in source.demux(source.streams.audio[0]):
             if packet.dts is None or packet.pts is None:
                 continue
             # Only the sound of the frames' time, counted from the first frame.
-            moment = float(packet.pts * packet.time_base) - self._sound_from_s
+            moment = float(packet.pts * packet.time_base) - begin
             if moment < 0 or moment > end:
                 continue
-            shift = round(self._sound_from_s / packet.time_base)
+            shift = round(begin / packet.time_base)
             packet.pts -= shift
             packet.dts -= shift
             packet.stream = stream
@@ -269,20 +273,11 @@ class VideoEncoder:
 
 
 def has_h264() -> bool:
-    """Whether PyAV is here and can encode H.264."""
-    try:
-        import av
+    """Whether this build of PyAV can encode H.264."""
+    import av
 
+    try:
         av.codec.Codec("libx264", "w")
-    except (ImportError, ValueError):
+    except ValueError:
         return False
     return True
-
-
-def _frame_count(path: Path) -> int:
-    """Frames of a video by its index; 0 where it cannot be opened."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    finally:
-        capture.release()
