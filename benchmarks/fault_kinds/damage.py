@@ -106,7 +106,7 @@ def _replaced(content: Any, rng: random.Random) -> Any:
     """The content with one node that is replaced, removed, doubled, or moved."""
     places = list(_places(content))
     if not places:
-        return rng.choice(STRANGE)
+        return copy.deepcopy(rng.choice(STRANGE))
     # Whole lists of numbers would be met most of the time: short paths are as likely as long ones.
     depth = rng.choice(sorted({len(p) for p in places}))
     place = rng.choice([p for p in places if len(p) == depth])
@@ -126,7 +126,7 @@ def _replaced(content: Any, rng: random.Random) -> Any:
     elif way == 4:
         parent[key] = [parent[key]]
     else:
-        parent[key] = rng.choice(STRANGE)
+        parent[key] = copy.deepcopy(rng.choice(STRANGE))
     return content
 
 

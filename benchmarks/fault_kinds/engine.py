@@ -90,6 +90,15 @@ class Tally:
         return f"| {kind.name} | {kind.tried} | {self.tries} | {happened} | {kind.promise} |"
 
 
+_told: list[int] = []  # the pipe, in a child
+
+
+def tell_doing(text: str) -> None:
+    """Say what is about to be done: shown where the process dies or hangs."""
+    for pipe in _told:
+        _say(pipe, {"doing": text[:SHOWN]})
+
+
 def random_for(seed: int, kind: Kind, number: int) -> random.Random:
     """The random numbers of one try, the same whatever was tried before."""
     return random.Random(f"{seed}/{kind.name}/{number}")
@@ -126,12 +135,16 @@ class Tries:
         self._folder.mkdir(parents=True)
         process, pipe = _fork(kind, batch, self._seed, self._folder)
         current: int | None = None
+        doing = ""
         try:
             for event in _events(pipe, kind):
                 if event is None:
                     raise TimeoutError
                 if "begin" in event:
-                    current = event["begin"]
+                    current, doing = event["begin"], ""
+                    continue
+                if "doing" in event:
+                    doing = f"; {event['doing']}"
                     continue
                 # The end of a try.
                 self._waiting.pop(0)
@@ -145,9 +158,9 @@ class Tries:
                 # The pipe was closed: all were tried, or the process died.
                 status = _wait(process)
                 if status or current is not None:
-                    self._died(current, f"crash: {_ending(status)}")
+                    self._died(current, f"crash: {_ending(status)}{doing}")
         except TimeoutError:
-            self._died(current, f"hang: longer than {kind.limit_s:.0f} s")
+            self._died(current, f"hang: longer than {kind.limit_s:.0f} s{doing}")
         finally:
             _kill(process)
             pipe.close()
@@ -190,6 +203,7 @@ def _work(kind: Kind, batch: Sequence[int], seed: int, folder: Path, pipe: int) 
     """The child: all tries of a batch."""
     noise = folder / "standard-error.txt"
     _redirect(noise)
+    _told[:] = [pipe]
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     state = kind.prepare(folder)
     if kind.memory_mb:
