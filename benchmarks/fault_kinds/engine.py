@@ -24,7 +24,7 @@ from typing import Any
 from rtmpose.errors import RtmposeError
 
 PREPARE_S = 90.0
-SHOWN = 300
+SHOWN = 400
 """Characters of an error that are shown."""
 
 

@@ -18,6 +18,7 @@ from fault_kinds.jobs import (
     INTERRUPTED,
     Jobs,
     check_no_half_file,
+    last_words,
     prepare_jobs,
     temporaries,
     wait,
@@ -58,7 +59,7 @@ def _signaled(jobs: Jobs, rng: random.Random, *, number: signal.Signals) -> str:
     status = wait(process)
     # In its first moments the process has no handler yet.
     if status not in (DONE, INTERRUPTED, -number):
-        raise Broken(f"{command} ended with {status} after {number.name}")
+        raise Broken(f"{command} ended with {status} after {number.name}: {last_words(jobs)}")
     if temporaries(out):
         raise Broken(f"temporary files after {number.name}: {temporaries(out)[:3]}")
     check_no_half_file(out, jobs.wholes[command])

@@ -1,10 +1,12 @@
 """Whole jobs of both commands in forked processes, and what they leave on disk."""
 
+import importlib
 import os
 import resource
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +88,9 @@ class Jobs:
             if limit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             status = self.run(command, out, resume=resume, pause_s=pause_s)
-        except BaseException as error:  # noqa: BLE001 (it is what is counted)
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        except BaseException:  # noqa: BLE001 (it is what is counted)
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(status)
 
     def finish(self, command: str, out: Path) -> None:
@@ -108,6 +111,8 @@ class Jobs:
 
 def prepare_jobs(folder: Path) -> Jobs:
     """Two small videos, tiny networks, and what undisturbed jobs write."""
+    # Loaded once, before the forks; it starts no thread before a network is opened.
+    importlib.import_module("onnxruntime")
     cv2.setNumThreads(1)
     sources = [make_clip(folder / f"{name}.avi", k) for k, name in enumerate("ab")]
     detector, pose = tiny_models(folder)
@@ -119,6 +124,11 @@ def prepare_jobs(folder: Path) -> Jobs:
             raise RuntimeError("the undisturbed job failed")
         jobs.wholes[command] = contents(out)
     return jobs
+
+
+def last_words(jobs: Jobs) -> str:
+    """The end of what a job that crashed wrote."""
+    return (jobs.folder / "standard-error.txt").read_text(errors="replace")[-250:]
 
 
 def make_clip(path: Path, seed: int = 0, frames: int = FRAMES) -> str:
