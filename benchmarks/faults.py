@@ -23,8 +23,8 @@ os.environ.update(OMP_NUM_THREADS="1", RTMPOSE_OFFLINE="1")
 # The tiny networks of the tests.
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from fault_kinds import all_kinds  # noqa: E402
-from fault_kinds.engine import Kind, Tally, Tries  # noqa: E402
+from fault_kinds import all_kinds
+from fault_kinds.engine import Kind, Tally, Tries
 
 QUICK_MINUTES = 0.9
 SHOWN = 20
@@ -55,9 +55,7 @@ def main() -> int:
     return int(broken > 0)
 
 
-def run(
-    kinds: list[Kind], arguments: argparse.Namespace, folder: Path, end: float
-) -> list[Tally]:
+def run(kinds: list[Kind], arguments: argparse.Namespace, folder: Path, end: float) -> list[Tally]:
     """All tries, in turns: a run that is cut short has tried every kind."""
     runs = []
     for k, kind in enumerate(kinds):

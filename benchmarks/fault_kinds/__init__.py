@@ -1,6 +1,15 @@
 """The kinds of faults that ``benchmarks/faults.py`` tries, one concern per file."""
 
-from fault_kinds import command_line, disks, documents, interruptions, media, models, servers, sharing
+from fault_kinds import (
+    command_line,
+    disks,
+    documents,
+    interruptions,
+    media,
+    models,
+    servers,
+    sharing,
+)
 from fault_kinds.engine import Kind
 
 MODULES = (media, documents, models, command_line, interruptions, disks, servers, sharing)

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TextIO, cast
 
 import cv2
-from fault_kinds.engine import Broken, tell_doing
-from fault_kinds.media import picture
 
+from fault_kinds.engine import BrokenPromiseError, tell_doing
+from fault_kinds.media import picture
 from rtmpose.cli import main
 
 ENGINE = ("--backend", "onnxruntime", "--device", "cpu", "--threads", "1")
@@ -35,22 +35,19 @@ class _Stderr(logging.StreamHandler[IO[str]]):
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (of the base)
-        raise  # noqa: PLE0704 (a message that cannot be made is a fault)
+        raise
 
 
 def run_command(arguments: Sequence[str]) -> Ended:
     """Run one command; exceptions that reach its end come through.
 
     Raises:
-        Broken: its exit status or its words are none that a command may have.
+        BrokenPromiseError: its exit status or its words are none that a command may have.
     """
     before = sys.stdout, sys.stderr
     logging.root.handlers[:] = [_Stderr(logging.WARNING)]
-    files = [
-        cast("IO[str]", tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace"))
-        for _ in range(2)
-    ]
-    sys.stdout, sys.stderr = files  # type: ignore[assignment]
+    files = _text_file(), _text_file()
+    sys.stdout, sys.stderr = files
     tell_doing(repr(arguments))
     try:
         status = main(list(arguments))
@@ -67,19 +64,25 @@ def run_command(arguments: Sequence[str]) -> Ended:
     return ended
 
 
+def _text_file() -> TextIO:
+    # Closed when it was read; a command may close it before.
+    file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    return cast(TextIO, file)
+
+
 def check(ended: Ended) -> None:
     """What holds for every command.
 
     Raises:
-        Broken: it does not.
+        BrokenPromiseError: it does not.
     """
     shown = " ".join(ended.arguments)
     if ended.status not in (0, 1, 2):
-        raise Broken(f"exit status {ended.status}: {shown}")
+        raise BrokenPromiseError(f"exit status {ended.status}: {shown}")
     if "Traceback" in ended.err:
-        raise Broken(f"a traceback on standard error: {shown}")
+        raise BrokenPromiseError(f"a traceback on standard error: {shown}")
     if ended.status and not (ended.err.strip() or ended.out.strip()):
-        raise Broken(f"exit status {ended.status} without a word: {shown}")
+        raise BrokenPromiseError(f"exit status {ended.status} without a word: {shown}")
 
 
 def label(ended: Ended) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from annotated import coco_folder
+
 from fault_kinds.commands import ENGINE, Ended, label, photo, run_command, tiny_models
 from fault_kinds.damage import damage_json, damage_toml
-from fault_kinds.engine import Broken, Kind
-
+from fault_kinds.engine import BrokenPromiseError, Kind
 from rtmpose.card_io import card_to_json
 from rtmpose.model_card import Codec, ModelCard, Normalization
 
@@ -38,6 +38,14 @@ class Documents:
         """One image with the tiny networks."""
         models = ["--pose", pose or self.pose, "--detector", detector or self.detector]
         return run_command(["predict", self.photo, *models, *ENGINE, *more])
+
+    def journal(self, output: Path) -> list[dict[str, Any]]:
+        """The journal of a run whose other source failed, and which is left for that reason."""
+        sources = [self.photo, self.write("broken.png", "no image")]
+        models = ["--pose", self.pose, "--detector", self.detector]
+        run_command(["predict", *sources, *models, *ENGINE, "--csv", str(output)])
+        text = output.with_name(f"{output.name}.part").read_text()
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def prepare(folder: Path) -> Documents:
@@ -68,7 +76,7 @@ def _strict_json(path: Path) -> None:
     """Results never hold NaN or infinity, which no other reader takes."""
 
     def refuse(text: str) -> None:
-        raise Broken(f"{text} in the results")
+        raise BrokenPromiseError(f"{text} in the results")
 
     json.loads(path.read_text(), parse_constant=refuse)
 
@@ -85,7 +93,7 @@ def _annotations(documents: Documents, rng: random.Random) -> str:
         sheet = ["--sheet", str(documents.folder / "sheet.jpg")] if rng.random() < 0.2 else []
         ended = run_command(["data", "check", path, *sheet])
         if not ended.out.strip() and _is_set(text):
-            raise Broken(f"data check does not report: {ended.err.strip()[:150]}")
+            raise BrokenPromiseError(f"data check does not report: {ended.err.strip()[:150]}")
     elif way == 3:
         out = str(documents.folder / "converted.json")
         ended = run_command(["data", "convert", path, "-o", out])
@@ -113,8 +121,12 @@ def _yolo(documents: Documents, rng: random.Random) -> str:
         photo(folder / "images" / split / "a.png")
         label_text = _damaged_words(f"0 0.5 0.5 0.4 0.6 {points}", rng)
         documents.write(f"yolo/labels/{split}/a.txt", label_text)
-    yaml = "path: .\ntrain: images/train\nval: images/val\nkpt_shape: [17, 3]\nnames:\n  0: person\n"
-    documents.write("yolo/data.yaml", damage_toml(yaml.replace(": ", "= "), rng).replace("= ", ": "))
+    yaml = (
+        "path: .\ntrain: images/train\nval: images/val\nkpt_shape: [17, 3]\nnames:\n  0: person\n"
+    )
+    documents.write(
+        "yolo/data.yaml", damage_toml(yaml.replace(": ", "= "), rng).replace("= ", ": ")
+    )
     return label(run_command(["data", "check", str(folder / "data.yaml")]))
 
 
@@ -193,23 +205,26 @@ def _skeletons(documents: Documents, rng: random.Random) -> str:
 
 
 def _records(documents: Documents, rng: random.Random) -> str:
-    """The journal of an unfinished run, damaged, then resumed."""
+    """The record of an earlier run, damaged, then resumed."""
     out = documents.folder / "records"
     shutil.rmtree(out, ignore_errors=True)
-    documents.predict("--jsonl", str(out))
-    record = out / ".rtmpose.done"
-    if not record.exists():
-        raise Broken("no record of finished sources")
-    lines = [json.loads(line) for line in record.read_text().splitlines()]
-    damaged = [damage_json(line, rng) if rng.random() < 0.6 else json.dumps(line) for line in lines]
+    # Files of each source have a short record; one file for all has the frames in its journal.
+    options = ["--jsonl", str(out)]
     name = rng.choice((".rtmpose.done", ".rtmpose.part"))
-    record.unlink()
+    if rng.random() < 0.5:
+        options, name = ["--csv", str(out / "all.csv")], "all.csv.part"
+        lines = documents.journal(out / "all.csv")
+    else:
+        documents.predict(*options)
+        lines = [json.loads(line) for line in (out / ".rtmpose.done").read_text().splitlines()]
+        (out / ".rtmpose.done").unlink()
+    damaged = [damage_json(line, rng) if rng.random() < 0.6 else json.dumps(line) for line in lines]
     documents.write(f"records/{name}", "\n".join(damaged) + "\n")
-    ended = documents.predict("--jsonl", str(out), "--resume")
+    ended = documents.predict(*options, "--resume")
     # Damage may be refused, but without --resume everything works again.
-    again = documents.predict("--jsonl", str(out))
+    again = documents.predict(*options)
     if again.status:
-        raise Broken(f"a damaged record stops a new run: {again.err.strip()[:150]}")
+        raise BrokenPromiseError(f"a damaged record stops a new run: {again.err.strip()[:150]}")
     return label(ended)
 
 
@@ -231,8 +246,12 @@ _JSON = "a random node replaced, nested 30,000 deep, huge numbers, other types, 
 
 KINDS = (
     _kind("boxes", f"`--boxes` JSON: {_JSON}", _boxes, 150, 20),
-    _kind("annotations", f"COCO JSON of `data check, convert, show`: {_JSON}", _annotations, 300, 40),
-    _kind("YOLO sets", "`data.yaml` and label files: values, words and lines changed", _yolo, 100, 15),
+    _kind(
+        "annotations", f"COCO JSON of `data check, convert, show`: {_JSON}", _annotations, 300, 40
+    ),
+    _kind(
+        "YOLO sets", "`data.yaml` and label files: values, words and lines changed", _yolo, 100, 15
+    ),
     _kind("model cards", f"`NAME.card.json`: {_JSON}", _cards, 150, 20),
     _kind("SDK folders", f"`deploy.json` and `pipeline.json`: {_JSON}", _sdk, 150, 20),
     _kind("keypoint sets", "`--skeleton` TOML: values, lines and characters", _skeletons, 150, 20),

@@ -28,7 +28,7 @@ SHOWN = 400
 """Characters of an error that are shown."""
 
 
-class Broken(Exception):
+class BrokenPromiseError(Exception):
     """A promise that was broken; the text says which."""
 
 
@@ -42,7 +42,7 @@ class Kind:
         promise: What must hold.
         prepare: Called once in every process with an empty folder; its result goes to ``attempt``.
         attempt: One try: what :attr:`prepare` gave, and random numbers of its own. It returns what
-            happened in one or two words. An :class:`RtmposeError` is a refusal; :class:`Broken`
+            happened in one or two words. An :class:`RtmposeError` is a refusal; :class:`BrokenPromiseError`
             and every other exception is a broken promise.
         tries: Of a whole run.
         quick: Of a short run.
@@ -82,7 +82,9 @@ class Tally:
         """The row of the table, in Markdown."""
         kind = self.kind
         if self.skipped:
-            return f"| {kind.name} | {kind.tried} | 0 | not tried: {self.skipped} | {kind.promise} |"
+            return (
+                f"| {kind.name} | {kind.tried} | 0 | not tried: {self.skipped} | {kind.promise} |"
+            )
         parts = [f"{count} {label}" for label, count in self.outcomes.most_common()]
         bad = len({number for number, _ in self.broken})
         parts.append(f"**{bad} broken**" if bad else "0 broken")
@@ -229,12 +231,12 @@ def attempt_once(kind: Kind, state: Any, rng: random.Random) -> tuple[str, list[
         if not str(error).strip():
             return "refused", ["an error without a text"]
         return "refused", []
-    except Broken as error:
+    except BrokenPromiseError as error:
         return "broken", [str(error)[:SHOWN]]
     except MemoryError:
         return "memory", [f"took more than {kind.memory_mb} MB: {place_of_error()}"]
     except BaseException as error:  # noqa: BLE001 (it is what is counted)
-        text = f"traceback: {type(error).__name__}: {error}"[:SHOWN]
+        text = f"traceback: {type(error).__name__}: {str(error)[:200]}"
         return "traceback", [f"{text} {place_of_error()}"]
 
 

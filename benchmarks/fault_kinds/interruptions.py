@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from fault_kinds.engine import Broken, Kind
+from fault_kinds.engine import BrokenPromiseError, Kind
 from fault_kinds.jobs import (
     DONE,
     FAILED,
@@ -44,7 +44,7 @@ def _killed(jobs: Jobs, rng: random.Random) -> str:
         time.sleep(rng.uniform(0, LONGEST_S))
         os.kill(process, signal.SIGKILL)
         if wait(process) not in (DONE, -signal.SIGKILL):
-            raise Broken(f"crash of {command}")
+            raise BrokenPromiseError(f"crash of {command}")
         check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "resumed"
@@ -59,9 +59,11 @@ def _signaled(jobs: Jobs, rng: random.Random, *, number: signal.Signals) -> str:
     status = wait(process)
     # In its first moments the process has no handler yet.
     if status not in (DONE, INTERRUPTED, -number):
-        raise Broken(f"{command} ended with {status} after {number.name}: {last_words(jobs)}")
+        raise BrokenPromiseError(
+            f"{command} ended with {status} after {number.name}: {last_words(jobs)}"
+        )
     if temporaries(out):
-        raise Broken(f"temporary files after {number.name}: {temporaries(out)[:3]}")
+        raise BrokenPromiseError(f"temporary files after {number.name}: {temporaries(out)[:3]}")
     check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "ended in time" if status == DONE else "resumed"
@@ -74,9 +76,9 @@ def _limited(jobs: Jobs, rng: random.Random) -> str:
         limit = int(10 ** rng.uniform(2.3, 4.3))
         status = wait(jobs.start(command, out, resume=k > 0, limit=limit))
         if status not in (DONE, FAILED):
-            raise Broken(f"crash or traceback of {command} (status {status})")
+            raise BrokenPromiseError(f"crash or traceback of {command} (status {status})")
         if temporaries(out):
-            raise Broken("temporary files after a failed write")
+            raise BrokenPromiseError("temporary files after a failed write")
         check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "resumed"
@@ -92,9 +94,9 @@ def _rivals(jobs: Jobs, rng: random.Random) -> str:
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.15))
     if wait(jobs.start(other, out, resume=rng.random() < 0.5)) != FAILED:
-        raise Broken("the second run was not refused")
+        raise BrokenPromiseError("the second run was not refused")
     if wait(first) != DONE:
-        raise Broken("the first run failed")
+        raise BrokenPromiseError("the first run failed")
     jobs.finish(command, out)
     return "second refused"
 

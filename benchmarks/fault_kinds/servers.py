@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-from fault_kinds.engine import Broken, Kind
-from fault_kinds.media import picture
 
+from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.media import picture
 from rtmpose import zoo
 from rtmpose.model_card import ModelFile, Source
 from rtmpose.sources import expand_sources, open_frames
@@ -155,7 +155,7 @@ def _images(web: Web, rng: random.Random) -> str:
     url = f"{web.server.url}/{rng.randrange(10**6)}.jpg"
     frames = list(open_frames(expand_sources([url])[0]))
     if len(frames) != 1:
-        raise Broken(f"{len(frames)} frames of one image")
+        raise BrokenPromiseError(f"{len(frames)} frames of one image")
     return "read" if whole else "read all the same"
 
 
@@ -168,7 +168,9 @@ def _models(web: Web, rng: random.Random) -> str:
     content = path.read_bytes()
     path.unlink()
     if content != web.model:
-        raise Broken(f"a file that is not the model is in the cache (hash known: {bool(digest)})")
+        raise BrokenPromiseError(
+            f"a file that is not the model is in the cache (hash known: {bool(digest)})"
+        )
     return "fetched" if whole else "fetched all the same"
 
 
@@ -182,10 +184,10 @@ def _stalls(web: Web, rng: random.Random) -> str:
     name = f"{rng.randrange(10**9)}"
     if not for_model:
         list(open_frames(expand_sources([f"{web.server.url}/{name}.jpg"])[0]))
-        raise Broken("an image that was not sent was read")
+        raise BrokenPromiseError("an image that was not sent was read")
     source = Source("url", url=f"{web.server.url}/{name}.onnx", note="local")
     zoo.fetch(ModelFile("onnx", f"{name}.onnx", (source,), ""))
-    raise Broken("a model that was not sent was fetched")
+    raise BrokenPromiseError("a model that was not sent was fetched")
 
 
 _LIES = (
