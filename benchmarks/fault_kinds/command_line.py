@@ -13,7 +13,7 @@ import typer
 from annotated import coco_folder
 
 from fault_kinds.commands import ENGINE, label, photo, run_command, tiny_models
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from rtmpose.cli.app import make_app
 
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "1e9", "99999999999", "1e-300", "0.5", "-0.0")
@@ -136,7 +136,7 @@ def _try(lines: Lines, rng: random.Random, *, heavy: bool) -> str:
     _clean(lines.folder)
     ended = run_command([*path, *arguments])
     if not (lines.folder / "photo.png").stat().st_size:
-        raise BrokenPromiseError(f"a source is gone: {' '.join(arguments)}")
+        raise PromiseError(f"a source is gone: {' '.join(arguments)}")
     return label(ended)
 
 

@@ -10,7 +10,7 @@ from typing import IO, TextIO, cast
 
 import cv2
 
-from fault_kinds.engine import BrokenPromiseError, tell_doing
+from fault_kinds.engine import PromiseError, tell_doing
 from fault_kinds.media import picture
 from rtmpose.cli import main
 
@@ -42,7 +42,7 @@ def run_command(arguments: Sequence[str]) -> Ended:
     """Run one command; exceptions that reach its end come through.
 
     Raises:
-        BrokenPromiseError: its exit status or its words are none that a command may have.
+        PromiseError: its exit status or its words are none that a command may have.
     """
     before = sys.stdout, sys.stderr
     logging.root.handlers[:] = [_Stderr(logging.WARNING)]
@@ -74,15 +74,15 @@ def check(ended: Ended) -> None:
     """What holds for every command.
 
     Raises:
-        BrokenPromiseError: it does not.
+        PromiseError: it does not.
     """
     shown = " ".join(ended.arguments)
     if ended.status not in (0, 1, 2):
-        raise BrokenPromiseError(f"exit status {ended.status}: {shown}")
+        raise PromiseError(f"exit status {ended.status}: {shown}")
     if "Traceback" in ended.err:
-        raise BrokenPromiseError(f"a traceback on standard error: {shown}")
+        raise PromiseError(f"a traceback on standard error: {shown}")
     if ended.status and not (ended.err.strip() or ended.out.strip()):
-        raise BrokenPromiseError(f"exit status {ended.status} without a word: {shown}")
+        raise PromiseError(f"exit status {ended.status} without a word: {shown}")
 
 
 def label(ended: Ended) -> str:

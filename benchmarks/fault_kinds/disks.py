@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fault_kinds.commands import ENGINE, Ended, photo, run_command, tiny_models
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from fault_kinds.jobs import make_clip, temporaries
 from rtmpose.writers.table import FORMATS
 
@@ -115,13 +115,13 @@ def _full(disk: Disk, rng: random.Random) -> str:
     ended = disk.run(command, *options)
     _check_whole(disk.out)
     if ended.status not in (0, 1):
-        raise BrokenPromiseError(f"exit status {ended.status}")
+        raise PromiseError(f"exit status {ended.status}")
 
     # With room again, the run goes on and ends.
     filler.unlink()
     again = disk.run(command, *options, "--resume")
     if again.status and "No space" not in again.err:
-        raise BrokenPromiseError(f"it does not go on with room again: {again.err.strip()[:200]}")
+        raise PromiseError(f"it does not go on with room again: {again.err.strip()[:200]}")
     return "refused" if ended.status else "done"
 
 
@@ -135,11 +135,11 @@ def _empty(folder: Path) -> None:
 
 def _check_whole(folder: Path) -> None:
     if temporaries(folder):
-        raise BrokenPromiseError(f"temporary files stay: {temporaries(folder)[:3]}")
+        raise PromiseError(f"temporary files stay: {temporaries(folder)[:3]}")
     for path in folder.rglob("*"):
         hidden = path.name.startswith(".") or ".part" in path.name
         if path.is_file() and not hidden and path.name != "filler.bin" and not path.stat().st_size:
-            raise BrokenPromiseError(f"half file: {path.name} is empty")
+            raise PromiseError(f"half file: {path.name} is empty")
 
 
 # ---- folders that may not be written
@@ -178,11 +178,11 @@ def _read_only(disk: Disk, rng: random.Random) -> str:
     _set_read_only(disk.out, True)
     ended = disk.run(command, *options)
     if ended.status != 1:
-        raise BrokenPromiseError(f"exit status {ended.status} for a read-only folder")
+        raise PromiseError(f"exit status {ended.status} for a read-only folder")
     if _digests(disk.out) != before:
-        raise BrokenPromiseError("a read-only folder has changed")
+        raise PromiseError("a read-only folder has changed")
     if ended.err.count("\n") > 2:
-        raise BrokenPromiseError(f"more than a line: {ended.err[:200]}")
+        raise PromiseError(f"more than a line: {ended.err[:200]}")
     return "refused"
 
 
@@ -212,12 +212,12 @@ def _strange_output(disk: Disk, rng: random.Random) -> str:
     option = [f"--{row.name}", str(path)]
     ended = disk.run(rng.choice(("predict", "track")), *option)
     if _digests(disk.folder / "in") != before:
-        raise BrokenPromiseError(f"{way.__name__[1:]}: a source has changed")
+        raise PromiseError(f"{way.__name__[1:]}: a source has changed")
     if way in (_loop, _source) and not ended.status:
-        raise BrokenPromiseError(f"{way.__name__[1:]} was accepted")
+        raise PromiseError(f"{way.__name__[1:]} was accepted")
     after(ended)
     if temporaries(disk.out):
-        raise BrokenPromiseError(f"temporary files stay: {temporaries(disk.out)[:3]}")
+        raise PromiseError(f"temporary files stay: {temporaries(disk.out)[:3]}")
     return f"refused {way.__name__[1:]}" if ended.status else f"wrote {way.__name__[1:]}"
 
 
@@ -229,12 +229,12 @@ def _fifo(_: Disk, path: Path) -> After:
 
     def after(ended: Ended) -> None:
         if not path.is_fifo():
-            raise BrokenPromiseError("a pipe was replaced")
+            raise PromiseError("a pipe was replaced")
         reader.join(2)
         if reader.is_alive():  # it was refused: let the reader go
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
         elif not found[0]:
-            raise BrokenPromiseError("nothing came through the pipe")
+            raise PromiseError("nothing came through the pipe")
 
     return after
 
@@ -246,9 +246,9 @@ def _link(disk: Disk, path: Path) -> After:
 
     def after(ended: Ended) -> None:
         if not path.is_symlink():
-            raise BrokenPromiseError("a link was replaced")
+            raise PromiseError("a link was replaced")
         if not ended.status and target.read_text() == "before":
-            raise BrokenPromiseError(f"the target of a link was not written: {ended.arguments}")
+            raise PromiseError(f"the target of a link was not written: {ended.arguments}")
 
     return after
 
@@ -258,7 +258,7 @@ def _dangling(disk: Disk, path: Path) -> After:
 
     def after(ended: Ended) -> None:
         if not path.is_symlink():
-            raise BrokenPromiseError("a link was replaced")
+            raise PromiseError("a link was replaced")
 
     return after
 
@@ -280,7 +280,7 @@ def _folder(_: Disk, path: Path) -> After:
 
     def after(ended: Ended) -> None:
         if mine.read_text() != "mine":
-            raise BrokenPromiseError("a file in a folder was replaced")
+            raise PromiseError("a file in a folder was replaced")
 
     return after
 

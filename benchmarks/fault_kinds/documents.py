@@ -13,7 +13,7 @@ from annotated import coco_folder
 
 from fault_kinds.commands import ENGINE, Ended, label, photo, run_command, tiny_models
 from fault_kinds.damage import damage_json, damage_toml
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from rtmpose.card_io import card_to_json
 from rtmpose.model_card import Codec, ModelCard, Normalization
 
@@ -76,7 +76,7 @@ def _strict_json(path: Path) -> None:
     """Results never hold NaN or infinity, which no other reader takes."""
 
     def refuse(text: str) -> None:
-        raise BrokenPromiseError(f"{text} in the results")
+        raise PromiseError(f"{text} in the results")
 
     json.loads(path.read_text(), parse_constant=refuse)
 
@@ -93,7 +93,7 @@ def _annotations(documents: Documents, rng: random.Random) -> str:
         sheet = ["--sheet", str(documents.folder / "sheet.jpg")] if rng.random() < 0.2 else []
         ended = run_command(["data", "check", path, *sheet])
         if not ended.out.strip() and _is_set(text):
-            raise BrokenPromiseError(f"data check does not report: {ended.err.strip()[:150]}")
+            raise PromiseError(f"data check does not report: {ended.err.strip()[:150]}")
     elif way == 3:
         out = str(documents.folder / "converted.json")
         ended = run_command(["data", "convert", path, "-o", out])
@@ -224,7 +224,7 @@ def _records(documents: Documents, rng: random.Random) -> str:
     # Damage may be refused, but without --resume everything works again.
     again = documents.predict(*options)
     if again.status:
-        raise BrokenPromiseError(f"a damaged record stops a new run: {again.err.strip()[:150]}")
+        raise PromiseError(f"a damaged record stops a new run: {again.err.strip()[:150]}")
     return label(ended)
 
 

@@ -28,7 +28,7 @@ SHOWN = 400
 """Characters of an error that are shown."""
 
 
-class BrokenPromiseError(Exception):
+class PromiseError(Exception):
     """A promise that was broken; the text says which."""
 
 
@@ -42,7 +42,7 @@ class Kind:
         promise: What must hold.
         prepare: Called once in every process with an empty folder; its result goes to ``attempt``.
         attempt: One try: what :attr:`prepare` gave, and random numbers of its own. It returns what
-            happened in one or two words. An :class:`RtmposeError` is a refusal; :class:`BrokenPromiseError`
+            happened in one or two words. An :class:`RtmposeError` is a refusal; :class:`PromiseError`
             and every other exception is a broken promise.
         tries: Of a whole run.
         quick: Of a short run.
@@ -231,7 +231,7 @@ def attempt_once(kind: Kind, state: Any, rng: random.Random) -> tuple[str, list[
         if not str(error).strip():
             return "refused", ["an error without a text"]
         return "refused", []
-    except BrokenPromiseError as error:
+    except PromiseError as error:
         return "broken", [str(error)[:SHOWN]]
     except MemoryError:
         return "memory", [f"took more than {kind.memory_mb} MB: {place_of_error()}"]

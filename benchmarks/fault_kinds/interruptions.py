@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from fault_kinds.jobs import (
     DONE,
     FAILED,
@@ -44,7 +44,7 @@ def _killed(jobs: Jobs, rng: random.Random) -> str:
         time.sleep(rng.uniform(0, LONGEST_S))
         os.kill(process, signal.SIGKILL)
         if wait(process) not in (DONE, -signal.SIGKILL):
-            raise BrokenPromiseError(f"crash of {command}")
+            raise PromiseError(f"crash of {command}")
         check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "resumed"
@@ -59,11 +59,9 @@ def _signaled(jobs: Jobs, rng: random.Random, *, number: signal.Signals) -> str:
     status = wait(process)
     # In its first moments the process has no handler yet.
     if status not in (DONE, INTERRUPTED, -number):
-        raise BrokenPromiseError(
-            f"{command} ended with {status} after {number.name}: {last_words(jobs)}"
-        )
+        raise PromiseError(f"{command} ended with {status} after {number.name}: {last_words(jobs)}")
     if temporaries(out):
-        raise BrokenPromiseError(f"temporary files after {number.name}: {temporaries(out)[:3]}")
+        raise PromiseError(f"temporary files after {number.name}: {temporaries(out)[:3]}")
     check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "ended in time" if status == DONE else "resumed"
@@ -76,9 +74,9 @@ def _limited(jobs: Jobs, rng: random.Random) -> str:
         limit = int(10 ** rng.uniform(2.3, 4.3))
         status = wait(jobs.start(command, out, resume=k > 0, limit=limit))
         if status not in (DONE, FAILED):
-            raise BrokenPromiseError(f"crash or traceback of {command} (status {status})")
+            raise PromiseError(f"crash or traceback of {command} (status {status})")
         if temporaries(out):
-            raise BrokenPromiseError("temporary files after a failed write")
+            raise PromiseError("temporary files after a failed write")
         check_no_half_file(out, jobs.wholes[command])
     jobs.finish(command, out)
     return "resumed"
@@ -94,9 +92,9 @@ def _rivals(jobs: Jobs, rng: random.Random) -> str:
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.15))
     if wait(jobs.start(other, out, resume=rng.random() < 0.5)) != FAILED:
-        raise BrokenPromiseError("the second run was not refused")
+        raise PromiseError("the second run was not refused")
     if wait(first) != DONE:
-        raise BrokenPromiseError("the first run failed")
+        raise PromiseError("the first run failed")
     jobs.finish(command, out)
     return "second refused"
 

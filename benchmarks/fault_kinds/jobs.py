@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from fault_kinds.commands import tiny_models
-from fault_kinds.engine import BrokenPromiseError
+from fault_kinds.engine import PromiseError
 from fault_kinds.media import picture
 from rtmpose import BackendOptions, Detector, Pipeline, PoseEstimator
 from rtmpose.errors import OutputError
@@ -97,16 +97,16 @@ class Jobs:
         """Resume until all is done, and compare with the undisturbed run.
 
         Raises:
-            BrokenPromiseError: something is lost, or left over.
+            PromiseError: something is lost, or left over.
         """
         if wait(self.start(command, out, resume=True)) != DONE:
-            raise BrokenPromiseError("the last resume failed")
+            raise PromiseError("the last resume failed")
         if temporaries(out):
-            raise BrokenPromiseError(f"temporary files stay: {temporaries(out)[:3]}")
+            raise PromiseError(f"temporary files stay: {temporaries(out)[:3]}")
         found = contents(out)
         if found != self.wholes[command]:
             names = sorted(set(found) ^ set(self.wholes[command]))
-            raise BrokenPromiseError(f"lost results: not those of an undisturbed run {names[:5]}")
+            raise PromiseError(f"lost results: not those of an undisturbed run {names[:5]}")
 
 
 def prepare_jobs(folder: Path) -> Jobs:
@@ -144,7 +144,7 @@ def wait(process: int) -> int:
     """How a forked job ended: its status, or the negative number of the signal.
 
     Raises:
-        BrokenPromiseError: it hangs, and was killed.
+        PromiseError: it hangs, and was killed.
     """
     deadline = time.monotonic() + HANG_S
     while time.monotonic() < deadline:
@@ -154,7 +154,7 @@ def wait(process: int) -> int:
         time.sleep(0.002)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    raise BrokenPromiseError(f"hang: longer than {HANG_S:.0f} s")
+    raise PromiseError(f"hang: longer than {HANG_S:.0f} s")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -189,7 +189,7 @@ def check_no_half_file(folder: Path, whole: dict[str, bytes]) -> None:
     """Finished files are not empty, and begin as the whole ones.
 
     Raises:
-        BrokenPromiseError: one is.
+        PromiseError: one is.
     """
     for name, content in contents(folder).items():
         if ".part" in name or name.startswith("."):
@@ -199,4 +199,4 @@ def check_no_half_file(folder: Path, whole: dict[str, bytes]) -> None:
         is_prefix = reference.startswith(content) and content.endswith(b"\n")
         # Interrupted lists are closed, and arrays shorter: those only have to be there.
         if not content or (text and not is_prefix) or (name.endswith(".mp4") and content == b"0"):
-            raise BrokenPromiseError(f"half file {name}")
+            raise PromiseError(f"half file {name}")

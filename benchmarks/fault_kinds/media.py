@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fault_kinds.damage import damage_bytes
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from rtmpose.sources import expand_sources, open_frames
 
 IMAGE_FORMATS = (".jpg", ".png", ".webp", ".bmp", ".tif", ".gif")
@@ -100,7 +100,7 @@ def read_damaged(files: Files, rng: random.Random) -> str:
     for frame in open_frames(expand_sources([path])[0]):
         image = frame.image
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise BrokenPromiseError(f"{name}: a frame is {image.dtype} {image.shape}")
+            raise PromiseError(f"{name}: a frame is {image.dtype} {image.shape}")
         whole = files.whole[name][count] if count < len(files.whole[name]) else None
         same &= whole is not None and np.array_equal(image, whole)
         count += 1
@@ -109,9 +109,9 @@ def read_damaged(files: Files, rng: random.Random) -> str:
     if files.warned.count > warned:
         return "read with a warning"
     if not count:
-        raise BrokenPromiseError(f"{name}: no frame, no warning, no error")
+        raise PromiseError(f"{name}: no frame, no warning, no error")
     if count < len(files.whole[name]) // 2:
-        raise BrokenPromiseError(f"{name}: {count} of {len(files.whole[name])} frames and no word")
+        raise PromiseError(f"{name}: {count} of {len(files.whole[name])} frames and no word")
     return "read whole" if same and count == len(files.whole[name]) else "read with other pixels"
 
 

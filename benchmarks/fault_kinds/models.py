@@ -14,7 +14,7 @@ import numpy as np
 from fault_kinds.commands import Ended, label
 from fault_kinds.damage import damage_bytes, damage_json
 from fault_kinds.documents import Documents, prepare, tiny_card
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from rtmpose.backends.bf16_calibration import calibration_file, load_calibration
 from rtmpose.card_io import KEY, card_to_json, embedded_card
 
@@ -36,7 +36,7 @@ def _finite(ended: Ended, out: Path) -> str:
     """What happened; a damaged weight may give wrong numbers, but never NaN in a result."""
 
     def refuse(text: str) -> None:
-        raise BrokenPromiseError(f"{text} in the results of a damaged network")
+        raise PromiseError(f"{text} in the results of a damaged network")
 
     if ended.status == 0:
         json.loads(out.read_text(), parse_constant=refuse)
@@ -98,7 +98,7 @@ def prepare_ncnn(folder: Path) -> Documents:
     module.__spec__ = ModuleSpec("ncnn", None)
 
     def reached() -> None:
-        raise BrokenPromiseError("damaged files have reached the engine")
+        raise PromiseError("damaged files have reached the engine")
 
     module.Net = reached  # type: ignore[attr-defined]
     sys.modules["ncnn"] = module

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from fault_kinds.media import picture
 from rtmpose import zoo
 from rtmpose.model_card import ModelFile, Source
@@ -155,7 +155,7 @@ def _images(web: Web, rng: random.Random) -> str:
     url = f"{web.server.url}/{rng.randrange(10**6)}.jpg"
     frames = list(open_frames(expand_sources([url])[0]))
     if len(frames) != 1:
-        raise BrokenPromiseError(f"{len(frames)} frames of one image")
+        raise PromiseError(f"{len(frames)} frames of one image")
     return "read" if whole else "read all the same"
 
 
@@ -168,7 +168,7 @@ def _models(web: Web, rng: random.Random) -> str:
     content = path.read_bytes()
     path.unlink()
     if content != web.model:
-        raise BrokenPromiseError(
+        raise PromiseError(
             f"a file that is not the model is in the cache (hash known: {bool(digest)})"
         )
     return "fetched" if whole else "fetched all the same"
@@ -184,10 +184,10 @@ def _stalls(web: Web, rng: random.Random) -> str:
     name = f"{rng.randrange(10**9)}"
     if not for_model:
         list(open_frames(expand_sources([f"{web.server.url}/{name}.jpg"])[0]))
-        raise BrokenPromiseError("an image that was not sent was read")
+        raise PromiseError("an image that was not sent was read")
     source = Source("url", url=f"{web.server.url}/{name}.onnx", note="local")
     zoo.fetch(ModelFile("onnx", f"{name}.onnx", (source,), ""))
-    raise BrokenPromiseError("a model that was not sent was fetched")
+    raise PromiseError("a model that was not sent was fetched")
 
 
 _LIES = (

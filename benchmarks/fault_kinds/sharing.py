@@ -12,7 +12,7 @@ import numpy as np
 
 import rtmpose
 from fault_kinds.commands import ENGINE, photo, tiny_models
-from fault_kinds.engine import BrokenPromiseError, Kind
+from fault_kinds.engine import Kind, PromiseError
 from fault_kinds.jobs import make_clip, wait
 from fault_kinds.media import picture
 from rtmpose import Pipeline
@@ -64,7 +64,7 @@ def _threads(shared: Shared, rng: random.Random) -> str:
     for thread in threads:
         thread.join()
     if broken:
-        raise BrokenPromiseError(broken[0])
+        raise PromiseError(broken[0])
     return "equal"
 
 
@@ -79,9 +79,9 @@ def _fork(shared: Shared, rng: random.Random) -> str:
             os._exit(status)
     status = wait(process)
     if status:
-        raise BrokenPromiseError(f"a forked process ended with {status}")
+        raise PromiseError(f"a forked process ended with {status}")
     if shared.differs(k):
-        raise BrokenPromiseError("other results after a fork")
+        raise PromiseError("other results after a fork")
     return "equal"
 
 
@@ -141,18 +141,18 @@ def _standard_output(program: Program, rng: random.Random) -> str:
                 check=False,
             )
     except subprocess.TimeoutExpired as error:
-        raise BrokenPromiseError(f"hang: {name} {way}") from error
+        raise PromiseError(f"hang: {name} {way}") from error
     finally:
         os.close(writing)
     with os.fdopen(reading) as pipe:
         status = int(pipe.read() or -1)
     text = errors.read_text()
     if "Traceback" in text or "Exception ignored" in text:
-        raise BrokenPromiseError(f"a traceback: {name} {way}: {text[-200:]}")
+        raise PromiseError(f"a traceback: {name} {way}: {text[-200:]}")
     if status not in (0, 1, 2):
-        raise BrokenPromiseError(f"exit status {status}: {name} {way}: {text[-200:]}")
+        raise PromiseError(f"exit status {status}: {name} {way}: {text[-200:]}")
     if len(text.splitlines()) > 12:
-        raise BrokenPromiseError(f"many lines of error: {name} {way}")
+        raise PromiseError(f"many lines of error: {name} {way}")
     return f"exit status {status}"
 
 
