@@ -95,7 +95,19 @@ def prepare(folder: Path) -> Lines:
         "models download": ["rtmdet-nano-finetuned"],
         "export": [pose, "-o", out],
         "verify": [pose, pose],
-        "train": ["plain", "--data", data, "--val", data, "-o", out, "--minutes", "0.01"],
+        "train": [
+            "plain",
+            "--data",
+            data,
+            "--val",
+            data,
+            "-o",
+            out,
+            "--minutes",
+            "0.01",
+            "--set",
+            "batch_size=2",
+        ],
         "prune": [pose, "--macs", "0.5", "--data", data, "-o", out],
     }
     root = typer.main.get_command(make_app([]))

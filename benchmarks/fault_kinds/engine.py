@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ class Kind:
         promise: What must hold.
         prepare: Called once in every process with an empty folder; its result goes to ``attempt``.
         attempt: One try: what :attr:`prepare` gave, and random numbers of its own. It returns what
-            happened in one or two words. An :class:`RtmposeError` is a refusal; :class:`PromiseError`
-            and every other exception is a broken promise.
+            happened in one or two words. An :class:`RtmposeError` is a refusal; every other
+            exception is a broken promise, :class:`PromiseError` with its own words.
         tries: Of a whole run.
         quick: Of a short run.
         limit_s: Seconds after which one try counts as a hang.
@@ -299,10 +300,8 @@ def _kill(process: int) -> None:
             os.kill(target, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(process, 0)
-    except ChildProcessError:
-        pass
 
 
 def _ending(status: int) -> str:

@@ -129,7 +129,7 @@ def _standard_output(program: Program, rng: random.Random) -> str:
     reading, writing = os.pipe()
     settings = {**os.environ, "PYTHON": sys.executable, "ERRORS": str(errors)}
     try:
-        with open(os.devnull) as null:
+        with Path(os.devnull).open() as null:
             subprocess.run(
                 ["bash", "-c", f"exec 3>&{writing}; {line}", "bash", *program.arguments[name]],
                 env=settings,
