@@ -81,6 +81,7 @@ def prepare(folder: Path) -> Lines:
     data = str(folder / "set" / "annotations.json")
     models = ["--pose", pose, "--detector", detector, *ENGINE]
     out = str(folder / "out")
+    training = ["--data", data, "--val", data, "--minutes", "0.01", "--set", "batch_size=2"]
     values = {
         "predict": [image, *models, "-o", out],
         "track": [image, *models, "-o", out],
@@ -95,19 +96,7 @@ def prepare(folder: Path) -> Lines:
         "models download": ["rtmdet-nano-finetuned"],
         "export": [pose, "-o", out],
         "verify": [pose, pose],
-        "train": [
-            "plain",
-            "--data",
-            data,
-            "--val",
-            data,
-            "-o",
-            out,
-            "--minutes",
-            "0.01",
-            "--set",
-            "batch_size=2",
-        ],
+        "train": ["plain", *training, "-o", out],
         "prune": [pose, "--macs", "0.5", "--data", data, "-o", out],
     }
     root = typer.main.get_command(make_app([]))
