@@ -198,7 +198,6 @@ class AtomicFile:
 
     def abandon(self) -> None:
         """Remove what was written; a file that had the name before is untouched."""
-        # Errors on the way out would hide the one that led here.
         with suppress(OSError, ValueError):
             self._close()
         if not self._special:
@@ -212,11 +211,10 @@ class AtomicFile:
         release(lock)
 
     def _close(self) -> None:
-        # Standard output is not ours to close.
         files = (self._text, self._binary)
         self._text = self._binary = None
         if is_stdout(self.path):
-            return
+            return  # not ours to close
         for file in files:
             if file is not None:
                 file.close()
@@ -425,16 +423,25 @@ def copy_folder(source: Path, path: Path) -> None:
         raise
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, of: Path | None = None) -> None:
     """Make a folder for outputs, with those above it.
+
+    Args:
+        path: The folder.
+        of: The file that is to lie in it, which the user named instead.
 
     Raises:
         OutputError: it cannot be made.
     """
+    what = f"the folder {path} cannot be made" if of is None else f"{of} cannot be written"
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        # The path itself, or the first part of it that is no folder.
+        blocking = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        raise OutputError(f"{what}: {blocking} is a file, not a folder") from error
     except OSError as error:
-        raise OutputError(f"the folder {path} cannot be made: {error.strerror or error}") from error
+        raise OutputError(f"{what}: {error.strerror or error}") from error
 
 
 def _standard_output() -> TextIOWrapper:

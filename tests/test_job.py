@@ -107,12 +107,26 @@ def test_a_source_named_twice_is_read_once(tmp_path, pipeline):
 @pytest.mark.parametrize(
     ("formats", "folder", "error", "words"),
     [
-        ({"json": "in/a.jpg"}, None, OutputError, "cannot be made"),
+        (
+            {"json": "in/a.jpg"},
+            None,
+            OutputError,
+            "cannot be made: .*a.jpg is a file, not a folder",
+        ),
+        ({}, "in/a.jpg", OutputError, "cannot be made: .*a.jpg is a file, not a folder"),
+        ({"csv": "new.json"}, None, InputError, "do not end in .json.*ends in .csv"),
+        ({"openpose": "new.json"}, None, InputError, "give the name of a folder$"),
+        ({}, "new.MP4", InputError, "do not end in .mp4"),
         ({"csv": "in/a.csv"}, None, InputError, "one of the sources"),
         ({}, "in", InputError, "one of the sources"),
         ({"mot": "all.txt"}, None, InputError, "several sources"),
         ({"csv": "x.csv", "json": "x.csv"}, None, InputError, "both a file and a folder"),
-        ({"csv": "in/a.jpg/x.csv"}, None, OutputError, "cannot be written"),
+        (
+            {"csv": "in/a.jpg/x.csv"},
+            None,
+            OutputError,
+            "cannot be written: .*a.jpg is a file, not a folder",
+        ),
         ({"xml": "x.xml"}, None, InputError, "no output format"),
     ],
 )

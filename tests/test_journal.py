@@ -50,6 +50,36 @@ def test_frames_come_back_exactly(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"name":"b"', '"name":"../b"'),
+        ('"name":"b"', '"name":{}'),
+        ('"name":"b"', '"name":"' + 300 * "b" + '"'),
+        ('"name":"b"', '"title":"b"'),
+        ('"done":"b.jpg"', '"done":["b.jpg"]'),
+        ('"source":"b.jpg","frame":0', '"source":"b.jpg","frame":"x"'),
+        ('"source":"b.jpg","frame":0', '"source":"b.jpg","frame":0,"ids":[[1],[]]'),
+    ],
+)
+def test_damaged_lines_are_done_again(tmp_path, caplog, old, new):
+    """What a line that cannot be read was about is not finished; the rest is."""
+    path = tmp_path / "p.json.part"
+    journal = Journal(path, SETTINGS, SKELETON)
+    for name in ("a", "b"):
+        journal.write(record(f"{name}.jpg", still=True))
+        journal.finish(f"{name}.jpg", name)
+    journal.close(complete=False)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    journal = Journal(path, SETTINGS, SKELETON, resume=True)
+    assert journal.done == {"a.jpg": "a"}
+    assert sources_of(journal) == ["a.jpg"]
+    assert "done again" in caplog.text
+    journal.close(complete=True)
+
+
 def test_a_killed_job_resumes(tmp_path):
     crash(tmp_path)
     journal = Journal(tmp_path / "p.json.part", SETTINGS, SKELETON, resume=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError, OutputError
+from rtmpose.file_locks import OutputLock
 from rtmpose.signals import JobInterrupted, signals_deferred
 from rtmpose.sources import SourceItem, open_frames, probe
 from rtmpose.types import Detections, Frame, Poses, Skeleton
@@ -219,9 +220,11 @@ class Job:
         started = time.perf_counter()
         # Nothing is touched on disk before it is clear that no output is a source.
         self._plan.name_sources({})
-        locks = self._plan.lock()
+        locks: list[OutputLock] = []
         try:
+            # A signal in between would leave locks that nobody knows of.
             with signals_deferred():
+                locks += self._plan.lock()
                 journal = self._open_journal(groups, resume=resume)
             self._run_with(journal, groups)
         finally:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,16 @@ from rtmpose.temporaries import free_name
 from rtmpose.text_files import parse_json, to_json
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord
+from rtmpose.writers.names import MAX_BYTES
 
 log = logging.getLogger(__name__)
 
 PART = ".part"
 FOLDER_PART = ".rtmpose.part"
 FOLDER_DONE = ".rtmpose.done"
+
+LONGEST_NAME = MAX_BYTES + 10
+"""Bytes of a name of outputs: those of the source, and a number behind it."""
 
 Entry = dict[str, Any]  # one line of JSON
 
@@ -156,7 +160,8 @@ class Journal:
         with output_errors(self.path), atomic_text(self.path) as out:
             out.write(_line({"settings": self._settings}))
             for entry, line in _entries(earlier) if earlier is not None else ():
-                if entry.get("source", entry.get("done")) in self.done:
+                source = entry.get("source", entry.get("done"))
+                if isinstance(source, str) and source in self.done:
                     out.write(line)
         if self._done_path is not None:
             with output_errors(self._done_path):
@@ -174,16 +179,36 @@ class Journal:
     def _read_done(self, earlier: Path) -> None:
         """Take over the finished sources, but for those that have changed since."""
         done: dict[str, str] = {}
+        damaged: set[str] = set()
         for entry, _ in _entries(earlier):
-            source = entry.get("done")
+            if "boxes" in entry:
+                if not self._is_whole(entry):
+                    damaged.add(str(entry.get("source")))
+                continue
+            source, name = entry.get("done"), entry.get("name")
             if source is None:
+                continue
+            if not (isinstance(source, str) and _is_output_name(name)):
+                log.warning("a line of %s is damaged: what it was about is done again", earlier)
                 continue
             self._stamps[source] = entry.get("stamp")
             if entry.get("stamp") in (None, _stamp(source)):
-                done[source] = entry["name"]
+                done[source] = name
             else:
                 log.warning("%s has changed since the earlier run and is done again", source)
+        for source in sorted(damaged & done.keys()):
+            log.warning("%s is done again, as its lines in %s are damaged", source, earlier)
+            del done[source]
         self.done = self._still_done(done)
+
+    def _is_whole(self, entry: Entry) -> bool:
+        """Whether the line of a frame can be read back."""
+        try:
+            record = _from_entry(entry, self._skeleton)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
+            return False
+        number = record.index, record.time_s
+        return isinstance(record.source, str) and all(isinstance(n, int | float) for n in number)
 
     def _done_entry(self, source: str) -> Entry:
         return {"done": source, "name": self.done[source], "stamp": self._stamps[source]}
@@ -296,6 +321,16 @@ def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
         filled,
         still=entry.get("still", False),
     )
+
+
+def _is_output_name(name: object) -> TypeGuard[str]:
+    """Whether a file of a source may be called so: damage must not lead out of the folder."""
+    if not isinstance(name, str) or Path(name).name != name:
+        return False
+    try:
+        return 0 < len(name.encode()) <= LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def _stamp(source: str) -> list[int] | None:

@@ -11,6 +11,12 @@ from pathlib import Path
 from rtmpose.errors import InputError
 from rtmpose.files import is_stdout
 from rtmpose.sources import SourceItem
+from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+FILE_SUFFIXES = frozenset(
+    (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".npy", ".txt", ".xlsx")
+) | (IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+"""Ends of names that nobody gives to a folder."""
 
 
 def same_file_keys(path: Path) -> list[object]:
@@ -32,6 +38,27 @@ def file_identity(path: Path) -> list[object]:
     except (OSError, ValueError):
         return []
     return [(stat.st_dev, stat.st_ino)]
+
+
+def refuse_file_name_for_folder(option: str, path: Path, single_file: str) -> None:
+    """Refuse a new folder that has the name of a file, which is a slip.
+
+    Args:
+        option: Name of the option that asks for it, without ``--``.
+        path: The folder.
+        single_file: End of a path that the option takes for one file; empty for none.
+
+    Raises:
+        InputError: the name ends like a file's.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FILE_SUFFIXES or os.path.lexists(path):
+        return
+    file = f", or a file that ends in {single_file}" if single_file else ""
+    raise InputError(
+        f"--{option} {path}: files of this option do not end in {suffix}, and a folder of that name"
+        f" would be a surprise; give the name of a folder{file}"
+    )
 
 
 class SourceGuard:

@@ -17,7 +17,6 @@ from rtmpose.files import (
     is_special,
     is_stdout,
     make_folder,
-    output_errors,
 )
 from rtmpose.sources import SourceItem, probe
 from rtmpose.temporaries import remove_leftovers
@@ -26,7 +25,11 @@ from rtmpose.writers.base import FrameRecord, Writer, WriterContext
 from rtmpose.writers.group import WriterGroup
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names
-from rtmpose.writers.output_checks import SourceGuard, same_file_keys
+from rtmpose.writers.output_checks import (
+    SourceGuard,
+    refuse_file_name_for_folder,
+    same_file_keys,
+)
 from rtmpose.writers.table import Format, format_named
 
 LOCK = ".lock"
@@ -105,6 +108,10 @@ class OutputPlan:
 
         # Everything that can be refused is refused before the work begins.
         self._check_single_files()
+        for row, path in self.source_files:
+            refuse_file_name_for_folder(row.name, path, row.single_file)
+        if outputs.folder is not None:
+            refuse_file_name_for_folder("output", outputs.folder, "")
         for folder in self._folders():
             make_folder(folder)
 
@@ -236,8 +243,7 @@ class OutputPlan:
                 first = seen.setdefault(key, row.name)
                 if first != row.name:
                     raise InputError(f"--{first} and --{row.name} are both to be written to {path}")
-            with output_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, of=path)
         for folder in self._folders():
             if not seen.keys().isdisjoint(same_file_keys(folder)):
                 raise InputError(f"{folder} is to be both a file and a folder; check the suffixes")

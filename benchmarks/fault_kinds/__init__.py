@@ -1,0 +1,20 @@
+"""The kinds of faults that ``benchmarks/faults.py`` tries, one concern per file."""
+
+from fault_kinds import (
+    command_line,
+    disks,
+    documents,
+    interruptions,
+    media,
+    models,
+    servers,
+    sharing,
+)
+from fault_kinds.engine import Kind
+
+MODULES = (media, documents, models, command_line, interruptions, disks, servers, sharing)
+
+
+def all_kinds() -> list[Kind]:
+    """All rows of the table, in its order."""
+    return [kind for module in MODULES for kind in module.KINDS]
