@@ -287,7 +287,7 @@ class Poses:
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
         """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``,
-        ``keypoints`` (x, y, score).
+        ``box_score``, ``keypoints`` (x, y, score).
 
         Where people are tracked there is a ``track_id`` too.
 
@@ -304,6 +304,7 @@ class Poses:
                 "category_id": category_id,
                 "bbox": [round(float(v), 2) for v in (*self.boxes[i, :2], *sizes[i])],
                 "score": round(float(self.instance_scores[i]), 5),
+                "box_score": round(float(self.box_scores[i]), 5),
                 "keypoints": [round(float(v), 4) for v in rows[i]],
                 **({} if self.ids is None else {"track_id": int(self.ids[i])}),
             }

@@ -60,7 +60,7 @@ def read_boxes(path: Path) -> FileBoxes:
     """The boxes of a COCO results file.
 
     The file is a list of objects with ``image`` (or ``image_id``), ``bbox`` (x, y, w, h), and
-    perhaps ``frame`` and ``score``.
+    perhaps ``frame`` and ``score``. Where there is a ``box_score`` too, that is taken.
 
     Raises:
         InputError: the file cannot be read, or a box is not usable.
@@ -87,7 +87,8 @@ def _rows(entries: list[dict[str, object]]) -> Rows:
         x, y, w, h = (float(v) for v in list(entry["bbox"]))  # type: ignore[call-overload]
         name = str(entry.get("image", entry.get("image_id")))
         key = (Path(name).name, int(str(entry.get("frame", 0))))
-        score = float(str(entry.get("score", 1.0)))
+        # Our own results have both: the score of a person is box score times keypoint scores.
+        score = float(str(entry.get("box_score", entry.get("score", 1.0))))
         rows.setdefault(key, []).append(([x, y, x + w, y + h], score))
     return rows
 

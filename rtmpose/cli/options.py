@@ -128,6 +128,17 @@ class Background(str, Enum):
     black = "black"
 
 
+class OpenPoseFormat(str, Enum):
+    """Orders of OpenPose's points, as :mod:`rtmpose.writers.openpose_layouts` names them."""
+
+    auto = "auto"
+    body25 = "body25"
+    coco18 = "coco18"
+    halpe26 = "halpe26"
+    native = "native"
+    pose2sim = "pose2sim"
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """Which networks find the people and their keypoints."""
@@ -205,6 +216,15 @@ class OutputOptions:
             rich_help_panel=OUTPUT,
         ),
     ] = False
+    openpose_format: Annotated[
+        OpenPoseFormat,
+        typer.Option(
+            help="Order of the points in --openpose: auto is BODY_25 for models with feet and COCO"
+            " 18 for other bodies; native keeps the model's order; pose2sim too, with the folders"
+            " and numbers that Pose2Sim reads.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = OpenPoseFormat.auto
 
 
 @dataclass(frozen=True)

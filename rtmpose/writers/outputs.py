@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from rtmpose.writers.base import FrameRecord, Writer, WriterContext
 from rtmpose.writers.group import WriterGroup
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names
+from rtmpose.writers.openpose import POSE2SIM_SUFFIX
+from rtmpose.writers.openpose_layouts import openpose_layout
 from rtmpose.writers.output_checks import SourceGuard, same_file_keys
 from rtmpose.writers.table import Format, format_named
 
@@ -49,12 +51,15 @@ class Outputs:
         folder: Folder for annotated images and videos; None for none.
         show: Show the drawn frames in a window.
         style: How frames are drawn.
+        openpose_format: Order of the points in OpenPose's JSON and its names of files; one of
+            :data:`rtmpose.writers.openpose_layouts.LAYOUTS`.
     """
 
     formats: Mapping[str, Path] = field(default_factory=dict)
     folder: Path | None = None
     show: bool = False
     style: DrawStyle = field(default_factory=DrawStyle)
+    openpose_format: str = "auto"
 
     @property
     def uses_stdout(self) -> bool:
@@ -96,6 +101,9 @@ class OutputPlan:
         for name, path in outputs.formats.items():
             row = format_named(name)
             row.check_installed()
+            # Pose2Sim looks for folders of its own name.
+            if name == "openpose" and outputs.openpose_format == "pose2sim":
+                row = replace(row, suffix=POSE2SIM_SUFFIX)
             if not row.is_single_file(path):
                 self.source_files.append((row, path))
             elif is_special(path):
@@ -218,6 +226,7 @@ class OutputPlan:
             "outputs": folders,
             "one file for all": bool(self.single_files),
             "style": style,
+            "openpose format": self.outputs.openpose_format,
         }
 
     def _folders(self) -> list[Path]:
@@ -250,18 +259,29 @@ class OpenOutputs:
         plan: Where everything lies.
         skeleton: The keypoint set of the poses.
         fps_limit: Frames per second taken at most.
+        models: What each network is for to its id, for the files to name.
 
     Attributes:
         written: Files that are complete, in order.
     """
 
     def __init__(
-        self, plan: OutputPlan, skeleton: Skeleton, *, fps_limit: float | None = None
+        self,
+        plan: OutputPlan,
+        skeleton: Skeleton,
+        *,
+        fps_limit: float | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
+        # A layout that the keypoint set does not have is refused before the work.
+        if "openpose" in plan.outputs.formats:
+            openpose_layout(plan.outputs.openpose_format, skeleton)
         self.plan = plan
         self.written: list[Path] = []
         self._skeleton = skeleton
         self._fps_limit = fps_limit
+        self._models = dict(models or {})
+        self._frame_rates: dict[str, float] | None = None
         self._groups: dict[str, WriterGroup] = {}
         self._streams = WriterGroup()
         self._trails: dict[str, Trails] = {}
@@ -275,7 +295,13 @@ class OpenOutputs:
             trails = self._trails.setdefault(item.name, {})
             image = draw_frame(frame.image, poses, outputs.style, trails)
         return FrameRecord(
-            item.name, frame.index, frame.time_s, poses, still=item.still, drawn=image
+            item.name,
+            frame.index,
+            frame.time_s,
+            poses,
+            still=item.still,
+            drawn=image,
+            size_wh=(frame.image.shape[1], frame.image.shape[0]),
         )
 
     def write(self, item: SourceItem, record: FrameRecord) -> None:
@@ -298,7 +324,9 @@ class OpenOutputs:
 
     def open_streams(self) -> None:
         """Open the devices and pipes; waits until a pipe has a reader."""
-        context = WriterContext(self._skeleton)
+        if not self.plan.streams:
+            return
+        context = self._shared_context()
         for row, path in self.plan.streams:
             self._streams.open(path, partial(row.writer, path, context))
 
@@ -342,7 +370,9 @@ class OpenOutputs:
             OutputError: one of them cannot be written; it does not change, and the others are
                 complete.
         """
-        context = WriterContext(self._skeleton)
+        if not self.plan.single_files:
+            return
+        context = self._shared_context()
         group = WriterGroup()
         first_error: Exception | None = None
         try:
@@ -377,7 +407,8 @@ class OpenOutputs:
 
     def _context(self, item: SourceItem) -> WriterContext:
         # A camera tells no rate before its frames come.
-        fps = (probe(item).fps if item.kind == "video" else None) or FPS
+        known = probe(item).fps if item.kind == "video" else None
+        fps = known or FPS
         # Sound of a mirrored video stays as it is, and starts where the frames start.
         return WriterContext(
             self._skeleton,
@@ -385,6 +416,26 @@ class OpenOutputs:
             still=item.still,
             sound_of=Path(item.name) if item.kind == "video" else None,
             sound_from_s=item.start_s,
+            models=self._models,
+            frame_rates={item.name: known} if known else {},
+            openpose_format=self.plan.outputs.openpose_format,
+        )
+
+    def _shared_context(self) -> WriterContext:
+        """For files that hold all sources."""
+        if self._frame_rates is None:
+            self._frame_rates = {}
+            for item in self.plan.items:
+                # A damaged video has no rate, and is reported elsewhere.
+                with suppress(InputError):
+                    fps = probe(item).fps if item.kind == "video" else None
+                    if fps:
+                        self._frame_rates[item.name] = fps
+        return WriterContext(
+            self._skeleton,
+            models=self._models,
+            frame_rates=self._frame_rates,
+            openpose_format=self.plan.outputs.openpose_format,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 from rtmpose.errors import MissingDependencyError
 from rtmpose.files import AtomicFile, output_errors
 from rtmpose.writers.base import FrameRecord, WriterContext
-from rtmpose.writers.columns import INTEGERS, TEXT, columns, row
+from rtmpose.writers.columns import DOUBLES, INTEGERS, TEXT, columns, row
+from rtmpose.writers.run_info import RunInfo
 
 GROUP_ROWS = 2000
 """Rows held in memory and written at once."""
 
 
 class ParquetWriter:
-    """The columns of :mod:`rtmpose.writers.columns`: text, int64 and float32.
+    """The columns of :mod:`rtmpose.writers.columns`: text, int64, float32, and
+    float64 for the time.
+
+    The file's metadata has a key ``rtmpose``: JSON with keypoints, models, and length, frame rate
+    and size of each source.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
@@ -35,9 +41,11 @@ class ParquetWriter:
         # Keypoints and scores are float32, as they are computed.
         types = dict.fromkeys(TEXT, pyarrow.string())
         types |= dict.fromkeys(INTEGERS, pyarrow.int64())
+        types |= dict.fromkeys(DOUBLES, pyarrow.float64())
         self._schema: Any = pyarrow.schema(
             [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)]
         )
+        self._info = RunInfo(context)
         self._rows: list[list[str | float]] = []
         self._file = AtomicFile(path)
         with output_errors(path):
@@ -45,6 +53,7 @@ class ParquetWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
+        self._info.add(record)
         self._rows += [row(record, i) for i in range(len(record.poses))]
         if len(self._rows) >= GROUP_ROWS:
             self._flush()
@@ -53,6 +62,8 @@ class ParquetWriter:
         """Complete the file."""
         self._flush()
         with output_errors(self.path):
+            # Lengths are known only now.
+            self._table.add_key_value_metadata({"rtmpose": json.dumps(self._info.to_dict())})
             self._table.close()
         self._file.commit()
 
