@@ -62,8 +62,9 @@ def test_within_parquet(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
     written("parquet", tmp_path / "a.parquet", people_in=(1, 3))
     table = parquet.read_table(tmp_path / "a.parquet")
-    info = json.loads(table.schema.metadata[b"rtmpose"])
-    assert info["sources"][0]["frames"] == 5
+    assert json.loads(table.schema.metadata[b"rtmpose"])["skeleton"] == "coco17"
+    metadata = parquet.read_metadata(tmp_path / "a.parquet").metadata
+    assert json.loads(metadata[b"rtmpose_sources"])[0]["frames"] == 5
     assert str(table.schema.field("time_s").type) == "double"
     assert table["time_s"].to_pylist() == [0.1, 0.3]
 

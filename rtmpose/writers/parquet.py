@@ -11,7 +11,7 @@ from rtmpose.errors import MissingDependencyError
 from rtmpose.files import AtomicFile, output_errors
 from rtmpose.writers.base import FrameRecord, WriterContext
 from rtmpose.writers.columns import DOUBLES, INTEGERS, TEXT, columns, row
-from rtmpose.writers.run_info import RunInfo
+from rtmpose.writers.run_info import RunInfo, header
 
 GROUP_ROWS = 2000
 """Rows held in memory and written at once."""
@@ -21,8 +21,9 @@ class ParquetWriter:
     """The columns of :mod:`rtmpose.writers.columns`: text, int64, float32, and
     float64 for the time.
 
-    The file's metadata has a key ``rtmpose``: JSON with keypoints, models, and length, frame rate
-    and size of each source.
+    The schema's metadata has ``rtmpose``: JSON with keypoints and models; the file's metadata
+    (``pyarrow.parquet.read_metadata``) ``rtmpose_sources``: JSON with length, frame rate and
+    size of each source.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
@@ -43,7 +44,8 @@ class ParquetWriter:
         types |= dict.fromkeys(INTEGERS, pyarrow.int64())
         types |= dict.fromkeys(DOUBLES, pyarrow.float64())
         self._schema: Any = pyarrow.schema(
-            [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)]
+            [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)],
+            metadata={"rtmpose": json.dumps(header(context))},
         )
         self._info = RunInfo(context)
         self._rows: list[list[str | float]] = []
@@ -63,7 +65,8 @@ class ParquetWriter:
         self._flush()
         with output_errors(self.path):
             # Lengths are known only now.
-            self._table.add_key_value_metadata({"rtmpose": json.dumps(self._info.to_dict())})
+            sources = json.dumps(self._info.sources())
+            self._table.add_key_value_metadata({"rtmpose_sources": sources})
             self._table.close()
         self._file.commit()
 

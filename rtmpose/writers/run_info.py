@@ -73,14 +73,13 @@ class RunInfo:
         clip.last_frame = record.index
         clip.last_time_s = record.time_s
 
-    def header(self) -> dict[str, object]:
-        """What is known before the first frame."""
-        return header(self.context)
-
     def to_dict(self) -> dict[str, object]:
         """All of it, ready for JSON."""
-        sources = [{"source": name, **clip.to_dict()} for name, clip in self.clips.items()]
-        return {**self.header(), "sources": sources}
+        return {**header(self.context), "sources": self.sources()}
+
+    def sources(self) -> list[dict[str, object]]:
+        """What was seen of each source, ready for JSON."""
+        return [{"source": name, **clip.to_dict()} for name, clip in self.clips.items()]
 
     def write_next_to(self, path: Path) -> None:
         """Write ``NAME.info.json`` next to a file of results.
