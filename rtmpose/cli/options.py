@@ -128,6 +128,14 @@ class Background(str, Enum):
     black = "black"
 
 
+class Color(str, Enum):
+    """What colors tell, as :data:`rtmpose.draw.COLORS` names it."""
+
+    side = "side"
+    person = "person"
+    id = "id"
+
+
 class OpenPoseFormat(str, Enum):
     """Orders of OpenPose's points, as :mod:`rtmpose.writers.openpose_layouts` names them."""
 
@@ -251,6 +259,13 @@ class DrawOptions:
             "--draw-scores", help="Write the scores next to the people.", rich_help_panel=DRAWING
         ),
     ] = False
+    color: Annotated[
+        Color,
+        typer.Option(
+            help="What colors tell: left and right, one person from another, or the track id.",
+            rich_help_panel=DRAWING,
+        ),
+    ] = Color.side
     output_size: Annotated[
         int | None,
         typer.Option(
@@ -273,6 +288,7 @@ class DrawOptions:
             draw_boxes=self.draw_boxes,
             draw_scores=self.draw_scores,
             draw_ids=draw_ids,
+            color=self.color.value,
             trail=trail,
             output_size=self.output_size,
         )
