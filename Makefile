@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo_output
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
-.PHONY: demo test lint types check docs clean
+.PHONY: demo test lint types check docs readers clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
@@ -40,5 +40,13 @@ $(VENV)/.docs: $(VENV)/.runtime
 docs: $(VENV)/.docs
 	$(BIN)/python -m mkdocs build --strict
 
+# Programs that read our files, in an environment of their own: some need other versions of what we use.
+.venv-readers/.done: tests/readers.txt
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/bin/python -m pip install -q --disable-pip-version-check -r tests/readers.txt
+	@touch $@
+
+readers: .venv-readers/.done
+
 clean:
-	rm -rf $(VENV) $(OUT) build dist
+	rm -rf $(VENV) .venv-readers $(OUT) build dist

@@ -31,6 +31,20 @@ FARTHEST = 20_000
 OUTLINE = (32, 32, 32)
 BACKGROUNDS = ("image", "black")
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+COLORS = ("side", "person", "id")
+"""What colors tell: left and right, one person from another, or the track id."""
+
+CORNERS = 24
+"""Of the polygon that a point is drawn as: OpenCV's own small circles have four."""
+_ANGLES = np.arange(CORNERS) * 2 * np.pi / CORNERS
+CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1).astype(np.float32)
+
+SMALL_FACE = 12.0
+"""Faces that span fewer pixels are drawn without links and with the nose only: the rest would be a
+blot.
+"""
+
+FACE_NAMES = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "face")
 
 Trails = dict[int, deque[tuple[float, float]]]
 """Track id to the last points on the ground, the newest last."""
@@ -50,6 +64,9 @@ class DrawStyle:
         draw_boxes: Draw the boxes of the people.
         draw_scores: Write each person's score.
         draw_ids: Write the track ids, where there are any.
+        color: ``side`` for the keypoint set's colors, which tell left from right; ``person`` for a
+            color per person of a frame; ``id`` for the color of the track id, which is that of the
+            id's label (people without id get that of their position).
         trail: Number of frames over which the path of a tracked person is drawn; 0 for none.
         output_size: Long edge of the drawn image in pixels; None keeps the frame's size.
 
@@ -63,6 +80,7 @@ class DrawStyle:
     draw_boxes: bool = False
     draw_scores: bool = False
     draw_ids: bool = True
+    color: str = "side"
     trail: int = 0
     output_size: int | None = None
 
@@ -70,6 +88,7 @@ class DrawStyle:
         check_fields(self, kpt_thr=KEYPOINT_SCORE, trail=TRAIL, output_size=IMAGE_SIDE.optional())
         check_flags(self, "draw_skeleton", "draw_boxes", "draw_scores", "draw_ids")
         check_choice("background", self.background, BACKGROUNDS)
+        check_choice("color", self.color, COLORS)
 
 
 # ---- onto whole frames
@@ -95,6 +114,7 @@ def draw_frame(image: Image, poses: Poses, style: DrawStyle, trails: Trails) -> 
         scores=style.draw_scores,
         background=style.background,
         skeleton=style.draw_skeleton,
+        color=style.color,
     )
 
     # Trails lie above the people, ids above the trails.
@@ -117,6 +137,7 @@ def draw_poses(
     background: str = "image",
     thickness: float | None = None,
     skeleton: bool = True,
+    color: str = "side",
 ) -> Image:
     """Draw poses on a copy of the image.
 
@@ -130,6 +151,7 @@ def draw_poses(
         thickness: Width of limbs in pixels; by default a hundredth of the person's size, within
             limits.
         skeleton: Draw keypoints and limbs; False leaves only boxes and scores.
+        color: ``side``, ``person`` or ``id``; see :class:`DrawStyle`.
 
     Returns:
         A new image of the same size.
@@ -139,6 +161,7 @@ def draw_poses(
     """
     check_image(image)
     check_choice("background", background, BACKGROUNDS)
+    check_choice("color", color, COLORS)
     check_number("kpt_thr", kpt_thr, KEYPOINT_SCORE)
     if thickness is not None:
         check_number("thickness", thickness, LINE_WIDTH)
@@ -150,7 +173,9 @@ def draw_poses(
         # Widths follow the person: about a seventieth of their size.
         width = thickness or float(np.clip(sizes[i] / 70, 1.0, 24.0))
         if skeleton:
-            _draw_person(canvas, poses, int(i), _drawable(poses, int(i), kpt_thr), width)
+            one_color = None if color == "side" else person_color(poses, int(i), color)
+            seen = _drawable(poses, int(i), kpt_thr)
+            _draw_person(canvas, poses, int(i), seen, width, one_color)
         if boxes or scores:
             label = f"{poses.instance_scores[i]:.2f}" if scores else ""
             _draw_box(canvas, poses.boxes[i], label, boxes, max(1.0, width * 0.6))
@@ -168,20 +193,16 @@ def draw_detections(image: Image, detections: Detections, *, scores: bool = True
 
 
 def draw_ids(canvas: Image, poses: Poses) -> None:
-    """Write each tracked person's id above the head, into the image itself, in the id's color."""
+    """Write each tracked person's id above the head, into the image itself, on a label of the id's
+    color.
+    """
     if poses.ids is None:
         return
+    # Readable where the whole image fills a screen, however small the person.
+    smallest = float(np.clip(max(canvas.shape[:2]) / 2000, 0.4, 2.0))
     for number, box in zip(poses.ids.tolist(), poses.boxes, strict=True):
-        scale = float(np.clip((box[3] - box[1]) / 300, 0.5, 3.0))
-        text = str(number)
-        line = max(1, round(scale * 2))
-        (text_w, text_h), _ = cv2.getTextSize(text, FONT, scale, line)
-
-        # Above the head, but inside the image.
-        x = int(np.clip((box[0] + box[2] - text_w) / 2, 0, max(0, canvas.shape[1] - text_w)))
-        y = int(np.clip(box[1] - 4, text_h + 2, canvas.shape[0] - 2))
-        cv2.putText(canvas, text, (x, y), FONT, scale, OUTLINE, line + 3, cv2.LINE_AA)
-        cv2.putText(canvas, text, (x, y), FONT, scale, id_color(number), line, cv2.LINE_AA)
+        scale = float(np.clip((box[3] - box[1]) / 500, smallest, 2 * smallest))
+        _draw_label(canvas, str(number), box, scale, id_color(number))
 
 
 def draw_trails(canvas: Image, trails: Mapping[int, Sequence[tuple[float, float]]]) -> None:
@@ -207,17 +228,31 @@ def id_color(number: int) -> tuple[int, int, int]:
     return int(b), int(g), int(r)
 
 
+def person_color(poses: Poses, i: int, color: str) -> tuple[int, int, int]:
+    """The one color of a person, by position in the frame or by track id."""
+    by_id = color == "id" and poses.ids is not None
+    return id_color(int(poses.ids[i]) if by_id and poses.ids is not None else i)
+
+
 # ---- one person
 
 
 def _draw_person(
-    canvas: Image, poses: Poses, i: int, seen: NDArray[np.bool_], width: float
+    canvas: Image,
+    poses: Poses,
+    i: int,
+    seen: NDArray[np.bool_],
+    width: float,
+    one_color: tuple[int, int, int] | None,
 ) -> None:
+    skeleton = poses.skeleton
+    # Of a small face only the nose stays.
+    seen = seen & ~_crowded_face(poses, i, seen)
+
     # In eighths of a pixel; only limbs with both ends seen.
     points = _fixed(poses.keypoints[i])
-    skeleton = poses.skeleton
     links = [
-        (points[a], points[b], color, line)
+        (points[a], points[b], one_color or color, line)
         for (a, b), color, line in zip(
             skeleton.links, skeleton.link_colors, _link_widths(poses, i, width), strict=True
         )
@@ -232,14 +267,35 @@ def _draw_person(
         cv2.line(canvas, a, b, color, max(1, round(line)), cv2.LINE_AA, SHIFT)
 
     # Points cover the ends of the limbs.
-    radii = _point_radii(poses, width)
-    unit = 1 << SHIFT  # circles take radii in eighths of a pixel
-    for k in np.flatnonzero(seen).tolist():
-        radius = radii[k]
-        outer = round((radius + max(0.7, radius * 0.3)) * unit)
-        color = skeleton.keypoint_colors[k]
-        cv2.circle(canvas, points[k], outer, OUTLINE, -1, cv2.LINE_AA, SHIFT)
-        cv2.circle(canvas, points[k], round(radius * unit), color, -1, cv2.LINE_AA, SHIFT)
+    shown = np.flatnonzero(seen)
+    centers = np.clip(poses.keypoints[i][shown], -FARTHEST, FARTHEST)
+    radii = np.array(_point_radii(poses, width), np.float32)[shown]
+    inner = _circles(centers, radii)
+    outer = _circles(centers, radii + np.maximum(0.7, radii * 0.3))
+    for k, outside, inside in zip(shown.tolist(), outer, inner, strict=True):
+        color = one_color or skeleton.keypoint_colors[k]
+        cv2.fillConvexPoly(canvas, outside, OUTLINE, cv2.LINE_AA, SHIFT)
+        cv2.fillConvexPoly(canvas, inside, color, cv2.LINE_AA, SHIFT)
+
+
+def _circles(centers: FloatArray, radii: FloatArray) -> NDArray[np.int32]:
+    """Circles as polygons ``(N, CORNERS, 2)`` in eighths of a pixel."""
+    corners = centers[:, None] + radii[:, None, None] * CIRCLE
+    return np.rint(corners * (1 << SHIFT)).astype(np.int32)
+
+
+def _crowded_face(poses: Poses, i: int, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``(K,)`` which keypoints of a face are left out as they would run into each other."""
+    names = poses.skeleton.keypoints
+    # Only people whose body is drawn too: a set of face points is all there is to see.
+    if "left_shoulder" not in names:
+        return np.zeros(len(names), bool)
+    in_face = np.array([name.startswith(FACE_NAMES) for name in names]) & seen
+    points = poses.keypoints[i][in_face]
+    if len(points) < 2 or float(np.ptp(points, axis=0).max()) >= SMALL_FACE:
+        return np.zeros(len(names), bool)
+    in_face[names.index("nose") if "nose" in names else 0] = False
+    return in_face
 
 
 def _link_widths(poses: Poses, i: int, width: float) -> list[float]:
@@ -257,6 +313,24 @@ def _point_radii(poses: Poses, width: float) -> list[float]:
     # Hands (21) and faces (68, 106) have no body points; whole-body sets (133) have 23.
     body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
     return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
+
+
+def _draw_label(
+    canvas: Image, text: str, box: FloatArray, scale: float, color: tuple[int, int, int]
+) -> None:
+    """A filled label with text above a box, but inside the image."""
+    line = max(1, round(scale * 2))
+    (text_w, text_h), _ = cv2.getTextSize(text, FONT, scale, line)
+    pad = max(2, round(text_h * 0.35))
+    width, height = text_w + 2 * pad, text_h + 2 * pad
+    x = int(np.clip((box[0] + box[2] - width) / 2, 0, max(0, canvas.shape[1] - width)))
+    y = int(np.clip(box[1] - height - 2, 0, max(0, canvas.shape[0] - height)))
+
+    # Dark text: the colors of ids are bright.
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), color, -1, cv2.LINE_AA)
+    cv2.rectangle(canvas, (x, y), (x + width, y + height), OUTLINE, 1, cv2.LINE_AA)
+    base = (x + pad, y + pad + text_h)
+    cv2.putText(canvas, text, base, FONT, scale, OUTLINE, line, cv2.LINE_AA)
 
 
 def _draw_box(canvas: Image, box: FloatArray, label: str, outline: bool, width: float) -> None:

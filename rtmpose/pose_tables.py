@@ -83,6 +83,7 @@ def coco_results(poses: Poses, image_id: int | str, category_id: int) -> list[di
             "category_id": category_id,
             "bbox": [round(float(v), 2) for v in (*poses.boxes[i, :2], *sizes[i])],
             "score": round(float(poses.instance_scores[i]), 5),
+            "box_score": round(float(poses.box_scores[i]), 5),
             "keypoints": [
                 round(float(v), 4) if k else None for v, k in zip(rows[i], known[i], strict=True)
             ],

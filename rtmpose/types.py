@@ -383,7 +383,7 @@ class Poses:
 
     def to_coco(self, image_id: int | str = 0, category_id: int = 1) -> list[dict[str, Any]]:
         """COCO result dicts: ``image_id``, ``category_id``, ``bbox`` (xywh), ``score``,
-        ``keypoints`` (x, y, score).
+        ``box_score``, ``keypoints`` (x, y, score).
 
         Where people are tracked there is a ``track_id`` too.
 

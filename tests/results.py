@@ -7,7 +7,12 @@ from rtmpose.types import Poses
 from rtmpose.writers import FrameRecord, WriterContext
 
 SKELETON = get_skeleton("coco17")
-CONTEXT = WriterContext(SKELETON, fps=10)
+CONTEXT = WriterContext(
+    SKELETON,
+    fps=10,
+    models={"pose": "p", "detector": "d"},
+    frame_rates={"d/clip.mp4": 10.0, "v.mp4": 10.0},
+)
 
 
 def poses(n=2, seed=0, ids=None):
@@ -23,4 +28,6 @@ def poses(n=2, seed=0, ids=None):
 
 
 def record(source="v.mp4", index=0, people=None, **rest):
-    return FrameRecord(source, index, index / 10, poses() if people is None else people, **rest)
+    people = poses() if people is None else people
+    rest = {"time_s": index / 10, "size_wh": (640, 480), **rest}
+    return FrameRecord(source, index, poses=people, **rest)

@@ -55,6 +55,7 @@ def test_predict_writes_everything(tmp_path, models, images, capsys):
         "v.mp4",
         "p.json",
         "p.csv",
+        "p.info.json",
     }
     entries = json.loads((out / "p.json").read_text())
     assert len(entries) == 2 * (3 + 12)

@@ -33,7 +33,7 @@ def test_the_second_of_two_runs_is_refused(tmp_path, job_options, capsys):
     finally:
         _, errors = first.communicate(timeout=120)
     assert (first.returncode, errors) == (0, "")
-    assert len((out / "a.jsonl").read_text().splitlines()) == 150
+    assert len((out / "a.jsonl").read_text().splitlines()) == 151
     assert len((out / "all.csv").read_text().splitlines()) == 151
     assert temporaries(out) == []
 
@@ -62,12 +62,12 @@ def test_signals_keep_what_was_done(tmp_path, job_options, command, name):
     assert "1 of 2 sources are finished" in errors
     assert str(out / "a.jsonl") in errors
     assert temporaries(out) == []
-    kept = len((out / "b.jsonl").read_text().splitlines())
+    kept = len((out / "b.jsonl").read_text().splitlines()) - 1
     assert 0 < kept < 200
     assert len((out / "all.csv").read_text().splitlines()) == 11 + kept
     assert main([str(a) for a in [*arguments, "--resume"]]) == 0
     assert len((out / "all.csv").read_text().splitlines()) == 211
-    assert len((out / "b.jsonl").read_text().splitlines()) == 200
+    assert len((out / "b.jsonl").read_text().splitlines()) == 201
     assert temporaries(out) == []
 
 
@@ -98,7 +98,12 @@ def test_a_signal_waits_for_the_last_files(tmp_path, job_options, monkeypatch, c
     assert main(["predict", str(video), *job_options, "--csv", str(out)]) == 130
     assert len(out.read_text().splitlines()) == 6
     assert "everything was finished" in capsys.readouterr().err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.avi", "models", "p.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.avi",
+        "models",
+        "p.csv",
+        "p.info.json",
+    ]
 
 
 @posix

@@ -504,7 +504,7 @@ def test_commands(tmp_path, capsys, monkeypatch):
     out = tmp_path / "tracks"
     arguments = ["track", video, "--pose", model, "--output", str(out), *engine]
     assert main([*arguments, "--jsonl", str(out)]) == 0
-    lines = (out / "a.jsonl").read_text().splitlines()
+    lines = (out / "a.jsonl").read_text().splitlines()[1:]
     assert len(lines) == 6
     assert '"track_id": 1' in lines[-1] or '"track_id":1' in lines[-1]
 

@@ -24,7 +24,8 @@ def models(tmp_path):
 
 
 def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Without the first line, which says what the clip is."""
+    return [json.loads(line) for line in path.read_text().splitlines()[1:]]
 
 
 def visible(folder):
@@ -42,6 +43,7 @@ def test_track_command(tmp_path, models, capsys):
     text = capsys.readouterr().out
     assert "20 frames, 1 person in" in text
     names = {"a.mp4", "a.json", "a.jsonl", "a.csv", "a.mot.txt", "a_openpose", "a_people"}
+    names |= {"a.info.json", "a.seqinfo.ini"}
     assert {p.name for p in out.iterdir()} == {*names, ".rtmpose.done"}
     assert len(lines(out / "a.jsonl")) == 20
     assert main([*arguments, "--resume"]) == 0
@@ -54,7 +56,7 @@ def test_one_file_for_all_sources(tmp_path, models):
     out = tmp_path / "out"
     files = ["--csv", str(out / "all.csv"), "--json", str(out / "all.json")]
     assert main(["track", *videos, *models, *files]) == 0
-    assert {p.name for p in out.iterdir()} == {"all.csv", "all.json"}
+    assert {p.name for p in out.iterdir()} == {"all.csv", "all.json", "all.info.json"}
     sources = [row.split(",")[0] for row in (out / "all.csv").read_text().splitlines()[1:]]
     assert sources == [videos[0]] * 4 + [videos[1]] * 4
     people = json.loads((out / "all.json").read_text())
@@ -70,7 +72,7 @@ def test_a_video_by_default(tmp_path, models, monkeypatch):
     assert visible(tmp_path / "tracks") == {"a.mp4"}
     # Where something else is asked for there is none.
     assert main(["track", str(video), *models, "--csv", "a.csv"]) == 0
-    assert visible(tmp_path) == {"a.avi", "a.csv", "models", "tracks"}
+    assert visible(tmp_path) == {"a.avi", "a.csv", "a.info.json", "models", "tracks"}
 
 
 def test_track_options(tmp_path, models, capsys):

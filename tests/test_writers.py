@@ -17,6 +17,11 @@ from rtmpose.writers.video import VideoEncoder, VideoWriter, has_h264
 from rtmpose.writers.window import Window
 
 NAMES = [row.name for row in FORMATS]
+NEXT_TO = {"json": ["clip.info.json"], "csv": ["clip.info.json"], "mot": ["clip.seqinfo.ini"]}
+
+
+def names_in(folder):
+    return sorted(p.name for p in folder.iterdir())
 
 
 def one(number, seed):
@@ -40,7 +45,7 @@ def read_back(name, path):
         people = json.loads(path.read_text())
         frames = [p["frame"] for p in people]
     elif name == "jsonl":
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
         people = [p for line in lines for p in line["people"]]
         frames = [line["frame"] for line in lines for _ in line["people"]]
     elif name in ("csv", "parquet"):
@@ -81,7 +86,7 @@ def test_every_format_holds_what_was_written(name, tmp_path):
     for (frame, number, x), (f, n, value) in zip(read_back(name, path), expected, strict=True):
         assert (frame, number) == (f, n)
         assert x is None or x == pytest.approx(value, abs=1e-3)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert names_in(tmp_path) == sorted([path.name, *NEXT_TO.get(name, [])])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,7 +96,7 @@ def test_an_abandoned_file_leaves_the_earlier_one(name, tmp_path):
     before = read_back(name, path)
     write_three(name, path).abandon()
     assert read_back(name, path) == before
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert names_in(tmp_path) == sorted([path.name, *NEXT_TO.get(name, [])])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,6 +151,7 @@ def test_the_table(tmp_path):
     assert float(rows[0]["nose_score"]) == pytest.approx(0.8)
     assert rows[0]["box_x2"] == "31.0"
     assert [r["person"] for r in rows] == ["0", "1", "0"]
+    assert {(r["image_width"], r["image_height"]) for r in rows} == {("640", "480")}
     assert [r["id"] for r in rows] == ["-1", "-1", "7"]
     assert [r["filled"] for r in rows] == ["0", "0", "1"]
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -159,7 +165,12 @@ def test_the_table(tmp_path):
 
 def test_json_lines(tmp_path):
     write_three("jsonl", tmp_path / "a.jsonl").close()
-    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    first, *lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert first["keypoints"] == list(SKELETON.keypoints)
+    assert first["skeleton"] == SKELETON.name
+    assert first["fps"]["d/clip.mp4"] == 10.0
+    assert first["models"] == {"pose": "p", "detector": "d"}
+    assert (lines[0]["width"], lines[0]["height"]) == (640, 480)
     assert [line["frame"] for line in lines] == [0, 1, 2]
     assert lines[0]["source"] == "d/clip.mp4"
     assert lines[1]["people"][0]["track_id"] == 7
@@ -179,7 +190,8 @@ def test_openpose(tmp_path):
     assert files[0] == "clip_000000000000_keypoints.json"
     person = json.loads((tmp_path / "clip_openpose" / files[2]).read_text())["people"][0]
     assert person["person_id"] == [7]
-    assert len(person["pose_keypoints_2d"]) == 51
+    assert len(person["pose_keypoints_2d"]) == 3 * 18
+    assert person["hand_left_keypoints_2d"] == []
     # An image is one file.
     row, context = format_named("openpose"), WriterContext(SKELETON, still=True)
     path = row.path_for(tmp_path, "photo", still=True)

@@ -143,6 +143,25 @@ class Background(str, Enum):
     black = "black"
 
 
+class Color(str, Enum):
+    """What colors tell, as :data:`rtmpose.draw.COLORS` names it."""
+
+    side = "side"
+    person = "person"
+    id = "id"
+
+
+class OpenPoseFormat(str, Enum):
+    """Orders of OpenPose's points, as :mod:`rtmpose.writers.openpose_layouts` names them."""
+
+    auto = "auto"
+    body25 = "body25"
+    coco18 = "coco18"
+    halpe26 = "halpe26"
+    native = "native"
+    pose2sim = "pose2sim"
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """Which networks find the people and their keypoints."""
@@ -305,6 +324,15 @@ class OutputOptions:
             rich_help_panel=OUTPUT,
         ),
     ] = False
+    openpose_format: Annotated[
+        OpenPoseFormat,
+        typer.Option(
+            help="Order of the points in --openpose: auto is BODY_25 for models with feet and COCO"
+            " 18 for other bodies; native keeps the model's order; pose2sim too, with the folders"
+            " and numbers that Pose2Sim reads.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = OpenPoseFormat.auto
 
 
 @dataclass(frozen=True)
@@ -333,6 +361,13 @@ class DrawOptions:
             "--draw-scores", help="Write the scores next to the people.", rich_help_panel=DRAWING
         ),
     ] = False
+    color: Annotated[
+        Color,
+        typer.Option(
+            help="What colors tell: left and right, one person from another, or the track id.",
+            rich_help_panel=DRAWING,
+        ),
+    ] = Color.side
     output_size: Annotated[
         int | None,
         IMAGE_SIDE,
@@ -354,6 +389,7 @@ class DrawOptions:
             draw_boxes=self.draw_boxes,
             draw_scores=self.draw_scores,
             draw_ids=draw_ids,
+            color=self.color.value,
             trail=trail,
             output_size=self.output_size,
         )

@@ -81,7 +81,13 @@ def predict(
 
     # The models, then what is written.
     pipeline = _open_pipeline(models, detection, speed)
-    outputs = Outputs(formats.paths, written.output, written.show, drawing.style())
+    outputs = Outputs(
+        formats.paths,
+        written.output,
+        written.show,
+        drawing.style(),
+        openpose_format=written.openpose_format.value,
+    )
     with job_progress() as on_progress:
         report = predict_to_files(
             pipeline,

@@ -315,7 +315,9 @@ def _outputs(
     if folder is None and not formats.paths and not written.show:
         folder = DEFAULT_FOLDER
     style = drawing.style(draw_ids=tracking.ids, trail=tracking.trail)
-    return Outputs(formats.paths, folder, written.show, style)
+    return Outputs(
+        formats.paths, folder, written.show, style, openpose_format=written.openpose_format.value
+    )
 
 
 def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> TrackerParams:

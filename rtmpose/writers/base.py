@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class FrameRecord:
         still: The source is a single image.
         drawn: The frame with the people drawn on it, BGR uint8 ``(H, W, 3)``; only image, video
             and window need it, the others get None.
+        size_wh: Width and height of the frame in pixels; None where it is not known any more.
     """
 
     source: str
@@ -34,6 +36,7 @@ class FrameRecord:
     filled: NDArray[np.bool_] | None = None
     still: bool = False
     drawn: Image | None = None
+    size_wh: tuple[int, int] | None = None
 
     def person_id(self, i: int) -> int:
         """The track id of person ``i``, or -1 without tracking."""
@@ -50,10 +53,13 @@ class WriterContext:
 
     Attributes:
         skeleton: The keypoint set of all poses.
-        fps: Frames per second of the source.
+        fps: Frames per second at which an annotated video is played.
         still: The source is a single image.
         sound_of: Video file whose sound goes into an annotated video.
         sound_from_s: Second of it at which the frames begin.
+        models: What each network is for (``pose``, ``detector``) to its id.
+        frame_rates: Source to its frames per second, where that is known.
+        openpose_format: One of :data:`rtmpose.writers.openpose_layouts.LAYOUTS`.
     """
 
     skeleton: Skeleton
@@ -61,6 +67,13 @@ class WriterContext:
     still: bool = False
     sound_of: Path | None = None
     sound_from_s: float = 0.0
+    models: Mapping[str, str] = field(default_factory=dict)
+    frame_rates: Mapping[str, float] = field(default_factory=dict)
+    openpose_format: str = "auto"
+
+    def fps_of(self, source: str) -> float | None:
+        """Frames per second of a source; None where unknown."""
+        return self.frame_rates.get(source)
 
 
 class Writer(Protocol):

@@ -20,11 +20,14 @@ HEAD = (
     "box_y2",
     "box_score",
     "score",
+    "image_width",
+    "image_height",
 )
 """``person`` counts the people of a frame from 0; ``id`` is -1 without tracking."""
 
 TEXT = frozenset({"source"})
-INTEGERS = frozenset({"frame", "person", "id", "filled"})
+INTEGERS = frozenset({"frame", "person", "id", "filled", "image_width", "image_height"})
+DOUBLES = frozenset({"time_s"})
 
 
 def columns(skeleton: Skeleton) -> list[str]:
@@ -34,19 +37,22 @@ def columns(skeleton: Skeleton) -> list[str]:
 
 
 def row(record: FrameRecord, i: int) -> list[str | float]:
-    """Person ``i`` of a frame: pixels to a hundredth (boxes) or a ten-thousandth (keypoints)."""
+    """Person ``i`` of a frame: pixels to a hundredth (boxes) or a ten-thousandth (keypoints); the
+    time as it is, as speeds are computed from it.
+    """
     poses = record.poses
     # x, y, score of each keypoint in turn, as the names of the columns say.
     points = np.concatenate([poses.keypoints[i], poses.scores[i][:, None]], axis=1).ravel()
     return [
         record.source,
         record.index,
-        round(record.time_s, 4),
+        record.time_s,
         i,
         record.person_id(i),
         int(record.is_filled(i)),
         *(round(float(v), 2) for v in poses.boxes[i]),
-        round(float(poses.box_scores[i]), 4),
+        round(float(poses.box_scores[i]), 5),
         round(float(poses.instance_scores[i]), 5),
+        *(record.size_wh or (0, 0)),
         *(round(float(v), 4) for v in points),
     ]

@@ -208,7 +208,8 @@ class Job:
         self._smooth_offline = smooth_offline
         self._on_progress = on_progress
         self._plan = OutputPlan(outputs, self.items)
-        self._outputs = OpenOutputs(self._plan, skeleton, fps_limit=fps_limit)
+        models = {key: str(settings[key]) for key in ("pose", "detector") if key in settings}
+        self._outputs = OpenOutputs(self._plan, skeleton, fps_limit=fps_limit, models=models)
         self._settings = {**settings, **range_of_sources(self.items), **self._plan.settings()}
         self._window: Window | None = None
         self._background: BackgroundWriter[_FrameDone | _GroupDone] | None = None

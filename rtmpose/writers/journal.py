@@ -290,6 +290,8 @@ def _to_entry(record: FrameRecord) -> Entry:
     }
     if record.still:
         entry["still"] = True
+    if record.size_wh is not None:
+        entry["size"] = list(record.size_wh)
     if poses.ids is not None:
         entry["ids"] = poses.ids.tolist()
     if record.filled is not None:
@@ -320,6 +322,7 @@ def _from_entry(entry: Entry, skeleton: Skeleton) -> FrameRecord:
         poses,
         filled,
         still=entry.get("still", False),
+        size_wh=tuple(entry["size"]) if "size" in entry else None,
     )
 
 

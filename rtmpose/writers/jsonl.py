@@ -7,16 +7,23 @@ from pathlib import Path
 from rtmpose.files import AtomicFile
 from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
+from rtmpose.writers.run_info import header
 
 
 class JsonLinesWriter:
-    """``source``, ``frame``, ``time_s`` and ``people``: COCO results, with ``track_id`` where
-    people are tracked and ``filled`` where they were interpolated.
+    """A first line with ``skeleton``, ``keypoints`` (their names), ``links``, ``models`` and the
+    ``fps`` of each source, then a line per frame: ``source``, ``frame``, ``time_s``,
+    ``width``, ``height`` and ``people``.
+
+    People are COCO results, with ``track_id`` where they are tracked and ``filled`` where they
+    were interpolated.
     """
 
     def __init__(self, path: Path, context: WriterContext) -> None:
         self.path = path
         self._file = AtomicFile(path)
+        first = {**header(context), "fps": dict(context.frame_rates)}
+        self._write_line(first)
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
@@ -24,13 +31,16 @@ class JsonLinesWriter:
         for i, person in enumerate(people):
             if record.is_filled(i):
                 person["filled"] = True
+        width, height = record.size_wh or (None, None)
         line = {
             "source": record.source,
             "frame": record.index,
-            "time_s": round(record.time_s, 4),
+            "time_s": record.time_s,
+            "width": width,
+            "height": height,
             "people": people,
         }
-        self._file.write(to_json(line, separators=(",", ":")) + "\n")
+        self._write_line(line)
 
     def close(self) -> None:
         """Complete the file."""
@@ -39,3 +49,6 @@ class JsonLinesWriter:
     def abandon(self) -> None:
         """Forget the file."""
         self._file.abandon()
+
+    def _write_line(self, line: dict[str, object]) -> None:
+        self._file.write(to_json(line, separators=(",", ":")) + "\n")

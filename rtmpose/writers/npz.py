@@ -10,6 +10,7 @@ import numpy as np
 from rtmpose.files import AtomicFolder
 from rtmpose.types import FloatArray
 from rtmpose.writers.base import FrameRecord, WriterContext
+from rtmpose.writers.run_info import RunInfo
 
 
 @dataclass
@@ -21,6 +22,7 @@ class _Person:
     keypoints: list[FloatArray] = field(default_factory=list)
     scores: list[FloatArray] = field(default_factory=list)
     boxes: list[FloatArray] = field(default_factory=list)
+    box_scores: list[float] = field(default_factory=list)
 
 
 class NpzWriter:
@@ -28,18 +30,21 @@ class NpzWriter:
     without tracking.
 
     Each holds ``frames (T,)``, ``times (T,)`` in seconds, ``keypoints (T, K, 2)`` and ``boxes (T,
-    4)`` in pixels, ``scores (T, K)`` and the ``names (K,)`` of the keypoints. All people of a
-    source are held in memory until :meth:`close`.
+    4)`` in pixels, ``box_scores (T,)``, ``scores (T, K)`` and the ``names (K,)`` of the keypoints;
+    of the clip ``fps`` (NaN where unknown), ``frame_count`` (people or not) and ``size_wh (2,)``.
+    All people of a source are held in memory until :meth:`close`.
     """
 
     def __init__(self, path: Path, context: WriterContext) -> None:
         self.path = path
         self._names = np.array(context.skeleton.keypoints)
         self._folder = AtomicFolder(path)
+        self._info = RunInfo(context)
         self._people: dict[int, _Person] = {}
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
+        self._info.add(record)
         poses = record.poses
         for i in range(len(poses)):
             # Without tracking, people are told apart by their position in the frame.
@@ -50,9 +55,12 @@ class NpzWriter:
             person.keypoints.append(poses.keypoints[i])
             person.scores.append(poses.scores[i])
             person.boxes.append(poses.boxes[i])
+            person.box_scores.append(float(poses.box_scores[i]))
 
     def close(self) -> None:
         """Write the files and complete the folder."""
+        clips = list(self._info.clips.values())
+        fps = clips[0].fps if clips else None
         for number, person in self._people.items():
             with self._folder.open_binary(f"person_{number:04d}.npz") as file:
                 np.savez_compressed(
@@ -62,7 +70,11 @@ class NpzWriter:
                     keypoints=np.array(person.keypoints),
                     scores=np.array(person.scores),
                     boxes=np.array(person.boxes),
+                    box_scores=np.array(person.box_scores, np.float32),
                     names=self._names,
+                    fps=np.nan if fps is None else fps,
+                    frame_count=sum(clip.frames for clip in clips),
+                    size_wh=np.array(clips[0].size_wh or (0, 0)),
                 )
         self._folder.commit()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from rtmpose.writers.base import FrameRecord, Writer, WriterContext
 from rtmpose.writers.group import WriterGroup
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names
+from rtmpose.writers.openpose import POSE2SIM_SUFFIX
+from rtmpose.writers.openpose_layouts import openpose_layout
 from rtmpose.writers.output_checks import (
     SourceGuard,
     refuse_file_name_for_folder,
@@ -52,12 +54,15 @@ class Outputs:
         folder: Folder for annotated images and videos; None for none.
         show: Show the drawn frames in a window.
         style: How frames are drawn.
+        openpose_format: Order of the points in OpenPose's JSON and its names of files; one of
+            :data:`rtmpose.writers.openpose_layouts.LAYOUTS`.
     """
 
     formats: Mapping[str, Path] = field(default_factory=dict)
     folder: Path | None = None
     show: bool = False
     style: DrawStyle = field(default_factory=DrawStyle)
+    openpose_format: str = "auto"
 
     @property
     def uses_stdout(self) -> bool:
@@ -99,6 +104,9 @@ class OutputPlan:
         for name, path in outputs.formats.items():
             row = format_named(name)
             row.check_installed()
+            # Pose2Sim looks for folders of its own name.
+            if name == "openpose" and outputs.openpose_format == "pose2sim":
+                row = replace(row, suffix=POSE2SIM_SUFFIX)
             if not row.is_single_file(path):
                 self.source_files.append((row, path))
             elif is_special(path):
@@ -225,6 +233,7 @@ class OutputPlan:
             "outputs": folders,
             "one file for all": bool(self.single_files),
             "style": style,
+            "openpose format": self.outputs.openpose_format,
         }
 
     def _folders(self) -> list[Path]:
@@ -256,18 +265,29 @@ class OpenOutputs:
         plan: Where everything lies.
         skeleton: The keypoint set of the poses.
         fps_limit: Frames per second taken at most.
+        models: What each network is for to its id, for the files to name.
 
     Attributes:
         written: Files that are complete, in order.
     """
 
     def __init__(
-        self, plan: OutputPlan, skeleton: Skeleton, *, fps_limit: float | None = None
+        self,
+        plan: OutputPlan,
+        skeleton: Skeleton,
+        *,
+        fps_limit: float | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
+        # A layout that the keypoint set does not have is refused before the work.
+        if "openpose" in plan.outputs.formats:
+            openpose_layout(plan.outputs.openpose_format, skeleton)
         self.plan = plan
         self.written: list[Path] = []
         self._skeleton = skeleton
         self._fps_limit = fps_limit
+        self._models = dict(models or {})
+        self._frame_rates: dict[str, float] | None = None
         self._groups: dict[str, WriterGroup] = {}
         self._streams = WriterGroup()
         self._trails: dict[str, Trails] = {}
@@ -281,7 +301,13 @@ class OpenOutputs:
             trails = self._trails.setdefault(item.name, {})
             image = draw_frame(frame.image, poses, outputs.style, trails)
         return FrameRecord(
-            item.name, frame.index, frame.time_s, poses, still=item.still, drawn=image
+            item.name,
+            frame.index,
+            frame.time_s,
+            poses,
+            still=item.still,
+            drawn=image,
+            size_wh=(frame.image.shape[1], frame.image.shape[0]),
         )
 
     def write(self, item: SourceItem, record: FrameRecord) -> None:
@@ -304,7 +330,9 @@ class OpenOutputs:
 
     def open_streams(self) -> None:
         """Open the devices and pipes; waits until a pipe has a reader."""
-        context = WriterContext(self._skeleton)
+        if not self.plan.streams:
+            return
+        context = self._shared_context()
         for row, path in self.plan.streams:
             self._streams.open(path, partial(row.writer, path, context))
 
@@ -348,7 +376,9 @@ class OpenOutputs:
             OutputError: one of them cannot be written; it does not change, and the others are
                 complete.
         """
-        context = WriterContext(self._skeleton)
+        if not self.plan.single_files:
+            return
+        context = self._shared_context()
         group = WriterGroup()
         first_error: Exception | None = None
         try:
@@ -383,7 +413,8 @@ class OpenOutputs:
 
     def _context(self, item: SourceItem) -> WriterContext:
         # A camera tells no rate before its frames come.
-        fps = (probe(item).fps if item.kind in ("video", "sequence") else None) or FPS
+        known = _frame_rate(item)
+        fps = known or FPS
         # Sound of a mirrored video stays as it is, and starts where the frames start.
         return WriterContext(
             self._skeleton,
@@ -391,7 +422,30 @@ class OpenOutputs:
             still=item.still,
             sound_of=item.path if item.kind == "video" else None,
             sound_from_s=item.start_s,
+            models=self._models,
+            frame_rates={item.name: known} if known else {},
+            openpose_format=self.plan.outputs.openpose_format,
         )
+
+    def _shared_context(self) -> WriterContext:
+        """For files that hold all sources."""
+        if self._frame_rates is None:
+            rates = {item.name: _frame_rate(item) for item in self.plan.items}
+            self._frame_rates = {name: fps for name, fps in rates.items() if fps}
+        return WriterContext(
+            self._skeleton,
+            models=self._models,
+            frame_rates=self._frame_rates,
+            openpose_format=self.plan.outputs.openpose_format,
+        )
+
+
+def _frame_rate(item: SourceItem) -> float | None:
+    """Frames per second of a video or sequence; None where unknown."""
+    # A damaged video has no rate, and is reported elsewhere.
+    with suppress(InputError):
+        return probe(item).fps if item.kind in ("video", "sequence") else None
+    return None
 
 
 def _annotated(path: Path, context: WriterContext) -> Writer:

@@ -8,15 +8,22 @@ from typing import Any
 
 from rtmpose.errors import MissingDependencyError
 from rtmpose.files import AtomicFile, output_errors
+from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
-from rtmpose.writers.columns import INTEGERS, TEXT, columns, row
+from rtmpose.writers.columns import DOUBLES, INTEGERS, TEXT, columns, row
+from rtmpose.writers.run_info import RunInfo, header
 
 GROUP_ROWS = 2000
 """Rows held in memory and written at once."""
 
 
 class ParquetWriter:
-    """The columns of :mod:`rtmpose.writers.columns`: text, int64 and float32.
+    """The columns of :mod:`rtmpose.writers.columns`: text, int64, float32, and
+    float64 for the time.
+
+    The schema's metadata has ``rtmpose``: JSON with keypoints and models; the file's metadata
+    (``pyarrow.parquet.read_metadata``) ``rtmpose_sources``: JSON with length, frame rate and
+    size of each source.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
@@ -35,9 +42,12 @@ class ParquetWriter:
         # Keypoints and scores are float32, as they are computed.
         types = dict.fromkeys(TEXT, pyarrow.string())
         types |= dict.fromkeys(INTEGERS, pyarrow.int64())
+        types |= dict.fromkeys(DOUBLES, pyarrow.float64())
         self._schema: Any = pyarrow.schema(
-            [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)]
+            [(name, types.get(name, pyarrow.float32())) for name in columns(context.skeleton)],
+            metadata={"rtmpose": to_json(header(context))},
         )
+        self._info = RunInfo(context)
         self._rows: list[list[str | float]] = []
         self._file = AtomicFile(path)
         with output_errors(path):
@@ -45,6 +55,7 @@ class ParquetWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
+        self._info.add(record)
         self._rows += [row(record, i) for i in range(len(record.poses))]
         if len(self._rows) >= GROUP_ROWS:
             self._flush()
@@ -53,6 +64,9 @@ class ParquetWriter:
         """Complete the file."""
         self._flush()
         with output_errors(self.path):
+            # Lengths are known only now.
+            sources = to_json(self._info.sources())
+            self._table.add_key_value_metadata({"rtmpose_sources": sources})
             self._table.close()
         self._file.commit()
 
