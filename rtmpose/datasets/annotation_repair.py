@@ -78,9 +78,8 @@ def _num_keypoints(annotation: JsonObject, points: Sequence[float]) -> int:
     """
     said: Json = annotation.get("num_keypoints")
     is_count = is_real(said) and said >= 0 and said == said // 1
-    if not points or not is_count:
-        return count_labeled(points)
-    return int(said)
+    labeled = count_labeled(points)
+    return int(said) if is_count and labeled else labeled
 
 
 def _numbers(annotation: JsonObject, field: str, path: Path) -> list[float]:

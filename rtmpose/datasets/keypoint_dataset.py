@@ -203,13 +203,13 @@ def _annotations(content: CocoContent, path: Path) -> list[JsonObject]:
     for position, entry in enumerate(_list(content, "annotations", path)):
         try:
             category = entry.get("category_id")
+            if category is None:
+                category = fallback
             row = {
                 **entry,
                 "id": whole_number(entry.get("id", position + 1), "id"),
                 "image_id": whole_number(entry["image_id"], "image_id"),
-                "category_id": fallback
-                if category is None
-                else whole_number(category, "category_id"),
+                "category_id": whole_number(category, "category_id"),
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(path, f"annotation {position}", entry, error) from error
