@@ -132,13 +132,39 @@ def test_missing_ids_and_categories(tmp_path: Path) -> None:
 # ---- numbers of keypoints
 
 
-@pytest.mark.parametrize("number", [0, -3, None, "17", 2.5])
+@pytest.mark.parametrize("number", [-3, None, "17", 2.5])
 def test_num_keypoints_that_cannot_be_is_counted(tmp_path: Path, number: Any) -> None:
     path = changed(tmp_path, each(num_keypoints=number))
     dataset = read(path)
     assert [len(dataset.labeled(i)) for i in dataset.images] == [1, 1, 1]
     assert check(read_annotations(path), open_images=False).labeled == 3
     assert kinds(path) == {"wrong-num-keypoints": 3}
+
+
+def test_num_keypoints_of_zero_leaves_an_instance_out(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda content: content["annotations"][0].update(num_keypoints=0))
+    dataset = read(path)
+    assert [len(dataset.labeled(i)) for i in dataset.images] == [0, 1, 1]
+    assert check(read_annotations(path), open_images=False).labeled == 2
+    assert kinds(path) == {"num-keypoints-of-zero": 1}
+    assert ISSUE_KINDS["num-keypoints-of-zero"].severity == "error"
+
+
+@pytest.mark.parametrize("crowd", ["0", 0, False, None, "false"])
+def test_crowds_that_are_none(tmp_path: Path, crowd: Any) -> None:
+    path = changed(tmp_path, each(iscrowd=crowd))
+    assert [a["iscrowd"] for a in read(path).content["annotations"]] == [0, 0, 0]
+    assert kinds(path) == {}
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    content = coco_content(1)
+    row = content["annotations"][0]
+    row.update(id=np.int64(10), area=np.float32(500), num_keypoints=np.int32(17))
+    row.update(bbox=np.array(row["bbox"]), keypoints=[np.float64(v) for v in row["keypoints"]])
+    dataset = KeypointDataset.from_content(content, tmp_path, tmp_path / "a.json")
+    assert len(dataset.labeled(1)) == 1
+    assert dataset.labeled(1)[0]["area"] == 500
 
 
 @pytest.mark.parametrize("points", [None, [], [0] * 51])

@@ -17,7 +17,13 @@ from rtmpose.datasets.box_forms import (
     labeled_points,
 )
 from rtmpose.datasets.check_report import IssueCollector
-from rtmpose.datasets.coco_entries import is_number_list, is_usable_number, short, usable_area
+from rtmpose.datasets.coco_entries import (
+    is_crowd,
+    is_number_list,
+    is_usable_number,
+    short,
+    usable_area,
+)
 from rtmpose.datasets.coco_types import Json, JsonObject
 
 EDGE_TOLERANCE = 2.0
@@ -95,7 +101,9 @@ def is_usable(annotation: Mapping[str, Json], keypoints: int) -> bool:
     points = annotation.get("keypoints") or []
     if not points or not is_number_list(points) or not _fits(points, keypoints):
         return False
-    if annotation.get("iscrowd") or not is_box(annotation.get("bbox")):
+    if is_crowd(annotation) or annotation.get("num_keypoints") == 0:
+        return False
+    if not is_box(annotation.get("bbox")):
         return False
     return any(v > 0 for v in points[2::3])
 
@@ -167,7 +175,9 @@ def _check_points(
         if not annotation.get("iscrowd"):
             context.add("without-keypoints")
         return
-    if "num_keypoints" in annotation and annotation["num_keypoints"] != len(labeled):
+    if annotation.get("num_keypoints", 1) == 0:
+        context.add("num-keypoints-of-zero", f"has {len(labeled)} labeled points")
+    elif "num_keypoints" in annotation and annotation["num_keypoints"] != len(labeled):
         text = f"says {short(annotation['num_keypoints'])}, has {len(labeled)}"
         context.add("wrong-num-keypoints", text)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rtmpose.datasets.coco_entries import is_number_list, short, usable_area
+from rtmpose.datasets.coco_entries import (
+    are_real,
+    as_list,
+    is_crowd,
+    is_number_list,
+    is_real,
+    short,
+    usable_area,
+)
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.errors import InputError
 
@@ -47,7 +55,7 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
         annotation.pop("num_keypoints", None)
     if points or "keypoints" in annotation:
         annotation["keypoints"] = points
-    annotation["num_keypoints"] = _num_keypoints(annotation, count_labeled(points))
+    annotation["num_keypoints"] = _num_keypoints(annotation, points)
 
     # Boxes that cannot be used are put around the points.
     if annotation["num_keypoints"] and not _is_usable_box(box):
@@ -58,17 +66,20 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
             annotation["num_keypoints"] = 0
 
     # What evaluations and trainings count on.
-    annotation["iscrowd"] = int(bool(annotation.get("iscrowd")))
+    annotation["iscrowd"] = int(is_crowd(annotation))
     if usable_area(annotation) is None:
         annotation["area"] = BOX_TO_AREA * box[2] * box[3] if _is_usable_box(box) else 0.0
     return repaired
 
 
-def _num_keypoints(annotation: JsonObject, labeled: int) -> int:
-    """What the file says, where that can be: some sets count the points of the body only."""
-    said = annotation.get("num_keypoints")
-    is_possible = type(said) is int and said > 0 and labeled > 0
-    return said if is_possible else labeled  # type: ignore[return-value]
+def _num_keypoints(annotation: JsonObject, points: Sequence[float]) -> int:
+    """What the file says, where that can be: some sets count the points of the body only, and 0
+    leaves an instance out.
+    """
+    said: Json = annotation.get("num_keypoints")
+    is_count = is_real(said) and said >= 0 and said == said // 1
+    labeled = count_labeled(points)
+    return int(said) if is_count and labeled else labeled
 
 
 def _numbers(annotation: JsonObject, field: str, path: Path) -> list[float]:
@@ -77,10 +88,10 @@ def _numbers(annotation: JsonObject, field: str, path: Path) -> list[float]:
     Raises:
         InputError: it holds something else.
     """
-    values = annotation.get(field)
+    values = as_list(annotation.get(field))
     if values is None:
         return []
-    if not isinstance(values, list | tuple) or not set(map(type, values)) <= {int, float}:
+    if not isinstance(values, list | tuple) or not are_real(values):
         raise InputError(
             f"{path}: annotation {short(annotation.get('id'))} does not hold numbers ({field}):"
             f" {short(values)}; `rtmpose data check` lists all such annotations"

@@ -155,7 +155,7 @@ def _usable_images(content: CocoContent, issues: IssueCollector) -> dict[int, Js
     # An entry needs a unique id and a file name.
     for position, entry in enumerate(_entries(content, "images", issues)):
         try:
-            image_id = whole_number(entry["id"])
+            image_id = whole_number(entry["id"], "id")
             name = entry["file_name"]
             if not isinstance(name, str) or not name:
                 raise ValueError(f"the file name is {short(name)}")
@@ -183,8 +183,8 @@ def _usable_annotations(
     ids: set[int] = set()
     for position, entry in enumerate(_entries(content, "annotations", issues)):
         try:
-            number = whole_number(entry.get("id", position + 1))
-            image_id = whole_number(entry["image_id"])
+            number = whole_number(entry.get("id", position + 1), "id")
+            image_id = whole_number(entry["image_id"], "image_id")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             issues.add("broken-annotation", f"entry {position}: {_reason(entry, error)}")
             continue
@@ -269,7 +269,7 @@ def _check_categories(
     """Categories that have too few instances, or keypoints that cannot be used."""
     for position, entry in enumerate(_entries(content, "categories", issues)):
         try:
-            whole_number(entry["id"])
+            whole_number(entry["id"], "id")
         except (KeyError, TypeError, ValueError) as error:
             issues.add("broken-category", f"entry {position}: {_reason(entry, error)}")
 

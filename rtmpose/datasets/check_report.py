@@ -226,6 +226,11 @@ _INSTANCE_KINDS = {
     "without-category": _note(
         "annotations without category_id", "they count as the first category with keypoints"
     ),
+    "num-keypoints-of-zero": _error(
+        "instances with labeled points whose num_keypoints is 0: training and evaluation leave"
+        " them out",
+        "count anew, or remove the field",
+    ),
     "without-keypoints": _note("instances without a labeled point", "they serve detectors only"),
     "duplicate-instance": _note(
         "instances with the same box and points as another of the image", "remove one"

@@ -21,7 +21,7 @@ from rtmpose.datasets.category_skeletons import (
     with_own_sigmas,
 )
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
-from rtmpose.datasets.coco_entries import check_content, entries
+from rtmpose.datasets.coco_entries import check_content, entries, is_crowd
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
@@ -245,7 +245,7 @@ def _plain(source: JsonObject, style: CocoStyle, sizes: ImageSizes) -> JsonObjec
             annotation["area"] = BOX_TO_AREA * annotation["bbox"][2] * annotation["bbox"][3]
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         annotation.setdefault("bbox", None)
-    annotation["iscrowd"] = int(bool(annotation.get("iscrowd")))
+    annotation["iscrowd"] = int(is_crowd(annotation))
     return annotation
 
 

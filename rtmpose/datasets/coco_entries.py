@@ -7,8 +7,11 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TypeGuard
+
+import numpy as np
 
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.errors import InputError
@@ -31,48 +34,79 @@ def short(value: Json) -> str:
     return reprlib.repr(value)
 
 
-def whole_number(value: Json) -> int:
+def whole_number(value: Json, name: str = "it") -> int:
     """An id as an int: a number without a fraction, or its digits as text.
+
+    Args:
+        value: The id.
+        name: What it is called, for the error.
 
     Raises:
         ValueError: it is something else.
     """
-    is_digits = isinstance(value, str) and value.isascii() and value.strip().isdecimal()
-    is_whole = isinstance(value, float) and value.is_integer()
-    if not (type(value) is int or is_whole or (is_digits and len(value) < MAX_ID_LENGTH)):
-        raise ValueError(f"{short(value)} is not a whole number")
+    # Nearly all are plain numbers.
+    if type(value) is int and -LARGEST_ID <= value <= LARGEST_ID:
+        return value
+    if isinstance(value, str):
+        is_whole = value.isascii() and value.strip().isdecimal() and len(value) < MAX_ID_LENGTH
+    else:
+        is_whole = is_real(value) and math.isfinite(value) and value == int(value)
+    if not is_whole:
+        raise ValueError(f"{name} is {short(value)}, which is not a whole number")
     number = int(value)
     if abs(number) > LARGEST_ID:
-        raise ValueError(f"{short(value)} is too large for an id")
+        raise ValueError(f"{name} is {short(value)}, which is too large for an id")
     return number
 
 
+def is_real(value: Json) -> TypeGuard[float]:
+    """Whether it is a number, NaN and infinity too, of Python or numpy; true and false are none."""
+    kind = type(value)
+    return kind is float or kind is int or (isinstance(value, Real) and kind is not bool)
+
+
+def are_real(values: Sequence[Json]) -> TypeGuard[Sequence[float]]:
+    """Whether all of them are numbers; quicker than one by one."""
+    types = set(map(type, values))
+    return types <= {int, float} or (bool not in types and all(issubclass(t, Real) for t in types))
+
+
 def is_usable_number(value: Json) -> TypeGuard[float]:
-    """Whether it is a number that pixels can have: finite, not too large, and not true or false."""
-    return type(value) in (int, float) and abs(value) <= LARGEST_COORDINATE
+    """Whether it is a number that pixels can have: finite and not too large."""
+    return is_real(value) and abs(value) <= LARGEST_COORDINATE
 
 
 def is_number_list(values: Json) -> TypeGuard[Sequence[float]]:
     """Whether it is a list of usable numbers."""
-    if not isinstance(values, list | tuple):
+    if not isinstance(values, list | tuple) or not are_real(values):
         return False
-    if not values:
-        return True
     # NaN survives a sum, which is quicker than a look at each number.
-    return (
-        set(map(type, values)) <= {int, float}
-        and not math.isnan(sum(values))
+    return not values or (
+        not math.isnan(sum(values))
         and max(values) <= LARGEST_COORDINATE
         and min(values) >= -LARGEST_COORDINATE
     )
 
 
+def as_list(values: Json) -> Json:
+    """An array as a list, anything else as it is."""
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
 def usable_area(annotation: Mapping[str, Json]) -> float | None:
     """``area`` of an annotation; None where it is missing, 0, or no number."""
-    area: Json = annotation.get("area")
-    if type(area) in (int, float) and 0 < area < LARGEST_COORDINATE**2:
+    area = annotation.get("area")
+    if is_real(area) and 0 < area < LARGEST_COORDINATE**2:
         return float(area)
     return None
+
+
+def is_crowd(annotation: Mapping[str, Json]) -> bool:
+    """Whether ``iscrowd`` says so: a number or its digits as text, or true."""
+    value = annotation.get("iscrowd")
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "false")
+    return bool(value)
 
 
 # ---- lists of entries
@@ -210,7 +244,7 @@ def check_one_skeleton(content: CocoContent, path: Path) -> None:
         named = ", ".join(f"{n} ({len(points)})" for n, points in list(found.items())[:MAX_NAMED])
         raise InputError(
             f"{path} has categories with different keypoints: {named}; choose one with"
-            " --category NAME"
+            " --category NAME (for a training: `rtmpose data convert` with it writes that one)"
         )
     for category in usable_categories(content):
         if fault := sigmas_fault(category):

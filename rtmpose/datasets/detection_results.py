@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rtmpose.datasets.annotation_files import read_json
-from rtmpose.datasets.coco_entries import is_number_list, short, whole_number
+from rtmpose.datasets.coco_entries import is_number_list, is_real, short, whole_number
 from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
 from rtmpose.types import Detections
@@ -76,14 +76,14 @@ def _row(entry: Json) -> Row:
     if not is_number_list(box) or len(box) != 4:
         raise ValueError(f"the box {short(box)} is not four finite numbers x, y, w, h")
     score = entry.get("score", 1)
-    if type(score) not in (int, float) or not math.isfinite(score):
+    if not is_real(score) or not math.isfinite(score):
         raise ValueError(f"the score {short(score)} is not a finite number")
     category = entry.get("category_id")
     return (
-        whole_number(entry["image_id"]),
+        whole_number(entry["image_id"], "image_id"),
         box,
         float(score),
-        None if category is None else whole_number(category),
+        None if category is None else whole_number(category, "category_id"),
     )
 
 

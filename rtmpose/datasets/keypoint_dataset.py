@@ -179,7 +179,7 @@ def _images(content: CocoContent, path: Path) -> list[JsonObject]:
     rows: list[JsonObject] = []
     for position, entry in enumerate(_list(content, "images", path)):
         try:
-            row = {**entry, "id": whole_number(entry["id"])}
+            row = {**entry, "id": whole_number(entry["id"], "id")}
             if not isinstance(entry["file_name"], str):
                 raise ValueError(f"the file name is {short(entry['file_name'])}")
         except (ValueError, KeyError, TypeError) as error:
@@ -203,11 +203,13 @@ def _annotations(content: CocoContent, path: Path) -> list[JsonObject]:
     for position, entry in enumerate(_list(content, "annotations", path)):
         try:
             category = entry.get("category_id")
+            if category is None:
+                category = fallback
             row = {
                 **entry,
-                "id": whole_number(entry.get("id", position + 1)),
-                "image_id": whole_number(entry["image_id"]),
-                "category_id": fallback if category is None else whole_number(category),
+                "id": whole_number(entry.get("id", position + 1), "id"),
+                "image_id": whole_number(entry["image_id"], "image_id"),
+                "category_id": whole_number(category, "category_id"),
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(path, f"annotation {position}", entry, error) from error
@@ -224,7 +226,7 @@ def _categories(content: CocoContent, path: Path) -> list[JsonObject]:
     rows: list[JsonObject] = []
     for position, entry in enumerate(_list(content, "categories", path)):
         try:
-            rows.append({**entry, "id": whole_number(entry["id"])})
+            rows.append({**entry, "id": whole_number(entry["id"], "id")})
             if not isinstance(entry.get("keypoints") or [], list):
                 raise ValueError(f"the keypoints are {short(entry['keypoints'])}")
         except (ValueError, KeyError, TypeError) as error:

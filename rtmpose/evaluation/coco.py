@@ -14,7 +14,7 @@ import numpy as np
 
 from rtmpose.datasets.annotation_files import read_json
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA, count_labeled
-from rtmpose.datasets.coco_entries import is_number_list, usable_area
+from rtmpose.datasets.coco_entries import as_list, is_number_list, usable_area
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.errors import InputError, MissingDependencyError
 
@@ -351,7 +351,7 @@ def _complete(annotation: Mapping[str, Json], number: int) -> JsonObject:
     """
     # What an annotation says itself comes before the defaults.
     defaults = {"iscrowd": 0, "keypoints": [], "num_keypoints": 0}
-    box = annotation.get("bbox")
+    box = as_list(annotation.get("bbox"))
     if not is_number_list(box) or len(box) != 4:
         box = [0, 0, 0, 0]
     area = usable_area(annotation)
