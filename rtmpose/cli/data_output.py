@@ -82,8 +82,10 @@ def check_replaceable(output: Path, source: Path) -> None:
     """Refuse to replace annotations that somebody made; those of an earlier run may go.
 
     Raises:
-        InputError: the output is the source, or a file that this package did not write.
+        InputError: the output is the source, a file that this package did not write, or no .json.
     """
+    if output.suffix.lower() != ".json":
+        raise InputError(f"{output} should be a .json file: COCO annotations are written to it")
     if not output.exists():
         return
     if source.exists() and output.samefile(source):

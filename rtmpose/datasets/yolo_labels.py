@@ -221,6 +221,8 @@ def _describe_length(length: int, shape: PointShape) -> str:
         return (
             f"{text}: {shape.keypoints} points with {other} values each instead of {shape.values}"
         )
+    if length == shape.line_length + 1:
+        return f"{text}: a score or id at the end, as in saved predictions?"
     if rest > 0 and rest % shape.values == 0:
         return f"{text}: {rest // shape.values} points instead of {shape.keypoints}"
     if length % 2 == 1 and length > BOX_VALUES + 1:
