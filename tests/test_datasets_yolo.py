@@ -226,6 +226,7 @@ FAULTS = {
         ("0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2", "a segmentation polygon?"),
         ("0", "a class without a box"),
         (f"{LINE} 0.1 0.1 2", "4 points instead of 3"),
+        (f"{LINE} 0.93", "a score or id at the end"),
     ],
     "label-line-not-numbers": [
         ("mouse 0.5 0.5 0.4 0.8", "'mouse 0.5"),
@@ -283,6 +284,16 @@ def test_the_usual_length_counts_without_kpt_shape(tmp_path):
 def test_sets_for_detectors_say_so(tmp_path):
     with pytest.raises(InputError, match="boxes only"):
         read(labels_with(tmp_path, "0 0.5 0.5 0.4 0.8", keys="names: [mouse]\n"))
+
+
+def test_impossible_numbers_are_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="not the number of a class"):
+        read(labels_with(tmp_path / "a", LINE.replace("0 ", "999999999999 ", 1)))
+    keys = "kpt_shape: [999999999, 3]\n"
+    with pytest.raises(InputError, match="kpt_shape"):
+        read(labels_with(tmp_path / "b", LINE, keys=keys))
+    keys = f"{KEYS}names:\n  999999999: mouse\n"
+    assert len(read(labels_with(tmp_path / "c", LINE, keys=keys)).content["categories"]) == 1
 
 
 def test_labels_with_a_byte_order_mark(tmp_path):

@@ -19,6 +19,9 @@ EDGE = 0.01
 PIXELS = 2.0
 """Values above this are pixels and not parts of the image."""
 
+MAX_CLASSES = 100_000
+MAX_KEYPOINTS = 10_000
+
 # Kinds of issues, as in the report of the check.
 WRONG_LENGTH = "label-line-length"
 BOX_ONLY = "label-line-box-only"
@@ -173,7 +176,7 @@ def _told_shape(shape: Json, where: str) -> PointShape:
     numbers = shape if isinstance(shape, list) else []
     if len(numbers) == 2 and all(isinstance(n, int) for n in numbers):
         keypoints, values = numbers
-        if keypoints > 0 and values in (2, 3):
+        if 0 < keypoints <= MAX_KEYPOINTS and values in (2, 3):
             return PointShape(keypoints, values)
     raise InputError(
         f"kpt_shape of the data.yaml of {where} is {shape}: it should be [K, 2] (x, y) or [K, 3]"
@@ -202,7 +205,7 @@ def usable_lines(
         elif length != shape.line_length:
             faults.add(WRONG_LENGTH, line, _describe_length(length, shape))
             continue
-        if not line.values[0].is_integer() or line.values[0] < 0:
+        if not line.values[0].is_integer() or not 0 <= line.values[0] < MAX_CLASSES:
             faults.add(NOT_NUMBERS, line, f"{line.values[0]:g} is not the number of a class")
             continue
         _check_range(line, shape, faults)

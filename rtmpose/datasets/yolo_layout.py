@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from rtmpose.datasets.annotation_files import read_lines
 from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.image_index import is_there
 from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
 from rtmpose.datasets.simple_yaml import read_simple_yaml
 from rtmpose.errors import InputError
@@ -89,7 +90,9 @@ def find_yolo(data: Path, images: Path | None, split: Splits) -> YoloFiles:
 
 def _class_file(data: Path) -> JsonObject:
     """Names of the classes from the ``classes.txt`` that tools write instead of a data.yaml."""
-    file = next((f for f in (data / "classes.txt", data.parent / "classes.txt") if f.is_file()), None)
+    file = next(
+        (f for f in (data / "classes.txt", data.parent / "classes.txt") if f.is_file()), None
+    )
     return {"names": read_lines(file)} if file else {}
 
 
@@ -245,10 +248,10 @@ def _resolve(data: Path, path: str, entry: str) -> Path | None:
     roots.append(here)
 
     # As written, from the folder that the file names and from its own.
-    if Path(name).exists() and Path(name).is_absolute():
+    if Path(name).is_absolute() and is_there(Path(name)):
         return Path(name)
     for root in roots:
-        if (root / name).exists():
+        if is_there(root / name):
             return root / name
 
     # Roboflow writes ../train/images for train/images; other machines have other folders.
@@ -260,7 +263,7 @@ def _resolve(data: Path, path: str, entry: str) -> Path | None:
             break
         rest = "/".join(parts[start:])
         for root in roots:
-            if (root / rest).exists():
+            if is_there(root / rest):
                 return root / rest
     return None
 
