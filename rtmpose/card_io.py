@@ -13,6 +13,7 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
+from rtmpose.text_files import parse_json
 from rtmpose.types import Calibration, Skeleton
 
 KEY = "rtmpose.card"
@@ -40,7 +41,7 @@ def card_from_json(text: str) -> ModelCard:
         ValueError: the text is something else.
     """
     try:
-        table: dict[str, Any] = _standard_terms(json.loads(text))
+        table: dict[str, Any] = _standard_terms(parse_json(text, "the model card"))
         scaling = table.pop("normalization")
         codec = table.pop("codec")
         if codec["kind"] not in OUTPUTS:
@@ -178,7 +179,7 @@ def _safetensors_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     size = int.from_bytes(file.read(8), "little")
     if not 2 <= size <= _LARGEST_HEADER:
         raise ValueError("it is not a safetensors file")
-    header: dict[str, Any] = json.loads(file.read(size))
+    header: dict[str, Any] = parse_json(file.read(size), "the header")
     return header, 8 + size
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rtmpose.errors import OutputError
+from rtmpose.text_files import parse_json
 
 if sys.platform == "win32":
     import msvcrt
@@ -122,7 +123,7 @@ def _write_holder(descriptor: int) -> None:
 def _read_holder(descriptor: int) -> str:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        holder = json.loads(os.read(descriptor, 4096))
+        holder = parse_json(os.read(descriptor, 4096), "the lock")
         return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "process unknown"

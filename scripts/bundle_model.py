@@ -14,7 +14,6 @@ calibrated again, after a change of the method.
 """
 
 import argparse
-import json
 import os
 import tempfile
 from dataclasses import replace
@@ -29,6 +28,7 @@ from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
 from rtmpose.networks.fuse import fuse_norms
 from rtmpose.paths import bundled_folder
+from rtmpose.text_files import read_json
 from rtmpose.zoo import find
 from rtmpose.zoo.cache import sha256_of
 
@@ -74,7 +74,7 @@ def main() -> None:
     network, card = mean_network(arguments.checkpoints)
     calibration = card.calibration
     if arguments.calibration:
-        calibration = calibration_from(json.loads(arguments.calibration.read_text()))
+        calibration = calibration_from(read_json(arguments.calibration))
     card = replace(
         card,
         id=arguments.id,

@@ -17,12 +17,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from rtmpose.skeletons import get_skeleton, skeleton_names
+from rtmpose.text_files import read_toml
 from rtmpose.types import Skeleton
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 LAYOUTS = Path(__file__).with_name("skeleton_layouts.toml")
@@ -91,7 +87,7 @@ def all_files() -> dict[Path, str]:
 
 def lay_out(skeleton: Skeleton) -> tuple[list[Panel], bool]:
     """The panels of a drawing, and whether they come from the layouts, not from the links."""
-    layouts = tomllib.loads(LAYOUTS.read_text(encoding="utf-8"))
+    layouts = read_toml(LAYOUTS)
     everything = tuple(range(len(skeleton)))
     names = skeleton.keypoints
 

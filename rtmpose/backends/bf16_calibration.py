@@ -32,6 +32,7 @@ from rtmpose.backends.bf16_graph import Medians, keep_biases, measure_medians, s
 from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
 from rtmpose.paths import bundled_folder, cache_folder
+from rtmpose.text_files import parse_json
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -219,7 +220,7 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
     for path in (bundled_folder() / cached.name, cached):
         try:
             with np.load(path, allow_pickle=False) as stored:
-                record = Bf16Record(**json.loads(str(stored["record"])))
+                record = Bf16Record(**parse_json(str(stored["record"]), cached.name))
                 # "m/" + name of the convolution.
                 medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
                 return medians, record

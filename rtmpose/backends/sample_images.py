@@ -5,8 +5,6 @@ They calibrate networks for reduced precision and compare exports with their ori
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from rtmpose.ops.crop import crop_people
 from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.ops.letterbox import letterbox
 from rtmpose.paths import photos_folder
+from rtmpose.text_files import read_json
 from rtmpose.types import Image
 
 
@@ -29,8 +28,7 @@ def bundled_crops(card: ModelCard) -> NDArray[np.uint8]:
     them.
     """
     # Annotations in COCO's format, by image id.
-    text = (photos_folder() / "person_keypoints.json").read_text(encoding="utf-8")
-    annotations = json.loads(text)
+    annotations = read_json(photos_folder() / "person_keypoints.json")
     ids = {image["file_name"]: image["id"] for image in annotations["images"]}
 
     # Every usable person of each photograph, cut as the network's crops are.

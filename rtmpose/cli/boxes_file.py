@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 from rtmpose.errors import InputError
 from rtmpose.sources import SourceItem
+from rtmpose.text_files import MAX_DATA_BYTES, read_json
 from rtmpose.types import Detections, check_boxes
 
 log = logging.getLogger(__name__)
@@ -66,11 +66,10 @@ def read_boxes(path: Path) -> FileBoxes:
         InputError: the file cannot be read, or a box is not usable.
     """
     # Read and checked as a whole, before the first frame.
+    entries = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
     try:
-        rows = _rows(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"the boxes file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        rows = _rows(entries)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox"
             f" [x, y, w, h]: {error!r}"

@@ -114,25 +114,36 @@ class DataOptions:
             rich_help_panel=DATA,
         ),
     ] = ""
+    category: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of a COCO file: take the instances of this category only.",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = ""
 
     def read(self, data: Path) -> KeypointDataset:
         """The set, checked and repaired."""
         # Imported late: reading data sets needs more than `--help` should load.
         from rtmpose.datasets import read
 
-        return read(data, self.annotation_format, self.images, self.skeleton, self.split)
+        return read(
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
+        )
 
     def read_to_score(self, data: Path) -> KeypointDataset:
         """The set to evaluate on: of a set with splits the validation, else the test split."""
         from rtmpose.datasets import SCORING_SPLITS, read
 
         split = self.split or SCORING_SPLITS
-        return read(data, self.annotation_format, self.images, self.skeleton, split)
+        return read(data, self.annotation_format, self.images, self.skeleton, split, self.category)
 
     def read_unchecked(self, data: Path) -> Annotations:
         """The set with its errors still in it."""
         from rtmpose.datasets.formats import read_annotations
 
         return read_annotations(
-            data, self.annotation_format, self.images, self.skeleton, self.split
+            data, self.annotation_format, self.images, self.skeleton, self.split, self.category
         )

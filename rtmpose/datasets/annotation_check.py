@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -10,7 +9,21 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.datasets.box_forms import (
+    image_size_of,
+    is_centered,
+    is_corners,
+    is_relative,
+    labeled_points,
+)
 from rtmpose.datasets.check_report import IssueCollector
+from rtmpose.datasets.coco_entries import (
+    is_crowd,
+    is_number_list,
+    is_usable_number,
+    short,
+    usable_area,
+)
 from rtmpose.datasets.coco_types import Json, JsonObject
 
 EDGE_TOLERANCE = 2.0
@@ -47,30 +60,32 @@ def check_annotation(
         issues: What is found is added to it.
     """
     where = f"annotation {annotation['id']} in {image['file_name']}"
-    context = _Context(annotation["id"], where, _size_of(image), issues)
+    context = _Context(annotation["id"], where, image_size_of(image), issues)
 
     # The box. One that cannot be used says nothing of the points either.
     box = annotation.get("bbox")
     if is_box(box):
-        _check_box(box, context)
+        _check_box(box, annotation, context)
     else:
-        context.add("box-not-numbers", str(box))
+        context.add("box-not-numbers", short(box))
         box = None
+    _check_counts(annotation, context)
 
     # The keypoints. Crowd regions and instances for detectors need none.
-    points = annotation.get("keypoints") or []
-    if not points:
+    points = annotation.get("keypoints")
+    if points is None or points == []:
         if not annotation.get("iscrowd"):
             context.add("without-keypoints")
         return
     if not isinstance(points, list | tuple):
-        context.add("keypoints-not-numbers", str(points))
+        context.add("keypoints-not-numbers", short(points))
         return
     if not _fits(points, keypoints):
         context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}")
         return
-    if not is_finite_list(points):
-        context.add("keypoints-not-numbers")
+    if not is_number_list(points):
+        wrong = next((v for v in points if not is_usable_number(v)), None)
+        context.add("keypoints-not-numbers", short(wrong))
         return
     _check_points(annotation, points, box, context)
 
@@ -84,24 +99,26 @@ def is_usable(annotation: Mapping[str, Json], keypoints: int) -> bool:
     """
     # Finite keypoints in the set's number, a usable box, one labeled point.
     points = annotation.get("keypoints") or []
-    if not points or not is_finite_list(points) or not _fits(points, keypoints):
+    if not points or not is_number_list(points) or not _fits(points, keypoints):
         return False
-    if annotation.get("iscrowd") or not is_box(annotation.get("bbox")):
+    if is_crowd(annotation) or annotation.get("num_keypoints") == 0:
+        return False
+    if not is_box(annotation.get("bbox")):
         return False
     return any(v > 0 for v in points[2::3])
 
 
-def is_finite_list(values: Json) -> TypeGuard[Sequence[float]]:
-    """Whether it is a list of finite numbers."""
-    if not isinstance(values, list | tuple):
-        return False
-    # One test for all values: NaN and infinity survive a sum.
-    return set(map(type, values)) <= {int, float} and math.isfinite(sum(values))
-
-
 def is_box(values: Json) -> TypeGuard[Sequence[float]]:
     """Whether it is a list of four finite numbers."""
-    return is_finite_list(values) and len(values) == 4
+    return is_number_list(values) and len(values) == 4
+
+
+def _check_counts(annotation: JsonObject, context: _Context) -> None:
+    """Fields that are estimated where they are missing, but should not be wrong."""
+    if annotation.get("area") is not None and usable_area(annotation) is None:
+        context.add("area-without-use", f"area {short(annotation['area'])}")
+    if annotation.get("category_id") is None:
+        context.add("without-category")
 
 
 def _fits(points: Sequence[Json], keypoints: int) -> bool:
@@ -109,22 +126,25 @@ def _fits(points: Sequence[Json], keypoints: int) -> bool:
     return len(points) % 3 == 0 and (not keypoints or len(points) == 3 * keypoints)
 
 
-def _size_of(image: Mapping[str, Json]) -> tuple[float, float] | None:
-    """Width and height that the entry of an image says; None where it does not."""
-    width = image.get("width")
-    height = image.get("height")
-    if not isinstance(width, int | float) or not isinstance(height, int | float):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
-
-
-def _check_box(box: Sequence[float], context: _Context) -> None:
+def _check_box(box: Sequence[float], annotation: JsonObject, context: _Context) -> None:
     x, y, w, h = box
     text = str([round(float(v), 1) for v in box])
+    values = annotation.get("keypoints")
+    is_readable = is_number_list(values) and len(values) % 3 == 0
+    points = labeled_points(values if is_readable and values else [])
 
     # Each box has one issue, the worst.
     if w <= 0 or h <= 0:
         context.add("box-without-area", text)
+        return
+    if is_relative(points, box):
+        context.add("relative-coordinates", text)
+        return
+    if is_corners(points, box, context.image_wh):
+        context.add("box-corners", text)
+        return
+    if is_centered(points, box):
+        context.add("box-centered", text)
         return
     if context.image_wh is None:
         return
@@ -155,8 +175,10 @@ def _check_points(
         if not annotation.get("iscrowd"):
             context.add("without-keypoints")
         return
-    if "num_keypoints" in annotation and annotation["num_keypoints"] != len(labeled):
-        text = f"says {annotation['num_keypoints']}, has {len(labeled)}"
+    if annotation.get("num_keypoints", 1) == 0:
+        context.add("num-keypoints-of-zero", f"has {len(labeled)} labeled points")
+    elif "num_keypoints" in annotation and annotation["num_keypoints"] != len(labeled):
+        text = f"says {short(annotation['num_keypoints'])}, has {len(labeled)}"
         context.add("wrong-num-keypoints", text)
 
     # Places.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from rtmpose import text_files
 from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
 
@@ -42,12 +42,7 @@ def read_json(path: Path) -> Json:
     Raises:
         InputError: it cannot be read or is not JSON.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    return text_files.read_json(path, allow_nan=True, limit=text_files.MAX_DATA_BYTES)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -56,10 +51,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    text = text_files.read_text(path, text_files.MAX_DATA_BYTES)
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rtmpose.datasets.coco_entries import (
+    are_real,
+    as_list,
+    is_crowd,
+    is_number_list,
+    is_real,
+    short,
+    usable_area,
+)
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.errors import InputError
 
@@ -16,9 +24,10 @@ BOX_TO_AREA = 0.53
 def complete_annotation(annotation: JsonObject, path: Path) -> bool:
     """Add missing fields to an annotation, in place, and repair what would spoil a training.
 
-    Where they are missing, ``num_keypoints`` is counted, ``area`` is estimated as 0.53 of the box
-    and ``iscrowd`` is 0. Points that are not finite lose their label. A box that is not finite or
-    has no area is put around the labeled points; where there are none, the instance counts as
+    ``num_keypoints`` is counted where it is missing or cannot be right. Where they are missing,
+    ``area`` is estimated as 0.53 of the box and ``iscrowd`` is 0; an area of 0, or one that is no
+    number, counts as missing. Points that are not finite lose their label. A box that is not finite
+    or has no area is put around the labeled points; where there are none, the instance counts as
     without keypoints.
 
     Args:
@@ -31,27 +40,25 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
     Raises:
         InputError: keypoints or box do not hold numbers.
     """
-    points = annotation.get("keypoints") or []
-    try:
-        total = sum(points)  # any NaN or infinity shows in the sum
-        box = [float(v) for v in annotation.get("bbox") or ()]
-    except (TypeError, ValueError) as error:
+    points = _numbers(annotation, "keypoints", path)
+    if len(points) % 3:
         raise InputError(
-            f"{path}: annotation {annotation.get('id')} does not hold numbers (keypoints, bbox):"
-            f" {error}"
-        ) from error
+            f"{path}: annotation {annotation.get('id')} has {len(points)} keypoint numbers, which"
+            " are no triples x, y, v; `rtmpose data check` lists all such annotations"
+        )
+    box = [float(v) for v in _numbers(annotation, "bbox", path)]
 
     # Points that are not finite lose their label.
-    repaired = not math.isfinite(total)
+    repaired = not is_number_list(points)
     if repaired:
         points = _finite_points(points)
-        annotation["keypoints"] = points
         annotation.pop("num_keypoints", None)
-    if points and "num_keypoints" not in annotation:
-        annotation["num_keypoints"] = count_labeled(points)
+    if points or "keypoints" in annotation:
+        annotation["keypoints"] = points
+    annotation["num_keypoints"] = _num_keypoints(annotation, points)
 
     # Boxes that cannot be used are put around the points.
-    if annotation.get("num_keypoints") and not _is_usable_box(box):
+    if annotation["num_keypoints"] and not _is_usable_box(box):
         repaired = True
         box = box_around(points)
         annotation["bbox"] = box
@@ -59,10 +66,37 @@ def complete_annotation(annotation: JsonObject, path: Path) -> bool:
             annotation["num_keypoints"] = 0
 
     # What evaluations and trainings count on.
-    annotation.setdefault("iscrowd", 0)
-    if "area" not in annotation and len(box) == 4:
-        annotation["area"] = BOX_TO_AREA * box[2] * box[3]
+    annotation["iscrowd"] = int(is_crowd(annotation))
+    if usable_area(annotation) is None:
+        annotation["area"] = BOX_TO_AREA * box[2] * box[3] if _is_usable_box(box) else 0.0
     return repaired
+
+
+def _num_keypoints(annotation: JsonObject, points: Sequence[float]) -> int:
+    """What the file says, where that can be: some sets count the points of the body only, and 0
+    leaves an instance out.
+    """
+    said: Json = annotation.get("num_keypoints")
+    is_count = is_real(said) and said >= 0 and said == said // 1
+    labeled = count_labeled(points)
+    return int(said) if is_count and labeled else labeled
+
+
+def _numbers(annotation: JsonObject, field: str, path: Path) -> list[float]:
+    """The numbers of a field, finite or not; none where it is missing.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    values = as_list(annotation.get(field))
+    if values is None:
+        return []
+    if not isinstance(values, list | tuple) or not are_real(values):
+        raise InputError(
+            f"{path}: annotation {short(annotation.get('id'))} does not hold numbers ({field}):"
+            f" {short(values)}; `rtmpose data check` lists all such annotations"
+        )
+    return list(values)
 
 
 def count_labeled(keypoints: Sequence[float]) -> int:
@@ -118,9 +152,9 @@ def _finite_points(points: Sequence[float]) -> list[float]:
     flat: list[float] = []
     for start in range(0, len(points), 3):
         triple = points[start : start + 3]
-        flat += triple if math.isfinite(sum(triple)) else (0, 0, 0)
+        flat += triple if is_number_list(triple) else (0, 0, 0)[: len(triple)]
     return flat
 
 
 def _is_usable_box(box: Sequence[float]) -> bool:
-    return len(box) == 4 and math.isfinite(sum(box)) and min(box[2:]) > 0
+    return len(box) == 4 and is_number_list(box) and min(box[2:]) > 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
+from rtmpose.datasets.coco_entries import keypoint_lists, own_sigmas
 from rtmpose.datasets.coco_types import CocoCategory, CocoContent, Json
 from rtmpose.datasets.keypoint_guess import are_unnamed, unknown_points
 from rtmpose.skeletons import SIDE_COLORS, generic_skeleton, get_skeleton, skeleton_names
@@ -15,8 +16,7 @@ from rtmpose.types import Skeleton
 
 def category_keypoints(content: CocoContent) -> tuple[str, ...]:
     """Keypoint names of the first category that has any; empty where none has."""
-    lists = (category.get("keypoints") for category in content["categories"])
-    return next((tuple(map(str, names)) for names in lists if names), ())
+    return next(iter(keypoint_lists(content).values()), ())
 
 
 @cache
@@ -42,7 +42,8 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
         keypoints: Number of keypoints, for a category without names.
     """
     # Names that occur twice cannot say which point is meant.
-    names = tuple(map(str, category.get("keypoints") or ()))
+    listed = category.get("keypoints")
+    names = tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
     if not names or len(set(names)) != len(names):
         return unknown_points(keypoints or len(names))
     told = _told_flip(category.get("flip_idx"), len(names))
@@ -70,7 +71,7 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
         names,
         flip_indices,
         sides,
-        _links(category.get("skeleton") or (), len(names)),
+        _links(category.get("skeleton"), len(names)),
     )
 
 
@@ -83,14 +84,36 @@ def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
     return tuple(flip) if all(flip[flip[i]] == i for i in range(keypoints)) else ()
 
 
-def _links(pairs: Sequence[Sequence[int]], keypoints: int) -> tuple[tuple[int, int], ...]:
-    """Pairs counted from 0; none at all where one of them is not of two keypoints of the set."""
-    # COCO counts from 1.
-    links = tuple((int(p[0]) - 1, int(p[1]) - 1) for p in pairs if len(p) == 2)
-    for a, b in links:
-        if a == b or not 0 <= a < keypoints or not 0 <= b < keypoints:
-            return ()
-    return links
+def with_own_sigmas(skeleton: Skeleton, content: CocoContent) -> Skeleton:
+    """The keypoint set with the ``sigmas`` that the first category with keypoints gives, if any."""
+    sigmas = own_sigmas(content)
+    if len(sigmas) != len(skeleton):
+        return skeleton
+    return replace(skeleton, sigmas=sigmas)
+
+
+def _links(pairs: Json, keypoints: int) -> tuple[tuple[int, int], ...]:
+    """Pairs counted from 0; those that are not of two keypoints of the set are left out."""
+    # COCO counts from 1, some tools from 0.
+    usable, first = usable_links(pairs, keypoints)
+    return tuple((a - first, b - first) for a, b in usable)
+
+
+def usable_links(pairs: Json, keypoints: int) -> tuple[list[tuple[int, int]], int]:
+    """The links of a category that are pairs of two of its keypoints, and the number that its first
+    keypoint has in them: 1 as in COCO, or 0 where a link says so.
+    """
+    if not isinstance(pairs, list | tuple):
+        return [], 1
+    numbers = [
+        (p[0], p[1])
+        for p in pairs
+        if isinstance(p, list | tuple) and len(p) == 2 and set(map(type, p)) == {int}
+    ]
+    used = {number for pair in numbers for number in pair}
+    first = 0 if 0 in used and keypoints not in used else 1
+    inside = range(first, keypoints + first)
+    return [(a, b) for a, b in numbers if a != b and a in inside and b in inside], first
 
 
 def _colored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +11,23 @@ import numpy as np
 from rtmpose.datasets.annotation_check import check_annotation, is_usable
 from rtmpose.datasets.annotation_files import locate_images
 from rtmpose.datasets.annotation_repair import count_labeled
-from rtmpose.datasets.category_skeletons import category_keypoints, skeleton_with_keypoints
+from rtmpose.datasets.category_skeletons import (
+    category_keypoints,
+    skeleton_with_keypoints,
+    usable_links,
+)
 from rtmpose.datasets.check_report import IssueCollector, Report
 from rtmpose.datasets.coco_content import Annotations
+from rtmpose.datasets.coco_entries import (
+    category_name,
+    default_category,
+    entries,
+    keypoint_lists,
+    short,
+    sigmas_fault,
+    usable_categories,
+    whole_number,
+)
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.datasets.image_check import check_entries, check_images
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
@@ -61,6 +76,9 @@ def check(
     for annotation in annotations:
         check_annotation(annotation, images[annotation["image_id"]], len(names), issues)
     usable = [a for a in annotations if is_usable(a, len(names))]
+    if issues.counts["box-centered"] > MAX_FAR_FRACTION * max(len(usable), 1):
+        issues.rename("box-centered", "center-boxes")
+    issues.drop("box-centered")  # of a few it says nothing
     if issues.counts["point-far-from-box"] > MAX_FAR_FRACTION * max(len(usable), 1):
         issues.rename("point-far-from-box", "points-outside-boxes")
 
@@ -77,7 +95,7 @@ def check(
     # The set as a whole.
     labels = _count_labels(usable, names)
     _check_labels(data.content, labels, usable, issues)
-    _check_categories(data.content, annotations, issues)
+    _check_categories(_as_in_file(data), annotations, issues)
     skeleton = data.skeleton or skeleton_with_keypoints(names)
     accuracy = _check_left_right(usable, skeleton, issues) if skeleton else None
     return Report(
@@ -103,19 +121,26 @@ def drawable(data: Annotations) -> KeypointDataset:
         if is_usable(annotation, keypoints) and min(annotation["bbox"][2:]) > 0:
             labeled = count_labeled(annotation["keypoints"])
             rows.append({**annotation, "num_keypoints": labeled})
-    content = {**data.content, "images": list(images.values()), "annotations": rows}
+    content = {
+        **data.content,
+        "images": list(images.values()),
+        "annotations": rows,
+        "categories": usable_categories(data.content),
+    }
     return KeypointDataset.from_content(content, data.images, data.path, data.skeleton)
+
+
+def _as_in_file(data: Annotations) -> CocoContent:
+    """The content with the categories that the file has, before they got the keypoints' names."""
+    return (
+        {**data.content, "categories": list(data.categories)} if data.categories else data.content
+    )
 
 
 def _keypoint_names(data: Annotations) -> tuple[str, ...]:
     """Empty where nothing says them."""
     # From the format, else from the categories.
-    if data.skeleton:
-        return data.skeleton.keypoints
-    try:
-        return category_keypoints(data.content)
-    except (KeyError, TypeError, AttributeError):
-        return ()
+    return data.skeleton.keypoints if data.skeleton else category_keypoints(data.content)
 
 
 def _image_files(data: Annotations, images: Mapping[int, JsonObject]) -> dict[int, Path]:
@@ -128,12 +153,14 @@ def _usable_images(content: CocoContent, issues: IssueCollector) -> dict[int, Js
     images: dict[int, JsonObject] = {}
 
     # An entry needs a unique id and a file name.
-    for position, entry in enumerate(content.get("images") or ()):
+    for position, entry in enumerate(_entries(content, "images", issues)):
         try:
-            image_id = int(entry["id"])
-            name = str(entry["file_name"])
+            image_id = whole_number(entry["id"], "id")
+            name = entry["file_name"]
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"the file name is {short(name)}")
         except (KeyError, TypeError, ValueError) as error:
-            issues.add("broken-image-entry", f"entry {position}: {error!r}")
+            issues.add("broken-image-entry", f"entry {position}: {_reason(entry, error)}")
             continue
 
         # The first entry with an id counts: annotations cannot say which they mean.
@@ -150,23 +177,27 @@ def _usable_annotations(
 ) -> list[JsonObject]:
     """Annotations that belong to an image, with whole-number ids."""
     # Categories that annotations may name; a set may have none.
-    categories = {c.get("id") for c in content.get("categories") or () if isinstance(c, dict)}
+    categories = {c["id"] for c in usable_categories(content)}
+    fallback = default_category(content)
     annotations: list[JsonObject] = []
     ids: set[int] = set()
-    for position, entry in enumerate(content.get("annotations") or ()):
+    for position, entry in enumerate(_entries(content, "annotations", issues)):
         try:
-            number = int(entry["id"])
-            image_id = int(entry["image_id"])
-        except (KeyError, TypeError, ValueError) as error:
-            issues.add("broken-annotation", f"entry {position}: {error!r}")
+            number = whole_number(entry.get("id", position + 1), "id")
+            image_id = whole_number(entry["image_id"], "image_id")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            issues.add("broken-annotation", f"entry {position}: {_reason(entry, error)}")
             continue
+        if "id" not in entry:
+            issues.add("annotation-without-id", f"entry {position}")
 
         # Duplicates and unknown categories are counted, but the annotation is still of use.
         if number in ids:
             issues.add("duplicate-annotation-id", f"annotation {number}", number)
         ids.add(number)
-        if categories and entry.get("category_id", 1) not in categories:
-            example = f"annotation {number}: category {entry.get('category_id')}"
+        category = _category_id(entry, fallback)
+        if categories and category not in categories:
+            example = f"annotation {number}: category {short(entry.get('category_id'))}"
             issues.add("unknown-category", example, number)
 
         # Without an image there is nothing to train on.
@@ -176,6 +207,30 @@ def _usable_annotations(
             continue
         annotations.append({**entry, "id": number, "image_id": image_id})
     return annotations
+
+
+def _entries(content: CocoContent, name: str, issues: IssueCollector) -> list[Json]:
+    """One of the lists of the file."""
+    values = content.get(name)
+    if values is not None and not isinstance(values, list):
+        issues.add("broken-list", f"{name}: {short(values)}")
+    return entries(content, name)
+
+
+def _category_id(entry: Mapping[str, Json], fallback: int) -> int | None:
+    """The category of an annotation; None where what it names cannot be one."""
+    value = entry.get("category_id")
+    try:
+        return fallback if value is None else whole_number(value)
+    except ValueError:
+        return None
+
+
+def _reason(entry: Json, error: Exception) -> str:
+    """Why an entry cannot be used."""
+    if not isinstance(entry, dict):
+        return f"{short(entry)} is not an object"
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _count_labels(usable: Sequence[JsonObject], names: tuple[str, ...]) -> dict[str, int]:
@@ -201,7 +256,7 @@ def _check_labels(
 ) -> None:
     """Keypoints that are never labeled, or a set without any label."""
     if not usable:
-        issues.add("nothing-labeled", f"{len(content.get('images') or ())} images")
+        issues.add("nothing-labeled", f"{len(entries(content, 'images'))} images")
         return
     for name, count in labels.items():
         if not count:
@@ -211,20 +266,56 @@ def _check_labels(
 def _check_categories(
     content: CocoContent, annotations: Iterable[JsonObject], issues: IssueCollector
 ) -> None:
-    """Categories that have too few instances."""
+    """Categories that have too few instances, or keypoints that cannot be used."""
+    for position, entry in enumerate(_entries(content, "categories", issues)):
+        try:
+            whole_number(entry["id"], "id")
+        except (KeyError, TypeError, ValueError) as error:
+            issues.add("broken-category", f"entry {position}: {_reason(entry, error)}")
+
     # Images per category: instances of one image alone cannot be held out.
-    images_of: dict[Json, set[int]] = {}
+    images_of: dict[int | None, set[int]] = {}
+    fallback = default_category(content)
     for annotation in annotations:
-        category_id = annotation.get("category_id", 1)
+        category_id = _category_id(annotation, fallback)
         images_of.setdefault(category_id, set()).add(annotation["image_id"])
-    has_several_images = len(content.get("images") or ()) > 1
-    for category in content.get("categories") or ():
-        name = str(category.get("name", category.get("id")))
-        images = images_of.get(category.get("id"), set())
+    has_several_images = len(entries(content, "images")) > 1
+    for category in usable_categories(content):
+        name = category_name(category)
+        images = images_of.get(category["id"], set())
         if not images:
             issues.add("category-without-instance", name)
         elif len(images) == 1 and has_several_images:
             issues.add("category-in-one-image", name)
+        _check_keypoint_set(category, name, issues)
+
+    # One set at a time can be trained.
+    sets = keypoint_lists(content)
+    if len(set(sets.values())) > 1:
+        example = ", ".join(f"{name} ({len(points)})" for name, points in sets.items())
+        issues.add("several-keypoint-sets", example)
+
+
+def _check_keypoint_set(category: JsonObject, name: str, issues: IssueCollector) -> None:
+    """Names and links of a category."""
+    points = category.get("keypoints")
+    if not points:
+        return
+    if not isinstance(points, list):
+        issues.add("broken-category", f"{name}: the keypoints are {short(points)}")
+        return
+    names = list(map(str, points))
+    repeated = sorted(point for point, count in Counter(names).items() if count > 1)
+    for point in repeated:
+        issues.add("repeated-keypoint-name", f"{name}: {short(point)}")
+    if fault := sigmas_fault(category):
+        issues.add("unusable-sigmas", f"{name}: {fault}")
+    links = category.get("skeleton") or []
+    usable, first = usable_links(links, len(names))
+    wrong = len(links) - len(usable) if isinstance(links, list) else 1
+    if wrong or not first:
+        example = "they count from 0" if not first else f"{wrong} of them"
+        issues.add_all("unusable-link", f"{name}: {example}", wrong or len(usable))
 
 
 def _check_left_right(

@@ -107,6 +107,12 @@ class IssueCollector:
         self.examples[new_kind] = self.examples.pop(kind, [])
         self.ids[new_kind] = self.ids.pop(kind, [])
 
+    def drop(self, kind: str) -> None:
+        """Forget the issues of a kind."""
+        self.counts.pop(kind, None)
+        self.examples.pop(kind, None)
+        self.ids.pop(kind, None)
+
     def issues(self) -> tuple[Issue, ...]:
         """What was found, errors first."""
         # In the order of the table; errors come before notes.
@@ -149,9 +155,16 @@ def _note(description: str, advice: str) -> IssueKind:
 # What is wrong with the entries of the file.
 _FILE_KINDS = {
     "broken-image-entry": _error(
-        "image entries without id or file_name", "complete or remove them"
+        "image entries without a usable id or file_name", "complete or remove them"
     ),
-    "broken-annotation": _error("annotations without id or image_id", "complete or remove them"),
+    "broken-annotation": _error(
+        "annotations without a usable id or image_id", "complete or remove them"
+    ),
+    "broken-category": _error("categories without a usable id", "complete or remove them"),
+    "broken-list": _error(
+        "images, annotations or categories that are no list", "write each as a list of objects"
+    ),
+    "annotation-without-id": _note("annotations without id", "they are numbered in their order"),
     "duplicate-image-id": _error("image ids that occur twice", "number the images anew"),
     "duplicate-annotation-id": _error(
         "annotation ids that occur twice", "number the annotations anew"
@@ -170,6 +183,16 @@ _INSTANCE_KINDS = {
         "boxes that are not four finite numbers x, y, w, h", "correct or remove them"
     ),
     "box-without-area": _error("boxes without width or height", "correct or remove them"),
+    "relative-coordinates": _error(
+        "instances with coordinates between 0 and 1", "write pixels: multiply by width and height"
+    ),
+    "box-corners": _error(
+        "boxes that are corners x1, y1, x2, y2 (at least these)", "write x, y, width, height"
+    ),
+    "center-boxes": _error(
+        "boxes around their first two numbers, which should be the top left corner",
+        "write x, y, width, height",
+    ),
     "box-outside-image": _error(
         "boxes wholly outside of the image", "check their units: x, y, w, h in pixels"
     ),
@@ -196,6 +219,17 @@ _INSTANCE_KINDS = {
     ),
     "wrong-num-keypoints": _note(
         "annotations whose num_keypoints is not the number of labeled points", "count anew"
+    ),
+    "area-without-use": _note(
+        "annotations whose area is 0 or no number", "0.53 of their box is taken"
+    ),
+    "without-category": _note(
+        "annotations without category_id", "they count as the first category with keypoints"
+    ),
+    "num-keypoints-of-zero": _error(
+        "instances with labeled points whose num_keypoints is 0: training and evaluation leave"
+        " them out",
+        "count anew, or remove the field",
     ),
     "without-keypoints": _note("instances without a labeled point", "they serve detectors only"),
     "duplicate-instance": _note(
@@ -267,6 +301,20 @@ _SET_KINDS = {
     ),
     "all-left-right-swapped": _error(
         "faces that have left and right the wrong way round", "swap left and right"
+    ),
+    "several-keypoint-sets": _error(
+        "categories with different keypoints", "choose one with --category NAME"
+    ),
+    "repeated-keypoint-name": _error(
+        "keypoint names that occur twice in a category", "give each keypoint a name of its own"
+    ),
+    "unusable-sigmas": _error(
+        "sigmas of a category that are not one positive number for each keypoint",
+        "correct or remove them",
+    ),
+    "unusable-link": _note(
+        "links of a category that do not join two of its keypoints, or count from 0",
+        "write pairs of numbers from 1",
     ),
     "nothing-labeled": _error("images, but no instance with keypoints", "is this the right file?"),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,11 @@ from rtmpose.datasets.category_skeletons import (
     category_of,
     skeleton_from_category,
     skeleton_with_keypoints,
+    with_own_sigmas,
 )
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
-from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.coco_entries import check_content, entries, is_crowd
+from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.datasets.keypoint_guess import guess_and_tell, set_with_names
@@ -101,23 +104,23 @@ def read_coco(
     # The three lists, and what is known of images and keypoints.
     path = find_annotation_file(data)
     content = read_json(path) if content is None else content
-    try:
-        rows = list(content["annotations"])
-        categories = list(content["categories"])
-        sizes = {i.get("id"): (i.get("width"), i.get("height")) for i in content["images"]}
-        names = category_keypoints(content)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is not a COCO keypoint set (images, annotations, categories): {error!r}"
-        ) from error
+    check_content(content, path)
+    rows = entries(content, "annotations")
+    categories = entries(content, "categories")
+    sizes = _image_sizes(content)
+    names = category_keypoints(content)
 
     # Annotations in plain COCO form, categories with the names of the keypoints.
-    skeleton = skeleton or _skeleton(path, style, names, categories, rows)
+    if skeleton is None:
+        skeleton = _skeleton(path, style, names, categories, rows)
+        skeleton = with_own_sigmas(skeleton, content) if skeleton else None
     annotations = [_plain(a, style, sizes) if isinstance(a, dict) else a for a in rows]
-    if skeleton is not None:
-        categories = _named_categories(categories, skeleton)
-    content = {**content, "annotations": annotations, "categories": categories}
-    return Annotations(path, content, images, skeleton)
+    content = {**content}
+    if isinstance(content["annotations"], list):
+        content["annotations"] = annotations
+    if skeleton is not None and isinstance(content.get("categories", []), list):
+        content["categories"] = _named_categories(categories, skeleton)
+    return Annotations(path, content, images, skeleton, categories=categories)
 
 
 def read_posetrack(
@@ -144,17 +147,26 @@ def read_posetrack(
             raise InputError(
                 f"{file} is not a PoseTrack18 annotation file (images, annotations, categories)"
             )
-        merged["images"] += part["images"]
-        merged["annotations"] += part.get("annotations", [])
-        merged["categories"] = merged["categories"] or part.get("categories", [])
+        merged["images"] += entries(part, "images")
+        merged["annotations"] += entries(part, "annotations")
+        merged["categories"] = merged["categories"] or entries(part, "categories")
     return read_coco(files[0], images, STYLES["posetrack18"], skeleton, merged)
+
+
+def _image_sizes(content: CocoContent) -> ImageSizes:
+    """Of the images whose entry can be used."""
+    sizes: dict[Json, tuple[Json, Json]] = {}
+    for entry in entries(content, "images"):
+        with suppress(AttributeError, TypeError):
+            sizes[entry.get("id")] = (entry.get("width"), entry.get("height"))
+    return sizes
 
 
 def _skeleton(
     path: Path,
     style: CocoStyle,
     names: tuple[str, ...],
-    categories: Sequence[JsonObject],
+    categories: Sequence[Json],
     rows: Sequence[Json],
 ) -> Skeleton | None:
     """The keypoint set by the style, by the names in the file, or by what speaks for a known one;
@@ -163,7 +175,7 @@ def _skeleton(
     if style.skeleton:
         return get_skeleton(style.skeleton)
     if names:
-        category = next(c for c in categories if c.get("keypoints"))
+        category = next(c for c in categories if isinstance(c, dict) and c.get("keypoints"))
         return (
             skeleton_with_keypoints(names)
             or set_with_names(names)
@@ -171,17 +183,20 @@ def _skeleton(
         )
 
     # The number of points, and the classes that have them.
-    labeled = [row for row in rows if isinstance(row, dict) and row.get("keypoints")]
+    labeled = [
+        row for row in rows if isinstance(row, dict) and isinstance(row.get("keypoints"), list)
+    ]
     counts = (len(_joined_fields(row, ("keypoints",))) // 3 for row in labeled)
     count = next((count for count in counts if count), 0)
     if not count:
         return None
     used = {str(row.get("category_id", 1)) for row in labeled}
-    classes = [str(c.get("name", "")) for c in categories if str(c.get("id", 1)) in used]
+    usable = [c for c in categories if isinstance(c, dict) and str(c.get("id", 1)) in used]
+    classes = [str(category.get("name", "")) for category in usable]
     return guess_and_tell(path, count, classes)
 
 
-def _named_categories(categories: Sequence[JsonObject], skeleton: Skeleton) -> list[JsonObject]:
+def _named_categories(categories: Sequence[Json], skeleton: Skeleton) -> list[Json]:
     """Categories whose instances have keypoints get the names and links of the keypoint set.
 
     These are the categories that name keypoints, or all where none does.
@@ -191,9 +206,12 @@ def _named_categories(categories: Sequence[JsonObject], skeleton: Skeleton) -> l
     if not categories:
         return [{**own}]
     keypoint_fields = {"keypoints": own["keypoints"], "skeleton": own["skeleton"]}
-    any_named = any(c.get("keypoints") for c in categories)
+    any_named = any(isinstance(c, dict) and c.get("keypoints") for c in categories)
     named = []
     for category in categories:
+        if not isinstance(category, dict):
+            named.append(category)
+            continue
         has_keypoints = bool(category.get("keypoints")) or not any_named
         named.append({**category, **(keypoint_fields if has_keypoints else {})})
     return named
@@ -208,7 +226,7 @@ def _plain(source: JsonObject, style: CocoStyle, sizes: ImageSizes) -> JsonObjec
     try:
         points = _plain_points(annotation, style.fields, offset)
         labeled = count_labeled(points)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         points = annotation.get("keypoints") or []
         labeled = 0
     if points or "keypoints" in annotation:
@@ -224,11 +242,11 @@ def _plain(source: JsonObject, style: CocoStyle, sizes: ImageSizes) -> JsonObjec
         box = _plain_box(annotation, style.box, sizes, offset)
         if box is not None:
             annotation["bbox"] = box
-        if "area" not in annotation:
+        if annotation.get("area") is None:
             annotation["area"] = BOX_TO_AREA * annotation["bbox"][2] * annotation["bbox"][3]
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         annotation.setdefault("bbox", None)
-    annotation["iscrowd"] = int(bool(annotation.get("iscrowd")))
+    annotation["iscrowd"] = int(is_crowd(annotation))
     return annotation
 
 
@@ -320,4 +338,9 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     info = dict(info) if isinstance(info, Mapping) else {}
     info[WRITTEN_BY_US] = dataset.skeleton.name if dataset.skeleton else ""
     content = {**dataset.content, "info": info, "images": images}
-    write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character, which only an escape can express
+        text = json.dumps(content, separators=(",", ":")) + "\n"
+    write_text(path, text)

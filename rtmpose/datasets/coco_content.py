@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA
 from rtmpose.datasets.category_skeletons import category_of
 from rtmpose.datasets.check_report import tell_faults
-from rtmpose.datasets.coco_types import CocoContent, CocoImage, JsonObject
+from rtmpose.datasets.coco_entries import check_one_skeleton
+from rtmpose.datasets.coco_types import CocoContent, CocoImage, Json, JsonObject
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.types import Skeleton
 
@@ -35,12 +36,15 @@ class Annotations:
         skeleton: What the keypoints are, where the format says so.
         faults: Kind (of :data:`rtmpose.datasets.check_report.ISSUE_KINDS`) and text of what a
             reader found that COCO content cannot hold.
+        categories: Of a COCO file, as they are in it; in ``content`` they have the names and links
+            of ``skeleton``.
     """
 
     path: Path
     content: CocoContent
     images: Path | None = None
     skeleton: Skeleton | None = None
+    categories: Sequence[Json] = ()
     faults: Sequence[tuple[str, str]] = ()
 
     def dataset(self) -> KeypointDataset:
@@ -50,6 +54,7 @@ class Annotations:
             InputError: see there; or a fault of the reader is an error.
         """
         tell_faults(self.path, self.faults)
+        check_one_skeleton({"categories": list(self.categories)}, self.path)
         return KeypointDataset.from_content(self.content, self.images, self.path, self.skeleton)
 
 

@@ -46,7 +46,8 @@ def annotated_poses(dataset: KeypointDataset, annotations: Sequence[CocoAnnotati
 
     # All points and boxes at once, in the form that is drawn: (N, K, 3) and (N, 4) xyxy.
     skeleton = dataset.skeleton or unknown_points(max(k, 1))
-    points = np.array([a["keypoints"] for a in annotations], np.float32).reshape(n, -1, 3)
+    points = np.array([a["keypoints"] for a in annotations], np.float32)
+    points = points.reshape(n, k or len(skeleton), 3)
     xywh = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 

@@ -12,6 +12,7 @@ from rtmpose.datasets.annotation_files import find_annotation_file, read_json
 from rtmpose.datasets.category_skeletons import category_keypoints
 from rtmpose.datasets.coco import STYLES, read_coco, read_posetrack
 from rtmpose.datasets.coco_content import WRITTEN_BY_US, Annotations
+from rtmpose.datasets.coco_entries import entries, select_category
 from rtmpose.datasets.coco_types import Json
 from rtmpose.datasets.cvat import read_cvat
 from rtmpose.datasets.deeplabcut import read_deeplabcut
@@ -33,7 +34,7 @@ from rtmpose.types import Skeleton
 log = logging.getLogger(__name__)
 
 FORMATS: Mapping[str, str] = {
-    "coco": "COCO keypoint JSON, also as CVAT and Label Studio export it",
+    "coco": "COCO keypoint JSON, also as CVAT exports it",
     "coco-wholebody": "COCO-WholeBody JSON: body, foot, face and hand keypoints become 133",
     "halpe": "Halpe full body JSON, 136 points",
     "aic": "AI Challenger in COCO form",
@@ -101,6 +102,7 @@ def read(
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
     split: Splits = "",
+    category: str = "",
 ) -> KeypointDataset:
     """Read an annotated set in any known format.
 
@@ -112,6 +114,7 @@ def read(
             a TOML file, or the set itself.
         split: Of YOLO labels: ``train``, ``val`` or ``test``; or several, of which the first that
             is there is taken (:data:`rtmpose.datasets.SCORING_SPLITS` for an evaluation).
+        category: Of a COCO file: take the instances of this category only, by name or id.
 
     Returns:
         The set in COCO form; pixels are counted from 0.
@@ -119,7 +122,7 @@ def read(
     Raises:
         InputError: the format is unknown, or the data is not of it.
     """
-    return read_annotations(data, format, images, skeleton, split).dataset()
+    return read_annotations(data, format, images, skeleton, split, category).dataset()
 
 
 def read_annotations(
@@ -128,6 +131,7 @@ def read_annotations(
     images: str | Path | None = None,
     skeleton: str | Path | Skeleton | None = None,
     split: Splits = "",
+    category: str = "",
 ) -> Annotations:
     """As :func:`read`, but with errors of single annotations still in it: for ``rtmpose data
     check``.
@@ -139,6 +143,14 @@ def read_annotations(
     detected = detect_format(path) if format == "auto" else DetectedFormat(format)
     kind = detected.format
     content = detected.content
+
+    # One category of several, before anything is made of the keypoints of all.
+    if category:
+        if kind not in STYLES:
+            raise InputError(f"{path} is of format {kind}, which has no categories to choose from")
+        if content is None:
+            content = read_json(find_annotation_file(path))
+        content = select_category(content, category, path)
 
     # Formats of JSON files, which may have been parsed already.
     if kind == "posetrack18":
@@ -217,7 +229,8 @@ def detect_format(path: Path) -> DetectedFormat:
             )
         return DetectedFormat(format, content)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        text = str(error)
+        raise InputError(text if str(path) in text else f"{path}: {text}") from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path} looks like none of the known annotation formats; name it with"
@@ -257,6 +270,8 @@ def _json_format(content: Json) -> str:
         if "human_annotations" in content[0]:
             return "aic-raw"
         return "mpii" if content[0]["joints"] else ""
+    if not isinstance(content, dict):
+        raise TypeError("neither a list nor an object")
 
     # Files that this package wrote are plain COCO, whatever their keypoints are called.
     info = content.get("info")
@@ -270,8 +285,8 @@ def _json_format(content: Json) -> str:
         return _FORMAT_BY_NAMES[known.name]
 
     # By the form of the first annotation with keypoints.
-    rows = (a for a in content["annotations"] if isinstance(a, dict) and "keypoints" in a)
-    first = next(rows, {})
+    rows = [a for a in entries(content, "annotations") if isinstance(a, dict)]
+    first = next((a for a in rows if isinstance(a.get("keypoints"), list)), {})
     points = first.get("keypoints") or []
     if "foot_kpts" in first or _is_joined_wholebody(content, first, names):
         return "coco-wholebody"
@@ -307,5 +322,6 @@ def _class_agrees(content: Json, annotation: Json, format: str) -> bool:
     if format not in STYLES:
         return False
     category_id = annotation.get("category_id", 1)
-    categories = [c for c in content["categories"] if c.get("id", 1) == category_id]
-    return class_agrees(STYLES[format].skeleton, [str(c.get("name", "")) for c in categories])
+    categories = (c for c in entries(content, "categories") if isinstance(c, dict))
+    names = [str(c.get("name", "")) for c in categories if c.get("id", 1) == category_id]
+    return class_agrees(STYLES[format].skeleton, names)

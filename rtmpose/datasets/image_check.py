@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from rtmpose.datasets.annotation_check import is_finite_list
 from rtmpose.datasets.check_report import IssueCollector
+from rtmpose.datasets.coco_entries import is_number_list, short
 from rtmpose.datasets.coco_types import JsonObject
 from rtmpose.datasets.image_hash import HASH_BITS, ImageInfo, inspect_images, near_duplicates
 
@@ -60,7 +60,7 @@ def check_entries(
 def _numbers(annotation: JsonObject, field: str) -> tuple[float, ...]:
     """The numbers of a field; none where it holds something else."""
     values = annotation.get(field)
-    return tuple(values) if is_finite_list(values) else ()
+    return tuple(values) if is_number_list(values) else ()
 
 
 def check_images(
@@ -122,7 +122,7 @@ def _check_size(entry: JsonObject, info: ImageInfo, issues: IssueCollector) -> N
     height = entry.get("height")
     is_unknown = width is None or height is None or (width, height) == (0, 0)
     if not is_unknown and (width, height) != (info.width, info.height):
-        sizes = f"{info.width} x {info.height}, not {width} x {height}"
+        sizes = f"{info.width} x {info.height}, not {short(width)} x {short(height)}"
         issues.add("wrong-image-size", f"{info.path.name}: {sizes}")
 
 

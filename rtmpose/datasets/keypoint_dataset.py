@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from rtmpose.datasets.annotation_files import find_annotation_file, locate_images, read_json
-from rtmpose.datasets.annotation_repair import check_keypoint_counts, complete_annotation
-from rtmpose.datasets.category_skeletons import category_keypoints, skeleton_with_keypoints
-from rtmpose.datasets.coco_types import CocoAnnotation, CocoContent
+from rtmpose.datasets.annotation_repair import (
+    BOX_TO_AREA,
+    check_keypoint_counts,
+    complete_annotation,
+)
+from rtmpose.datasets.box_forms import image_size_of
+from rtmpose.datasets.category_skeletons import (
+    category_keypoints,
+    skeleton_with_keypoints,
+    with_own_sigmas,
+)
+from rtmpose.datasets.coco_entries import (
+    check_content,
+    check_one_skeleton,
+    default_category,
+    short,
+    usable_area,
+    whole_number,
+)
+from rtmpose.datasets.coco_types import CocoAnnotation, CocoContent, Json, JsonObject
 from rtmpose.errors import InputError
-from rtmpose.types import Detections, FloatArray, Skeleton
+from rtmpose.types import FloatArray, Skeleton
 
 log = logging.getLogger(__name__)
+
+LISTED = "`rtmpose data check` lists every such entry"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,34 +101,53 @@ class KeypointDataset:
                 listed, or has another number of keypoints than the rest.
         """
         path = Path(path)
-        try:
-            # Annotations by image, copied so that the given content stays as it is.
-            file_names = {int(i["id"]): str(i["file_name"]) for i in content["images"]}
-            rows = [dict(a) for a in content["annotations"]]
-            annotations: dict[int, list[CocoAnnotation]] = {i: [] for i in file_names}
-            for row in rows:
-                annotations[int(row["image_id"])].append(row)  # type: ignore[arg-type]
-            names = category_keypoints(content)
-            repaired = sum(complete_annotation(row, path) for row in rows)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{path} is not a COCO keypoint set (images, annotations, categories): {error!r}; "
-                "`rtmpose data check` lists every such issue"
-            ) from error
+        check_content(content, path)
+        check_one_skeleton(content, path)
+
+        # Entries are copied, so that the given content stays as it is.
+        image_rows = _images(content, path)
+        categories = _categories(content, path)
+        rows = _annotations(content, path)
+        names = category_keypoints({"categories": categories})
+        annotations: dict[int, list[CocoAnnotation]] = {i["id"]: [] for i in image_rows}
+        for row in rows:
+            if row["image_id"] not in annotations:
+                raise InputError(
+                    f"{path}: annotation {short(row['id'])} is of image {row['image_id']}, which is"
+                    f" not listed; {LISTED}"
+                )
+            annotations[row["image_id"]].append(row)  # type: ignore[arg-type]
+
+        # What is repaired is said once.
+        areas = sum("area" in row and usable_area(row) is None for row in rows)
+        repaired = sum(complete_annotation(row, path) for row in rows)
         if repaired:
             log.warning(
                 "%s: %d annotations are damaged and were repaired: `rtmpose data check` names them",
                 path,
                 repaired,
             )
+        if areas:
+            log.warning(
+                "%s: %d annotations have an area of 0 or none that is a number; %g of their boxes"
+                " is taken",
+                path,
+                areas,
+                BOX_TO_AREA,
+            )
 
         # What the keypoints are, and where the images are.
-        skeleton = skeleton or skeleton_with_keypoints(names)
+        if skeleton is None and (known := skeleton_with_keypoints(names)):
+            skeleton = with_own_sigmas(known, {"categories": categories})
         check_keypoint_counts(rows, len(skeleton) if skeleton else len(names), path)
-        images = locate_images(file_names, images_folder, path)
-        return cls(path, {**content, "annotations": rows}, images, annotations, names, skeleton)
+        images = locate_images({i["id"]: i["file_name"] for i in image_rows}, images_folder, path)
+        content = {
+            **content,
+            "images": image_rows,
+            "annotations": rows,
+            "categories": categories,
+        }
+        return cls(path, content, images, annotations, names, skeleton)
 
     def labeled(self, image_id: int) -> list[CocoAnnotation]:
         """Annotations of an image that have keypoints and are not crowd regions."""
@@ -133,25 +170,87 @@ class KeypointDataset:
         return np.array(rows, np.float32).reshape(len(rows), k, 3)
 
 
-def load_boxes(path: Path) -> dict[int, Detections]:
-    """Boxes by image id from COCO detection results (image_id, bbox x y w h, score).
+def _images(content: CocoContent, path: Path) -> list[JsonObject]:
+    """The entries of images, with whole-number ids.
 
     Raises:
-        InputError: the file is missing or something else.
+        InputError: an entry has no usable id or file name.
     """
-    boxes: dict[int, list[list[float]]] = {}
-    scores: dict[int, list[float]] = {}
-    try:
-        for entry in json.loads(path.read_text(encoding="utf-8")):
-            image_id = int(entry["image_id"])
-            x, y, w, h = entry["bbox"]
-            score = float(entry.get("score", 1))
-            boxes.setdefault(image_id, []).append([x, y, x + w, y + h])
-            scores.setdefault(image_id, []).append(score)
-    except OSError as error:
-        raise InputError(f"the boxes file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    rows: list[JsonObject] = []
+    for position, entry in enumerate(_list(content, "images", path)):
+        try:
+            row = {**entry, "id": whole_number(entry["id"], "id")}
+            if not isinstance(entry["file_name"], str):
+                raise ValueError(f"the file name is {short(entry['file_name'])}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise _broken(path, f"image entry {position}", entry, error) from error
+        # A size that is none counts as unknown.
+        if image_size_of(row) is None:
+            row.pop("width", None)
+            row.pop("height", None)
+        rows.append(row)
+    return rows
+
+
+def _annotations(content: CocoContent, path: Path) -> list[JsonObject]:
+    """The annotations, with whole-number ids and a category.
+
+    Raises:
+        InputError: an annotation has no usable id of an image or category.
+    """
+    fallback = default_category(content)
+    rows: list[JsonObject] = []
+    for position, entry in enumerate(_list(content, "annotations", path)):
+        try:
+            category = entry.get("category_id")
+            if category is None:
+                category = fallback
+            row = {
+                **entry,
+                "id": whole_number(entry.get("id", position + 1), "id"),
+                "image_id": whole_number(entry["image_id"], "image_id"),
+                "category_id": whole_number(category, "category_id"),
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _broken(path, f"annotation {position}", entry, error) from error
+        rows.append(row)
+    return rows
+
+
+def _categories(content: CocoContent, path: Path) -> list[JsonObject]:
+    """The categories, with whole-number ids.
+
+    Raises:
+        InputError: a category has no usable id, or keypoints that are no list.
+    """
+    rows: list[JsonObject] = []
+    for position, entry in enumerate(_list(content, "categories", path)):
+        try:
+            rows.append({**entry, "id": whole_number(entry["id"], "id")})
+            if not isinstance(entry.get("keypoints") or [], list):
+                raise ValueError(f"the keypoints are {short(entry['keypoints'])}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise _broken(path, f"category entry {position}", entry, error) from error
+    return rows
+
+
+def _list(content: CocoContent, name: str, path: Path) -> list[Json]:
+    values = content.get(name)
+    if values is None:
+        values = []
+    if not isinstance(values, list):
         raise InputError(
-            f"{path} does not hold COCO detection results (image_id, bbox, score): {error!r}"
-        ) from error
-    return {i: Detections.from_boxes(boxes[i], scores[i]) for i in boxes}
+            f"{path} is not a COCO keypoint set: {name!r} is {short(values)}, not a list"
+        )
+    return values
+
+
+def _broken(path: Path, where: str, entry: Json, error: Exception) -> InputError:
+    """What to say of an entry that cannot be used."""
+    if not isinstance(entry, dict):
+        reason = f"{short(entry)} is not an object"
+    elif isinstance(error, KeyError):
+        reason = f"{error.args[0]!r} is missing"
+    else:
+        reason = str(error)
+    return InputError(f"{path}: {where}: {reason}; {LISTED}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,12 +13,8 @@ from rtmpose.datasets.formats import read, resolve_skeleton
 from rtmpose.datasets.hold_out import marked
 from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.errors import InputError
+from rtmpose.text_files import read_toml
 from rtmpose.types import Skeleton
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -159,10 +154,10 @@ def load_mixture(path: str | Path) -> tuple[Mixture, Path]:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
         parts = tuple(_part(entry) for entry in table["data"])
         target = str(table["target"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{path} is not a mixture of data sets: {reason}; see docs/datasets.md"

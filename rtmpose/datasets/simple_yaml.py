@@ -4,17 +4,16 @@ numbers. Tags, anchors and several documents are not known.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.errors import InputError
+from rtmpose.text_files import parse_json, read_text
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 20
 """Depth of nesting: real files have three levels."""
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 CLOSING = {"[": "]", "{": "}"}
 
 
@@ -32,7 +31,7 @@ def read_simple_yaml(path: Path) -> JsonObject:
     Raises:
         InputError: it cannot be read, is too large, or is nested too deeply.
     """
-    lines = _lines(_read_text(path))
+    lines = _lines(read_text(path, MAX_BYTES))
     try:
         table, _ = _block(lines, 0, 0)
     except RecursionError as error:
@@ -40,20 +39,6 @@ def read_simple_yaml(path: Path) -> JsonObject:
     except ValueError as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from error
     return table if isinstance(table, dict) else {}
-
-
-def _read_text(path: Path) -> str:
-    """The text of a file in UTF-8 or UTF-16, with or without a byte order mark."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is too large for a data.yaml ({MAX_BYTES >> 20} MiB at most)")
-        content = path.read_bytes()
-        encoding = "utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig"
-        return content.decode(encoding)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
 
 
 # ---- lines
@@ -239,8 +224,8 @@ def _scalar(text: str) -> Json:
         return text[1:-1].replace("''", "'")
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
-            return json.loads(text)
-        except ValueError:  # a backslash that escapes nothing, as in Windows paths
+            return parse_json(text, "a value")
+        except InputError:  # a backslash that escapes nothing, as in Windows paths
             return text[1:-1]
     if text in ("~", "null", "Null", "NULL"):
         return ""

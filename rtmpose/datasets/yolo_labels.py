@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
+from rtmpose.text_files import read_text
 from rtmpose.types import Skeleton
 
 BOX_VALUES = 5
@@ -103,14 +104,9 @@ def read_labels(labels: Mapping[str, Path], faults: LabelFaults) -> list[LabelLi
 
 def _lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """Numbers and texts of the lines that hold something."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
+    if not path.is_file():
         return
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file: {error}") from error
+    text = read_text(path)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield number, line.strip()

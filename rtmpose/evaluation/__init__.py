@@ -2,7 +2,8 @@
 models.
 """
 
-from rtmpose.datasets.keypoint_dataset import KeypointDataset, load_boxes
+from rtmpose.datasets.detection_results import load_boxes
+from rtmpose.datasets.keypoint_dataset import KeypointDataset
 from rtmpose.evaluation.coco import coco_box_ap, coco_keypoint_ap, crowdpose_ap, wholebody_ap
 from rtmpose.evaluation.pose import Evaluation, evaluate
 

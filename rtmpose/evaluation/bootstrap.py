@@ -4,7 +4,6 @@ difference over images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from rtmpose.datasets.coco_types import CocoContent, JsonObject
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import CocoEvaluator, CocoResults, coco_evaluator
+from rtmpose.text_files import MAX_DATA_BYTES, read_json
 
 Array = NDArray[np.float64]
 
@@ -145,12 +145,10 @@ def read_results(path: Path) -> list[JsonObject]:
         InputError: the file is missing or something else.
     """
     # The rows are looked into, so that a wrong file is refused here.
+    rows: list[JsonObject] = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
     try:
-        rows: list[JsonObject] = json.loads(path.read_text(encoding="utf-8"))
         for row in rows:
             float(row["score"]), row["image_id"], row["bbox"]
-    except OSError as error:
-        raise InputError(f"the results file {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} does not hold COCO results (image_id, bbox, score): {error!r}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from rtmpose.datasets.annotation_files import read_json
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA, count_labeled
+from rtmpose.datasets.coco_entries import as_list, is_number_list, usable_area
 from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.errors import InputError, MissingDependencyError
 
@@ -330,7 +331,7 @@ def _check_keypoints(
     """What would end in an obscure error, or in none, deep inside pycocotools."""
     # One number of keypoints everywhere.
     annotated = [a for a in content["annotations"] if a.get("num_keypoints")]
-    lengths = {len(row["keypoints"]) // 3 for row in [*annotated, *results]}
+    lengths = {len(row.get("keypoints") or ()) // 3 for row in [*annotated, *results]}
     lengths.add(BODY_KEYPOINTS if sigmas is None else len(sigmas))
     if len(lengths) > 1:
         raise InputError(
@@ -350,9 +351,13 @@ def _complete(annotation: Mapping[str, Json], number: int) -> JsonObject:
     """
     # What an annotation says itself comes before the defaults.
     defaults = {"iscrowd": 0, "keypoints": [], "num_keypoints": 0}
-    _, _, width, height = annotation.get("bbox", (0, 0, 0, 0))
-    area = annotation.get("area", BOX_TO_AREA * width * height)
-    return {**defaults, **annotation, "area": area, "id": number}
+    box = as_list(annotation.get("bbox"))
+    if not is_number_list(box) or len(box) != 4:
+        box = [0, 0, 0, 0]
+    area = usable_area(annotation)
+    if area is None:
+        area = BOX_TO_AREA * box[2] * box[3]
+    return {**defaults, **annotation, "bbox": box, "area": area, "id": number}
 
 
 def _with_any_score(results: CocoResults) -> list[JsonObject]:

@@ -109,7 +109,8 @@ def evaluate(
         pose: The model: a zoo name, path or URL, or an opened model of any family
             (:class:`rtmpose.PoseEstimator`, :class:`rtmpose.OneStage`, anything called like them).
         boxes: ``gt`` (annotated people with keypoints), ``detect``, or a COCO detection results
-            file. None means ``gt`` for top-down models; one-stage models know ``detect`` only.
+            file, of which the boxes of the set's own categories are taken. None means ``gt`` for
+            top-down models; one-stage models know ``detect`` only.
         detector: For ``detect``: a zoo name, path or URL, or an opened detector.
         flip_test: Average with the mirrored image.
         box_thr: Lowest score of a detected box.
@@ -137,7 +138,9 @@ def evaluate(
     )
     if any(metric.endswith("-ap") for metric in chosen):
         require_pycocotools()
-    from_file = load_boxes(Path(source)) if source not in ("gt", "detect") else {}
+    from_file: Mapping[int, Detections] = {}
+    if source not in ("gt", "detect"):
+        from_file = load_boxes(Path(source), _labeled_categories(dataset))
 
     def boxes_of(image_id: int) -> Detections | None:
         """The boxes of an image; None where the model is to find the people."""
@@ -356,6 +359,12 @@ class _Run:
         self.found.append(scored)
         self.done.append(image_id)
         self.people += len(poses)
+
+
+def _labeled_categories(dataset: KeypointDataset) -> set[int]:
+    """The categories whose instances have keypoints."""
+    rows = (a for i in dataset.images for a in dataset.labeled(i))
+    return {a["category_id"] for a in rows if "category_id" in a}
 
 
 def scorable(dataset: KeypointDataset) -> KeypointDataset:

@@ -22,6 +22,7 @@ from rtmpose.card_io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
+from rtmpose.text_files import parse_json
 
 State = dict[str, Tensor]
 
@@ -273,7 +274,7 @@ def _read_safetensors(path: Path) -> tuple[State, ModelCard | None]:
             f"{path} could not be read as safetensors: {error}; an unfinished download?"
         ) from error
     # Tensors that several keys share are stored once.
-    for key, first in json.loads(metadata.get("rtmpose.shared", "{}")).items():
+    for key, first in parse_json(metadata.get("rtmpose.shared", "{}"), str(path)).items():
         state[key] = state[first]
     card = card_from_json(metadata[KEY]) if KEY in metadata else None
     return normalize_keys(state), card

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -16,12 +15,8 @@ from typing import Any
 
 from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
+from rtmpose.text_files import parse_toml, read_text
 from rtmpose.types import Skeleton
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Color = tuple[int, int, int]
 
@@ -75,9 +70,9 @@ def load_skeleton(path: str | Path) -> Skeleton:
         ModelError: the file is not a valid keypoint set.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the keypoint set {path}: {error}") from error
+        text = read_text(Path(path))
+    except InputError as error:
+        raise InputError(f"cannot read the keypoint set: {error}") from error
     return _parse(text, str(path))
 
 
@@ -130,8 +125,12 @@ def generic_skeleton(k: int) -> Skeleton:
 def _parse(text: str, source: str) -> Skeleton:
     """Build a skeleton from TOML text; every fault becomes a ModelError that names ``source``."""
     try:
-        return _build(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        table = parse_toml(text, source)
+    except InputError as error:
+        raise ModelError(f"the keypoint set {error}; see docs/skeletons.md") from error
+    try:
+        return _build(table)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         fault = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelError(
             f"the keypoint set {source} is not valid: {fault}; see docs/skeletons.md"

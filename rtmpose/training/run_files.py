@@ -13,6 +13,7 @@ from rtmpose.errors import InputError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.checkpoint import save_safetensors
+from rtmpose.text_files import parse_json
 from rtmpose.training import batch_norm
 from rtmpose.training.checkpoint import TrainState
 from rtmpose.training.recipes import Recipe, changed_fields, recipe_from_dict, to_dict
@@ -72,7 +73,7 @@ def check_state(state: TrainState, recipe: Recipe, steps_per_epoch: int) -> None
         InputError: an epoch has another number of steps than before.
     """
     # A changed recipe may be meant; it is named, except for fields that change no numbers.
-    before = recipe_from_dict(json.loads(state["recipe"]))
+    before = recipe_from_dict(parse_json(state["recipe"], "the recipe of the training"))
     changed = [path for path in changed_fields(before, recipe) if path not in HARMLESS_CHANGES]
     if changed:
         log.warning("the recipe has changed since the training began: %s", ", ".join(changed))

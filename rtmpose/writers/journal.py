@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
 from rtmpose.temporaries import free_name
+from rtmpose.text_files import parse_json
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord
 
@@ -76,7 +77,8 @@ class Journal:
         self._skeleton = skeleton
         self._keep_frames = keep_frames
         # As they come back from JSON, so that they can be compared.
-        self._settings: Entry = json.loads(json.dumps({**settings, "skeleton": skeleton.name}))
+        packed = json.dumps({**settings, "skeleton": skeleton.name})
+        self._settings: Entry = parse_json(packed, "the settings", allow_nan=True)
         self._file = self._open(resume)
 
     def write(self, record: FrameRecord) -> None:
@@ -102,7 +104,7 @@ class Journal:
             try:
                 # Not by iterating over the file, which reads ahead and forbids to go on writing.
                 while line := self._file.readline():
-                    entry = json.loads(line)
+                    entry = parse_json(line, self._shown_path.name, allow_nan=True)
                     if "boxes" in entry:
                         yield _from_entry(entry, self._skeleton)
             finally:
@@ -237,8 +239,8 @@ def _entries(path: Path) -> Iterator[tuple[Entry, str]]:
     with output_errors(path), path.open(encoding="utf-8", errors="replace", newline="") as file:
         for line in file:
             try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
+                entry = parse_json(line, path.name, allow_nan=True)
+            except ValueError:
                 return
             if not isinstance(entry, dict) or not line.endswith("\n"):
                 return

@@ -20,6 +20,7 @@ from rtmpose.errors import ModelError
 from rtmpose.files import write_text
 from rtmpose.model_card import ModelFile
 from rtmpose.paths import bundled_folder, cache_folder
+from rtmpose.text_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def accepts_digest(file: ModelFile, sha256: str) -> bool:
 def read_record(path: Path) -> DownloadRecord | None:
     """The record next to a cached file, or None where there is none that can be read."""
     try:
-        return DownloadRecord(**json.loads(_record_path(path).read_text(encoding="utf-8")))
+        return DownloadRecord(**read_json(_record_path(path)))
     except (OSError, ValueError, TypeError):
         return None
 

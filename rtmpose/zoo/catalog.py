@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
@@ -15,11 +14,7 @@ from typing import Any
 from rtmpose.card_io import calibration_from
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ModelCard, ModelFile, Normalization, Source
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from rtmpose.text_files import parse_toml
 
 Table = Mapping[str, Any]
 
@@ -31,7 +26,7 @@ Table = Mapping[str, Any]
 def load_zoo() -> tuple[ModelCard, ...]:
     """Every published model, in the order of ``models.toml``; read once per process."""
     text = resources.files("rtmpose.zoo").joinpath("models.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
+    table = parse_toml(text, "models.toml")
     return tuple(_card(entry, table) for entry in table["model"])
 
 

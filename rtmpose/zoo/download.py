@@ -17,6 +17,7 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
+from rtmpose.text_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ def _resumable(url: str, part: Path) -> tuple[int, dict[str, str]]:
     """
     try:
         # Only of the same URL, and only if the server can say whether it changed.
-        note = json.loads(_note_path(part).read_text())
+        note = read_json(_note_path(part))
         if note["url"] == url and note["validator"]:
             return _size(part), note
     except (OSError, ValueError, KeyError, TypeError):

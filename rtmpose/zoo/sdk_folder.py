@@ -4,7 +4,6 @@ network next to them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ColorOrder, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
+from rtmpose.text_files import read_json
 
 
 def is_sdk_folder(path: Path) -> bool:
@@ -28,10 +28,8 @@ def read_sdk(folder: Path) -> tuple[Path, ModelCard | None]:
         ModelError: a file is missing or says something this package does not know.
     """
     try:
-        deploy = json.loads((folder / "deploy.json").read_text(encoding="utf-8"))
-        tasks = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))["pipeline"][
-            "tasks"
-        ]
+        deploy = read_json(folder / "deploy.json")
+        tasks = read_json(folder / "pipeline.json")["pipeline"]["tasks"]
         # The first model is the network.
         model = deploy["models"][0]
         network = folder / model["net"]

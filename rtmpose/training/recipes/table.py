@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rtmpose.errors import InputError, ModelError
+from rtmpose.text_files import parse_json, read_json, read_toml
 from rtmpose.training.recipes.detector import DETECTORS
 from rtmpose.training.recipes.finetune import FINETUNE
 from rtmpose.training.recipes.old_names import OLD_RECIPE_NAMES
@@ -16,11 +15,6 @@ from rtmpose.training.recipes.overrides import recipe_from_dict
 from rtmpose.training.recipes.published_pose import PUBLISHED
 from rtmpose.training.recipes.recipe import Recipe
 from rtmpose.zoo import find
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILES = (".json", ".toml", ".safetensors")
 
@@ -87,9 +81,9 @@ def read_recipe(path: Path) -> Recipe:
 def _read(path: Path) -> object:
     """What a file holds, as plain data."""
     if path.suffix == ".toml":
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, allow_nan=True)
 
     # A checkpoint carries the recipe of its training in its metadata.
     from safetensors import SafetensorError, safe_open
@@ -103,4 +97,4 @@ def _read(path: Path) -> object:
         raise ValueError(f"not a safetensors file ({error})") from error
     if "recipe" not in metadata:
         raise ValueError("the file was not written by a training")
-    return json.loads(metadata["recipe"])
+    return parse_json(metadata["recipe"], str(path))
