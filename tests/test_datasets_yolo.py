@@ -155,6 +155,17 @@ def test_a_folder_of_splits_needs_no_data_yaml(tmp_path):
     assert read(tmp_path, split="train").keypoint_names == ("a", "b", "c")
 
 
+def test_any_folder_of_a_set_will_do(tmp_path):
+    yolo(tmp_path, f"{KEYS}kpt_names: [a, b, c]\n")
+    for folder in ("labels/train", "images/train"):
+        dataset = read(tmp_path / folder)
+        assert names_of(dataset) == ["train"]
+        assert dataset.keypoint_names == ("a", "b", "c")
+        assert len(dataset.labeled(1)) == 1
+    with pytest.raises(InputError, match="labels of one image"):
+        read(tmp_path / "labels" / "train" / "train.txt")
+
+
 def test_images_elsewhere(tmp_path):
     write(tmp_path / "labels" / "a.txt", LINE)
     write_image(tmp_path / "photos" / "a.png", 100, 50)

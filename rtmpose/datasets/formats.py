@@ -260,6 +260,9 @@ def _is_yolo_folder(path: Path) -> bool:
         return True
     if "labels" in (path.name, path.parent.name) and any(path.rglob("*.txt")):
         return True
+    for folder in (path, path.parent):  # images, whose labels lie in the folder beside them
+        if folder.name == "images" and (folder.parent / "labels").is_dir():
+            return not any(path.glob("*.json"))
     return not any(path.glob("*.json")) and yaml_in(path) is not None
 
 
