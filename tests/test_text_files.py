@@ -89,7 +89,7 @@ def test_depth_is_checked_in_threads_with_small_stacks() -> None:
         except InputError as error:
             caught.append(error)
 
-    previous = threading.stack_size(64 << 10)
+    previous = threading.stack_size(256 << 10)
     try:
         thread = threading.Thread(target=read)
         thread.start()

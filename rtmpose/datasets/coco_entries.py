@@ -44,6 +44,9 @@ def whole_number(value: Json, name: str = "it") -> int:
     Raises:
         ValueError: it is something else.
     """
+    # Nearly all are plain numbers.
+    if type(value) is int and -LARGEST_ID <= value <= LARGEST_ID:
+        return value
     if isinstance(value, str):
         is_whole = value.isascii() and value.strip().isdecimal() and len(value) < MAX_ID_LENGTH
     else:
@@ -58,7 +61,8 @@ def whole_number(value: Json, name: str = "it") -> int:
 
 def is_real(value: Json) -> TypeGuard[float]:
     """Whether it is a number, NaN and infinity too, of Python or numpy; true and false are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    kind = type(value)
+    return kind is float or kind is int or (isinstance(value, Real) and kind is not bool)
 
 
 def are_real(values: Sequence[Json]) -> TypeGuard[Sequence[float]]:
@@ -240,7 +244,7 @@ def check_one_skeleton(content: CocoContent, path: Path) -> None:
         named = ", ".join(f"{n} ({len(points)})" for n, points in list(found.items())[:MAX_NAMED])
         raise InputError(
             f"{path} has categories with different keypoints: {named}; choose one with"
-            " --category NAME"
+            " --category NAME (for a training: `rtmpose data convert` with it writes that one)"
         )
     for category in usable_categories(content):
         if fault := sigmas_fault(category):
