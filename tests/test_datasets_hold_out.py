@@ -61,6 +61,11 @@ def test_groups_by_expression_and_by_name(tmp_path):
     assert hold_out(dataset, "c1,c2", "folder")[1].groups == ("c1", "c2")
 
 
+def test_a_number_may_be_the_name_of_a_group(tmp_path):
+    dataset = read(clips(tmp_path, c1=3, d1=3, c2=3))
+    assert hold_out(dataset, "2", r"s(\d)_")[1].groups == ("2",)
+
+
 def test_what_cannot_be_held_out(tmp_path):
     dataset = read(clips(tmp_path, c1=3, c2=3))
     for what, group_by, message in (
@@ -117,6 +122,18 @@ def test_convert_writes_two_files(tmp_path, capsys):
     assert main([*command, "--hold-out", "c2", "--group-by", "folder", "--held-output",
                  str(tmp_path / "v.json")]) == 0  # fmt: skip
     assert {p.parent.name for p in read(tmp_path / "v.json").images.values()} == {"c2"}
+
+
+def test_options_that_do_not_go_together(tmp_path, capsys):
+    path = clips(tmp_path, c1=1, c2=1)
+    command = ["data", "convert", str(path), "-o", str(tmp_path / "o.json")]
+    other = ["--held-output", str(tmp_path / "o.json")]
+    assert main([*command, *other]) == 1
+    assert "goes with --hold-out" in capsys.readouterr().err
+    assert main([*command, *other, "--hold-out", "0.5"]) == 1
+    assert "the same file" in capsys.readouterr().err
+    assert main([*command[:-1], str(tmp_path / "o.png")]) == 1
+    assert "should be a .json file" in capsys.readouterr().err
 
 
 def test_convert_marks_groups_for_trainings(tmp_path):

@@ -1,5 +1,6 @@
 """Files of labeling tools, written here as the tools write them."""
 
+import contextlib
 import json
 import math
 
@@ -431,6 +432,31 @@ def test_sleap(tmp_path):
     assert dataset.skeleton.links == ((0, 1),)
     assert dataset.skeleton.flip_indices == (0, 2, 1)
     np.testing.assert_allclose(dataset.keypoints(1), [[[10, 11, 2], [20, 21.5, 2], [0, 0, 0]]])
+
+
+# ---- files that are damaged
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, -1, "x" * 300, "a\0b", "http://[", 1e308])
+def test_odd_values_are_errors_in_words(tmp_path, value):
+    write_image(tmp_path / "a.png")
+    good_shapes = [shape("m", [9, 9], [3, 4], kind="rectangle", group=1), shape("nose", [1, 2])]
+    for key in ("label", "points", "group_id", "shape_type", "flags"):
+        shapes = [good_shapes[0], {**good_shapes[1], key: value}]
+        _read_or_refuse(labelme(tmp_path / "a.json", *shapes), "labelme")
+        shapes = [{**good_shapes[0], key: value}, good_shapes[1]]
+        _read_or_refuse(labelme(tmp_path / "a.json", *shapes), "labelme")
+    _read_or_refuse(labelme(tmp_path / "a.json", *good_shapes, image=value), "labelme")
+    for key in ("id", "type", "value", "original_width", "parentID"):
+        entry = task(rectangle("b", "m", 0, 0, 9, 9), {**keypoint("k", "n", 5, 5), key: value})
+        _read_or_refuse(write(tmp_path / "b.json", [entry]), "label-studio")
+    entry = task(keypoint("k", "n", 5, 5), image=value)
+    _read_or_refuse(write(tmp_path / "b.json", [entry]), "label-studio")
+
+
+def _read_or_refuse(path, format):
+    with contextlib.suppress(InputError):
+        assert read(path, format).path == path
 
 
 # ---- tools whose own files are not read

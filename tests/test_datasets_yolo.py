@@ -155,6 +155,17 @@ def test_a_folder_of_splits_needs_no_data_yaml(tmp_path):
     assert read(tmp_path, split="train").keypoint_names == ("a", "b", "c")
 
 
+def test_any_folder_of_a_set_will_do(tmp_path):
+    yolo(tmp_path, f"{KEYS}kpt_names: [a, b, c]\n")
+    for folder in ("labels/train", "images/train"):
+        dataset = read(tmp_path / folder)
+        assert names_of(dataset) == ["train"]
+        assert dataset.keypoint_names == ("a", "b", "c")
+        assert len(dataset.labeled(1)) == 1
+    with pytest.raises(InputError, match="labels of one image"):
+        read(tmp_path / "labels" / "train" / "train.txt")
+
+
 def test_images_elsewhere(tmp_path):
     write(tmp_path / "labels" / "a.txt", LINE)
     write_image(tmp_path / "photos" / "a.png", 100, 50)
@@ -226,6 +237,7 @@ FAULTS = {
         ("0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2", "a segmentation polygon?"),
         ("0", "a class without a box"),
         (f"{LINE} 0.1 0.1 2", "4 points instead of 3"),
+        (f"{LINE} 0.93", "a score or id at the end"),
     ],
     "label-line-not-numbers": [
         ("mouse 0.5 0.5 0.4 0.8", "'mouse 0.5"),
@@ -283,6 +295,16 @@ def test_the_usual_length_counts_without_kpt_shape(tmp_path):
 def test_sets_for_detectors_say_so(tmp_path):
     with pytest.raises(InputError, match="boxes only"):
         read(labels_with(tmp_path, "0 0.5 0.5 0.4 0.8", keys="names: [mouse]\n"))
+
+
+def test_impossible_numbers_are_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="not the number of a class"):
+        read(labels_with(tmp_path / "a", LINE.replace("0 ", "999999999999 ", 1)))
+    keys = "kpt_shape: [999999999, 3]\n"
+    with pytest.raises(InputError, match="kpt_shape"):
+        read(labels_with(tmp_path / "b", LINE, keys=keys))
+    keys = f"{KEYS}names:\n  999999999: mouse\n"
+    assert len(read(labels_with(tmp_path / "c", LINE, keys=keys)).content["categories"]) == 1
 
 
 def test_labels_with_a_byte_order_mark(tmp_path):

@@ -187,32 +187,16 @@ def convert_data(
       rtmpose data convert deeplabcut_project -o train.json --hold-out m3-v1 --group-by 'm\d-v\d'
     """
     from rtmpose.cli import data_output
-    from rtmpose.datasets.coco import save_coco
-    from rtmpose.datasets.hold_out import BY_IMAGE, hold_out, marked
 
     # The source must survive a slip in the name of the output.
-    outputs = [output]
-    if holding.hold_out is not None:
-        outputs.append(holding.held_path(output))
+    outputs = holding.outputs(output)
     for path in outputs:
         data_output.check_replaceable(path, data)
     with data_output.reading(data):
         dataset = data_output.with_found_images(_read_to_convert(data, reading, output))
     for path in outputs:
         data_output.check_replaceable(path, dataset.path)
-
-    # One file, or two that share no group.
-    dataset = _converted(dataset, to)
-    if holding.hold_out is None:
-        if holding.group_by:
-            dataset = marked(dataset, holding.group_by)
-        save_coco(dataset, output)
-        data_output.show_written(dataset, output)
-        return 0
-    parts = hold_out(dataset, holding.hold_out, holding.group_by or BY_IMAGE)
-    for part, path in zip(parts, outputs, strict=True):
-        save_coco(part.dataset, path)
-        data_output.show_written(part.dataset, path, part.groups if holding.group_by else ())
+    data_output.write_parts(_converted(dataset, to), outputs, holding.hold_out, holding.group_by)
     return 0
 
 

@@ -64,16 +64,20 @@ class HoldOutOptions:
         ),
     ] = None
 
-    def held_path(self, output: Path) -> Path:
-        """The file of the part that is held out.
+    def outputs(self, output: Path) -> list[Path]:
+        """The files to write: one, or that of the part to train on and that of the rest.
 
         Raises:
-            InputError: it is the file of the rest.
+            InputError: both are the same, or a file is named for a rest that there is not.
         """
-        path = self.held_output or output.with_name(f"{output.stem}-val{output.suffix}")
-        if path.absolute() == output.absolute():
+        if self.hold_out is None:
+            if self.held_output is not None:
+                raise InputError("--held-output goes with --hold-out")
+            return [output]
+        held = self.held_output or output.with_name(f"{output.stem}-val{output.suffix}")
+        if held.absolute() == output.absolute():
             raise InputError("--output and --held-output are the same file")
-        return path
+        return [output, held]
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class DataOptions:
         from rtmpose.datasets import SCORING_SPLITS, read
 
         split = self.split or SCORING_SPLITS
-        return read(data, self.annotation_format, self.images, self.skeleton, split)
+        return read(data, self.annotation_format, self.images, self.skeleton, split, self.category)
 
     def read_unchecked(self, data: Path) -> Annotations:
         """The set with its errors still in it."""

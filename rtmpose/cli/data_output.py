@@ -82,8 +82,10 @@ def check_replaceable(output: Path, source: Path) -> None:
     """Refuse to replace annotations that somebody made; those of an earlier run may go.
 
     Raises:
-        InputError: the output is the source, or a file that this package did not write.
+        InputError: the output is the source, a file that this package did not write, or no .json.
     """
+    if output.suffix.lower() != ".json":
+        raise InputError(f"{output} should be a .json file: COCO annotations are written to it")
     if not output.exists():
         return
     if source.exists() and output.samefile(source):
@@ -140,6 +142,36 @@ def reading(data: Path) -> Iterator[None]:
         return
     with console.status(f"reading {data.name}"):
         yield
+
+
+def write_parts(
+    dataset: KeypointDataset, outputs: Sequence[Path], what: str | None, group_by: str | None
+) -> None:
+    """Write a set to one file, or its two parts that share no group to two.
+
+    Args:
+        dataset: The set.
+        outputs: One file, or two where something is held out.
+        what: What to hold out; None for nothing.
+        group_by: Which images stay together; None for each by itself.
+
+    Raises:
+        InputError: the set cannot be split so.
+        OutputError: a file cannot be written.
+    """
+    from rtmpose.datasets.coco import save_coco
+    from rtmpose.datasets.hold_out import BY_IMAGE, hold_out, marked
+
+    # Without a split, the groups are kept for trainings.
+    if what is None:
+        dataset = marked(dataset, group_by) if group_by else dataset
+        save_coco(dataset, outputs[0])
+        show_written(dataset, outputs[0])
+        return
+    parts = hold_out(dataset, what, group_by or BY_IMAGE)
+    for part, path in zip(parts, outputs, strict=True):
+        save_coco(part.dataset, path)
+        show_written(part.dataset, path, part.groups if group_by else ())
 
 
 def show_written(dataset: KeypointDataset, path: Path, groups: Sequence[str] = ()) -> None:

@@ -75,6 +75,15 @@ def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skel
     )
 
 
+def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
+    """Index of each point's mirror image, where it is given and pairs up; else empty."""
+    if not isinstance(flip, list | tuple) or len(flip) != keypoints:
+        return ()
+    if not all(isinstance(i, int) and 0 <= i < keypoints for i in flip):
+        return ()
+    return tuple(flip) if all(flip[flip[i]] == i for i in range(keypoints)) else ()
+
+
 def with_own_sigmas(skeleton: Skeleton, content: CocoContent) -> Skeleton:
     """The keypoint set with the ``sigmas`` that the first category with keypoints gives, if any."""
     sigmas = own_sigmas(content)
@@ -105,15 +114,6 @@ def usable_links(pairs: Json, keypoints: int) -> tuple[list[tuple[int, int]], in
     first = 0 if 0 in used and keypoints not in used else 1
     inside = range(first, keypoints + first)
     return [(a, b) for a, b in numbers if a != b and a in inside and b in inside], first
-
-
-def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
-    """Index of each point's mirror image, where it is given and pairs up; else empty."""
-    if not isinstance(flip, list | tuple) or len(flip) != keypoints:
-        return ()
-    if not all(isinstance(i, int) and 0 <= i < keypoints for i in flip):
-        return ()
-    return tuple(flip) if all(flip[flip[i]] == i for i in range(keypoints)) else ()
 
 
 def _colored(

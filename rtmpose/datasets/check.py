@@ -65,9 +65,7 @@ def check(
         on_progress: Called with the number of images done and in total.
     """
     # Entries that cannot be used are reported and left out of what follows.
-    issues = IssueCollector()
-    for kind, example in data.faults:
-        issues.add(kind, example)
+    issues = IssueCollector.of(data.faults)
     images = _usable_images(data.content, issues)
     names = _keypoint_names(data)
 

@@ -85,6 +85,14 @@ class IssueCollector:
     examples: dict[str, list[str]] = field(default_factory=dict)
     ids: dict[str, list[int]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, faults: Sequence[tuple[str, str]]) -> IssueCollector:
+        """With what a reader found: kind and text of each."""
+        collector = cls()
+        for kind, text in faults:
+            collector.add(kind, text)
+        return collector
+
     def add(self, kind: str, example: str, annotation_id: int | None = None) -> None:
         """Count an issue; the first few examples and all annotation ids are kept."""
         self.counts[kind] += 1

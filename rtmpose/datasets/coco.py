@@ -183,15 +183,16 @@ def _skeleton(
         )
 
     # The number of points, and the classes that have them.
-    labeled = [row for row in rows if isinstance(row, dict) and row.get("keypoints")]
-    labeled = [row for row in labeled if isinstance(row["keypoints"], list)]
+    labeled = [
+        row for row in rows if isinstance(row, dict) and isinstance(row.get("keypoints"), list)
+    ]
     counts = (len(_joined_fields(row, ("keypoints",))) // 3 for row in labeled)
     count = next((count for count in counts if count), 0)
     if not count:
         return None
     used = {str(row.get("category_id", 1)) for row in labeled}
-    listed = [c for c in categories if isinstance(c, dict)]
-    classes = [str(c.get("name", "")) for c in listed if str(c.get("id", 1)) in used]
+    usable = [c for c in categories if isinstance(c, dict) and str(c.get("id", 1)) in used]
+    classes = [str(category.get("name", "")) for category in usable]
     return guess_and_tell(path, count, classes)
 
 

@@ -34,10 +34,10 @@ class Annotations:
         content: ``images``, ``annotations``, ``categories``.
         images: The folder that the file names start from, where the format says so.
         skeleton: What the keypoints are, where the format says so.
-        categories: Of a COCO file, as they are in it; in ``content`` they have the names and links
-            of ``skeleton``.
         faults: Kind (of :data:`rtmpose.datasets.check_report.ISSUE_KINDS`) and text of what a
             reader found that COCO content cannot hold.
+        categories: Of a COCO file, as they are in it; in ``content`` they have the names and links
+            of ``skeleton``.
     """
 
     path: Path
@@ -53,8 +53,8 @@ class Annotations:
         Raises:
             InputError: see there; or a fault of the reader is an error.
         """
-        check_one_skeleton({"categories": list(self.categories)}, self.path)
         tell_faults(self.path, self.faults)
+        check_one_skeleton({"categories": list(self.categories)}, self.path)
         return KeypointDataset.from_content(self.content, self.images, self.path, self.skeleton)
 
 

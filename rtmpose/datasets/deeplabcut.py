@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rtmpose.datasets.coco_content import Annotations
 from rtmpose.datasets.deeplabcut_h5 import read_h5_table
-from rtmpose.datasets.image_index import ImageIndex
+from rtmpose.datasets.image_index import ImageIndex, is_there
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
 from rtmpose.datasets.labeled_objects import VISIBLE, LabeledObject, content_from_objects
@@ -97,7 +97,7 @@ def read_deeplabcut(
 def _image_name(written: str, file: Path, index: ImageIndex, folder: Path) -> str:
     """The image of a row: next to the file of labels, else by the path that is written."""
     beside = file.parent / written.replace("\\", "/").rsplit("/", 1)[-1]
-    if beside.is_file() and beside.is_relative_to(folder):
+    if is_there(beside) and beside.is_relative_to(folder):
         return beside.relative_to(folder).as_posix()
     return index.find(written)
 

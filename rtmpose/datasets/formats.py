@@ -229,7 +229,8 @@ def detect_format(path: Path) -> DetectedFormat:
             )
         return DetectedFormat(format, content)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        text = str(error)
+        raise InputError(text if str(path) in text else f"{path}: {text}") from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path} looks like none of the known annotation formats; name it with"
@@ -259,6 +260,9 @@ def _is_yolo_folder(path: Path) -> bool:
         return True
     if "labels" in (path.name, path.parent.name) and any(path.rglob("*.txt")):
         return True
+    for folder in (path, path.parent):  # images, whose labels lie in the folder beside them
+        if folder.name == "images" and (folder.parent / "labels").is_dir():
+            return not any(path.glob("*.json"))
     return not any(path.glob("*.json")) and yaml_in(path) is not None
 
 
@@ -321,5 +325,6 @@ def _class_agrees(content: Json, annotation: Json, format: str) -> bool:
     if format not in STYLES:
         return False
     category_id = annotation.get("category_id", 1)
-    categories = [c for c in content["categories"] if c.get("id", 1) == category_id]
-    return class_agrees(STYLES[format].skeleton, [str(c.get("name", "")) for c in categories])
+    categories = (c for c in entries(content, "categories") if isinstance(c, dict))
+    names = [str(c.get("name", "")) for c in categories if c.get("id", 1) == category_id]
+    return class_agrees(STYLES[format].skeleton, names)

@@ -114,7 +114,8 @@ def hold_out(dataset: KeypointDataset, what: str, group_by: str = BY_IMAGE) -> t
             f"{dataset.path} is all of one group ({next(iter(sizes), 'no images')}): it cannot be"
             f" split by {group_by!r}"
         )
-    fraction = _fraction(what)
+    # A number may also be the name of a group, such as that of a subject.
+    fraction = None if what.strip() in sizes else _fraction(what)
     held = _named_groups(what, sizes) if fraction is None else _by_share(sizes, fraction)
     if len(held) == len(sizes):
         raise InputError(f"--hold-out {what} leaves nothing to train on")

@@ -16,6 +16,10 @@ MAX_PARTS = 4
 """Last parts of a path that are compared; more would only cost memory."""
 
 
+MAX_NAME = 250
+"""Characters of one part of a path; longer ones are cut."""
+
+
 class ImageIndex:
     """The images below a folder, by the ends of their paths.
 
@@ -75,6 +79,14 @@ class ImageIndex:
             )
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path that was read from a file exists; one that no system can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return False
+
+
 def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
     """Images that are not there, replaced by those of the same name with another suffix.
 
@@ -102,16 +114,20 @@ def plain_path(written: str) -> str:
     Args:
         written: A path or URL; ``/data/local-files/?d=a/b.jpg`` of Label Studio is ``a/b.jpg``.
     """
-    name = written.strip().replace("\\", "/")
-    if "?d=" in name:
-        name = parse_qs(urlsplit(name).query).get("d", [name])[0]
-    elif "://" in name:
-        parts = urlsplit(name)
-        name = f"{parts.netloc}{parts.path}"
+    name = written.strip().replace("\\", "/").replace("\0", "")
+    try:
+        if "?d=" in name:
+            name = parse_qs(urlsplit(name).query).get("d", [name])[0]
+        elif "://" in name:
+            parts = urlsplit(name)
+            name = f"{parts.netloc}{parts.path}"
+    except ValueError:  # looks like a URL and is none
+        name = name.replace("://", "/")
     if len(name) > 1 and name[1] == ":":
         name = name[2:]
     parts_left = [part for part in unquote(name).split("/") if part not in ("", ".", "..")]
-    return "/".join(parts_left)
+    # A longer part is no name of a file on any system.
+    return "/".join(part[-MAX_NAME:] for part in parts_left)
 
 
 def _ends(name: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rtmpose.datasets.annotation_files import find_annotation_file, read_json
 from rtmpose.datasets.coco_content import Annotations
 from rtmpose.datasets.coco_types import Json, JsonObject
-from rtmpose.datasets.image_index import ImageIndex, plain_path
+from rtmpose.datasets.image_index import ImageIndex, is_there, plain_path
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.labeled_objects import (
     HIDDEN,
@@ -130,9 +130,9 @@ def _image_name(task: JsonObject, index: ImageIndex, path: Path) -> str:
     name = plain_path(str(written))
     own = UPLOAD_PREFIX.sub("", name.rsplit("/", 1)[-1])
     found = index.find(name)
-    if not (index.folder / found).is_file() and own != name:
+    if not is_there(index.folder / found) and own != name:
         second = index.find(own)
-        if (index.folder / second).is_file():
+        if is_there(index.folder / second):
             index.missing = index.missing[:-1]
             return second
         index.missing = index.missing[:-1]

@@ -29,6 +29,9 @@ MIN_MARGIN = 2.0
 
 UNKNOWN_CLASS = "object"
 
+MAX_DIGITS = 3
+"""Digits of a label that is the number of a point; longer ones are names."""
+
 Point = tuple[float, float, int]
 """x, y in image pixels and v (1 hidden, 2 visible)."""
 Box = tuple[float, float, float, float]
@@ -100,7 +103,7 @@ def content_from_objects(
     rename: Mapping[str, str]
     if skeleton is not None:
         rename = _names_in(skeleton, used, data)
-    elif all(name.isdecimal() for name in used):
+    elif all(name.isdecimal() and len(name) <= MAX_DIGITS for name in used):
         skeleton, rename = _numbered(data, used, keypoint_classes)
     else:
         category = keypoint_classes[0] or UNKNOWN_CLASS

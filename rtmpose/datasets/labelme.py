@@ -9,7 +9,7 @@ from pathlib import Path
 from rtmpose.datasets.annotation_files import read_json
 from rtmpose.datasets.coco_content import Annotations
 from rtmpose.datasets.coco_types import Json, JsonObject
-from rtmpose.datasets.image_index import ImageIndex
+from rtmpose.datasets.image_index import ImageIndex, is_there
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.labeled_objects import (
     HIDDEN,
@@ -87,7 +87,7 @@ def _image_name(file: Path, content: JsonObject, index: ImageIndex, folder: Path
     written = str(content.get("imagePath") or file.with_suffix(".jpg").name)
     # A name beside the file is the surest: folders of several clips have the same names.
     beside = file.parent / written.replace("\\", "/")
-    if beside.is_file() and beside.resolve().is_relative_to(folder.resolve()):
+    if is_there(beside) and beside.resolve().is_relative_to(folder.resolve()):
         return beside.resolve().relative_to(folder.resolve()).as_posix()
     if file.is_relative_to(folder):
         return index.find((file.relative_to(folder).parent / Path(written).name).as_posix())
@@ -114,14 +114,14 @@ def _objects(file: Path, content: JsonObject, image: str) -> list[LabeledObject]
         raise InputError(f"{file} has a shape without label or points: {error!r}") from error
 
     # Areas first: they make the objects, by group or one each.
-    groups: dict[Json, LabeledObject] = {}
+    groups: dict[str, LabeledObject] = {}
     boxes: list[LabeledObject] = []
     for shape, corners in shapes:
         if shape.get("shape_type") not in AREAS or not corners:
             continue
         labeled = LabeledObject(image, {}, _box_of(shape, corners), str(shape["label"]))
-        group = shape.get("group_id")
-        if group is None:
+        group = _group(shape)
+        if not group:
             boxes.append(labeled)
         elif group not in groups:
             groups[group] = labeled
@@ -133,13 +133,19 @@ def _objects(file: Path, content: JsonObject, image: str) -> list[LabeledObject]
             continue
         label = str(shape["label"]).strip()
         point = (*corners[0], HIDDEN if _is_hidden(shape) else VISIBLE)
-        group = shape.get("group_id")
-        if group is None:
+        group = _group(shape)
+        if not group:
             loose.append((label, point))
         else:
             groups.setdefault(group, LabeledObject(image)).add(label, point, str(file))
     with_boxes = [*boxes, *groups.values()]
     return [*with_boxes, *put_in_boxes(loose, with_boxes, image, str(file))]
+
+
+def _group(shape: JsonObject) -> str:
+    """The group of a shape, a number or a text; empty without one."""
+    group = shape.get("group_id")
+    return "" if group is None else str(group)
 
 
 def _corners(shape: JsonObject) -> list[tuple[float, float]]:

@@ -30,11 +30,15 @@ def format_by_suffix(path: Path) -> str:
     """Format of a file by its name, where that says it; else empty.
 
     Raises:
-        InputError: it is an archive.
+        InputError: it is an archive, or one of many files of labels.
     """
     suffix = path.suffix.lower()
     if suffix in (".zip", ".tar", ".gz"):
         raise InputError(f"{path} is an archive: unpack it and name the folder")
+    if suffix == ".txt" and "labels" in path.absolute().parts[-3:-1]:
+        raise InputError(
+            f"{path} has the labels of one image: name the data.yaml or the folder of the set"
+        )
     if suffix == ".slp":
         return "sleap"
     if suffix == ".xml":

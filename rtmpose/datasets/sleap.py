@@ -69,7 +69,7 @@ def save_frames(data: Path, folder: Path) -> int:
         folder: Where to; files that are there already are kept.
 
     Returns:
-        The number of files written.
+        The number of frames of videos, also of those that were there.
 
     Raises:
         InputError: the file or a video cannot be read.
@@ -77,10 +77,13 @@ def save_frames(data: Path, folder: Path) -> int:
         OutputError: a file cannot be written.
     """
     labels = _load(data)
-    written = 0
+    count = 0
     for frame, name in _named_frames(labels):
+        if isinstance(frame.video.filename, list):
+            continue
+        count += 1
         target = folder / name
-        if isinstance(frame.video.filename, list) or target.is_file():
+        if target.is_file():
             continue
         try:
             pixels = np.asarray(frame.image)
@@ -93,8 +96,7 @@ def save_frames(data: Path, folder: Path) -> int:
         encoded, content = cv2.imencode(".png", cv2.cvtColor(pixels, order))
         if encoded:
             write_bytes(target, content.tobytes())
-            written += 1
-    return written
+    return count
 
 
 def _load(data: Path) -> Json:

@@ -22,6 +22,7 @@ from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.keypoint_guess import guess_and_tell, mirror_is_known, set_with_names
 from rtmpose.datasets.yolo_labels import (
     BOX_VALUES,
+    MAX_CLASSES,
     LabelFaults,
     LabelLine,
     PointShape,
@@ -95,7 +96,8 @@ def _class_names(names: Json, lines: Sequence[LabelLine]) -> list[str]:
     """
     table: dict[int, str] = {}
     if isinstance(names, Mapping):
-        table = {int(key): str(name) for key, name in names.items() if str(key).isdigit()}
+        numbered = {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
+        table = {number: name for number, name in numbered.items() if number < MAX_CLASSES}
     elif isinstance(names, list):
         table = dict(enumerate(map(str, names)))
     elif names not in (None, ""):

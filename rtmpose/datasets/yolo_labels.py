@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
+from rtmpose.text_files import read_text
 from rtmpose.types import Skeleton
 
 BOX_VALUES = 5
@@ -18,6 +19,9 @@ EDGE = 0.01
 """Part of the image that values may lie outside of it: rounding."""
 PIXELS = 2.0
 """Values above this are pixels and not parts of the image."""
+
+MAX_CLASSES = 100_000
+MAX_KEYPOINTS = 10_000
 
 # Kinds of issues, as in the report of the check.
 WRONG_LENGTH = "label-line-length"
@@ -100,14 +104,9 @@ def read_labels(labels: Mapping[str, Path], faults: LabelFaults) -> list[LabelLi
 
 def _lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """Numbers and texts of the lines that hold something."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
+    if not path.is_file():
         return
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file: {error}") from error
+    text = read_text(path)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield number, line.strip()
@@ -173,7 +172,7 @@ def _told_shape(shape: Json, where: str) -> PointShape:
     numbers = shape if isinstance(shape, list) else []
     if len(numbers) == 2 and all(isinstance(n, int) for n in numbers):
         keypoints, values = numbers
-        if keypoints > 0 and values in (2, 3):
+        if 0 < keypoints <= MAX_KEYPOINTS and values in (2, 3):
             return PointShape(keypoints, values)
     raise InputError(
         f"kpt_shape of the data.yaml of {where} is {shape}: it should be [K, 2] (x, y) or [K, 3]"
@@ -202,7 +201,7 @@ def usable_lines(
         elif length != shape.line_length:
             faults.add(WRONG_LENGTH, line, _describe_length(length, shape))
             continue
-        if not line.values[0].is_integer() or line.values[0] < 0:
+        if not line.values[0].is_integer() or not 0 <= line.values[0] < MAX_CLASSES:
             faults.add(NOT_NUMBERS, line, f"{line.values[0]:g} is not the number of a class")
             continue
         _check_range(line, shape, faults)
@@ -221,6 +220,8 @@ def _describe_length(length: int, shape: PointShape) -> str:
         return (
             f"{text}: {shape.keypoints} points with {other} values each instead of {shape.values}"
         )
+    if length == shape.line_length + 1:
+        return f"{text}: a score or id at the end, as in saved predictions?"
     if rest > 0 and rest % shape.values == 0:
         return f"{text}: {rest // shape.values} points instead of {shape.keypoints}"
     if length % 2 == 1 and length > BOX_VALUES + 1:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from rtmpose.datasets.annotation_files import read_lines
 from rtmpose.datasets.coco_types import Json, JsonObject
+from rtmpose.datasets.image_index import is_there
 from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
 from rtmpose.datasets.simple_yaml import read_simple_yaml
 from rtmpose.errors import InputError
@@ -71,8 +72,8 @@ def find_yolo(data: Path, images: Path | None, split: Splits) -> YoloFiles:
         raise InputError(f"{data} is neither a data.yaml nor a folder")
 
     # A data.yaml in the folder says what the keypoints are.
-    yaml = yaml_in(data)
-    settings = read_simple_yaml(yaml) if yaml else {}
+    yaml = yaml_in(data) or _yaml_above(data)
+    settings = read_simple_yaml(yaml) if yaml else _class_file(data)
     # Where the best of several splits is wanted and there is none, the whole set is taken.
     for name in wanted if len(wanted) == 1 else [*wanted, ""]:
         folders = _split_folders(data, name) if name else _all_folders(data)
@@ -85,6 +86,14 @@ def find_yolo(data: Path, images: Path | None, split: Splits) -> YoloFiles:
         f"{images or data} holds no images{_of_splits(wanted)}: they should lie in images/ next to"
         " labels/, also in a folder per split; name their folder with --images"
     )
+
+
+def _class_file(data: Path) -> JsonObject:
+    """Names of the classes from the ``classes.txt`` that tools write instead of a data.yaml."""
+    file = next(
+        (f for f in (data / "classes.txt", data.parent / "classes.txt") if f.is_file()), None
+    )
+    return {"names": read_lines(file)} if file else {}
 
 
 def _tell_folder(data: Path, name: str, wanted: Sequence[str]) -> None:
@@ -110,10 +119,23 @@ def _of_splits(wanted: Sequence[str]) -> str:
 def yaml_in(folder: Path) -> Path | None:
     """The ``data.yaml`` of a folder, whatever it is called; None without one."""
     files = sorted(f for f in folder.glob("*") if f.suffix.lower() in YAML_SUFFIXES)
-    named = [f for f in files if f.stem in ("data", "dataset")]
-    for file in named or files:
-        if {"train", "val", "names", "kpt_shape"} & set(read_simple_yaml(file)):
+    files.sort(key=lambda file: file.stem not in ("data", "dataset"))
+    for file in files:
+        try:
+            settings = read_simple_yaml(file)
+        except InputError:  # a file of something else
+            continue
+        if {"train", "val", "kpt_shape"} & set(settings):
             return file
+    return None
+
+
+def _yaml_above(folder: Path) -> Path | None:
+    """The ``data.yaml`` of the set that a folder of a split is in; None without one."""
+    for parent in folder.absolute().parents[:2]:
+        yaml = yaml_in(parent)
+        if yaml is not None and "kpt_shape" in read_simple_yaml(yaml):
+            return yaml
     return None
 
 
@@ -226,10 +248,10 @@ def _resolve(data: Path, path: str, entry: str) -> Path | None:
     roots.append(here)
 
     # As written, from the folder that the file names and from its own.
-    if Path(name).exists() and Path(name).is_absolute():
+    if Path(name).is_absolute() and is_there(Path(name)):
         return Path(name)
     for root in roots:
-        if (root / name).exists():
+        if is_there(root / name):
             return root / name
 
     # Roboflow writes ../train/images for train/images; other machines have other folders.
@@ -241,7 +263,7 @@ def _resolve(data: Path, path: str, entry: str) -> Path | None:
             break
         rest = "/".join(parts[start:])
         for root in roots:
-            if (root / rest).exists():
+            if is_there(root / rest):
                 return root / rest
     return None
 

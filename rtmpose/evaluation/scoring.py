@@ -106,6 +106,12 @@ def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
             f" {skeleton.name} has {len(skeleton)}, and nothing says which of them belong together"
             " (names in the categories would)"
         )
+    log.warning(
+        "%s does not name its keypoints: they are compared with those of %s by their number;"
+        " --skeleton names them",
+        dataset.path,
+        skeleton.name,
+    )
     return tuple((i, (i,)) for i in range(counts.pop()))  # the same number on both sides
 
 
