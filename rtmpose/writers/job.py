@@ -29,6 +29,7 @@ from rtmpose.writers.job_settings import (
     settings_of_tracker,
 )
 from rtmpose.writers.journal import Journal
+from rtmpose.writers.output_checks import refuse_non_numbers
 from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
 from rtmpose.writers.report import JobProgress, JobReport
 
@@ -350,6 +351,7 @@ class Job:
         total = sum(known) if len(known) == len(totals) else None
         begin = time.perf_counter()
         for count, (item, frame, poses) in enumerate(self._estimate(group), 1):
+            refuse_non_numbers(frame, poses)
             self._count(item, poses)
             if self._on_progress is not None:
                 fps = count / (time.perf_counter() - begin)
