@@ -222,6 +222,7 @@ class Job:
         # Nothing is touched on disk before it is clear that no output is a source.
         self._plan.name_sources({})
         locks: list[OutputLock] = []
+        journal: Journal | None = None
         try:
             # A signal in between would leave locks that nobody knows of.
             with signals_deferred():
@@ -229,6 +230,8 @@ class Job:
                 journal = self._open_journal(groups, resume=resume)
             self._run_with(journal, groups)
         finally:
+            if journal is not None:
+                journal.discard()  # closed before, but for a signal in between
             for lock in locks:
                 lock.release()
         self.report.written = self._outputs.written
