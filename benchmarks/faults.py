@@ -27,6 +27,8 @@ from fault_kinds import all_kinds
 from fault_kinds.engine import Kind, Tally, Tries
 
 QUICK_MINUTES = 0.9
+SLICE_S, QUICK_SLICE_S = 6.0, 1.5
+"""Seconds of one kind before the next has its turn; each turn has one try at least."""
 SHOWN = 20
 
 
@@ -62,10 +64,11 @@ def run(kinds: list[Kind], arguments: argparse.Namespace, folder: Path, end: flo
         count = kind.quick if arguments.quick else kind.tries
         numbers = range(count) if arguments.repeat is None else [arguments.repeat]
         runs.append(Tries(kind, numbers, arguments.seed, folder / str(k)))
+    slice_s = QUICK_SLICE_S if arguments.quick else SLICE_S
     while time.monotonic() < end and not all(one.done for one in runs):
         for one in runs:
             if not one.done:
-                one.run_batch(end)
+                one.run_batch(min(end, time.monotonic() + slice_s))
     return [one.tally for one in runs]
 
 

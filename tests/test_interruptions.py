@@ -11,9 +11,10 @@ from jobs import image, outputs_of, posix, start, temporaries, wait_for
 from rtmpose import Pipeline
 from rtmpose.cli import main
 from rtmpose.errors import InputError
+from rtmpose.signals import end_as_interrupt
 from rtmpose.sources import expand_sources
 from rtmpose.writers.job import predict_to_files
-from rtmpose.writers.outputs import Outputs
+from rtmpose.writers.outputs import OutputPlan, Outputs
 
 
 @posix
@@ -171,3 +172,19 @@ def test_other_drawing_is_refused(tmp_path, job_options, capsys):
     assert main(["predict", video, *job_options, "-o", out]) == 0
     assert main(["predict", video, *job_options, "-o", out, "--kpt-thr", "0.7", "--resume"]) == 1
     assert "style" in capsys.readouterr().err
+
+
+@posix
+def test_a_signal_while_locks_are_taken_leaves_none(tmp_path, job_pipeline, monkeypatch):
+    lock = OutputPlan.lock
+
+    def interrupted(plan):
+        locks = lock(plan)
+        signal.raise_signal(signal.SIGTERM)
+        return locks
+
+    monkeypatch.setattr(OutputPlan, "lock", interrupted)
+    items = expand_sources([image(tmp_path / "a.jpg")])
+    with end_as_interrupt(), pytest.raises(KeyboardInterrupt):
+        predict_to_files(job_pipeline, items, Outputs({"json": tmp_path / "p.json"}))
+    assert temporaries(tmp_path) == []

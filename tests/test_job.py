@@ -18,7 +18,7 @@ from networks import fixed_detector, spot_pose
 from rtmpose import Pipeline, files
 from rtmpose.cli import main
 from rtmpose.draw import DrawStyle
-from rtmpose.errors import InputError, MissingDependencyError, OutputError
+from rtmpose.errors import InputError, MissingDependencyError, ModelError, OutputError
 from rtmpose.sources import expand_sources
 from rtmpose.writers.job import predict_to_files
 from rtmpose.writers.outputs import Outputs
@@ -332,3 +332,23 @@ def test_killed_at_any_time_the_results_are_the_same(tmp_path, options, command)
     assert names == left
     for name in names:
         assert (tmp_path / "whole" / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def test_values_that_are_not_numbers_are_refused(tmp_path, pipeline, monkeypatch):
+    """A damaged network gives them; no file may hold them, and what was done before is kept."""
+    photo(tmp_path / "in" / "a.jpg")
+    photo(tmp_path / "in" / "b.jpg")
+    run = pipeline.run
+
+    def damaged(items, **how):
+        for result in run(items, **how):
+            if items[0].name.endswith("b.jpg"):
+                result.poses.keypoints[:] = np.nan
+            yield result
+
+    monkeypatch.setattr(pipeline, "run", damaged)
+    out = tmp_path / "out"
+    outputs = Outputs({"json": out, "jsonl": out})
+    with pytest.raises(ModelError, match=r"not numbers for frame 0 of .*b.jpg"):
+        predict_to_files(pipeline, expand_sources([tmp_path / "in"]), outputs)
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["a.json", "a.jsonl"]

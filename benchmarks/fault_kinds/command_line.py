@@ -81,7 +81,7 @@ def prepare(folder: Path) -> Lines:
     data = str(folder / "set" / "annotations.json")
     models = ["--pose", pose, "--detector", detector, *ENGINE]
     out = str(folder / "out")
-    training = ["--data", data, "--val", data, "--minutes", "0.01", "--set", "batch_size=2"]
+    training = ["--data", data, "--val", data, "--minutes", "0.01"]
     values = {
         "predict": [image, *models, "-o", out],
         "track": [image, *models, "-o", out],

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ def _annotations(documents: Documents, rng: random.Random) -> str:
 
 
 def _is_set(text: str) -> bool:
-    """Whether it is JSON with the three lists, whatever is in them."""
+    """Whether it is JSON with the three lists, whatever is in them but endless numbers."""
+    if re.search(r"\d{200}", text):
+        return False
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

@@ -29,6 +29,7 @@ from rtmpose.writers.job_settings import (
     settings_of_tracker,
 )
 from rtmpose.writers.journal import Journal
+from rtmpose.writers.output_checks import refuse_non_numbers
 from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
 from rtmpose.writers.report import JobProgress, JobReport
 
@@ -222,6 +223,7 @@ class Job:
         # Nothing is touched on disk before it is clear that no output is a source.
         self._plan.name_sources({})
         locks: list[OutputLock] = []
+        journal: Journal | None = None
         try:
             # A signal in between would leave locks that nobody knows of.
             with signals_deferred():
@@ -229,6 +231,8 @@ class Job:
                 journal = self._open_journal(groups, resume=resume)
             self._run_with(journal, groups)
         finally:
+            if journal is not None:
+                journal.discard()  # closed before, but for a signal in between
             for lock in locks:
                 lock.release()
         self.report.written = self._outputs.written
@@ -352,6 +356,7 @@ class Job:
         total = sum(known) if len(known) == len(totals) else None
         begin = time.perf_counter()
         for count, (item, frame, poses) in enumerate(self._estimate(group), 1):
+            refuse_non_numbers(frame, poses)
             self._count(item, poses)
             if self._on_progress is not None:
                 fps = count / (time.perf_counter() - begin)

@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rtmpose.errors import InputError
+import numpy as np
+
+from rtmpose.errors import InputError, ModelError
 from rtmpose.files import is_stdout
 from rtmpose.sources import SourceItem
 from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from rtmpose.types import Frame, Poses
 
 FILE_SUFFIXES = frozenset(
     (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".npy", ".txt", ".xlsx")
@@ -59,6 +62,21 @@ def refuse_file_name_for_folder(option: str, path: Path, single_file: str) -> No
         f"--{option} {path}: files of this option do not end in {suffix}, and a folder of that name"
         f" would be a surprise; give the name of a folder{file}"
     )
+
+
+def refuse_non_numbers(frame: Frame, poses: Poses) -> None:
+    """Refuse results with NaN or infinity, which damaged networks give and no format can hold.
+
+    Raises:
+        ModelError: there is such a number.
+    """
+    arrays = (poses.boxes, poses.box_scores, poses.keypoints, poses.scores)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ModelError(
+            f"a network gave values that are not numbers for frame {frame.index} of {frame.source}:"
+            " its file is damaged, or its precision is too low; fetch or export it again, or use"
+            " --precision fp32"
+        )
 
 
 class SourceGuard:
