@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtmpose.cli.options import MODELS, OUTPUT
+from rtmpose.cli.options import MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
 from rtmpose.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ _Card = Annotated[
     str | None,
     typer.Option(
         "--card",
-        help="Which model of the zoo a file is, where the file does not say.",
+        metavar="NAME|FILE",
+        help="What a file is, where it does not say: a model of the zoo, or a .card.json file.",
         rich_help_panel=MODELS,
     ),
 ]
@@ -146,6 +147,7 @@ def export(
     calibrate: _Calibrate = None,
     data: _Data = None,
     card: _Card = None,
+    skeleton: KeypointSet = None,
     force: _Force = False,
 ) -> int:
     """Write a model for another engine and compare it with the original; a file that differs is not
@@ -168,7 +170,6 @@ def export(
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.exporting.export import export as run
     from rtmpose.exporting.options import ExportOptions
-    from rtmpose.zoo import find
 
     options = ExportOptions(  # which refuses unknown texts
         to=cast("Target", to),
@@ -188,8 +189,14 @@ def export(
 
     # The steps are reported, as some take minutes.
     with stderr_console().status("opening the model ...") as status:
-        known = find(card) if card else None
-        place, report = run(model, output, options, card=known, progress=status.update)
+        place, report = run(
+            model,
+            output,
+            options,
+            card=named_card(card),
+            skeleton=named_skeleton(skeleton),
+            progress=status.update,
+        )
 
     # What was compared, then where the result lies.
     _show(report)
@@ -207,10 +214,9 @@ def verify(
     _require_converters()
     from rtmpose.exporting.verify_export import verify_file
     from rtmpose.files import write_text
-    from rtmpose.zoo import find
 
     # The same comparison that `export` makes, for a file that exists already.
-    report = verify_file(model, exported, card=find(card) if card else None)
+    report = verify_file(model, exported, card=named_card(card))
     _show(report)
     if json_file:
         write_text(json_file, report.to_json())

@@ -95,6 +95,7 @@ def predict(
                 "boxes": str(boxes or ""),
                 "antialias": detection.antialias,
                 "skeleton": models.skeleton or "",
+                "card": models.card or "",
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -123,5 +124,6 @@ def _open_pipeline(
         max_people=detection.max_people,
         whole_image=whole_image,
         skeleton=models.keypoint_set(),
+        card=models.pose_card(),
         antialias=detection.antialias,
     )

@@ -233,6 +233,7 @@ def track(
                 "models": [models.pose, models.detector],
                 "boxes": str(tracking.boxes or ""),
                 "skeleton": models.skeleton or "",
+                "card": models.card or "",
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -264,6 +265,7 @@ def _open_tracker(
         allow_spinning=speed.allow_spinning,
         whole_image=whole_image,
         skeleton=models.keypoint_set(),
+        card=models.pose_card(),
     )
     return VideoTracker(
         tracker,
