@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtmpose.cli.options import MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
+from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
 from rtmpose.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def export(
     decode: _Decode = False,
     nms: _Nms = True,
     half_weights: _HalfWeights = False,
-    detector: _Detector = "rtmdet-nano",
+    detector: _Detector = DETECTOR,
     box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
     data: _Data = None,

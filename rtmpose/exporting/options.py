@@ -48,7 +48,7 @@ class ExportOptions:
     decode: bool = False
     nms: bool = True
     half_weights: bool = False
-    detector: str = "rtmdet-nano"
+    detector: str = "rtmdet-nano-finetuned"
     score_thr: float = 0.3
     calibrate: Path | None = None
     data: Path | None = None
