@@ -85,6 +85,7 @@ def test_one_graph_without_people_and_with_given_boxes(one_graph):
     assert run_graph(path, image, np.zeros((0, 4), np.float32))[2].shape == (0, 26, 2)
 
 
+@pytest.mark.slow
 def test_the_default_pair_joins_and_agrees(tmp_path):
     from rtmpose import Detector, Pipeline
     from rtmpose.backends import BackendOptions
