@@ -129,6 +129,19 @@ def embedded_card(path: Path) -> ModelCard | None:
         return None
 
 
+def read_card_file(path: Path) -> ModelCard:
+    """The card in a JSON file, as :func:`write_card` writes it next to a model.
+
+    Raises:
+        InputError: it cannot be read, or is not a card.
+    """
+    try:
+        return card_from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"the card {path} cannot be used: {reason}") from error
+
+
 def _card_text(path: Path) -> str | None:
     """The card of a model file as it stands there, or None."""
     separate = sidecar_card_path(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -14,37 +12,26 @@ from numpy.typing import NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.backends.loading import card_of_file
-from rtmpose.errors import InputError, ModelError
+from rtmpose.errors import InputError
 from rtmpose.keywords import checked_keywords
-from rtmpose.model_card import Codec, CodecKind, ModelCard, Normalization
-from rtmpose.onnx_file import onnx_outputs
-from rtmpose.ops import rtmo
+from rtmpose.model_card import ModelCard
 from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
 from rtmpose.ranges import CLASS, FRACTION, check_choice, check_number, check_optional
+from rtmpose.recognize import recognize_detector
 from rtmpose.types import Detections, Image, check_image
 from rtmpose.zoo import resolve
 
-log = logging.getLogger(__name__)
-
 DEFAULT_DETECTOR = "rtmdet-nano-finetuned"
 DEFAULT_BOX_THR = 0.3
-
-RTMDET_PIXELS = Normalization((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), "bgr")
-RAW_PIXELS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr")
-
-# Names of layers that exports keep, and the family they belong to.
-MARKERS: Mapping[bytes, tuple[CodecKind, Normalization, int]] = {
-    b"rtm_cls": ("rtmdet", RTMDET_PIXELS, 320),
-    b"multi_level_conv": ("yolox", RAW_PIXELS, 416),
-}
 
 
 class Detector:
     """A detection network with its letterbox and decoding.
 
-    Reads exports of RTMDet and YOLOX with the suppression inside (``dets``, ``labels``), and RTMDet
-    exports up to the head: class and box maps, or both joined with the channels last.
+    Reads exports of RTMDet and YOLOX with the suppression inside (``dets``, ``labels``), RTMDet
+    exports up to the head (class and box maps, or both joined with the channels last), and what
+    exports of the YOLO families return (:data:`rtmpose.ops.detector_outputs.READ_FORMS`).
 
     Args:
         model: Name from the zoo, path or URL of an ``.onnx`` file, or a card.
@@ -83,7 +70,7 @@ class Detector:
 
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
-        card = card or zoo_card or card_of_file(path) or _recognize(path)
+        card = card or zoo_card or card_of_file(path) or recognize_detector(path)
         self._decoder = box_decoder(card)
         self.path = path
         self.label = _label_index(card, label)
@@ -151,8 +138,14 @@ class Detector:
         return canvas, factors
 
     def infer(self, canvas: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
-        """Raw outputs for a batch ``(1, h, w, 3)``."""
-        return self.backend(canvas)
+        """Raw outputs for a batch ``(1, h, w, 3)``; where the file fixes a larger batch, the image
+        is repeated.
+        """
+        fixed = self.backend.input.shape[0] or 1
+        if fixed == 1:
+            return self.backend(canvas)
+        outputs = self.backend(np.repeat(canvas, fixed, axis=0))
+        return tuple(output[:1] for output in outputs)
 
     def decode(
         self,
@@ -163,7 +156,7 @@ class Detector:
     ) -> Detections:
         """Network outputs as detections in image pixels."""
         thr = self.box_thr if box_thr is None else box_thr
-        found = self._decoder.decode(outputs, thr, str(self.path))
+        found = self._decoder.decode(outputs, thr, str(self.path), self.card.input_wh)
 
         # Exports pad their rows with empty boxes of score 0.
         keep = found.scores >= thr
@@ -191,25 +184,3 @@ def _label_index(card: ModelCard, label: int | str | None) -> int | None:
         known = ", ".join(card.classes[:12]) or "none that its card names"
         raise InputError(f"the detector {card.id} has no class {label!r}; it has {known}")
     return card.classes.index(label)
-
-
-def _recognize(path: Path) -> ModelCard:
-    """A card for a file the zoo does not know, from layer names in it, else from its file name."""
-    # Checked first, for an error that says what such a file is good for.
-    content = path.read_bytes()
-    outputs = onnx_outputs(content) if path.suffix == ".onnx" else []
-    if rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs]):
-        raise ModelError(
-            f"{path} is a one-stage model: it finds people and keypoints by itself; give it as the"
-            " pose model, without a detector"
-        )
-
-    # Names of layers count more than the file name, but both are accepted.
-    for marker, (kind, pixels, size) in MARKERS.items():
-        if marker in content or kind in path.name.lower():
-            log.info("%s is not in the zoo; taken for a %s detector", path.name, kind)
-            return ModelCard(path.name, "detection", kind, (size, size), pixels, Codec(kind))
-    raise ModelError(
-        f"{path} is not in the zoo, and nothing in it shows an RTMDet or YOLOX detector; pass"
-        " a ModelCard, or put rtmdet or yolox into its file name if it is one"
-    )

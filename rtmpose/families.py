@@ -14,8 +14,6 @@ from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
-from rtmpose.onnx_file import onnx_outputs
-from rtmpose.ops import rtmo
 from rtmpose.pose_estimator import (
     DEFAULT_POSE_MODEL,
     Boxes,
@@ -25,6 +23,7 @@ from rtmpose.pose_estimator import (
     PoseEstimator,
     TopDown,
 )
+from rtmpose.recognize import recognize_one_stage
 from rtmpose.types import Detections, Image, Poses, Skeleton
 from rtmpose.zoo import resolve
 
@@ -206,11 +205,8 @@ def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
     """Whether a model finds people by itself, by its card or by the outputs of its file."""
     # A card says it; without one the outputs do.
     path, zoo_card = resolve(model)
-    card = card or zoo_card
-    if card is not None:
-        return card.output == "people"
-    outputs = onnx_outputs(path.read_bytes()) if path.suffix == ".onnx" else []
-    return rtmo.is_layout([shape for _, shape in outputs], [name for name, _ in outputs])
+    card = card or zoo_card or recognize_one_stage(path)
+    return card is not None and card.output == "people"
 
 
 def _is_pose_model(model: CropModel | PoseModel) -> TypeGuard[PoseModel]:

@@ -23,7 +23,17 @@ from rtmpose.types import Calibration, Skeleton
 
 ColorOrder = Literal["rgb", "bgr"]
 InputFit = Literal["letterbox", "rectangular"]
-CodecKind = Literal["simcc", "heatmap", "gaussian", "rtmdet", "yolox", "rtmo", "classifier"]
+CodecKind = Literal[
+    "simcc",
+    "heatmap",
+    "gaussian",
+    "rtmdet",
+    "yolox",
+    "yolo",
+    "rtmo",
+    "yolo-pose",
+    "classifier",
+]
 NETWORK_FAMILIES = ("rtmpose", "rtmw", "rtmdet", "cspnext")
 """Beginnings of the architectures that :mod:`rtmpose.networks` can build."""
 Output = Literal["keypoints", "boxes", "people", "classes"]
@@ -34,7 +44,9 @@ OUTPUTS: Mapping[CodecKind, Output] = {
     "gaussian": "keypoints",
     "rtmdet": "boxes",
     "yolox": "boxes",
+    "yolo": "boxes",
     "rtmo": "people",
+    "yolo-pose": "people",
     "classifier": "classes",
 }
 """What a network of each kind returns: the keypoints of one person in a crop, boxes in a frame,
@@ -82,8 +94,8 @@ class Codec:
 
     Attributes:
         kind: ``simcc`` (two 1-d classifications per keypoint), ``heatmap`` (UDP Gaussian maps),
-            ``gaussian`` (Gaussian maps with the plain crop), ``rtmdet``, ``yolox`` (boxes),
-            ``rtmo`` (people with boxes and keypoints) or ``classifier``.
+            ``gaussian`` (Gaussian maps with the plain crop), ``rtmdet``, ``yolox``, ``yolo``
+            (boxes), ``rtmo``, ``yolo-pose`` (people with boxes and keypoints) or ``classifier``.
         split_ratio: SimCC bins per input pixel.
         sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
         heatmap_wh: Width and height of the heat map.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
-from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.model_card import Codec, ModelCard
 from rtmpose.ops.boxes import box_area, oks_nms
 from rtmpose.ops.decoders import people_decoder
 from rtmpose.ops.letterbox import (
@@ -23,6 +23,7 @@ from rtmpose.ops.letterbox import (
     unletterbox_centered,
 )
 from rtmpose.ranges import FRACTION, check_number, check_optional
+from rtmpose.recognize import RAW_PIXELS, recognize_one_stage
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
@@ -32,15 +33,13 @@ SAME_PERSON_OKS = 0.9
 """Similarity above which the lower-scoring of two poses is a duplicate; the published evaluation of
 top-down models uses it.
 """
-RAW_PIXELS = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr")
-
 Placement = tuple[float, tuple[float, float]]
 """The factor from image to canvas pixels, and where the image's corner lies on the canvas."""
 
 
 class OneStage:
-    """A one-stage network (RTMO) with its letterbox and decoding: a model family like
-    :class:`rtmpose.families.TopDown`.
+    """A one-stage network (RTMO, YOLO pose models) with its letterbox and decoding: a model family
+    like :class:`rtmpose.families.TopDown`.
 
     Calling it is the three steps :meth:`letterbox`, :meth:`infer` and :meth:`decode`.
 
@@ -81,7 +80,7 @@ class OneStage:
 
         # As for other families: what the zoo knows, else the conventions.
         path, zoo_card = resolve(model)
-        card = card or zoo_card or assumed_card(path)
+        card = card or zoo_card or recognize_one_stage(path) or assumed_card(path)
         self._decoder = people_decoder(card)
         self.path = path
         self.options = options or BackendOptions()

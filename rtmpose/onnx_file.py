@@ -1,4 +1,4 @@
-"""What the runtime reads of ONNX files without the onnx package: text properties and outputs.
+"""What the runtime reads of ONNX files without the onnx package: text properties, inputs, outputs.
 
 ONNX files are protobuf messages (``onnx.proto``): fields with a number and a value, which may be
 messages again.
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 # Fields of ModelProto and GraphProto.
 _GRAPH_FIELD = 7
 _OPSET_FIELD = 8
+_INITIALIZER_FIELD = 5
+_TENSOR_NAME_FIELD = 8
+_INPUT_FIELD = 11
 _OUTPUT_FIELD = 12
 _METADATA_FIELD = 14
 
@@ -59,9 +62,25 @@ def onnx_outputs(content: bytes) -> list[tuple[str, tuple[int | None, ...]]]:
     """Names and shapes of a network's outputs, read without the onnx package; None marks a
     dimension that may vary. Empty for a damaged file.
     """
+    return _values(content, _OUTPUT_FIELD)
+
+
+def onnx_inputs(content: bytes) -> list[tuple[str, tuple[int | None, ...]]]:
+    """The same for a network's inputs; weights that are listed among them are left out."""
+    values = _values(content, _INPUT_FIELD)
+    if len(values) < 2:
+        return values
+    parts = _messages(content, _GRAPH_FIELD)
+    tensors = [tensor for part in parts for tensor in _messages(part, _INITIALIZER_FIELD)]
+    weights = {next(iter(_messages(tensor, _TENSOR_NAME_FIELD)), b"") for tensor in tensors}
+    return [(name, shape) for name, shape in values if name.encode() not in weights]
+
+
+def _values(content: bytes, field: int) -> list[tuple[str, tuple[int | None, ...]]]:
+    """Names and shapes of a graph's inputs or outputs."""
     # ModelProto -> GraphProto -> ValueInfoProto; a message may come in parts.
-    graph = _messages(content, _GRAPH_FIELD)
-    values = [v for part in graph for v in _messages(part, _OUTPUT_FIELD)]
+    parts = _messages(content, _GRAPH_FIELD)
+    values = [value for part in parts for value in _messages(part, field)]
     return [(_name(value), _shape(value)) for value in values]
 
 

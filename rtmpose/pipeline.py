@@ -12,6 +12,7 @@ from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_BOX_THR, DEFAULT_DETECTOR, Detector
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
+from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
@@ -64,6 +65,7 @@ class Pipeline:
         whole_image: Without a detector, take the whole image as the box of one person.
         skeleton: Keypoint set to use instead of the pose model's, with as many points; for a model
             that is not open yet.
+        card: Describes a pose model's file that the zoo does not know.
         antialias: See :class:`PoseEstimator`.
 
     Raises:
@@ -87,6 +89,7 @@ class Pipeline:
         max_people: int | None = None,
         whole_image: bool = False,
         skeleton: Skeleton | None = None,
+        card: ModelCard | None = None,
         antialias: bool = False,
     ) -> None:
         # Checked before a model is opened, which takes seconds.
@@ -99,6 +102,7 @@ class Pipeline:
             pose,
             options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
             skeleton=skeleton,
+            card=card,
             antialias=antialias,
             whole_image=whole_image,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
@@ -19,9 +18,10 @@ from rtmpose.crowds import LARGEST_CROWD, in_parts
 from rtmpose.detector import Detector
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
-from rtmpose.model_card import Codec, ModelCard, Normalization
-from rtmpose.ops import crop, rtmo
-from rtmpose.ops.decoders import DECODED_INSIDE, DECODED_NAMES, KeypointDecoder, keypoint_decoder
+from rtmpose.model_card import ModelCard
+from rtmpose.ops import crop
+from rtmpose.ops.decoders import keypoint_decoder
+from rtmpose.pose_card import assumed_card, complete_card
 from rtmpose.ranges import check_flag
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
@@ -33,8 +33,6 @@ from rtmpose.zoo import resolve
 DEFAULT_POSE_MODEL = "rtmpose-s-finetuned"
 LARGEST_BATCH = 64
 """People per network call; more take several calls, so that a crowd does not exhaust the memory."""
-
-RTMPOSE_PIXELS = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
 
 Boxes = Detections | ArrayLike
 """``(N, 4)`` xyxy in image pixels, or detections."""
@@ -83,20 +81,14 @@ class PoseEstimator:
     ) -> None:
         self.antialias = check_flag("antialias", antialias)
         path, zoo_card = resolve(model)
-        card = card or zoo_card or card_of_file(path) or _assumed_card(path)
+        card = card or zoo_card or card_of_file(path) or assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
         # The file is opened before the card is complete: it knows the real size.
         self.path = path
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
-        self.card = _with_real_size(card, self.backend, path)
+        self.card, self._decoder = complete_card(card, self.backend, path)
         self._udp = keypoint_decoder(self.card).udp
-
-        # Files that decode inside have outputs of other names.
-        names = tuple(o.name for o in self.backend.outputs)
-        self._decoder: KeypointDecoder = (
-            DECODED_INSIDE if names == DECODED_NAMES else keypoint_decoder(self.card)
-        )
         self._local = threading.local()  # a buffer for crops per thread
         self.skeleton = self._check_outputs(skeleton)
 
@@ -390,52 +382,6 @@ class TopDown:
             detector = detector.with_backend(choose(detector))
         pose = self.pose.with_backend(choose(self.pose))
         return TopDown(detector, pose, whole_image=self.whole_image)
-
-
-# ---- cards of unknown files
-
-
-def _assumed_card(path: Path) -> ModelCard:
-    return ModelCard(
-        path.name, "pose estimation", "unknown", (0, 0), RTMPOSE_PIXELS, Codec("simcc")
-    )
-
-
-def _with_real_size(card: ModelCard, backend: Backend, path: Path) -> ModelCard:
-    """The card with the size and the codec that the file itself shows, where the card leaves them
-    open.
-    """
-    # Checked first, for an error that says what such a file is good for.
-    shapes = [o.shape for o in backend.outputs]
-    if rtmo.is_layout(shapes, [o.name for o in backend.outputs]):
-        raise ModelError(
-            f"{path} is a one-stage model: it finds people and keypoints in whole frames, not in"
-            " boxes; use Pipeline(pose=...) or OneStage(...)"
-        )
-
-    # A declared size must agree with the card's.
-    height, width = backend.input.shape[2:]
-    if card.input_wh != (0, 0):
-        if None not in (width, height) and card.input_wh != (width, height):
-            raise ModelError(
-                f"{path} takes {width}x{height} pixels, but {card.id} takes {card.input_wh}"
-            )
-        return card
-    if width is None or height is None:
-        raise ModelError(f"{path} does not say its input size; pass a ModelCard that does")
-
-    # Heat maps are a quarter of the input unless the file says otherwise.
-    if len(shapes) == 1 and len(shapes[0]) == 4:
-        map_h = shapes[0][2] or height // 4
-        map_w = shapes[0][3] or width // 4
-        return replace(
-            card, input_wh=(width, height), codec=Codec("heatmap", heatmap_wh=(map_w, map_h))
-        )
-
-    # The number of bins per pixel follows from the outputs.
-    bins = shapes[0][-1] if shapes and shapes[0] else None
-    ratio = bins / width if bins else 2.0
-    return replace(card, input_wh=(width, height), codec=Codec("simcc", split_ratio=ratio))
 
 
 def _card_id(model: object) -> str | None:

@@ -85,6 +85,41 @@ def test_one_graph_without_people_and_with_given_boxes(one_graph):
     assert run_graph(path, image, np.zeros((0, 4), np.float32))[2].shape == (0, 26, 2)
 
 
+@pytest.mark.slow
+def test_the_default_pair_joins_and_agrees(tmp_path):
+    from rtmpose import Detector, Pipeline
+    from rtmpose.backends import BackendOptions
+    from rtmpose.exporting.options import ExportOptions
+
+    names = {"pose.onnx": "rtmpose-s-finetuned", "box.onnx": ExportOptions("pipeline").detector}
+    cards = {}
+    for file, name in names.items():
+        network, cards[file] = load_network(name)
+        write_onnx(network, cards[file], tmp_path / file)
+    path = tmp_path / "all.onnx"
+    write_pipeline(
+        tmp_path / "box.onnx", cards["box.onnx"], tmp_path / "pose.onnx", cards["pose.onnx"], path
+    )
+    options = BackendOptions("onnxruntime", "cpu", 1)
+    python = Pipeline(
+        Detector(options=options, fit="letterbox"), backend="onnxruntime", device="cpu", threads=1
+    )
+    for image in bundled_photos()[:2]:
+        boxes, scores, keypoints, _ = run_graph(path, image)
+        poses = python(image)
+        assert len(boxes) == len(poses) > 3
+        np.testing.assert_allclose(scores, poses.box_scores, atol=5e-3)
+        distance = np.linalg.norm(keypoints - poses.keypoints, axis=2)[poses.scores > 0.3]
+        assert np.median(distance) < 0.1
+
+
+def test_outputs_stand_in_the_order_of_the_page(one_graph):
+    import onnx
+
+    order = [o.name for o in onnx.load(str(one_graph[0])).graph.output]
+    assert order == ["keypoints", "scores", "boxes", "box_scores"]
+
+
 def test_one_graph_refuses_what_does_not_fit(one_graph, tmp_path):
     pose_file, map_file = tmp_path / "pose.onnx", tmp_path / "map.onnx"
     write_onnx(pose_network(), POSE_CARD, pose_file)

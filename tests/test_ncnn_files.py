@@ -1,6 +1,7 @@
 """ncnn's files are checked before the engine sees them: it does not survive damaged ones."""
 
 import json
+import os
 import struct
 import sys
 import types
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from rtmpose.backends import BackendOptions, open_backend
+from rtmpose.backends.ncnn import NcnnBackend
 from rtmpose.backends.ncnn_files import check_ncnn_files
 from rtmpose.card_io import embedded_card, sidecar_card_path, write_card, write_sidecar_card
 from rtmpose.errors import ModelError
@@ -132,6 +134,36 @@ def test_missing_and_swapped_files(model, no_engine):
         open_it(model)
 
 
+@pytest.mark.parametrize(
+    ("given", "spinning", "expected"),
+    [(None, False, "passive"), ("active", False, "active"), (None, True, None)],
+)
+def test_idle_threads_sleep_unless_told_otherwise(model, monkeypatch, given, spinning, expected):
+    # An engine that is not imported yet, and does nothing when it is.
+    (model.parent / "ncnn.py").write_text("")
+    monkeypatch.syspath_prepend(model.parent)
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    monkeypatch.delitem(sys.modules, "ncnn")
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    model.unlink()  # nothing is loaded
+    with pytest.raises(ModelError):
+        NcnnBackend(
+            model, find("rtmpose-s"), BackendOptions("ncnn", "cpu", 1, allow_spinning=spinning)
+        )
+    assert os.environ.get("OMP_WAIT_POLICY") == expected
+
+
+def test_the_setting_comes_too_late_for_an_engine_that_is_loaded(model, no_engine, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    model.unlink()
+    with pytest.raises(ModelError):
+        open_it(model)
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
 # ---- files with a record
 
 
@@ -191,6 +223,7 @@ def test_what_the_exporter_writes_has_a_record(tmp_path):
     from rtmpose.exporting.ncnn import write_ncnn
 
     path = tmp_path / "m.ncnn.param"
+    sizes = {}
     for half in (True, False):
         write_ncnn(pose_network(), POSE_CARD, path, half=half)
         check_ncnn_files(path, path.with_suffix(".bin"))
@@ -198,3 +231,5 @@ def test_what_the_exporter_writes_has_a_record(tmp_path):
         assert set(json.loads(sidecar.read_text())["weights"]) == {".param", ".bin"}
         sidecar.unlink()
         check_ncnn_files(path, path.with_suffix(".bin"))  # as the files of others
+        sizes[half] = path.with_suffix(".bin").stat().st_size
+    assert sizes[False] > 1.8 * sizes[True]  # the precision is obeyed

@@ -290,7 +290,7 @@ def test_wrong_skeleton(tmp_path):
 
 def test_normalization_is_exact():
     from rtmpose.backends.onnxruntime import normalization_tables
-    from rtmpose.pose_estimator import RTMPOSE_PIXELS
+    from rtmpose.pose_card import RTMPOSE_PIXELS
 
     tables = normalization_tables(RTMPOSE_PIXELS)
     assert tables[0][0] == pytest.approx(-123.675 / 58.395, rel=1e-6)

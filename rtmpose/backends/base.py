@@ -29,6 +29,11 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
 
+def channels_last(shape: tuple[int | None, ...]) -> bool:
+    """Whether an input declared with that shape takes ``(N, H, W, 3)``."""
+    return len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+
+
 @dataclass(frozen=True)
 class BackendOptions:
     """How to run a network.

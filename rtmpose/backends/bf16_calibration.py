@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rtmpose.backend_table import Precision
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.agreement import Judge, judge_for
-from rtmpose.backends.base import BackendOptions, Outputs
+from rtmpose.backends.base import BackendOptions, Outputs, channels_last
 from rtmpose.backends.bf16_graph import (
     Medians,
     keep_biases,
@@ -36,6 +36,7 @@ from rtmpose.backends.bf16_graph import (
 )
 from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
+from rtmpose.ops.decoders import decoder_inside
 from rtmpose.paths import bundled_folder, cache_folder
 from rtmpose.text_files import parse_json, to_json
 
@@ -115,8 +116,14 @@ def can_be_calibrated(network: Model, card: ModelCard) -> bool:
     """Whether the network takes normalized pixels and returns what its judge reads; not if
     quantized.
     """
-    # Files that decode inside have other outputs than the judge expects.
-    decoded = [o.get_any_name() for o in network.outputs] == ["keypoints", "scores"]
+    # Files of others may have other outputs, or take another layout, than the judge expects.
+    shapes = [net.dims_of(o.get_partial_shape()) for o in network.outputs]
+    names = [o.get_any_name() for o in network.outputs]
+    decoded = decoder_inside(shapes, names) is not None
+    if card.is_pose and [len(shape) for shape in shapes] not in ([3, 3], [4]):
+        return False
+    if channels_last(net.dims_of(network.inputs[0].get_partial_shape())):
+        return False
     judged = judge_for(card) is not None
     return judged and not (decoded or net.takes_pixels(network) or net.is_quantized(network))
 

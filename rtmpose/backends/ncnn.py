@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +23,16 @@ def devices() -> dict[str, tuple[Precision, ...]]:
     return {"cpu": ("fp16", "fp32")}
 
 
+def _let_idle_threads_sleep() -> None:
+    """Keep the engine's idle threads from burning CPU, which other busy programs need.
+
+    Its OpenMP library reads this setting once, when the engine is first imported. What the user has
+    set counts.
+    """
+    if "ncnn" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 class NcnnBackend:
     """A network run by ncnn, one image after the other. See :class:`rtmpose.backends.base.Backend`.
 
@@ -28,7 +40,7 @@ class NcnnBackend:
         model: The ``.param`` file; the ``.bin`` file of the same name lies next to it.
         card: Its description.
         options: ``device`` must be ``cpu``. ``precision`` ``fp32`` switches half-precision
-            arithmetic off.
+            arithmetic off. ``allow_spinning`` counts for the first network of a process.
 
     Raises:
         MissingDependencyError: ncnn is not installed.
@@ -41,6 +53,8 @@ class NcnnBackend:
 
     def __init__(self, model: Path, card: ModelCard, options: BackendOptions) -> None:
         row = table.row(self.engine)
+        if not options.allow_spinning:
+            _let_idle_threads_sleep()
         try:
             import ncnn
         except ImportError as error:

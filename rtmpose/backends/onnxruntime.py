@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
-from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec
+from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
@@ -122,7 +122,8 @@ class OnnxRuntimeBackend:
                 " can run"
             )
         self.input = _spec(inputs[0])
-        if self._takes_pixels:
+        self._channels_last = self._takes_pixels or channels_last(self.input.shape)
+        if self._channels_last:
             # Other code sees (N, 3, H, W) for either kind.
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
@@ -144,6 +145,8 @@ class OnnxRuntimeBackend:
             feed = np.ascontiguousarray(images)
         else:
             feed = self._normalize(images)
+            if self._channels_last:
+                feed = np.ascontiguousarray(feed.transpose(0, 2, 3, 1))
             if self._half:
                 feed = feed.astype(np.float16)
         try:

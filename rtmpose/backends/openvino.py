@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
-from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec
+from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.bf16_calibration import calibrated_network
 from rtmpose.backends.parallel import usable_cpus
 from rtmpose.errors import BackendError
@@ -89,7 +89,7 @@ class OpenVinoBackend:
         # What the network looks like from outside.
         shape = net.dims_of(network.inputs[0].get_partial_shape())
         pixels_inside = net.takes_pixels(network)
-        if pixels_inside:
+        if pixels_inside or channels_last(shape):
             shape = tuple(shape[axis] for axis in (0, 3, 1, 2))  # (N, H, W, 3) to (N, 3, H, W)
         self.input = TensorSpec(network.inputs[0].get_any_name(), shape)
         self.outputs = tuple(
@@ -231,7 +231,10 @@ class _Compiler:
         if self.declared_hw is not None:
             return input_size.shrink(self.network, self.declared_hw, size_hw)
         copy = self.network.clone()
-        first = 1 if net.takes_pixels(copy) else 2  # height and width start at axis 1 or 2
+        last = net.takes_pixels(copy) or channels_last(
+            net.dims_of(copy.inputs[0].get_partial_shape())
+        )
+        first = 1 if last else 2  # height and width start at axis 1 or 2
         net.set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
         return copy
 

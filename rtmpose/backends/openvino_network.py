@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtmpose.backends.base import channels_last
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Normalization
 
@@ -89,7 +90,8 @@ def fold_normalization(network: Model, normalization: Normalization) -> Model:
     tensor.set_color_format(ColorFormat.BGR)
 
     # What the network takes, and the steps between.
-    folding.input().model().set_layout(openvino.Layout("NCHW"))
+    last = channels_last(dims_of(network.inputs[0].get_partial_shape()))
+    folding.input().model().set_layout(openvino.Layout("NHWC" if last else "NCHW"))
     steps = folding.input().preprocess().convert_element_type(openvino.Type.f32)
     if normalization.color == "rgb":
         steps = steps.convert_color(ColorFormat.RGB)

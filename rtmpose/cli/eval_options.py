@@ -28,7 +28,8 @@ CALIBRATION = "Calibration"
 Card = Annotated[
     str | None,
     typer.Option(
-        help="Which model of the zoo a file is, where the file does not say.",
+        metavar="NAME|FILE",
+        help=("What a file is, where it does not say: a model of the zoo, or a .card.json file."),
         show_default=False,
         rich_help_panel=options.MODELS,
     ),

@@ -25,7 +25,8 @@ from rtmpose.errors import InputError
 from rtmpose.ranges import FRACTION
 
 if TYPE_CHECKING:
-    from rtmpose.model_card import ModelCard
+    from rtmpose.families import PoseModel
+    from rtmpose.types import Skeleton
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -122,9 +123,10 @@ def evaluate_pose(
         _model(boxes.detector or options.DETECTOR) if boxes.boxes == "detect" else None,
         _model(model.pose),
         options=engine.backend_options(),
-        card=_card(model.card),
+        card=options.named_card(model.card),
         antialias=model.antialias,
     )
+    _name_points(opened, options.named_skeleton(reading.skeleton))
     eval_output.check_calibration_target(opened, model.pose, calibration)
     other = read_results(metrics.against) if metrics.against else None  # before the work, too
 
@@ -199,7 +201,9 @@ def evaluate_detector(
 
     # Everything is opened before the first image is read.
     dataset = reading.read_to_score(data)
-    model = Detector(_model(detector), options=engine.backend_options(), card=_card(card))
+    model = Detector(
+        _model(detector), options=engine.backend_options(), card=options.named_card(card)
+    )
     other = read_results(against) if against else None
 
     with eval_output.progress_bar(len(dataset.images)) as on_progress:
@@ -270,7 +274,9 @@ def evaluate_classifier(
 
     # Folder names are the classes.
     dataset = read_image_folder(data)
-    model = Classifier(_model(classifier), options=engine.backend_options(), card=_card(card))
+    model = Classifier(
+        _model(classifier), options=engine.backend_options(), card=options.named_card(card)
+    )
     with eval_output.progress_bar(len(dataset)) as on_progress:
         result = evaluate(dataset, model, limit=limit, on_progress=on_progress)
     eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}", result)
@@ -281,14 +287,18 @@ def evaluate_classifier(
 # ---- naming models
 
 
+def _name_points(opened: PoseModel, skeleton: Skeleton | None) -> None:
+    """Give the keypoints of a file that does not name them the names of the data's set."""
+    from rtmpose.skeletons import skeleton_of
+
+    if skeleton is None or len(skeleton) != len(opened.skeleton):
+        return
+    if skeleton_of(opened.pose.card) is None:
+        opened.pose.skeleton = skeleton
+
+
 def _model(name: str) -> str | Path:
     """A path where there is such a file or folder, so that ``exports/mine`` is not taken for a
     name.
     """
     return Path(name) if Path(name).exists() else name
-
-
-def _card(name: str | None) -> ModelCard | None:
-    from rtmpose.zoo import find
-
-    return find(name) if name else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtmpose.cli.options import MODELS, OUTPUT
+from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import FRACTION
 
@@ -116,7 +116,8 @@ _Card = Annotated[
     str | None,
     typer.Option(
         "--card",
-        help="Which model of the zoo a file is, where the file does not say.",
+        metavar="NAME|FILE",
+        help="What a file is, where it does not say: a model of the zoo, or a .card.json file.",
         rich_help_panel=MODELS,
     ),
 ]
@@ -152,11 +153,12 @@ def export(
     nms: _Nms = True,
     half_weights: _HalfWeights = False,
     opset: _Opset = None,
-    detector: _Detector = "rtmdet-nano",
+    detector: _Detector = DETECTOR,
     box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
     data: _Data = None,
     card: _Card = None,
+    skeleton: KeypointSet = None,
     force: _Force = False,
 ) -> int:
     """Write a model for another engine and compare it with the original; a file that differs is not
@@ -179,7 +181,6 @@ def export(
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.exporting.export import export as run
     from rtmpose.exporting.options import ExportOptions
-    from rtmpose.zoo import find
 
     options = ExportOptions(  # which refuses unknown texts
         to=cast("Target", to),
@@ -200,8 +201,14 @@ def export(
 
     # The steps are reported, as some take minutes.
     with stderr_console().status("opening the model ...") as status:
-        known = find(card) if card else None
-        place, report = run(model, output, options, card=known, progress=status.update)
+        place, report = run(
+            model,
+            output,
+            options,
+            card=named_card(card),
+            skeleton=named_skeleton(skeleton),
+            progress=status.update,
+        )
 
     # What was compared, then where the result lies.
     _show(report)
@@ -219,10 +226,9 @@ def verify(
     _require_converters()
     from rtmpose.exporting.verify_export import verify_file
     from rtmpose.files import write_text
-    from rtmpose.zoo import find
 
     # The same comparison that `export` makes, for a file that exists already.
-    report = verify_file(model, exported, card=find(card) if card else None)
+    report = verify_file(model, exported, card=named_card(card))
     _show(report)
     if json_file:
         write_text(json_file, report.to_json())

@@ -15,6 +15,7 @@ from rtmpose.ranges import FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, THREADS
 if TYPE_CHECKING:
     from rtmpose.detector import Detector
     from rtmpose.draw import DrawStyle
+    from rtmpose.model_card import ModelCard
     from rtmpose.sources.cameras import CameraSettings
     from rtmpose.types import Skeleton
 
@@ -80,6 +81,18 @@ DetectorLabel = Annotated[
         "--det-label",
         metavar="NAME",
         help="Class of the detector to take, by its name or number, or 'all'; people by default.",
+        rich_help_panel=MODELS,
+    ),
+]
+CardName = Annotated[
+    str | None,
+    typer.Option(
+        "--card",
+        metavar="NAME|FILE",
+        help=(
+            "What the file of the pose model is, where it does not say: a name from `rtmpose models"
+            " list`, or a .card.json file."
+        ),
         rich_help_panel=MODELS,
     ),
 ]
@@ -170,6 +183,7 @@ class ModelOptions:
     detector: DetectorName = DETECTOR
     skeleton: KeypointSet = None
     det_label: DetectorLabel = None
+    card: CardName = None
 
     def opened_detector(self, speed: SpeedOptions) -> str | Detector:
         """The detector: its name, or opened where a class of it was asked for."""
@@ -194,12 +208,43 @@ class ModelOptions:
 
     def keypoint_set(self) -> Skeleton | None:
         """The keypoint set of ``--skeleton``; None without it."""
-        if self.skeleton is None:
-            return None
-        from rtmpose.skeletons import get_skeleton, load_skeleton
+        return named_skeleton(self.skeleton)
 
-        is_file = self.skeleton.endswith(".toml")
-        return load_skeleton(self.skeleton) if is_file else get_skeleton(self.skeleton)
+    def pose_card(self) -> ModelCard | None:
+        """The card of ``--card``; None without it."""
+        return named_card(self.card)
+
+
+def named_skeleton(name: str | None) -> Skeleton | None:
+    """A keypoint set by its name or TOML file; None for None.
+
+    Raises:
+        InputError: there is no such set or file.
+        ModelError: the file is not a keypoint set.
+    """
+    if name is None:
+        return None
+    from rtmpose.skeletons import get_skeleton, load_skeleton
+
+    return load_skeleton(name) if name.endswith(".toml") else get_skeleton(name)
+
+
+def named_card(name: str | None) -> ModelCard | None:
+    """A card by the name of a model or by its JSON file; None for None.
+
+    Raises:
+        InputError: the file is not there, or is not a card.
+        ModelError: there is no model of that name.
+    """
+    if name is None:
+        return None
+    if name.lower().endswith(".json"):
+        from rtmpose.card_io import read_card_file
+
+        return read_card_file(Path(name))
+    from rtmpose.zoo import find
+
+    return find(name)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def predict(
                 "antialias": detection.antialias,
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
+                "card": models.card or "",
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -129,5 +130,6 @@ def _open_pipeline(
         max_people=detection.max_people,
         whole_image=whole_image,
         skeleton=models.keypoint_set(),
+        card=models.pose_card(),
         antialias=detection.antialias,
     )

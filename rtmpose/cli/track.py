@@ -260,6 +260,7 @@ def track(
                 "boxes": str(tracking.boxes or ""),
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
+                "card": models.card or "",
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -292,6 +293,7 @@ def _open_tracker(
         allow_spinning=speed.allow_spinning,
         whole_image=whole_image,
         skeleton=models.keypoint_set(),
+        card=models.pose_card(),
     )
     return VideoTracker(
         tracker,

@@ -35,6 +35,8 @@ from rtmpose.exporting.verify_export import (
 )
 from rtmpose.files import copy_file, copy_folder, write_text
 from rtmpose.model_card import ModelCard
+from rtmpose.skeletons import skeleton_of
+from rtmpose.types import Skeleton
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ def export(
     options: ExportOptions,
     *,
     card: ModelCard | None = None,
+    skeleton: Skeleton | None = None,
     progress: Callable[[str], None] = log.info,
 ) -> tuple[Path, Verification]:
     """Write a model for an engine, and verify that it is still the same model.
@@ -91,6 +94,8 @@ def export(
         out: Folder for the result; created if it is missing.
         options: Target and settings.
         card: Describes a file without a card inside.
+        skeleton: Keypoint set to put into the file's card instead of the model's, with as many
+            points.
         progress: Told of each step.
 
     Returns:
@@ -105,6 +110,8 @@ def export(
         MissingDependencyError: the engine's converter is not installed.
     """
     source = open_source(model, card, options.input_wh)
+    if skeleton is not None:
+        source = _with_skeleton(source, skeleton)
     name = source.card.id
     # Data that cannot be read is reported before the work rather than after.
     data = None if options.to == "pipeline" else options.data
@@ -128,6 +135,19 @@ def export(
         place = _copy(exported.path, out)
     write_text(place.with_name(f"{place.name}.verify.json"), report.to_json())
     return place, report
+
+
+def _with_skeleton(source: ExportSource, skeleton: Skeleton) -> ExportSource:
+    """The source with another keypoint set."""
+    if source.card.output not in ("keypoints", "people"):
+        raise InputError(f"{source.card.id} finds no keypoints: leave out the keypoint set")
+    known = skeleton_of(source.card)
+    if known is not None and len(known) != len(skeleton):
+        raise InputError(
+            f"{source.card.id} has {len(known)} keypoints, but {skeleton.name} has {len(skeleton)}"
+        )
+    card = replace(source.card, skeleton=skeleton.name, own_skeleton=skeleton, calibration=None)
+    return replace(source, card=card)
 
 
 def _not_the_same(report: Verification, name: str) -> ModelError:

@@ -45,9 +45,8 @@ def write_ncnn(network: nn.Module, card: ModelCard, out: Path, *, half: bool = T
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.jit.save(traced, str(script))
         with no_output():
-            pnnx.convert(
-                str(script), input_shapes=[[1, 3, height, width]], input_types=["f32"], fp16=half
-            )
+            # By an example, as pnnx forgets the precision where it is given shapes.
+            pnnx.convert(str(script), inputs=[torch.zeros(1, 3, height, width)], fp16=half)
         converted = script.with_suffix(".ncnn.param")
         if not converted.is_file():
             raise ModelError(f"pnnx could not convert {card.id} to ncnn")

@@ -57,7 +57,7 @@ class ExportOptions:
     nms: bool = True
     half_weights: bool = False
     opset: int | None = None
-    detector: str = "rtmdet-nano"
+    detector: str = "rtmdet-nano-finetuned"
     score_thr: float = 0.3
     calibrate: Path | None = None
     data: Path | None = None

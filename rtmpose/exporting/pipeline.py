@@ -7,7 +7,7 @@ language with a stock ONNX Runtime can run it; ``examples/one_graph.py`` does in
     inputs   image  uint8 (H, W, 3) BGR
              boxes_in  float (M, 4) xyxy image pixels
              detect  bool: find people, or take `boxes_in`
-    outputs  boxes (N, 4), box_scores (N,), keypoints (N, K, 2) in image pixels, scores (N, K)
+    outputs  keypoints (N, K, 2) in image pixels, scores (N, K), boxes (N, 4), box_scores (N,)
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import CodecKind, ModelCard
-from rtmpose.ops import heatmap, rtmo, simcc
+from rtmpose.ops import heatmap, rtmo, simcc, yolo
 from rtmpose.ops.detector_outputs import read_outputs
 from rtmpose.types import Detections, FloatArray, Outputs, Shapes
 
@@ -44,12 +44,12 @@ class BoxDecoder:
     """Networks that find boxes in a frame.
 
     Attributes:
-        decode: Outputs for one frame to detections in input pixels, given the lowest score and a
-            name for errors.
+        decode: Outputs for one frame to detections in input pixels, given the lowest score, a name
+            for errors, and width and height of the input.
         truncate: How the resized frame is measured (see :func:`rtmpose.ops.letterbox.letterbox`).
     """
 
-    decode: Callable[[Outputs, float, str], Detections]
+    decode: Callable[[Outputs, float, str, tuple[int, int]], Detections]
     truncate: bool = False
 
 
@@ -86,6 +86,28 @@ def _expected_decoded(shapes: Shapes, card: ModelCard) -> str:
     return "" if right else "keypoints (N, K, 2) and scores (N, K)"
 
 
+def _take_triples(outputs: Outputs, card: ModelCard) -> tuple[FloatArray, FloatArray]:
+    # x, y and score of each keypoint in one array.
+    points = np.asarray(outputs[0], np.float32)
+    return points[..., :2], points[..., 2]
+
+
+def _expected_triples(shapes: Shapes, card: ModelCard) -> str:
+    right = len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][2] == 3
+    return "" if right else "one array of keypoints (N, K, 3)"
+
+
+def _yolo_people(outputs: Outputs, score_thr: float, name: str) -> rtmo.People:
+    shapes = [o.shape for o in outputs]
+    rows = shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 3 else 0
+    if rows < 8 or (rows - 5) % 3:
+        raise ModelError(
+            f"{name} is not a YOLO pose model: it returns arrays of shape {shapes}; read is"
+            " (1, 5 + 3 K, A)"
+        )
+    return yolo.decode_people(np.asarray(outputs[0], np.float32), score_thr)
+
+
 # ---- the table
 
 
@@ -101,8 +123,10 @@ DECODERS: Mapping[CodecKind, Decoder] = {
     # Detectors.
     "rtmdet": BoxDecoder(read_outputs),
     "yolox": BoxDecoder(read_outputs, truncate=True),
+    "yolo": BoxDecoder(read_outputs),
     # One-stage models and image classifiers.
     "rtmo": PeopleDecoder(rtmo.decode, centered=True),
+    "yolo-pose": PeopleDecoder(_yolo_people, centered=True),
     "classifier": ClassDecoder(),
 }
 
@@ -110,6 +134,27 @@ DECODED_INSIDE = KeypointDecoder(_take_decoded, _expected_decoded, None)
 """For files that hold their decoding: keypoints in crop pixels and scores come out of them."""
 DECODED_NAMES = ("keypoints", "scores")
 """The names of such a file's outputs."""
+DECODED_TRIPLES = KeypointDecoder(_take_triples, _expected_triples, None)
+"""For files that hold their decoding and return keypoints with scores ``(N, K, 3)``."""
+
+
+def decoder_inside(
+    shapes: Sequence[tuple[int | None, ...]], names: Sequence[str] = ()
+) -> KeypointDecoder | None:
+    """How a file is read that decodes inside, by its outputs; None for any other file.
+
+    Args:
+        shapes: Of the outputs; None marks a dimension that may vary.
+        names: Of the outputs.
+    """
+    # Names are certain; no coding has vectors of two or three numbers.
+    if tuple(names) == DECODED_NAMES:
+        return DECODED_INSIDE
+    if [len(shape) for shape in shapes] == [3, 2] and shapes[0][2] == 2:
+        return DECODED_INSIDE
+    if [len(shape) for shape in shapes] == [3] and shapes[0][2] == 3:
+        return DECODED_TRIPLES
+    return None
 
 
 # ---- looking up a row
@@ -178,11 +223,7 @@ def decode_keypoints(
         card: Its card.
         names: Of the outputs, where they are known; without them their shapes tell.
     """
-    # Names are certain; shapes are a guess for callers that have arrays only.
-    inside = tuple(names) == DECODED_NAMES
-    if not names:
-        inside = len(outputs) == 2 and outputs[0].shape == (*outputs[1].shape, 2)
-    row = DECODED_INSIDE if inside else keypoint_decoder(card)
+    row = decoder_inside([output.shape for output in outputs], names) or keypoint_decoder(card)
     return row.decode(outputs, card)
 
 
@@ -192,4 +233,4 @@ def decode_boxes(outputs: Outputs, card: ModelCard, score_thr: float) -> Detecti
     row = DECODERS[card.codec.kind]
     if isinstance(row, PeopleDecoder):
         return row.decode(outputs, score_thr, card.id).detections()
-    return box_decoder(card).decode(outputs, score_thr, card.id)
+    return box_decoder(card).decode(outputs, score_thr, card.id, card.input_wh)

@@ -18,6 +18,7 @@ from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
+from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
@@ -82,6 +83,7 @@ class PoseTracker:
         allow_spinning: bool = False,
         whole_image: bool = False,
         skeleton: Skeleton | None = None,
+        card: ModelCard | None = None,
         antialias: bool = False,
         **settings: Any,
     ) -> None:
@@ -92,6 +94,7 @@ class PoseTracker:
             pose,
             options=BackendOptions(backend, device, threads, allow_spinning, precision),  # type: ignore[arg-type]
             skeleton=skeleton,
+            card=card,
             antialias=antialias,
             whole_image=whole_image,
         )
