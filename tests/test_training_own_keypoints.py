@@ -158,6 +158,24 @@ def test_points_of_the_model_stay_the_models(tmp_path, base):
     assert task.card.own_skeleton.keypoints == names
 
 
+def test_a_category_may_have_the_name_of_a_published_set(tmp_path, base):
+    _, task = start("finetune", write_set(tmp_path / "set", category="coco17"), init=str(base))
+    assert task.card.own_skeleton.keypoints == NAMES
+    assert task.card.own_skeleton.name != "coco17"
+
+
+def test_a_model_with_own_keypoints_goes_on_without_a_teacher(tmp_path, base):
+    path = write_set(tmp_path / "set")
+    _, first = start("finetune", path, init=str(base))
+    again = tmp_path / "again.safetensors"
+    save_safetensors(again, first.network, first.card)
+    fitted, task = start("finetune", path, init=str(again))
+    assert fitted.recipe.distill is None
+    assert task.card.own_skeleton == first.card.own_skeleton
+    before, after = first.network.state_dict(), task.network.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
 def test_another_architecture_is_refused(tmp_path, base, capsys):
     path = write_set(tmp_path / "set")
     out = tmp_path / "run"
