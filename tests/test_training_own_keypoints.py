@@ -107,7 +107,7 @@ def test_the_last_layer_is_new_and_the_rest_is_loaded(tmp_path, base, recipe, ca
     # No teacher; people to evaluate on; batches that the data fills.
     assert fitted.recipe.distill is None
     assert task.validation
-    assert task.steps() >= 4
+    assert task.steps() >= 3
     assert fitted.recipe.augment.flip == 0.5
 
 
@@ -156,6 +156,24 @@ def test_points_of_the_model_stay_the_models(tmp_path, base):
     # Unless the data's own are asked for.
     _, task = start("plain", path, init=str(base), skeleton="data")
     assert task.card.own_skeleton.keypoints == names
+
+
+def test_a_category_may_have_the_name_of_a_published_set(tmp_path, base):
+    _, task = start("finetune", write_set(tmp_path / "set", category="coco17"), init=str(base))
+    assert task.card.own_skeleton.keypoints == NAMES
+    assert task.card.own_skeleton.name != "coco17"
+
+
+def test_a_model_with_own_keypoints_goes_on_without_a_teacher(tmp_path, base):
+    path = write_set(tmp_path / "set")
+    _, first = start("finetune", path, init=str(base))
+    again = tmp_path / "again.safetensors"
+    save_safetensors(again, first.network, first.card)
+    fitted, task = start("finetune", path, init=str(again))
+    assert fitted.recipe.distill is None
+    assert task.card.own_skeleton == first.card.own_skeleton
+    before, after = first.network.state_dict(), task.network.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 def test_another_architecture_is_refused(tmp_path, base, capsys):

@@ -27,7 +27,7 @@ from rtmpose.ops.crop import crop_people
 from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.ops.letterbox import letterbox
 from rtmpose.sources import read_image
-from rtmpose.types import Image
+from rtmpose.types import FloatArray, Image
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ MAX_IMAGES = 300
 """Crops or frames to calibrate on."""
 MAX_PEOPLE = 4
 """People taken from one image, the highest-scoring ones."""
+OTHER_TASKS = ("animal", "face", "hand", "hand detection")
+"""Tasks of models that crops of whole people say little about."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -71,8 +73,13 @@ def calibration_images(
     Raises:
         InputError: there is no such folder, it has no image, or nobody is found in them.
     """
-    # Without a folder the package's photos must do.
+    # Without a folder the package's photos must do, which show people.
     if folder is None:
+        if not is_about_people(card):
+            raise InputError(
+                f"{card.id} is for {card.task}, and the photos of this package show people: name a"
+                " folder of images of what it is for (--calibrate FOLDER), for --precision int8"
+            )
         return sample_images(card)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: nothing to calibrate on")
@@ -84,7 +91,8 @@ def calibration_images(
     takes_frames = card.output in ("boxes", "people")
     if takes_frames:
         files = files[:: max(1, len(files) // limit)]
-    detector = None if takes_frames else Detector()
+    # Where the package's detector finds nothing of use, an image is a crop.
+    detector = None if takes_frames or not is_about_people(card) else Detector()
 
     # Unreadable files are skipped; calibration stops at the limit.
     parts: list[NDArray[np.uint8]] = []
@@ -94,10 +102,15 @@ def calibration_images(
         except InputError as error:
             log.warning("skipped: %s", error)
             continue
-        if detector is None:
+        if takes_frames:
             parts.append(letterbox(image, card.input_wh)[0][None].copy())
+        elif detector is None:
+            height, width = image.shape[:2]
+            parts.append(_cut(image, np.array([[0, 0, width, height]], np.float32), card))
         else:
-            parts += _crops(image, detector, card)
+            people = detector(image)[:MAX_PEOPLE]  # the highest-scoring come first
+            if len(people):
+                parts.append(_cut(image, people.boxes, card))
         if sum(map(len, parts)) >= limit:
             break
     if not parts:
@@ -105,12 +118,17 @@ def calibration_images(
     return np.concatenate(parts)[:limit]
 
 
-def _crops(image: Image, detector: Detector, card: ModelCard) -> list[NDArray[np.uint8]]:
-    people = detector(image)[:MAX_PEOPLE]  # the highest-scoring come first
-    if not len(people):
-        return []
+def is_about_people(card: ModelCard) -> bool:
+    """Whether a model is for people: what the package's photos show, and its detector finds."""
+    if card.classes:
+        return "person" in card.classes
+    return card.own_skeleton is None and card.task not in OTHER_TASKS
+
+
+def _cut(image: Image, boxes: FloatArray, card: ModelCard) -> NDArray[np.uint8]:
+    """Crops ``(N, h, w, 3)`` of boxes xyxy."""
     udp = card.is_pose and keypoint_decoder(card).udp
-    return [crop_people(image, people.boxes, card.input_wh, udp=udp)[0]]
+    return crop_people(image, boxes, card.input_wh, udp=udp)[0]
 
 
 def normalized_inputs(card: ModelCard, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:

@@ -214,9 +214,11 @@ def box_difference(card: ModelCard, reference: Runs, runs: Runs) -> tuple[float,
         boxes = decode_boxes(expected, card, 0.05)
         boxes = boxes[boxes.scores > CONFIDENT]
         others = decode_boxes(actual, card, 0.05)
-        # A box is compared with the one it overlaps most; one that is lost counts as no overlap.
+        # A box is compared with the one of its class that it overlaps most; one that is lost counts
+        # as no overlap.
         if len(boxes) and len(others):
-            overlaps += list(box_iou(boxes.boxes, others.boxes).max(axis=1))
+            same_class = boxes.labels[:, None] == others.labels[None]
+            overlaps += list((box_iou(boxes.boxes, others.boxes) * same_class).max(axis=1))
         else:
             overlaps += [0.0] * len(boxes)
     if not overlaps:

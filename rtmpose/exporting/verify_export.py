@@ -15,11 +15,15 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.onnx import write_onnx
 from rtmpose.exporting.options import ExportOptions
+from rtmpose.exporting.quantize import calibration_images, is_about_people
 from rtmpose.exporting.source import ExportSource, open_source
 from rtmpose.exporting.tensorrt import build_tensorrt
 from rtmpose.exporting.verify import Verification, compare, run_on, sample_images
 from rtmpose.model_card import ModelCard
 from rtmpose.zoo import resolve
+
+OWN_IMAGES = 64
+"""Images of the user's own that an export is compared on."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
         return _verify_pipeline(path, precision)
 
     # A TensorRT engine is compared where it can be built; its ONNX file is compared anyway.
+    # Rounded networks are compared on images of what they are for.
     images = sample_images(source.card)
+    if options.calibrate is not None and not is_about_people(source.card):
+        images = calibration_images(source.card, options.calibrate, OWN_IMAGES)
     reference = run_on(source.reference(), images)
     if options.to == "tensorrt":
         engine = build_tensorrt(path, source.card, half=precision == "fp16")

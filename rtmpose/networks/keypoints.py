@@ -4,6 +4,7 @@ keypoint.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.build import build, config_for
 from rtmpose.networks.widths import fit_widths
-from rtmpose.skeletons import get_skeleton, skeleton_names
+from rtmpose.skeletons import get_skeleton, skeleton_names, skeleton_of
 from rtmpose.types import Skeleton
+
+OWN_TASK = "own keypoints"
+"""Task of models whose keypoints do not come with the package."""
 
 KEYPOINT_LAYERS = ("head.final_layer", "head.final_layer2")
 """Layers of the pose networks whose outputs are one map per keypoint."""
@@ -25,8 +29,13 @@ def card_with_keypoints(card: ModelCard, skeleton: Skeleton) -> ModelCard:
     # A set that does not come with the package as it is here is carried along.
     built_in = skeleton.name in skeleton_names() and get_skeleton(skeleton.name) == skeleton
     own = None if built_in else skeleton
+    width, height = card.input_wh
+    name = re.sub(r"[^\w.-]+", "-", skeleton.name)
+    other = own is not None and own.keypoints != _keypoints_of(card)
     return replace(
         card,
+        id=f"{card.architecture}_{name}_{height}x{width}" if other else card.id,
+        task=OWN_TASK if other else card.task,
         skeleton=skeleton.name,
         own_skeleton=own,
         files=(),
@@ -35,6 +44,11 @@ def card_with_keypoints(card: ModelCard, skeleton: Skeleton) -> ModelCard:
         notes="",
         calibration=None,
     )
+
+
+def _keypoints_of(card: ModelCard) -> tuple[str, ...]:
+    points = skeleton_of(card)
+    return points.keypoints if points is not None else ()
 
 
 def is_keypoint_layer(key: str) -> bool:

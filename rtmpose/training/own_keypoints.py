@@ -101,6 +101,8 @@ def fit_to_data(
     own = points is not None and (
         model_points is None or points.keypoints != model_points.keypoints
     )
+    # A model with keypoints of its owner goes on as it was trained: it has no other to learn from.
+    own = own or (points is None and model is not None and model.own_skeleton is not None)
     if points is not None and not points.sigmas:
         log.info(
             "%s has no sigmas: AP is measured with %g for every keypoint",
@@ -125,7 +127,7 @@ def _fit_recipe(
         return recipe
     people = sum(len(s.dataset.labeled(i)) for s in sets for i in s.dataset.images)
     if own and recipe.distill is not None and teacher is None:
-        log.info("no teacher: no model has these keypoints")
+        log.info("no teacher: labels only, as the keypoints are not those of a published model")
         return for_own_keypoints(recipe, people)
     return for_few_people(recipe, people)
 
@@ -139,7 +141,7 @@ def keypoints_of(dataset: KeypointDataset) -> Skeleton:
     found = dataset.skeleton
     if found is not None:
         # A category may have the name of a published set and other points.
-        taken = found.name in skeleton_names() and get_skeleton(found.name) != found
+        taken = found.name in skeleton_names() and not _is_published(found)
         return replace(found, name=f"{found.name}-own") if taken else found
     rows = (row for image in dataset.images for row in dataset.labeled(image))
     first = next(rows, None)
@@ -179,7 +181,7 @@ def _has_points_of(
         )
 
     # A published set converts by its table, if it is of the same kind; others by their names.
-    if theirs is None or theirs.name not in skeleton_names():
+    if theirs is None or not _is_published(theirs):
         return len(match_keypoints(names, points)) == len(names)
     if not _same_kind(theirs.name, card):
         return False
@@ -188,6 +190,12 @@ def _has_points_of(
     except InputError:
         return False
     return True
+
+
+def _is_published(skeleton: Skeleton) -> bool:
+    """Whether a set is one of the package: a category may have the name of one by chance."""
+    known = skeleton.name in skeleton_names()
+    return known and get_skeleton(skeleton.name).keypoints == skeleton.keypoints
 
 
 def _counts(dataset: KeypointDataset) -> int:

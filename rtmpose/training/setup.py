@@ -163,7 +163,7 @@ def pose_task(
         teacher, teacher_wh = open_teacher(
             source, card, recipe, setup.teacher_backend, setup.device
         )
-    return PoseTask(
+    task = PoseTask(
         network,
         card,
         skeleton,
@@ -174,6 +174,8 @@ def pose_task(
         shares=shares,
         evaluate_on=evaluate_on,
     )
+    log.info("%d people to train on, %d to evaluate on", len(task.training), len(task.validation))
+    return task
 
 
 def classifier_task(
