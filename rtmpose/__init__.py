@@ -43,7 +43,7 @@ _HOME = {
     "RtmposeError": "errors",
     "Skeleton": "types",
     "TopDown": "pose_estimator",
-    "TrackedFrame": "tracking.video",
+    "TrackedFrame": "tracking.tracked_frame",
     "TrackerParams": "tracking",
     "UnknownArgumentError": "errors",
     "VideoTracker": "tracking.video",
@@ -142,7 +142,8 @@ if TYPE_CHECKING:
     from rtmpose.skeletons import get_skeleton
     from rtmpose.sources import read_image
     from rtmpose.tracking import PoseTracker, TrackerParams
-    from rtmpose.tracking.video import TrackedFrame, VideoTracker, track
+    from rtmpose.tracking.tracked_frame import TrackedFrame
+    from rtmpose.tracking.video import VideoTracker, track
     from rtmpose.training import train
     from rtmpose.types import Calibration, Detections, Frame, Poses, Skeleton
 

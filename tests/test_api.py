@@ -276,12 +276,14 @@ def test_several_streams_need_as_many_of_everything(pair):
 def test_images_that_are_something_else(pair):
     detector, pose = pair
     pipeline = rtmpose.Pipeline(detector, pose, **OPTIONS)
-    with pytest.raises(InputError, match=r"rtmpose.read_image\('a.jpg'\)"):
+    with pytest.raises(InputError, match=r"a\.jpg does not exist"):
         pipeline("a.jpg")
     with pytest.raises(InputError, match="one at a time, or as a list"):
         pipeline(np.zeros((2, 60, 80, 3), np.uint8))
+    with pytest.raises(InputError, match=r"rtmpose.read_image\('a.jpg'\)"):
+        pipeline.detector("a.jpg")
     with pytest.raises(InputError, match="COLOR_GRAY2BGR"):
-        pipeline(np.zeros((60, 80), np.uint8))
+        pipeline.detector(np.zeros((60, 80), np.uint8))
 
 
 def test_results_are_short_to_print(tmp_path, pair):

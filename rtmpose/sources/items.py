@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rtmpose.sources.kinds import (
     kind_of_file,
     kind_of_url,
 )
-from rtmpose.types import Image, check_image
+from rtmpose.types import Frame, Image, check_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class SourceItem:
         end_s: Second at which it stops; None for its end.
         limit: Maximum number of frames taken; None for all.
         flip: Mirror the frames left to right.
+        frames: Frames that are given one after the other, instead of a name to open.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SourceItem:
     end_s: float | None = None
     limit: int | None = None
     flip: bool = False
+    frames: Iterator[Frame] | None = None
 
     @property
     def still(self) -> bool:

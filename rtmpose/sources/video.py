@@ -51,7 +51,7 @@ def probe(item: SourceItem) -> SourceInfo:
     """
     if item.still:
         return SourceInfo(frames=1)
-    if item.live:
+    if item.live or item.frames is not None:
         return SourceInfo(frames=item.limit)
     capture = _open(item)
     try:
@@ -122,7 +122,9 @@ def iterate(
 
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source, whatever range the item names."""
-    if item.array is not None:
+    if item.frames is not None:
+        yield from item.frames
+    elif item.array is not None:
         yield Frame(item.array, source=item.name)
     elif item.kind == "image":
         image = _fetch(item.name) if "://" in item.name else read_image(item.name)
