@@ -12,9 +12,14 @@ Names are loaded on first use, so that ``import rtmpose`` is quick and loads no 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reads this when it is loaded; otherwise it sends usage data, and leaves a device id
+# in the user's cache. Who sets it to 0 keeps both.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Public name -> the module it is defined in.
 _HOME = {
