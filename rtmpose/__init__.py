@@ -12,9 +12,14 @@ Names are loaded on first use, so that ``import rtmpose`` is quick and loads no 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reads this when it is loaded; otherwise it sends usage data, and leaves a device id
+# in the user's cache. Who sets it to 0 keeps both.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Public name -> the module it is defined in.
 _HOME = {
@@ -43,7 +48,7 @@ _HOME = {
     "RtmposeError": "errors",
     "Skeleton": "types",
     "TopDown": "pose_estimator",
-    "TrackedFrame": "tracking.video",
+    "TrackedFrame": "tracking.tracked_frame",
     "TrackerParams": "tracking",
     "UnknownArgumentError": "errors",
     "VideoTracker": "tracking.video",
@@ -142,7 +147,8 @@ if TYPE_CHECKING:
     from rtmpose.skeletons import get_skeleton
     from rtmpose.sources import read_image
     from rtmpose.tracking import PoseTracker, TrackerParams
-    from rtmpose.tracking.video import TrackedFrame, VideoTracker, track
+    from rtmpose.tracking.tracked_frame import TrackedFrame
+    from rtmpose.tracking.video import VideoTracker, track
     from rtmpose.training import train
     from rtmpose.types import Calibration, Detections, Frame, Poses, Skeleton
 

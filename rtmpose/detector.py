@@ -110,6 +110,9 @@ class Detector:
         canvas, factors = self.letterbox(image)
         return self.decode(self.infer(canvas), factors, box_thr=box_thr)
 
+    def __repr__(self) -> str:
+        return f"Detector({self.card.id!r}, {self.backend.engine} on {self.backend.device})"
+
     def with_backend(self, backend: Backend) -> Detector:
         """The same detector, its network run by another backend."""
         other = copy(self)

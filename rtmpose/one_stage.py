@@ -89,6 +89,9 @@ class OneStage:
         self._local = threading.local()  # a canvas per thread
         self.skeleton = self._check_outputs(skeleton)
 
+    def __repr__(self) -> str:
+        return f"OneStage({self.card.id!r}, {self.backend.engine} on {self.backend.device})"
+
     @property
     def pose(self) -> OneStage:
         """The network that finds keypoints: this one."""

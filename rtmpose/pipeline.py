@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast, overload
 
 from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_BOX_THR, DEFAULT_DETECTOR, Detector
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
+from rtmpose.image_inputs import as_image, as_sources, checked_selection
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
@@ -20,6 +22,10 @@ from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
 from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
 
 __all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "Result", "predict"]
+
+
+AnyImage = Image | str | Path | bytes | object
+"""What :func:`rtmpose.image_inputs.as_image` takes; PIL images among the objects."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,35 @@ class Result:
         from rtmpose.draw import draw_poses
 
         return draw_poses(self.frame.image, self.poses, **options)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the drawn image; its suffix says the format, options are those of :meth:`draw`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from rtmpose import drawn
+
+        return drawn.save(path, self.draw(**options))
+
+    def show(self, **options: Any) -> None:
+        """Open the drawn image in this machine's viewer; options as in :meth:`draw`.
+
+        Raises:
+            MissingDependencyError: Pillow is not installed.
+        """
+        from rtmpose import drawn
+
+        drawn.show(self.draw(**options))
+
+    def __repr__(self) -> str:
+        return f"Result({self.frame!r}, {self.poses!r})"
+
+    def _repr_png_(self) -> bytes:
+        """The drawn image, which notebooks show."""
+        from rtmpose import drawn
+
+        return drawn.png(self.draw())
 
 
 class Pipeline:
@@ -122,32 +157,60 @@ class Pipeline:
         """The opened network that finds keypoints."""
         return self.model.pose
 
+    @overload
+    def __call__(
+        self, image: AnyImage, boxes: Boxes | None = None, *, color: str = "bgr"
+    ) -> Poses: ...
+
+    @overload
+    def __call__(
+        self, image: list[AnyImage], boxes: Sequence[Boxes] | None = None, *, color: str = "bgr"
+    ) -> list[Poses]: ...
+
     @checked_keywords
-    def __call__(self, image: Image, boxes: Boxes | None = None) -> Poses:
-        """The poses in one image.
+    def __call__(
+        self,
+        image: AnyImage | list[AnyImage],
+        boxes: Boxes | Sequence[Boxes] | None = None,
+        *,
+        color: str = "bgr",
+    ) -> Poses | list[Poses]:
+        """The poses in one image, or in each of a list.
 
         Args:
-            image: BGR uint8 ``(H, W, 3)``, as OpenCV reads it.
-            boxes: ``(N, 4)`` xyxy in image pixels or detections, to use instead of the detector.
+            image: A uint8 array as OpenCV reads it (BGR, BGRA or gray), a PIL image, the path of an
+                image file, or its bytes; or a list of those.
+            boxes: ``(N, 4)`` xyxy in image pixels or detections, to use instead of the detector;
+                of a list of images, as many.
+            color: ``bgr`` or ``rgb``: order of the channels of arrays.
 
         Returns:
             Poses, highest box score first; if nobody is found, an empty ``Poses``, not an error.
+            Of a list of images, a list.
 
         Raises:
             InputError: the image or a box is not usable, there are neither boxes nor a detector, or
                 boxes are given to a one-stage model.
         """
         # One image is a batch of one.
-        return self.model.estimate(
-            [image],
-            None if boxes is None else [boxes],
-            box_thr=self.box_thr,
-            max_people=self.max_people,
-        )[0]
+        if not isinstance(image, list):
+            given = None if boxes is None else [cast(Boxes, boxes)]
+            return self._estimate([as_image(image, color)], given)[0]
+        return self._estimate(
+            [as_image(one, color) for one in image], cast(Sequence[Boxes] | None, boxes)
+        )
 
-    def detect(self, image: Image) -> Detections:
-        """The boxes of the people, highest score first."""
-        return self.model.detect(image, box_thr=self.box_thr, max_people=self.max_people)
+    def _estimate(self, images: Sequence[Image], boxes: Sequence[Boxes] | None) -> list[Poses]:
+        return self.model.estimate(images, boxes, box_thr=self.box_thr, max_people=self.max_people)
+
+    def detect(self, image: AnyImage, *, color: str = "bgr") -> Detections:
+        """The boxes of the people, highest score first; arguments as in a call."""
+        return self.model.detect(
+            as_image(image, color), box_thr=self.box_thr, max_people=self.max_people
+        )
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(f'{k} {v}' for k, v in self.model.describe().items())})"
 
     def run(
         self,
@@ -166,10 +229,11 @@ class Pipeline:
                 is raised.
         """
         # A frame without given boxes is detected in as usual.
-        items = expand_sources(as_list(sources))
+        items = expand_sources(as_sources(sources))
         for item, frame in iterate(items, on_error=on_error):
-            given = boxes(item, frame.index) if boxes else None
-            yield Result(frame, self(frame.image, given))
+            found = boxes(item, frame.index) if boxes else None
+            given = None if found is None else [found]
+            yield Result(frame, self._estimate([frame.image], given)[0])
 
 
 def predict(
@@ -182,13 +246,15 @@ def predict(
     limit: int | None = None,
     flip: bool = False,
     camera: CameraSettings | None = None,
+    color: str = "bgr",
     **options: Any,
 ) -> Iterator[Result]:
     """Find people and their keypoints in images, videos, folders, cameras or streams.
 
     Args:
         source: An image or video file, a folder, a glob pattern, a camera (its index or device), a
-            URL (HTTP, RTSP, UDP, ...), a BGR array, or a list of those.
+            URL (HTTP, RTSP, UDP, ...), an array, a PIL image, the bytes of an image file, an
+            iterator of images, a ``cv2.VideoCapture``, or a list of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
         start_s: Seconds skipped at the start of each video.
@@ -196,6 +262,7 @@ def predict(
         limit: At most this many frames of each source.
         flip: Mirror the frames first (a selfie view).
         camera: Size, rate and pixel format asked of a camera.
+        color: ``bgr`` or ``rgb``: order of the channels of arrays.
         **options: Further arguments of :class:`Pipeline`.
 
     Returns:
@@ -208,14 +275,7 @@ def predict(
     """
     # Unknown names fail here, and sources are looked up before models are opened.
     check_keywords("predict", options, [*keywords_of(predict), *keywords_of(Pipeline.__init__)])
-    items = expand_sources(
-        as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip, camera=camera
-    )
+    selection = checked_selection(start_s, end_s, limit, flip)
+    items = expand_sources(as_sources(source, color, selection), **selection, camera=camera)
     pipeline = Pipeline(detector, pose, **options)
     return pipeline.run(items)
-
-
-def as_list(sources: object) -> Sequence[object]:
-    """One source, or several, as a sequence."""
-    # Arrays are sources too, and are not to be iterated.
-    return sources if isinstance(sources, list | tuple) else [sources]

@@ -105,6 +105,9 @@ class PoseEstimator:
         """
         return self.estimate_batch([image], [boxes], flip_test=flip_test)[0]
 
+    def __repr__(self) -> str:
+        return f"PoseEstimator({self.card.id!r}, {self.backend.engine} on {self.backend.device})"
+
     def with_backend(self, backend: Backend) -> PoseEstimator:
         """The same estimator, its network run by another backend."""
         other = copy(self)
@@ -317,6 +320,9 @@ class TopDown:
     def skeleton(self) -> Skeleton:
         """The keypoint set of the poses."""
         return self.pose.skeleton
+
+    def __repr__(self) -> str:
+        return f"TopDown({self.detector!r}, {self.pose!r})"
 
     @property
     def finds_people(self) -> bool:

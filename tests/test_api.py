@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -54,6 +55,19 @@ def test_the_import_loads_no_engine_and_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split("\n")
     assert lines[:2] == ["[]", "[]"]
+
+
+def test_a_run_leaves_nothing_in_the_home_of_the_user(tmp_path):
+    """ONNX Runtime 1.32 would leave a device id and a database, and send what is in it."""
+    code = (
+        "import rtmpose, numpy as np\n"
+        "pipeline = rtmpose.Pipeline(backend='onnxruntime', device='cpu', threads=1)\n"
+        "pipeline(np.zeros((60, 80, 3), np.uint8))\n"
+    )
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**environment, **home})
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
 # ---- unknown keywords
@@ -276,12 +290,14 @@ def test_several_streams_need_as_many_of_everything(pair):
 def test_images_that_are_something_else(pair):
     detector, pose = pair
     pipeline = rtmpose.Pipeline(detector, pose, **OPTIONS)
-    with pytest.raises(InputError, match=r"rtmpose.read_image\('a.jpg'\)"):
+    with pytest.raises(InputError, match=r"a\.jpg does not exist"):
         pipeline("a.jpg")
     with pytest.raises(InputError, match="one at a time, or as a list"):
         pipeline(np.zeros((2, 60, 80, 3), np.uint8))
+    with pytest.raises(InputError, match=r"rtmpose.read_image\('a.jpg'\)"):
+        pipeline.detector("a.jpg")
     with pytest.raises(InputError, match="COLOR_GRAY2BGR"):
-        pipeline(np.zeros((60, 80), np.uint8))
+        pipeline.detector(np.zeros((60, 80), np.uint8))
 
 
 def test_results_are_short_to_print(tmp_path, pair):

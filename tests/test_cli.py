@@ -106,8 +106,8 @@ def test_boxes_file(tmp_path, models, images):
     ("content", "words"),
     [
         ("nonsense", "not a JSON list"),
-        ('[{"bbox": [1, 2]}]', "not a JSON list"),
-        ('[{"image_id": 1, "bbox": [1, 2, NaN, 4]}]', "NaN"),
+        ('[{"bbox": [1, 2]}]', "bbox must be 4 numbers"),
+        ('[{"image_id": 1, "bbox": [1, 2, NaN, 4]}]', "bbox must be a number"),
         ('[{"image_id": 1, "bbox": [1, 2, -3, 4]}]', "no positive width"),
         ('[{"image_id": 1, "bbox": [1, 2, 0, 4]}]', "no positive width"),
     ],

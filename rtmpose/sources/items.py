@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ from rtmpose.sources.sequences import (
     numbered,
 )
 from rtmpose.sources.skipped import SkippedFiles
-from rtmpose.types import Image, check_image
+from rtmpose.types import Frame, Image, check_image
 
 FILE_URL = "file://"
 STDIN = "stdin"
@@ -50,6 +50,7 @@ class SourceItem:
         end_s: Second at which it stops; None for its end.
         limit: Maximum number of frames taken; None for all.
         flip: Mirror the frames left to right.
+        frames: Frames that are given one after the other, instead of a name to open.
         strict: Refuse images with damaged pixels.
         content: The file with the content of a pipe.
         files: Number and file of each frame, for ``sequence``.
@@ -64,6 +65,7 @@ class SourceItem:
     end_s: float | None = None
     limit: int | None = None
     flip: bool = False
+    frames: Iterator[Frame] | None = None
     camera: CameraSettings | None = None
     strict: bool = False
     content: Path | None = None

@@ -49,7 +49,7 @@ def probe(item: SourceItem) -> SourceInfo:
     """
     if item.still:
         return SourceInfo(frames=1)
-    if item.live:
+    if item.live or item.frames is not None:
         return SourceInfo(frames=item.limit)
     if item.kind == "animation":
         return SourceInfo(frames=item.limit)
@@ -126,7 +126,9 @@ def iterate(
 
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source; of a video those before the range may be left out."""
-    if item.kind == "image" and "://" in item.name:
+    if item.frames is not None:
+        yield from item.frames
+    elif item.kind == "image" and "://" in item.name:
         yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
     elif item.kind in IMAGE_KINDS:
         yield from image_frames(item)

@@ -17,6 +17,7 @@ from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
+from rtmpose.image_inputs import as_image
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
@@ -33,8 +34,8 @@ from rtmpose.tracking.candidates import (
 )
 from rtmpose.tracking.kalman import BoxFilter
 from rtmpose.tracking.limb_swaps import repair_swaps
+from rtmpose.tracking.live_smoothing import shown_keypoints
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams, with_settings
-from rtmpose.tracking.smoothing import OneEuro, smooth_together
 from rtmpose.tracking.state import Track, TrackState, is_remembered
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
 
@@ -126,19 +127,21 @@ class PoseTracker:
     @checked_keywords
     def __call__(
         self,
-        image: Image,
+        image: object,
         *,
         time_s: float | None = None,
         detect: bool | None = None,
         boxes: Boxes | None = None,
+        color: str = "bgr",
     ) -> Poses:
         """The people in the next frame, with ids.
 
         Args:
-            image: BGR uint8 ``(H, W, 3)``.
+            image: As in a call of :class:`rtmpose.Pipeline`.
             time_s: Seconds of this frame; without it frames are taken to come 30 times a second.
             detect: Whether to run the detector now; None leaves it to ``det_interval``.
             boxes: Detected boxes ``(N, 4)`` or detections, to use instead of the detector.
+            color: ``bgr`` or ``rgb``: order of the channels of arrays.
 
         Returns:
             Poses with ``ids``; people who are lost for the moment are not included.
@@ -147,9 +150,19 @@ class PoseTracker:
             InputError: the image or the boxes are not usable, or boxes are given to a one-stage
                 model.
         """
+        images = [as_image(image, color)]
         return self.track_batch(
-            [self.state], [image], times=[time_s], detect=[detect], boxes=[boxes]
+            [self.state], images, times=[time_s], detect=[detect], boxes=[boxes]
         )[0]
+
+    def __enter__(self) -> PoseTracker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.reset()
+
+    def __repr__(self) -> str:
+        return f"PoseTracker({', '.join(f'{k} {v}' for k, v in self.model.describe().items())})"
 
     def track_batch(
         self,
@@ -422,7 +435,7 @@ class PoseTracker:
         rows = [row for _, row in shown]
 
         # The reshapes keep the ranks where nobody is there.
-        keypoints = self._smoothed(tracks, now)
+        keypoints = shown_keypoints(tracks, self.params, now)
         k = len(poses.skeleton)
         return Poses(
             poses.boxes[rows],
@@ -433,16 +446,3 @@ class PoseTracker:
             np.array([t.id for t in tracks], np.int64),
             poses.calibration,
         )
-
-    def _smoothed(self, tracks: list[Track], now: float) -> FloatArray:
-        """The keypoints to show ``(N, K, 2)``: smoothed, or as they are."""
-        keypoints = np.array([t.keypoints for t in tracks], np.float32)
-        if self.params.smooth == "off" or not tracks:
-            return keypoints
-
-        # New and returning people start a filter; all filters run together.
-        for track in tracks:
-            if track.smoother is None:
-                track.smoother = OneEuro(*self.params.smooth_params)
-        filters = [t.smoother for t in tracks if t.smoother is not None]
-        return smooth_together(filters, keypoints, now)

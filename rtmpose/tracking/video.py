@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
+from rtmpose.image_inputs import as_sources, checked_selection
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
-from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.ranges import FPS, check_count, check_optional
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, open_frames
@@ -32,8 +32,9 @@ from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
 from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
+from rtmpose.tracking.tracked_frame import TrackedFrame
 from rtmpose.tracking.tracker import PoseTracker
-from rtmpose.types import Calibration, Detections, FloatArray, Frame, Image, Poses, Skeleton
+from rtmpose.types import Calibration, Detections, FloatArray, Frame, Poses, Skeleton
 from rtmpose.worker_threads import OrderedMap, Prefetch
 
 DECODED_AHEAD = 4
@@ -61,43 +62,6 @@ class Statistics:
     detections: int = 0
     dropped: int = 0
     latencies_s: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class TrackedFrame:
-    """One frame with the people in it: what :func:`rtmpose.track` yields.
-
-    Iterating gives ``frame, poses``, so ``for frame, poses in track(...)`` works too.
-
-    Attributes:
-        item: The source.
-        frame: The frame.
-        poses: With ids.
-    """
-
-    item: SourceItem
-    frame: Frame
-    poses: Poses
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.frame, self.poses))
-
-    def __repr__(self) -> str:
-        return f"TrackedFrame({self.frame!r}, {self.poses!r})"
-
-    def draw(self, *, ids: bool = True, **options: Any) -> Image:
-        """A copy of the image with skeletons and ids drawn on it.
-
-        Args:
-            ids: Write the ids.
-            **options: As in :func:`rtmpose.draw_poses`.
-        """
-        from rtmpose.draw import draw_ids, draw_poses
-
-        canvas = draw_poses(self.frame.image, self.poses, **options)
-        if ids:
-            draw_ids(canvas, self.poses)
-        return canvas
 
 
 class VideoTracker:
@@ -139,6 +103,9 @@ class VideoTracker:
         # Where boxes are given for some frames only, a detector is not needed for the others.
         self._detects = boxes is None or tracker.model.finds_people
         self.statistics = Statistics()
+
+    def __repr__(self) -> str:
+        return f"VideoTracker({self.tracker!r}, interval {self.interval})"
 
     def run(self, items: Sequence[SourceItem]) -> Iterator[TrackedFrame]:
         """Follow people through several sources at once, frame by frame in turn; each has its
@@ -315,6 +282,7 @@ def track(
     fps_limit: float | None = None,
     flip: bool = False,
     camera: CameraSettings | None = None,
+    color: str = "bgr",
     box_thr: float | None = None,
     max_people: int | None = None,
     **options: Any,
@@ -339,6 +307,7 @@ def track(
         fps_limit: See :class:`VideoTracker`.
         flip: Mirror the frames first (a selfie view).
         camera: Size, rate and pixel format asked of a camera.
+        color: ``bgr`` or ``rgb``: order of the channels of arrays.
         box_thr: Lowest score of a detected box; the same as ``det_thr``.
         max_people: At most this many people per frame; the same as ``pose_max_num_bboxes``.
         **options: Further arguments of :class:`rtmpose.PoseTracker` and
@@ -361,9 +330,8 @@ def track(
         options["pose_max_num_bboxes"] = max_people
 
     # Sources are looked up before models are opened: a wrong path fails at once.
-    items = expand_sources(
-        as_list(source), start_s=start_s, end_s=end_s, limit=limit, flip=flip, camera=camera
-    )
+    selection = checked_selection(start_s, end_s, limit, flip)
+    items = expand_sources(as_sources(source, color, selection), **selection, camera=camera)
     tracker = PoseTracker(detector, pose, params, **options)
     video_tracker = VideoTracker(tracker, interval=det_interval, fps_limit=fps_limit)
     return _one_after_the_other(video_tracker, items)

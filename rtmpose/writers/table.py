@@ -5,21 +5,18 @@ A new format is a file with a class like those here and one row.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.files import is_special
-from rtmpose.writers.base import Writer, WriterContext
-from rtmpose.writers.coco_json import CocoJsonWriter
-from rtmpose.writers.csv_table import CsvWriter
-from rtmpose.writers.jsonl import JsonLinesWriter
-from rtmpose.writers.mot import MotWriter
-from rtmpose.writers.npz import NpzWriter
-from rtmpose.writers.openpose import OpenPoseWriter
-from rtmpose.writers.parquet import ParquetWriter
+
+if TYPE_CHECKING:
+    from rtmpose.writers.base import Writer, WriterContext
 
 
 @dataclass(frozen=True)
@@ -82,12 +79,24 @@ class Format:
             )
 
 
+def _writer(module: str, name: str) -> Callable[[Path, WriterContext], Writer]:
+    """Makes a writer of a class, whose file is loaded then: help texts need only this table."""
+
+    def make(path: Path, context: WriterContext) -> Writer:
+        made: Writer = getattr(importlib.import_module(f"rtmpose.writers.{module}"), name)(
+            path, context
+        )
+        return made
+
+    return make
+
+
 FORMATS: tuple[Format, ...] = (
     # For evaluation tools.
     Format(
         "json",
         ".json",
-        CocoJsonWriter,
+        _writer("coco_json", "CocoJsonWriter"),
         "COCO results: image, bbox, score and keypoints of each person.",
         single_file=".json",
     ),
@@ -95,7 +104,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "jsonl",
         ".jsonl",
-        JsonLinesWriter,
+        _writer("jsonl", "JsonLinesWriter"),
         "JSON lines: one line per frame with its people.",
         single_file=".jsonl",
     ),
@@ -103,14 +112,14 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "csv",
         ".csv",
-        CsvWriter,
+        _writer("csv_table", "CsvWriter"),
         "Table: one row per person and frame.",
         single_file=".csv",
     ),
     Format(
         "parquet",
         ".parquet",
-        ParquetWriter,
+        _writer("parquet", "ParquetWriter"),
         "The same table as Parquet; needs pyarrow.",
         single_file=".parquet",
         package="pyarrow",
@@ -120,7 +129,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "mot",
         ".mot.txt",
-        MotWriter,
+        _writer("mot", "MotWriter"),
         "MOT Challenge text: boxes and ids. A file PATH.txt holds one source only.",
         single_file=".txt",
         many_sources=False,
@@ -129,7 +138,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "openpose",
         "_openpose",
-        OpenPoseWriter,
+        _writer("openpose", "OpenPoseWriter"),
         "OpenPose JSON: a folder per video with one file per frame; PATH is a folder.",
         still_suffix="_keypoints.json",
         is_folder=True,
@@ -138,7 +147,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "npz",
         "_people",
-        NpzWriter,
+        _writer("npz", "NpzWriter"),
         "NumPy arrays: a folder per source with one file per person; PATH is a folder.",
         is_folder=True,
     ),
