@@ -9,6 +9,7 @@ import typer
 
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
+from rtmpose.ranges import COUNT, FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.pipeline import Pipeline
@@ -21,14 +22,13 @@ class DetectionOptions:
     boxes: options.BoxesFile = None
     box_thr: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=options.MODELS
-        ),
+        FRACTION,
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=options.MODELS),
     ] = 0.3
     max_people: Annotated[
         int | None,
+        COUNT,
         typer.Option(
-            min=1,
             help="At most this number of people per frame, those with the highest-scoring boxes.",
             rich_help_panel=options.MODELS,
         ),

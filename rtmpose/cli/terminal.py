@@ -94,7 +94,7 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: b
         sources = "source was" if report.skipped == 1 else "sources were"
         lines.append(f"{report.skipped} {sources} finished by an earlier run")
     if report.frames == 1 and report.last is not None:
-        lines.append(repr(report.last))
+        lines.append(str(report.last))
 
     # A long list of files helps nobody.
     paths = report.written

@@ -25,6 +25,7 @@ from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
+from rtmpose.ranges import FPS, check_count, check_optional
 from rtmpose.sources import SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
@@ -111,7 +112,8 @@ class VideoTracker:
             None from it leaves the frame to the interval.
 
     Raises:
-        InputError: the interval is neither ``auto`` nor a positive number.
+        InputError: the interval is neither ``auto`` nor a positive number, or ``fps_limit`` is out
+            of its range.
     """
 
     @checked_keywords
@@ -126,13 +128,11 @@ class VideoTracker:
         if boxes is not None and not tracker.model.needs_boxes:
             raise InputError("a one-stage model finds people by itself: it takes no boxes")
         self.tracker = tracker
-        self.interval = tracker.params.det_interval if interval is None else interval
-        if self.interval != "auto" and not (isinstance(self.interval, int) and self.interval > 0):
-            raise InputError(f"interval must be 1 or more frames, or auto, not {interval!r}")
+        self.interval = _checked_interval(tracker.params.det_interval, interval)
         # One-stage models find people in every frame, and a whole frame is a box at no cost.
         if not tracker.model.needs_boxes or tracker.model.whole_image:
             self.interval = 1
-        self.fps_limit = fps_limit
+        self.fps_limit = check_optional("fps_limit", fps_limit, FPS)
         self.boxes = boxes
         # Where boxes are given for some frames only, a detector is not needed for the others.
         self._detects = boxes is None or tracker.model.finds_people
@@ -281,6 +281,17 @@ class VideoTracker:
         # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
+
+
+def _checked_interval(usual: int, interval: object) -> int | str:
+    """The interval in frames, or ``auto``."""
+    if interval is None:
+        return usual
+    if interval == "auto":
+        return "auto"
+    if isinstance(interval, str):
+        raise InputError(f"interval must be a whole number from 1, or auto, not {interval!r}")
+    return check_count("interval", interval)
 
 
 def track(
