@@ -53,5 +53,5 @@ def describe_foreign(data: bytes, name: str) -> str:
     if data[4:12] == b"ftypcrx " or PurePath(name).suffix.lower() in RAW_SUFFIXES:
         return RAW
     if data and all(byte in _TEXT for byte in data[:HEAD]):
-        return "a text file, not an image"
+        return "not an image but a text file"
     return ""
