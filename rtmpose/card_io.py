@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from rtmpose.files import write_bytes, write_text
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata
 from rtmpose.safetensors_file import read_safetensors_header, with_safetensors_metadata
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 from rtmpose.types import Calibration, Skeleton
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def card_to_json(card: ModelCard) -> str:
     }
     if card.input_fit == "letterbox":
         del table["input_fit"]  # what files without it mean
-    return json.dumps(table, sort_keys=True)
+    return to_json(table, sort_keys=True)
 
 
 def card_from_json(text: str) -> ModelCard:
@@ -167,7 +166,7 @@ def write_sidecar_card(path: Path, card: ModelCard, recorded: Iterable[Path] = (
     table = parse_json(card_to_json(card), "the card")
     if records:
         table[RECORD_KEY] = records
-    write_text(out, json.dumps(table, sort_keys=True) + "\n")
+    write_text(out, to_json(table, sort_keys=True) + "\n")
     return out
 
 

@@ -21,6 +21,7 @@ from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
 from rtmpose.ops.decoders import box_decoder
 from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
+from rtmpose.ranges import CLASS, FRACTION, check_choice, check_number, check_optional
 from rtmpose.types import Detections, Image, check_image
 from rtmpose.zoo import resolve
 
@@ -75,12 +76,16 @@ class Detector:
         label: int | str | None = "auto",
         fit: str = "auto",
     ) -> None:
+        self.box_thr = check_number("box_thr", box_thr, FRACTION)
+        if not isinstance(label, str):
+            check_optional("label", label, CLASS)
+        check_choice("fit", fit, ("auto", "letterbox", "rectangular"))
+
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)
         card = card or zoo_card or card_of_file(path) or _recognize(path)
         self._decoder = box_decoder(card)
         self.path = path
-        self.box_thr = box_thr
         self.label = _label_index(card, label)
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
@@ -90,8 +95,6 @@ class Detector:
         self.card = replace(card, input_wh=(width or card.input_wh[0], height or card.input_wh[1]))
 
         # Rectangular inputs need an engine that takes any size.
-        if fit not in ("auto", "letterbox", "rectangular"):
-            raise InputError(f"a detector's fit is auto, letterbox or rectangular, not {fit!r}")
         if fit == "auto":
             fit = self.card.input_fit
         self.rectangular = self.backend.flexible and fit == "rectangular"
@@ -114,8 +117,9 @@ class Detector:
             Detections in image pixels, highest score first; boxes may reach past the border.
 
         Raises:
-            InputError: the image is not usable.
+            InputError: the image is not usable, or the threshold no number in 0..1.
         """
+        check_optional("box_thr", box_thr, FRACTION)
         canvas, factors = self.letterbox(image)
         return self.decode(self.infer(canvas), factors, box_thr=box_thr)
 

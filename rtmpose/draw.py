@@ -11,8 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.errors import InputError
 from rtmpose.keywords import checked_keywords
+from rtmpose.ranges import (
+    IMAGE_SIDE,
+    KEYPOINT_SCORE,
+    LINE_WIDTH,
+    TRAIL,
+    check_choice,
+    check_fields,
+    check_flags,
+    check_number,
+)
 from rtmpose.types import Detections, FloatArray, Image, Poses, check_image
 
 SHIFT = 3
@@ -20,6 +29,7 @@ SHIFT = 3
 FARTHEST = 20_000
 """Coordinates are clipped to this, in pixels: OpenCV's fixed-point lines overflow far outside."""
 OUTLINE = (32, 32, 32)
+BACKGROUNDS = ("image", "black")
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 Trails = dict[int, deque[tuple[float, float]]]
@@ -42,6 +52,9 @@ class DrawStyle:
         draw_ids: Write the track ids, where there are any.
         trail: Number of frames over which the path of a tracked person is drawn; 0 for none.
         output_size: Long edge of the drawn image in pixels; None keeps the frame's size.
+
+    Raises:
+        InputError: a value is out of its range.
     """
 
     kpt_thr: float = 0.3
@@ -52,6 +65,11 @@ class DrawStyle:
     draw_ids: bool = True
     trail: int = 0
     output_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, kpt_thr=KEYPOINT_SCORE, trail=TRAIL, output_size=IMAGE_SIDE.optional())
+        check_flags(self, "draw_skeleton", "draw_boxes", "draw_scores", "draw_ids")
+        check_choice("background", self.background, BACKGROUNDS)
 
 
 # ---- onto whole frames
@@ -120,8 +138,10 @@ def draw_poses(
         InputError: the image or the background is not usable.
     """
     check_image(image)
-    if background not in ("image", "black"):
-        raise InputError(f"background must be image or black, not {background!r}")
+    check_choice("background", background, BACKGROUNDS)
+    check_number("kpt_thr", kpt_thr, KEYPOINT_SCORE)
+    if thickness is not None:
+        check_number("thickness", thickness, LINE_WIDTH)
     canvas = np.zeros_like(image) if background == "black" else image.copy()
     sizes = [_person_size(poses, i, kpt_thr) for i in range(len(poses))]  # pixels
 

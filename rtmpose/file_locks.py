@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import socket
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rtmpose.errors import OutputError
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 
 if sys.platform == "win32":
     import msvcrt
@@ -199,7 +198,7 @@ def write_holder(descriptor: int) -> None:
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps(holder).encode())
+        os.write(descriptor, to_json(holder).encode())
 
 
 def read_holder(descriptor: int) -> str:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
+from rtmpose.ranges import (
+    ANY_SIZE,
+    FINITE,
+    POSITIVE,
+    SIDE,
+    Range,
+    check_choice,
+    check_fields,
+    check_length,
+)
 from rtmpose.types import Calibration, Skeleton
 
 # ---- kinds
@@ -33,6 +43,10 @@ people with boxes and keypoints in a frame, or classes. How it is decoded is in
 """
 
 
+SPLIT_RATIO = Range(0, 1000, above=True)
+INPUT_SIDE = Range(0, 65_536, whole=True)
+"""0 where only the file knows."""
+
 # ---- parts of a card
 
 
@@ -46,11 +60,20 @@ class Normalization:
         std: Three numbers, in the same order and units.
         color: The channel order the network was trained on. Frames are always BGR; this field is
             where that changes.
+
+    Raises:
+        InputError: a value is out of its range; a std of 0 divides by nothing.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     color: ColorOrder
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            check_length(self, name, (3,), "three numbers, one per channel")
+        check_fields(self, mean=FINITE, std=POSITIVE)
+        check_choice("color", self.color, get_args(ColorOrder))
 
 
 @dataclass(frozen=True)
@@ -64,12 +87,22 @@ class Codec:
         split_ratio: SimCC bins per input pixel.
         sigma: SimCC label spread in bins (x, y), or one heat-map sigma; needed by training only.
         heatmap_wh: Width and height of the heat map.
+
+    Raises:
+        InputError: a value is out of its range.
     """
 
     kind: CodecKind
     split_ratio: float = 2.0
     sigma: tuple[float, ...] = ()
     heatmap_wh: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, get_args(CodecKind))
+        check_length(self, "sigma", (0, 1, 2), "none, one or two numbers")
+        if self.heatmap_wh is not None:
+            check_length(self, "heatmap_wh", (2,), "width and height")
+        check_fields(self, split_ratio=SPLIT_RATIO, sigma=POSITIVE, heatmap_wh=SIDE.optional())
 
 
 # ---- where files come from
@@ -146,6 +179,9 @@ class ModelCard:
             eval --calibrate``).
         classes: Names of a detector's classes, in the order of its outputs; empty for one that
             finds people only, or whose classes are not known.
+
+    Raises:
+        InputError: a value is out of its range.
     """
 
     # What it is, and how it is run.
@@ -170,6 +206,16 @@ class ModelCard:
     calibration: Calibration | None = None
     input_fit: InputFit = "letterbox"
     classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_length(self, "input_wh", (2,), "width and height")
+        check_fields(
+            self,
+            input_wh=INPUT_SIDE,
+            params_m=ANY_SIZE.optional(),
+            gflops=ANY_SIZE.optional(),
+        )
+        check_choice("input_fit", self.input_fit, get_args(InputFit))
 
     # Questions that other code asks, instead of comparing kinds and names.
     @property

@@ -22,6 +22,7 @@ from rtmpose.ops.letterbox import (
     letterbox_centered,
     unletterbox_centered,
 )
+from rtmpose.ranges import FRACTION, check_number, check_optional
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
@@ -76,12 +77,13 @@ class OneStage:
         skeleton: Skeleton | None = None,
         box_thr: float = DEFAULT_BOX_THR,
     ) -> None:
+        self.box_thr = check_number("box_thr", box_thr, FRACTION)
+
         # As for other families: what the zoo knows, else the conventions.
         path, zoo_card = resolve(model)
         card = card or zoo_card or assumed_card(path)
         self._decoder = people_decoder(card)
         self.path = path
-        self.box_thr = box_thr
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)
@@ -111,6 +113,7 @@ class OneStage:
         Raises:
             InputError: the image is not usable.
         """
+        check_optional("box_thr", box_thr, FRACTION)
         canvas, placement = self.letterbox(image)
         return self.decode(self.infer(canvas), placement, box_thr=box_thr)
 

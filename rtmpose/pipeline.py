@@ -10,11 +10,11 @@ from typing import Any
 
 from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_BOX_THR, DEFAULT_DETECTOR, Detector
-from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.one_stage import OneStage
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
+from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
 from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
 
@@ -67,6 +67,7 @@ class Pipeline:
         antialias: See :class:`PoseEstimator`.
 
     Raises:
+        InputError: a number is out of its range.
         ModelError: a model is not available or is of the wrong kind.
         BackendError: engine or device are not available.
     """
@@ -89,12 +90,10 @@ class Pipeline:
         antialias: bool = False,
     ) -> None:
         # Checked before a model is opened, which takes seconds.
-        if not 0 <= box_thr <= 1:
-            raise InputError(f"box_thr must be in 0..1, not {box_thr}")
-        if max_people is not None and max_people < 1:
-            raise InputError(f"max_people must be 1 or more, not {max_people}")
-        self.box_thr = box_thr
-        self.max_people = max_people
+        check_flag("whole_image", whole_image)
+        check_flag("antialias", antialias)
+        self.box_thr = check_number("box_thr", box_thr, FRACTION)
+        self.max_people = None if max_people is None else check_count("max_people", max_people)
         self.model: PoseModel = open_model(
             detector,
             pose,

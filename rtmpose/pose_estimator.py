@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -14,17 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.backends.loading import card_of_file
+from rtmpose.crowds import LARGEST_CROWD, in_parts
 from rtmpose.detector import Detector
 from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.ops import crop, rtmo
-from rtmpose.ops.decoders import (
-    DECODED_INSIDE,
-    DECODED_NAMES,
-    KeypointDecoder,
-    keypoint_decoder,
-)
+from rtmpose.ops.decoders import DECODED_INSIDE, DECODED_NAMES, KeypointDecoder, keypoint_decoder
+from rtmpose.ranges import check_flag
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
@@ -83,12 +81,12 @@ class PoseEstimator:
         skeleton: Skeleton | None = None,
         antialias: bool = False,
     ) -> None:
+        self.antialias = check_flag("antialias", antialias)
         path, zoo_card = resolve(model)
         card = card or zoo_card or card_of_file(path) or _assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind
         # The file is opened before the card is complete: it knows the real size.
         self.path = path
-        self.antialias = antialias
         self.options = options or BackendOptions()
         self.backend: Backend = open_backend(path, card, self.options)
         self.card = _with_real_size(card, self.backend, path)
@@ -130,6 +128,8 @@ class PoseEstimator:
         if len(images) != len(boxes):
             raise InputError(f"{len(images)} images need as many sets of boxes, not {len(boxes)}")
         detections = [as_detections(b) for b in boxes]
+        if sum(map(len, detections)) > LARGEST_CROWD:
+            return in_parts(partial(self, flip_test=flip_test), images, detections)
         crops, matrices = self.crop(images, detections)
         outputs = self.infer(crops)
         if flip_test:

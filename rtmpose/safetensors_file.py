@@ -6,14 +6,13 @@ after the other. The header gives for each tensor its type, its shape and its pl
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 
 LARGEST_HEADER = 100_000_000
 """Bytes, the limit of the format."""
@@ -91,7 +90,7 @@ def with_safetensors_metadata(path: Path, key: str, text: str) -> bytes:
     """
     header = read_safetensors_header(path)
     content = {"__metadata__": {**header.metadata, key: text}, **header.tensors}
-    packed = json.dumps(content, separators=(",", ":")).encode()
+    packed = to_json(content, separators=(",", ":")).encode()
     packed += b" " * (-len(packed) % 8)  # tensors begin at a multiple of 8
     tensors = path.read_bytes()[header.start :]
     return len(packed).to_bytes(8, "little") + packed + tensors

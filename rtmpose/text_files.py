@@ -1,4 +1,4 @@
-"""The one place where JSON, TOML and other text files are parsed.
+"""The one place where JSON, TOML and other text files are parsed, and JSON is written.
 
 The parsers of the standard library take what would break their callers later: values nested so
 deeply that any code that walks through them fails, integers of thousands of digits that no float
@@ -25,7 +25,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -311,3 +311,47 @@ def _check_values(table: dict[str, Json], too_deep: str) -> None:
         level = deeper
     if level:
         raise ValueError(too_deep)
+
+
+# ---- writing
+
+
+def to_json(
+    value: object,
+    *,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    ensure_ascii: bool = True,
+    sort_keys: bool = False,
+) -> str:
+    """The text of a value; arguments as in ``json.dumps``.
+
+    Python itself would write NaN as a bare ``NaN``, which breaks the whole file for others.
+    """
+
+    def text(content: object) -> str:
+        return json.dumps(
+            content,
+            indent=indent,
+            separators=separators,
+            ensure_ascii=ensure_ascii,
+            sort_keys=sort_keys,
+            allow_nan=False,
+        )
+
+    # Almost nothing holds NaN: looking for it comes second.
+    try:
+        return text(value)
+    except ValueError:
+        return text(_without_nan(value))
+
+
+def _without_nan(value: object) -> object:
+    """The same data, with None for NaN and infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

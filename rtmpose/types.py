@@ -7,20 +7,45 @@ the name, ``_wh`` or ``_hw``.
 
 from __future__ import annotations
 
-import inspect
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.array_checks import (
+    FARTHEST_FOUND,
+    as_float32,
+    as_int64,
+    check_box_values,
+    check_boxes,
+    check_finite,
+    check_image,
+)
+from rtmpose.errors import InputError
+from rtmpose.ranges import FINITE, FRACTION, INDEX, Range, check_fields, check_row, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
     import supervision
+
+__all__ = [
+    "Calibration",
+    "Detections",
+    "FloatArray",
+    "Frame",
+    "Image",
+    "Index",
+    "Outputs",
+    "Poses",
+    "Shapes",
+    "Skeleton",
+    "check_boxes",
+    "check_image",
+]
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
@@ -30,6 +55,10 @@ Shapes = Sequence[tuple[int, ...]]
 """Of the arrays a network returns."""
 Index = int | slice | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
 """Selects rows, as in numpy."""
+
+SIGMA = Range(0, 10, above=True)
+MOST_NAMES = 30
+"""Of keypoints listed in an error."""
 
 POSE_SCORE_FLOOR = 0.2
 """Keypoints scoring at or below this do not count toward a person's score (the COCO evaluation
@@ -55,6 +84,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         check_image(self.image)
+        check_fields(self, index=INDEX, time_s=FINITE)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
@@ -71,8 +101,11 @@ class Detections:
         scores: ``(N,)`` float32 in 0..1, in descending order.
         labels: ``(N,)`` int64 class indices.
 
+    Lists and arrays of other numbers are converted.
+
     Raises:
-        InputError: the lengths differ.
+        InputError: the lengths differ, a value is NaN or infinite, or the corners of a box are
+            exchanged.
     """
 
     boxes: FloatArray
@@ -80,15 +113,27 @@ class Detections:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        n = len(self.boxes)
+        object.__setattr__(self, "boxes", as_float32("boxes", self.boxes))
+        object.__setattr__(self, "scores", as_float32("scores", self.scores))
+        object.__setattr__(self, "labels", as_int64("labels", self.labels))
+        n = len(self.boxes) if self.boxes.ndim else -1
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.labels.shape != (n,):
             raise InputError(
                 "detections need boxes (N, 4), scores (N,), labels (N,); got "
                 f"{self.boxes.shape}, {self.scores.shape}, {self.labels.shape}"
             )
+        check_box_values(self.boxes, FARTHEST_FOUND)
+        check_finite("scores", self.scores)
+        exchanged = (self.boxes[:, 2:] < self.boxes[:, :2]).any(axis=1)
+        if exchanged.any():
+            box = self.boxes[int(np.flatnonzero(exchanged)[0])]
+            raise InputError(f"boxes are x1, y1, x2, y2 with the smaller first, not {box.tolist()}")
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __repr__(self) -> str:
+        return f"Detections({len(self)} {'box' if len(self) == 1 else 'boxes'})"
 
     def __getitem__(self, index: Index) -> Detections:
         """Select by slice, mask or index array."""
@@ -109,9 +154,10 @@ class Detections:
         """
         array = check_boxes(boxes)
         n = len(array)
-        values = (
-            np.ones(n, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
-        )
+        if scores is None:
+            values = np.ones(n, np.float32)
+        else:
+            values = as_float32("scores", scores).reshape(-1)
         return cls(array, values, np.zeros(n, np.int64))
 
 
@@ -131,6 +177,9 @@ class Skeleton:
         sigmas: K object keypoint similarity constants (COCO convention: ``k = 2 sigma``); empty
             where unpublished.
         description: One line for people.
+
+    Raises:
+        InputError: the parts do not fit together, or a number is out of its range.
     """
 
     name: str
@@ -143,11 +192,37 @@ class Skeleton:
     sigmas: tuple[float, ...] = ()
     description: str = ""
 
+    def __post_init__(self) -> None:
+        # Indices are those of keypoints; colors are 0..255.
+        index = Range(0, len(self.keypoints) - 1, whole=True)
+        check_fields(self, flip_indices=index, sigmas=SIGMA)
+        for name in ("flip_indices", "sides", "keypoint_colors", "sigmas"):
+            given = len(getattr(self, name))
+            if given != len(self) and (given or name != "sigmas"):
+                raise InputError(f"{len(self)} keypoints need as many {name}, not {given}")
+        for link in self.links:
+            check_row("links", link, index, 2)
+
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def __repr__(self) -> str:
         return f"Skeleton({self.name!r}, {len(self)} keypoints)"
+
+    def index(self, name: str) -> int:
+        """The place of a keypoint, by its name such as ``nose`` or ``left_wrist``.
+
+        Raises:
+            InputError: there is none of that name; the message has those like it.
+        """
+        if name in self.keypoints:
+            return self.keypoints.index(name)
+        # Names like it, whatever their case and the marks between the words.
+        wanted = str(name).lower().replace("-", "_").replace(" ", "_")
+        near = difflib.get_close_matches(wanted, self.keypoints, n=3, cutoff=0.6)
+        known = ", ".join(self.keypoints[:MOST_NAMES]) + ", ..." * (len(self) > MOST_NAMES)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {known}"
+        raise InputError(f"{self.name} has no keypoint {name!r}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -176,14 +251,11 @@ class Calibration:
     ece: float | None = None
 
     def __post_init__(self) -> None:
-        if (
-            not self.slope
-            or len(self.slope) != len(self.offset)
-            or not np.isfinite([*self.slope, *self.offset]).all()
-        ):
+        check_fields(self, slope=FINITE, offset=FINITE, oks=FRACTION, ece=FRACTION.optional())
+        if not self.slope or len(self.slope) != len(self.offset):
             raise InputError(
-                f"a calibration needs as many slopes as offsets, all finite: {self.slope},"
-                f" {self.offset}"
+                f"a calibration needs as many slopes as offsets, not {len(self.slope)} and"
+                f" {len(self.offset)}"
             )
 
     def probabilities(self, scores: FloatArray) -> FloatArray:
@@ -218,8 +290,12 @@ class Poses:
         calibration: How scores become :attr:`probabilities`; None for models that were never
             calibrated.
 
+    ``poses[0]``, slices and masks select people; ``poses["nose"]`` is a keypoint of all of them.
+    Lists and arrays of other numbers are converted.
+
     Raises:
-        InputError: the shapes do not agree.
+        InputError: the shapes do not agree, or a box or score is NaN or infinite. Keypoints may be
+            NaN.
     """
 
     boxes: FloatArray
@@ -231,18 +307,38 @@ class Poses:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        n, k = len(self.boxes), len(self.skeleton)
+        for name in ("boxes", "box_scores", "keypoints", "scores"):
+            object.__setattr__(self, name, as_float32(name, getattr(self, name)))
+        if self.ids is not None:
+            object.__setattr__(self, "ids", as_int64("ids", self.ids))
+        n, k = len(self.boxes) if self.boxes.ndim else -1, len(self.skeleton)
         if self.ids is not None and self.ids.shape != (n,):
             raise InputError(f"{n} instances need as many ids, not {self.ids.shape}")
         got = (self.boxes.shape, self.box_scores.shape, self.keypoints.shape, self.scores.shape)
         if got != ((n, 4), (n,), (n, k, 2), (n, k)):
             raise InputError(f"poses of {n} instances with {k} keypoints have wrong shapes: {got}")
+        check_box_values(self.boxes, FARTHEST_FOUND)
+        check_finite("box_scores", self.box_scores)
+        check_finite("scores", self.scores)
 
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: Index) -> Poses:
-        """Select instances by index, slice, mask or index array; always returns ``Poses``."""
+    @overload
+    def __getitem__(self, index: Index) -> Poses: ...
+
+    @overload
+    def __getitem__(self, index: str) -> FloatArray: ...
+
+    def __getitem__(self, index: Index | str) -> Poses | FloatArray:
+        """Select people by index, slice, mask or index array: always ``Poses``. The name of a
+        keypoint gives that of all people: ``(N, 2)`` float32 x, y.
+
+        Raises:
+            InputError: no keypoint has that name; see :meth:`Skeleton.index`.
+        """
+        if isinstance(index, str):
+            return self.keypoints[:, self.skeleton.index(index)]
         rows = np.atleast_1d(np.arange(len(self))[index])
         return replace(
             self,
@@ -293,22 +389,30 @@ class Poses:
 
         Plain Python numbers, ready for ``json.dump``.
         """
-        # All numbers as rows of x, y, score; sizes instead of the second corners.
-        rows = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(
-            len(self), 3 * len(self.skeleton)
-        )
-        sizes = self.boxes[:, 2:] - self.boxes[:, :2]
-        return [
-            {
-                "image_id": image_id,
-                "category_id": category_id,
-                "bbox": [round(float(v), 2) for v in (*self.boxes[i, :2], *sizes[i])],
-                "score": round(float(self.instance_scores[i]), 5),
-                "keypoints": [round(float(v), 4) for v in rows[i]],
-                **({} if self.ids is None else {"track_id": int(self.ids[i])}),
-            }
-            for i in range(len(self))
-        ]
+        from rtmpose.pose_tables import coco_results
+
+        return coco_results(self, image_id, category_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python data with named keypoints, ready for ``json.dump``.
+
+        ``skeleton``, and ``people`` with ``id`` (where tracked), ``box`` (xyxy), ``box_score``,
+        ``score`` and ``keypoints``: name to ``[x, y, score]``. NaN becomes None.
+        """
+        from rtmpose.pose_tables import plain
+
+        return plain(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with one row per person and keypoint: ``person``, ``id`` (where tracked),
+        ``box_score``, ``keypoint``, ``x``, ``y``, ``score``.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        from rtmpose.pose_tables import data_frame
+
+        return data_frame(self)
 
     def to_supervision(self) -> supervision.KeyPoints:
         """The same as a ``supervision.KeyPoints``.
@@ -316,19 +420,15 @@ class Poses:
         Raises:
             MissingDependencyError: supervision is not installed.
         """
-        try:
-            import supervision
-        except ImportError as error:
-            raise MissingDependencyError(
-                "Poses.to_supervision needs the supervision package: pip install"
-                " 'rtmpose[supervision]'"
-            ) from error
-        # The argument was renamed in supervision 0.29.
-        parameters = inspect.signature(supervision.KeyPoints).parameters
-        name = "keypoint_confidence" if "keypoint_confidence" in parameters else "confidence"
-        return supervision.KeyPoints(xy=self.keypoints, **{name: self.scores})
+        from rtmpose.pose_tables import supervision_keypoints
+
+        return supervision_keypoints(self)
 
     def __repr__(self) -> str:
+        tracked = "" if self.ids is None else f", ids {shown(self.ids.tolist())}"
+        return f"Poses({len(self)} x {self.skeleton.name}, {len(self.skeleton)} keypoints{tracked})"
+
+    def __str__(self) -> str:
         head = f"Poses({len(self)} x {self.skeleton.name}, {len(self.skeleton)} keypoints"
         if not len(self):
             return head + ")"
@@ -340,72 +440,3 @@ class Poses:
         ]
         more = [f"  ... and {len(self) - 10} more"] if len(self) > 10 else []
         return "\n".join([head, *lines, *more]) + ")"
-
-
-def check_image(image: object) -> Image:
-    """Return the image if it is BGR uint8 ``(H, W, 3)`` and not empty.
-
-    Raises:
-        InputError: it is something else; the message says how to convert.
-    """
-    if isinstance(image, str | Path):
-        raise InputError(
-            f"an image must be a numpy array, not a path: read it with"
-            f" rtmpose.read_image({str(image)!r}), or give the path to rtmpose.predict"
-        )
-    if not isinstance(image, np.ndarray):
-        raise InputError(
-            f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}"
-        )
-    if image.ndim != 3 or image.shape[2] != 3:
-        hint = {
-            2: "for gray images use cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)",
-            3: "for BGRA images use cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)",
-            4: "give the images of a batch one at a time, or as a list",
-        }
-        raise InputError(
-            f"an image must have shape (H, W, 3), not {image.shape};"
-            f" {hint.get(image.ndim, 'give one image at a time')}"
-        )
-    if image.dtype != np.uint8:
-        raise InputError(
-            f"an image must hold uint8 values 0..255, not {image.dtype}; scale and convert it first"
-        )
-    if image.size == 0:
-        raise InputError(f"an image must not be empty; this one has shape {image.shape}")
-    return image
-
-
-def check_boxes(boxes: ArrayLike) -> FloatArray:
-    """Return boxes as ``(N, 4)`` float32 xyxy.
-
-    Raises:
-        InputError: the shape is wrong, a value is NaN or infinite, or a box has no positive width
-            and height.
-    """
-    try:
-        array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"boxes must be numbers in rows of x1, y1, x2, y2: {error}") from error
-    if array.size == 0:
-        return np.zeros((0, 4), np.float32)
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(
-            f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}"
-        )
-
-    # Name the first box that cannot be used.
-    bad = ~np.isfinite(array).all(axis=1)
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        raise InputError(f"box {i} holds NaN or infinity: {array[i].tolist()}")
-    flat = (array[:, 2:] <= array[:, :2]).any(axis=1)
-    if flat.any():
-        i = int(np.flatnonzero(flat)[0])
-        raise InputError(
-            f"box {i} has no positive width and height: {array[i].tolist()}; "
-            "boxes are x1, y1, x2, y2 (corners), not x, y, width, height"
-        )
-    return array

@@ -157,7 +157,7 @@ def test_track_options(tmp_path, models):
     assert len(next(rtmpose.track(video, det_thr=0.95, **models)).poses) == 0
     params = rtmpose.TrackerParams(det_thr=0.95)
     assert len(next(rtmpose.track(video, params=params, **models)).poses) == 0
-    with pytest.raises(InputError, match="interval must be 1 or more"):
+    with pytest.raises(InputError, match="interval must be a whole number from 1"):
         rtmpose.track(video, det_interval=0, **models)
 
 
@@ -232,7 +232,7 @@ def test_settings_of_the_tracker_as_keywords(pair):
     assert (tracker.params.det_interval, tracker.params.smooth) == (5, "off")
     with pytest.raises(UnknownArgumentError, match="did you mean det_interval"):
         PoseTracker(detector, pose, det_intervall=5)
-    with pytest.raises(InputError, match="det_interval must be 1 or more"):
+    with pytest.raises(InputError, match="det_interval must be a whole number from 1"):
         PoseTracker(detector, pose, det_interval=0, **OPTIONS)
 
 

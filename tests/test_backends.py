@@ -14,7 +14,7 @@ from rtmpose import backend_table as table
 from rtmpose.backends import choose, installed, open_backend, selection
 from rtmpose.backends.base import TensorSpec
 from rtmpose.backends.loading import local_devices
-from rtmpose.errors import BackendError, MissingDependencyError
+from rtmpose.errors import BackendError, InputError, MissingDependencyError
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.zoo import model_kind, resolve
 
@@ -32,7 +32,7 @@ def test_asking_for_a_missing_device_is_an_error(tmp_path):
         choose(BackendOptions("tflite"))
     with pytest.raises(BackendError, match="unknown device"):
         choose(BackendOptions("auto", "toaster"))
-    with pytest.raises(BackendError, match="threads"):
+    with pytest.raises(InputError, match="threads must be a whole number from 0"):
         PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", -1))
     with pytest.raises(BackendError, match="precision"):
         PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", precision="int4"))  # type: ignore[arg-type]
@@ -249,7 +249,6 @@ def test_a_format_of_one_backend_does_not_fall_back(tmp_path, monkeypatch):
         (BackendOptions("onnxruntime", "cpu", precision="bf16"), "openvino on cpu"),
         (BackendOptions("onnxruntime", "cpu:one"), "device number 'one'"),
         (BackendOptions("onnxruntime", "GPU.0"), "use --backend openvino"),
-        (BackendOptions("onnxruntime", "cpu", num_streams=0), "num_streams"),
     ],
 )
 def test_refusals_say_what_would_do(options, words, tmp_path):

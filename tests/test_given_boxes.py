@@ -142,3 +142,47 @@ def test_a_skeleton_in_the_api(tmp_path, pose):
     opened = rtmpose.PoseEstimator(pose, options=BackendOptions("onnxruntime", "cpu", 1))
     with pytest.raises(InputError, match="open already"):
         rtmpose.Pipeline(None, opened, skeleton=animal)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"score": float("nan")}, "entry 1: score must be a number from 0 to 1,000, not nan"),
+        ({"score": float("inf")}, "entry 1: score must be"),
+        ({"score": "high"}, "entry 1: score must be"),
+        ({"score": None}, "entry 1: score must be"),
+        ({"score": True}, "entry 1: score must be"),
+        ({"box_score": -1}, "entry 1: score must be"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "entry 1: bbox must be a number"),
+        ({"bbox": [1, 2, 3]}, "entry 1: bbox must be 4 numbers"),
+        ({"bbox": [1, 2, -3, 4]}, "entry 1: box 0 has no positive width"),
+        ({"bbox": [1e300, 2, 3, 4]}, "entry 1: bbox must be a number"),
+        ({"bbox": [1e8, 2, 3, 4]}, "entry 1: box 0"),
+        ({"bbox": "1234"}, "entry 1: bbox must be 4 numbers"),
+        ({"frame": 1.5}, "entry 1: frame must be a whole number"),
+        ({"frame": -1}, "entry 1: frame must be"),
+    ],
+)
+def test_boxes_of_a_file_that_cannot_be_used(tmp_path, pose, capsys, entry, words):
+    good = {"image": "a.png", "bbox": [1, 2, 3, 4], "score": 0.5}
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([good, {**good, **entry}]))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    for command in ("predict", "track"):
+        arguments = [command, str(tmp_path / "a.png"), "--pose", str(pose), "--boxes", str(path)]
+        assert main([*arguments, "--jsonl", str(tmp_path / "o.jsonl"), *ENGINE]) == 1
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["{}", "5", "[5]", "[[]]", '[{"bbox": [1, 2, 3, 4]}', "null"])
+def test_boxes_files_that_are_something_else(tmp_path, pose, capsys, content):
+    path = tmp_path / "boxes.json"
+    path.write_text(content)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    arguments = ["predict", str(tmp_path / "a.png"), "--pose", str(pose), "--boxes", str(path)]
+    assert main([*arguments, *ENGINE]) == 1
+    error = capsys.readouterr().err
+    assert "boxes.json" in error
+    assert error.count("\n") == 1

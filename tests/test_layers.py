@@ -40,8 +40,11 @@ def graph():
     ("part", "below"),
     [
         ("errors", set()),
-        ("types", {"errors"}),
-        ("model_card", {"errors", "types"}),
+        ("ranges", {"errors"}),
+        ("array_checks", {"errors"}),
+        ("pose_tables", {"errors"}),
+        ("types", {"errors", "ranges", "array_checks", "pose_tables"}),
+        ("model_card", {"errors", "ranges", "types"}),
         ("ops", {"errors", "model_card", "types"}),
         ("onnx_file", set()),
         ("keywords", {"errors"}),

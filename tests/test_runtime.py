@@ -368,3 +368,24 @@ def test_plain_gaussian_network(tmp_path, engine):
     assert np.abs(poses.keypoints[0] - (110, 130)).max() < 4
     flipped = pose(spot(110, 130), [[60, 40, 180, 200]], flip_test=True)
     assert np.abs(flipped.keypoints[0] - poses.keypoints[0]).max() < 5
+
+
+def test_a_crowd_larger_than_memory_holds_is_estimated_in_parts(tmp_path, monkeypatch):
+    pose = PoseEstimator(spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime"))
+    images = [np.full((60, 80, 3), 90, np.uint8)] * 3
+    boxes = [[[i, 5, i + 20, 50] for i in range(7)], [], [[3, 4, 30, 44]]]
+    whole = pose.estimate_batch(images, boxes)
+
+    # The same people, two at a time.
+    for module in ("crowds", "pose_estimator"):
+        monkeypatch.setattr(f"rtmpose.{module}.LARGEST_CROWD", 2)
+    sizes = []
+    infer = pose.infer
+    monkeypatch.setattr(pose, "infer", lambda crops: sizes.append(len(crops)) or infer(crops))
+    parts = pose.estimate_batch(images, boxes)
+    assert max(sizes) == 2
+    assert [len(p) for p in parts] == [7, 0, 1]
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-4)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)

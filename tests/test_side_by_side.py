@@ -85,7 +85,7 @@ def test_what_can_go_side_by_side(tmp_path):
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
     pose.backend.device, pose.backend.engine = "cpu", "torch"
     assert calls_at_once(pose.backend, BackendOptions(threads=3)) == 1
-    with pytest.raises(BackendError, match="num_streams must be 1 or more"):
+    with pytest.raises(InputError, match="num_streams must be a whole number from 1"):
         open_backend(pose.path, pose.card, BackendOptions("onnxruntime", num_streams=0))
 
 

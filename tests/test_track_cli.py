@@ -112,7 +112,6 @@ def test_flip_mirrors_both_passes(tmp_path, models):
         (["--det-interval", "often"], "--det-interval takes"),
         (["--smooth-params", "1,2"], "--smooth-params takes"),
         (["--smooth", "offline", "--together"], "one after the other"),
-        (["--det-thr", "3"], "det_thr must lie"),
         (["--start", "2", "--end", "1"], "must be later"),
     ],
 )

@@ -15,7 +15,6 @@ from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
 from rtmpose.backends.loading import open_with
 from rtmpose.backends.parallel import calls_at_once, usable_cpus
 from rtmpose.backends.selection import BackendChoice, check_precision, choose, for_file, installed
-from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard
 
 __all__ = [
@@ -49,12 +48,6 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         ModelError: the file cannot be read.
     """
     options = options or BackendOptions()
-
-    # Checked here, so that the errors are the same for all engines.
-    if options.threads < 0:
-        raise BackendError(f"threads must be 0 (all cores) or more, not {options.threads}")
-    if options.num_streams < 1:
-        raise BackendError(f"num_streams must be 1 or more, not {options.num_streams}")
 
     # The file's format comes first: most formats are run by one backend only.
     choice = choose(for_file(path, options))

@@ -14,7 +14,6 @@ the two is kept, and only one that agrees is trusted by ``precision="auto"``.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +37,7 @@ from rtmpose.backends.bf16_graph import (
 from rtmpose.files import atomic_binary
 from rtmpose.model_card import ModelCard
 from rtmpose.paths import bundled_folder, cache_folder
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -255,7 +254,7 @@ def _save(digest: str, medians: Medians, record: Bf16Record) -> None:
     path = calibration_file(digest)
     # Strings become 0-d arrays, which load without pickle.
     arrays: Mapping[str, NDArray[np.generic]] = {
-        "record": np.array(json.dumps(asdict(record))),
+        "record": np.array(to_json(asdict(record))),
         **{f"m/{name}": values for name, values in medians.items()},
     }
     try:

@@ -17,6 +17,7 @@ from rtmpose.backends.loading import local_devices
 from rtmpose.backends.selection import for_file
 from rtmpose.errors import InputError, RtmposeError
 from rtmpose.model_card import ModelCard
+from rtmpose.ranges import BATCH, COUNT_OR_ZERO, check_count
 from rtmpose.zoo import resolve
 
 Progress = Callable[[str], None]
@@ -178,6 +179,10 @@ def measure_networks(
         allow_spinning: Likewise.
         on_progress: Called with a line of text now and then.
     """
+    check_count("iterations", iterations)
+    check_count("warm_up", warm_up, COUNT_OR_ZERO)
+    for size in batches:
+        check_count("batches", size, BATCH)
     report = on_progress or (lambda text: None)
 
     # Everything is opened first: a missing model shows up before the measurement.

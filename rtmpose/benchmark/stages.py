@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtmpose.backends import Backend
 from rtmpose.errors import InputError
 from rtmpose.families import Network
+from rtmpose.ranges import COUNT_OR_ZERO, PEOPLE, check_count, check_optional
 from rtmpose.types import Detections, Image
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ def measure(
         InputError: a number of people was given for a one-stage model.
     """
     from rtmpose.draw import draw_poses
+
+    check_count("frames", frames)
+    check_count("warm_up", warm_up, COUNT_OR_ZERO)
+    check_optional("people", people, PEOPLE)
 
     # Networks report to the clock, so that their time can be taken out of a stage.
     clock = _NetworkClock()

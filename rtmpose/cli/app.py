@@ -9,6 +9,7 @@ import typer
 
 import rtmpose
 from rtmpose.cli.help_text import set_help
+from rtmpose.cli.numbers import check_numbers
 
 COMMANDS = {
     "predict": "predict",
@@ -54,6 +55,7 @@ def make_app(arguments: list[str] | None = None) -> typer.Typer:
         else:
             app.command(name)(getattr(module, name))
     set_help(app)
+    check_numbers(app)
     return app
 
 

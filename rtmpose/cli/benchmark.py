@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import typer
 from rtmpose import backend_table as table
 from rtmpose.cli import options
 from rtmpose.errors import InputError, ModelError
+from rtmpose.ranges import BATCH, COUNT, COUNT_OR_ZERO, PEOPLE, Range, shown
+from rtmpose.text_files import to_json
 
 if TYPE_CHECKING:
     from rtmpose.benchmark.pipelines import PipelineTiming
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGES = 64
 """Frames kept in memory; longer sources are repeated after them."""
+MAX_DIGITS = 10
 
 Row = Mapping[str, str | float]
 
@@ -56,14 +58,16 @@ People = Annotated[
 Batch = Annotated[str, typer.Option(help="--networks: images per call, such as 1,4.")]
 Limit = Annotated[
     int | None,
+    COUNT,
     typer.Option(
-        min=1,
         help="Frames measured, 100 by default; short sources are repeated. With --networks: calls"
         " of each network, 200 by default.",
     ),
 ]
 Warmup = Annotated[
-    int | None, typer.Option(min=0, help="Frames or calls before them; 5 and 50 by default.")
+    int | None,
+    COUNT_OR_ZERO,
+    typer.Option(help="Frames or calls before them; 5 and 50 by default."),
 ]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")]
@@ -132,7 +136,7 @@ def bench(
     # Networks alone, on random images.
     if networks:
         models = inputs or ([pose] if whole_image else [detector, pose])
-        rows = _measure_networks(models, _numbers("--batch", batch), settings)
+        rows = _measure_networks(models, _numbers("--batch", batch, BATCH), settings)
         _print_table(rows, markdown)
         _finish(rows, json_file)
         return 0
@@ -140,7 +144,7 @@ def bench(
     # Whole pipelines: the stages of one, or a row for each of several.
     sources = inputs or [str(_demo_photo())]
     _refuse_model_names(sources)
-    counts = [*_numbers("--people", people)] if people else [None]
+    counts = [*_numbers("--people", people, PEOPLE)] if people else [None]
     timings = _measure_pipelines(sources, None if whole_image else detector, pose, counts, settings)
     if len(timings) == 1:
         _print_stages(timings[0], Path(sources[0]).name, markdown)
@@ -272,7 +276,7 @@ def _finish(result: object, json_file: Path | None) -> None:
     if json_file:
         from rtmpose.files import write_text
 
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, to_json(result, indent=2) + "\n")
         typer.echo(f"wrote {json_file}")
 
 
@@ -301,9 +305,12 @@ def _refuse_model_names(sources: list[str]) -> None:
         )
 
 
-def _numbers(option: str, text: str) -> list[int]:
-    """A list of numbers separated by commas, each 1 or more."""
+def _numbers(option: str, text: str, allowed: Range) -> list[int]:
+    """A list of numbers separated by commas, each in its range."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise InputError(f"{option} takes numbers from 1 such as 1,4, not {text!r}")
-    return [int(part) for part in parts]
+    # Longer numbers are out of any range, and Python does not read the longest.
+    numbers = [int(part) for part in parts if part.isdecimal() and len(part) < MAX_DIGITS]
+    if len(numbers) < len(parts) or not all(map(allowed.holds, numbers)):
+        span = f"from {allowed.low} to {allowed.high:,}"
+        raise InputError(f"{option} takes numbers {span} such as 1,4, not {shown(text)}")
+    return numbers

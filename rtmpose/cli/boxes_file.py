@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from rtmpose.errors import InputError
+from rtmpose.ranges import FINITE, INDEX, Range, check_count, check_number, check_row
 from rtmpose.sources import SourceItem
 from rtmpose.text_files import MAX_DATA_BYTES, read_json
 from rtmpose.types import Detections, check_boxes
 
 log = logging.getLogger(__name__)
+
+BOX_SCORE = Range(0, 1000)
+"""Of any detector; most give 0..1."""
 
 Rows = dict[tuple[str, int], list[tuple[list[float], float]]]
 """Name of an image and index of a frame to boxes (x1, y1, x2, y2) with scores."""
@@ -60,7 +65,7 @@ def read_boxes(path: Path) -> FileBoxes:
     """The boxes of a COCO results file.
 
     The file is a list of objects with ``image`` (or ``image_id``), ``bbox`` (x, y, w, h), and
-    perhaps ``frame`` and ``score``.
+    perhaps ``frame`` and ``score``. Where there is a ``box_score`` too, that is taken.
 
     Raises:
         InputError: the file cannot be read, or a box is not usable.
@@ -69,26 +74,41 @@ def read_boxes(path: Path) -> FileBoxes:
     entries = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
     try:
         rows = _rows(entries)
+    except InputError as error:
+        raise InputError(f"the boxes file {path}, {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"the boxes file {path} is not a JSON list of objects with image (or image_id) and bbox"
             f" [x, y, w, h]: {error!r}"
         ) from error
-    for boxes in rows.values():
-        check_boxes([box for box, _ in boxes])
     return FileBoxes(path, rows)
 
 
-def _rows(entries: list[dict[str, object]]) -> Rows:
+def _rows(entries: object) -> Rows:
+    if not isinstance(entries, list):
+        raise TypeError(f"it holds {type(entries).__name__}")
     rows: Rows = {}
-    for entry in entries:
-        # COCO has xywh.
-        x, y, w, h = (float(v) for v in list(entry["bbox"]))  # type: ignore[call-overload]
-        name = str(entry.get("image", entry.get("image_id")))
-        key = (Path(name).name, int(str(entry.get("frame", 0))))
-        score = float(str(entry.get("score", 1.0)))
-        rows.setdefault(key, []).append(([x, y, x + w, y + h], score))
+    for number, entry in enumerate(entries):
+        try:
+            key, box, score = _row(entry)
+        except InputError as error:
+            raise InputError(f"entry {number}: {error}") from error
+        rows.setdefault(key, []).append((box, score))
     return rows
+
+
+def _row(entry: Mapping[str, object]) -> tuple[tuple[str, int], list[float], float]:
+    """Name and frame, box (xyxy) and score of an entry."""
+    # COCO has xywh.
+    x, y, w, h = check_row("bbox", entry["bbox"], FINITE, 4)
+    box = [x, y, x + w, y + h]
+    check_boxes([box])
+
+    # Our own results have both: the score of a person is box score times keypoint scores.
+    score = check_number("score", entry.get("box_score", entry.get("score", 1.0)), BOX_SCORE)
+    frame = check_count("frame", entry.get("frame", 0), INDEX)
+    name = str(entry.get("image", entry.get("image_id")))
+    return (Path(name).name, frame), box, score
 
 
 def _keys(item: SourceItem) -> list[str]:

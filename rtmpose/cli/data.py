@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,8 @@ import typer
 from rtmpose.cli.data_options import AnnotationsPath, DataOptions, HoldOutOptions
 from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
+from rtmpose.ranges import COUNT, SEED, WORKERS
+from rtmpose.text_files import to_json
 
 if TYPE_CHECKING:
     from rtmpose.datasets import KeypointDataset
@@ -78,7 +79,7 @@ def check_data(
         Path | None,
         typer.Option("--json", metavar="PATH", help="Write the report.", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = 2,
+    workers: Annotated[int, WORKERS, typer.Option(help="Threads that read images.")] = 2,
 ) -> int:
     """Find what would ruin a training.
 
@@ -122,7 +123,7 @@ def check_data(
     # The terminal first, then the files that were asked for.
     data_output.show_report(report)
     if json_file:
-        write_text(json_file, json.dumps(report.to_dict(), indent=2) + "\n")
+        write_text(json_file, to_json(report.to_dict(), indent=2) + "\n")
         typer.echo(f"wrote {json_file}")
     if sheet:
         data_output.draw_issues(annotations, report, sheet)
@@ -274,9 +275,9 @@ def show_data(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="Largest number of instances or images to draw.")
+        int, COUNT, typer.Option(help="Largest number of instances or images to draw.")
     ] = 48,
-    seed: Annotated[int, typer.Option(help="Of the choice for the sheet.")] = 0,
+    seed: Annotated[int, SEED, typer.Option(help="Of the choice for the sheet.")] = 0,
     to: Annotated[
         str | None,
         typer.Option(

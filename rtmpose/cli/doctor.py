@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rtmpose.text_files import to_json
 
 Report = dict[str, str | int | None]
 
@@ -21,7 +22,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     """
     report, remedies, broken = examine()
     if as_json:
-        typer.echo(json.dumps({**report, "remedies": remedies}, indent=2))
+        typer.echo(to_json({**report, "remedies": remedies}, indent=2))
     else:
         width = max(map(len, report))
         for name, value in report.items():

@@ -11,6 +11,7 @@ import typer
 
 from rtmpose.cli import options
 from rtmpose.errors import InputError
+from rtmpose.ranges import COUNT, FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.backends import BackendOptions
@@ -34,7 +35,8 @@ Card = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Evaluate at most this number of images.", show_default=False),
+    COUNT,
+    typer.Option(help="Evaluate at most this number of images.", show_default=False),
 ]
 Against = Annotated[
     Path | None,
@@ -101,7 +103,8 @@ class BoxOptions:
     ] = None
     box_thr: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=BOXES),
+        FRACTION,
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=BOXES),
     ] = 0.05
 
     def check(self, pose: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rtmpose.errors import InputError
+from rtmpose.text_files import to_json
 
 if TYPE_CHECKING:
     from rtmpose.cli.eval_options import CalibrationOptions, ReportOptions
@@ -112,11 +112,11 @@ def write_outputs(result: Evaluation, extra: Mapping[str, object], report: Repor
 
     # Files are written after the terminal, so that a full disk loses nothing that was shown.
     if report.json_file:
-        text = json.dumps({**result.to_dict(), **extra}, indent=2)
+        text = to_json({**result.to_dict(), **extra}, indent=2)
         write_text(report.json_file, text + "\n")
         typer.echo(f"wrote {report.json_file}")
     if report.results_file:
-        write_text(report.results_file, json.dumps(result.results) + "\n")
+        write_text(report.results_file, to_json(result.results) + "\n")
         typer.echo(f"wrote {report.results_file}")
     return IMAGES_SKIPPED if result.skipped else 0
 

@@ -22,6 +22,7 @@ from rtmpose.cli.eval_options import (
 )
 from rtmpose.cli.groups import expand_groups
 from rtmpose.errors import InputError
+from rtmpose.ranges import FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.model_card import ModelCard
@@ -174,7 +175,8 @@ def evaluate_detector(
     card: Card = None,
     box_thr: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Lowest score of a box; AP needs boxes of low scores too."),
+        FRACTION,
+        typer.Option(help="Lowest score of a box; AP needs boxes of low scores too."),
     ] = 0.001,
     limit: Limit = None,
     against: Against = None,

@@ -9,6 +9,7 @@ import typer
 
 from rtmpose.cli.options import MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.ranges import FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.exporting.options import ExportPrecision, Target
@@ -97,7 +98,8 @@ _HalfWeights = Annotated[
 _Detector = Annotated[str, typer.Option(help="The detector to join.", rich_help_panel=PIPELINE)]
 _BoxThr = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=PIPELINE),
+    FRACTION,
+    typer.Option(help="Lowest score of a detected box.", rich_help_panel=PIPELINE),
 ]
 _Calibrate = Annotated[
     Path | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -14,6 +13,8 @@ from rtmpose import zoo
 from rtmpose.cli import model_output
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
+from rtmpose.ranges import COUNT
+from rtmpose.text_files import to_json
 from rtmpose.zoo.cache import accepts_digest, is_bundled, read_record, sha256_of
 from rtmpose.zoo.catalog import find_file
 
@@ -60,6 +61,7 @@ def list_models(
     ] = None,
     keypoints: Annotated[
         int | None,
+        COUNT,
         typer.Option(help="Only models with this number of keypoints.", show_default=False),
     ] = None,
     available: Annotated[
@@ -89,7 +91,7 @@ def list_models(
     cards = select(task=task, skeleton=skeleton, keypoints=keypoints, available=available)
     if as_json:
         rows = [model_output.to_dict(card) for card in cards]
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        typer.echo(to_json(rows, indent=2, ensure_ascii=False))
     elif markdown:
         typer.echo(model_output.markdown_table(cards))
     else:
@@ -162,7 +164,7 @@ def info(
     """
     card = zoo.find(name)
     if as_json:
-        typer.echo(json.dumps(model_output.to_dict(card), indent=2, ensure_ascii=False))
+        typer.echo(to_json(model_output.to_dict(card), indent=2, ensure_ascii=False))
     else:
         typer.echo(model_output.describe(card))
 
@@ -183,7 +185,7 @@ def table(
     rows = _counted_models()
     if as_json:
         keys = ("id", "published_params_m", "params_m", "published_gflops", "gflops")
-        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
+        typer.echo(to_json([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
         return
     heading = ("model", "published M parameters", "ours", "published G multiply-adds", "ours")
     texts = [tuple("" if value is None else str(value) for value in row) for row in rows]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose import backend_table as table
+from rtmpose.ranges import FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, THREADS
 
 if TYPE_CHECKING:
     from rtmpose.detector import Detector
@@ -40,8 +41,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         help=(
-            "Images, videos, folders, glob patterns, cameras (0, /dev/video0), URLs (HTTP, RTSP,"
-            " UDP, ...)."
+            "Images, videos, folders, glob patterns, frame_%04d.png, - (standard input), cameras"
+            " (0, /dev/video0), URLs (HTTP, RTSP, UDP, ...)."
         )
     ),
 ]
@@ -107,7 +108,7 @@ Device = Annotated[
     ),
 ]
 Threads = Annotated[
-    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=SPEED)
+    int, THREADS, typer.Option(help="CPU threads; 0 takes all cores.", rich_help_panel=SPEED)
 ]
 AllowSpinning = Annotated[
     bool,
@@ -199,19 +200,51 @@ class InputOptions:
 
     start: Annotated[
         float,
-        typer.Option(min=0, help="Seconds skipped at the start of a video.", rich_help_panel=INPUT),
+        SECONDS,
+        typer.Option(help="Seconds skipped at the start of a video.", rich_help_panel=INPUT),
     ] = 0.0
     end: Annotated[
         float | None,
-        typer.Option(min=0, help="Second at which a video stops.", rich_help_panel=INPUT),
+        SECONDS,
+        typer.Option(help="Second at which a video stops.", rich_help_panel=INPUT),
     ] = None
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Maximum number of frames of each source.", rich_help_panel=INPUT),
+        FRAMES,
+        typer.Option(help="Maximum number of frames of each source.", rich_help_panel=INPUT),
     ] = None
     flip: Annotated[
         bool,
         typer.Option("--flip", help="Mirror the frames left to right.", rich_help_panel=INPUT),
+    ] = False
+    recursive: Annotated[
+        bool,
+        typer.Option("--recursive", help="Take folders in folders too.", rich_help_panel=INPUT),
+    ] = False
+    sequence: Annotated[
+        bool,
+        typer.Option(
+            "--sequence",
+            help="Take the images of a folder or pattern as the frames of one clip.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False
+    fps: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            max=1000,
+            help="Frames per second of a sequence of images.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 30.0
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse images with damaged pixels; else they are used, with a warning.",
+            rich_help_panel=INPUT,
+        ),
     ] = False
     camera_size: Annotated[
         str | None,
@@ -279,7 +312,9 @@ class DrawOptions:
     """How frames are drawn."""
 
     kpt_thr: Annotated[
-        float, typer.Option(min=0, help="Lowest keypoint score drawn.", rich_help_panel=DRAWING)
+        float,
+        KEYPOINT_SCORE,
+        typer.Option(help="Lowest keypoint score drawn.", rich_help_panel=DRAWING),
     ] = 0.3
     background: Annotated[
         Background,
@@ -300,9 +335,8 @@ class DrawOptions:
     ] = False
     output_size: Annotated[
         int | None,
+        IMAGE_SIDE,
         typer.Option(
-            min=16,
-            max=16384,
             help="Long edge of what is drawn, in pixels.",
             rich_help_panel=DRAWING,
         ),

@@ -9,6 +9,7 @@ import typer
 
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
+from rtmpose.ranges import COUNT, FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.pipeline import Pipeline
@@ -21,14 +22,13 @@ class DetectionOptions:
     boxes: options.BoxesFile = None
     box_thr: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Lowest score of a detected box.", rich_help_panel=options.MODELS
-        ),
+        FRACTION,
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=options.MODELS),
     ] = 0.3
     max_people: Annotated[
         int | None,
+        COUNT,
         typer.Option(
-            min=1,
             help="At most this number of people per frame, those with the highest-scoring boxes.",
             rich_help_panel=options.MODELS,
         ),
@@ -69,20 +69,13 @@ def predict(
       rtmpose predict 0 --show          (camera)
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
-    from rtmpose.sources import expand_sources
     from rtmpose.writers.job import predict_to_files
     from rtmpose.writers.outputs import Outputs
 
     # Sources and boxes first: a wrong path should not cost the loading of models.
-    items = expand_sources(
-        sources,
-        start_s=frames.start,
-        end_s=frames.end,
-        limit=frames.limit,
-        flip=frames.flip,
-        camera=frames.camera(),
-    )
+    named = read_sources(sources, frames)
     boxes = detection.boxes
     boxes_of = read_boxes(boxes) if boxes else None
 
@@ -92,7 +85,7 @@ def predict(
     with job_progress() as on_progress:
         report = predict_to_files(
             pipeline,
-            items,
+            named.items,
             outputs,
             boxes=boxes_of,
             settings={
@@ -107,6 +100,7 @@ def predict(
         )
     if boxes_of is not None:
         boxes_of.warn_if_unmatched()
+    named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,16 @@ import typer
 
 from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.ranges import (
+    CHUNK,
+    COUNT,
+    GAU_UNITS,
+    HEAD_KERNEL,
+    LEARNING_RATE,
+    SHARE_BELOW_1,
+    THREADS,
+)
+from rtmpose.text_files import to_json
 
 if TYPE_CHECKING:
     from rtmpose.pruning.options import (
@@ -77,16 +86,15 @@ _TeacherBackend = Annotated[
     ),
 ]
 _Rounds = Annotated[
-    int, typer.Option(min=1, help="Removals until the budget is met.", rich_help_panel=REMOVAL)
+    int, COUNT, typer.Option(help="Removals until the budget is met.", rich_help_panel=REMOVAL)
 ]
 _Steps = Annotated[
-    int, typer.Option(min=1, help="Training steps before each removal.", rich_help_panel=REMOVAL)
+    int, COUNT, typer.Option(help="Training steps before each removal.", rich_help_panel=REMOVAL)
 ]
 _Chunk = Annotated[
     int,
-    typer.Option(
-        min=1, help="Channels of a group that are removed together.", rich_help_panel=REMOVAL
-    ),
+    CHUNK,
+    typer.Option(help="Channels of a group that are removed together.", rich_help_panel=REMOVAL),
 ]
 _Criterion = Annotated[
     str, typer.Option(help="Importance criterion: fisher or magnitude.", rich_help_panel=REMOVAL)
@@ -102,11 +110,10 @@ _NormalizeBy = Annotated[
 ]
 _MinFraction = Annotated[
     float,
+    SHARE_BELOW_1,
     typer.Option(
         "--min-fraction",
         "--floor",
-        min=0,
-        max=0.99,
         help="Share of its channels that every layer keeps.",
         rich_help_panel=REMOVAL,
     ),
@@ -124,10 +131,11 @@ _Compensate = Annotated[
     ),
 ]
 _LearningRate = Annotated[
-    float, typer.Option(help="Learning rate meanwhile.", rich_help_panel=REMOVAL)
+    float, LEARNING_RATE, typer.Option(help="Learning rate meanwhile.", rich_help_panel=REMOVAL)
 ]
 _HeadKernel = Annotated[
     int | None,
+    HEAD_KERNEL,
     typer.Option(
         "--head-kernel",
         "--kernel",
@@ -137,6 +145,7 @@ _HeadKernel = Annotated[
 ]
 _GauUnits = Annotated[
     int | None,
+    GAU_UNITS,
     typer.Option(
         "--gau-units",
         "--gated",
@@ -148,7 +157,7 @@ _Name = Annotated[
     str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
 ]
 _Threads = Annotated[
-    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
+    int, THREADS, typer.Option(help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
 ]
 _Settings = Annotated[
     list[str] | None,
@@ -408,7 +417,7 @@ def _write(
         output / "pruned.safetensors",
         task.network,
         task.card,
-        prune=json.dumps(asdict(options)),
+        prune=to_json(asdict(options)),
         recipe=recipe.name,
     )
 
@@ -420,4 +429,4 @@ def _write(
         "widths": result.widths,
         "rounds": [asdict(r) for r in result.rounds],
     }
-    write_bytes(output / "pruned.json", json.dumps(report, indent=1).encode())
+    write_bytes(output / "pruned.json", to_json(report, indent=1).encode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rtmpose.cli.standard_streams import tell
+from rtmpose.shown_names import shown_name, utf8_name
 from rtmpose.signals import JobInterrupted
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def stderr_console() -> Console:
 @contextmanager
 def job_progress() -> Iterator[Callable[[JobProgress], None]]:
     """A progress bar; gives the function that a job calls after every frame."""
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -53,9 +55,9 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("", total=None, fps="", visible=False)
 
-        # A file's name is enough; URLs without one are shown whole.
+        # A file's name is enough; URLs without one are shown whole. Brackets are no markup.
         def show(state: JobProgress) -> None:
-            name = Path(state.source).name or state.source
+            name = escape(shown_name(Path(state.source).name or state.source))
             progress.update(
                 task,
                 description=name if state.stage == "estimate" else f"{name}: writing",
@@ -92,7 +94,7 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: b
         sources = "source was" if report.skipped == 1 else "sources were"
         lines.append(f"{report.skipped} {sources} finished by an earlier run")
     if report.frames == 1 and report.last is not None:
-        lines.append(repr(report.last))
+        lines.append(str(report.last))
 
     # A long list of files helps nobody.
     paths = report.written
@@ -104,9 +106,11 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: b
     if report.frames > 1 and not paths and not results_on_stdout and not shown:
         lines.append("nothing was written: -o FOLDER draws, --json, --jsonl or --csv PATH writes")
     for line in lines:
-        typer.echo(line, err=results_on_stdout)
+        typer.echo(utf8_name(line), err=results_on_stdout)
 
-    # Failures go to standard error, whatever else stands on standard output.
+    # What is missing goes to standard error, whatever else stands on standard output.
+    for line in report.left_out:
+        typer.echo(line, err=True)
     for failure in report.failures:
         typer.echo(f"rtmpose: {failure}", err=True)
     return 1 if report.failures else 0

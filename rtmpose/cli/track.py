@@ -11,6 +11,15 @@ import typer
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
 from rtmpose.errors import InputError
+from rtmpose.ranges import (
+    COUNT,
+    FPS,
+    FRACTION,
+    SECONDS,
+    TRACKER,
+    TRAIL,
+    shown,
+)
 
 if TYPE_CHECKING:
     from rtmpose.cli.boxes_file import FileBoxes
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 TRACKING = "Tracking"
 PUBLISHED = "Published tracker parameters"
 DEFAULT_FOLDER = Path("tracks")
+MAX_DIGITS = 10
 
 
 # ---- options
@@ -50,25 +60,24 @@ class TrackOptions:
     ] = "1"
     box_thr: Annotated[
         float | None,
+        FRACTION,
         typer.Option(
-            min=0,
-            max=1,
             help="Lowest score of a detected box; the same as --det-thr.",
             rich_help_panel=TRACKING,
         ),
     ] = None
     max_people: Annotated[
         int | None,
+        COUNT,
         typer.Option(
-            min=1,
             help="At most this number of people per frame; the same as --pose-max-num-bboxes.",
             rich_help_panel=TRACKING,
         ),
     ] = None
     remember_s: Annotated[
         float,
+        SECONDS,
         typer.Option(
-            min=0,
             help="Seconds for which a lost person is remembered at least, if seen for long.",
             rich_help_panel=TRACKING,
         ),
@@ -82,9 +91,8 @@ class TrackOptions:
     ] = True
     fps_limit: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, help="Maximum number of frames per second.", rich_help_panel=TRACKING
-        ),
+        FPS,
+        typer.Option(help="Maximum number of frames per second.", rich_help_panel=TRACKING),
     ] = None
     together: Annotated[
         bool,
@@ -97,8 +105,8 @@ class TrackOptions:
     ids: Annotated[bool, typer.Option(help="Draw the ids.", rich_help_panel=options.DRAWING)] = True
     trail: Annotated[
         int,
+        TRAIL,
         typer.Option(
-            min=0,
             help="Draw the path of each person over this number of frames.",
             rich_help_panel=options.DRAWING,
         ),
@@ -110,13 +118,18 @@ class PublishedOptions:
     """The parameters of the published tracker, under their published names."""
 
     det_label: Annotated[
-        int, typer.Option(help="Class of a person.", rich_help_panel=PUBLISHED)
+        int,
+        TRACKER["det_label"],
+        typer.Option(help="Class of a person.", rich_help_panel=PUBLISHED),
     ] = 0
     det_thr: Annotated[
-        float, typer.Option(help="Lowest score of a detected box.", rich_help_panel=PUBLISHED)
+        float,
+        TRACKER["det_thr"],
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=PUBLISHED),
     ] = 0.5
     det_min_bbox_size: Annotated[
         float,
+        TRACKER["det_min_bbox_size"],
         typer.Option(
             help="Smallest detected box, as the square root of its area; -1 any.",
             rich_help_panel=PUBLISHED,
@@ -124,49 +137,64 @@ class PublishedOptions:
     ] = -1
     det_nms_thr: Annotated[
         float,
+        TRACKER["det_nms_thr"],
         typer.Option(
             help="IoU above which a detected and a tracked box are one.", rich_help_panel=PUBLISHED
         ),
     ] = 0.7
     pose_max_num_bboxes: Annotated[
         int,
+        TRACKER["pose_max_num_bboxes"],
         typer.Option(help="Maximum number of people per frame; -1 any.", rich_help_panel=PUBLISHED),
     ] = -1
     pose_kpt_thr: Annotated[
-        float, typer.Option(help="Lowest score of a visible keypoint.", rich_help_panel=PUBLISHED)
+        float,
+        TRACKER["pose_kpt_thr"],
+        typer.Option(help="Lowest score of a visible keypoint.", rich_help_panel=PUBLISHED),
     ] = 0.5
     pose_min_keypoints: Annotated[
         int,
+        TRACKER["pose_min_keypoints"],
         typer.Option(
             help="Minimum number of visible keypoints; -1 half.", rich_help_panel=PUBLISHED
         ),
     ] = -1
     pose_bbox_scale: Annotated[
         float,
+        TRACKER["pose_bbox_scale"],
         typer.Option(help="Padding of the box around the keypoints.", rich_help_panel=PUBLISHED),
     ] = 1.25
     pose_min_bbox_size: Annotated[
-        float, typer.Option(help="Smallest tracked box; -1 any.", rich_help_panel=PUBLISHED)
+        float,
+        TRACKER["pose_min_bbox_size"],
+        typer.Option(help="Smallest tracked box; -1 any.", rich_help_panel=PUBLISHED),
     ] = -1
     pose_nms_thr: Annotated[
         float,
+        TRACKER["pose_nms_thr"],
         typer.Option(help="OKS above which two poses are duplicates.", rich_help_panel=PUBLISHED),
     ] = 0.5
     track_iou_thr: Annotated[
         float,
+        TRACKER["track_iou_thr"],
         typer.Option(help="Lowest IoU with the predicted box.", rich_help_panel=PUBLISHED),
     ] = 0.4
     track_max_missing: Annotated[
         int,
+        TRACKER["track_max_missing"],
         typer.Option(
             help="Frames for which a lost person is remembered.", rich_help_panel=PUBLISHED
         ),
     ] = 10
     std_weight_position: Annotated[
-        float, typer.Option(help="Kalman filter, position.", rich_help_panel=PUBLISHED)
+        float,
+        TRACKER["std_weight_position"],
+        typer.Option(help="Kalman filter, position.", rich_help_panel=PUBLISHED),
     ] = 0.05
     std_weight_velocity: Annotated[
-        float, typer.Option(help="Kalman filter, velocity.", rich_help_panel=PUBLISHED)
+        float,
+        TRACKER["std_weight_velocity"],
+        typer.Option(help="Kalman filter, velocity.", rich_help_panel=PUBLISHED),
     ] = 0.00625
     smooth_params: Annotated[
         str,
@@ -208,19 +236,12 @@ def track(
       rtmpose track jump.mp4 --smooth offline --npz out
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
-    from rtmpose.sources import expand_sources
     from rtmpose.writers.job import track_to_files
 
     # Sources and settings first: a mistake should not cost the loading of models.
-    items = expand_sources(
-        sources,
-        start_s=frames.start,
-        end_s=frames.end,
-        limit=frames.limit,
-        flip=frames.flip,
-        camera=frames.camera(),
-    )
+    named = read_sources(sources, frames)
     params = _tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
 
@@ -230,7 +251,7 @@ def track(
     with job_progress() as on_progress:
         report = track_to_files(
             tracker,
-            items,
+            named.items,
             outputs,
             together=tracking.together,
             smooth_offline=tracking.smooth == "offline",
@@ -245,6 +266,7 @@ def track(
         )
     if boxes is not None:
         boxes.warn_if_unmatched()
+    named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
 
@@ -328,8 +350,12 @@ def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> Trac
 def _interval(text: str) -> int | str:
     if text == "auto":
         return "auto"
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"--det-interval takes a number from 1, or auto, not {text!r}")
+    # Python does not read numbers of thousands of digits.
+    allowed = TRACKER["det_interval"]
+    if not text.isdecimal() or len(text) > MAX_DIGITS or not allowed.holds(int(text)):
+        raise InputError(
+            f"--det-interval takes a number from 1 to {allowed.high:,}, or auto, not {shown(text)}"
+        )
     return int(text)
 
 
@@ -338,6 +364,6 @@ def _three_numbers(text: str) -> tuple[float, float, float]:
         a, b, c = (float(v) for v in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"--smooth-params takes beta,fc_min,fc_derivative, not {text!r}"
+            f"--smooth-params takes beta,fc_min,fc_derivative, not {shown(text)}"
         ) from error
     return a, b, c

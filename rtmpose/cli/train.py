@@ -11,6 +11,7 @@ import typer
 
 from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.ranges import ANY_SIZE, DEVICES, THREADS
 
 # ---- options
 
@@ -75,16 +76,16 @@ Name: TypeAlias = Annotated[
     str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
 ]
 Devices: TypeAlias = Annotated[
-    int, typer.Option(min=1, help="GPUs, or CPU processes.", rich_help_panel=HARDWARE)
+    int, DEVICES, typer.Option(help="GPUs, or CPU processes.", rich_help_panel=HARDWARE)
 ]
 Nodes: TypeAlias = Annotated[
-    int, typer.Option(min=1, help="Machines, each started by torchrun.", rich_help_panel=HARDWARE)
+    int, DEVICES, typer.Option(help="Machines, each started by torchrun.", rich_help_panel=HARDWARE)
 ]
 Accelerator: TypeAlias = Annotated[
     str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=HARDWARE)
 ]
 Threads: TypeAlias = Annotated[
-    int, typer.Option(min=0, help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
+    int, THREADS, typer.Option(help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
 ]
 Resume: TypeAlias = Annotated[
     bool,
@@ -92,8 +93,9 @@ Resume: TypeAlias = Annotated[
 ]
 Minutes: TypeAlias = Annotated[
     float | None,
+    ANY_SIZE,
     typer.Option(
-        min=0, help="Save and stop after this time; go on with --resume.", rich_help_panel=OUTPUT
+        help="Save and stop after this time; go on with --resume.", rich_help_panel=OUTPUT
     ),
 ]
 Settings: TypeAlias = Annotated[

@@ -4,7 +4,6 @@ peculiarities.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +29,7 @@ from rtmpose.datasets.keypoint_guess import guess_and_tell, set_with_names
 from rtmpose.errors import InputError
 from rtmpose.files import write_text
 from rtmpose.skeletons import get_skeleton
+from rtmpose.text_files import to_json
 from rtmpose.types import Skeleton
 
 PIXEL_STD = 200.0
@@ -337,9 +337,9 @@ def save_coco(dataset: KeypointDataset, path: Path) -> None:
     info = dict(info) if isinstance(info, Mapping) else {}
     info[WRITTEN_BY_US] = dataset.skeleton.name if dataset.skeleton else ""
     content = {**dataset.content, "info": info, "images": images}
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
+    text = to_json(content, ensure_ascii=False, separators=(",", ":")) + "\n"
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a character, which only an escape can express
-        text = json.dumps(content, separators=(",", ":")) + "\n"
+        text = to_json(content, separators=(",", ":")) + "\n"
     write_text(path, text)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rtmpose.datasets.coco_types import CocoContent, JsonObject
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import CocoEvaluator, CocoResults, coco_evaluator
+from rtmpose.ranges import SEED, check_count
 from rtmpose.text_files import MAX_DATA_BYTES, read_json
 
 Array = NDArray[np.float64]
@@ -103,6 +104,9 @@ def paired_bootstrap(
         MissingDependencyError: pycocotools is not installed.
         InputError: results and annotations do not fit together, or there are fewer than two images.
     """
+    check_count("resamples", resamples)
+    check_count("seed", seed, SEED)
+
     # Detections are matched once; a resample only counts images more or less often.
     matches = []
     for each in (results, other):

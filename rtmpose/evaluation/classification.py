@@ -15,6 +15,7 @@ from rtmpose.datasets import ImageFolder
 from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation.pose import Evaluation
 from rtmpose.model_card import ModelCard
+from rtmpose.ranges import FRAMES, check_optional
 from rtmpose.sources import read_image
 from rtmpose.types import FloatArray, Image, check_image
 from rtmpose.zoo import resolve
@@ -152,6 +153,8 @@ def evaluate_classifier(
             f"{dataset.path} has {len(dataset.classes)} class folders, but {classifier.card.id}"
             f" tells {classifier.classes} classes apart"
         )
+    check_optional("limit", limit, FRAMES)
+
     # A limit takes images evenly: the first ones would be of a few classes.
     items = dataset.items
     if limit and limit < len(items):

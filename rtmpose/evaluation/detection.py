@@ -13,6 +13,7 @@ from rtmpose.evaluation.coco import coco_box_ap, require_pycocotools
 from rtmpose.evaluation.pose import Evaluation
 from rtmpose.families import BoxModel
 from rtmpose.ops.boxes import xyxy_to_xywh
+from rtmpose.ranges import FRACTION, FRAMES, check_number, check_optional
 from rtmpose.sources import read_image
 from rtmpose.types import Detections
 
@@ -48,6 +49,8 @@ def evaluate_detector(
     """
     require_pycocotools()
     # The first images of the set, in its order.
+    check_number("box_thr", box_thr, FRACTION)
+    check_optional("limit", limit, FRAMES)
     ids = list(dataset.images)[:limit]
     if not any(a.get("bbox") for i in ids for a in dataset.annotations[i]):
         raise InputError(

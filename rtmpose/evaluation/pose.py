@@ -22,6 +22,7 @@ from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_mod
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import ModelCard
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes
+from rtmpose.ranges import FRACTION, FRAMES, check_number, check_optional
 from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton
@@ -126,6 +127,9 @@ def evaluate(
             is missing.
         ModelError: the model returns NaN, or not one pose per box.
     """
+    check_number("box_thr", box_thr, FRACTION)
+    check_optional("limit", limit, FRAMES)
+
     # Model, boxes, keypoints and metrics: what does not fit is said before any image is read.
     model = _as_model(pose, detector, options)
     source = _box_source(model, boxes)

@@ -22,6 +22,7 @@ from rtmpose.exporting.silence import no_logging
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.fuse import fuse_norms
 from rtmpose.networks.rtmdet import RTMDet, RTMDetBoxes
+from rtmpose.ranges import BATCH, check_fields
 
 OPSET = 18
 IR_VERSION = 8
@@ -56,6 +57,9 @@ class OnnxOptions:
     nms: bool = True
     half_weights: bool = False
     opset: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, batch=BATCH.optional())
 
 
 class Normalize(nn.Module):

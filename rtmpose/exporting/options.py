@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rtmpose.errors import InputError
+from rtmpose.ranges import BATCH, FRACTION, Range, check_fields, check_flags, check_length
 
 Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
+EXPORTED_SIDE = Range(1, 8192, whole=True)
 
 OPSET_TARGETS: tuple[Target, ...] = ("onnx", "tensorrt")
 OPSETS = (11, 23)
@@ -67,6 +69,15 @@ class ExportOptions:
             raise InputError(f"unknown target {self.to!r}; use {', '.join(TARGETS)}")
         if self.precision is not None and self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {self.precision!r}; use {', '.join(PRECISIONS)}")
+        if self.input_wh is not None:
+            check_length(self, "input_wh", (2,), "width and height")
+        check_fields(
+            self,
+            batch=BATCH.optional(),
+            input_wh=EXPORTED_SIDE.optional(),
+            score_thr=FRACTION,
+        )
+        check_flags(self, "normalize", "decode", "nms", "half_weights", "force")
 
         # Combinations that do not go together.
         if self.precision == "int8" and self.to not in ("onnx", "openvino"):
@@ -86,8 +97,6 @@ class ExportOptions:
             low, high = OPSETS
             if not low <= self.opset <= high:
                 raise InputError(f"--opset is {low} to {high}, not {self.opset}")
-        if self.batch is not None and self.batch < 1:
-            raise InputError(f"the batch must be 1 or more, or dynamic, not {self.batch}")
 
     @property
     def chosen_precision(self) -> ExportPrecision:

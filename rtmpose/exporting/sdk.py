@@ -7,7 +7,6 @@ postprocess) whose numbers (input size, mean, std, padding) are the model card's
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import PADDING
 from rtmpose.ops.letterbox import PAD_VALUE
+from rtmpose.text_files import to_json
 
 # The release whose format this is, and the file name that its loader expects.
 SDK_VERSION = "1.3.1"
@@ -238,4 +238,4 @@ def _pose_post(card: ModelCard) -> Json:
 
 
 def _write(path: Path, content: Json) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")

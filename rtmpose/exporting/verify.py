@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -17,6 +16,7 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, decode_keypoints
+from rtmpose.text_files import to_json
 from rtmpose.types import FloatArray
 
 CONFIDENT = 0.3
@@ -89,7 +89,7 @@ class Verification:
 
     def to_json(self) -> str:
         """For the file next to the model."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return to_json(asdict(self), indent=2) + "\n"
 
 
 Runs = list[Outputs]

@@ -8,7 +8,6 @@ anything else is refused.
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.pickled import STAND_INS, plain
 from rtmpose.safetensors_file import read_safetensors_header
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 
 State = dict[str, Tensor]
 
@@ -228,7 +227,7 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
     metadata = {
         "format": "pt",
         KEY: card_to_json(card),
-        "rtmpose.shared": json.dumps(shared),
+        "rtmpose.shared": to_json(shared),
         **notes,
     }
     content = safetensors.save(tensors, metadata)

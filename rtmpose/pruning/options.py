@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rtmpose.errors import InputError
+from rtmpose.ranges import (
+    ANY_SIZE,
+    CHUNK,
+    COUNT,
+    COUNT_OR_ZERO,
+    LEARNING_RATE,
+    SHARE_BELOW_1,
+    Range,
+    check_choice,
+    check_fields,
+    check_flags,
+)
 
 # Choices, and their order in help texts.
 Criterion = Literal["fisher", "magnitude"]
 CostMeasure = Literal["memory", "multiply-adds", "nothing"]
 CRITERIA: tuple[Criterion, ...] = ("fisher", "magnitude")
 COST_MEASURES: tuple[CostMeasure, ...] = ("memory", "multiply-adds", "nothing")
+
+BUDGET = Range(1, 10**18, whole=True)
 
 
 @dataclass(frozen=True)
@@ -68,18 +81,22 @@ class PruneOptions:
 
     def __post_init__(self) -> None:
         # Budgets are absolute numbers, everything else is a count or a share.
-        budgets = [self.max_multiply_adds]
-        if self.max_parameters is not None:
-            budgets.append(self.max_parameters)
-        if min(budgets) <= 0:
-            raise InputError(f"a budget of pruning must be positive, not {min(budgets)}")
-        if self.rounds < 1 or self.steps_per_round < 1 or self.chunk < 1:
-            raise InputError("rounds, steps and chunk of pruning must be positive")
-        if not 0 <= self.min_fraction < 1 or not 0 <= self.score_decay < 1:
-            raise InputError(
-                "min_fraction and score_decay are shares from 0 to below 1, not"
-                f" {self.min_fraction} and {self.score_decay}"
-            )
+        check_fields(
+            self,
+            max_multiply_adds=BUDGET,
+            max_parameters=BUDGET.optional(),
+            rounds=COUNT,
+            steps_per_round=COUNT,
+            chunk=CHUNK,
+            min_fraction=SHARE_BELOW_1,
+            score_decay=SHARE_BELOW_1,
+            learning_rate=LEARNING_RATE,
+            warmup_steps=COUNT_OR_ZERO,
+            grad_clip_norm=ANY_SIZE,
+        )
+        check_flags(self, "uniform", "compensate", "bf16")
+        check_choice("criterion", self.criterion, CRITERIA)
+        check_choice("normalize_by", self.normalize_by, COST_MEASURES)
 
 
 @dataclass(frozen=True)

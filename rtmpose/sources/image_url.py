@@ -14,8 +14,12 @@ LARGEST_IMAGE = 256 << 20
 """Bytes of an image file."""
 
 
-def fetch_image(url: str) -> Image:
+def fetch_image(url: str, *, strict: bool = False) -> Image:
     """Fetch and decode an image; see :func:`rtmpose.sources.read_image`.
+
+    Args:
+        url: Its address.
+        strict: Refuse an image with damaged pixels.
 
     Raises:
         InputError: it cannot be fetched, is too large, or is not an image.
@@ -31,7 +35,7 @@ def fetch_image(url: str) -> Image:
         raise InputError(f"{url} cannot be fetched: {error}") from error
     if not looks_like_image(data[:16]) and data.lstrip()[:1] == b"<":
         raise InputError(f"{url} cannot be fetched: the server sent a web page, not an image")
-    return decode_image(data, url)
+    return decode_image(data, url, strict=strict)
 
 
 def _decompressed(response: WebResponse, data: bytes) -> bytes:

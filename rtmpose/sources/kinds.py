@@ -8,22 +8,33 @@ from typing import Literal
 
 from rtmpose.sources.images import looks_like_image
 
-Kind = Literal["image", "video", "camera", "stream", "array"]
+Kind = Literal["image", "video", "camera", "stream", "array", "sequence", "animation"]
 
 IMAGE_SUFFIXES = frozenset(
     {
         ".jpg",
         ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
         ".png",
+        ".apng",
         ".bmp",
+        ".dib",
         ".webp",
         ".tif",
         ".tiff",
         ".jp2",
+        ".j2k",
+        ".pbm",
         ".pgm",
         ".ppm",
+        ".pnm",
         ".gif",
         ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
     }
 )
 # fmt: off

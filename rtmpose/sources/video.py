@@ -12,9 +12,9 @@ import numpy as np
 
 from rtmpose.errors import InputError
 from rtmpose.sources.image_url import fetch_image
-from rtmpose.sources.images import read_image
 from rtmpose.sources.items import SourceItem
 from rtmpose.sources.live import live_frames
+from rtmpose.sources.still import IMAGE_KINDS, image_frames
 from rtmpose.types import Frame
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def probe(item: SourceItem) -> SourceInfo:
         return SourceInfo(frames=1)
     if item.live:
         return SourceInfo(frames=item.limit)
+    if item.kind == "animation":
+        return SourceInfo(frames=item.limit)
+    if item.kind == "sequence":
+        info = SourceInfo(len(item.files), item.fps)
+        return replace(info, frames=_selected_count(item, info))
     from rtmpose.sources.video_file import video_facts
 
     facts = video_facts(lambda: _opened(item))
@@ -90,7 +95,7 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
                 break
     finally:
         frames.close()
-    if not count and item.kind == "video":
+    if not count and not item.still and not item.live:
         until = "its end" if item.end_s is None else f"{item.end_s:g} s"
         raise InputError(f"{item.name} has no frame between {item.start_s:g} s and {until}")
 
@@ -121,11 +126,10 @@ def iterate(
 
 def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source; of a video those before the range may be left out."""
-    if item.array is not None:
-        yield Frame(item.array, source=item.name)
-    elif item.kind == "image":
-        image = fetch_image(item.name) if "://" in item.name else read_image(item.name)
-        yield Frame(image, source=item.name)
+    if item.kind == "image" and "://" in item.name:
+        yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
+    elif item.kind in IMAGE_KINDS:
+        yield from image_frames(item)
     elif item.live:
         yield from live_frames(item)
     else:
@@ -136,7 +140,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
             lambda: _opened(item),
             start_s=item.start_s,
             # A server would send the same bytes twice.
-            seek="://" not in item.name,
+            seek=not _is_remote(item),
         )
 
 
@@ -146,7 +150,11 @@ def _opened(item: SourceItem) -> AbstractContextManager[Video]:
     from rtmpose.sources.containers import opened_file
     from rtmpose.sources.remote import opened_remote
 
-    return opened_remote(item.name) if "://" in item.name else opened_file(item.name, item.name)
+    return opened_remote(item.name) if _is_remote(item) else opened_file(item.path, item.name)
+
+
+def _is_remote(item: SourceItem) -> bool:
+    return item.content is None and "://" in item.name
 
 
 def _mirrored(frame: Frame) -> Frame:

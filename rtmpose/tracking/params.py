@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rtmpose.errors import InputError
 from rtmpose.keywords import checked_class, keywords_of
+from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, check_length
 
 
 @checked_class
@@ -77,32 +76,10 @@ class TrackerParams:
     confirm: int = 2
 
     def __post_init__(self) -> None:
-        # Whole numbers with a lower limit.
-        for name, low in (
-            ("det_interval", 1),
-            ("track_max_missing", 0),
-            ("track_history_size", 1),
-            ("confirm", 1),
-        ):
-            if getattr(self, name) < low:
-                raise InputError(f"{name} must be {low} or more, not {getattr(self, name)}")
-        # Thresholds of scores and overlaps.
-        for name in ("det_thr", "det_nms_thr", "pose_nms_thr", "track_iou_thr"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie in 0..1, not {getattr(self, name)}")
-        # The rest one by one.
-        if not 0 <= self.remember_s < math.inf:
-            raise InputError(f"remember_s must be 0 or more seconds, not {self.remember_s}")
-        if self.pose_bbox_scale <= 0:
-            raise InputError(f"pose_bbox_scale must be above 0, not {self.pose_bbox_scale}")
-        if self.smooth not in ("off", "live"):
-            raise InputError(f"smooth must be off or live, not {self.smooth!r}")
-        if len(self.smooth_params) != 3 or not all(
-            math.isfinite(v) and v >= 0 for v in self.smooth_params
-        ):
-            raise InputError(
-                f"smooth_params are beta, fc_min and fc_derivative, not {self.smooth_params}"
-            )
+        check_length(self, "smooth_params", (3,), "three numbers: beta, fc_min and fc_derivative")
+        check_fields(self, **TRACKER)
+        check_flags(self, "repair_swaps")
+        check_choice("smooth", self.smooth, ("off", "live"))
 
     def min_keypoints(self, count: int) -> int:
         """Fewest seen keypoints of a person, for a set of ``count`` keypoints."""

@@ -86,6 +86,7 @@ class PoseTracker:
         **settings: Any,
     ) -> None:
         check_keywords("PoseTracker", settings, [*keywords_of(PoseTracker.__init__), *PARAM_NAMES])
+        self.params = with_settings(params, settings)
         self.model: PoseModel = open_model(
             detector,
             pose,
@@ -94,7 +95,6 @@ class PoseTracker:
             antialias=antialias,
             whole_image=whole_image,
         )
-        self.params = with_settings(params, settings)
         self.state = TrackState()
 
     @property

@@ -25,9 +25,10 @@ from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pipeline import as_list
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
+from rtmpose.ranges import FPS, check_count, check_optional
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
-from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
+from rtmpose.tracking.prefetch import POLL_S, FramePrefetcher, FrameTask, TaskFeed
 from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
@@ -39,8 +40,6 @@ DECODED_AHEAD = 4
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
-POLL_S = 0.005
-"""Pause where none of several streams has a frame."""
 MAX_LATENCIES = 100_000
 """Latencies kept in the statistics."""
 
@@ -113,7 +112,8 @@ class VideoTracker:
             None from it leaves the frame to the interval.
 
     Raises:
-        InputError: the interval is neither ``auto`` nor a positive number.
+        InputError: the interval is neither ``auto`` nor a positive number, or ``fps_limit`` is out
+            of its range.
     """
 
     @checked_keywords
@@ -128,13 +128,11 @@ class VideoTracker:
         if boxes is not None and not tracker.model.needs_boxes:
             raise InputError("a one-stage model finds people by itself: it takes no boxes")
         self.tracker = tracker
-        self.interval = tracker.params.det_interval if interval is None else interval
-        if self.interval != "auto" and not (isinstance(self.interval, int) and self.interval > 0):
-            raise InputError(f"interval must be 1 or more frames, or auto, not {interval!r}")
+        self.interval = _checked_interval(tracker.params.det_interval, interval)
         # One-stage models find people in every frame, and a whole frame is a box at no cost.
         if not tracker.model.needs_boxes or tracker.model.whole_image:
             self.interval = 1
-        self.fps_limit = fps_limit
+        self.fps_limit = check_optional("fps_limit", fps_limit, FPS)
         self.boxes = boxes
         # Where boxes are given for some frames only, a detector is not needed for the others.
         self._detects = boxes is None or tracker.model.finds_people
@@ -244,11 +242,10 @@ class VideoTracker:
         if item.live:
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
         if workers is None:
-            tasks = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
-            return TaskFeed(frames, tasks, live=False)
-        ahead = prefetcher.at_once + 2
-        prepared = OrderedMap(prefetcher.prepare, planned, workers, ahead)
-        return TaskFeed(frames, prepared, live=False)
+            one = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
+            return TaskFeed(frames, one, live=False)
+        tasks = OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
+        return TaskFeed(frames, tasks, live=False)
 
     def _stamped(self, item: SourceItem) -> Iterator[tuple[Frame, float]]:
         """Frames, no more per second than wanted, with the moment they were read."""
@@ -289,6 +286,17 @@ class VideoTracker:
         # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
+
+
+def _checked_interval(usual: int, interval: object) -> int | str:
+    """The interval in frames, or ``auto``."""
+    if interval is None:
+        return usual
+    if interval == "auto":
+        return "auto"
+    if isinstance(interval, str):
+        raise InputError(f"interval must be a whole number from 1, or auto, not {interval!r}")
+    return check_count("interval", interval)
 
 
 def track(

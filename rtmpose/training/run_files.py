@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rtmpose.errors import InputError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.checkpoint import save_safetensors
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 from rtmpose.training import batch_norm
 from rtmpose.training.checkpoint import TrainState
 from rtmpose.training.recipes import Recipe, changed_fields, recipe_from_dict, to_dict
@@ -26,7 +25,7 @@ HARMLESS_CHANGES = {"data.workers", "schedule.save_minutes", "schedule.eval_ever
 
 def recipe_json(recipe: Recipe) -> str:
     """The recipe for a file's metadata."""
-    return json.dumps(to_dict(recipe))
+    return to_json(to_dict(recipe))
 
 
 def write_recipe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
@@ -38,7 +37,7 @@ def write_recipe(folder: Path, recipe: Recipe, card: ModelCard) -> None:
     """
     # The version of torch, as numbers may differ between versions.
     content = {"recipe": to_dict(recipe), "model": card.id, "torch": torch.__version__}
-    write_bytes(folder / "recipe.json", json.dumps(content, indent=2).encode())
+    write_bytes(folder / "recipe.json", to_json(content, indent=2).encode())
 
 
 def save_model(
@@ -62,7 +61,7 @@ def save_model(
         card,
         recipe=recipe_json(recipe),
         step=step,
-        metrics=json.dumps(metrics),
+        metrics=to_json(metrics),
     )
 
 

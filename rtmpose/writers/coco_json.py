@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rtmpose.files import AtomicFile
+from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
 
 
@@ -27,7 +27,7 @@ class CocoJsonWriter:
         """Add a frame."""
         # One entry at a time: the list is never in memory as a whole.
         for entry in coco_entries(record):
-            self._file.write(self._separator + json.dumps(entry))
+            self._file.write(self._separator + to_json(entry))
             self._separator = ",\n"
 
     def close(self) -> None:

@@ -5,9 +5,11 @@ others whole.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rtmpose.errors import OutputError
+from rtmpose.shown_names import utf8_name
 from rtmpose.writers.base import FrameRecord, Writer
 
 
@@ -36,6 +38,10 @@ class WriterGroup:
         Raises:
             OutputError: one of them cannot be written; the others have the frame.
         """
+        # Not every format holds names with bytes that are not UTF-8.
+        source = utf8_name(record.source)
+        if source != record.source:
+            record = replace(record, source=source)
         first_error: Exception | None = None
         for entry in list(self._writers):
             try:

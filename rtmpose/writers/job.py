@@ -310,7 +310,8 @@ class Job:
 
     def _files_exist(self, item: SourceItem, name: str | None) -> bool:
         """Whether the files of a source that an earlier run finished, under a name, are there."""
-        if name is None:
+        # Another thing may come through a pipe the next time.
+        if name is None or item.content is not None:
             return False
         return all(path.exists() for _, path in self._plan.paths_named(item, name))
 

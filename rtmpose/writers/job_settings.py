@@ -42,9 +42,11 @@ def range_of_sources(items: Sequence[SourceItem]) -> dict[str, object]:
     if not items:
         return {}
     first = items[0]
+    clip = {"fps": first.fps} if first.fps is not None else {}
     return {
         "start": first.start_s,
         "end": first.end_s,
         "limit": first.limit,
         "flip": first.flip,
+        **clip,
     }

@@ -10,7 +10,6 @@ that are finished. A journal that is not resumed is set aside under a number.
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
 from rtmpose.temporaries import free_name
-from rtmpose.text_files import parse_json
+from rtmpose.text_files import parse_json, to_json
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord
 
@@ -77,8 +76,8 @@ class Journal:
         self._skeleton = skeleton
         self._keep_frames = keep_frames
         # As they come back from JSON, so that they can be compared.
-        packed = json.dumps({**settings, "skeleton": skeleton.name})
-        self._settings: Entry = parse_json(packed, "the settings", allow_nan=True)
+        packed = to_json({**settings, "skeleton": skeleton.name})
+        self._settings: Entry = parse_json(packed, "the settings")
         self._file = self._open(resume)
 
     def write(self, record: FrameRecord) -> None:
@@ -248,7 +247,7 @@ def _entries(path: Path) -> Iterator[tuple[Entry, str]]:
 
 
 def _line(entry: Entry) -> str:
-    return json.dumps(entry, separators=(",", ":")) + "\n"
+    return to_json(entry, separators=(",", ":")) + "\n"
 
 
 def _to_entry(record: FrameRecord) -> Entry:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rtmpose.files import AtomicFile
+from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
 
 
@@ -30,7 +30,7 @@ class JsonLinesWriter:
             "time_s": round(record.time_s, 4),
             "people": people,
         }
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._file.write(to_json(line, separators=(",", ":")) + "\n")
 
     def close(self) -> None:
         """Complete the file."""

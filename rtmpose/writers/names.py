@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from rtmpose.sources import SourceItem
 
 MAX_BYTES = 180
 """Longest name in UTF-8; file systems allow 255 bytes, suffixes and temporary names included."""
+MAX_FOLDERS = 4
+"""Folders that are put in front of a name at most."""
 
 
 def output_names(
@@ -18,9 +21,10 @@ def output_names(
     """A different file name, without a suffix, for every source.
 
     The name is the source's own without its extension. If another source has it already, the name
-    of the source's folder is put in front, provided the other source lies elsewhere; if that name
-    is in use too, or both lie in the same folder, the next free number is put behind: ``fm.jpg``,
-    ``fm.png`` and ``fm.webp`` become ``fm``, ``fm_2`` and ``fm_3``. Names that differ only in case
+    of the source's folder is put in front, provided the other source lies elsewhere, and if need be
+    that of the folder around it; if those names are in use too, or both lie in the same folder, the
+    next free number is put behind: ``fm.jpg``, ``fm.png`` and ``fm.webp`` become ``fm``, ``fm_2``
+    and ``fm_3``. Names that differ only in case
     count as the same, as they do on some file systems.
 
     Args:
@@ -52,8 +56,8 @@ def output_names(
             continue
 
         # The folder's name tells the same name in two folders apart.
-        prefixed = _clean(f"{folder.name}_{stem}")
-        if folder != owner and folder.name and prefixed.casefold() not in owners:
+        prefixed = _with_folder(stem, folder, owners) if folder != owner else None
+        if prefixed is not None:
             assign(item.name, prefixed)
             continue
 
@@ -66,13 +70,42 @@ def output_names(
 
 
 def _folder(source: str) -> Path:
-    return Path(_without_address(source)).parent
+    """The folder of a source; its own name, not ``..``."""
+    folder = Path(_without_address(source)).parent
+    return folder if "://" in source else Path(os.path.abspath(folder))  # noqa: PTH100
+
+
+def _with_folder(stem: str, folder: Path, owners: Mapping[str, Path]) -> str | None:
+    """The first free of ``folder_stem``, ``outer_folder_stem`` and so on."""
+    name = stem
+    for outer in [folder, *folder.parents][:MAX_FOLDERS]:
+        if not outer.name:
+            return None
+        name = _clean(f"{outer.name}_{name}")
+        if name.casefold() not in owners:
+            return name
+    return None
 
 
 def _stem(item: SourceItem) -> str:
     if item.kind == "camera":
         return f"camera_{item.name}"
-    return _clean(Path(_without_address(item.name)).stem) or "stream"
+    source = _without_address(item.name)
+    # A process substitution has a number only.
+    pipe = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", source)
+    if pipe:
+        return f"pipe_{pipe.group(1)}"
+    if item.kind == "sequence":
+        return _sequence_stem(Path(source))
+    return _clean(Path(source).stem) or "stream"
+
+
+def _sequence_stem(path: Path) -> str:
+    """A clip of images is called after its pattern, without the number, or after its folder."""
+    folder = path if path.is_dir() else path.parent
+    name = "" if path.is_dir() else re.sub(r"%0?\d*d|[*?]|\[.*?\]", "", path.stem)
+    stem = name.strip("_-. ") or Path(os.path.abspath(folder)).name  # noqa: PTH100
+    return _clean(stem) or "sequence"
 
 
 def _without_address(source: str) -> str:
@@ -83,4 +116,5 @@ def _without_address(source: str) -> str:
 def _clean(name: str) -> str:
     """Without characters that some file systems refuse, and not too long."""
     safe = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name)
+    safe = "".join(c if c.isprintable() else "_" for c in safe)
     return safe.encode("utf-8", "replace")[:MAX_BYTES].decode("utf-8", "ignore")

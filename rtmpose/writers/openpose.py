@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from rtmpose.files import AtomicFolder, write_text
+from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
 
 SUFFIX = "_openpose"
@@ -27,7 +27,7 @@ class OpenPoseWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
-        text = json.dumps({"version": 1.3, "people": _people(record)})
+        text = to_json({"version": 1.3, "people": _people(record)})
         if self._folder is None:
             self._text = text
             return

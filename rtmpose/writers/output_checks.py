@@ -42,7 +42,9 @@ class SourceGuard:
     """
 
     def __init__(self, items: Sequence[SourceItem]) -> None:
-        files = [Path(item.name) for item in items if item.kind in ("image", "video", "camera")]
+        kinds = ("image", "video", "camera", "animation")
+        files = [Path(item.name) for item in items if item.kind in kinds]
+        files += [path for item in items for _, path in item.files]
         # The file itself, and what a link leads to.
         self._files = {key for path in files for key in file_identity(path)}
         self._folders = {key for path in files if path.exists() for key in _folder(path)}

@@ -377,13 +377,13 @@ class OpenOutputs:
 
     def _context(self, item: SourceItem) -> WriterContext:
         # A camera tells no rate before its frames come.
-        fps = (probe(item).fps if item.kind == "video" else None) or FPS
+        fps = (probe(item).fps if item.kind in ("video", "sequence") else None) or FPS
         # Sound of a mirrored video stays as it is, and starts where the frames start.
         return WriterContext(
             self._skeleton,
             fps=min(fps, self._fps_limit) if self._fps_limit else fps,
             still=item.still,
-            sound_of=Path(item.name) if item.kind == "video" else None,
+            sound_of=item.path if item.kind == "video" else None,
             sound_from_s=item.start_s,
         )
 

@@ -38,6 +38,7 @@ class JobReport:
         skipped: Sources finished by an earlier run.
         written: Files and folders that are complete, in order.
         failures: What was wrong with each source that failed.
+        left_out: Lines on files of the given folders that were not taken, such as text files.
         dropped: Frames of live sources thrown away to stay up to date.
         stopped: The user closed the window.
         last: The poses of the last frame.
@@ -49,6 +50,7 @@ class JobReport:
     skipped: int = 0
     written: list[Path] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     dropped: int = 0
     stopped: bool = False
     last: Poses | None = None

@@ -8,7 +8,6 @@ every start.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -20,7 +19,7 @@ from rtmpose.errors import ModelError
 from rtmpose.files import write_text
 from rtmpose.model_card import ModelFile
 from rtmpose.paths import bundled_folder, cache_folder
-from rtmpose.text_files import read_json
+from rtmpose.text_files import read_json, to_json
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +172,7 @@ def write_record(path: Path, sha256: str, source: str) -> None:
     stat = path.stat()
     record = DownloadRecord(sha256, stat.st_size, stat.st_mtime_ns, source)
     try:
-        write_text(_record_path(path), json.dumps(asdict(record), indent=1))
+        write_text(_record_path(path), to_json(asdict(record), indent=1))
     except OSError as error:
         log.debug("no record written next to %s: %s", path, error)
 

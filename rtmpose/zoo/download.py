@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import re
 import socket
@@ -16,7 +15,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
-from rtmpose.text_files import read_json
+from rtmpose.text_files import read_json, to_json
 from rtmpose.web import (
     WebError,
     WebLimits,
@@ -149,7 +148,7 @@ def _save(response: WebResponse, url: str, part: Path, have: int, progress: Prog
     total = None if response.length is None else have + response.length
     note = {"url": url, "validator": _validator(response.headers)}
     with disk_errors(part), part.open("ab" if have else "wb") as out:
-        _note_path(part).write_text(json.dumps(note))
+        _note_path(part).write_text(to_json(note))
         progress(have, total)
         for block in response.blocks():
             out.write(block)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.crop import box_to_center_scale, crop_matrices
-from rtmpose.training.ranges import PROBABILITY, check_order, check_ranges
+from rtmpose.ranges import FRACTION, Range, check_fields, check_order
 from rtmpose.types import FloatArray, Skeleton
 
 LOWER_BODY = ("hip", "knee", "ankle", "toe", "heel", "foot")
@@ -54,15 +54,15 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         chances = ("flip", "half_body", "rotate_prob", "shift_prob", "blur", "dropout")
-        check_ranges(
-            "augment",
+        check_fields(
             self,
-            scale=(0.01, 100),
-            rotate=(0, 360),
-            shift=(0, 10),
-            **dict.fromkeys(chances, PROBABILITY),
+            "augment",
+            scale=Range(0.01, 100),
+            rotate=Range(0, 360),
+            shift=Range(0, 10),
+            **dict.fromkeys(chances, FRACTION),
         )
-        check_order("augment", self, "scale")
+        check_order(self, "scale", "augment")
 
 
 NO_AUGMENTATION = Augmentation(

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.letterbox import PAD_VALUE
+from rtmpose.ranges import COUNT, FRACTION, Range, check_fields, check_flags, check_order
 from rtmpose.training.data.augment import NO_AUGMENTATION, change_pixels
 from rtmpose.training.data.images import ReadFailures, read_image_or_none
 from rtmpose.training.data.mosaic_geometry import (
@@ -30,7 +31,6 @@ from rtmpose.training.data.mosaic_geometry import (
     place_mosaic,
     place_single,
 )
-from rtmpose.training.ranges import MANY, PROBABILITY, check_order, check_ranges
 from rtmpose.types import FloatArray, Image
 
 HSV_ONLY = replace(NO_AUGMENTATION, color="hsv")
@@ -94,15 +94,17 @@ class MosaicConfig:
     min_visible: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(
-            "detector.augment",
+        part = "detector.augment"
+        check_fields(
             self,
-            mosaic_cache=(1, MANY),
-            mixup_cache=(1, MANY),
-            scale=(0.01, 100),
-            **dict.fromkeys(("mosaic", "mixup", "flip", "min_visible"), PROBABILITY),
+            part,
+            mosaic_cache=COUNT,
+            mixup_cache=COUNT,
+            scale=Range(0.01, 100),
+            **dict.fromkeys(("mosaic", "mixup", "flip", "min_visible"), FRACTION),
         )
-        check_order("detector.augment", self, "scale")
+        check_order(self, "scale", part)
+        check_flags(self, "cover", part=part)
 
 
 NO_MOSAIC = MosaicConfig(mosaic=0, scale=(1, 1), flip=0, color="none")

@@ -7,18 +7,28 @@ from typing import Literal
 
 from rtmpose.errors import InputError
 from rtmpose.ops.letterbox import CELL
+from rtmpose.ranges import (
+    ANY_SIZE,
+    COUNT,
+    COUNT_OR_ZERO,
+    FRACTION,
+    SEED,
+    SHARE_BELOW_1,
+    Range,
+    check_fields,
+    check_flags,
+    check_order,
+)
 from rtmpose.training.data.augment import Augmentation
 from rtmpose.training.data.mosaic import MosaicConfig
-from rtmpose.training.ranges import ANY, MANY, PROBABILITY, check_ranges
 
 # Which task a recipe trains, and what it computes in.
 Kind = Literal["pose", "heatmap", "detector", "classifier"]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
-MAX_SEED = 2**32 - 1
-MAX_WORKERS = 1024
-MAX_LONG_SIDE = 8192
-"""Pixels of a detector's input that no memory holds a batch of."""
+WORKERS = Range(0, 1024, whole=True)
+LONG_SIDE = Range(CELL, 8192, whole=True)
+"""Of a detector's input, in pixels: no memory holds a batch of larger ones."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +60,19 @@ class Schedule:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        check_ranges(
-            "schedule",
+        check_fields(
             self,
-            epochs=(1, MANY),
-            batch_size=(1, MANY),
-            accumulate=(1, MANY),
-            warmup_steps=(0, MANY),
-            warmup_start_factor=PROBABILITY,
-            flat_fraction=PROBABILITY,
-            final_lr_factor=PROBABILITY,
-            late_epochs=(0, MANY),
-            eval_every=(1, MANY),
-            save_minutes=ANY,
+            "schedule",
+            epochs=COUNT,
+            batch_size=COUNT,
+            accumulate=COUNT,
+            warmup_steps=COUNT_OR_ZERO,
+            warmup_start_factor=FRACTION,
+            flat_fraction=FRACTION,
+            final_lr_factor=FRACTION,
+            late_epochs=COUNT_OR_ZERO,
+            eval_every=COUNT,
+            save_minutes=ANY_SIZE,
         )
 
 
@@ -91,15 +101,16 @@ class Optimizer:
     layerwise_lr_by_rms: bool = False
 
     def __post_init__(self) -> None:
-        check_ranges(
-            "optimizer",
+        check_fields(
             self,
-            lr=ANY,
-            base_batch_size=(0, MANY),
-            weight_decay=ANY,
-            grad_clip_norm=ANY,
-            head_lr_factor=ANY,
+            "optimizer",
+            lr=ANY_SIZE,
+            base_batch_size=COUNT_OR_ZERO,
+            weight_decay=ANY_SIZE,
+            grad_clip_norm=ANY_SIZE,
+            head_lr_factor=ANY_SIZE,
         )
+        check_flags(self, "layerwise_lr_by_rms", part="optimizer")
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Ema:
     gamma: float = 2000.0
 
     def __post_init__(self) -> None:
-        check_ranges("ema", self, momentum=PROBABILITY, gamma=(1e-9, 1e12))
+        check_fields(self, "ema", momentum=FRACTION, gamma=Range(1e-9, 1e12))
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,9 @@ class BatchNormSettings:
 
     bn_mode: Literal["auto", "train", "frozen", "centered"] = "auto"
     sync_bn: bool = True
+
+    def __post_init__(self) -> None:
+        check_flags(self, "sync_bn", part="batch_norm")
 
 
 @dataclass(frozen=True)
@@ -155,14 +169,16 @@ class Loss:
     pseudo_labels: bool = True
 
     def __post_init__(self) -> None:
-        check_ranges(
-            "loss",
+        check_fields(
             self,
-            beta=(1e-9, 1e9),
-            half_weight_keypoints=(0, MANY),
-            label_weight=ANY,
-            reference_batch_size=(1, MANY),
+            "loss",
+            beta=Range(1e-9, 1e9),
+            half_weight_keypoints=COUNT_OR_ZERO,
+            label_weight=ANY_SIZE,
+            reference_batch_size=COUNT,
         )
+        check_order(self, "half_weight_keypoints", "loss")
+        check_flags(self, "pseudo_labels", part="loss")
 
 
 @dataclass(frozen=True)
@@ -179,9 +195,7 @@ class Data:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.val_fraction < 1:
-            raise InputError(f"data.val_fraction is 0 to 1 (exclusive), not {self.val_fraction}")
-        check_ranges("data", self, workers=(0, MAX_WORKERS))
+        check_fields(self, "data", val_fraction=SHARE_BELOW_1, workers=WORKERS)
 
 
 @dataclass(frozen=True)
@@ -220,12 +234,13 @@ class Distillation:
     decay_to_zero: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.stages <= 4:
+        weights = dict.fromkeys(("logits", "features", "points"), ANY_SIZE)
+        check_fields(self, "distill", stages=COUNT, **weights, min_point_score=FRACTION)
+        check_flags(self, "flip_average", "weight_by_score", "decay_to_zero", part="distill")
+        if self.stages > 4:
             raise InputError(
                 f"distill.stages is 1 to 4, as a backbone has four stages, not {self.stages}"
             )
-        weights = dict.fromkeys(("logits", "features", "points"), ANY)
-        check_ranges("distill", self, **weights, min_point_score=PROBABILITY)
 
 
 @dataclass(frozen=True)
@@ -275,22 +290,18 @@ class DetectorSettings:
     partial_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        low, high = self.long_side_range
-        if not CELL <= low <= high:
-            raise InputError(
-                f"detector.long_side_range is from {CELL} on, the smaller number first, not"
-                f" {low},{high}"
-            )
-        weights = dict.fromkeys(("distill_scores", "distill_boxes", "label_weight"), ANY)
+        weights = dict.fromkeys(("distill_scores", "distill_boxes", "label_weight"), ANY_SIZE)
         shares = ("video_shape_prob", "pseudo_score_thr", "ignore_score_thr", "partial_fraction")
-        check_ranges(
-            "detector",
+        check_fields(
             self,
-            topk=(1, MANY),
-            long_side_range=(CELL, MAX_LONG_SIDE),
+            "detector",
+            topk=COUNT,
+            long_side_range=LONG_SIDE,
             **weights,
-            **dict.fromkeys(shares, PROBABILITY),
+            **dict.fromkeys(shares, FRACTION),
         )
+        check_order(self, "long_side_range", "detector")
+        check_flags(self, "flip_average", part="detector")
 
 
 @dataclass(frozen=True)
@@ -345,7 +356,8 @@ class Recipe:
     detector: DetectorSettings | None = None
 
     def __post_init__(self) -> None:
-        check_ranges("recipe", self, seed=(0, MAX_SEED))
+        check_fields(self, "recipe", seed=SEED)
+        check_flags(self, "reduced_input", part="recipe")
 
 
 def to_dict(recipe: Recipe) -> dict[str, object]:

@@ -1,0 +1,33 @@
+"""Names of files as they are shown: on one line, in characters that every terminal can print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MAX_SHOWN = 300
+"""Characters of a name that are shown; of longer ones the middle is left out."""
+
+
+def shown_name(name: str | Path) -> str:
+    """A name for a message.
+
+    Line breaks, other control characters and bytes that are not UTF-8 are escaped as in Python.
+    Names of thousands of characters lose their middle.
+    """
+    text = "".join(_shown(character) for character in str(name))
+    if len(text) > MAX_SHOWN:
+        half = MAX_SHOWN // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    return text
+
+
+def utf8_name(name: str | Path) -> str:
+    """A name that can be written to a UTF-8 file: other bytes are escaped as in Python."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _shown(character: str) -> str:
+    # A byte that is not UTF-8, as Python holds it.
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else ascii(character)[1:-1]
