@@ -109,7 +109,7 @@ COUNT_OR_ANY = Range(-1, MANY, whole=True)
 
 TRACKER: Mapping[str, Range] = {
     "det_interval": COUNT,
-    "det_label": CLASS,
+    "det_label": COUNT_OR_ANY,
     "det_thr": FRACTION,
     "det_min_bbox_size": SIZE_OR_ANY,
     "det_nms_thr": FRACTION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,7 @@ from rtmpose.ranges import (
 
 if TYPE_CHECKING:
     from rtmpose.cli.boxes_file import FileBoxes
+    from rtmpose.detector import Detector
     from rtmpose.tracking import TrackerParams
     from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.outputs import Outputs
@@ -117,11 +118,6 @@ class TrackOptions:
 class PublishedOptions:
     """The parameters of the published tracker, under their published names."""
 
-    det_label: Annotated[
-        int,
-        TRACKER["det_label"],
-        typer.Option(help="Class of a person.", rich_help_panel=PUBLISHED),
-    ] = 0
     det_thr: Annotated[
         float,
         TRACKER["det_thr"],
@@ -282,10 +278,11 @@ def _open_tracker(
     from rtmpose.tracking.video import VideoTracker
 
     whole_image = models.detector.lower() == "none" and not tracking.boxes
+    detector = None if whole_image or tracking.boxes else models.opened_detector(speed)
     tracker = PoseTracker(
-        None if whole_image or tracking.boxes else models.opened_detector(speed),
+        detector,
         models.pose,
-        params,
+        replace(params, det_label=_label_of(detector)),
         backend=speed.backend,
         device=speed.device,
         threads=speed.threads,
@@ -301,6 +298,13 @@ def _open_tracker(
         fps_limit=tracking.fps_limit,
         boxes=boxes,
     )
+
+
+def _label_of(detector: str | Detector | None) -> int:
+    """The class that is followed: of an opened detector the one it gives, -1 for any."""
+    if detector is None or isinstance(detector, str):
+        return 0
+    return -1 if detector.label is None else detector.label
 
 
 def _outputs(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
+from rtmpose.sources.opencv_log import quiet_opencv
 from rtmpose.types import Image
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def camera_images(name: str, settings: CameraSettings | None = None) -> Iterator
 
 def open_camera(name: str, settings: CameraSettings | None = None) -> cv2.VideoCapture:
     """OpenCV's capture of a camera; see :func:`camera_images`."""
-    _quiet()
+    quiet_opencv()
     try:
         capture = cv2.VideoCapture(_device(name))
     except cv2.error as error:
@@ -142,14 +143,3 @@ def _bgr(image: NDArray[np.generic]) -> Image:
     if image.dtype != np.uint8:
         image = cv2.convertScaleAbs(image)
     return image  # type: ignore[return-value]
-
-
-def _quiet() -> None:
-    """Keep OpenCV from writing to stderr what the error says better."""
-    # Older versions have the one, newer ones both or the other.
-    setter = getattr(cv2, "setLogLevel", None)
-    logging_module = getattr(getattr(cv2, "utils", None), "logging", None)
-    if logging_module is not None:
-        logging_module.setLogLevel(logging_module.LOG_LEVEL_SILENT)
-    elif setter is not None:
-        setter(0)

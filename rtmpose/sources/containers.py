@@ -11,6 +11,7 @@ from typing import IO, Any
 import av
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import shown_name
 
 FILE_PROTOCOLS = "file,crypto,data"
 """What a file may refer to: a playlist on the disk must not call servers."""
@@ -29,7 +30,7 @@ class Video:
     Attributes:
         container: PyAV's container.
         stream: The video stream that is read.
-        name: Names it in messages.
+        name: Names it in messages, in letters that can be written.
     """
 
     def __init__(self, container: Any, stream: Any, name: str) -> None:
@@ -79,15 +80,15 @@ def opened_file(source: str | Path | IO[bytes], name: str) -> Iterator[Video]:
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.exists():
-            raise InputError(f"{path} does not exist")
+            raise InputError(f"{shown_name(name)} does not exist")
         if not path.is_file():
-            raise InputError(f"{path} is no file: a video must be one")
+            raise InputError(f"{shown_name(name)} is no file: a video must be one")
         if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes)")
+            raise InputError(f"{shown_name(name)} is empty (0 bytes)")
         # With the prefix, a colon or a pattern in the name means nothing.
         source = f"file:{path}"
         options["protocol_whitelist"] = FILE_PROTOCOLS
-    with _opened(source, name, options) as video:
+    with _opened(source, shown_name(name), options) as video:
         video.stream.thread_type = "AUTO"
         yield video
 

@@ -142,7 +142,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
             lambda: _opened(item),
             start_s=item.start_s,
             # A server would send the same bytes twice.
-            seek="://" not in item.name,
+            seek=not _is_remote(item),
         )
 
 
@@ -152,9 +152,11 @@ def _opened(item: SourceItem) -> AbstractContextManager[Video]:
     from rtmpose.sources.containers import opened_file
     from rtmpose.sources.remote import opened_remote
 
-    return (
-        opened_remote(item.name) if "://" in item.name else opened_file(str(item.path), item.name)
-    )
+    return opened_remote(item.name) if _is_remote(item) else opened_file(item.path, item.name)
+
+
+def _is_remote(item: SourceItem) -> bool:
+    return item.content is None and "://" in item.name
 
 
 def _mirrored(frame: Frame) -> Frame:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import av
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import shown_name
 from rtmpose.sources.containers import Video
 from rtmpose.sources.decoding import Reading, decoded_frames
 from rtmpose.sources.deinterlace import Deinterlacer
@@ -94,22 +95,22 @@ def video_frames(
         if start is not None:
             start.seek(video)
         try:
-            for frame in _timed(video, reading, start):
+            for frame in _timed(video, reading, start, name):
                 yield frame
                 count += 1
         finally:
-            _warn_of_damage(name, reading)
+            _warn_of_damage(video.name, reading)
     if start is not None and not count:
         # The key frame is not where the container says.
         yield from video_frames(name, open_video)
         return
     if not count:
         reason = reading.error or "is it a whole video?"
-        raise InputError(f"{name} holds no frame that can be decoded: {reason}")
+        raise InputError(f"{shown_name(name)} holds no frame that can be decoded: {reason}")
 
 
-def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator[Frame]:
-    """Frames with their index and moment; none if the start point proves wrong."""
+def _timed(video: Video, reading: Reading, start: StartPoint | None, name: str) -> Iterator[Frame]:
+    """Frames with their index, moment and source; none if the start point proves wrong."""
     step_s = 1 / (video.fps or DEFAULT_FPS)
     converter = FrameConverter(video.stream, video.name)
     whole = _whole_frames(video, reading)
@@ -124,7 +125,7 @@ def _timed(video: Video, reading: Reading, start: StartPoint | None) -> Iterator
 
     last_s = None
     for last_s, frame in steady_times(stamped, step_s, video.name, origin=origin):
-        yield Frame(converter.image(frame), index, last_s, video.name)
+        yield Frame(converter.image(frame), index, last_s, name)
         index += 1
     if last_s is not None:
         _end(video, reading, index, last_s + step_s)

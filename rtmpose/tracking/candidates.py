@@ -39,7 +39,7 @@ def accepted(found: Detections, tracks: Sequence[Track], params: TrackerParams) 
 
 def _eligible(found: Detections, params: TrackerParams) -> Mask:
     """Which detections have the label of a person, and the size."""
-    eligible = found.labels == params.det_label
+    eligible = (found.labels == params.det_label) | (params.det_label < 0)
     if params.det_min_bbox_size > 0:
         eligible &= box_size(found.boxes) >= params.det_min_bbox_size
     return np.asarray(eligible)

@@ -20,7 +20,7 @@ class TrackerParams:
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by
             their own keypoints.
-        det_label: Class of the detector that is a person.
+        det_label: Class of the detector that is a person; -1 for any.
         det_thr: Lowest score of a detected box.
         det_min_bbox_size: Smallest detected box, as the square root of its area in pixels; -1 for
             any.

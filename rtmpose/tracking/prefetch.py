@@ -24,6 +24,9 @@ from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
 from rtmpose.worker_threads import Prefetch
 
+POLL_S = 0.005
+"""Pause where none of several streams has a frame."""
+
 
 @dataclass(frozen=True, eq=False)
 class FrameTask:

@@ -318,7 +318,7 @@ class PoseTracker:
         for state, image, poses in zip(states, images, precomputed, strict=True):
             state.frames += 1
             people = self.find_poses(image) if poses is None else poses
-            labels = np.full(len(people), p.det_label, np.int64)
+            labels = np.full(len(people), max(p.det_label, 0), np.int64)
             found = Detections(people.boxes, people.box_scores, labels)
 
             keep = accepted(found, state.tracks, p)  # confident, or expected

@@ -28,7 +28,7 @@ from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.ranges import FPS, check_count, check_optional
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
-from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask, TaskFeed
+from rtmpose.tracking.prefetch import POLL_S, FramePrefetcher, FrameTask, TaskFeed
 from rtmpose.tracking.scene_change import scene_changed, thumbnail_of
 from rtmpose.tracking.smoothing import smooth_offline
 from rtmpose.tracking.state import TrackState
@@ -41,8 +41,6 @@ DECODED_AHEAD = 4
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
-POLL_S = 0.005
-"""Pause where none of several streams has a frame."""
 MAX_LATENCIES = 100_000
 """Latencies kept in the statistics."""
 
@@ -211,11 +209,10 @@ class VideoTracker:
         if item.live:
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
         if workers is None:
-            tasks = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
-            return TaskFeed(frames, tasks, live=False)
-        ahead = prefetcher.at_once + 2
-        prepared = OrderedMap(prefetcher.prepare, planned, workers, ahead)
-        return TaskFeed(frames, prepared, live=False)
+            one = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
+            return TaskFeed(frames, one, live=False)
+        tasks = OrderedMap(prefetcher.prepare, planned, workers, prefetcher.at_once + 2)
+        return TaskFeed(frames, tasks, live=False)
 
     def _stamped(self, item: SourceItem) -> Iterator[tuple[Frame, float]]:
         """Frames, no more per second than wanted, with the moment they were read."""
