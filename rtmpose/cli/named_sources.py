@@ -60,7 +60,6 @@ def read_sources(sources: Sequence[str], frames: InputOptions) -> NamedSources:
                 sequence=frames.sequence,
                 fps=frames.fps,
                 skipped=skipped,
-                camera=frames.camera(),
             )
         except InputError as error:
             failures.append(str(error))
