@@ -27,8 +27,11 @@ def people_of(poses: Poses, person_thr: float) -> Poses:
 
     Args:
         poses: Of people who were found, not of boxes that were given.
-        person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`).
+        person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`); 0 keeps all poses,
+            also several of one person.
     """
+    if person_thr <= 0:
+        return poses
     likely = poses.instance_scores >= person_thr
     if not likely.all():
         poses = poses[likely]

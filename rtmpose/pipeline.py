@@ -99,8 +99,8 @@ class Pipeline:
         box_thr: Lowest box score taken.
         max_people: At most this many people per frame, those of the highest box scores.
         person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`) of those who are
-            found. Of two poses of one person the better one is kept. Neither holds for given boxes
-            and whole images: there every box has its pose.
+            found; of several poses of one person the best is kept. 0 keeps them all. Given boxes
+            and whole images always have their poses.
         whole_image: Without a detector, take the whole image as the box of one person.
         skeleton: Keypoint set to use instead of the pose model's, with as many points; for a model
             that is not open yet.

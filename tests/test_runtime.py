@@ -216,7 +216,7 @@ def test_max_people_takes_the_highest_scoring(tmp_path, pose, engine):
     model = fixed_detector(
         tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.6], [0, 0, 64, 48, 0.9], [0, 0, 9, 9, 0.8]]
     )
-    pipeline = Pipeline(Detector(model, options=cpu(engine)), pose, max_people=2)
+    pipeline = Pipeline(Detector(model, options=cpu(engine)), pose, max_people=2, person_thr=0)
     np.testing.assert_allclose(pipeline(spot(10, 10)).box_scores, [0.9, 0.8], atol=1e-6)
 
 
