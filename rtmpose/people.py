@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rtmpose.ops.boxes import nms, oks_nms, oks_pairs
 from rtmpose.types import FloatArray, Poses
 
-DEFAULT_PERSON_THR = 0.25
+DEFAULT_PERSON_THR = 0.12
 """Lowest person score; chosen on training photos (docs/evaluation.md)."""
 
 # Those of the tracker, whose settings they are there.

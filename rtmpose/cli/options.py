@@ -28,7 +28,7 @@ POSE = "rtmpose-s-finetuned"
 DETECTOR = "rtmdet-nano-finetuned"
 """Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
 
-PERSON_THR = 0.25
+PERSON_THR = 0.12
 """Likewise :data:`rtmpose.people.DEFAULT_PERSON_THR`."""
 
 MODELS = "Models"
