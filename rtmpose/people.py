@@ -11,7 +11,9 @@ from rtmpose.ops.boxes import nms, oks_nms, oks_pairs
 from rtmpose.types import FloatArray, Poses
 
 DEFAULT_PERSON_THR = 0.12
-"""Lowest person score; chosen on training photos (docs/evaluation.md)."""
+"""Lowest person score: the least with which nine of ten shown in training photos are people
+(docs/conventions.md).
+"""
 
 # Those of the tracker, whose settings they are there.
 SEEN_SCORE = 0.5

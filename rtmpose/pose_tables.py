@@ -137,6 +137,10 @@ def supervision_keypoints(poses: Poses) -> supervision.KeyPoints:
         raise MissingDependencyError(
             "Poses.to_supervision needs the supervision package: pip install 'rtmpose[supervision]'"
         ) from error
+    # Older ones refuse nobody with K keypoints.
+    if not len(poses.boxes):
+        return supervision.KeyPoints.empty()
+
     # One class, as the detector was asked for.
     data: dict[str, object] = {}
     values: dict[str, object] = {"class_id": np.zeros(len(poses.boxes), int), "data": data}
