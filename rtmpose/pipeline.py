@@ -16,6 +16,7 @@ from rtmpose.image_inputs import as_image, as_sources, checked_selection
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
+from rtmpose.people import DEFAULT_PERSON_THR, people_of
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
@@ -97,6 +98,9 @@ class Pipeline:
             next to other busy processes.
         box_thr: Lowest box score taken.
         max_people: At most this many people per frame, those of the highest box scores.
+        person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`) of those who are
+            found; of several poses of one person the best is kept. 0 keeps them all. Given boxes
+            and whole images always have their poses.
         whole_image: Without a detector, take the whole image as the box of one person.
         skeleton: Keypoint set to use instead of the pose model's, with as many points; for a model
             that is not open yet.
@@ -122,6 +126,7 @@ class Pipeline:
         allow_spinning: bool = False,
         box_thr: float = DEFAULT_BOX_THR,
         max_people: int | None = None,
+        person_thr: float = DEFAULT_PERSON_THR,
         whole_image: bool = False,
         skeleton: Skeleton | None = None,
         card: ModelCard | None = None,
@@ -132,6 +137,7 @@ class Pipeline:
         check_flag("antialias", antialias)
         self.box_thr = check_number("box_thr", box_thr, FRACTION)
         self.max_people = None if max_people is None else check_count("max_people", max_people)
+        self.person_thr = check_number("person_thr", person_thr, FRACTION)
         self.model: PoseModel = open_model(
             detector,
             pose,
@@ -201,7 +207,14 @@ class Pipeline:
         )
 
     def _estimate(self, images: Sequence[Image], boxes: Sequence[Boxes] | None) -> list[Poses]:
-        return self.model.estimate(images, boxes, box_thr=self.box_thr, max_people=self.max_people)
+        poses = self.model.estimate(images, boxes, box_thr=self.box_thr, max_people=self.max_people)
+        return poses if boxes is not None else [self.people_of(found) for found in poses]
+
+    def people_of(self, poses: Poses) -> Poses:
+        """Those of the poses that a model found who are shown: each person once, without the
+        doubtful ones.
+        """
+        return poses if self.model.whole_image else people_of(poses, self.person_thr)
 
     def detect(self, image: AnyImage, *, color: str = "bgr") -> Detections:
         """The boxes of the people, highest score first; arguments as in a call."""

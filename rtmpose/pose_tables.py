@@ -137,10 +137,23 @@ def supervision_keypoints(poses: Poses) -> supervision.KeyPoints:
         raise MissingDependencyError(
             "Poses.to_supervision needs the supervision package: pip install 'rtmpose[supervision]'"
         ) from error
-    # The argument was renamed in supervision 0.29.
+    # Older ones refuse nobody with K keypoints.
+    if not len(poses.boxes):
+        return supervision.KeyPoints.empty()
+
+    # One class, as the detector was asked for.
+    data: dict[str, object] = {}
+    values: dict[str, object] = {"class_id": np.zeros(len(poses.boxes), int), "data": data}
+    if poses.ids is not None:
+        data["tracker_id"] = poses.ids
+
+    # The argument was renamed in supervision 0.29, which has one for the boxes too.
     parameters = inspect.signature(supervision.KeyPoints).parameters
     name = "keypoint_confidence" if "keypoint_confidence" in parameters else "confidence"
-    return supervision.KeyPoints(xy=poses.keypoints, **{name: poses.scores})
+    values[name] = poses.scores
+    boxes = values if "detection_confidence" in parameters else data
+    boxes["detection_confidence"] = poses.box_scores
+    return supervision.KeyPoints(xy=poses.keypoints, **values)
 
 
 def _points(poses: Poses) -> NDArray[np.float32]:

@@ -201,6 +201,11 @@ class Skeleton:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    @property
+    def links_from_1(self) -> list[tuple[int, int]]:
+        """The links counted from 1, as ``supervision.EdgeAnnotator(edges=...)`` takes them."""
+        return [(a + 1, b + 1) for a, b in self.links]
+
     def __repr__(self) -> str:
         return f"Skeleton({self.name!r}, {len(self)} keypoints)"
 
@@ -410,7 +415,8 @@ class Poses:
         return data_frame(self)
 
     def to_supervision(self) -> supervision.KeyPoints:
-        """The same as a ``supervision.KeyPoints``.
+        """The same as a ``supervision.KeyPoints``, with ``detection_confidence`` (the box scores),
+        ``class_id`` 0, and ``data["tracker_id"]`` where tracked.
 
         Raises:
             MissingDependencyError: supervision is not installed.

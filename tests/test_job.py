@@ -36,13 +36,14 @@ def models(tmp_path):
 
 @pytest.fixture
 def pipeline(models):
-    return Pipeline(*models, backend="onnxruntime", device="cpu", threads=1)
+    # The network answers alike in both boxes: both are shown only with everybody.
+    return Pipeline(*models, backend="onnxruntime", device="cpu", threads=1, person_thr=0)
 
 
 @pytest.fixture
 def options(models):
     engine = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
-    return ["--detector", models[0], "--pose", models[1], *engine]
+    return ["--detector", models[0], "--pose", models[1], "--person-thr", "0", *engine]
 
 
 def photo(path, value=90):

@@ -343,7 +343,9 @@ def test_a_detector_beside_it_is_not_opened(tmp_path, caplog):
 def test_pipeline_limits(tmp_path):
     people = [[4, 4, 24, 60, 0.9], [30, 4, 50, 60, 0.6], [4, 30, 60, 62, 0.35]]
     path = fixed_people(tmp_path / "p.onnx", people)
-    assert len(Pipeline(pose=path)(black())) == 3
+    assert len(Pipeline(pose=path, person_thr=0)(black())) == 3
+    assert len(Pipeline(pose=path)(black())) == 2  # box times keypoints: 0.11
+    assert len(Pipeline(pose=path, person_thr=0.1)(black())) == 3
     assert len(Pipeline(pose=path, box_thr=0.5)(black())) == 2
     poses = Pipeline(pose=path, max_people=1)(black())
     assert poses.box_scores.tolist() == pytest.approx([0.9])

@@ -1,6 +1,8 @@
 """Backends, pose estimator, detector and pipeline, on networks small enough to check by hand."""
 
 import importlib.util
+import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -216,7 +218,7 @@ def test_max_people_takes_the_highest_scoring(tmp_path, pose, engine):
     model = fixed_detector(
         tmp_path / "yolox_t.onnx", [[8, 4, 16, 24, 0.6], [0, 0, 64, 48, 0.9], [0, 0, 9, 9, 0.8]]
     )
-    pipeline = Pipeline(Detector(model, options=cpu(engine)), pose, max_people=2)
+    pipeline = Pipeline(Detector(model, options=cpu(engine)), pose, max_people=2, person_thr=0)
     np.testing.assert_allclose(pipeline(spot(10, 10)).box_scores, [0.9, 0.8], atol=1e-6)
 
 
@@ -331,6 +333,47 @@ def test_to_supervision():
 
     poses = Poses.empty(get_skeleton("coco17"))
     assert isinstance(poses.to_supervision(), supervision.KeyPoints)
+    two = two_people(ids=[7, 9])
+    given = two.to_supervision()
+    np.testing.assert_array_equal(given.data["tracker_id"], [7, 9])
+    image = np.zeros((64, 64, 3), np.uint8)
+    drawn = supervision.EdgeAnnotator(edges=two.skeleton.links_from_1).annotate(image, given)
+    assert drawn.any()
+
+
+def two_people(ids=None):
+    points = np.arange(68, dtype=np.float32).reshape(2, 17, 2) % 60
+    boxes = np.array([[0, 0, 30, 60], [20, 0, 60, 60]], np.float32)
+    scores = np.full((2, 17), 0.7, np.float32)
+    return rtmpose.Poses(boxes, [0.9, 0.6], points, scores, rtmpose.get_skeleton("coco17"), ids)
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_supervision_gets_boxes_classes_and_ids(newer, monkeypatch):
+    """The two signatures of the library: before 0.29, and since."""
+    if newer:
+
+        def key_points(
+            xy, class_id=None, keypoint_confidence=None, detection_confidence=None, data=None
+        ):
+            return {**data, **locals()}
+
+    else:
+
+        def key_points(xy, class_id=None, confidence=None, data=None):
+            return {**data, **locals()}
+
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(KeyPoints=key_points))
+    given = two_people([7, 9]).to_supervision()
+    np.testing.assert_allclose(given["detection_confidence"], [0.9, 0.6])
+    np.testing.assert_array_equal(given["tracker_id"], [7, 9])
+    np.testing.assert_array_equal(given["class_id"], [0, 0])
+    assert ("detection_confidence" in given["data"]) is not newer
+    assert given["keypoint_confidence" if newer else "confidence"].shape == (2, 17)
+    assert "tracker_id" not in two_people().to_supervision()
+    assert rtmpose.get_skeleton("coco17").links_from_1[0] == tuple(
+        i + 1 for i in rtmpose.get_skeleton("coco17").links[0]
+    )
 
 
 def test_detections_check_their_shapes():

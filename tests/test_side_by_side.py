@@ -37,9 +37,8 @@ def tracker(folder, engine="onnxruntime", cores=2, **params):
     options = BackendOptions(engine, "cpu", cores, precision="fp32")
     detector = Detector(fixed_detector(folder / "yolox_t.onnx", BOXES), options=options)
     pose = PoseEstimator(spot_pose(folder / "spot.onnx"), options=options)
-    return PoseTracker(
-        detector, pose, TrackerParams(pose_min_keypoints=0, pose_nms_thr=1.0, **params)
-    )
+    everybody = {"pose_min_keypoints": 0, "pose_nms_thr": 1.0, "person_thr": 0}
+    return PoseTracker(detector, pose, TrackerParams(**everybody, **params))
 
 
 def crops(count, seed=0):

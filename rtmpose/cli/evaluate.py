@@ -21,6 +21,7 @@ from rtmpose.cli.eval_options import (
     ReportOptions,
 )
 from rtmpose.cli.groups import expand_groups
+from rtmpose.cli.named_models import named_card, named_skeleton
 from rtmpose.errors import InputError
 from rtmpose.ranges import FRACTION
 
@@ -123,10 +124,10 @@ def evaluate_pose(
         _model(boxes.detector or options.DETECTOR) if boxes.boxes == "detect" else None,
         _model(model.pose),
         options=engine.backend_options(),
-        card=options.named_card(model.card),
+        card=named_card(model.card),
         antialias=model.antialias,
     )
-    _name_points(opened, options.named_skeleton(reading.skeleton))
+    _name_points(opened, named_skeleton(reading.skeleton))
     eval_output.check_calibration_target(opened, model.pose, calibration)
     other = read_results(metrics.against) if metrics.against else None  # before the work, too
 
@@ -201,9 +202,7 @@ def evaluate_detector(
 
     # Everything is opened before the first image is read.
     dataset = reading.read_to_score(data)
-    model = Detector(
-        _model(detector), options=engine.backend_options(), card=options.named_card(card)
-    )
+    model = Detector(_model(detector), options=engine.backend_options(), card=named_card(card))
     other = read_results(against) if against else None
 
     with eval_output.progress_bar(len(dataset.images)) as on_progress:
@@ -274,9 +273,7 @@ def evaluate_classifier(
 
     # Folder names are the classes.
     dataset = read_image_folder(data)
-    model = Classifier(
-        _model(classifier), options=engine.backend_options(), card=options.named_card(card)
-    )
+    model = Classifier(_model(classifier), options=engine.backend_options(), card=named_card(card))
     with eval_output.progress_bar(len(dataset)) as on_progress:
         result = evaluate(dataset, model, limit=limit, on_progress=on_progress)
     eval_output.show_metrics(f"{model.card.id} on {dataset.path.name}", result)

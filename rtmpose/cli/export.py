@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
+from rtmpose.cli.named_models import named_card, named_skeleton
+from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import FRACTION, OPSET
 

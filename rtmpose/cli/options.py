@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose import backend_table as table
-from rtmpose.ranges import FPS, FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, SEQUENCE_FPS, THREADS
+from rtmpose.ranges import (
+    FPS,
+    FRACTION,
+    FRAMES,
+    IMAGE_SIDE,
+    KEYPOINT_SCORE,
+    SECONDS,
+    SEQUENCE_FPS,
+    THREADS,
+)
 
 if TYPE_CHECKING:
     from rtmpose.detector import Detector
@@ -27,6 +36,9 @@ POSE = "rtmpose-s-finetuned"
 """
 DETECTOR = "rtmdet-nano-finetuned"
 """Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
+
+PERSON_THR = 0.12
+"""Likewise :data:`rtmpose.people.DEFAULT_PERSON_THR`."""
 
 MODELS = "Models"
 INPUT = "Input"
@@ -92,6 +104,17 @@ CardName = Annotated[
         help=(
             "What the file of the pose model is, where it does not say: a name from `rtmpose models"
             " list`, or a .card.json file."
+        ),
+        rich_help_panel=MODELS,
+    ),
+]
+PersonThr = Annotated[
+    float,
+    FRACTION,
+    typer.Option(
+        help=(
+            "Lowest score of a person: box score times keypoint scores. Not for given boxes;"
+            " people who are tracked already are kept below it."
         ),
         rich_help_panel=MODELS,
     ),
@@ -208,43 +231,15 @@ class ModelOptions:
 
     def keypoint_set(self) -> Skeleton | None:
         """The keypoint set of ``--skeleton``; None without it."""
+        from rtmpose.cli.named_models import named_skeleton
+
         return named_skeleton(self.skeleton)
 
     def pose_card(self) -> ModelCard | None:
         """The card of ``--card``; None without it."""
+        from rtmpose.cli.named_models import named_card
+
         return named_card(self.card)
-
-
-def named_skeleton(name: str | None) -> Skeleton | None:
-    """A keypoint set by its name or TOML file; None for None.
-
-    Raises:
-        InputError: there is no such set or file.
-        ModelError: the file is not a keypoint set.
-    """
-    if name is None:
-        return None
-    from rtmpose.skeletons import get_skeleton, load_skeleton
-
-    return load_skeleton(name) if name.endswith(".toml") else get_skeleton(name)
-
-
-def named_card(name: str | None) -> ModelCard | None:
-    """A card by the name of a model or by its JSON file; None for None.
-
-    Raises:
-        InputError: the file is not there, or is not a card.
-        ModelError: there is no model of that name.
-    """
-    if name is None:
-        return None
-    if name.lower().endswith(".json"):
-        from rtmpose.card_io import read_card_file
-
-        return read_card_file(Path(name))
-    from rtmpose.zoo import find
-
-    return find(name)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class DetectionOptions:
             rich_help_panel=options.MODELS,
         ),
     ] = None
+    person_thr: options.PersonThr = options.PERSON_THR
     antialias: Annotated[
         bool,
         typer.Option(
@@ -128,6 +129,7 @@ def _open_pipeline(
         allow_spinning=speed.allow_spinning,
         box_thr=detection.box_thr,
         max_people=detection.max_people,
+        person_thr=detection.person_thr,
         whole_image=whole_image,
         skeleton=models.keypoint_set(),
         card=models.pose_card(),

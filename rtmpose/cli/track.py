@@ -75,6 +75,7 @@ class TrackOptions:
             rich_help_panel=TRACKING,
         ),
     ] = None
+    person_thr: options.PersonThr = options.PERSON_THR
     remember_s: Annotated[
         float,
         SECONDS,
@@ -347,6 +348,7 @@ def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> Trac
         # "auto" is decided by the video loop; the tracker's own interval is not used then.
         det_interval=interval if isinstance(interval, int) else 1,
         remember_s=tracking.remember_s,
+        person_thr=tracking.person_thr,
         smooth="live" if tracking.smooth == "live" else "off",
         repair_swaps=tracking.repair_swaps,
     )

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from rtmpose.backends import BackendOptions
 from rtmpose.detector import Detector as _Detector
 from rtmpose.errors import InputError
+from rtmpose.people import pose_boxes
 from rtmpose.pose_estimator import PoseEstimator
 from rtmpose.tracking import PoseTracker as _PoseTracker
 from rtmpose.tracking import TrackerParams, TrackState
-from rtmpose.tracking.boxes import pose_boxes
 from rtmpose.types import FloatArray, Image
 
 __all__ = ["Detector", "PoseDetector", "PoseTracker", "PoseTrackerState"]
@@ -141,7 +141,8 @@ class PoseTracker:
             InputError: an unknown setting.
         """
         try:
-            settings = TrackerParams(**{"remember_s": 0.0, **params})  # as the original forgets
+            # As the original forgets, and takes whoever the detector finds.
+            settings = TrackerParams(**{"remember_s": 0.0, "person_thr": 0.0, **params})
         except TypeError as error:
             raise InputError(f"create_state does not know that setting: {error}") from error
         tracker = _PoseTracker(self._detector, self._pose, settings)

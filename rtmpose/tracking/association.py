@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.boxes import box_iou, oks_pairs
-from rtmpose.tracking.boxes import box_size
+from rtmpose.people import box_size
 from rtmpose.tracking.state import Track
 from rtmpose.types import FloatArray, Poses
 

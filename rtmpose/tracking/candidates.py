@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.boxes import box_iou
-from rtmpose.tracking.boxes import box_size, contained
+from rtmpose.people import box_size
+from rtmpose.tracking.boxes import contained
 from rtmpose.tracking.params import TrackerParams
 from rtmpose.tracking.state import Track
 from rtmpose.types import Detections, Poses

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rtmpose.keywords import checked_class, keywords_of
+from rtmpose.people import DEFAULT_PERSON_THR
 from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, check_length
 
 
@@ -15,7 +16,7 @@ from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, che
 class TrackerParams:
     """Settings of :class:`rtmpose.tracking.PoseTracker`.
 
-    Names and defaults are those of the deployment SDK's pose tracker; the last four are additions.
+    Names and defaults are those of the deployment SDK's pose tracker; the last five are additions.
 
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by
@@ -46,6 +47,8 @@ class TrackerParams:
         remember_s: Seconds that somebody who was seen for long is remembered, where that is more
             than ``track_max_missing`` frames.
         confirm: Sightings before a doubtful new track gets an id; a confident one gets it at once.
+        person_thr: Lowest person score (box score times keypoint scores) of a new track. Whoever is
+            tracked already is kept below it.
 
     Raises:
         InputError: a value makes no sense, or a setting is unknown.
@@ -74,6 +77,7 @@ class TrackerParams:
     repair_swaps: bool = True
     remember_s: float = 1.0
     confirm: int = 2
+    person_thr: float = DEFAULT_PERSON_THR
 
     def __post_init__(self) -> None:
         check_length(self, "smooth_params", (3,), "three numbers: beta, fc_min and fc_derivative")

@@ -21,9 +21,10 @@ from rtmpose.image_inputs import as_image
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
+from rtmpose.people import box_size, distinct, extents
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
-from rtmpose.tracking.boxes import box_size, distinct, nested, pose_boxes
+from rtmpose.tracking.boxes import nested
 from rtmpose.tracking.candidates import (
     DOUBTFUL_THR,
     Mask,
@@ -346,8 +347,11 @@ class PoseTracker:
         # A second pose of somebody who is there looks like a new track in the same place: it has to
         # last before it counts.
         duplicate = nested(boxes, boxes[sorted(matched)])
+        # Only new people have to be likely: those who are tracked may be unsure for a moment.
+        thr = 0.0 if self.model.whole_image else self.params.person_thr
+        starts = enough & (poses.instance_scores >= thr)
         for row in range(len(poses)):
-            if row not in matched and enough[row]:
+            if row not in matched and starts[row]:
                 track = self._start(state, poses, boxes[row], row, bool(duplicate[row]))
                 current.append((track, row))
 
@@ -367,13 +371,11 @@ class PoseTracker:
             return poses, poses.boxes, np.ones(len(poses), bool)
 
         p = self.params
-        boxes, seen = pose_boxes(poses, p.pose_kpt_thr, p.pose_bbox_scale)  # (N, 4), (N,)
-        enough = seen >= p.min_keypoints(len(poses.skeleton))
-        if p.pose_min_bbox_size > 0:
-            enough &= box_size(boxes) >= p.pose_min_bbox_size
-
+        fewest = p.min_keypoints(len(poses.skeleton))
         # Who can hardly be seen stays if the detector found them, but is not followed by keypoints.
-        boxes = np.where(enough[:, None], boxes, poses.boxes).astype(np.float32)
+        boxes, enough = extents(
+            poses, p.pose_kpt_thr, p.pose_bbox_scale, fewest, p.pose_min_bbox_size
+        )
         kept = distinct(poses, boxes, p.pose_nms_thr)
         return poses[kept], boxes[kept], enough[kept]
 

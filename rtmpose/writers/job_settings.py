@@ -21,6 +21,7 @@ def settings_of_pipeline(pipeline: Pipeline) -> dict[str, object]:
         "detector": pipeline.detector.card.id if pipeline.detector else "none",
         "box_thr": pipeline.box_thr,
         "max_people": pipeline.max_people,
+        "person_thr": pipeline.person_thr,
     }
 
 

@@ -1,0 +1,42 @@
+"""Keypoint sets and cards that options name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtmpose.model_card import ModelCard
+    from rtmpose.types import Skeleton
+
+
+def named_skeleton(name: str | None) -> Skeleton | None:
+    """A keypoint set by its name or TOML file; None for None.
+
+    Raises:
+        InputError: there is no such set or file.
+        ModelError: the file is not a keypoint set.
+    """
+    if name is None:
+        return None
+    from rtmpose.skeletons import get_skeleton, load_skeleton
+
+    return load_skeleton(name) if name.endswith(".toml") else get_skeleton(name)
+
+
+def named_card(name: str | None) -> ModelCard | None:
+    """A card by the name of a model or by its JSON file; None for None.
+
+    Raises:
+        InputError: the file is not there, or is not a card.
+        ModelError: there is no model of that name.
+    """
+    if name is None:
+        return None
+    if name.lower().endswith(".json"):
+        from rtmpose.card_io import read_card_file
+
+        return read_card_file(Path(name))
+    from rtmpose.zoo import find
+
+    return find(name)
