@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_output
+TESTS ?= -q -n auto --maxprocesses 8
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
 .PHONY: demo test lint types check docs readers clean

@@ -114,7 +114,7 @@ class Codec:
         check_length(self, "sigma", (0, 1, 2), "none, one or two numbers")
         if self.heatmap_wh is not None:
             check_length(self, "heatmap_wh", (2,), "width and height")
-        check_fields(self, split_ratio=SPLIT_RATIO, sigma=POSITIVE, heatmap_wh=SIDE.optional())
+        check_fields(self, split_ratio=SPLIT_RATIO, sigma=ANY_SIZE, heatmap_wh=SIDE.optional())
 
 
 # ---- where files come from

@@ -24,7 +24,15 @@ from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.pose_card import assumed_card, complete_card
 from rtmpose.ranges import check_flag
 from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
-from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
+from rtmpose.types import (
+    Detections,
+    Image,
+    Outputs,
+    Poses,
+    Skeleton,
+    check_boxes,
+    check_image,
+)
 from rtmpose.zoo import resolve
 
 # ---- one network
@@ -44,7 +52,11 @@ def as_detections(boxes: Boxes) -> Detections:
     Raises:
         InputError: a box holds NaN or infinity, or has no positive width and height.
     """
-    return boxes if isinstance(boxes, Detections) else Detections.from_boxes(boxes)
+    if not isinstance(boxes, Detections):
+        return Detections.from_boxes(boxes)
+    # Networks give boxes of any form, which detectors sort out; people may give theirs here.
+    check_boxes(boxes.boxes)
+    return boxes
 
 
 class PoseEstimator:

@@ -97,6 +97,9 @@ IMAGE_SIDE = Range(16, 16_384, whole=True)
 LINE_WIDTH = Range(0, 1000, above=True)
 TRAIL = Range(0, 100_000, whole=True)
 FPS = Range(0.1, 1000)
+SEQUENCE_FPS = Range(0.001, 1000)
+OPSET = Range(11, 23, whole=True)
+"""Versions of the ONNX operators that are written."""
 
 # Pruning.
 CHUNK = Range(1, 4096, whole=True)

@@ -104,8 +104,7 @@ class Detections:
     Lists and arrays of other numbers are converted.
 
     Raises:
-        InputError: the lengths differ, a value is NaN or infinite, or the corners of a box are
-            exchanged.
+        InputError: the lengths differ, or a value is NaN or infinite.
     """
 
     boxes: FloatArray
@@ -124,10 +123,6 @@ class Detections:
             )
         check_box_values(self.boxes, FARTHEST_FOUND)
         check_finite("scores", self.scores)
-        exchanged = (self.boxes[:, 2:] < self.boxes[:, :2]).any(axis=1)
-        if exchanged.any():
-            box = self.boxes[int(np.flatnonzero(exchanged)[0])]
-            raise InputError(f"boxes are x1, y1, x2, y2 with the smaller first, not {box.tolist()}")
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -105,7 +105,7 @@ def test_boxes_file(tmp_path, models, images):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("nonsense", "not a JSON list"),
+        ("nonsense", "not valid JSON"),
         ('[{"bbox": [1, 2]}]', "bbox must be 4 numbers"),
         ('[{"image_id": 1, "bbox": [1, 2, NaN, 4]}]', "bbox must be a number"),
         ('[{"image_id": 1, "bbox": [1, 2, -3, 4]}]', "no positive width"),

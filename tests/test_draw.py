@@ -157,7 +157,7 @@ def test_colors_of_people():
     assert by_id == list(id_color(5))
     assert draw_poses(canvas, tracked, color="person")[y, x].tolist() == list(id_color(0))
     assert draw_poses(canvas, person(300), color="id")[y, x].tolist() == list(id_color(0))
-    with pytest.raises(InputError, match="color must be side, person, id"):
+    with pytest.raises(InputError, match="color must be side, person or id"):
         draw_poses(canvas, tracked, color="red")
 
 

@@ -71,7 +71,7 @@ def test_what_cannot_be_said_is_refused(nodes, reason):
 
 def test_options_are_checked():
     for opset in (5, 99):
-        with pytest.raises(InputError, match="--opset is 11 to 23"):
+        with pytest.raises(InputError, match="opset must be a whole number from 11 to 23"):
             ExportOptions("onnx", opset=opset)
     with pytest.raises(InputError, match="not for ncnn"):
         ExportOptions("ncnn", opset=12)

@@ -81,9 +81,12 @@ def test_no_half_file_after_a_failed_write(tmp_path, job_options, limit):
 @pytest.mark.parametrize("name", FORMATS)
 def test_one_failing_format_leaves_the_others_all_frames(tmp_path, job_pipeline, monkeypatch, name):
     """It fails in the middle, or at its end: the others have every frame of the source."""
-    from rtmpose.writers import format_named
+    from rtmpose.writers import WriterContext, format_named
 
-    maker = format_named(name).writer
+    # The class behind the row of the table.
+    opened = format_named(name).writer(tmp_path / "probe", WriterContext(job_pipeline.skeleton))
+    opened.abandon()
+    maker = type(opened)
     write = maker.write
 
     def failing(self, record):

@@ -5,6 +5,7 @@ import sys
 from itertools import pairwise
 
 import pytest
+from annotated import coco_folder
 from networks import spot_person
 
 from rtmpose.cli import main
@@ -96,7 +97,7 @@ def test_one_stage_models_are_refused_in_clear_words(command, tmp_path, capsys, 
     monkeypatch.setenv("RTMPOSE_OFFLINE", "1")
     monkeypatch.setenv("RTMPOSE_HOME", str(tmp_path))
     model = str(spot_person(tmp_path / "person.onnx"))
-    (tmp_path / "data").mkdir()
+    coco_folder(tmp_path / "data")
     rest = {
         "export": [],
         "train": ["--data", str(tmp_path / "data"), "-o", str(tmp_path / "run"), "--init"],

@@ -245,7 +245,7 @@ def test_names_that_are_not_utf8(tmp_path, capfd):
     assert max(map(len, captured.err.splitlines())) < 500
     written = contents(out)
     assert {"bad__name_q.jpg", "b.jpg", "all.csv"} <= {path.name for path in written}
-    lines = (out / "all.jsonl").read_text("utf-8").splitlines()
+    lines = (out / "all.jsonl").read_text("utf-8").splitlines()[1:]
     assert [json.loads(line)["source"].endswith(("q.jpg", "b.jpg")) for line in lines] == [True] * 2
     with (out / "all.csv").open(encoding="utf-8", newline="") as file:
         assert r"bad\xff" in list(csv.DictReader(file))[0]["source"]  # noqa: RUF015
@@ -264,10 +264,10 @@ def test_skipped_files_and_strict_in_the_command(tmp_path, capfd):
     line = ["predict", str(tmp_path / "in"), "--pose", pose, "--detector", detector]
     assert main([*line, "--jsonl", str(tmp_path / "a.jsonl")]) == 0
     assert "notes.txt" in capfd.readouterr().err
-    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 3
     assert main([*line, "--jsonl", str(tmp_path / "b.jsonl"), "--strict"]) == 1
     assert "noend.jpg is damaged: it has no end marker" in capfd.readouterr().err
-    assert len((tmp_path / "b.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "b.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_pipe_is_never_taken_for_finished(tmp_path):

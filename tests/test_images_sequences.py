@@ -149,7 +149,7 @@ def test_ids_go_through_a_sequence(numbered, tmp_path, capfd):
     line = ["track", str(numbered), "--sequence", "--fps", "5", "--jsonl", str(out)]
     line += ["-o", str(tmp_path / "drawn"), "--pose", pose, "--detector", detector]
     assert main(line) == 0
-    found = [json.loads(row) for row in out.read_text().splitlines()]
+    found = [json.loads(row) for row in out.read_text().splitlines()[1:]]
     assert [row["frame"] for row in found] == [8, 9, 11, 12]
     assert [row["time_s"] for row in found] == [0, 0.2, 0.6, 0.8]
     assert {person["track_id"] for row in found for person in row["people"]} == {1}

@@ -176,7 +176,7 @@ def test_names_do_not_chain():
 
 def test_names_of_the_same_file_in_several_folders():
     assert named("a/x.jpg", "b/x.jpg", "y.PNG") == ["x", "b_x", "y"]
-    assert named("a/b/x.jpg", "c/b/x.jpg", "d/b/x.jpg") == ["x", "b_x", "x_2"]
+    assert named("a/b/x.jpg", "c/b/x.jpg", "d/b/x.jpg") == ["x", "b_x", "d_b_x"]
     assert named("x.jpg", "b/x.jpg", "b/x.png") == ["x", "b_x", "x_2"]
 
 

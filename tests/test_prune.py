@@ -45,7 +45,7 @@ def test_a_budget_of_parameters_is_met_where_they_matter_least():
     assert sum(last) > 0.5 * sum(map(len, chosen))
     remove_channels(network, zip(groups, chosen, strict=True))
     assert count_parameters(network) <= 3 * values - values + 2
-    with pytest.raises(InputError, match="positive"):
+    with pytest.raises(InputError, match="max_parameters"):
         PruneOptions(max_multiply_adds=1, max_parameters=0)
 
 

@@ -30,6 +30,7 @@ from rtmpose.cli import main
 from rtmpose.cli.app import make_app
 from rtmpose.draw import DrawStyle
 from rtmpose.errors import InputError
+from rtmpose.pose_estimator import as_detections
 from rtmpose.ranges import (
     COUNT,
     FRACTION,
@@ -316,7 +317,7 @@ def test_boxes_that_cannot_be_used(boxes, words):
     with pytest.raises(InputError, match=words):
         Detections.from_boxes(boxes)
     with pytest.raises(InputError, match=words):
-        Detections(boxes, [0.5] * len(boxes), [0] * len(boxes))
+        as_detections(Detections(boxes, [0.5] * len(boxes), [0] * len(boxes)))
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_files_with_open_sizes(tmp_path, engine):
 
 def test_refusals(tmp_path):
     path = fixed_detector(tmp_path / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
-    with pytest.raises(InputError, match="fit is auto, letterbox or rectangular"):
+    with pytest.raises(InputError, match="fit must be auto, letterbox or rectangular"):
         Detector(path, options=BackendOptions("onnxruntime", "cpu", 1), fit="tight")
     openvino = pytest.importorskip("rtmpose.backends.openvino_network")
     pytest.importorskip("openvino")

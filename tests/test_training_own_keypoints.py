@@ -130,10 +130,10 @@ def test_points_without_sides_are_not_mirrored(tmp_path, base, caplog):
 def test_unnamed_points_have_a_generic_set(tmp_path, base):
     _, task = start("finetune", write_set(tmp_path / "set", names=()), init=str(base))
     assert task.card.own_skeleton.keypoints == (
-        "keypoint_0",
-        "keypoint_1",
-        "keypoint_2",
-        "keypoint_3",
+        "kpt_0",
+        "kpt_1",
+        "kpt_2",
+        "kpt_3",
     )
 
 

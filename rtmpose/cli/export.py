@@ -9,7 +9,7 @@ import typer
 
 from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet, named_card, named_skeleton
 from rtmpose.errors import InputError, MissingDependencyError
-from rtmpose.ranges import FRACTION
+from rtmpose.ranges import FRACTION, OPSET
 
 if TYPE_CHECKING:
     from rtmpose.exporting.options import ExportPrecision, Target
@@ -81,6 +81,7 @@ _Nms = Annotated[
 ]
 _Opset = Annotated[
     int | None,
+    OPSET,
     typer.Option(
         help="onnx and tensorrt: version of the operators, for converters that know older ones"
         " only (12 to 17; 18 by default).",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose import backend_table as table
-from rtmpose.ranges import FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, THREADS
+from rtmpose.ranges import FPS, FRAMES, IMAGE_SIDE, KEYPOINT_SCORE, SECONDS, SEQUENCE_FPS, THREADS
 
 if TYPE_CHECKING:
     from rtmpose.detector import Detector
@@ -295,12 +295,8 @@ class InputOptions:
     ] = False
     fps: Annotated[
         float,
-        typer.Option(
-            min=0.001,
-            max=1000,
-            help="Frames per second of a sequence of images.",
-            rich_help_panel=INPUT,
-        ),
+        SEQUENCE_FPS,
+        typer.Option(help="Frames per second of a sequence of images.", rich_help_panel=INPUT),
     ] = 30.0
     strict: Annotated[
         bool,
@@ -320,9 +316,8 @@ class InputOptions:
     ] = None
     camera_fps: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, max=1000, help="Frames per second asked of a camera.", rich_help_panel=INPUT
-        ),
+        FPS,
+        typer.Option(help="Frames per second asked of a camera.", rich_help_panel=INPUT),
     ] = None
     camera_fourcc: Annotated[
         str | None,

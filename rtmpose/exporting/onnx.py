@@ -23,6 +23,7 @@ from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.networks.fuse import fuse_norms
 from rtmpose.networks.rtmdet import RTMDet, RTMDetBoxes
 from rtmpose.ranges import BATCH, check_fields
+from rtmpose.ranges import OPSET as OPSET_RANGE
 
 OPSET = 18
 IR_VERSION = 8
@@ -59,7 +60,7 @@ class OnnxOptions:
     opset: int | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, batch=BATCH.optional())
+        check_fields(self, batch=BATCH.optional(), opset=OPSET_RANGE.optional())
 
 
 class Normalize(nn.Module):

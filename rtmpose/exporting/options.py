@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rtmpose.errors import InputError
-from rtmpose.ranges import BATCH, FRACTION, Range, check_fields, check_flags, check_length
+from rtmpose.ranges import BATCH, FRACTION, OPSET, Range, check_fields, check_flags, check_length
 
 Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]
@@ -16,8 +16,6 @@ PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
 EXPORTED_SIDE = Range(1, 8192, whole=True)
 
 OPSET_TARGETS: tuple[Target, ...] = ("onnx", "tensorrt")
-OPSETS = (11, 23)
-"""First and last version of ONNX operators that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ class ExportOptions:
             batch=BATCH.optional(),
             input_wh=EXPORTED_SIDE.optional(),
             score_thr=FRACTION,
+            opset=OPSET.optional(),
         )
         check_flags(self, "normalize", "decode", "nms", "half_weights", "force")
 
@@ -91,12 +90,8 @@ class ExportOptions:
                 "--half-weights is for ONNX files that are computed in fp32: leave out --to and"
                 " --precision"
             )
-        if self.opset is not None:
-            if self.to not in OPSET_TARGETS:
-                raise InputError(f"--opset is for {' and '.join(OPSET_TARGETS)}, not for {self.to}")
-            low, high = OPSETS
-            if not low <= self.opset <= high:
-                raise InputError(f"--opset is {low} to {high}, not {self.opset}")
+        if self.opset is not None and self.to not in OPSET_TARGETS:
+            raise InputError(f"--opset is for {' and '.join(OPSET_TARGETS)}, not for {self.to}")
 
     @property
     def chosen_precision(self) -> ExportPrecision:

@@ -57,11 +57,6 @@ def load_network(
     else:
         path, known_card = resolve(model)
         card = card or read_card(path) or known_card or _card_by_weights(path)
-    if card is None and _is_one_stage(path):
-        raise ModelError(
-            f"{path} is a one-stage model, which runs from ONNX and cannot be trained or pruned; to"
-            " export it, name the model of the zoo it is: --card rtmo-s"
-        )
     if card is None:
         raise _unknown_file(path)
 
@@ -103,6 +98,12 @@ def _card_by_weights(path: Path) -> ModelCard | None:
 
 
 def _unknown_file(path: Path) -> ModelError:
+    """What is wrong with a file without a card."""
+    if _is_one_stage(path):
+        return ModelError(
+            f"{path} is a one-stage model, which runs from ONNX and cannot be trained or pruned; to"
+            " export it, name the model of the zoo it is: --card rtmo-s"
+        )
     return ModelError(
         f"{path} does not say which model it is; name the model of the zoo it belongs to (--card)"
     )

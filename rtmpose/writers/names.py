@@ -82,8 +82,12 @@ def _with_folder(stem: str, folder: Path, owners: Mapping[str, Path]) -> str | N
         if not outer.name:
             return None
         name = _clean(f"{outer.name}_{name}")
-        if name.casefold() not in owners:
+        owner = owners.get(name.casefold())
+        if owner is None:
             return name
+        # Another file of the same folder: no folder tells the two apart.
+        if owner == folder:
+            return None
     return None
 
 

@@ -137,7 +137,7 @@ def _start_network(card: ModelCard, init: str) -> nn.Module:
         # is not.
         same_classes = init_card is not None and init_card.classes == card.classes
         same_form = init_card is not None and init_card.architecture == card.architecture
-        if (init_card is None and not card.classes) or (same_classes and same_form):
+        if (init_card is None and len(card.classes) <= 1) or (same_classes and same_form):
             return load_network(source, card=init_card or card)[0]
 
     # A new network otherwise, with what fits: the backbone, or all but the layer of the classes.
