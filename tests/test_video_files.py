@@ -14,7 +14,7 @@ import pytest
 from made_videos import blank, index_of, numbered, write_video
 
 from rtmpose.errors import InputError
-from rtmpose.sources import expand_sources, open_frames, probe
+from rtmpose.sources import expand_sources, open_frames, probe, read_image
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -244,6 +244,32 @@ def test_sound_that_is_longer_than_the_pictures(tmp_path, caplog):
         out.mux(sound.encode())
     check_order(read(path), 20, tolerance=2e-3)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.ts"])
+def test_all_frames_where_the_sound_comes_first(tmp_path, name):
+    """The empty packets that empty the decoders bear no number of a stream."""
+    path = tmp_path / name
+    with av.open(str(path), "w") as out:
+        sound = out.add_stream("aac", rate=48000, layout="mono")
+        video = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for image in pictures():
+            out.mux(video.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        out.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 38400), np.float32), "fltp", "mono")
+        frame.rate, frame.pts = 48000, 0
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+    check_order(read(path), 20, tolerance=2e-3)
+
+
+@pytest.mark.parametrize("start", [b"ID3\3", b"\xff\xfb\x90\0", b"RIFF\0\0\0\0WAVE", b"fLaC"])
+def test_sound_files_are_named(tmp_path, start):
+    path = tmp_path / "song"
+    path.write_bytes(start + bytes(2000))
+    with pytest.raises(InputError, match="is a sound file"):
+        read_image(path)
 
 
 # ---- stamps

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import shlex
 import sys
 from typing import Any
 
@@ -61,7 +63,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     """Run the command; the exit status, and everything that users can cause as one paragraph."""
     import typer
 
-    from rtmpose.cli.app import make_app
+    from rtmpose.cli.app import COMMANDS, make_app
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -89,6 +91,10 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_INTERRUPTED
     except usage_error as error:
         error.show()
+        # `rtmpose photo.jpg`: what most people want is one word away.
+        first = arguments[0] if arguments else ""
+        if first not in COMMANDS and (os.path.lexists(first) or "://" in first):
+            tell(f"To find people in it: rtmpose predict {shlex.join(arguments)}")
         return int(error.exit_code)
     except typer.Exit as error:
         return error.exit_code

@@ -343,7 +343,7 @@ class OutputOptions:
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Folder for annotated images and videos.",
+            help="Folder for annotated images and videos; for one source also a file (out.mp4).",
             rich_help_panel=OUTPUT,
         ),
     ] = None

@@ -47,7 +47,8 @@ def decoded_frames(video: Video, reading: Reading) -> Iterator[av.VideoFrame]:
         reading: Filled with what happens.
     """
     for packet in packets(video, reading):
-        if packet.stream_index != video.stream.index:
+        # The empty packets at the end have no index of their own.
+        if packet.stream.index != video.stream.index:
             continue
         for frame in _decode(packet, video, reading):
             if frame.is_corrupt:

@@ -9,6 +9,7 @@ RAW_SUFFIXES = frozenset(
     | {".pef", ".srw", ".x3f", ".3fr", ".erf", ".kdc", ".mrw", ".raw"}
 )
 RAW = "a raw file of a camera; export it as JPEG, PNG or TIFF"
+SOUND = "a sound file, which holds no images"
 
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\0\5\x16\7", "a file with macOS attributes, not the picture it is named after"),
@@ -17,6 +18,9 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"IIRS", RAW),
     (b"IIU\0", RAW),
     (b"FOVb", RAW),
+    (b"ID3", SOUND),
+    (b"fLaC", SOUND),
+    (b"\xff\xfb", SOUND),
     (b"%PDF", "a PDF; save its pages as PNG"),
     (b"8BPS", "a Photoshop file; export it as PNG or TIFF"),
     (b"\x93NUMPY", "a NumPy array; save it as PNG, or pass the array to rtmpose.predict"),
@@ -44,6 +48,8 @@ def describe_foreign(data: bytes, name: str) -> str:
     for start, words in _STARTS:
         if data.startswith(start):
             return words
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return SOUND
     # Text formats have no fixed beginning.
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html")):

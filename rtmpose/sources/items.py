@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -36,6 +38,8 @@ STDIN = "stdin"
 MAX_FPS = 1000
 MAX_NAME = 255
 """Bytes of a file name on all common file systems."""
+LOOKED_AT = 2000
+"""Files of a folder among which the name that was meant is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +229,23 @@ def _from_path(source: str | Path, how: _Expansion) -> list[SourceItem]:
         return _files(name, files, how)
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise InputError(f"{shown} does not exist: the name is longer than file systems allow")
-    raise InputError(f"{shown} does not exist")
+    raise InputError(f"{shown} does not exist{_near(name)}")
+
+
+def _near(name: str) -> str:
+    """What was meant by a name that does not exist, as far as that is plain; in words."""
+    bare = name.strip(" \t\r\n\"'\u201c\u201d")
+    if bare != name and bare and os.path.lexists(bare):
+        return f": there are quotes or spaces around it; did you mean {shown_name(bare)}?"
+    # Another case, or a slip in the file's name.
+    folder = Path(bare).parent
+    try:
+        there = [path.name for path in islice(folder.iterdir(), LOOKED_AT)]
+    except (OSError, ValueError):
+        return ""
+    lower = {entry.lower(): entry for entry in there}
+    close = difflib.get_close_matches(Path(bare).name.lower(), lower, n=1, cutoff=0.8)
+    return f"; did you mean {shown_name(str(folder / lower[close[0]]))}?" if close else ""
 
 
 def _files(name: str, files: Sequence[Path], how: _Expansion) -> list[SourceItem]:

@@ -107,7 +107,7 @@ def _count_packets(video: Video, start_s: float) -> tuple[list[int], _Key] | Non
     end = 0.0
     beyond = 0
     for packet in packets(video, reading):
-        if packet.stream_index != video.stream.index or not packet.size:
+        if packet.stream.index != video.stream.index or not packet.size:
             continue
         if packet.pts is None or packet.is_corrupt or packet.is_discard or reading.bad_packets:
             return None
@@ -138,6 +138,6 @@ def _finds(video: Video, target: int, key: _Key) -> bool:
         video.container.seek(target, stream=video.stream)
     except (av.error.FFmpegError, OSError):
         return False
-    mine = (p for p in packets(video, Reading()) if p.stream_index == video.stream.index)
+    mine = (p for p in packets(video, Reading()) if p.stream.index == video.stream.index)
     first = next(mine, None)
     return first is not None and bool(first.is_keyframe) and first.pts == key.pts

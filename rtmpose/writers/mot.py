@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rtmpose.files import AtomicFile, is_special, write_text
@@ -37,7 +38,8 @@ class MotWriter:
         """Complete the file."""
         self._file.commit()
         if self._info.clips and not is_special(self.path):
-            name = self.path.name.removesuffix(".txt").removesuffix(".mot")
+            # Whatever the case of the suffix.
+            name = re.sub(r"(\.mot)?(\.txt)?$", "", self.path.name, flags=re.IGNORECASE)
             write_text(self.path.with_name(name + INI_SUFFIX), self._sequence(name))
 
     def abandon(self) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from rtmpose.sources import SourceItem
 
@@ -113,8 +114,10 @@ def _sequence_stem(path: Path) -> str:
 
 
 def _without_address(source: str) -> str:
-    """The path of a URL, without its scheme and query."""
-    return source.split("://", 1)[-1].split("?")[0] if "://" in source else source
+    """The path of a URL, without its scheme and query, in letters instead of %20."""
+    if "://" not in source:
+        return source
+    return unquote(source.split("://", 1)[-1].split("?")[0])
 
 
 def _clean(name: str) -> str:

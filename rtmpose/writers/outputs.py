@@ -11,27 +11,18 @@ from pathlib import Path
 from rtmpose.draw import DrawStyle, Trails, draw_frame
 from rtmpose.errors import InputError, OutputError
 from rtmpose.file_locks import OutputLock
-from rtmpose.files import (
-    check_folder,
-    follow_link,
-    is_special,
-    is_stdout,
-    make_folder,
-)
+from rtmpose.files import check_folder, follow_link, is_special, is_stdout, make_folder
 from rtmpose.sources import SourceItem, probe
 from rtmpose.temporaries import remove_leftovers
 from rtmpose.types import Frame, Poses, Skeleton
-from rtmpose.writers.base import FrameRecord, Writer, WriterContext
+from rtmpose.writers.base import FrameRecord, WriterContext
+from rtmpose.writers.drawn import annotated_writer, is_drawn_file
 from rtmpose.writers.group import WriterGroup
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names
 from rtmpose.writers.openpose import POSE2SIM_SUFFIX
 from rtmpose.writers.openpose_layouts import openpose_layout
-from rtmpose.writers.output_checks import (
-    SourceGuard,
-    refuse_file_name_for_folder,
-    same_file_keys,
-)
+from rtmpose.writers.output_checks import SourceGuard, refuse_file_name_for_folder, same_file_keys
 from rtmpose.writers.table import Format, format_named
 
 LOCK = ".lock"
@@ -51,7 +42,8 @@ class Outputs:
             folder that gets one file per source. A device or pipe is a file whatever its name,
             and ``-`` is standard output; they get the frames of this run as they come, the others
             appear when they are whole.
-        folder: Folder for annotated images and videos; None for none.
+        folder: Folder for annotated images and videos; None for none. For one source it may be a
+            file (``out.mp4``, ``out.jpg``).
         show: Show the drawn frames in a window.
         style: How frames are drawn.
         openpose_format: Order of the points in OpenPose's JSON and its names of files; one of
@@ -100,6 +92,7 @@ class OutputPlan:
         self.streams: list[tuple[Format, Path]] = []
         self.source_files: list[tuple[Format, Path]] = []
         self._names: dict[str, str] = {}
+        self.drawn_file: Path | None = None
         # Sorted by how they are written: at the end, as they come, or per source.
         for name, path in outputs.formats.items():
             row = format_named(name)
@@ -114,12 +107,15 @@ class OutputPlan:
             else:
                 self.single_files.append((row, path))
 
+        # One source may have its drawing in a file of any name.
+        if outputs.folder is not None and is_drawn_file(outputs.folder, items):
+            self.drawn_file = outputs.folder
+            make_folder(outputs.folder.parent, of=outputs.folder)
+
         # Everything that can be refused is refused before the work begins.
         self._check_single_files()
         for row, path in self.source_files:
             refuse_file_name_for_folder(row.name, path, row.single_file)
-        if outputs.folder is not None:
-            refuse_file_name_for_folder("output", outputs.folder, "")
         for folder in self._folders():
             make_folder(folder)
 
@@ -154,13 +150,16 @@ class OutputPlan:
                         f"{path} would be written twice, for {item.name} and for another output;"
                         " choose another folder for one of them"
                     )
-        if self.outputs.folder is not None:
+        if self.outputs.folder is not None and self.drawn_file is None:
             guard.refuse_drawing_folder(self.outputs.folder)
 
         # Where sources lie, files of the same names may be their annotations.
         records = [path for path in self.journal_paths() if path is not None]
         for item in self.items:
             for _, path in self.paths_of(item):
+                # What was named is meant.
+                if path == self.drawn_file:
+                    continue
                 ours = [*records, path.parent / FOLDER_PART, path.parent / FOLDER_DONE]
                 guard.refuse_foreign_file(path, ours)
 
@@ -180,7 +179,9 @@ class OutputPlan:
         ]
 
         # What is drawn: images stay images, and PNG stays without loss.
-        if self.outputs.folder is not None:
+        if self.drawn_file is not None:
+            paths.append((None, self.drawn_file))
+        elif self.outputs.folder is not None:
             suffix = ".mp4"
             if item.still:
                 suffix = ".png" if item.name.lower().endswith(".png") else ".jpg"
@@ -197,6 +198,8 @@ class OutputPlan:
             return path.with_name(path.name + PART), None
         for folder in self._folders():
             return folder / FOLDER_PART, folder / FOLDER_DONE
+        if self.drawn_file is not None:
+            return self.drawn_file.with_name(self.drawn_file.name + PART), None
         return None, None
 
     def lock(self) -> list[OutputLock]:
@@ -207,7 +210,8 @@ class OutputPlan:
         """
         locks: list[OutputLock] = []
         try:
-            for _, path in self.single_files:
+            drawn = [self.drawn_file] if self.drawn_file is not None else []
+            for path in [path for _, path in self.single_files] + drawn:
                 target = follow_link(path)
                 locks.append(OutputLock(target.with_name(f".{target.name}{LOCK}"), path))
                 remove_leftovers(target.parent)
@@ -238,7 +242,9 @@ class OutputPlan:
 
     def _folders(self) -> list[Path]:
         folders = [folder for _, folder in self.source_files]
-        return folders + ([self.outputs.folder] if self.outputs.folder is not None else [])
+        if self.outputs.folder is not None and self.drawn_file is None:
+            folders.append(self.outputs.folder)
+        return folders
 
     def _check_single_files(self) -> None:
         seen: dict[object, str] = {}
@@ -404,7 +410,7 @@ class OpenOutputs:
         context = self._context(item)
         first_error: Exception | None = None
         for row, path in self.plan.paths_of(item):
-            make = _annotated if row is None else row.writer
+            make = annotated_writer if row is None else row.writer
             try:
                 group.open(path, partial(make, path, context))
             except Exception as error:  # noqa: BLE001 (raised when the others are served)
@@ -446,10 +452,3 @@ def _frame_rate(item: SourceItem) -> float | None:
     with suppress(InputError):
         return probe(item).fps if item.kind in ("video", "sequence") else None
     return None
-
-
-def _annotated(path: Path, context: WriterContext) -> Writer:
-    from rtmpose.writers.image import ImageWriter
-    from rtmpose.writers.video import VideoWriter
-
-    return ImageWriter(path, context) if context.still else VideoWriter(path, context)

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol, cast
 
-from filelock import FileLock
-
+from rtmpose.file_locks import ProcessLock
 from rtmpose.model_card import ModelCard
 from rtmpose.zoo.cache import weights_folder
 from rtmpose.zoo.download import disk_errors
@@ -65,8 +64,8 @@ def convert(card: ModelCard) -> Path:
     # One process converts, the others wait.
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        lock.acquire()
+        lock = ProcessLock(path.with_name(path.name + ".lock"))
+        lock.wait(f"the conversion of {card.id}")
     try:
         if not path.is_file():
             log.warning(
