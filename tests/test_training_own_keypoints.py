@@ -249,7 +249,7 @@ def test_from_one_command_to_an_export(tmp_path, base, capsys):
 
 
 def write_yolo(folder):
-    """The labels of :func:`write_set` as a YOLO set with a train split of 16 and a val split of 6."""
+    """The labels of :func:`write_set` as a YOLO set: 16 images to train on, 6 in val."""
     for split, count in (("train", 16), ("val", 6)):
         content = json.loads(write_set(folder / split, n=count).read_text())
         labels = folder / split / "labels"

@@ -48,10 +48,14 @@ class ReadOptions:
     to_score: bool = False
 
 
+AS_FOUND = ReadOptions()
+"""All categories, images looked for, the split to train on."""
+
+
 def open_sets(
     data: Sequence[DataSource],
     skeleton: Skeleton | None = None,
-    options: ReadOptions = ReadOptions(),
+    options: ReadOptions = AS_FOUND,
 ) -> list[OpenedSet]:
     """The sets that a user names.
 
@@ -81,7 +85,7 @@ def open_sets(
 
 
 def open_data(
-    data: Sequence[DataSource], skeleton: Skeleton, options: ReadOptions = ReadOptions()
+    data: Sequence[DataSource], skeleton: Skeleton, options: ReadOptions = AS_FOUND
 ) -> tuple[list[KeypointDataset], list[float]]:
     """Data sets in the keypoints of the model, and how often each occurs in an epoch.
 

@@ -16,6 +16,7 @@ from rtmpose.networks.load import find_card
 from rtmpose.skeletons import generic_skeleton, get_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.data.pose_samples import match_keypoints
 from rtmpose.training.open_data import (
+    AS_FOUND,
     DataSource,
     OpenedSet,
     ReadOptions,
@@ -64,7 +65,7 @@ def fit_to_data(
     skeleton: str | None = None,
     teacher: str | None = None,
     settings: Mapping[str, str] | None = None,
-    options: ReadOptions = ReadOptions(),
+    options: ReadOptions = AS_FOUND,
 ) -> FittedTraining:
     """Take keypoints from the data where the model has other ones, and fit the recipe to it.
 
