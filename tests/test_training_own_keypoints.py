@@ -245,6 +245,19 @@ def test_from_one_command_to_an_export(tmp_path, base, capsys):
     assert best > 0.9
 
 
+def test_small_things_need_a_detector(tmp_path, base, capsys):
+    """Whole images are no boxes where the annotated ones are small."""
+    from rtmpose.cli.training import next_steps
+    from rtmpose.training.own_keypoints import share_of_image
+
+    fitted, task = start("finetune", write_set(tmp_path / "set"), init=str(base))
+    assert share_of_image(fitted.data) == 0.75
+    assert "--detector none" in next_steps(base, task.card, 0.75)[0]
+    small = "\n".join(next_steps(base, task.card, 0.25))
+    assert "--detector FILE" in small
+    assert "25 % of an image's side" in small
+
+
 # ---- how data is read
 
 

@@ -155,8 +155,8 @@ def train(
     from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
     from rtmpose.training import find_recipe
     from rtmpose.training import train as run
-    from rtmpose.training.open_data import ReadOptions
-    from rtmpose.training.own_keypoints import fit_to_data
+    from rtmpose.training.open_data import OpenedSet, ReadOptions
+    from rtmpose.training.own_keypoints import fit_to_data, share_of_image
     from rtmpose.training.setup import make_task
     from rtmpose.training.sources import parse_teacher_backend
 
@@ -205,7 +205,8 @@ def train(
             stop_after_s=None if minutes is None else minutes * 60,
             on_status=bar,
         )
-    show_result(result, task.card)
+    sets = [s for s in fitted.data if isinstance(s, OpenedSet)]
+    show_result(result, task.card, share_of_image(sets))
     return 0
 
 

@@ -5,8 +5,10 @@ follows the size of the data.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from rtmpose.datasets import KeypointDataset
 from rtmpose.datasets.keypoint_guess import mirror_is_known
@@ -156,6 +158,20 @@ def keypoints_of(dataset: KeypointDataset) -> Skeleton:
     if first is None:
         raise InputError(f"{dataset.path} holds no annotation with keypoints to train on")
     return generic_skeleton(len(first["keypoints"]) // 3)
+
+
+def share_of_image(sets: Sequence[OpenedSet]) -> float:
+    """How much of the side of an image a box of the data takes, in the middle; 1 where the sizes of
+    images are not known.
+    """
+    shares: list[float] = []
+    for opened in sets:
+        dataset = opened.dataset
+        for image in dataset.content["images"]:
+            area = (image.get("width") or 0) * (image.get("height") or 0)
+            for row in dataset.labeled(image["id"]) if area else ():
+                shares.append(math.sqrt(row["bbox"][2] * row["bbox"][3] / area))
+    return median(shares) if shares else 1.0
 
 
 def describe(skeleton: Skeleton) -> str:
