@@ -24,7 +24,7 @@ from rtmpose.ops.letterbox import (
 )
 from rtmpose.ranges import FRACTION, check_number, check_optional
 from rtmpose.recognize import RAW_PIXELS, recognize_one_stage
-from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
+from rtmpose.skeletons import skeleton_of_outputs
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
 from rtmpose.zoo import resolve
 
@@ -237,8 +237,7 @@ class OneStage:
         people = self._decoder.decode(outputs, 0.0, str(self.path))  # raises for another layout
         count = people.keypoints.shape[1]
         if skeleton is None:
-            named = skeleton_of(self.card) or skeleton_for_count(count)
-            skeleton = named or generic_skeleton(count)
+            skeleton = skeleton_of_outputs(self.card, count, self.path)
         if len(skeleton) != count:
             raise ModelError(
                 f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}"

@@ -23,7 +23,7 @@ from rtmpose.ops import crop
 from rtmpose.ops.decoders import keypoint_decoder
 from rtmpose.pose_card import assumed_card, complete_card
 from rtmpose.ranges import check_flag
-from rtmpose.skeletons import generic_skeleton, skeleton_for_count, skeleton_of
+from rtmpose.skeletons import skeleton_of_outputs
 from rtmpose.types import (
     Detections,
     Image,
@@ -254,8 +254,7 @@ class PoseEstimator:
         # The keypoint set must fit what comes out.
         count = shapes[0][1]  # keypoints
         if skeleton is None:
-            named = skeleton_of(self.card) or skeleton_for_count(count)
-            skeleton = named or generic_skeleton(count)
+            skeleton = skeleton_of_outputs(self.card, count, self.path)
         if len(skeleton) != count:
             raise ModelError(
                 f"{self.path} returns {count} keypoints, but {skeleton.name} has {len(skeleton)}"

@@ -25,6 +25,7 @@ from rtmpose.training.data import mosaic, mosaic_geometry  # noqa: E402
 from rtmpose.training.data.detection_samples import (  # noqa: E402
     add_detections,
     class_names,
+    detections_for,
     read_detection_samples,
 )
 from rtmpose.training.detection.assign import assign, cell_points  # noqa: E402
@@ -663,6 +664,34 @@ def test_several_classes_are_read_and_counted(tmp_path):
     assert sum(len(s.boxes) for s in only) == int((labels == 1).sum())
 
 
+def test_people_teach_nothing_about_other_things(tmp_path, caplog):
+    """The recipe's teachers find people: a set of other things has labels only."""
+    from rtmpose.training.detection.setup import _without_people
+
+    caplog.set_level("INFO")
+    recipe = find_recipe("person-detector")
+    assert _without_people(recipe, ("pedestrian",), "rtmdet-nano", None) == recipe
+    assert _without_people(recipe, ("mouse",), "rtmdet-nano", "mine.safetensors") == recipe
+    assert "no teacher" not in caplog.text
+    alone = _without_people(recipe, ("mouse",), "rtmdet-nano", None).detector
+    assert (alone.distill_scores, alone.distill_boxes, alone.pseudo_label_model) == (0, 0, None)
+    assert "no teacher: labels only, as mouse" in caplog.text
+
+
+def test_boxes_of_other_classes_are_left_out(tmp_path):
+    """A results file of a detector of many classes: the boxes of the set's own count."""
+    dataset = two_classes(tmp_path / "set")
+    samples = read_detection_samples(dataset, ("cat",))
+    rows = [
+        {"image_id": samples[0].id, "category_id": number, "bbox": [1, 2, 3, 4], "score": 0.9}
+        for number in (3, 7, 44)
+    ]
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(rows))
+    assert len(detections_for(samples, str(path))[samples[0].id]) == 3
+    assert len(detections_for(samples, str(path), categories=[3])[samples[0].id]) == 1
+
+
 def test_a_set_of_one_class_gives_its_name(tmp_path):
     dataset = KeypointDataset.load(write_set(tmp_path / "set"))
     dataset.content["categories"][0]["name"] = "widget"
@@ -690,20 +719,30 @@ def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     assert all(torch.isfinite(v) for v in losses.values())
     assert "AP" in card.evaluate(card.network.eval()) or not card.validation
 
-    # The file with the suppression inside, against the network.
+    # The file with the suppression inside, against the network: weights that are large enough for
+    # scores that differ, and more boxes of each class than are kept of both together.
     path = tmp_path / "pets.safetensors"
+    torch.manual_seed(0)
     with torch.no_grad():
         for layer in card.network.bbox_head.rtm_cls:
             layer.bias += 4.0
         for layer in card.network.bbox_head.rtm_reg:
             layer.bias += 2.0
+        for module in card.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.normal_()
+                module.weight.normal_(1, 0.3)
     save_safetensors(path, card.network, card.card)
     assert main(["export", str(path), "-o", str(tmp_path / "out")]) == 0
     exported = next((tmp_path / "out").glob("*.onnx"))
     image = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
     ours, theirs = (Detector(p, box_thr=0.1)(image) for p in (path, exported))
     assert set(ours.labels.tolist()) == set(theirs.labels.tolist()) == {0, 1}
-    np.testing.assert_allclose(ours.scores[:5], theirs.scores[:5], atol=1e-4)
+    assert len(ours) == len(theirs) == 100
+    assert len(set(ours.scores.round(4).tolist())) > 50
+    np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+    np.testing.assert_array_equal(ours.labels[:10], theirs.labels[:10])
+    np.testing.assert_allclose(ours.boxes[:10], theirs.boxes[:10], atol=0.1)
     only = Detector(exported, box_thr=0.1, label="widget")(image)
     assert set(only.labels.tolist()) <= {1}
     with pytest.raises(InputError, match="has no class 'dog'; it has cat, widget"):

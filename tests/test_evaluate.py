@@ -233,3 +233,29 @@ def test_own_keypoints_are_scored(tmp_path):
     data = replace(data, skeleton=own)
     assert choose_metrics(data, "gt") == ("pck", "auc", "epe")
     assert evaluate(data, Shifted(data)).metrics["PCK@0.2"] == 1
+
+
+def test_sigmas_of_the_model_count_where_the_data_has_none(tmp_path):
+    """A model trained on such data has constants in its card: AP is measured, and they are told."""
+    data = make_set(tmp_path, "coco17")
+    own = replace(get_skeleton("coco17"), name="mine", sigmas=())
+    data = replace(data, skeleton=own)
+    model = Shifted(data, skeleton=replace(own, sigmas=(0.05,) * 17))
+    result = evaluate(data, model)
+    assert result.metrics["AP"] == pytest.approx(1)
+    assert result.settings["sigmas"] == "sigmas of the model: 0.05 for every keypoint"
+
+    # Those of the data come first; published ones need no word.
+    data = replace(data, skeleton=replace(own, sigmas=(0.02, *(0.04,) * 16)))
+    told = evaluate(data, model).settings["sigmas"]
+    assert told.startswith("sigmas of the data: 0.02, 0.04, 0.04")
+    published = make_set(tmp_path, "coco17")
+    assert evaluate(published, Shifted(published)).settings["sigmas"] == ""
+
+
+def test_keypoints_of_other_things_are_named(tmp_path):
+    data = make_set(tmp_path, "coco17")
+    names = tuple(f"part {i}" for i in range(9))
+    points = replace(generic_skeleton(9), name="mine", keypoints=names)
+    with pytest.raises(InputError, match=r"none of the keypoints .*nose.*mine \(part 0, .*train"):
+        keypoint_map(data, points)

@@ -279,6 +279,22 @@ def test_damaged_model(tmp_path, engine):
             PoseEstimator(tmp_path / name, options=cpu(engine))
 
 
+@pytest.mark.parametrize(
+    ("count", "taken"), [(17, "taken for coco17, by their number"), (5, "called keypoint_0")]
+)
+def test_keypoints_without_names_are_taken_by_their_number_with_a_word(
+    tmp_path, caplog, count, taken
+):
+    """17 points may be a dog's: a guess is never silent, and a name that is given counts."""
+    path = spot_pose(tmp_path / "dog.onnx", keypoints=count)
+    PoseEstimator(path)
+    assert f"dog.onnx does not name its {count} keypoints: {taken}" in caplog.text
+    assert "--skeleton" in caplog.text
+    caplog.clear()
+    PoseEstimator(path, skeleton=generic_skeleton(count))
+    assert not caplog.text
+
+
 def test_wrong_skeleton(tmp_path):
     from rtmpose import get_skeleton
 

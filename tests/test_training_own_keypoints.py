@@ -19,6 +19,7 @@ from rtmpose import zoo  # noqa: E402
 from rtmpose.cli import main  # noqa: E402
 from rtmpose.errors import InputError, ModelError  # noqa: E402
 from rtmpose.networks import build, config_for, load_network, save_safetensors  # noqa: E402
+from rtmpose.skeletons import get_skeleton  # noqa: E402
 from rtmpose.training import find_recipe, override  # noqa: E402
 from rtmpose.training.data.images import validation_mask  # noqa: E402
 from rtmpose.training.own_keypoints import UNIFORM_SIGMA, fit_to_data  # noqa: E402
@@ -129,12 +130,7 @@ def test_points_without_sides_are_not_mirrored(tmp_path, base, caplog):
 
 def test_unnamed_points_have_a_generic_set(tmp_path, base):
     _, task = start("finetune", write_set(tmp_path / "set", names=()), init=str(base))
-    assert task.card.own_skeleton.keypoints == (
-        "kpt_0",
-        "kpt_1",
-        "kpt_2",
-        "kpt_3",
-    )
+    assert task.card.own_skeleton.keypoints == ("kpt_0", "kpt_1", "kpt_2", "kpt_3")
 
 
 def test_a_file_overrides_the_names(tmp_path, base):
@@ -247,3 +243,126 @@ def test_from_one_command_to_an_export(tmp_path, base, capsys):
     rows = (run / "evaluations.csv").read_text().splitlines()
     best = max(float(row.split(",")[2]) for row in rows[1:])
     assert best > 0.9
+
+
+def test_small_things_need_a_detector(tmp_path, base, capsys):
+    """Whole images are no boxes where the annotated ones are small."""
+    from rtmpose.cli.training import next_steps
+    from rtmpose.training.own_keypoints import share_of_image
+
+    fitted, task = start("finetune", write_set(tmp_path / "set"), init=str(base))
+    assert share_of_image(fitted.data) == 0.75
+    assert "--detector none" in next_steps(base, task.card, 0.75)[0]
+    small = "\n".join(next_steps(base, task.card, 0.25))
+    assert "--detector FILE" in small
+    assert "25 % of an image's side" in small
+
+
+# ---- how data is read
+
+
+def write_yolo(folder):
+    """The labels of :func:`write_set` as a YOLO set: 16 images to train on, 6 in val."""
+    for split, count in (("train", 16), ("val", 6)):
+        content = json.loads(write_set(folder / split, n=count).read_text())
+        labels = folder / split / "labels"
+        labels.mkdir()
+        for row in content["annotations"]:
+            points = np.array(row["keypoints"]).reshape(4, 3) / (80, 80, 1)
+            numbers = " ".join(f"{v:.6f}" for v in points.ravel())
+            (labels / f"{row['id']}.txt").write_text(f"0 0.5 0.5 0.75 0.75 {numbers}\n")
+    path = folder / "data.yaml"
+    path.write_text(
+        "train: train/images\nval: val/images\nkpt_shape: [4, 3]\nnames: [kite]\n"
+        f"kpt_names: [[{', '.join(NAMES)}]]\n"
+    )
+    return path
+
+
+def test_validation_data_with_splits_is_read_as_its_val_split(tmp_path, base):
+    path = write_yolo(tmp_path / "set")
+    fitted = fit_to_data(find_recipe("finetune"), [path], init=str(base))
+    task = make_task(
+        fitted.recipe,
+        fitted.data,
+        init=str(base),
+        skeleton=fitted.skeleton,
+        evaluate_on=[str(path)],
+    )
+    assert len(task.training) == 16
+    assert len(task.validation) == 6
+    assert {s.path.parent.parent.name for s in task.validation} == {"val"}
+
+
+def test_one_category_of_two_keypoint_sets(tmp_path, base):
+    path = write_set(tmp_path / "set")
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 2, "name": "bird", "keypoints": ["beak", "tail"]})
+    content["annotations"][0] |= {"category_id": 2, "keypoints": [1, 1, 2, 3, 3, 2]}
+    path.write_text(json.dumps(content))
+    command = ["train", "finetune", "--data", str(path), "--init", str(base)]
+    short = ["--set", "epochs=1", "--set", "batch_size=4", "--set", "val_fraction=0"]
+    out = tmp_path / "run"
+    assert main([*command, *short, "-o", str(out)]) == 1
+    assert main([*command, *short, "-o", str(out), "--category", "kite"]) == 0
+    assert load_network(out / "last.safetensors")[1].own_skeleton.keypoints == NAMES
+
+
+@pytest.mark.parametrize(("told", "mirrored"), [([0, 1, 2, 3], 0.5), (None, 0.0)])
+def test_points_that_are_their_own_mirror_images_are_mirrored_where_the_data_says_so(
+    tmp_path, base, told, mirrored
+):
+    path = write_set(tmp_path / "set", names=("a", "b", "c", "d"))
+    content = json.loads(path.read_text())
+    if told:
+        content["categories"][0]["flip_idx"] = told
+    path.write_text(json.dumps(content))
+    fitted = fit_to_data(find_recipe("finetune"), [path], init=str(base))
+    assert fitted.recipe.augment.flip == mirrored
+
+
+def test_sigmas_of_the_data_count(tmp_path, base):
+    """For points of one's own, and for those of a published set."""
+    path = write_set(tmp_path / "set")
+    content = json.loads(path.read_text())
+    content["categories"][0]["sigmas"] = [0.01, 0.02, 0.02, 0.04]
+    path.write_text(json.dumps(content))
+    _, task = start("finetune", path, init=str(base))
+    assert task.sigmas == [(0.01, 0.02, 0.02, 0.04)]
+    assert task.card.own_skeleton.sigmas == (0.01, 0.02, 0.02, 0.04)
+
+    # Some of the model's own points: the others keep their constants.
+    known = write_set(tmp_path / "known", names=("nose", "left_eye", "right_eye", "left_hip"))
+    content = json.loads(known.read_text())
+    content["categories"][0] |= {"sigmas": [0.01, 0.02, 0.02, 0.04], "name": "person"}
+    known.write_text(json.dumps(content))
+    _, task = start("finetune", known, init=str(base), settings={"distill": "none"})
+    coco = get_skeleton("coco17")
+    assert task.skeleton.keypoints == coco.keypoints
+    assert task.sigmas[0][:3] == (0.01, 0.02, 0.02)
+    assert task.sigmas[0][11] == 0.04
+    assert task.sigmas[0][12] == coco.sigmas[12]
+
+
+def test_metrics_that_cannot_be_written_do_not_end_a_training(tmp_path, caplog):
+    from rtmpose.training.logger import EVALUATIONS, STEPS, MetricLogger
+
+    class FullDisk:
+        def add_scalar(self, *_):
+            raise OSError("no space left")
+
+        def close(self):
+            raise OSError("no space left")
+
+    logger = MetricLogger(tmp_path, 0)
+    logger._board = FullDisk()
+    logger.add(STEPS, 1, {"loss": 2.0})
+    assert "TensorBoard's curves end here: no space left" in caplog.text
+    logger.add(STEPS, 2, {"loss": 1.0})
+    assert (tmp_path / STEPS).read_text() == "step,loss\n1,2\n2,1\n"
+
+    # The table itself cannot be written: it is a folder here.
+    (tmp_path / EVALUATIONS).mkdir()
+    logger.add(EVALUATIONS, 2, {"AP": 0.5})
+    assert "step 2 is missing" in caplog.text
+    logger.close()

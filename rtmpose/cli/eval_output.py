@@ -73,6 +73,8 @@ def show_pose_result(result: Evaluation, dataset: KeypointDataset) -> None:
     if settings.get("antialias"):
         title += ", antialiased"
     show_metrics(title, result)
+    if settings.get("sigmas"):
+        typer.echo(f"AP with the {settings['sigmas']}")
     show_speed(result, "people")
 
 

@@ -34,6 +34,23 @@ ValidationPaths: TypeAlias = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Images: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that the file names of --data start from; looked for around the annotations.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Category: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Of a COCO file: take the instances of this category only.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 Output: TypeAlias = Annotated[
     Path,
     typer.Option(
@@ -113,6 +130,8 @@ def train(
     recipe: RecipeName,
     data: DataPaths = None,
     val: ValidationPaths = None,
+    images: Images = None,
+    category: Category = "",
     output: Output = Path("training"),
     init: Init = None,
     teacher: Teacher = None,
@@ -136,7 +155,8 @@ def train(
     from rtmpose.cli.training import ProgressBar, parse_settings, show_recipes, show_result
     from rtmpose.training import find_recipe
     from rtmpose.training import train as run
-    from rtmpose.training.own_keypoints import fit_to_data
+    from rtmpose.training.open_data import OpenedSet, ReadOptions
+    from rtmpose.training.own_keypoints import fit_to_data, share_of_image
     from rtmpose.training.setup import make_task
     from rtmpose.training.sources import parse_teacher_backend
 
@@ -156,6 +176,7 @@ def train(
         skeleton=skeleton,
         teacher=teacher,
         settings=parse_settings(settings or []),
+        options=ReadOptions(images, category),
     )
     chosen = fitted.recipe
     task = make_task(
@@ -168,6 +189,7 @@ def train(
         name=name,
         device=device,
         evaluate_on=val or (),
+        category=category,
     )
 
     # Stopping early keeps the state for --resume.
@@ -183,7 +205,8 @@ def train(
             stop_after_s=None if minutes is None else minutes * 60,
             on_status=bar,
         )
-    show_result(result, task.card)
+    sets = [s for s in fitted.data if isinstance(s, OpenedSet)]
+    show_result(result, task.card, share_of_image(sets))
     return 0
 
 

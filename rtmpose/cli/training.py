@@ -18,6 +18,9 @@ from rtmpose.training.task import TrainResult, TrainStatus
 
 LINE_EVERY_S = 30.0
 
+WHOLE_IMAGE = 0.6
+"""Share of an image's side from which the image stands for the box."""
+
 LIST_WIDTH = 120
 """Characters per line of the list of recipes, where it does not go to a terminal."""
 
@@ -147,8 +150,14 @@ def show_recipes() -> None:
     console.print(table)
 
 
-def show_result(result: TrainResult, card: ModelCard) -> None:
-    """Where the files are, and how to go on."""
+def show_result(result: TrainResult, card: ModelCard, share_of_image: float = 1.0) -> None:
+    """Where the files are, and how to go on.
+
+    Args:
+        result: Of the training.
+        card: Of the model.
+        share_of_image: How much of an image's side the annotated boxes take.
+    """
     status = result.status
     # Metrics first, then the files.
     for key, value in status.metrics.items():
@@ -166,12 +175,18 @@ def show_result(result: TrainResult, card: ModelCard) -> None:
     typer.echo(f"wrote {' and '.join(map(str, written))}")
     if not status.metrics:
         typer.echo("nothing was held out to evaluate on: there is no best.safetensors")
-    for text in next_steps(written[0], card):
+    for text in next_steps(written[0], card, share_of_image):
         typer.echo(text)
 
 
-def next_steps(model: Path, card: ModelCard) -> list[str]:
-    """Commands that use a trained model, one per line."""
+def next_steps(model: Path, card: ModelCard, share_of_image: float = 1.0) -> list[str]:
+    """Commands that use a trained model, one per line.
+
+    Args:
+        model: Its file.
+        card: Its card.
+        share_of_image: How much of an image's side the boxes it was trained in take.
+    """
     if card.is_detector:
         return [f"use it:     rtmpose predict photo.jpg --detector {model} -o out"]
     if not card.is_pose:
@@ -180,6 +195,15 @@ def next_steps(model: Path, card: ModelCard) -> list[str]:
     # A detector of people finds no mice: such models get whole images, or boxes.
     person = card.task in ("body", "body-feet", "wholebody")
     where = "" if person and card.own_skeleton is None else " --detector none"
+    if where and share_of_image < WHOLE_IMAGE:
+        return [
+            f"score it:   rtmpose eval pose test.json --pose {model}",
+            f"use it:     rtmpose predict photo.jpg --pose {model} --detector FILE -o out",
+            f"            its boxes take {100 * share_of_image:.0f} % of an image's side, so whole"
+            " images will not do: it needs a detector (rtmpose train person-detector --data ...),"
+            " or photos cut to the boxes with --detector none",
+            f"export it:  rtmpose export {model} --to onnx -o exports",
+        ]
     return [
         f"use it:     rtmpose predict photo.jpg --pose {model}{where} -o out",
         f"export it:  rtmpose export {model} --to onnx -o exports",

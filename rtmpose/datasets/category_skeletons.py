@@ -27,9 +27,21 @@ def skeleton_with_keypoints(names: tuple[str, ...]) -> Skeleton | None:
 
 
 def category_of(skeleton: Skeleton, name: str = "person", number: int = 1) -> CocoCategory:
-    """The COCO category of a keypoint set; its links count from 1, as in COCO."""
+    """The COCO category of a keypoint set; its links count from 1, as in COCO.
+
+    Sigmas that are not those of a set of the package are in it.
+    """
     links = [[a + 1, b + 1] for a, b in skeleton.links]
-    return {"id": number, "name": name, "keypoints": list(skeleton.keypoints), "skeleton": links}
+    category: CocoCategory = {
+        "id": number,
+        "name": name,
+        "keypoints": list(skeleton.keypoints),
+        "skeleton": links,
+    }
+    published = skeleton_with_keypoints(skeleton.keypoints)
+    if skeleton.sigmas and (published is None or published.sigmas != skeleton.sigmas):
+        category["sigmas"] = list(skeleton.sigmas)
+    return category
 
 
 def skeleton_from_category(category: Mapping[str, Json], keypoints: int) -> Skeleton:
@@ -90,6 +102,29 @@ def with_own_sigmas(skeleton: Skeleton, content: CocoContent) -> Skeleton:
     if len(sigmas) != len(skeleton):
         return skeleton
     return replace(skeleton, sigmas=sigmas)
+
+
+def sigmas_by_name(
+    content: CocoContent, names: tuple[str, ...], skeleton: Skeleton
+) -> tuple[float, ...]:
+    """The sigmas of a keypoint set, those that a data set gives for the same points first.
+
+    Args:
+        content: Of the data set.
+        names: Its keypoints.
+        skeleton: The keypoint set, perhaps without sigmas of its own.
+
+    Returns:
+        One for each point of ``skeleton``; none where one is missing.
+    """
+    told = own_sigmas(content)
+    if len(told) != len(names):
+        return skeleton.sigmas
+    known = dict(zip(skeleton.keypoints, skeleton.sigmas, strict=False))
+    known |= dict(zip(names, told, strict=True))
+    if any(name not in known for name in skeleton.keypoints):
+        return ()
+    return tuple(known[name] for name in skeleton.keypoints)
 
 
 def _links(pairs: Json, keypoints: int) -> tuple[tuple[int, int], ...]:

@@ -41,12 +41,14 @@ class CocoCategory(TypedDict, total=False):
         name: Such as ``person``.
         keypoints: Names of the keypoints.
         skeleton: Pairs of keypoint numbers that are drawn as limbs, counted from 1.
+        sigmas: OKS constants of the keypoints, where they are not those of a published set.
     """
 
     id: int
     name: str
     keypoints: list[str]
     skeleton: list[list[int]]
+    sigmas: list[float]
 
 
 class CocoAnnotation(TypedDict, total=False):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rtmpose.datasets.annotation_repair import BOX_TO_AREA, box_around, count_labeled
-from rtmpose.datasets.category_skeletons import category_of
+from rtmpose.datasets.category_skeletons import category_of, sigmas_by_name
 from rtmpose.datasets.coco_types import CocoAnnotation, Json, JsonObject
 from rtmpose.datasets.conversion_table import (
     ALIASES,
@@ -78,7 +79,8 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
         rows.sort(key=lambda row: row["id"])
         rows = [{**row, "id": number} for number, row in enumerate(rows, 1)]
 
-    # Categories keep their ids and names, with the new keypoints.
+    # Sigmas of the data stay with their points. Categories keep their ids and names.
+    skeleton = replace(skeleton, sigmas=sigmas_by_name(dataset.content, names, skeleton))
     old_categories = dataset.content.get("categories") or [{"id": 1, "name": "person"}]
     categories = [
         category_of(skeleton, str(c.get("name", "person")), c.get("id", 1)) for c in old_categories

@@ -119,8 +119,12 @@ def _keypoint_names(value: Json, keypoints: int, data: Path) -> tuple[str, ...]:
     Raises:
         InputError: it names another number of points, or one twice.
     """
-    lists = list(value.values()) if isinstance(value, Mapping) else [value]
-    lists = [names for names in lists if isinstance(names, list) and names]
+    per_class = isinstance(value, list) and any(isinstance(names, list) for names in value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    elif not per_class:
+        value = [value]
+    lists = [names for names in value if isinstance(names, list) and names]
     if not lists:
         return ()
     names = tuple(map(str, lists[0]))

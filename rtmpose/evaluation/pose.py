@@ -17,7 +17,7 @@ from rtmpose.datasets.coco_types import CocoAnnotation
 from rtmpose.errors import InputError, ModelError
 from rtmpose.evaluation.coco import joined_wholebody, require_pycocotools
 from rtmpose.evaluation.protocols import MatchedPoses, check_metrics, choose_metrics
-from rtmpose.evaluation.scoring import KeypointMap, keypoint_map, score, take
+from rtmpose.evaluation.scoring import KeypointMap, keypoint_map, score, sigmas_in_words, take
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import ModelCard
@@ -138,7 +138,11 @@ def evaluate(
     )
     points = keypoint_map(dataset, model.skeleton)
     chosen = (
-        check_metrics(metrics, source) if metrics else choose_metrics(dataset, source, len(points))
+        check_metrics(metrics, source)
+        if metrics
+        else choose_metrics(
+            dataset, source, len(points), model_has_sigmas=bool(model.skeleton.sigmas)
+        )
     )
     if any(metric.endswith("-ap") for metric in chosen):
         require_pycocotools()
@@ -165,6 +169,7 @@ def evaluate(
         "flip_test": flip_test,
         "keypoints": len(points),
         "metrics": list(chosen),
+        "sigmas": sigmas_in_words(dataset, model.skeleton) if "coco-ap" in chosen else "",
     }
     n = len(run.done)
     return Evaluation(

@@ -96,7 +96,11 @@ class MatchedPoses:
 
 
 def choose_metrics(
-    dataset: KeypointDataset, boxes: str, scored: int | None = None
+    dataset: KeypointDataset,
+    boxes: str,
+    scored: int | None = None,
+    *,
+    model_has_sigmas: bool = False,
 ) -> tuple[str, ...]:
     """The metrics a set is published with; without annotated boxes only average precision.
 
@@ -104,6 +108,7 @@ def choose_metrics(
         dataset: The set.
         boxes: As in :func:`rtmpose.evaluation.evaluate`.
         scored: Number of its keypoints that the model has; None for all.
+        model_has_sigmas: Whether the model's keypoints have sigmas, for sets that have none.
 
     Raises:
         InputError: the set is published with metrics that need annotated boxes.
@@ -112,7 +117,7 @@ def choose_metrics(
     skeleton = dataset.skeleton
     metrics = PUBLISHED_METRICS.get(skeleton.name) if skeleton else None
     if metrics is None:
-        has_sigmas = skeleton is None or bool(skeleton.sigmas)
+        has_sigmas = skeleton is None or bool(skeleton.sigmas) or model_has_sigmas
         metrics = WITH_SIGMAS if has_sigmas else WITHOUT_SIGMAS
 
     # A model of the body alone, and a crowd that nothing is known of.

@@ -9,8 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from rtmpose.datasets import KeypointDataset, conversion
+from rtmpose.datasets.category_skeletons import skeleton_with_keypoints
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.datasets.conversion_table import IndexPairs
+from rtmpose.datasets.keypoint_guess import are_unnamed
 from rtmpose.errors import InputError
 from rtmpose.evaluation import metrics, protocols
 from rtmpose.evaluation.bootstrap import RESAMPLES, Difference, paired_bootstrap
@@ -27,6 +29,9 @@ AUC_NORM = 30.0
 """Pixels at which the curve of AUC ends, as published."""
 NOT_IN_PCKH = ("pelvis", "thorax")
 COCO_KEYPOINTS = 17
+
+SIGMAS_SHOWN = 8
+NAMES_SHOWN = 4
 
 KeypointMap: TypeAlias = IndexPairs
 """Keypoint of the set, and that of the model or the two whose middle it is."""
@@ -100,19 +105,30 @@ def keypoint_map(dataset: KeypointDataset, skeleton: Skeleton) -> KeypointMap:
     coco_names = get_skeleton("coco17").keypoints
     starts_with_coco = skeleton.keypoints[:COCO_KEYPOINTS] == coco_names
     is_coco = counts == {COCO_KEYPOINTS} and starts_with_coco
-    if counts != {len(skeleton)} and not is_coco:
+    fits = is_coco or counts == {len(skeleton)}
+    if not fits and names and not are_unnamed(names) and not are_unnamed(skeleton.keypoints):
+        raise InputError(
+            f"none of the keypoints of {dataset.path} ({_first(names)}) is one of the model's"
+            f" {skeleton.name} ({_first(skeleton.keypoints)}); train a model for them (rtmpose"
+            " train finetune), or give both the same names (--skeleton)"
+        )
+    if not fits:
         raise InputError(
             f"{dataset.path} has {sorted(counts)} keypoints per person; the model's"
             f" {skeleton.name} has {len(skeleton)}, and nothing says which of them belong together"
             " (names in the categories would)"
         )
     log.warning(
-        "%s does not name its keypoints: they are compared with those of %s by their number;"
-        " --skeleton names them",
+        "%s does not name its keypoints as the model does: they are compared with those of %s by"
+        " their number; --skeleton names them",
         dataset.path,
         skeleton.name,
     )
     return tuple((i, (i,)) for i in range(counts.pop()))  # the same number on both sides
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def take(
@@ -182,6 +198,26 @@ def sigmas_of(
             " (docs/skeletons.md)"
         )
     return None
+
+
+def sigmas_in_words(dataset: KeypointDataset, skeleton: Skeleton) -> str:
+    """Whose sigmas AP is measured with, and which; empty for those of a published set.
+
+    Args:
+        dataset: The annotated set.
+        skeleton: The model's keypoints.
+    """
+    used, owner = dataset.skeleton, "the data"
+    if used is None or not used.sigmas:
+        used, owner = skeleton, "the model"
+    published = skeleton_with_keypoints(used.keypoints)
+    if not used.sigmas or (published is not None and published.sigmas == used.sigmas):
+        return ""
+    values = [f"{sigma:g}" for sigma in used.sigmas]
+    if len(set(values)) == 1:
+        return f"sigmas of {owner}: {values[0]} for every keypoint"
+    shown = ", ".join(values[:SIGMAS_SHOWN]) + (", ..." if len(values) > SIGMAS_SHOWN else "")
+    return f"sigmas of {owner}: {shown}"
 
 
 def difference(

@@ -59,7 +59,11 @@ def append_nms(model: ModelProto, classes: int = 1) -> None:
     else:
         flat = graph.op("Reshape", scores, np.array([-1]))
         values = graph.op("Gather", flat, rows, axis=0)
-    best, order = graph.ops("TopK", values, graph.op("Shape", values), axis=0, outputs=2)
+    # The operator keeps so many of each class; so many in all are kept by the runtime.
+    count = graph.op("Shape", values)
+    if classes > 1:
+        count = graph.op("Min", count, np.array([NMS_MAX_DETECTIONS]))
+    best, order = graph.ops("TopK", values, count, axis=0, outputs=2)
 
     # Boxes in order of score, with the score as the fifth column.
     all_boxes = graph.op("Squeeze", "boxes", np.array([0]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -17,6 +18,8 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.text_files import parse_toml, read_text
 from rtmpose.types import Skeleton
+
+log = logging.getLogger(__name__)
 
 Color = tuple[int, int, int]
 
@@ -95,6 +98,31 @@ def skeleton_for_count(k: int) -> Skeleton | None:
     """
     name = _BY_COUNT.get(k)
     return None if name is None else get_skeleton(name)
+
+
+def skeleton_of_outputs(card: ModelCard, count: int, source: str | Path) -> Skeleton:
+    """The keypoint set of a model's outputs: its card's, else the one that their number is
+    published with, else points of unknown meaning; with a warning where it is a guess.
+
+    Args:
+        card: Of the model.
+        count: Number of keypoints that it returns.
+        source: The file, for the warning.
+    """
+    named = skeleton_of(card)
+    if named is not None:
+        return named
+
+    # A number says little: 17 points may be an animal's.
+    guessed = skeleton_for_count(count)
+    taken = guessed or generic_skeleton(count)
+    log.warning(
+        "%s does not name its %d keypoints: %s; --skeleton NAME or FILE.toml says otherwise",
+        source,
+        count,
+        f"taken for {taken.name}, by their number" if guessed else "called keypoint_0 and so on",
+    )
+    return taken
 
 
 @cache

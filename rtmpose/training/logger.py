@@ -66,9 +66,18 @@ class MetricLogger:
             step: Of the optimizer.
             values: By column.
         """
-        row = {"step": step, **values}
-        path = self.folder / name
-        columns = self._columns[name]
+        # A full disk does not end a training: its state is what counts.
+        try:
+            self._append(self.folder / name, {"step": step, **values})
+        except OSError as error:
+            log.warning("step %d is missing in %s: %s", step, self.folder / name, error)
+        if self._board is not None:
+            tags = {f"{BOARD_GROUPS[name]}/{key}": value for key, value in values.items()}
+            self._to_board(tags, step)
+
+    def _append(self, path: Path, row: Mapping[str, float]) -> None:
+        """Append a row to a file."""
+        columns = self._columns[path.name]
 
         # Columns that turn up later (another loss) are added at the end.
         new = [c for c in row if c not in columns]
@@ -81,14 +90,28 @@ class MetricLogger:
             csv.DictWriter(file, columns, lineterminator="\n").writerow(
                 {k: _short(v) for k, v in row.items()}
             )
-        if self._board is not None:
-            for key, value in values.items():
-                self._board.add_scalar(f"{BOARD_GROUPS[name]}/{key}", value, step)
 
     def close(self) -> None:
         """Write what is waiting."""
         if self._board is not None:
-            self._board.close()
+            try:
+                self._board.close()
+            except OSError as error:
+                self._give_up_board(error)
+
+    def _to_board(self, values: Mapping[str, float], step: int) -> None:
+        """Append points to TensorBoard's curves; a full disk does not end a training."""
+        assert self._board is not None
+        try:
+            for tag, value in values.items():
+                self._board.add_scalar(tag, value, step)
+        except OSError as error:
+            self._give_up_board(error)
+
+    def _give_up_board(self, error: OSError) -> None:
+        # Its writer does not recover from an error.
+        log.warning("TensorBoard's curves end here: %s", error)
+        self._board = None
 
 
 def _short(value: float) -> str:

@@ -5,18 +5,23 @@ follows the size of the data.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.keypoint_guess import mirror_is_known
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.load import find_card
 from rtmpose.skeletons import generic_skeleton, get_skeleton, skeleton_names, skeleton_of
 from rtmpose.training.data.pose_samples import match_keypoints
 from rtmpose.training.open_data import (
+    AS_FOUND,
     DataSource,
     OpenedSet,
+    ReadOptions,
     has_teacher_points,
     in_keypoints_of,
     open_sets,
@@ -62,6 +67,7 @@ def fit_to_data(
     skeleton: str | None = None,
     teacher: str | None = None,
     settings: Mapping[str, str] | None = None,
+    options: ReadOptions = AS_FOUND,
 ) -> FittedTraining:
     """Take keypoints from the data where the model has other ones, and fit the recipe to it.
 
@@ -75,6 +81,7 @@ def fit_to_data(
             model's if the data has them, else the data's own.
         teacher: A model to learn from, which has to have the keypoints.
         settings: Fields by name, as in :func:`rtmpose.training.with_settings`: they come last.
+        options: How the sets are read.
 
     Raises:
         InputError: the data cannot be read, or holds no people with keypoints.
@@ -82,6 +89,8 @@ def fit_to_data(
     """
     settings = settings or {}
     told = with_settings(recipe, settings)
+    if told.kind == "detector":
+        return FittedTraining(told, open_sets(data, options=options), skeleton)
     if told.kind not in ("pose", "heatmap") or not data:
         return FittedTraining(told, data, skeleton)
 
@@ -89,7 +98,7 @@ def fit_to_data(
     recipe = replace(recipe, model=told.model, model_from_init=told.model_from_init)
     init = told.init if init is None else init
     given = None if skeleton in (None, FROM_DATA) else parse_skeleton(skeleton)
-    sets = open_sets(data, given)
+    sets = open_sets(data, given, options)
     model = _model_card(recipe, init)
     model_points = skeleton_of(model) if model is not None else None
 
@@ -113,7 +122,8 @@ def fit_to_data(
 
     # Numbers that suit the data, then those that were asked for.
     recipe = _fit_recipe(recipe, sets, own=own, teacher=teacher)
-    if points is not None and not _has_sides(points):
+    content = sets[0].dataset.content if given is None else None
+    if points is not None and len(points) > 1 and not mirror_is_known(points, content):
         log.info("no left and right among the keypoints: crops are not mirrored")
         recipe = _without_flip(recipe)
     return FittedTraining(with_settings(recipe, settings), sets, points)
@@ -148,6 +158,20 @@ def keypoints_of(dataset: KeypointDataset) -> Skeleton:
     if first is None:
         raise InputError(f"{dataset.path} holds no annotation with keypoints to train on")
     return generic_skeleton(len(first["keypoints"]) // 3)
+
+
+def share_of_image(sets: Sequence[OpenedSet]) -> float:
+    """How much of the side of an image a box of the data takes, in the middle; 1 where the sizes of
+    images are not known.
+    """
+    shares: list[float] = []
+    for opened in sets:
+        dataset = opened.dataset
+        for image in dataset.content["images"]:
+            area = (image.get("width") or 0) * (image.get("height") or 0)
+            for row in dataset.labeled(image["id"]) if area else ():
+                shares.append(math.sqrt(row["bbox"][2] * row["bbox"][3] / area))
+    return median(shares) if shares else 1.0
 
 
 def describe(skeleton: Skeleton) -> str:
@@ -211,12 +235,6 @@ def _same_kind(skeleton: str, card: ModelCard) -> bool:
     """Whether a published keypoint set is of what the model is for: bodies, faces, hands..."""
     tasks = {c.task for c in load_zoo() if c.skeleton == skeleton} or {card.task}
     return card.task in tasks or (card.task in BODY_TASKS and bool(tasks & set(BODY_TASKS)))
-
-
-def _has_sides(skeleton: Skeleton) -> bool:
-    """Whether a mirrored crop is right: a left-right pair is known, or there is one point only."""
-    pairs = any(other != i for i, other in enumerate(skeleton.flip_indices))
-    return pairs or len(skeleton) == 1
 
 
 def _without_flip(recipe: Recipe) -> Recipe:

@@ -18,7 +18,13 @@ from rtmpose.training.classification import ClassifierTask
 from rtmpose.training.detection.setup import start_detector
 from rtmpose.training.detection.task import DetectorTask
 from rtmpose.training.devices import HALF_PRECISIONS, choose_precision
-from rtmpose.training.open_data import DataSource, OpenedSet, open_data, open_sets
+from rtmpose.training.open_data import (
+    DataSource,
+    OpenedSet,
+    ReadOptions,
+    open_data,
+    open_sets,
+)
 from rtmpose.training.pose.distill import Teacher, backend_teacher, torch_teacher
 from rtmpose.training.pose.task import PoseTask
 from rtmpose.training.recipes import Recipe
@@ -50,7 +56,9 @@ class TrainSetup:
         skeleton: The keypoint set, its name or its TOML file, where it is not the model's.
         name: Id of the result in its card.
         device: ``cpu`` or ``cuda``: where a torch teacher runs.
-        evaluate_on: Data to evaluate on, in place of validation images.
+        evaluate_on: Data to evaluate on, in place of validation images: the validation split of
+            sets with splits.
+        category: Of files of several: take the instances of this category only.
     """
 
     init: str | None = None
@@ -60,6 +68,7 @@ class TrainSetup:
     name: str | None = None
     device: str = "cpu"
     evaluate_on: tuple[DataSource, ...] = ()
+    category: str = ""
 
 
 def make_task(
@@ -73,6 +82,7 @@ def make_task(
     name: str | None = None,
     device: str = "cpu",
     evaluate_on: Sequence[DataSource] = (),
+    category: str = "",
 ) -> Task:
     """The task of a recipe, by its kind; :class:`TrainSetup` says what the arguments mean.
 
@@ -87,6 +97,7 @@ def make_task(
         name: Likewise.
         device: Likewise.
         evaluate_on: Likewise.
+        category: Likewise.
 
     Raises:
         InputError: something does not fit.
@@ -104,6 +115,7 @@ def make_task(
         name,
         device,
         tuple(evaluate_on),
+        category,
     )
 
     # Poses may be evaluated on separate sets; the other kinds keep a part of their data for it.
@@ -126,7 +138,7 @@ def detector_task(
     return start_detector(
         recipe,
         # Detectors take every set in COCO form; keypoints are not needed.
-        [s.dataset for s in open_sets(data)],
+        [s.dataset for s in open_sets(data, options=ReadOptions(category=setup.category))],
         recipe.init if setup.init is None else setup.init,
         setup.teacher,
         setup.name,
@@ -147,8 +159,9 @@ def pose_task(
         network, card = reduce_input(network, card)
 
     # The data, in the network's keypoints.
-    datasets, shares = open_data(data, skeleton)
-    evaluate_on, _ = open_data(setup.evaluate_on, skeleton)
+    reading = ReadOptions(category=setup.category)
+    datasets, shares = open_data(data, skeleton, reading)
+    evaluate_on, _ = open_data(setup.evaluate_on, skeleton, replace(reading, to_score=True))
 
     # The card of the result: its id and its data; its files do not exist yet.
     trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in datasets))

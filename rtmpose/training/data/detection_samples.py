@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,6 +199,7 @@ def detections_for(
     samples: Sequence[DetectionSample],
     source: str,
     on_progress: Callable[[int, int], None] | None = None,
+    categories: Collection[int] | None = None,
 ) -> dict[int, Detections]:
     """What a stronger detector finds in the images, by image id.
 
@@ -206,9 +207,10 @@ def detections_for(
         samples: The images.
         source: Model of the zoo or its file; or a COCO results file (``.json``) from before.
         on_progress: Called with images done and total.
+        categories: Ids of the set whose boxes are taken from a results file; None takes all.
     """
     if source.endswith(".json"):
-        return load_boxes(Path(source))
+        return load_boxes(Path(source), categories)
 
     # Imported here: the runtime is needed only where a detector runs.
     from rtmpose.detector import Detector

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.keypoint_guess import CLASS_WORDS, PERSON, spelled
 from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for, load_network
@@ -78,6 +79,8 @@ def start_detector(
     # Person detectors say nothing of classes: people are what all of them find first.
     card = replace(card, classes=() if classes == ("person",) else classes)
     network = _start_network(card, init)
+    recipe = _without_people(recipe, classes, init, teacher)
+    settings = recipe.detector or settings
 
     # The teacher, where the recipe distills; without a name it is the network started from.
     loaded: DetectorTeacher | None = None
@@ -97,6 +100,34 @@ def start_detector(
         input_fit=settings.input_fit,
     )
     return DetectorTask(network, card, datasets, recipe, teacher=loaded)
+
+
+def _without_people(
+    recipe: Recipe, classes: Sequence[str], init: str, teacher: str | None
+) -> Recipe:
+    """The recipe without what a detector of people would teach, where other things are learned."""
+    settings = recipe.detector or DetectorSettings()
+    words = {word for name in classes for word in spelled(name).split("_")}
+    is_of_people = len(classes) == 1 and bool(words & CLASS_WORDS[PERSON])
+    if is_of_people or teacher is not None:
+        return recipe
+
+    # A detector of the same classes may go on teaching.
+    source = Path(init) if model_kind(init) != "name" else init
+    if init not in ("none", "imagenet"):
+        card = read_card(source) if isinstance(source, Path) else find(source)
+        if card is not None and card.classes == tuple(classes):
+            return recipe
+    found_before = str(settings.pseudo_label_model or "").endswith(".json")
+    own = replace(
+        settings,
+        distill_scores=0.0,
+        distill_boxes=0.0,
+        pseudo_label_model=settings.pseudo_label_model if found_before else None,
+    )
+    if own != settings:
+        log.info("no teacher: labels only, as %s is not what it finds", ", ".join(classes))
+    return replace(recipe, detector=own)
 
 
 def detector_card(model: str) -> ModelCard:

@@ -19,6 +19,7 @@ from rtmpose.ops.letterbox import CELL, rectangle
 from rtmpose.training.data.detection_samples import (
     add_detections,
     class_names,
+    class_numbers,
     detections_for,
     is_partial,
     read_detection_samples,
@@ -117,7 +118,12 @@ class DetectorTask:
 
         # Unlabeled people become pseudo labels, or regions that are no background.
         if settings.pseudo_label_model:
-            found = detections_for(training, settings.pseudo_label_model)
+            ids = class_numbers(dataset, self.classes)
+            found = detections_for(
+                training,
+                settings.pseudo_label_model,
+                categories=None if ids is None else ids.keys(),
+            )
             training = [
                 add_detections(
                     sample,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.training.data.pose_samples import Sample
-from rtmpose.types import POSE_SCORE_FLOOR, FloatArray, Skeleton
+from rtmpose.types import POSE_SCORE_FLOOR, FloatArray
 
 # COCO's ten OKS thresholds and 101 recall levels.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -21,7 +21,7 @@ def score_poses(
     samples: Sequence[Sample],
     keypoints: FloatArray,
     scores: FloatArray,
-    skeleton: Skeleton,
+    sigmas: Sequence[Sequence[float]],
     names: Sequence[str],
 ) -> dict[str, float]:
     """Accuracy of one pose per sample.
@@ -30,7 +30,7 @@ def score_poses(
         samples: N people with human labels.
         keypoints: ``(N, K, 2)`` in image pixels.
         scores: ``(N, K)``.
-        skeleton: The K points.
+        sigmas: OKS constants of the K points by data set; empty for a set without any.
         names: Of the data sets the samples come from.
 
     Returns:
@@ -54,9 +54,9 @@ def score_poses(
         suffix = f" {names[number]}" if out else ""
 
         # OKS needs the spread of each keypoint, which not every set has.
-        if skeleton.sigmas:
+        if sigmas[number]:
             similarity = person_oks(
-                distance[rows], labeled[rows], area[rows], np.array(skeleton.sigmas)
+                distance[rows], labeled[rows], area[rows], np.array(sigmas[number])
             )
             confidence = _confidence(scores[rows], labeled[rows])
             out[f"AP{suffix}"] = average_precision(similarity, confidence)

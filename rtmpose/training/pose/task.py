@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.category_skeletons import sigmas_by_name
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop, heatmap, simcc
@@ -82,6 +83,9 @@ class PoseTask:
         self.training: list[Sample] = []
         self.validation: list[Sample] = []
         self.names = [_name(d) for d in evaluate_on or datasets]
+        self.sigmas = [
+            sigmas_by_name(d.content, d.keypoint_names, skeleton) for d in evaluate_on or datasets
+        ]
         for number, dataset in enumerate(evaluate_on):
             self.validation += read_samples(dataset, skeleton, number)[0]
         val_fraction = 0.0 if evaluate_on else recipe.data.val_fraction
@@ -216,7 +220,7 @@ class PoseTask:
             self.validation,
             np.concatenate(keypoints),
             np.concatenate(scores),
-            self.skeleton,
+            self.sigmas,
             self.names,
         )
 
