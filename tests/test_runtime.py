@@ -13,6 +13,7 @@ import rtmpose
 from rtmpose import BackendOptions, Detections, Detector, Pipeline, PoseEstimator
 from rtmpose.errors import InputError, ModelError
 from rtmpose.ops.letterbox import letterbox, unletterbox
+from rtmpose.skeletons import generic_skeleton
 
 ENGINES = [
     "onnxruntime",
