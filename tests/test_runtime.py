@@ -11,6 +11,7 @@ import rtmpose
 from rtmpose import BackendOptions, Detections, Detector, Pipeline, PoseEstimator
 from rtmpose.errors import InputError, ModelError
 from rtmpose.ops.letterbox import letterbox, unletterbox
+from rtmpose.skeletons import generic_skeleton
 
 ENGINES = [
     "onnxruntime",
