@@ -698,6 +698,45 @@ def test_a_set_of_one_class_gives_its_name(tmp_path):
     assert class_names([dataset]) == ("widget",)
 
 
+def test_the_suppression_in_a_file_is_that_of_the_runtime():
+    """Of several classes together no more boxes are kept than of one."""
+    onnx = pytest.importorskip(
+        "onnx", reason="onnx is not installed: pip install 'rtmpose[export]'"
+    )
+    import onnxruntime
+
+    from rtmpose.exporting.onnx_edits import append_nms
+    from rtmpose.ops.rtmdet import suppress
+
+    # More boxes of each class than are kept of both; none overlaps another.
+    rng = np.random.default_rng(0)
+    corners = np.stack(np.meshgrid(np.arange(15), np.arange(15)), axis=-1).reshape(-1, 2) * 10.0
+    boxes = np.concatenate([corners, corners + 8], axis=1).astype(np.float32)
+    scores = rng.uniform(0.1, 1, (len(boxes), 2)).astype(np.float32)
+    helper = onnx.helper
+    shapes = {"boxes": [1, len(boxes), 4], "scores": [1, len(boxes), 2]}
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [f"{name}_in"], [name]) for name in shapes],
+        "candidates",
+        [
+            helper.make_tensor_value_info(f"{name}_in", kind, shape)
+            for name, shape in shapes.items()
+        ],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in shapes.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    append_nms(model, 2)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    dets, labels = session.run(None, {"boxes_in": boxes[None], "scores_in": scores[None]})
+    ours = suppress(boxes, scores)
+    assert len(ours) == dets.shape[1] == 100
+    np.testing.assert_array_equal(dets[0, :, :4], ours.boxes)
+    np.testing.assert_array_equal(dets[0, :, 4], ours.scores)
+    np.testing.assert_array_equal(labels[0], ours.labels)
+    assert set(labels[0].tolist()) == {0, 1}
+
+
 @pytest.mark.slow
 def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     """Its card names the classes, the export gives both, and each can be asked for."""
@@ -719,19 +758,13 @@ def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     assert all(torch.isfinite(v) for v in losses.values())
     assert "AP" in card.evaluate(card.network.eval()) or not card.validation
 
-    # The file with the suppression inside, against the network: weights that are large enough for
-    # scores that differ, and more boxes of each class than are kept of both together.
+    # The file with the suppression inside, against the network; its scores are all the same.
     path = tmp_path / "pets.safetensors"
-    torch.manual_seed(0)
     with torch.no_grad():
         for layer in card.network.bbox_head.rtm_cls:
             layer.bias += 4.0
         for layer in card.network.bbox_head.rtm_reg:
             layer.bias += 2.0
-        for module in card.network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.bias.normal_()
-                module.weight.normal_(1, 0.3)
     save_safetensors(path, card.network, card.card)
     assert main(["export", str(path), "-o", str(tmp_path / "out")]) == 0
     exported = next((tmp_path / "out").glob("*.onnx"))
@@ -739,10 +772,7 @@ def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     ours, theirs = (Detector(p, box_thr=0.1)(image) for p in (path, exported))
     assert set(ours.labels.tolist()) == set(theirs.labels.tolist()) == {0, 1}
     assert len(ours) == len(theirs) == 100
-    assert len(set(ours.scores.round(4).tolist())) > 50
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
-    np.testing.assert_array_equal(ours.labels[:10], theirs.labels[:10])
-    np.testing.assert_allclose(ours.boxes[:10], theirs.boxes[:10], atol=0.1)
     only = Detector(exported, box_thr=0.1, label="widget")(image)
     assert set(only.labels.tolist()) <= {1}
     with pytest.raises(InputError, match="has no class 'dog'; it has cat, widget"):
