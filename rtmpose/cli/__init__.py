@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
 from typing import Any
 
@@ -45,8 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     with end_as_interrupt() as received:
         status = _run(arguments, debug=debug)
         failure = flush_stdout()
-    if status == EXIT_INTERRUPTED:
-        name = received[0].name if received else "Ctrl-C"
+    # Whatever error a library made of the signal.
+    if status == EXIT_INTERRUPTED or (received and status == EXIT_ERROR):
+        keys = not received or received[0] == signal.SIGINT
+        name = "Ctrl-C" if keys else received[0].name
         tell(f"rtmpose: interrupted by {name}; what was finished has been kept")
         return SIGNAL_BASE + received[0] if received else EXIT_INTERRUPTED
     if failure is not None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
+from rtmpose.paths import is_existing_file
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
     found = {}
     for image_id, path in images.items():
         found[image_id] = path
-        if path.is_file():
+        if is_existing_file(path):
             continue
         # Each folder is listed once.
         if path.parent not in stems:
