@@ -11,7 +11,13 @@ import signal
 import sys
 from typing import Any
 
-from rtmpose.cli.standard_streams import discard_stdout, flush_stdout, occupy_closed_streams, tell
+from rtmpose.cli.standard_streams import (
+    discard_stdout,
+    flush_stdout,
+    occupy_closed_streams,
+    show_any_character,
+    tell,
+)
 from rtmpose.errors import RtmposeError
 from rtmpose.signals import end_as_interrupt
 
@@ -39,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [a for a in arguments if a not in ("--verbose", "-v")]
 
     occupy_closed_streams()
+    show_any_character()
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s: %(message)s",
