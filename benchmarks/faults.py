@@ -12,7 +12,10 @@ Prints the table of docs/reliability.md; the exit status is 1 if a promise was b
 """
 
 import argparse
+import contextlib
+import importlib
 import os
+import pkgutil
 import sys
 import tempfile
 import time
@@ -26,6 +29,14 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from fault_kinds import all_kinds
 from fault_kinds.engine import Kind, Tally, Tries
 
+import rtmpose
+
+NOT_LOADED = tuple(
+    f"rtmpose.{name}"
+    for name in ("__main__", "training", "networks", "pruning", "exporting", "compat", "backends.")
+)
+"""What needs torch, and the engines."""
+
 QUICK_MINUTES = 0.9
 SLICE_S, QUICK_SLICE_S = 6.0, 1.5
 """Seconds of one kind before the next has its turn; each turn has one try at least."""
@@ -38,6 +49,7 @@ def main() -> int:
     if not kinds:
         names = ", ".join(kind.name for kind in all_kinds())
         raise SystemExit(f"--only takes one of: {names}")
+    preload()
     minutes = QUICK_MINUTES if arguments.quick else arguments.minutes
 
     # In memory where there is such a folder: what is tried is not the disk's speed.
@@ -52,9 +64,22 @@ def main() -> int:
     tries = sum(tally.tries for tally in tallies)
     broken = sum(len(tally.broken) for tally in tallies)
     seconds = sum(tally.seconds for tally in tallies)
+    if arguments.times:
+        for tally in tallies:
+            print(f"{tally.kind.name}: {tally.seconds:.1f} s", file=sys.stderr)
     print(f"\n{tries} tries in {seconds / 60:.1f} minutes, seed {arguments.seed}: {broken} broken.")
     show_broken(tallies, arguments.seed, arguments.all)
     return int(broken > 0)
+
+
+def preload() -> None:
+    """Load once what every forked process would load again. None of it starts a thread."""
+    for name in ("av", "onnxruntime", "scipy.optimize", "PIL.Image", "simplejpeg", "typer"):
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(rtmpose.__path__, "rtmpose."):
+        if not module.name.startswith(NOT_LOADED):
+            with contextlib.suppress(ImportError):  # an engine that is not installed
+                importlib.import_module(module.name)
 
 
 def run(kinds: list[Kind], arguments: argparse.Namespace, folder: Path, end: float) -> list[Tally]:
@@ -65,10 +90,14 @@ def run(kinds: list[Kind], arguments: argparse.Namespace, folder: Path, end: flo
         numbers = range(count) if arguments.repeat is None else [arguments.repeat]
         runs.append(Tries(kind, numbers, arguments.seed, folder / str(k)))
     slice_s = QUICK_SLICE_S if arguments.quick else SLICE_S
-    while time.monotonic() < end and not all(one.done for one in runs):
+    try:
+        while time.monotonic() < end and not all(one.done for one in runs):
+            for one in runs:
+                if not one.done:
+                    one.run_batch(min(end, time.monotonic() + slice_s))
+    finally:
         for one in runs:
-            if not one.done:
-                one.run_batch(min(end, time.monotonic() + slice_s))
+            one.close()
     return [one.tally for one in runs]
 
 
@@ -94,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="KIND", help="one kind of fault")
     parser.add_argument("--repeat", type=int, metavar="N", help="only the try with this number")
     parser.add_argument("--all", action="store_true", help="show every broken promise")
+    parser.add_argument("--times", action="store_true", help="print the seconds of each kind")
     return parser.parse_args()
 
 

@@ -50,6 +50,11 @@ def output_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"{path} cannot be written: this system's character set ({error.encoding}) has no"
+            " such name; set PYTHONUTF8=1"
+        ) from error
 
 
 def is_stdout(path: Path) -> bool:
@@ -64,7 +69,7 @@ def is_special(path: Path) -> bool:
         return True
     try:
         mode = path.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 

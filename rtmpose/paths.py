@@ -1,4 +1,4 @@
-"""Folders: the user's cache, and what is part of the package."""
+"""Folders: the user's cache, and what is part of the package; names that lead to no file."""
 
 from __future__ import annotations
 
@@ -32,3 +32,15 @@ def photos_folder() -> Path:
 def _assets() -> Path:
     # A path, not a resource: engines open files by name.
     return Path(str(resources.files("rtmpose"))) / "assets"
+
+
+def is_existing_file(path: Path) -> bool:
+    """Whether there is such a file; a path that no system can have leads to none.
+
+    For names that were read from a file: ``Path.is_file`` raises an error for those that are too
+    long.
+    """
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

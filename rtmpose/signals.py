@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from types import FrameType
 ENDING_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+LATER_S = 0.02
 
 
 class JobInterrupted(KeyboardInterrupt):
@@ -19,21 +22,30 @@ class JobInterrupted(KeyboardInterrupt):
 
 @contextmanager
 def end_as_interrupt() -> Iterator[list[signal.Signals]]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once; a second one kills.
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once; a second signal
+    of the same kind does what it did before.
+
+    A signal during an import comes when the module is there: half a module, which would stay in
+    memory, gives errors that hide the interruption.
 
     Gives the list of the signals that came. A signal that is ignored (nohup) stays so.
     """
     received: list[signal.Signals] = []
+    imports = _running_imports(inspect.currentframe())
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if _running_imports(frame) > imports:
+            _send_later(number)
+            return
         received.append(signal.Signals(number))
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)])
         raise KeyboardInterrupt
 
+    replaced = (signal.SIG_DFL, signal.default_int_handler)
     before = {
         number: signal.getsignal(number)
         for number in ENDING_SIGNALS
-        if in_main_thread() and signal.getsignal(number) is signal.SIG_DFL
+        if in_main_thread() and signal.getsignal(number) in replaced
     }
     try:
         for number in before:
@@ -42,6 +54,27 @@ def end_as_interrupt() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _running_imports(frame: FrameType | None) -> int:
+    """How many imports a frame runs within."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == IMPORT_SYSTEM
+        frame = frame.f_back
+    return count
+
+
+def _send_later(number: int) -> None:
+    """Send a signal to the main thread in a moment; it also wakes a thread that waits."""
+    if hasattr(signal, "pthread_kill"):
+        timer = threading.Timer(
+            LATER_S, signal.pthread_kill, (threading.main_thread().ident, number)
+        )
+    else:
+        timer = threading.Timer(LATER_S, signal.raise_signal, (number,))
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

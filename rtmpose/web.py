@@ -313,7 +313,7 @@ class _Watch:
 
     def _run(self) -> None:
         limits = self._limits
-        tick = min(1.0, limits.window_s / 4)
+        tick = min(1.0, limits.window_s / 4, limits.total_s / 4 or 1.0)
         since, before = self._start, 0
         while not self._ended.wait(tick):
             now = time.monotonic()

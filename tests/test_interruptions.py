@@ -1,5 +1,6 @@
 """Two runs on one output, signals and kills, in real processes."""
 
+import importlib
 import os
 import signal
 import time
@@ -188,3 +189,34 @@ def test_a_signal_while_locks_are_taken_leaves_none(tmp_path, job_pipeline, monk
     with end_as_interrupt(), pytest.raises(KeyboardInterrupt):
         predict_to_files(job_pipeline, items, Outputs({"json": tmp_path / "p.json"}))
     assert temporaries(tmp_path) == []
+
+
+def test_a_signal_during_an_import_comes_after_it(tmp_path, monkeypatch):
+    """Half a module stays in memory, and its errors would hide the interruption."""
+    (tmp_path / "interrupted_module.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\n"
+        "for _ in range(10):\n    time.sleep(0.01)\nwhole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def import_it() -> None:
+        module = importlib.import_module("interrupted_module")
+        assert module.whole
+        time.sleep(5)
+
+    with end_as_interrupt() as received, pytest.raises(KeyboardInterrupt):
+        import_it()
+    assert received == [signal.SIGTERM]
+
+
+def test_an_error_that_a_library_makes_of_a_signal_is_no_error(monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise InputError("a library failed") from None
+
+    monkeypatch.setattr("rtmpose.cli.app.make_app", lambda _: interrupted)
+    assert main(["predict"]) == 128 + signal.SIGTERM
+    assert "interrupted by SIGTERM" in capsys.readouterr().err

@@ -106,3 +106,48 @@ def test_closed_streams_do_not_reach_files(tmp_path, job_options):
     run = subprocess.run(["bash", "-c", f"{line} <&- >&-"], check=False)
     assert run.returncode == 0
     assert "noise" not in out.read_text()
+
+
+@posix
+def test_a_terminal_of_ascii_shows_all_lists():
+    """``LC_ALL=C`` without Python's UTF-8 mode: other characters are shown as codes."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = subprocess.run(
+        [sys.executable, "-m", "rtmpose", "models", "list"],
+        env={**os.environ, **ascii_only},
+        capture_output=True,
+        check=False,
+    )
+    assert (run.returncode, b"Traceback" in run.stderr) == (0, False)
+
+
+@posix
+def test_an_ascii_file_system_refuses_other_names_in_a_line(tmp_path):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = (
+        "from pathlib import Path\nfrom rtmpose.errors import OutputError\n"
+        "from rtmpose.files import atomic_text\n"
+        "try:\n    with atomic_text(Path('\\u00e9.json')) as file: file.write('x')\n"
+        "except OutputError as error: print('refused')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **ascii_only},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert run.stdout == b"refused\n", run.stderr
+
+
+@posix
+def test_a_deleted_current_folder_is_one_line(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    code = (
+        f"import os, sys\nos.rmdir({str(folder)!r})\nfrom rtmpose.cli import main\n"
+        "sys.exit(main(['predict', 'a.jpg', '--json', 'out', '--csv', 'x.csv']))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=False)
+    assert run.returncode == 1
+    assert b"Traceback" not in run.stderr

@@ -88,7 +88,9 @@ def check(ended: Ended) -> None:
 def label(ended: Ended) -> str:
     """What happened, in words."""
     if ended.status:
-        return "refused"
+        # `data check` has found faults in what it read.
+        reported = ended.arguments[:2] == ("data", "check") and ended.out.strip()
+        return "reported" if reported else "refused"
     return "done with a warning" if ended.err.strip() else "done"
 
 

@@ -120,8 +120,8 @@ def _yolo(documents: Documents, rng: random.Random) -> str:
     folder = documents.folder / "yolo"
     shutil.rmtree(folder, ignore_errors=True)
     points = " ".join(f"0.{k}5 0.{k}1 2" for k in range(1, 10)) + " 0.5 0.5 2" * 8
-    for split in ("train", "val"):
-        photo(folder / "images" / split / "a.png")
+    for seed, split in enumerate(("train", "val")):
+        photo(folder / "images" / split / "a.png", seed)
         label_text = _damaged_words(f"0 0.5 0.5 0.4 0.6 {points}", rng)
         documents.write(f"yolo/labels/{split}/a.txt", label_text)
     yaml = (

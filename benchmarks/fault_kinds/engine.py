@@ -1,7 +1,7 @@
 """Tries in forked processes: a crash or a hang ends one try, is counted, and the next one starts.
 
-A process works through a batch of tries, as starting one for each would cost more than the tries.
-It says on a pipe which try it begins and how it ended.
+A process makes many tries, as preparing one for each would cost more than the tries. It is told the
+number of each on a pipe, says on another how it ended, and waits while other kinds have their turn.
 """
 
 import json
@@ -122,6 +122,7 @@ class Tries:
         self._waiting = [] if self.tally.skipped else list(numbers)
         self._seed = seed
         self._folder = folder
+        self._worker: _Worker | None = None
 
     @property
     def done(self) -> bool:
@@ -129,99 +130,167 @@ class Tries:
         return not self._waiting
 
     def run_batch(self, end: float) -> None:
-        """Run tries in one process, until ``end`` (``time.monotonic``)."""
-        kind, tally = self.tally.kind, self.tally
-        batch = self._waiting[: kind.per_process]
+        """Try until ``end`` (``time.monotonic``). The process waits for the next turn: preparing
+        one costs more than the tries.
+        """
         started = time.monotonic()
-        # Files of a process that died must not be in the way of the next.
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        process, pipe = _fork(kind, batch, self._seed, self._folder)
-        current: int | None = None
+        try:
+            while True:
+                self._run_next()
+                if self.done or time.monotonic() > end:
+                    break
+        finally:
+            if self.done:
+                self.close()
+            self.tally.seconds += time.monotonic() - started
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+    def _run_next(self) -> None:
+        kind, tally = self.tally.kind, self.tally
+        number = self._waiting[0]
+        if self._worker is None:
+            # Files of a process that died must not be in the way of the next.
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(parents=True)
+            self._worker = _Worker(kind, self._seed, self._folder)
+        self._worker.begin(number)
         doing = ""
         try:
-            for event in _events(pipe, kind):
-                if event is None:
-                    raise TimeoutError
-                if "begin" in event:
-                    current, doing = event["begin"], ""
-                    continue
+            for event in self._worker.events():
                 if "doing" in event:
                     doing = f"; {event['doing']}"
-                    continue
-                # The end of a try.
-                self._waiting.pop(0)
-                current = None
-                tally.tries += 1
-                tally.outcomes[event["label"]] += 1
-                tally.broken += [(event["end"], text) for text in event["broken"]]
-                if time.monotonic() > end:
+                elif "not prepared" in event:
+                    raise RuntimeError(event["not prepared"])
+                elif "end" in event:
                     break
             else:
-                # The pipe was closed: all were tried, or the process died.
-                status = _wait(process)
-                if status or current is not None:
-                    self._died(current, f"crash: {_ending(status)}{doing}")
+                status = self._worker.wait()
+                raise RuntimeError(f"crash: {_ending(status)}{doing}")
         except TimeoutError:
-            self._died(current, f"hang: longer than {kind.limit_s:.0f} s{doing}")
-        finally:
-            _kill(process)
-            pipe.close()
-            tally.seconds += time.monotonic() - started
-
-    def _died(self, number: int | None, text: str) -> None:
-        self.tally.tries += 1
-        self.tally.outcomes[text.split(":")[0]] += 1
-        if number is None:
-            self.tally.broken.append((self._waiting[0] if self._waiting else -1, f"start: {text}"))
-            self._waiting.clear()  # it would end the same
+            self._died(number, f"hang: longer than {kind.limit_s:.0f} s{doing}")
             return
+        except RuntimeError as error:
+            self._died(number, str(error))
+            return
+        self._waiting.pop(0)
+        tally.tries += 1
+        tally.outcomes[event["label"]] += 1
+        tally.broken += [(number, text) for text in event["broken"]]
+        if self._worker.count >= kind.per_process:
+            self.close()
+
+    def _died(self, number: int, text: str) -> None:
+        prepared = self._worker is not None and self._worker.prepared
+        self.close()
+        self.tally.tries += 1
+        self.tally.outcomes[text.split(":")[0] if prepared else "not prepared"] += 1
         self.tally.broken.append((number, text))
         self._waiting.pop(0)
+        if not prepared:
+            self._waiting.clear()  # it would end the same
 
 
-def _fork(kind: Kind, batch: Sequence[int], seed: int, folder: Path) -> tuple[int, Any]:
+class _Worker:
+    """A process that tries what it is told to, one number after the other.
+
+    Attributes:
+        count: Tries begun.
+        prepared: Whether it is ready for tries.
+    """
+
+    def __init__(self, kind: Kind, seed: int, folder: Path) -> None:
+        self.count = 0
+        self.prepared = False
+        self._kind = kind
+        self._process, self._orders, self._answers = _fork(kind, seed, folder)
+
+    def begin(self, number: int) -> None:
+        """Try that number."""
+        self.count += 1
+        with suppress(BrokenPipeError):  # it died; that is found at once
+            os.write(self._orders, f"{number}\n".encode())
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What it says, line by line.
+
+        Raises:
+            TimeoutError: it has said nothing for too long.
+        """
+        buffer = b""
+        while True:
+            limit_s = self._kind.limit_s if self.prepared else PREPARE_S
+            if not select.select([self._answers], [], [], limit_s)[0]:
+                raise TimeoutError
+            data = os.read(self._answers, 1 << 16)
+            if not data:
+                return
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                self.prepared |= "prepared" in event
+                yield event
+
+    def wait(self) -> int:
+        """Its exit status."""
+        return _wait(self._process)
+
+    def end(self) -> None:
+        """Kill it and what it has started."""
+        _kill(self._process)
+        os.close(self._orders)
+        os.close(self._answers)
+
+
+def _fork(kind: Kind, seed: int, folder: Path) -> tuple[int, int, int]:
+    """A process, and the ends of the pipes for orders and answers."""
     sys.stdout.flush()
     sys.stderr.flush()
-    reading, writing = os.pipe()
+    orders_in, orders = os.pipe()
+    answers, answers_out = os.pipe()
     process = os.fork()
     if process:
-        os.close(writing)
-        return process, os.fdopen(reading, "rb")
+        os.close(orders_in)
+        os.close(answers_out)
+        return process, orders, answers
     status = 3
     try:
-        os.close(reading)
+        # Those of the other processes too, which would not be closed when this program ends.
+        os.closerange(3, orders_in)
+        os.closerange(orders_in + 1, answers_out)
         # A group of its own, so that what a try starts ends with it.
         os.setpgid(0, 0)
-        _work(kind, batch, seed, folder, writing)
+        _work(kind, seed, folder, orders_in, answers_out)
         status = 0
     except BaseException:  # noqa: BLE001 (said on the pipe)
-        _say(writing, {"begin": batch[0]})
-        text = traceback.format_exc()[-SHOWN:]
-        _say(writing, {"end": batch[0], "label": "not prepared", "broken": [text]})
+        _say(answers_out, {"not prepared": traceback.format_exc()[-SHOWN:]})
     os._exit(status)
 
 
-def _work(kind: Kind, batch: Sequence[int], seed: int, folder: Path, pipe: int) -> None:
-    """The child: all tries of a batch."""
+def _work(kind: Kind, seed: int, folder: Path, orders: int, pipe: int) -> None:
+    """The child: all tries that it is told to make."""
     noise = folder / "standard-error.txt"
     _redirect(noise)
     _told[:] = [pipe]
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     state = kind.prepare(folder)
+    _say(pipe, {"prepared": True})
     if kind.memory_mb:
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         limit = size + (kind.memory_mb << 20)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    for number in batch:
-        _say(pipe, {"begin": number})
-        label, broken = attempt_once(kind, state, random_for(seed, kind, number))
+    for line in os.fdopen(orders):
+        label, broken = attempt_once(kind, state, random_for(seed, kind, int(line)))
         said = noise.read_bytes()
         if said and kind.quiet:
             broken.append(f"on standard error: {said[:SHOWN].decode('utf-8', 'replace')}")
         if said:
             os.truncate(noise, 0)
-        _say(pipe, {"end": number, "label": label, "broken": broken})
+        _say(pipe, {"end": int(line), "label": label, "broken": broken})
 
 
 def attempt_once(kind: Kind, state: Any, rng: random.Random) -> tuple[str, list[str]]:
@@ -262,24 +331,6 @@ def _redirect(noise: Path) -> None:
 
 def _say(pipe: int, event: dict[str, Any]) -> None:
     os.write(pipe, json.dumps(event).encode() + b"\n")
-
-
-def _events(pipe: Any, kind: Kind) -> Iterator[dict[str, Any] | None]:
-    """What the child says, line by line; None when it has said nothing for too long."""
-    limit_s = PREPARE_S
-    buffer = b""
-    while True:
-        if not select.select([pipe], [], [], limit_s)[0]:
-            yield None
-            return
-        data = os.read(pipe.fileno(), 1 << 16)
-        if not data:
-            return
-        buffer += data
-        *lines, buffer = buffer.split(b"\n")
-        for line in lines:
-            yield json.loads(line)
-        limit_s = kind.limit_s
 
 
 def _wait(process: int, seconds: float = 10.0) -> int:

@@ -24,8 +24,8 @@ from fault_kinds.jobs import (
     wait,
 )
 
-PAUSE_S = 0.004
-LONGEST_S = 0.35
+PAUSE_S = 0.012
+LONGEST_S = 0.3
 """Of a job with that pause, about."""
 
 
@@ -106,16 +106,16 @@ _KEPT = f"files are completed, nothing temporary stays; {_SAME}"
 _JOB = "`predict` and `track` with all formats and annotated videos"
 
 KINDS = (
-    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 80, 6),
-    Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 60, 5),
-    Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 60, 5),
+    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 150, 6),
+    Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 120, 5),
+    Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 120, 5),
     Kind(
         "limit of the file size",
         f"{_JOB}, with room for 200 to 20,000 bytes a file",
         f"one line of error, no half file under a final name; {_SAME}",
         prepare_jobs,
         _limited,
-        80,
+        150,
         6,
     ),
     Kind(
@@ -124,7 +124,7 @@ KINDS = (
         "the second is refused, and changes nothing",
         prepare_jobs,
         _rivals,
-        40,
+        60,
         3,
     ),
 )

@@ -9,10 +9,17 @@ import errno
 import logging
 import os
 import shlex
+import signal
 import sys
 from typing import Any
 
-from rtmpose.cli.standard_streams import discard_stdout, flush_stdout, occupy_closed_streams, tell
+from rtmpose.cli.standard_streams import (
+    discard_stdout,
+    flush_stdout,
+    occupy_closed_streams,
+    show_any_character,
+    tell,
+)
 from rtmpose.errors import RtmposeError
 from rtmpose.signals import end_as_interrupt
 
@@ -40,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [a for a in arguments if a not in ("--verbose", "-v")]
 
     occupy_closed_streams()
+    show_any_character()
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s: %(message)s",
@@ -47,8 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
     with end_as_interrupt() as received:
         status = _run(arguments, debug=debug)
         failure = flush_stdout()
-    if status == EXIT_INTERRUPTED:
-        name = received[0].name if received else "Ctrl-C"
+    # Whatever error a library made of the signal.
+    if status == EXIT_INTERRUPTED or (received and status == EXIT_ERROR):
+        keys = not received or received[0] == signal.SIGINT
+        name = "Ctrl-C" if keys else received[0].name
         tell(f"rtmpose: interrupted by {name}; what was finished has been kept")
         return SIGNAL_BASE + received[0] if received else EXIT_INTERRUPTED
     if failure is not None:

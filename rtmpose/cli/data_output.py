@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rtmpose.errors import InputError
+from rtmpose.paths import is_existing_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -121,7 +122,7 @@ def with_found_images(dataset: KeypointDataset) -> KeypointDataset:
     changed = sum(images[i] != dataset.images[i] for i in images)
     if changed:
         typer.echo(f"{changed} images have another suffix than is written", err=True)
-    missing = [str(path) for path in images.values() if not path.is_file()]
+    missing = [str(path) for path in images.values() if not is_existing_file(path)]
     if missing:
         shown = "".join(f"\n  {path}" for path in missing[:SHOWN_MISSING])
         more = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +20,16 @@ def occupy_closed_streams() -> None:
         while descriptor < STANDARD_DESCRIPTORS:
             descriptor = os.dup(descriptor)
         os.close(descriptor)
+
+
+def show_any_character() -> None:
+    """Let streams of a small character set (``LC_ALL=C``) show other characters as codes."""
+    for stream in (sys.stdout, sys.stderr):
+        # Streams that others put in their place may have no such settings.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            if stream.encoding.lower().replace("-", "") == "utf8":
+                continue
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flush_stdout() -> OSError | None:

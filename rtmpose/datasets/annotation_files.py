@@ -9,6 +9,7 @@ from pathlib import Path
 from rtmpose import text_files
 from rtmpose.datasets.coco_types import Json
 from rtmpose.errors import InputError
+from rtmpose.paths import is_existing_file
 
 SAMPLED_NAMES = 20
 """Number of file names that are tried when looking for the folder of the images."""
@@ -90,7 +91,7 @@ def locate_images(
     deepest = max((name.count("/") for name in sample), default=0)
     for skipped in range(deepest + 1):
         for start in folders:
-            if any((start / _without_folders(name, skipped)).is_file() for name in sample):
+            if any(is_existing_file(start / _without_folders(name, skipped)) for name in sample):
                 return {i: start / _without_folders(name, skipped) for i, name in names.items()}
 
     # None of them exists: name the place where they should be.

@@ -9,6 +9,7 @@ from rtmpose.datasets.check_report import IssueCollector
 from rtmpose.datasets.coco_entries import is_number_list, short
 from rtmpose.datasets.coco_types import JsonObject
 from rtmpose.datasets.image_hash import HASH_BITS, ImageInfo, inspect_images, near_duplicates
+from rtmpose.paths import is_existing_file
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and in total."""
@@ -34,7 +35,7 @@ def check_entries(
     ids_by_name: dict[str, list[int]] = {}
     for image_id, entry in images.items():
         ids_by_name.setdefault(entry["file_name"], []).append(image_id)
-        if not files[image_id].is_file():
+        if not is_existing_file(files[image_id]):
             issues.add("missing-image", str(files[image_id]))
     for name, ids in ids_by_name.items():
         if len(ids) > 1:
@@ -82,8 +83,8 @@ def check_images(
         on_progress: Called with the number of images done and in total, of both splits.
     """
     # Progress counts the images of both splits.
-    existing = {i: path for i, path in files.items() if path.is_file()}
-    other_existing = {i: path for i, path in other_files.items() if path.is_file()}
+    existing = {i: path for i, path in files.items() if is_existing_file(path)}
+    other_existing = {i: path for i, path in other_files.items() if is_existing_file(path)}
     total = len(existing) + len(other_existing)
 
     # The set itself.

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
+from rtmpose.paths import is_existing_file
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,10 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    return is_there(path) and path.is_dir()
+
+
 def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
     """Images that are not there, replaced by those of the same name with another suffix.
 
@@ -97,11 +102,11 @@ def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
     found = {}
     for image_id, path in images.items():
         found[image_id] = path
-        if path.is_file():
+        if is_existing_file(path):
             continue
         # Each folder is listed once.
         if path.parent not in stems:
-            files = sorted(path.parent.glob("*")) if path.parent.is_dir() else []
+            files = sorted(path.parent.glob("*")) if _is_folder(path.parent) else []
             usable = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
             stems[path.parent] = {file.stem: file for file in usable}
         found[image_id] = stems[path.parent].get(path.stem, path)

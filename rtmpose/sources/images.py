@@ -81,6 +81,8 @@ def read_file(path: str | Path) -> bytes:
         raise InputError(f"{shown} does not exist") from error
     except OSError as error:
         raise InputError(f"{shown} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a null character, which no path has
+        raise InputError(f"{shown} cannot be read: {error}") from error
 
 
 def decode_image(data: bytes, name: str = "the image", *, strict: bool = False) -> Image:

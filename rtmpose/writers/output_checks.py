@@ -30,8 +30,11 @@ def same_file_keys(path: Path) -> list[object]:
     """
     if is_stdout(path):
         return ["standard output"]
-    keys: list[object] = [os.path.realpath(path).casefold()]
-    return [*keys, *file_identity(path)]
+    try:
+        place = os.path.realpath(path)
+    except OSError:  # the current folder was deleted; writing there will fail
+        place = str(path)
+    return [place.casefold(), *file_identity(path)]
 
 
 def file_identity(path: Path) -> list[object]:

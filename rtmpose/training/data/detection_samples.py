@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtmpose.datasets import KeypointDataset, load_boxes
 from rtmpose.errors import InputError
 from rtmpose.ops.boxes import box_iou
+from rtmpose.paths import is_existing_file
 from rtmpose.training.data.images import read_image_or_none, warn_of_missing
 from rtmpose.training.data.mosaic import DetectionSample
 from rtmpose.types import Detections, FloatArray
@@ -95,7 +96,7 @@ def read_detection_samples(
             crowd_only += len(crowds) > 0
             empty += not len(crowds)
             continue
-        if not path.is_file():
+        if not is_existing_file(path):
             missing.append(path)
             continue
 

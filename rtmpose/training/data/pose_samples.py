@@ -18,6 +18,7 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.crop import warp
 from rtmpose.ops.decoders import keypoint_decoder
+from rtmpose.paths import is_existing_file
 from rtmpose.training.data.augment import (
     Augmentation,
     BodyHalves,
@@ -136,7 +137,7 @@ def read_samples(
     faults = 0
     for image_id, path in dataset.images.items():
         annotations = dataset.labeled(image_id)
-        if annotations and not path.is_file():
+        if annotations and not is_existing_file(path):
             missing.append(path)
             continue
         for annotation in annotations:
