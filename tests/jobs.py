@@ -21,7 +21,7 @@ FORMATS = ("json", "jsonl", "csv", *(["parquet"] if HAS_PARQUET else []), "mot",
 def small_models(folder):
     """A detector that always finds one person, and a pose network."""
     detector = fixed_detector(folder / "yolox_t.onnx", [[8, 4, 40, 44, 0.9]])
-    return str(detector), str(spot_pose(folder / "spot.onnx"))
+    return str(detector), str(spot_pose(folder / "spot.onnx", named=True))
 
 
 def image(path, value=90):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from rtmpose.card_io import KEY, card_to_json
+from rtmpose.onnx_file import with_onnx_metadata
+from rtmpose.pose_card import assumed_card
 
 Arrays = dict[str, np.ndarray]
 
@@ -22,10 +27,15 @@ def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: Array
 
 
 def spot_pose(
-    path: Path, *, input_wh=(48, 64), keypoints: int = 17, batch: int | str = "batch"
+    path: Path,
+    *,
+    input_wh=(48, 64),
+    keypoints: int = 17,
+    batch: int | str = "batch",
+    named: bool = False,
 ) -> Path:
     """A SimCC network whose every keypoint sits on the column and row that are the reddest on
-    average.
+    average; ``named`` gives it a card that says they are those of COCO.
 
     It looks at the first channel of the network's order only: red if the runtime turns BGR into
     RGB.
@@ -59,7 +69,11 @@ def spot_pose(
         value("simcc_x", TensorProto.FLOAT, [batch, keypoints, 2 * w]),
         value("simcc_y", TensorProto.FLOAT, [batch, keypoints, 2 * h]),
     ]
-    return _save(path, nodes, inputs, outputs, constants)
+    _save(path, nodes, inputs, outputs, constants)
+    if named:
+        card = replace(assumed_card(path), input_wh=input_wh, skeleton="coco17")
+        path.write_bytes(with_onnx_metadata(path.read_bytes(), KEY, card_to_json(card)))
+    return path
 
 
 def spot_heatmap(path: Path, *, input_wh=(48, 64), keypoints: int = 17) -> Path:

@@ -13,13 +13,15 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose.cli import main
 
+EVERYBODY = ["--person-thr", "0"]
+"""The network finds alike people in all boxes: otherwise they are shown once."""
 BACKEND = ["--backend", "onnxruntime", "--device", "cpu", "--threads", "1"]
 
 
 @pytest.fixture
 def models(tmp_path):
     (tmp_path / "models").mkdir()
-    pose = spot_pose(tmp_path / "models" / "spot.onnx")
+    pose = spot_pose(tmp_path / "models" / "spot.onnx", named=True)
     detector = fixed_detector(
         tmp_path / "models" / "yolox_t.onnx", [[8, 4, 40, 44, 0.9], [0, 0, 30, 40, 0.5]]
     )
@@ -47,7 +49,7 @@ def test_predict_writes_everything(tmp_path, models, images, capsys):
     out = tmp_path / "out"
     video(images / "v.avi")
     outputs = ["-o", str(out), "--json", str(out / "p.json"), "--csv", str(out / "p.csv")]
-    assert main(["predict", str(images), *models, *outputs]) == 0
+    assert main(["predict", str(images), *models, *EVERYBODY, *outputs]) == 0
     assert {p.name for p in out.iterdir()} == {
         "1.jpg",
         "2.jpg",
@@ -67,14 +69,13 @@ def test_predict_writes_everything(tmp_path, models, images, capsys):
 
 def test_bad_file_among_good_ones(tmp_path, models, images, capsys):
     (images / "2.jpg").write_bytes(b"no image")
-    assert main(["predict", str(images), *models, "--json", str(tmp_path / "p.json")]) == 1
+    arguments = ["predict", str(images), *models, *EVERYBODY, "--json", str(tmp_path / "p.json")]
+    assert main(arguments) == 1
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 3}
     assert "2.jpg is not an image" in capsys.readouterr().err
     # The failed one is tried again, the others are not.
     cv2.imwrite(str(images / "2.jpg"), np.zeros((60, 80, 3), np.uint8))
-    assert (
-        main(["predict", str(images), *models, "--json", str(tmp_path / "p.json"), "--resume"]) == 0
-    )
+    assert main([*arguments, "--resume"]) == 0
     assert {e["image_id"] for e in json.loads((tmp_path / "p.json").read_text())} == {1, 2, 3}
     assert "1 frame," in capsys.readouterr().out
     assert not (tmp_path / "p.json.part").exists()
@@ -125,7 +126,7 @@ def test_whole_image_and_limits(tmp_path, models, images, capsys):
     entries = json.loads((tmp_path / "p.json").read_text())
     assert [e["frame"] for e in entries] == [0, 1, 2, 3, 4]
     assert entries[0]["bbox"] == [0, 0, 80, 60]
-    assert main([*arguments, "--max-people", "1"]) == 0
+    assert main([*arguments, *EVERYBODY, "--max-people", "1"]) == 0
     assert len(json.loads((tmp_path / "p.json").read_text())) == 5
     assert main([*arguments, "--box-thr", "0.95"]) == 0
     assert json.loads((tmp_path / "p.json").read_text()) == []

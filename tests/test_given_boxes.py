@@ -55,7 +55,9 @@ def test_the_tracker_takes_whole_images_only_where_asked(tmp_path, pose):
     assert [whole(image).ids.tolist() for _ in range(3)] == [[1]] * 3
 
     # Otherwise boxes come with some frames, and the people are followed in the others.
-    given = PoseTracker(None, pose, rtmpose.TrackerParams(pose_min_keypoints=0), **OPTIONS)
+    given = PoseTracker(
+        None, pose, rtmpose.TrackerParams(pose_min_keypoints=0, person_thr=0), **OPTIONS
+    )
     assert given(image, boxes=[[8, 4, 40, 44]]).ids.tolist() == [1]
     assert given(image).ids.tolist() == [1]
     assert len(PoseTracker(None, pose, **OPTIONS)(image)) == 0

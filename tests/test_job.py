@@ -28,7 +28,7 @@ from rtmpose.writers.outputs import Outputs
 def models(tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
-    pose = spot_pose(folder / "spot.onnx")
+    pose = spot_pose(folder / "spot.onnx", named=True)
     boxes = [[8, 4, 40, 44, 0.9], [0, 0, 30, 40, 0.5]]
     detector = fixed_detector(folder / "yolox_t.onnx", boxes)
     return str(detector), str(pose)

@@ -99,7 +99,7 @@ def _told_flip(flip: Json, keypoints: int) -> tuple[int, ...]:
 def with_own_sigmas(skeleton: Skeleton, content: CocoContent) -> Skeleton:
     """The keypoint set with the ``sigmas`` that the first category with keypoints gives, if any."""
     sigmas = own_sigmas(content)
-    if len(sigmas) != len(skeleton):
+    if len(sigmas) != len(skeleton) or sigmas == skeleton.sigmas:
         return skeleton
     return replace(skeleton, sigmas=sigmas)
 
