@@ -80,7 +80,9 @@ def convert(dataset: KeypointDataset, target: str | Skeleton) -> KeypointDataset
         rows = [{**row, "id": number} for number, row in enumerate(rows, 1)]
 
     # Sigmas of the data stay with their points. Categories keep their ids and names.
-    skeleton = replace(skeleton, sigmas=sigmas_by_name(dataset.content, names, skeleton))
+    sigmas = sigmas_by_name(dataset.content, names, skeleton)
+    if sigmas != skeleton.sigmas:
+        skeleton = replace(skeleton, sigmas=sigmas)
     old_categories = dataset.content.get("categories") or [{"id": 1, "name": "person"}]
     categories = [
         category_of(skeleton, str(c.get("name", "person")), c.get("id", 1)) for c in old_categories
