@@ -758,20 +758,32 @@ def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     assert all(torch.isfinite(v) for v in losses.values())
     assert "AP" in card.evaluate(card.network.eval()) or not card.validation
 
-    # The file with the suppression inside, against the network; its scores are all the same.
+    # The file with the suppression inside, against the network. Untrained, it scores all places
+    # nearly alike, so boxes are compared on a graph of their own (test_export_onnx.py).
     path = tmp_path / "pets.safetensors"
+    torch.manual_seed(0)
     with torch.no_grad():
+        for module in card.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.normal_(0, 0.3)
+                module.weight.normal_(1, 0.1)
         for layer in card.network.bbox_head.rtm_cls:
-            layer.bias += 4.0
+            layer.weight[0].normal_(0, 0.4)
+            layer.weight[0] -= layer.weight[0].mean()
+            layer.weight[1] = -layer.weight[0]
+            # Few of all places score above the threshold, as in real images: the runtime keeps the
+            # best thousand of a stride before the suppression, and the file all of them.
+            layer.bias += 1.7
         for layer in card.network.bbox_head.rtm_reg:
+            layer.weight.zero_()
             layer.bias += 2.0
     save_safetensors(path, card.network, card.card)
     assert main(["export", str(path), "-o", str(tmp_path / "out")]) == 0
     exported = next((tmp_path / "out").glob("*.onnx"))
     image = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
-    ours, theirs = (Detector(p, box_thr=0.1)(image) for p in (path, exported))
-    assert set(ours.labels.tolist()) == set(theirs.labels.tolist()) == {0, 1}
-    assert len(ours) == len(theirs) == 100
+    ours, theirs = (Detector(p, box_thr=0.05)(image) for p in (path, exported))
+    assert set(ours.labels.tolist()) == set(theirs.labels.tolist())
+    assert len(ours) == len(theirs) > 20
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
     only = Detector(exported, box_thr=0.1, label="widget")(image)
     assert set(only.labels.tolist()) <= {1}

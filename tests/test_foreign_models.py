@@ -427,3 +427,22 @@ def test_skeleton_of_eval_and_export_is_checked(tmp_path, capsys):
         shown = capsys.readouterr().out
         assert "--skeleton" in shown
         assert "--card" in shown
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        (np.zeros((1, 0, 5), np.float32), np.zeros((1, 0), np.int64)),
+        (np.zeros((1, 0), np.int64), np.zeros((1, 0, 5), np.float32)),
+        (
+            np.zeros((1, 0, 4), np.float32),
+            np.zeros((1, 0), np.float32),
+            np.zeros((1, 0), np.int64),
+        ),
+    ],
+)
+def test_nobody_is_a_result_of_a_detector(outputs):
+    """Files with the suppression inside return no rows for an empty image."""
+    from rtmpose.ops.detector_outputs import read_outputs
+
+    assert len(read_outputs(outputs, 0.3, "m")) == 0

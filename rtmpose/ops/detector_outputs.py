@@ -46,7 +46,10 @@ def read_outputs(
     thr = min(score_thr, 0.05)
 
     # Suppression inside: boxes with scores, and labels.
-    suppressed = _suppressed(outputs) or _apart(outputs)
+    # Compared with None: nobody is a result too, and empty detections count as false.
+    suppressed = _suppressed(outputs)
+    if suppressed is None:
+        suppressed = _apart(outputs)
     if suppressed is not None:
         return suppressed
     arrays = [np.asarray(o, np.float32) for o in outputs]
