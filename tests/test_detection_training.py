@@ -759,7 +759,7 @@ def test_a_detector_of_two_classes_from_training_to_export(tmp_path):
     assert "AP" in card.evaluate(card.network.eval()) or not card.validation
 
     # The file with the suppression inside, against the network. Untrained, it scores all places
-    # nearly alike, so boxes are compared on a graph of their own (test_export_onnx.py).
+    # nearly alike, so boxes are compared on a graph of their own, in another test here.
     path = tmp_path / "pets.safetensors"
     torch.manual_seed(0)
     with torch.no_grad():
