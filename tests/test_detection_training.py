@@ -588,7 +588,13 @@ def test_genuine_weights_start_with_the_same_function(tmp_path, rtmdet_nano_raw)
         detector=replace(own.detector, pseudo_label_model="", category="blob"),
     )
     task = start_detector(
-        recipe, [dataset], str(rtmdet_nano_raw), None, "mine", torch.device("cpu"), None
+        recipe,
+        [dataset],
+        str(rtmdet_nano_raw),
+        str(rtmdet_nano_raw),
+        "mine",
+        torch.device("cpu"),
+        None,
     )
     before, _ = load_network(rtmdet_nano_raw, card=find("rtmdet-nano"))
     assert (task.card.id, task.card.input_fit, task.teacher is not None) == (

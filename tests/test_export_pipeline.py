@@ -35,7 +35,8 @@ def one_graph(tmp_path_factory, request):
     )
     write_onnx(boxes, box_card, folder / "box.onnx")
     write_pipeline(folder / "box.onnx", box_card, folder / "pose.onnx", card, folder / "all.onnx")
-    python = Pipeline(folder / "box.onnx", folder / "pose.onnx", backend="onnxruntime", threads=1)
+    everybody = {"backend": "onnxruntime", "threads": 1, "person_thr": 0}
+    python = Pipeline(folder / "box.onnx", folder / "pose.onnx", **everybody)
     return folder / "all.onnx", python
 
 
@@ -102,7 +103,11 @@ def test_the_default_pair_joins_and_agrees(tmp_path):
     )
     options = BackendOptions("onnxruntime", "cpu", 1)
     python = Pipeline(
-        Detector(options=options, fit="letterbox"), backend="onnxruntime", device="cpu", threads=1
+        Detector(options=options, fit="letterbox"),
+        person_thr=0,
+        backend="onnxruntime",
+        device="cpu",
+        threads=1,
     )
     for image in bundled_photos()[:2]:
         boxes, scores, keypoints, _ = run_graph(path, image)
