@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # One would guess: stream.average_rate of a 25 fps DV file is 25.
 # What happens: it is 60000 (the clock of the container). guessed_rate and base_rate are 25.
-# Why it hurts: DV is what archives of gait laboratories are kept in. Times, speeds and the rate of an
-# annotated video are wrong by a factor of 2400.
-# What helps: stream.guessed_rate first. rtmpose does that.
+# Why it hurts: DV is what archives of gait laboratories are kept in. Times, speeds and the rate
+# of an annotated video are wrong by a factor of 2400.
+# What helps: stream.guessed_rate first. rtmpose 0.1.0 does that (rtmpose/sources/containers.py).
 # Seen: average_rate 60000, guessed_rate 25
 #
 # Ends with a status other than 0 where the behavior has changed.

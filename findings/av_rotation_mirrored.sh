@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One would guess: frame.rotation says how to turn a frame, so that applying it gives the picture as
-# a player shows it.
-# What happens: it is an angle and cannot say that the display matrix mirrors. A frame mirrored left
-# to right reads as -180, one mirrored top to bottom as 0; both diagonals as -90 and 90.
-# Why it hurts: front cameras mirror. A mirrored clip is turned upside down or not at all, and left
-# and right of every person are exchanged, without a sign.
-# What helps: the matrix itself, frame.side_data["DISPLAYMATRIX"]. rtmpose reads it and applies all 8.
+# One would guess: frame.rotation says how to turn a frame, so that applying it gives the picture
+# as a player shows it.
+# What happens: it is an angle and cannot say that the display matrix mirrors. A frame mirrored
+# left to right reads as -180, one mirrored top to bottom as 0; both diagonals as -90 and 90.
+# Why it hurts: front cameras mirror. A mirrored clip is turned upside down or not at all, and
+# left and right of every person are exchanged, without a sign.
+# What helps: the matrix itself, frame.side_data["DISPLAYMATRIX"]. rtmpose 0.1.0 applies all 8
+# (rtmpose/sources/orientation.py).
 # Seen: as it is 0, 90: -90, 180: -180, 270: 90, left-right -180, top-bottom 0, diagonals -90, 90
 #
 # Ends with a status other than 0 where the behavior has changed.

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # One would guess: looking at frame.side_data (for the display matrix) costs nothing that outlives
 # the frame.
-# What happens: the property ties the frame into a reference cycle. Its pixels stay in memory until
-# the garbage collector runs, which counts objects, not bytes. The script turns the collector off to
-# show it: every 1080p frame stays.
-# Why it hurts: readers of phone videos look at the matrix of each frame; memory grows by hundreds of
-# megabytes between collections.
-# What helps: read side_data once per stream, or when frame.rotation or the size changes. rtmpose does
-# the latter.
-# Seen: 60 frames of 1080p: about 2 MB more without side_data, about 150 MB more with it
+# What happens: the property ties the frame into a reference cycle. Its pixels stay in memory
+# until the garbage collector runs, which counts objects, not bytes. The script turns the
+# collector off to show it: every 1080p frame stays.
+# Why it hurts: readers of phone videos look at the matrix of each frame; memory grows by hundreds
+# of megabytes between collections.
+# What helps: read side_data once per stream, or when frame.rotation or the size changes. rtmpose
+# 0.1.0 does the latter (rtmpose/sources/pixels.py).
+# Seen: 60 frames of 1080p: 0 to 2 MB more without side_data, 150 to 170 MB more with it
 #
 # Ends with a status other than 0 where the behavior has changed.
 set -euo pipefail

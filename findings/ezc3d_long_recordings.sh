@@ -2,10 +2,10 @@
 # One would guess: a C3D file with 70,000 frames is read back with 70,000 frames, or not written.
 # What happens: it is written without a word, and read back with 65,535: the rest is gone. A point
 # that is NaN (not seen) is stored with residual 0, which means measured, not -1.
-# Why it hurts: five minutes at 240 Hz are 72,000 frames. The end of the trial is lost, and missing
-# joints count as measured in programs that look at residuals.
-# What helps: files of at most 65,535 frames, and residuals of -1 set by oneself. rtmpose writes no
-# C3D; its Parquet and CSV hold any length and say which frames had nobody.
+# Why it hurts: five minutes at 240 Hz are 72,000 frames. The end of the trial is lost, and
+# missing joints count as measured in programs that look at residuals.
+# What helps: files of at most 65,535 frames, and residuals of -1 set by oneself. rtmpose 0.1.0
+# writes no C3D, so it is not affected.
 # Seen: written 70000, read 65535; residual of a NaN point 0
 #
 # Ends with a status other than 0 where the behavior has changed.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# One would guess: onnx.version_converter lowers a model from opset 18 to 17 where the operators of
-# both can say the same, as they can for Split into named sizes.
-# What happens: it has no adapter for Split from 18 on downwards and ends with an assertion; upwards
-# it works.
-# Why it hurts: gated attention units, as in the heads of RTMPose, use Split. A model exported with
-# today's default opset cannot be brought to a board whose engine ends at 17 or 13.
-# What helps: to export with the older opset. `rtmpose export --opset N` lowers graphs by itself and
-# compares the results.
+# One would guess: onnx.version_converter lowers a model from opset 18 to 17 where the operators
+# of both can say the same, as they can for Split into named sizes.
+# What happens: it has no adapter for Split from 18 on downwards and ends with an assertion;
+# upwards it works.
+# Why it hurts: gated attention units, as in the heads of RTMPose, use Split. A model exported
+# with today's default opset cannot be brought to a board whose engine ends at 17 or 13.
+# What helps: to export with the older opset. rtmpose 0.1.0 lowers graphs by itself and compares
+# the results: `rtmpose export --opset N` (rtmpose/exporting/opset.py).
 # Seen: 18 -> 19 converted; 18 -> 17 and 18 -> 13: "No Adapter From Version $18 for Split"
 #
 # Ends with a status other than 0 where the behavior has changed.

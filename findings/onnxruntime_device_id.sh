@@ -3,9 +3,10 @@
 # off with disable_telemetry_events().
 # What happens (Linux): the import alone writes a device id and a database under the user's cache
 # folder. disable_telemetry_events() can only be called after that, and removes nothing.
-# Why it hurts: pose is run on clinical video, in read-only homes and in audited containers, where a
-# persistent identifier must be known about.
-# What helps: ORT_DISABLE_TELEMETRY=1 in the environment before the import. `import rtmpose` sets it.
+# Why it hurts: pose is run on clinical video, in read-only homes and in audited containers, where
+# a persistent identifier must be known about.
+# What helps: ORT_DISABLE_TELEMETRY=1 in the environment before the import. rtmpose 0.1.0 sets it
+# (rtmpose/__init__.py).
 # Seen: plain: deviceid, onnxruntime.db; with the call: the same; with the variable: nothing
 #
 # Ends with a status other than 0 where the behavior has changed.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One would guess: IMREAD_COLOR | IMREAD_ANYDEPTH reads a TIFF of any depth as three channels, as it
-# does for 16 bits; in the worst case it converts.
-# What happens: a one-channel float32 TIFF gives None, with IMREAD_COLOR alone too. The same file is
-# read with IMREAD_UNCHANGED, and a float TIFF of three channels is read with every flag.
+# One would guess: IMREAD_COLOR | IMREAD_ANYDEPTH reads a TIFF of any depth as three channels, as
+# it does for 16 bits; in the worst case it converts.
+# What happens: a one-channel float32 TIFF gives None, with IMREAD_COLOR alone too. The same file
+# is read with IMREAD_UNCHANGED, and a float TIFF of three channels with the two flags together.
 # Why it hurts: thermal, depth and microscopy cameras write such files; None is easily taken for a
 # missing or damaged file.
-# What helps: IMREAD_UNCHANGED and cv2.merge. rtmpose reads such files and scales them, with a note.
+# What helps: IMREAD_UNCHANGED and cv2.merge. rtmpose 0.1.0 reads such files so, and scales them
+# with a note (rtmpose/sources/images.py).
 # Seen: float32, 1 channel: color None, color and any depth None, unchanged (48, 64)
 #
 # Ends with a status other than 0 where the behavior has changed.
@@ -14,7 +15,8 @@ set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "opencv-python-headless==5.0.0.93" "numpy==2.4.6"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
+    "opencv-python-headless==5.0.0.93" "numpy==2.4.6"
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import sys

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # One would guess: cv2.circle with LINE_AA and fractional bits draws a disc at any radius.
-# What happens: below a radius of 2.5 px it fills a polygon of few corners, a diamond. At 2.4 px its
-# area is three quarters of that of a 24-gon filled with the same settings; at 2.5 px they agree.
-# Why it hurts: keypoints of hands and faces are drawn with 1 to 2 px. They look like diamonds, and
-# jump in size and shape where the radius passes 2.5.
-# What helps: fillConvexPoly with the corners of a 24-gon. rtmpose draws its points so.
+# What happens: below a radius of 2.5 px it fills a polygon of few corners, a diamond. At 2.4 px
+# its area is three quarters of that of a 24-gon filled with the same settings; at 2.5 px they
+# agree.
+# Why it hurts: keypoints of hands and faces are drawn with 1 to 2 px. They look like diamonds,
+# and jump in size and shape where the radius passes 2.5.
+# What helps: fillConvexPoly with the corners of a 24-gon. rtmpose 0.1.0 draws its points so
+# (rtmpose/draw.py).
 # Seen: area at 2.4 px 21.8 (24-gon 28.9), at 2.5 px 30.2 (30.6)
 #
 # Ends with a status other than 0 where the behavior has changed.
@@ -13,7 +15,8 @@ set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "opencv-python-headless==5.0.0.93" "numpy==2.4.6"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
+    "opencv-python-headless==5.0.0.93" "numpy==2.4.6"
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import sys

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # One would guess: a detection whose keypoints are NaN matches nothing, or is refused.
-# What happens: its similarity is NaN, no comparison with the threshold holds, and so it is taken for
-# a match at every threshold: AP is 1.0, better than any real model.
-# Why it hurts: a network that has diverged (a float16 overflow, a broken export) scores perfectly,
-# and wins the choice of the best checkpoint.
-# What helps: a check that all numbers are finite before scoring. `rtmpose eval` does that.
+# What happens: its similarity is NaN, no comparison with the threshold holds, and so it is taken
+# for a match at every threshold: AP is 1.0, better than any real model.
+# Why it hurts: a network that has diverged (a float16 overflow, a broken export) scores
+# perfectly, and wins the choice of the best checkpoint.
+# What helps: a check that all numbers are finite before scoring. `rtmpose eval` of 0.1.0 does
+# that (rtmpose/evaluation/coco.py).
 # Seen: exact keypoints AP 1.000, keypoints 300 px away AP 0.000, NaN keypoints AP 1.000
 #
 # Ends with a status other than 0 where the behavior has changed.
@@ -13,7 +14,8 @@ set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "pycocotools==2.0.11" "numpy==2.4.6"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
+    "pycocotools==2.0.11" "numpy==2.4.6"
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import sys

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One would guess: RTMPose(...)(image) takes images as cv2.imread gives them, as in its examples, and
-# prepares them as the networks were trained: red first.
-# What happens: the channels stay blue, green, red, while the means and deviations that are subtracted
-# are those of red, green, blue. The network gets red and blue exchanged.
+# One would guess: RTMPose(...)(image) takes images as cv2.imread gives them, as in its examples,
+# and prepares them as the networks were trained: red first.
+# What happens: the channels stay blue, green, red, while the means and deviations that are
+# subtracted are those of red, green, blue. The network gets red and blue exchanged.
 # Why it hurts: nothing fails; keypoints are a little worse, and differ from those of mmpose.
-# What helps: image[..., ::-1] for the pose network. rtmpose does as the model card says, and its
-# crops and keypoints are compared with the originals.
+# What helps: image[..., ::-1] for the pose network. rtmpose 0.1.0 takes the order from the model
+# card (rtmpose/backends).
 # Seen: a pure red image gives (-2.118, -2.036, 2.640); red first would be (2.249, -2.036, -1.804)
 #
 # Ends with a status other than 0 where the behavior has changed.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# One would guess: PoseTracker(tracking=True) returns people in the order of their ids, so that row i
-# stays the same person.
-# What happens: ids are used as row numbers of the present frame. With three people who stand still
-# and are detected in another order, the rows come back in a third order. Where somebody has left, an
-# id is past the end; the error is swallowed, and the rows are those of the detector.
+# One would guess: PoseTracker(tracking=True) returns people in the order of their ids, so that
+# row i stays the same person.
+# What happens: ids are used as row numbers of the present frame. With three people who stand
+# still and are detected in another order, the rows come back in a third order. Where somebody has
+# left, an id is past the end; the error is swallowed, and the rows are those of the detector.
 # Why it hurts: ids are not returned, so the row is all that one has. Tracks of people are mixed.
-# What helps: a tracker that returns ids. `rtmpose.PoseTracker` gives `ids` with every frame.
+# What helps: a tracker that returns ids. rtmpose 0.1.0 gives `ids` with every frame
+# (rtmpose/tracking/tracker.py).
 # Seen: A B C, then detected as C A B: returned as B C A; then B C alone, detected as C B: C B
 #
 # Ends with a status other than 0 where the behavior has changed.

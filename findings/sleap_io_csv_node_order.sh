@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# One would guess: a pose written with save_csv and read with load_csv has its nodes in the same order.
-# What happens: with the format "sleap" (the default) and "instances" they come back by alphabet, and
-# numpy() gives columns in that order; with "points" the order is kept.
+# One would guess: a pose written with save_csv and read with load_csv has its nodes in the same
+# order.
+# What happens: with the format "sleap" (the default) and "instances" they come back by alphabet,
+# and numpy() gives columns in that order; with "points" the order is kept.
 # Why it hurts: arrays are indexed by node number: knees become eyes, without an error.
-# What helps: .slp, the format "points", or to take columns by skeleton.node_names. rtmpose reads .slp
-# and takes nodes by name.
+# What helps: .slp, the format "points", or to take columns by skeleton.node_names. rtmpose 0.1.0
+# reads .slp and takes nodes by name (rtmpose/datasets/sleap.py).
 # Seen: nose, left_eye, ankle -> ankle, left_eye, nose
 #
 # Ends with a status other than 0 where the behavior has changed.
