@@ -235,6 +235,7 @@ class Job:
                 journal.discard()  # closed before, but for a signal in between
             for lock in locks:
                 lock.release()
+            self._background = None  # it holds the job, and everything would wait for the collector
         self.report.written = self._outputs.written
         self.report.seconds = time.perf_counter() - started
         return self.report
