@@ -22,7 +22,6 @@ from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
 from rtmpose.tracking.video import VideoTracker
 
-
 STARTS = 200
 
 
