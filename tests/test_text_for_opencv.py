@@ -3,7 +3,6 @@ reaches it. The stand-ins look before it is called.
 """
 
 import json
-import os
 
 import cv2
 import numpy as np
@@ -51,8 +50,8 @@ def test_captions(texts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = f"{STRANGE}.png"
     try:
-        with open(os.fsencode(name), "wb") as file:
-            file.write(cv2.imencode(".png", np.full((60, 60, 3), 9, np.uint8))[1].tobytes())
+        photo = cv2.imencode(".png", np.full((60, 60, 3), 9, np.uint8))[1]
+        (tmp_path / name).write_bytes(photo.tobytes())
     except OSError:
         pytest.skip("this disk takes only names in UTF-8")
     person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 40, 40], "area": 1600}
