@@ -447,6 +447,31 @@ def test_a_lock_says_who_has_it_and_ends_with_its_process(
     assert not path.with_name("m.onnx.lock").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+def test_a_lock_of_a_stopped_process_is_not_waited_for(
+    server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtmpose import file_locks
+
+    monkeypatch.setattr(file_locks, "TELL_SECONDS", 0.2)
+    locked.send_signal(signal.SIGSTOP)
+    words = (
+        rf"m.onnx by another run \(process {locked.pid} on .*, stopped now\).* -CONT {locked.pid}"
+    )
+    with pytest.raises(ModelError, match=words):
+        zoo.fetch(ModelFile("onnx", "m.onnx", (Source("url", url=f"{server.url}/m.onnx"),)))
+
+
+def test_a_lock_is_not_waited_for_without_end(
+    server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtmpose import file_locks
+
+    monkeypatch.setattr(file_locks, "LONGEST_WAIT_S", 0.3)
+    with pytest.raises(ModelError, match=rf"process {locked.pid} on .* was not done after"):
+        zoo.fetch(ModelFile("onnx", "m.onnx", (Source("url", url=f"{server.url}/m.onnx"),)))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not sent there")
 def test_waiting_for_a_lock_can_be_interrupted(
     server: Server, locked: subprocess.Popen[str]

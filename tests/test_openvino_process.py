@@ -1,4 +1,4 @@
-"""What OpenVINO does around our calls: no usage data, no lines of its libraries, no mapped files."""
+"""What OpenVINO does around our calls: no usage data, no lines of libraries, no mapped files."""
 
 import os
 import re
@@ -13,8 +13,8 @@ import rtmpose
 
 pytest.importorskip("openvino", reason="the engine is optional")
 
-from rtmpose.backends import openvino_network  # noqa: E402
-from rtmpose.errors import ModelError  # noqa: E402
+from rtmpose.backends import openvino_network
+from rtmpose.errors import ModelError
 
 # Children are counted where the process says it has started one.
 USE = """
@@ -42,7 +42,9 @@ def test_no_child_and_nothing_in_the_home_of_the_user(tmp_path):
     home.mkdir()
     model = spot_pose(tmp_path / "spot.onnx", named=True)
     # With one of these it would send nothing anyway.
-    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD", "JENKINS_URL")
+    }
     environment |= {"HOME": str(home), "RTMPOSE_HOME": str(tmp_path / "cache")}
     ended = subprocess.run(
         [sys.executable, "-c", USE, str(model)],
