@@ -229,12 +229,16 @@ class BackgroundWriter(Generic[T]):
             raise error
 
     def _run(self) -> None:
+        # Held by the thread alone: the one who owns this object often is within it, and both would
+        # wait for the garbage collector.
+        work = self._work
+        del self._work
         while True:
             kind, item = self._queue.get()
             if kind == "end" or self._stop.is_set():
                 return
             try:
-                self._work(item)
+                work(item)
             except BaseException as error:  # noqa: BLE001 (handed to the producer)
                 self._error = error
                 return

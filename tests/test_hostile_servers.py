@@ -288,6 +288,25 @@ def test_the_total_time_is_limited(server: Server) -> None:
         read_all(f"{server.url}/endless", limits)
 
 
+def test_a_stall_at_any_moment_is_noticed_in_time(server: Server) -> None:
+    """Not only after the next whole window: it began in the middle of one."""
+
+    def stalling(connection: socket.socket, _: str) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(12):
+            connection.sendall(bytes(10_000))
+            time.sleep(0.1)
+        time.sleep(10)
+
+    server.answers["/stalling"] = stalling
+    limits = WebLimits(total_s=30, min_rate=1000, largest=1 << 30, window_s=1)
+    start = time.monotonic()
+    with pytest.raises(WebError, match="sent only"):
+        read_all(f"{server.url}/stalling", limits)
+    # The stall began after 1.2 s.
+    assert time.monotonic() - start < 1.2 + 1 + 0.75
+
+
 def test_the_size_is_limited(server: Server) -> None:
     server.answers["/large"] = plain("200 OK", body=bytes(5000))
     limits = WebLimits(total_s=5, min_rate=0, largest=1000)

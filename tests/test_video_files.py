@@ -438,5 +438,5 @@ def test_too_many_open_files(tmp_path, monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files", str(path))
 
     monkeypatch.setattr("av.open", full)
-    with pytest.raises(InputError, match="too many files are open.*ulimit -n"):
+    with pytest.raises(InputError, match=r"too many files are open.*ulimit -n"):
         list(open_frames(expand_sources([str(path)])[0]))

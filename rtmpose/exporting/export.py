@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
+from rtmpose.atomic_folders import copy_folder
 from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.coreml import write_coreml
@@ -33,7 +34,7 @@ from rtmpose.exporting.verify_export import (
     measure_accuracy,
     verify_export,
 )
-from rtmpose.files import copy_file, copy_folder, write_text
+from rtmpose.files import copy_file, write_text
 from rtmpose.model_card import ModelCard
 from rtmpose.skeletons import skeleton_of
 from rtmpose.types import Skeleton
