@@ -11,6 +11,7 @@ import typer
 
 from rtmpose import backend_table as table
 from rtmpose.cli import options
+from rtmpose.cli.tables import print_table
 from rtmpose.errors import InputError, ModelError
 from rtmpose.ranges import BATCH, COUNT, COUNT_OR_ZERO, PEOPLE, Range, shown
 from rtmpose.text_files import to_json
@@ -253,7 +254,7 @@ def _print_table(rows: Sequence[Row], markdown: bool) -> None:
         return
 
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -261,11 +262,8 @@ def _print_table(rows: Sequence[Row], markdown: bool) -> None:
         text = all(isinstance(row[name], str) for row in rows)
         grid.add_column(name.replace("_", " "), justify="left" if text else "right")
     for line in lines:
-        grid.add_row(*line)
-    # A terminal that is too narrow breaks lines; figures are never cut short.
-    console = Console()
-    needed = console.measure(grid, options=console.options.update(max_width=1000)).maximum
-    Console(width=max(console.width, needed)).print(grid)
+        grid.add_row(*map(escape, line))
+    print_table(grid)
 
 
 def _finish(result: object, json_file: Path | None) -> None:

@@ -251,15 +251,16 @@ def _require_converters() -> None:
 
 
 def _show(report: Verification) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from rtmpose.cli.tables import print_table
     from rtmpose.exporting.verify import report_lines
 
     table = Table(show_header=False)
     for name, value in report_lines(report):
-        table.add_row(name, value)
-    Console().print(table)
+        table.add_row(name, escape(value))
+    print_table(table)
 
 
 # ---- reading options
