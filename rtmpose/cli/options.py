@@ -37,9 +37,6 @@ POSE = "rtmpose-s-finetuned"
 DETECTOR = "rtmdet-nano-finetuned"
 """Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
 
-PERSON_THR = 0.12
-"""Likewise :data:`rtmpose.people.DEFAULT_PERSON_THR`."""
-
 MODELS = "Models"
 INPUT = "Input"
 OUTPUT = "Output"
@@ -109,13 +106,15 @@ CardName = Annotated[
     ),
 ]
 PersonThr = Annotated[
-    float,
+    float | None,
     FRACTION,
     typer.Option(
         help=(
-            "Lowest score of a person: box score times keypoint scores. Not for given boxes;"
-            " people who are tracked already are kept below it."
+            "Lowest score of a person: box score times keypoint scores; by default 0.12, and 0"
+            " where the keypoints are not those of whole people. Not for given boxes; people who"
+            " are tracked already are kept below it."
         ),
+        show_default=False,
         rich_help_panel=MODELS,
     ),
 ]

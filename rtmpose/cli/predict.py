@@ -33,7 +33,7 @@ class DetectionOptions:
             rich_help_panel=options.MODELS,
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     antialias: Annotated[
         bool,
         typer.Option(

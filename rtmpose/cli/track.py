@@ -75,7 +75,7 @@ class TrackOptions:
             rich_help_panel=TRACKING,
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     remember_s: Annotated[
         float,
         SECONDS,

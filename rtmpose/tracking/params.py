@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rtmpose.keywords import checked_class, keywords_of
-from rtmpose.people import DEFAULT_PERSON_THR
 from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, check_length
 
 
@@ -48,7 +47,7 @@ class TrackerParams:
             than ``track_max_missing`` frames.
         confirm: Sightings before a doubtful new track gets an id; a confident one gets it at once.
         person_thr: Lowest person score (box score times keypoint scores) of a new track. Whoever is
-            tracked already is kept below it.
+            tracked already is kept below it. None: 0.12 for keypoint sets of whole people, else 0.
 
     Raises:
         InputError: a value makes no sense, or a setting is unknown.
@@ -77,7 +76,7 @@ class TrackerParams:
     repair_swaps: bool = True
     remember_s: float = 1.0
     confirm: int = 2
-    person_thr: float = DEFAULT_PERSON_THR
+    person_thr: float | None = None
 
     def __post_init__(self) -> None:
         check_length(self, "smooth_params", (3,), "three numbers: beta, fc_min and fc_derivative")
