@@ -123,7 +123,7 @@ class PublishedOptions:
         float,
         TRACKER["det_thr"],
         typer.Option(help="Lowest score of a detected box.", rich_help_panel=PUBLISHED),
-    ] = 0.5
+    ] = 0.3
     det_min_bbox_size: Annotated[
         float,
         TRACKER["det_min_bbox_size"],

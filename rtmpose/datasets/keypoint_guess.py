@@ -76,7 +76,9 @@ def set_with_names(names: tuple[str, ...]) -> Skeleton | None:
 
 
 def are_unnamed(names: Sequence[str]) -> bool:
-    """Whether names are only numbers that this package gave: ``keypoint_0``, or ``kpt_0`` of older versions"""
+    """Whether names are only numbers that this package gave: ``keypoint_0`` ..., or ``kpt_0`` ...,
+    as older versions wrote.
+    """
     return all(UNNAMED_POINT.fullmatch(name) for name in names)
 
 

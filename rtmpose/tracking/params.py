@@ -15,7 +15,8 @@ from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, che
 class TrackerParams:
     """Settings of :class:`rtmpose.tracking.PoseTracker`.
 
-    Names and defaults are those of the deployment SDK's pose tracker; the last five are additions.
+    Names and defaults are those of the deployment SDK's pose tracker, but for ``det_thr``, which is
+    that of pipelines and 0.5 there; the last five are additions.
 
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by
@@ -56,7 +57,7 @@ class TrackerParams:
     # Names of the published tracker.
     det_interval: int = 1
     det_label: int = 0
-    det_thr: float = 0.5
+    det_thr: float = 0.3
     det_min_bbox_size: float = -1
     det_nms_thr: float = 0.7
     pose_max_num_bboxes: int = -1
