@@ -123,6 +123,15 @@ _Card = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+_DetectorCard = Annotated[
+    str | None,
+    typer.Option(
+        "--detector-card",
+        metavar="NAME|FILE",
+        help="What the detector's file is, where it does not say.",
+        rich_help_panel=PIPELINE,
+    ),
+]
 _Force = Annotated[
     bool,
     typer.Option(
@@ -156,6 +165,7 @@ def export(
     half_weights: _HalfWeights = False,
     opset: _Opset = None,
     detector: _Detector = DETECTOR,
+    detector_card: _DetectorCard = None,
     box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
     data: _Data = None,
@@ -195,6 +205,7 @@ def export(
         half_weights=half_weights,
         opset=opset,
         detector=detector,
+        detector_card=named_card(detector_card),
         score_thr=box_thr,
         calibrate=calibrate,
         data=data,

@@ -105,6 +105,15 @@ CardName = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+DetectorCardName = Annotated[
+    str | None,
+    typer.Option(
+        "--detector-card",
+        metavar="NAME|FILE",
+        help="The same for the file of the detector.",
+        rich_help_panel=MODELS,
+    ),
+]
 PersonThr = Annotated[
     float | None,
     FRACTION,
@@ -206,12 +215,14 @@ class ModelOptions:
     skeleton: KeypointSet = None
     det_label: DetectorLabel = None
     card: CardName = None
+    detector_card: DetectorCardName = None
 
     def opened_detector(self, speed: SpeedOptions) -> str | Detector:
-        """The detector: its name, or opened where a class of it was asked for."""
-        if self.det_label is None:
+        """The detector: its name, or opened where a class of it or its card was given."""
+        if self.det_label is None and self.detector_card is None:
             return self.detector
         from rtmpose.backends import BackendOptions
+        from rtmpose.cli.named_models import named_card
         from rtmpose.detector import Detector
 
         engine = BackendOptions(
@@ -221,12 +232,14 @@ class ModelOptions:
             speed.allow_spinning,
             speed.precision,  # type: ignore[arg-type]
         )
-        label: int | str | None = self.det_label
-        if self.det_label == "all":
+        label: int | str | None = self.det_label or "auto"
+        if label == "all":
             label = None
-        elif self.det_label.isdigit():
-            label = int(self.det_label)
-        return Detector(self.detector, options=engine, label=label)
+        elif isinstance(label, str) and label.isdigit():
+            label = int(label)
+        return Detector(
+            self.detector, options=engine, card=named_card(self.detector_card), label=label
+        )
 
     def keypoint_set(self) -> Skeleton | None:
         """The keypoint set of ``--skeleton``; None without it."""

@@ -258,6 +258,7 @@ def track(
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
                 "card": models.card or "",
+                **({"detector_card": models.detector_card} if models.detector_card else {}),
             },
             resume=written.resume,
             on_progress=on_progress,
