@@ -73,7 +73,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     """Run the command; the exit status, and everything that users can cause as one paragraph."""
     import typer
 
-    from rtmpose.cli.app import COMMANDS, make_app
+    from rtmpose.cli.app import make_app
+    from rtmpose.cli.commands import find_command
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -103,8 +104,10 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         error.show()
         # `rtmpose photo.jpg`: what most people want is one word away.
         first = arguments[0] if arguments else ""
-        if first not in COMMANDS and (os.path.lexists(first) or "://" in first):
+        if find_command(first) is None and (os.path.lexists(first) or "://" in first):
             tell(f"To find people in it: rtmpose predict {shlex.join(arguments)}")
+        for name in _files_like_options(arguments):
+            tell(f"{name} is a file here: write ./{name}")
         return int(error.exit_code)
     except typer.Exit as error:
         return error.exit_code
@@ -122,6 +125,11 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_ERROR
     # Newer typers turn Ctrl-C into the status EXIT_INTERRUPTED themselves.
     return int(result) if isinstance(result, int) else 0
+
+
+def _files_like_options(arguments: list[str]) -> list[str]:
+    """Names of files among the arguments that look like options."""
+    return [a for a in arguments if a.startswith("-") and len(a) > 1 and os.path.lexists(a)]
 
 
 def _is_output_failure(error: OSError) -> bool:
