@@ -34,10 +34,10 @@ class NpzWriter:
     without tracking.
 
     Each holds ``frames (T,)``, ``times (T,)`` in seconds, ``keypoints (T, K, 2)`` and ``boxes (T,
-    4)`` in pixels, ``box_scores (T,)``, ``scores (T, K)``, ``filled (T,)`` and the ``names (K,)`` of
-    the keypoints; of the clip ``fps`` (NaN where unknown), ``frame_count`` (people or not) and
-    ``size_wh (2,)``. ``info.json`` in the folder says the same of the clip, and which models were
-    used. All people of a source are held in memory until :meth:`close`.
+    4)`` in pixels, ``box_scores (T,)``, ``scores (T, K)``, ``filled (T,)`` (interpolated) and the
+    ``names (K,)`` of the keypoints; of the clip ``fps`` (NaN where unknown), ``frame_count``
+    (people or not) and ``size_wh (2,)``. ``info.json`` in the folder says the same of the clip, and
+    which models were used. All people of a source are held in memory until :meth:`close`.
     """
 
     def __init__(self, path: Path, context: WriterContext) -> None:
