@@ -1,0 +1,130 @@
+"""NWB with the extension ndx-pose: what archives of neuroscience hold."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from rtmpose.errors import InputError
+from rtmpose.files import AtomicFile, output_errors
+from rtmpose.writers.clip import Clip, PersonTracks
+from rtmpose.writers.lab_options import LabOptions, person_name, rising_times, title_of
+
+log = logging.getLogger(__name__)
+
+FRAME = "x to the right and y down from the upper left corner of the image, in pixels"
+
+
+def write_nwb(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
+    """Write a clip: in the processing module ``behavior`` a ``PoseEstimation`` per person, with a
+    series per keypoint that has all frames, NaN where the person is not seen.
+
+    Raises:
+        InputError: people have no ids, or the start of the session is no date.
+        OutputError: it cannot be written.
+    """
+    import ndx_pose
+    import pynwb
+
+    from rtmpose import __version__
+
+    tracks = clip.tracks()
+    title = title_of(clip)
+    nwb: Any = pynwb.NWBFile(
+        session_description=f"Poses of the people in {title}, estimated from video",
+        identifier=str(uuid4()),
+        session_start_time=_start(clip, options),
+    )
+    module = nwb.create_processing_module(name="behavior", description="Poses estimated from video")
+    skeleton: Any = ndx_pose.Skeleton(
+        name=clip.skeleton.name,
+        nodes=list(clip.skeleton.keypoints),
+        edges=np.array(clip.skeleton.links, np.uint8).reshape(-1, 2),
+    )
+    module.add(ndx_pose.Skeletons(skeletons=[skeleton]))
+    device = nwb.create_device(name="camera", description=f"The camera that recorded {title}")
+    for column, number in enumerate(tracks.ids):
+        name = person_name(number)
+        module.add(
+            ndx_pose.PoseEstimation(
+                name=name,
+                pose_estimation_series=_series(clip, tracks, column),
+                description=f"Person {number} of {title}; the order of the nodes is the skeleton's",
+                original_videos=[clip.source],
+                dimensions=_dimensions(clip),
+                devices=[device],
+                scorer=clip.models.get("pose", "rtmpose"),
+                source_software="rtmpose",
+                source_software_version=__version__,
+                skeleton=skeleton,
+            )
+        )
+    target = AtomicFile(path, suffix=".nwb")
+    try:
+        with output_errors(path), pynwb.NWBHDF5IO(str(target.temporary), "w") as file:
+            file.write(nwb)
+        target.commit()
+    except BaseException:
+        target.abandon()
+        raise
+    return [path]
+
+
+def _series(clip: Clip, tracks: PersonTracks, column: int) -> list[Any]:
+    """One series per keypoint; all share the times of the first."""
+    import ndx_pose
+
+    times: Any = rising_times(clip)
+    made: list[Any] = []
+    for k, name in enumerate(clip.skeleton.keypoints):
+        series = ndx_pose.PoseEstimationSeries(
+            name=name.replace("/", "_").replace(":", "_"),
+            description=f"Place of {name} in the image",
+            data=tracks.keypoints[:, column, k].astype(np.float64),
+            unit="pixels",
+            reference_frame=FRAME,
+            timestamps=times,
+            confidence=tracks.confidences[:, column, k].astype(np.float64),
+            confidence_definition=_confidence(clip),
+        )
+        times = made[0] if made else series
+        made.append(series)
+    return made
+
+
+def _confidence(clip: Clip) -> str:
+    if clip.probabilities is not None:
+        return "probability that the point is right, from the calibrated score"
+    return "score of the model, cut off at 1"
+
+
+def _dimensions(clip: Clip) -> Any:
+    """Height and width of the video."""
+    width, height = clip.size_wh or (0, 0)
+    return np.array([[height, width]], np.uint16)
+
+
+def _start(clip: Clip, options: LabOptions) -> datetime:
+    """When the recording began."""
+    if options.session_start:
+        try:
+            start = datetime.fromisoformat(options.session_start.replace("Z", "+00:00"))
+        except ValueError as error:
+            raise InputError(
+                "the start of the session is written as 2026-05-31T14:30:00+02:00, not"
+                f" {options.session_start!r}"
+            ) from error
+        return start if start.tzinfo else start.astimezone()
+    source = Path(clip.source)
+    if source.is_file():
+        return datetime.fromtimestamp(source.stat().st_mtime, timezone.utc)
+    log.warning(
+        "nothing says when %s was recorded: now is taken; --session-start says otherwise",
+        clip.source,
+    )
+    return datetime.now(timezone.utc)
