@@ -169,10 +169,10 @@ def info(
         typer.echo(model_output.describe(card))
 
 
-@app.command()
 # ---- table
 
 
+@app.command()
 def table(
     markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -227,10 +227,10 @@ def _counted_models() -> list[CountedModel]:
     return rows
 
 
-@app.command()
 # ---- download
 
 
+@app.command()
 def download(
     names: Annotated[
         list[str] | None,
