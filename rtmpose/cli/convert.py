@@ -87,6 +87,16 @@ def convert(
             " the time of the video file.",
         ),
     ] = "",
+    subject: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="For nwb: id of the subject; left out: the numbers of the people.",
+        ),
+    ] = "",
+    age: Annotated[
+        str, typer.Option(help="For nwb: age of the subject, such as P25Y (25 years).")
+    ] = "",
     task: Annotated[
         str, typer.Option(help="For bids-motion: what people did, in one word.")
     ] = "video",
@@ -113,7 +123,7 @@ def convert(
     # Settings first: a mistake should not cost the reading of a large file.
     row = lab_format(to)
     row.check_installed()
-    options = LabOptions(meters_per_pixel, floor_y, session_start, task)
+    options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, task)
     clips = read_results(results)
     if source:
         clips = [clip for clip in clips if _is_named(clip.source, source)]

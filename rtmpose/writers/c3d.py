@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.files import AtomicFile, output_errors
+from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, positions
 from rtmpose.writers.marker_names import marker_names
@@ -83,11 +83,5 @@ def _write_part(
         "residuals": residuals[None],
         "camera_masks": np.repeat(known[None], 7, axis=0),
     }
-    target = AtomicFile(path, suffix=".c3d")
-    try:
-        with output_errors(path):
-            file.write(str(target.temporary))
-        target.commit()
-    except BaseException:
-        target.abandon()
-        raise
+    with file_of_library(path) as made:
+        file.write(str(made))

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.files import AtomicFile, atomic_text, output_errors
+from rtmpose.files import atomic_text
+from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 
@@ -49,14 +50,8 @@ def write_deeplabcut_h5(clip: Clip, path: Path, options: LabOptions) -> list[Pat
     levels, values = _table(clip)
     columns = pd.MultiIndex.from_arrays(list(levels.values()), names=list(levels))
     frame = pd.DataFrame(values, columns=columns)
-    target = AtomicFile(path, suffix=".h5")
-    try:
-        with output_errors(path):
-            frame.to_hdf(target.temporary, key=KEY, format="table", mode="w")
-        target.commit()
-    except BaseException:
-        target.abandon()
-        raise
+    with file_of_library(path) as made:
+        frame.to_hdf(made, key=KEY, format="table", mode="w")
     return [path]
 
 

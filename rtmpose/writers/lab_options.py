@@ -26,6 +26,8 @@ class LabOptions:
         floor_y: Row of the image, in pixels from its top, that is height 0 in meters; None takes
             the lower border.
         session_start: When the recording began, as ISO 8601; empty takes the time of the file.
+        subject: Id of the subject in NWB; empty takes the numbers of the people.
+        age: Of the subject, as ISO 8601 duration such as ``P25Y``; empty where unknown.
         task: What people did, for names in a BIDS data set.
 
     Raises:
@@ -35,6 +37,8 @@ class LabOptions:
     meters_per_pixel: float | None = None
     floor_y: float | None = None
     session_start: str = ""
+    subject: str = ""
+    age: str = ""
     task: str = "video"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.files import AtomicFile, output_errors
+from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 
@@ -45,12 +45,6 @@ def write_movement(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
             "time_unit": "seconds",
         },
     )
-    target = AtomicFile(path, suffix=".nc")
-    try:
-        with output_errors(path):
-            dataset.to_netcdf(target.temporary, engine="netcdf4")
-        target.commit()
-    except BaseException:
-        target.abandon()
-        raise
+    with file_of_library(path) as made:
+        dataset.to_netcdf(made, engine="netcdf4")
     return [path]

@@ -11,13 +11,19 @@ from uuid import uuid4
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.files import AtomicFile, output_errors
+from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip, PersonTracks
 from rtmpose.writers.lab_options import LabOptions, person_name, rising_times, title_of
 
 log = logging.getLogger(__name__)
 
 FRAME = "x to the right and y down from the upper left corner of the image, in pixels"
+PEOPLE = frozenset({"coco17", "halpe26", "coco-wholebody133", "halpe136", "crowdpose14", "mpii16"})
+"""Keypoint sets of human bodies: the species of others is not known."""
+UNKNOWN_AGE = "P0Y/"
+"""Readers want an age: 0 years or more says nothing."""
+EVEN = 1e-9
+"""Seconds by which frames may be off a steady rate."""
 
 
 def write_nwb(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
@@ -47,6 +53,13 @@ def write_nwb(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
         edges=np.array(clip.skeleton.links, np.uint8).reshape(-1, 2),
     )
     module.add(ndx_pose.Skeletons(skeletons=[skeleton]))
+    nwb.subject = pynwb.file.Subject(
+        subject_id=options.subject or "-".join(person_name(number) for number in tracks.ids),
+        description=f"Tracked in {title}",
+        species="Homo sapiens" if clip.skeleton.name in PEOPLE else None,
+        sex="U",
+        age=options.age or UNKNOWN_AGE,
+    )
     device = nwb.create_device(name="camera", description=f"The camera that recorded {title}")
     for column, number in enumerate(tracks.ids):
         name = person_name(number)
@@ -64,14 +77,8 @@ def write_nwb(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
                 skeleton=skeleton,
             )
         )
-    target = AtomicFile(path, suffix=".nwb")
-    try:
-        with output_errors(path), pynwb.NWBHDF5IO(str(target.temporary), "w") as file:
-            file.write(nwb)
-        target.commit()
-    except BaseException:
-        target.abandon()
-        raise
+    with file_of_library(path) as made, pynwb.NWBHDF5IO(str(made), "w") as file:
+        file.write(nwb)
     return [path]
 
 
@@ -79,7 +86,7 @@ def _series(clip: Clip, tracks: PersonTracks, column: int) -> list[Any]:
     """One series per keypoint; all share the times of the first."""
     import ndx_pose
 
-    times: Any = rising_times(clip)
+    times: dict[str, Any] = _times(clip)
     made: list[Any] = []
     for k, name in enumerate(clip.skeleton.keypoints):
         series = ndx_pose.PoseEstimationSeries(
@@ -88,13 +95,25 @@ def _series(clip: Clip, tracks: PersonTracks, column: int) -> list[Any]:
             data=tracks.keypoints[:, column, k].astype(np.float64),
             unit="pixels",
             reference_frame=FRAME,
-            timestamps=times,
+            **times,
             confidence=tracks.confidences[:, column, k].astype(np.float64),
             confidence_definition=_confidence(clip),
         )
-        times = made[0] if made else series
         made.append(series)
+        if "timestamps" in times:
+            times = {"timestamps": made[0]}
     return made
+
+
+def _times(clip: Clip) -> dict[str, Any]:
+    """Start and rate where all frames follow at one, else the time of each."""
+    times = rising_times(clip)
+    if len(times) > 1:
+        rate = (len(times) - 1) / (times[-1] - times[0])
+        even = times[0] + np.arange(len(times)) / rate
+        if np.abs(even - times).max() < EVEN:
+            return {"starting_time": float(times[0]), "rate": float(rate)}
+    return {"timestamps": times}
 
 
 def _confidence(clip: Clip) -> str:

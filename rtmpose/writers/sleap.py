@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rtmpose.files import AtomicFile, output_errors
+from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 
@@ -47,15 +47,8 @@ def write_sleap(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
     labels = sleap_io.Labels(
         frames, videos=[video], skeletons=[skeleton], tracks=list(tracks.values())
     )
-    target = AtomicFile(path, suffix=".slp")
-    try:
-        with output_errors(path):
-            # The library makes the file itself, and asks before it takes one that is there.
-            labels.save(str(target.temporary), embed=False, verbose=False)
-        target.commit()
-    except BaseException:
-        target.abandon()
-        raise
+    with file_of_library(path) as made:
+        labels.save(str(made), embed=False, verbose=False)
     return [path]
 
 
