@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,17 @@ def write_nwb(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
         age=options.age or UNKNOWN_AGE,
     )
     device = nwb.create_device(name="camera", description=f"The camera that recorded {title}")
+    video = _video(clip, path, device)
+    if video is not None:
+        nwb.add_acquisition(video)
     for column, number in enumerate(tracks.ids):
-        name = person_name(number)
         module.add(
             ndx_pose.PoseEstimation(
-                name=name,
+                name=person_name(number),
                 pose_estimation_series=_series(clip, tracks, column),
-                description=f"Person {number} of {title}; the order of the nodes is the skeleton's",
-                original_videos=[clip.source],
-                dimensions=_dimensions(clip),
-                devices=[device],
+                description=f"Person {number} of {clip.source}",
+                source_video=video,
+                device=device,
                 scorer=clip.models.get("pose", "rtmpose"),
                 source_software="rtmpose",
                 source_software_version=__version__,
@@ -105,6 +107,34 @@ def _series(clip: Clip, tracks: PersonTracks, column: int) -> list[Any]:
     return made
 
 
+def _video(clip: Clip, path: Path, device: Any) -> Any:
+    """The video, as a file outside that is named from where the NWB file lies; None where it is
+    not there.
+    """
+    import pynwb
+
+    source = Path(clip.source)
+    if not source.is_file() or not len(clip):
+        return None
+    try:
+        place = os.path.relpath(source.resolve(), path.resolve().parent)
+    except ValueError:  # on another drive of Windows
+        place = str(source.resolve())
+    return pynwb.image.ImageSeries(
+        name="source_video",
+        description=f"The video {source.name}",
+        unit="n.a.",
+        format="external",
+        external_file=[Path(place).as_posix()],
+        starting_frame=[0],
+        starting_time=0.0,
+        rate=clip.rate,
+        num_samples=int(clip.frames[-1]) + 1,
+        dimension=None if clip.size_wh is None else list(clip.size_wh),
+        device=device,
+    )
+
+
 def _times(clip: Clip) -> dict[str, Any]:
     """Start and rate where all frames follow at one, else the time of each."""
     times = rising_times(clip)
@@ -120,12 +150,6 @@ def _confidence(clip: Clip) -> str:
     if clip.probabilities is not None:
         return "probability that the point is right, from the calibrated score"
     return "score of the model, cut off at 1"
-
-
-def _dimensions(clip: Clip) -> Any:
-    """Height and width of the video."""
-    width, height = clip.size_wh or (0, 0)
-    return np.array([[height, width]], np.uint16)
 
 
 def _start(clip: Clip, options: LabOptions) -> datetime:
