@@ -41,13 +41,21 @@ $(VENV)/.docs: $(VENV)/.runtime
 docs: $(VENV)/.docs
 	$(BIN)/python -m mkdocs build --strict
 
-# Programs that read our files, in an environment of their own: some need other versions of what we use.
+# Programs that read our files, in environments of their own: some need other versions of what we use.
+# Of packages with parts in C only what is built: older versions would be compiled.
+READERS_PIP = -m pip install -q --disable-pip-version-check --only-binary h5py,netcdf4,tables
+
 .venv-readers/.done: tests/readers.txt
 	$(PYTHON) -m venv .venv-readers
-	.venv-readers/bin/python -m pip install -q --disable-pip-version-check -r tests/readers.txt
+	.venv-readers/bin/python $(READERS_PIP) -r tests/readers.txt
 	@touch $@
 
-readers: .venv-readers/.done
+.venv-readers-labeling/.done: tests/readers_labeling.txt
+	$(PYTHON) -m venv .venv-readers-labeling
+	.venv-readers-labeling/bin/python $(READERS_PIP) -r tests/readers_labeling.txt
+	@touch $@
+
+readers: .venv-readers/.done .venv-readers-labeling/.done
 
 clean:
-	rm -rf $(VENV) .venv-readers $(OUT) build dist
+	rm -rf $(VENV) .venv-readers .venv-readers-labeling $(OUT) build dist

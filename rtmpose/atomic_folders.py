@@ -48,9 +48,11 @@ class AtomicFolder:
             self.temporary, self._lock = create_temporary_folder(self._target)
 
     def write_text(self, name: str, text: str) -> None:
-        """Add a file."""
+        """Add a file; folders in its name are made."""
         with output_errors(self.path):
-            (self.temporary / name).write_text(text, encoding="utf-8")
+            file = self.temporary / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
 
     @contextmanager
     def open_binary(self, name: str) -> Iterator[IO[bytes]]:

@@ -56,6 +56,16 @@ def test_within_npz(tmp_path):
         assert (float(person["fps"]), int(person["frame_count"])) == (10.0, 5)
         assert person["size_wh"].tolist() == [640, 480]
         assert person["box_scores"].tolist() == [0.5, 0.5]
+        assert person["filled"].tolist() == [False, False]
+    info = json.loads((tmp_path / "a_people" / "info.json").read_text())
+    assert info["sources"][0]["last_frame"] == 4
+    assert info["skeleton"] == "coco17"
+
+
+def test_of_a_clip_without_anybody(tmp_path):
+    written("npz", tmp_path / "a_people", people_in=())
+    info = json.loads((tmp_path / "a_people" / "info.json").read_text())
+    assert info["sources"][0]["frames"] == 5
 
 
 def test_within_parquet(tmp_path):

@@ -32,6 +32,7 @@ COMMANDS = (
         "track",
         "Follow people through videos and streams; every person keeps one id.",
     ),
+    CommandRow("convert", "convert", "Write results in the format of another program."),
     CommandRow(
         "eval",
         "evaluate",

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from rtmpose.atomic_folders import AtomicFolder
+from rtmpose.text_files import to_json
 from rtmpose.types import FloatArray
 from rtmpose.writers.base import FrameRecord, WriterContext
 from rtmpose.writers.run_info import RunInfo
+
+INFO_NAME = "info.json"
 
 
 @dataclass
@@ -23,6 +26,7 @@ class _Person:
     scores: list[FloatArray] = field(default_factory=list)
     boxes: list[FloatArray] = field(default_factory=list)
     box_scores: list[float] = field(default_factory=list)
+    filled: list[bool] = field(default_factory=list)
 
 
 class NpzWriter:
@@ -30,9 +34,10 @@ class NpzWriter:
     without tracking.
 
     Each holds ``frames (T,)``, ``times (T,)`` in seconds, ``keypoints (T, K, 2)`` and ``boxes (T,
-    4)`` in pixels, ``box_scores (T,)``, ``scores (T, K)`` and the ``names (K,)`` of the keypoints;
-    of the clip ``fps`` (NaN where unknown), ``frame_count`` (people or not) and ``size_wh (2,)``.
-    All people of a source are held in memory until :meth:`close`.
+    4)`` in pixels, ``box_scores (T,)``, ``scores (T, K)``, ``filled (T,)`` (interpolated) and the
+    ``names (K,)`` of the keypoints; of the clip ``fps`` (NaN where unknown), ``frame_count``
+    (people or not) and ``size_wh (2,)``. ``info.json`` in the folder says the same of the clip, and
+    which models were used. All people of a source are held in memory until :meth:`close`.
     """
 
     def __init__(self, path: Path, context: WriterContext) -> None:
@@ -56,6 +61,7 @@ class NpzWriter:
             person.scores.append(poses.scores[i])
             person.boxes.append(poses.boxes[i])
             person.box_scores.append(float(poses.box_scores[i]))
+            person.filled.append(record.is_filled(i))
 
     def close(self) -> None:
         """Write the files and complete the folder."""
@@ -71,11 +77,14 @@ class NpzWriter:
                     scores=np.array(person.scores),
                     boxes=np.array(person.boxes),
                     box_scores=np.array(person.box_scores, np.float32),
+                    filled=np.array(person.filled, bool),
                     names=self._names,
                     fps=np.nan if fps is None else fps,
                     frame_count=sum(clip.frames for clip in clips),
                     size_wh=np.array(clips[0].size_wh or (0, 0)),
                 )
+        # Also for a clip without anybody.
+        self._folder.write_text(INFO_NAME, to_json(self._info.to_dict(), indent=1) + "\n")
         self._folder.commit()
 
     def abandon(self) -> None:

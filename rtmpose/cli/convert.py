@@ -1,0 +1,150 @@
+"""``rtmpose convert``: results in the formats of labs and labeling tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtmpose.cli.groups import expand_groups
+from rtmpose.errors import InputError
+from rtmpose.ranges import FINITE, KEYPOINT_SCORE
+from rtmpose.writers.lab_options import SCALE
+from rtmpose.writers.lab_table import LAB_FORMATS
+
+
+@expand_groups
+def convert(
+    results: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULTS",
+            help=(
+                "Results of `predict` or `track`: a .json, .jsonl, .csv or .parquet file, or a"
+                " folder of --npz or --openpose."
+            ),
+            show_default=False,
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help=f"One of {', '.join(row.name for row in LAB_FORMATS)}.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A file for one person or clip, or a folder; left out: next to the results.",
+            show_default=False,
+        ),
+    ] = None,
+    person: Annotated[
+        list[int] | None,
+        typer.Option(help="Number of a person to take; may be given again.", show_default=False),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Source to take of several in the results: its path or its name; may be given"
+            " again.",
+            show_default=False,
+        ),
+    ] = None,
+    kpt_thr: Annotated[
+        float,
+        KEYPOINT_SCORE,
+        typer.Option(help="Points that score lower become missing; 0 keeps all."),
+    ] = 0.0,
+    meters_per_pixel: Annotated[
+        float | None,
+        SCALE,
+        typer.Option(
+            help="Length of a pixel, for trc, c3d and bids-motion in meters (c3d: mm) with y up;"
+            " left out: pixels with y down.",
+            show_default=False,
+        ),
+    ] = None,
+    floor_y: Annotated[
+        float | None,
+        FINITE,
+        typer.Option(
+            help="Row of the image that is height 0 in meters; left out: its lower border.",
+            show_default=False,
+        ),
+    ] = None,
+    session_start: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="For nwb: when the recording began, such as 2026-05-31T14:30:00+02:00; left out:"
+            " the time of the video file.",
+        ),
+    ] = "",
+    subject: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="For nwb: id of the subject; left out: the numbers of the people.",
+        ),
+    ] = "",
+    age: Annotated[
+        str, typer.Option(help="For nwb: age of the subject, such as P25Y (25 years).")
+    ] = "",
+    task: Annotated[
+        str, typer.Option(help="For bids-motion: what people did, in one word.")
+    ] = "video",
+) -> int:
+    """Write results in the format of another program.
+
+    Every format is described in docs/labs.md: who reads it, units, what is missing, how frames
+    count.
+
+    Examples:
+      rtmpose convert walk.jsonl --to trc -o trc --meters-per-pixel 0.0042
+
+      rtmpose convert walk.jsonl --to nwb -o walk.nwb --person 1
+
+      rtmpose convert clips.parquet --to movement -o movement
+
+      rtmpose convert photos.json --to coco -o annotations.json --kpt-thr 0.3
+    """
+    from rtmpose.results import read_results
+    from rtmpose.writers.convert import convert_clips
+    from rtmpose.writers.lab_options import LabOptions
+    from rtmpose.writers.lab_table import lab_format
+
+    # Settings first: a mistake should not cost the reading of a large file.
+    row = lab_format(to)
+    row.check_installed()
+    options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, task)
+    clips = read_results(results)
+    if source:
+        clips = [clip for clip in clips if _is_named(clip.source, source)]
+        if not clips:
+            raise InputError(f"there is no source {source[0]!r} in {results}")
+    if person:
+        clips = [clip.people(person) for clip in clips]
+    if kpt_thr:
+        clips = [clip.without_points_below(kpt_thr) for clip in clips]
+    target = output or _default_output(results, row.name)
+    for path in convert_clips(clips, row, target, options, sources=[results]):
+        typer.echo(f"wrote {path}")
+    return 0
+
+
+def _default_output(results: Path, name: str) -> Path:
+    """A folder next to the results, called after them and the format."""
+    stem = results.stem if results.is_file() else results.name
+    return results.with_name(f"{stem}_{name}")
+
+
+def _is_named(source: str, names: list[str]) -> bool:
+    path = Path(source)
+    return any(name in (source, path.name, path.stem) for name in names)

@@ -1,0 +1,164 @@
+"""CSV and Parquet, read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.results.description import (
+    Description,
+    description_from,
+    description_next_to,
+    source_info,
+)
+from rtmpose.results.rows import SourceRows, make_clips
+from rtmpose.text_files import MAX_DATA_BYTES, parse_json, read_text
+from rtmpose.writers.clip import Clip
+from rtmpose.writers.columns import HEAD
+
+REQUIRED = ("source", "frame", "time_s", "id", "box_x1", "box_y1", "box_x2", "box_y2", "box_score")
+PARTS = ("_x", "_y", "_score")
+REMEDY = "write the table anew, or save it with commas between columns and points in numbers"
+
+
+def read_csv(path: Path) -> list[Clip]:
+    """The clips of a table.
+
+    Raises:
+        InputError: it is another table, or damaged; one that a spreadsheet program wrote with
+            semicolons or decimal commas is refused.
+    """
+    text = read_text(path, limit=MAX_DATA_BYTES)
+    first = text.partition("\n")[0].rstrip("\r")
+    if not first.strip():
+        raise InputError(f"{path} is empty")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if first.count(mark) > first.count(","):
+            raise InputError(
+                f"{path} has {name} between its columns, as spreadsheet programs write them in"
+                f" some languages; {REMEDY}"
+            )
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""))
+        names = next(lines)
+        table = _Table(names, path)
+        for values in lines:
+            # Spreadsheet programs leave empty lines behind.
+            if any(value.strip() for value in values):
+                table.add(values, f"line {lines.line_num}")
+    except csv.Error as error:
+        raise InputError(f"{path} is damaged: {error}; {REMEDY}") from error
+    description = description_next_to(path)
+    if not description.keypoints:
+        description.keypoints = table.keypoints
+    return make_clips(table.sources, description, len(table.keypoints), path)
+
+
+def read_parquet(path: Path) -> list[Clip]:
+    """The clips of a table in Parquet.
+
+    Raises:
+        InputError: it is another table, or damaged.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"reading {path} needs pyarrow: pip install 'rtmpose[parquet]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            metadata = {**(file.metadata.metadata or {}), **(file.schema_arrow.metadata or {})}
+            table = _Table(file.schema_arrow.names, path)
+            for batch in file.iter_batches():
+                columns = [column.to_pylist() for column in batch.columns]
+                for number, values in enumerate(zip(*columns, strict=True)):
+                    table.add(values, f"row {number} of a group")
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    description = _parquet_description(metadata, path)
+    if not description.keypoints:
+        description.keypoints = table.keypoints
+    return make_clips(table.sources, description, len(table.keypoints), path)
+
+
+class _Table:
+    """Rows of one table, sorted into sources.
+
+    Attributes:
+        keypoints: Their names.
+        sources: What was read of each source.
+    """
+
+    def __init__(self, names: Sequence[str], path: Path) -> None:
+        self._path = path
+        self._column = {name.strip(): i for i, name in enumerate(names)}
+        missing = [name for name in REQUIRED if name not in self._column]
+        points = [name for name in self._column if name not in HEAD]
+        firsts = [name.removesuffix("_x") for name in points[::3]]
+        complete = points == [f"{name}{part}" for name in firsts for part in PARTS]
+        if missing or not points or not complete:
+            what = f"it has no column {missing[0]!r}" if missing else "its columns are others"
+            raise InputError(f"{path} is no table that --csv or --parquet writes: {what}")
+        self.keypoints = tuple(firsts)
+        self.sources: dict[str, SourceRows] = {}
+        self._points = [self._column[name] for name in points]
+
+    def add(self, values: Sequence[Any], place: str) -> None:
+        """Add a row."""
+        if len(values) != len(self._column):
+            raise InputError(
+                f"{place} of {self._path} has {len(values)} values for {len(self._column)} columns;"
+                f" {REMEDY}"
+            )
+        try:
+            self._add(values)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(f"{place} of {self._path}: {error}; {REMEDY}") from error
+
+    def _add(self, values: Sequence[Any]) -> None:
+        def at(name: str, default: float = 0) -> float:
+            column = self._column.get(name)
+            return default if column is None else float(values[column])
+
+        source = str(values[self._column["source"]])
+        rows = self.sources.setdefault(source, SourceRows())
+        frame = int(at("frame"))
+        rows.seen[frame] = at("time_s")
+        width, height = int(at("image_width")), int(at("image_height"))
+        if rows.size_wh is None and width and height:
+            rows.size_wh = (width, height)
+        points = np.fromiter(_numbers(values[i] for i in self._points), np.float32)
+        rows.add(
+            frame,
+            points.reshape(-1, 3),
+            [at(f"box_{part}") for part in ("x1", "y1", "x2", "y2")],
+            number=int(at("id")),
+            box_score=at("box_score"),
+            filled=bool(at("filled")),
+        )
+
+
+def _numbers(values: Iterable[Any]) -> Iterable[float]:
+    """Numbers; NaN for what is empty."""
+    for value in values:
+        yield float("nan") if value is None or value == "" else float(value)
+
+
+def _parquet_description(metadata: Mapping[bytes, bytes], path: Path) -> Description:
+    text = metadata.get(b"rtmpose")
+    if text is None:
+        return Description()
+    description = description_from(parse_json(text, f"the metadata of {path}"), path)
+    sources = metadata.get(b"rtmpose_sources", b"[]")
+    for entry in parse_json(sources, f"the metadata of {path}"):
+        description.sources[str(entry["source"])] = source_info(entry)
+    return description

@@ -1,0 +1,123 @@
+"""Clips to files of one format: what is written where."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rtmpose.errors import InputError
+from rtmpose.files import make_folder
+from rtmpose.writers.clip import Clip
+from rtmpose.writers.clip_names import clip_names
+from rtmpose.writers.lab_options import LabOptions
+from rtmpose.writers.lab_table import Holds, LabFormat
+
+log = logging.getLogger(__name__)
+
+
+def convert_clips(
+    clips: Sequence[Clip],
+    row: LabFormat,
+    output: Path,
+    options: LabOptions | None = None,
+    *,
+    sources: Sequence[Path] = (),
+) -> list[Path]:
+    """Write clips in a format.
+
+    Args:
+        clips: What was read.
+        row: The format.
+        output: A file for one thing, if it ends as files of the format do; or else a folder that
+            gets a file for each clip, or person, named after it. For formats of folders the folder.
+        options: What results do not say.
+        sources: Files that must not be written over.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: the format cannot hold it, or one file is named for several things.
+        OutputError: something cannot be written.
+        MissingDependencyError: a package is not installed.
+    """
+    options = options or LabOptions()
+    row.check_installed()
+    _check(clips, row)
+    if options.meters_per_pixel is not None and not row.in_meters:
+        raise InputError(f"--to {row.name} has pixels; leave --meters-per-pixel out")
+    for clip in clips:
+        if clip.has_rising_scores and row.holds is not Holds.all:
+            log.warning(
+                "scores of %s reach %.2f and become confidences of 1 at most; its model is not"
+                " calibrated (`rtmpose eval pose --calibrate`)",
+                clip.source,
+                float(clip.scores.max()),
+            )
+    targets = list(_targets(clips, row, output, options))
+    _check_targets(targets, output, sources)
+
+    # Everything fits: write.
+    written: list[Path] = []
+    for content, path in targets:
+        make_folder(path.parent, of=path)
+        written += row.write(content, path, options)
+    return written
+
+
+def _check(clips: Sequence[Clip], row: LabFormat) -> None:
+    names = {clip.skeleton.keypoints for clip in clips}
+    if row.holds is Holds.all and len(names) > 1:
+        raise InputError(f"a file of {row.name} has one keypoint set, and these are {len(names)}")
+    for clip in clips:
+        if row.needs_ids and clip.still:
+            raise InputError(
+                f"{clip.source} is a photo, and {row.name} holds movement; for photos there are"
+                " coco, yolo-pose, cvat, label-studio and fiftyone"
+            )
+        if row.needs_ids:
+            clip.with_ids()
+
+
+def _targets(
+    clips: Sequence[Clip], row: LabFormat, output: Path, options: LabOptions
+) -> Iterator[tuple[Clip | Sequence[Clip], Path]]:
+    """What goes into each file or folder."""
+    if row.holds is Holds.all:
+        named = not row.suffix or output.name.lower().endswith(row.suffix)
+        yield clips, output if named else output / f"results{row.suffix}"
+        return
+    unit = ""
+    if row.in_meters:
+        unit = "_px" if options.meters_per_pixel is None else "_m"
+    for clip, name in zip(clips, clip_names(clips), strict=True):
+        if row.holds is Holds.clip:
+            yield clip, output / f"{name}{row.suffix}"
+            continue
+        whole = clip.with_ids()
+        for number in whole.person_ids:
+            end = f"_person{number:02d}{unit}{row.suffix}"
+            yield whole.people([number]), output / f"{name}{end}"
+        if not whole.person_ids:
+            log.warning("nobody was seen in %s: nothing is written of it", clip.source)
+
+
+def _check_targets(
+    targets: list[tuple[Clip | Sequence[Clip], Path]], output: Path, sources: Sequence[Path]
+) -> None:
+    """Give one thing the name that was asked for; refuse it for several."""
+    suffixes = {path.suffix for _, path in targets}
+    is_file = output.suffix.lower() in suffixes and bool(output.suffix) and not output.is_dir()
+    inside = [number for number, (_, path) in enumerate(targets) if path.parent == output]
+    if is_file and inside:
+        if len(targets) > 1:
+            raise InputError(
+                f"{output} would hold {len(targets)} people or clips, and a file of this format"
+                " holds one: name a folder, or choose with --person and --source"
+            )
+        targets[0] = (targets[0][0], output)
+    taken = {path.resolve() for path in sources}
+    for _, path in targets:
+        if path.resolve() in taken:
+            raise InputError(f"{path} is the file that is read; choose another name")

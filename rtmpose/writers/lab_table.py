@@ -1,0 +1,230 @@
+"""All formats of labs and labeling tools, one row each; they need whole clips."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.writers.clip import Clip
+from rtmpose.writers.lab_options import LabOptions
+
+
+class Holds(str, Enum):
+    """What one file or folder of a format holds."""
+
+    person = "person"
+    clip = "clip"
+    all = "all"
+
+
+@dataclass(frozen=True)
+class LabFormat:
+    """One format.
+
+    Attributes:
+        name: As ``--to`` takes it.
+        suffix: End of a file; empty for a folder.
+        holds: What one file or folder holds.
+        module: File in this folder.
+        function: Function in it that writes a clip, or a list of clips.
+        help: Who reads it, in a line.
+        needs_ids: Whether people must be told apart from frame to frame.
+        in_meters: Whether it has meters where the size of a pixel is given.
+        packages: Optional packages it needs, all of the extra ``labs``.
+    """
+
+    name: str
+    suffix: str
+    holds: Holds
+    module: str
+    function: str
+    help: str
+    needs_ids: bool = True
+    in_meters: bool = False
+    packages: tuple[str, ...] = ()
+
+    def check_installed(self) -> None:
+        """Refuse early what would fail later.
+
+        Raises:
+            MissingDependencyError: a package is not installed.
+        """
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                raise MissingDependencyError(
+                    f"--to {self.name} needs {package}: pip install 'rtmpose[labs]'"
+                )
+
+    def write(self, clips: Clip | Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+        """Write a file or folder; the paths of what was written.
+
+        Args:
+            clips: One clip, or for :attr:`Holds.all` all of them.
+            path: Where.
+            options: What results do not say.
+
+        Raises:
+            InputError: the format cannot hold it.
+            OutputError: it cannot be written.
+        """
+        module = importlib.import_module(f"rtmpose.writers.{self.module}")
+        function: Any = getattr(module, self.function)
+        written: list[Path] = function(clips, path, options)
+        return written
+
+
+LAB_FORMATS: tuple[LabFormat, ...] = (
+    LabFormat(
+        "trc",
+        ".trc",
+        Holds.person,
+        "trc",
+        "write_trc",
+        "OpenSim, Sports2D: markers over time.",
+        in_meters=True,
+    ),
+    LabFormat(
+        "c3d",
+        ".c3d",
+        Holds.person,
+        "c3d",
+        "write_c3d",
+        "Visual3D, Mokka, OpenSim: markers over time with confidences.",
+        in_meters=True,
+        packages=("ezc3d",),
+    ),
+    LabFormat(
+        "deeplabcut",
+        ".csv",
+        Holds.clip,
+        "deeplabcut",
+        "write_deeplabcut_csv",
+        "DeepLabCut's table, for what reads it.",
+    ),
+    LabFormat(
+        "deeplabcut-h5",
+        ".h5",
+        Holds.clip,
+        "deeplabcut",
+        "write_deeplabcut_h5",
+        "The same table as HDF5.",
+        packages=("pandas", "tables"),
+    ),
+    LabFormat(
+        "sleap",
+        ".slp",
+        Holds.clip,
+        "sleap",
+        "write_sleap",
+        "SLEAP: predicted instances with tracks.",
+        needs_ids=False,
+        packages=("sleap_io",),
+    ),
+    LabFormat(
+        "nwb",
+        ".nwb",
+        Holds.clip,
+        "nwb",
+        "write_nwb",
+        "Archives of neuroscience: NWB with ndx-pose.",
+        packages=("pynwb", "ndx_pose"),
+    ),
+    LabFormat(
+        "movement",
+        ".nc",
+        Holds.clip,
+        "movement_netcdf",
+        "write_movement",
+        "movement: a data set of positions and confidences.",
+        packages=("xarray", "netCDF4"),
+    ),
+    LabFormat(
+        "bids-motion",
+        "",
+        Holds.all,
+        "bids_motion",
+        "write_bids_motion",
+        "MRI and EEG labs: a folder, BIDS data set of motion.",
+        in_meters=True,
+    ),
+    LabFormat(
+        "trackeval",
+        "",
+        Holds.all,
+        "trackeval",
+        "write_trackeval",
+        "TrackEval: a folder with boxes and ids as results of a tracker.",
+    ),
+    LabFormat(
+        "trackeval-truth",
+        "",
+        Holds.all,
+        "trackeval",
+        "write_trackeval_truth",
+        "TrackEval: the same as annotations, to be corrected by hand.",
+    ),
+    LabFormat(
+        "coco",
+        ".json",
+        Holds.all,
+        "coco_annotations",
+        "write_coco_annotations",
+        "COCO annotations: training and labeling tools, CVAT's 'COCO Keypoints' too.",
+        needs_ids=False,
+    ),
+    LabFormat(
+        "yolo-pose",
+        "",
+        Holds.all,
+        "yolo_pose",
+        "write_yolo_pose",
+        "YOLO's labels of poses: a folder.",
+        needs_ids=False,
+    ),
+    LabFormat(
+        "cvat",
+        ".xml",
+        Holds.all,
+        "cvat",
+        "write_cvat",
+        "CVAT for images 1.1: skeletons to correct by hand.",
+        needs_ids=False,
+    ),
+    LabFormat(
+        "label-studio",
+        ".json",
+        Holds.all,
+        "label_studio",
+        "write_label_studio",
+        "Label Studio: tasks with predictions to correct by hand.",
+        needs_ids=False,
+    ),
+    LabFormat(
+        "fiftyone",
+        ".json",
+        Holds.all,
+        "fiftyone",
+        "write_fiftyone",
+        "FiftyOne: samples with keypoints and boxes.",
+        needs_ids=False,
+    ),
+)
+
+
+def lab_format(name: str) -> LabFormat:
+    """The row of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for row in LAB_FORMATS:
+        if row.name == name:
+            return row
+    known = ", ".join(row.name for row in LAB_FORMATS)
+    raise InputError(f"there is no format {name!r} to convert to; there are {known}")
