@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ UNITS_WAITING = 2
 
 def ray_entries(
     units: Sequence[Unit], options: WorkerOptions, cluster: ClusterOptions
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     """Do all units on a cluster; their entries as they are finished.
 
     Raises:
@@ -163,21 +163,19 @@ def _connect(ray: Any, cluster: ClusterOptions) -> None:
 def _layout(ray: Any, options: WorkerOptions, cluster: ClusterOptions) -> tuple[float, float, int]:
     """Cores and GPUs of each worker, and how many there are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    on_gpu = options.engine.device.startswith(("auto", "cuda"))
-    has_gpus = on_gpu and any(node.get("GPU", 0) >= 1 for node in nodes)
+    gpu_nodes = [node for node in nodes if node.get("GPU")]
     gpus = cluster.gpus_per_worker
     if gpus is None:
-        gpus = 1.0 if has_gpus else 0.0
-    most_cpus = max((node.get("CPU", 0) for node in nodes), default=0)
+        wanted = options.engine.device.startswith(("auto", "cuda"))
+        gpus = 1.0 if gpu_nodes and wanted else 0.0
+
+    # The cores of a machine are shared by those at its GPUs.
     cpus = float(cluster.cpus_per_worker or options.engine.threads)
     if not cpus:
-        cpus = max(1.0, min(CORES_PER_WORKER, most_cpus))
+        most = [node.get("CPU", 0) for node in nodes]
         if gpus:
-            # The cores of a machine are shared by those at its GPUs.
-            cpus = min(
-                cpus, *(node["CPU"] // (node["GPU"] / gpus) for node in nodes if node.get("GPU"))
-            )
-            cpus = max(1.0, cpus)
+            most = [node.get("CPU", 0) // (node["GPU"] / gpus) for node in gpu_nodes]
+        cpus = max(1.0, min(CORES_PER_WORKER, *most))
 
     room = 0
     for node in nodes:

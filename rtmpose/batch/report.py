@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -152,7 +153,7 @@ class BatchReport:
 def report_of(out: Path) -> BatchReport:
     """The state of an output folder, by its ledger."""
     entries = list(Ledger(out).entries())
-    report = BatchReport(machines=_machines(entries))
+    report = BatchReport()
     for source, state in sorted(states_of(entries).items()):
         if state.done:
             report.done += 1
@@ -165,6 +166,7 @@ def report_of(out: Path) -> BatchReport:
             report.twice.append(source)
         report.frames += state.frames
         report.people += state.people
+    report.machines = _machines(entries, report.failed.keys())
     runs = summaries(out)
     seen = report.done + len(report.failed) + report.partial
     report.planned = max([seen, *(run.planned for run in runs)])
@@ -178,16 +180,20 @@ def report_of(out: Path) -> BatchReport:
     return report
 
 
-def _machines(entries: list[Entry]) -> dict[str, MachineReport]:
+def _machines(entries: list[Entry], failed: Collection[str]) -> dict[str, MachineReport]:
+    """What each machine did; a failure that was mended later does not count."""
     machines: dict[str, MachineReport] = {}
     workers: dict[str, set[int]] = {}
+    counted: set[str] = set()
     for entry in entries:
         machine = machines.setdefault(entry.host, MachineReport())
         workers.setdefault(entry.host, set()).add(entry.pid)
         machine.workers = len(workers[entry.host])
         machine.units += 1
         machine.sources += len(entry.sources) - len(entry.failed)
-        machine.failed += len(entry.failed)
         machine.frames += entry.frames
         machine.busy_s = round(machine.busy_s + entry.seconds, 3)
+        for source in entry.failed:
+            machine.failed += source.source in failed and source.source not in counted
+            counted.add(source.source)
     return machines

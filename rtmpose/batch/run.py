@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,15 +132,17 @@ def run_batch(
     with runs.begun(out, options.shard, len(listing.sources)) as run:
         began_s = time.perf_counter()
         ledger = Ledger(out)
-        notes = _reconcile(ledger, out)
+        notes = _reconcile(ledger, out, options.shard)
         missing, states, more = _missing(listing.sources, ledger, options)
         tries = {source: state.tries for source, state in states.items()}
         units = make_units(missing, settings, tries=tries, photos=options.photos)
         worker = WorkerOptions(str(out), settings, engine, run.summary.name, options.retry_failed)
         progress = _Progress(run.summary.name, len(missing), on_progress)
         try:
-            for entry in _entries(units, worker, options.cluster, progress.frame):
-                progress.add(entry)
+            finished = _entries(units, worker, options.cluster, progress.frame)
+            with closing(finished):
+                for entry in finished:
+                    progress.add(entry)
         except KeyboardInterrupt as error:
             raise JobInterrupted(
                 f"{progress.done:.0f} of {len(missing)} sources are done and kept in {out}; go on"
@@ -173,7 +176,7 @@ def _entries(
     options: WorkerOptions,
     cluster: ClusterOptions,
     on_frame: Callable[[], None],
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     """Do all units; their entries as they are finished."""
     if not units:
         return
@@ -191,7 +194,7 @@ def _entries(
         worker.close()
 
 
-def _reconcile(ledger: Ledger, out: Path) -> list[str]:
+def _reconcile(ledger: Ledger, out: Path, shard: tuple[int, int] | None) -> list[str]:
     """Bring ledger and files together, after workers were killed or files removed."""
     notes: list[str] = []
     # A file got its name and its worker was killed before the entry: it holds the entry.
@@ -201,9 +204,12 @@ def _reconcile(ledger: Ledger, out: Path) -> list[str]:
         move_file(unfinished, ledger.path(entry.key))
         log.info("%s is whole: its entry is added to the ledger", name)
 
-    # A file that somebody removed is made again.
-    there = {path.name for path in ledger.data.iterdir()}
-    lost = [entry for entry in ledger.entries() if not there.issuperset(entry.files)]
+    # A file that somebody removed is made again, by whoever its sources belong to.
+    lost = []
+    for entry in list(ledger.entries()):
+        mine = all(in_shard(source.source, shard) for source in entry.sources)
+        if mine and not all((ledger.data / name).exists() for name in entry.files):
+            lost.append(entry)
     for entry in lost:
         ledger.forget(entry)
     if lost:
@@ -235,12 +241,9 @@ def _missing(
 
     missing = []
     for source in mine:
-        state = states.get(source)
-        if (
-            state is None
-            or not (state.done or state.failed)
-            or (state.failed and options.retry_failed)
-        ):
+        state = states.get(source) or SourceState()
+        tried = bool(state.failed) and not options.retry_failed
+        if not (state.done or tried):
             missing.append(source)
     return missing, states, notes
 

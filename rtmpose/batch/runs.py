@@ -98,8 +98,7 @@ def begun(out: Path, shard: tuple[int, int] | None, planned: int) -> Iterator[Ru
                     " --out, or share the work with --shard I/N in all of them"
                 )
         if not others:
-            for left in (out / "work").iterdir():
-                shutil.rmtree(left, ignore_errors=True)
+            _remove_unfinished(out)
         lock = OutputLock(folder / f"{name}{LOCK}", out)
         run = Run(
             folder,
@@ -124,6 +123,17 @@ def begun(out: Path, shard: tuple[int, int] | None, planned: int) -> Iterator[Ru
         yield run
     finally:
         run.end()
+        if not at_work(out):
+            _remove_unfinished(out)
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Remove what workers had not finished; nobody may be at work."""
+    for left in (out / "work").iterdir():
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def at_work(out: Path) -> dict[str, str]:

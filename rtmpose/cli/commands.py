@@ -33,6 +33,11 @@ COMMANDS = (
         "Follow people through videos and streams; every person keeps one id.",
     ),
     CommandRow(
+        "batch",
+        "batch",
+        "Work through thousands of sources, on one machine, a SLURM array or a Ray cluster.",
+    ),
+    CommandRow(
         "eval",
         "evaluate",
         "Measure the accuracy of a model on annotated images.",
