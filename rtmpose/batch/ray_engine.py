@@ -66,7 +66,7 @@ def ray_entries(
 def _dataset(
     ray: Any, units: Sequence[Unit], options: WorkerOptions, cpus: float, gpus: float, workers: int
 ) -> Any:
-    """The plan that Ray Data carries out."""
+    """The plan that Ray Data carries out. It restarts actors that die, and repeats their calls."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Each part of a video is a block of its own, so that all workers share them.
@@ -86,8 +86,6 @@ def _dataset(
         ),
         num_cpus=cpus,
         num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
 
 
@@ -144,6 +142,9 @@ def _import_ray() -> Any:
     import ray
     import ray.data
 
+    # What it says of each plan is noise here.
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return ray
 
 
