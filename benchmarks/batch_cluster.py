@@ -257,11 +257,10 @@ def check(sources: Sources, out: Path, single: Path) -> list[str]:
     )
     if len(set(keys)) != len(keys):
         wrong.append(f"{len(keys) - len(set(keys))} rows are there twice")
-    if not rows.equals(expected):
+    equal = rows.equals(expected)
+    if not equal:
         wrong.append(f"the rows differ from those of one machine ({len(rows)}, {len(expected)})")
-    print(
-        f"{report.done} done, {len(failed)} failed, {len(keys)} rows, equal: {rows.equals(expected)}"
-    )
+    print(f"{report.done} done, {len(failed)} failed, {len(keys)} rows, equal: {equal}")
     return wrong
 
 

@@ -9,6 +9,7 @@ import csv
 import glob
 import io
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +21,11 @@ from rtmpose.errors import InputError, MissingDependencyError, RtmposeError
 from rtmpose.shown_names import shown_name
 from rtmpose.sources import SkippedFiles
 from rtmpose.sources.folders import matches, media_in_folder
-from rtmpose.sources.kinds import is_url
+from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_url
 from rtmpose.text_files import read_text
 
+STANDARD_INPUT = "-"
+WITH_AN_END = ("http", "https", "ftp")
 LIST = ".txt"
 MANIFESTS = (".csv", ".tsv", ".parquet")
 COLUMNS = ("source", "path", "file", "filename", "uri", "url", "video", "image")
@@ -56,7 +59,7 @@ def list_sources(
     """Find all single sources.
 
     Args:
-        names: Files, folders, patterns, ``.txt`` lists, ``.csv``, ``.tsv`` and ``.parquet``
+        names: Files, folders, patterns, ``-`` for names on standard input, ``.txt`` lists, ``.csv``, ``.tsv`` and ``.parquet``
             manifests, ``file://``, HTTP and fsspec addresses. Entries of lists may be all of those
             but lists.
         recursive: Take folders in folders too.
@@ -88,7 +91,9 @@ def _entries(names: Sequence[str], column: str | None) -> Iterator[str]:
     """The names, those in lists and manifests in the place of these."""
     for name in names:
         suffix = Path(name).suffix.lower()
-        if suffix == LIST and Path(name).is_file():
+        if name == STANDARD_INPUT:
+            yield from (os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines() if line)
+        elif suffix == LIST and Path(name).is_file():
             yield from _resolved(_lines(Path(name)), Path(name))
         elif suffix in MANIFESTS and Path(name).is_file():
             yield from _resolved(_column(Path(name), column), Path(name))
@@ -104,6 +109,8 @@ def _expand(name: str, recursive: bool, skipped: SkippedFiles) -> list[str]:
     if is_remote(name):
         return listed(name, recursive=recursive)
     if is_url(name):
+        if name.split(":")[0].lower() not in WITH_AN_END:
+            raise InputError(f"{name} is a stream, which has no end; `rtmpose track` follows it")
         return [name]
     path = Path(name).expanduser()
     try:
@@ -113,8 +120,10 @@ def _expand(name: str, recursive: bool, skipped: SkippedFiles) -> list[str]:
                 hint = "" if recursive else "; --recursive takes the folders in it too"
                 raise InputError(f"the folder {shown_name(name)} holds no image or video{hint}")
             return [_absolute(file) for file in files]
-        # A file may have brackets in its name. One that does not exist is a source that fails.
-        if glob.has_magic(name) and not os.path.lexists(path):
+        if os.path.lexists(path):
+            return [_absolute(path)]
+        # A file may have brackets in its name, so it is looked for before patterns.
+        if glob.has_magic(name):
             files = matches(str(path))
             if not files:
                 raise InputError(f"nothing matches {shown_name(name)}")
@@ -123,6 +132,9 @@ def _expand(name: str, recursive: bool, skipped: SkippedFiles) -> list[str]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{shown_name(name)} cannot be read: {error}") from error
+    # A file that is gone is a source that fails; a folder would be one for ever.
+    if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise InputError(f"{shown_name(name)} does not exist")
     return [_absolute(path)]
 
 

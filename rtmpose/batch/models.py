@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rtmpose.pipeline import Pipeline
     from rtmpose.tracking.video import VideoTracker
 
-DECODED_AHEAD = 4
-"""Frames that are decoded before they are needed."""
+DECODED_AHEAD = 2
+"""Frames that are decoded before they are needed; photos may be large."""
 
 Open = Callable[[], AbstractContextManager[SourceItem]]
 """Makes a source ready to be read, such as by fetching it."""

@@ -67,7 +67,8 @@ def listed(name: str, *, recursive: bool) -> list[str]:
             inside = system.find(path, maxdepth=None if recursive else 1)
             found = [file for file in inside if _is_media(file)]
         else:
-            return [name]
+            # One spelling of one file, but for chains of file systems.
+            return [name if "::" in name else system.unstrip_protocol(path)]
         if not found:
             raise InputError(f"{name} has no images or videos")
         return [system.unstrip_protocol(file) for file in sorted(found)]

@@ -284,8 +284,15 @@ def _ready(source: str) -> Iterator[SourceItem]:
         except (OSError, ValueError) as error:
             raise InputError(f"it cannot be read: {error}") from error
         if not is_file:
-            raise InputError("it is no file" if found else "it does not exist")
-    yield expand_sources([source])[0]
+            gone = "it does not exist"
+            # All of a drive fail in this way when it goes away.
+            if not Path(source).parent.exists():
+                gone = "its folder does not exist: is the drive there?"
+            raise InputError("it is no file" if found else gone)
+    item = expand_sources([source])[0]
+    if item.live:
+        raise InputError("it is live and has no end; `rtmpose track` follows it")
+    yield item
 
 
 def _changed(source: str, looks: Fingerprint) -> InputError | None:

@@ -15,6 +15,7 @@ from rtmpose.cli.groups import expand_groups
 from rtmpose.cli.track import TRACKING, PublishedOptions, TrackOptions, tracker_params
 from rtmpose.errors import InputError
 from rtmpose.ranges import COUNT, FPS, FRACTION, FRAMES, SECONDS, THREADS
+from rtmpose.signals import JobInterrupted
 from rtmpose.writers.table import FORMATS
 
 if TYPE_CHECKING:
@@ -379,7 +380,12 @@ def _progress() -> Iterator[Callable[[BatchProgress], None]]:
                 told_s = time.monotonic()
                 tell(f"{finished} of {state.total} sources, {state.frames} frames, {words}")
 
-        yield show
+        try:
+            yield show
+        except JobInterrupted as interruption:
+            bar.stop()
+            tell(f"rtmpose: {interruption}")
+            raise
 
 
 def _print(report: BatchReport) -> int:
