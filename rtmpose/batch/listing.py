@@ -59,9 +59,9 @@ def list_sources(
     """Find all single sources.
 
     Args:
-        names: Files, folders, patterns, ``-`` for names on standard input, ``.txt`` lists, ``.csv``, ``.tsv`` and ``.parquet``
-            manifests, ``file://``, HTTP and fsspec addresses. Entries of lists may be all of those
-            but lists.
+        names: Files, folders, patterns, ``.txt`` lists, ``.csv``, ``.tsv`` and ``.parquet``
+            manifests, ``-`` for a list on standard input, ``file://``, HTTP and fsspec addresses.
+            Entries of lists may be all of those but lists.
         recursive: Take folders in folders too.
         column: Column of the manifests; None looks for one of :data:`COLUMNS`.
 
