@@ -7,6 +7,18 @@ ledger, so that a run that is killed goes on where it was. Nothing of the runtim
 folder; ``ray_engine.py`` alone imports Ray.
 """
 
+from rtmpose.batch.listing import list_sources
+from rtmpose.batch.report import BatchReport
+from rtmpose.batch.run import BatchOptions, ClusterOptions, run_batch, status
 from rtmpose.batch.settings import BatchSettings, EngineOptions
 
-__all__ = ["BatchSettings", "EngineOptions"]
+__all__ = [
+    "BatchOptions",
+    "BatchReport",
+    "BatchSettings",
+    "ClusterOptions",
+    "EngineOptions",
+    "list_sources",
+    "run_batch",
+    "status",
+]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import socket
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ CORES_PER_WORKER = 4
 """Cores of a worker without a GPU, where the machines have them."""
 MOST_BLOCKS = 10_000
 """Pieces in which the list of units is handed out."""
+ANSWER_S = 10.0
+"""How long a cluster may take to answer at all."""
 UNITS_WAITING = 2
 """Units that an actor has, the one it works on included."""
 
@@ -150,11 +153,15 @@ def _import_ray() -> Any:
 
 def _connect(ray: Any, cluster: ClusterOptions) -> None:
     address = cluster.address or "local"
+    host, colon, port = address.rpartition(":")
     try:
+        # Ray tries for minutes where nobody answers.
+        if colon and port.isdecimal() and "://" not in address:
+            socket.create_connection((host, int(port)), ANSWER_S).close()
         ray.init(
             address=address, log_to_driver=log.isEnabledFor(logging.INFO), logging_level="ERROR"
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise InputError(
             f"the Ray cluster {address!r} cannot be reached: {error}; `ray status` tells whether it"
             " is up, --address local needs none"

@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
 from rtmpose.file_locks import ProcessLock
 from rtmpose.files import make_folder, write_text
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 from rtmpose.ranges import check_choice
 from rtmpose.text_files import parse_json, read_json, to_json
 from rtmpose.writers.table import FORMATS, format_named
@@ -53,8 +55,8 @@ class BatchSettings:
 
     task: str = "predict"
     format: str = DATASET
-    pose: str = ""
-    detector: str = ""
+    pose: str = DEFAULT_POSE_MODEL
+    detector: str = DEFAULT_DETECTOR
     skeleton: str | None = None
     det_label: str | None = None
     card: str | None = None
