@@ -214,6 +214,62 @@ def test_a_source_that_ends_its_worker_again_and_again_fails(batch, sources):
     assert "workers ended, crashed or killed" in err
 
 
+def test_photos_that_share_a_file_with_such_a_source_are_done(batch, sources):
+    pytest.importorskip("pyarrow", reason="writes Parquet")
+    photos = [str(sources / f"{number}.png") for number in range(5)]
+    batch(*photos, form="parquet")
+    rows = parquet_rows(batch.out)
+    ledger = Ledger(batch.out)
+    (key,) = ledger.keys()
+
+    # Once ended: one after the other. Twice ended with the same photo: without it.
+    for busy, done in (
+        ({"begun": 1}, 5),
+        ({"begun": 3, "current": photos[2], "ended_with": {photos[2]: 1}}, 4),
+    ):
+        ledger.path(key).unlink()
+        next((batch.out / "data").iterdir()).unlink()
+        ledger.busy_path(key).write_text(json.dumps(busy))
+        batch(*photos, form="parquet")
+        assert len(parquet_rows(batch.out)) == done
+        report = report_of(batch.out)
+        assert (report.done, len(report.failed)) == (done, 5 - done)
+    assert list(report.failed) == [photos[2]]
+    batch(*photos, "--retry-failed", form="parquet")
+    assert parquet_rows(batch.out).equals(rows)
+    assert not report_of(batch.out).twice
+
+
+def test_a_damaged_entry_is_taken_from_its_file(batch, sources):
+    pytest.importorskip("pyarrow", reason="writes Parquet")
+    batch(sources, form="parquet")
+    rows = parquet_rows(batch.out)
+    for path in (batch.out / "ledger").iterdir():
+        path.write_text("")
+    image(sources / "00.png")
+    batch(sources, form="parquet")
+    assert len(parquet_rows(batch.out)) == len(rows) + 1
+    assert report_of(batch.out).done == 7
+    assert not report_of(batch.out).twice
+
+
+def test_a_file_that_changes_while_it_is_read_fails(batch, sources, monkeypatch):
+    from rtmpose.batch import models
+
+    check = models.refuse_non_numbers
+
+    def still_being_copied(frame, poses):
+        if frame.source.endswith("clip.avi"):
+            with (sources / "clip.avi").open("ab") as file:
+                file.write(b"more")
+        check(frame, poses)
+
+    monkeypatch.setattr(models, "refuse_non_numbers", still_being_copied)
+    _, _, err = batch(sources / "clip.avi", sources / "0.png")
+    assert "clip.avi: it was changed, or went away, while it was read" in err
+    assert len(csv_rows(batch.out)) == 1
+
+
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_goes_on(batch, sources, job_options, number):
@@ -331,3 +387,31 @@ def test_every_format_of_track(batch, sources, form):
     before = snapshot(batch.out)
     batch(sources, form=form)
     assert snapshot(batch.out) == before
+
+
+def test_probabilities_have_columns_where_the_model_is_calibrated(tmp_path):
+    pytest.importorskip("pyarrow", reason="writes Parquet")
+    import numpy as np
+    import pyarrow.parquet
+
+    from rtmpose import Calibration, Poses, get_skeleton
+    from rtmpose.batch.table import DatasetWriter
+    from rtmpose.writers import FrameRecord, WriterContext
+
+    skeleton = get_skeleton("coco17")
+    poses = Poses(
+        np.array([[1, 2, 30, 40]]),
+        np.array([0.7]),
+        np.arange(34).reshape(1, 17, 2) / 3,
+        np.linspace(0, 1, 17)[None],
+        skeleton,
+        calibration=Calibration((4.0,), (-1.0,)),
+    )
+    writer = DatasetWriter(tmp_path / "a.parquet", WriterContext(skeleton), calibrated=True)
+    writer.write(FrameRecord("a.mp4", 7, 7 / 240, poses, size_wh=(80, 60)))
+    writer.close("{}")
+    (row,) = pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert row["time_s"] == 7 / 240
+    for k, name in enumerate(skeleton.keypoints):
+        assert row[f"{name}_probability"] == float(poses.probabilities[0, k])
+        assert row[f"{name}_x"] == float(poses.keypoints[0, k, 0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -180,9 +180,12 @@ class Ledger:
                 if entry is not None:
                     yield entry
 
-    def orphans(self) -> Iterator[tuple[str, Entry]]:
-        """Whole Parquet files without an entry, and the entries that they hold."""
-        known = set(self.keys())
+    def orphans(self, known: Collection[str]) -> Iterator[tuple[str, Entry]]:
+        """Whole Parquet files without an entry, and the entries that they hold.
+
+        Args:
+            known: Keys of the entries that can be read.
+        """
         for path in self.data.glob("*.parquet"):
             if key_in_name(path.name) not in known:
                 entry = entry_in_file(path)

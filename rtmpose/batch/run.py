@@ -197,8 +197,9 @@ def _entries(
 def _reconcile(ledger: Ledger, out: Path, shard: tuple[int, int] | None) -> list[str]:
     """Bring ledger and files together, after workers were killed or files removed."""
     notes: list[str] = []
+    entries = list(ledger.entries())
     # A file got its name and its worker was killed before the entry: it holds the entry.
-    for name, entry in ledger.orphans():
+    for name, entry in ledger.orphans({entry.key for entry in entries}):
         unfinished = out / "work" / f"{entry.key}.json"
         write_text(unfinished, entry.to_text())
         move_file(unfinished, ledger.path(entry.key))
@@ -206,7 +207,7 @@ def _reconcile(ledger: Ledger, out: Path, shard: tuple[int, int] | None) -> list
 
     # A file that somebody removed is made again, by whoever its sources belong to.
     lost = []
-    for entry in list(ledger.entries()):
+    for entry in entries:
         mine = all(in_shard(source.source, shard) for source in entry.sources)
         if mine and not all((ledger.data / name).exists() for name in entry.files):
             lost.append(entry)

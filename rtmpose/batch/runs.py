@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 from rtmpose.errors import InputError, OutputError
 from rtmpose.file_locks import OutputLock, ProcessLock, try_lock
 from rtmpose.files import write_text
-from rtmpose.text_files import parse_json, read_json, to_json
+from rtmpose.text_files import read_json, to_json
 
 LOCK = ".lock"
 START_LOCK = ".start.lock"
@@ -194,12 +195,12 @@ def _is_held(path: Path) -> bool:
 
 
 def _process_lives(path: Path) -> bool:
-    """By the words in the lock; of another machine it is not known, so that it counts as alive."""
+    """By what the run said of itself; of another machine it is not known, so it counts as alive."""
     try:
-        holder = parse_json(path.read_bytes(), str(path))
-        if holder["host"] != socket.gethostname():
+        run = read_json(path.with_name(path.name.removesuffix(LOCK) + SUMMARY))
+        if run["host"] != socket.gethostname() or sys.platform == "win32":
             return True
-        os.kill(int(holder["pid"]), 0)
+        os.kill(int(run["pid"]), 0)
     except (ProcessLookupError, InputError, KeyError, TypeError, ValueError):
         return False
     except OSError:

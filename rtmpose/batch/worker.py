@@ -35,7 +35,7 @@ from rtmpose.batch.storage import Fingerprint, fetched, fingerprint, is_remote, 
 from rtmpose.batch.unit_files import UnitFiles
 from rtmpose.batch.units import Unit
 from rtmpose.errors import BackendError, InputError, RtmposeError
-from rtmpose.files import make_folder, move_file, write_text
+from rtmpose.files import AtomicFile, make_folder, move_file
 from rtmpose.shown_names import utf8_name
 from rtmpose.sources import SourceItem, expand_sources, probe
 from rtmpose.sources.kinds import is_url, kind_of_file
@@ -232,17 +232,24 @@ class Worker:
             yield item
 
     def _note(self, unit: Unit, busy: Busy) -> None:
-        self._write(self.ledger.busy_path(unit.key), to_json(vars(busy)))
+        self._write(self.ledger.busy_path(unit.key), to_json(vars(busy)), sync=False)
 
     def _record(self, entry: Entry) -> None:
         make_folder(self._folder)
-        self._write(self.ledger.path(entry.key), entry.to_text())
+        # A file of the data set holds its entry: after a power cut it is taken from there.
+        sync = not (entry.files and self.options.settings.makes_dataset)
+        self._write(self.ledger.path(entry.key), entry.to_text(), sync=sync)
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, text: str, *, sync: bool) -> None:
         """Write into our folder, then rename: disks of several machines hold no foreign locks."""
-        unfinished = self._folder / path.name
-        write_text(unfinished, text)
-        move_file(unfinished, path)
+        file = AtomicFile(self._folder / path.name)
+        try:
+            file.write(text)
+            file.commit(sync=sync)
+        except BaseException:
+            file.abandon()
+            raise
+        move_file(file.path, path)
 
     def _count_engine_failures(self, entry: Entry) -> None:
         if not entry.failed:
