@@ -74,7 +74,9 @@ def test_help_and_version_load_no_command(option):
         assert "rich" not in packages(loaded)
 
 
-@pytest.mark.parametrize("command", ["predict", "track", "eval", "export", "train", "data", "bench"])
+@pytest.mark.parametrize(
+    "command", ["predict", "track", "eval", "export", "train", "data", "bench"]
+)
 def test_the_help_of_a_command_loads_neither_engines_nor_models(command):
     loaded = loaded_by(command, "--help")
     assert not packages(loaded) & HEAVY

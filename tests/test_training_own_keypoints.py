@@ -130,7 +130,7 @@ def test_points_without_sides_are_not_mirrored(tmp_path, base, caplog):
 
 def test_unnamed_points_have_a_generic_set(tmp_path, base):
     _, task = start("finetune", write_set(tmp_path / "set", names=()), init=str(base))
-    assert task.card.own_skeleton.keypoints == ("kpt_0", "kpt_1", "kpt_2", "kpt_3")
+    assert task.card.own_skeleton.keypoints == tuple(f"keypoint_{i}" for i in range(4))
 
 
 def test_a_file_overrides_the_names(tmp_path, base):

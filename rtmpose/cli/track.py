@@ -75,7 +75,7 @@ class TrackOptions:
             rich_help_panel=TRACKING,
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     remember_s: Annotated[
         float,
         SECONDS,
@@ -123,7 +123,7 @@ class PublishedOptions:
         float,
         TRACKER["det_thr"],
         typer.Option(help="Lowest score of a detected box.", rich_help_panel=PUBLISHED),
-    ] = 0.5
+    ] = 0.3
     det_min_bbox_size: Annotated[
         float,
         TRACKER["det_min_bbox_size"],
@@ -258,6 +258,7 @@ def track(
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
                 "card": models.card or "",
+                **({"detector_card": models.detector_card} if models.detector_card else {}),
             },
             resume=written.resume,
             on_progress=on_progress,

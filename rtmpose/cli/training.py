@@ -10,6 +10,7 @@ from types import TracebackType
 
 import typer
 
+from rtmpose.cli.tables import print_table
 from rtmpose.cli.terminal import stderr_console
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
@@ -20,9 +21,6 @@ LINE_EVERY_S = 30.0
 
 WHOLE_IMAGE = 0.6
 """Share of an image's side from which the image stands for the box."""
-
-LIST_WIDTH = 120
-"""Characters per line of the list of recipes, where it does not go to a terminal."""
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, str]:
@@ -132,22 +130,16 @@ def clock(seconds: float) -> str:
 
 def show_recipes() -> None:
     """All recipes, one per line."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    name_column = Column("recipe", overflow="fold")
-    model_column = Column("model", overflow="fold")
-    table = Table(name_column, "kind", model_column, "epochs", "batch size", "lr")
+    table = Table("recipe", "kind", "model", "epochs", "batch size", "lr")
     # Built one by one: a recipe is made by calling its entry.
     for name, make in all_recipes().items():
         recipe = make()
         schedule = recipe.schedule
         numbers = (str(schedule.epochs), str(schedule.batch_size), f"{recipe.optimizer.lr:g}")
         table.add_row(name, recipe.kind, recipe.model, *numbers)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LIST_WIDTH)
-    console.print(table)
+    print_table(table)
 
 
 def show_result(result: TrainResult, card: ModelCard, share_of_image: float = 1.0) -> None:

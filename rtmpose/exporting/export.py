@@ -234,7 +234,7 @@ def _to_pipeline(job: _Job) -> Exported:
             " graph already; use --to onnx"
         )
     # Both networks as ONNX files, with the suppression inside the detector.
-    detector = open_source(job.options.detector)
+    detector = open_source(job.options.detector, job.options.detector_card)
     card = job.source.card
     pose_file = _plain_onnx(job.source, job.work, job.options)
     detector_file = _plain_onnx(detector, job.work, ExportOptions("pipeline"), "detector.onnx")

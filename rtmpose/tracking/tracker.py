@@ -21,7 +21,7 @@ from rtmpose.image_inputs import as_image
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
-from rtmpose.people import box_size, distinct, extents
+from rtmpose.people import box_size, distinct, extents, person_thr_for
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
 from rtmpose.tracking.boxes import nested
@@ -237,6 +237,10 @@ class PoseTracker:
         return (model or self.model).estimate([image], box_thr=self._lowest_thr)[0]
 
     @property
+    def _person_thr(self) -> float:
+        return person_thr_for(self.model.skeleton, self.params.person_thr)
+
+    @property
     def _lowest_thr(self) -> float:
         return min(self.params.det_thr, DOUBTFUL_THR)
 
@@ -348,7 +352,7 @@ class PoseTracker:
         # last before it counts.
         duplicate = nested(boxes, boxes[sorted(matched)])
         # Only new people have to be likely: those who are tracked may be unsure for a moment.
-        thr = 0.0 if self.model.whole_image else self.params.person_thr
+        thr = 0.0 if self.model.whole_image else self._person_thr
         starts = enough & (poses.instance_scores >= thr)
         for row in range(len(poses)):
             if row not in matched and starts[row]:
