@@ -136,6 +136,8 @@ def test_other_settings_are_refused(batch, sources):
     assert status == 1
     assert "box_thr was 0.3, now 0.7" in err
     assert "another --out" in err
+    _, _, err = batch(sources, "--task", "track")
+    assert "(task was 'predict', now 'track')" in err
 
 
 def test_failures_are_tried_again_when_asked(batch, sources):
@@ -268,6 +270,25 @@ def test_a_file_that_changes_while_it_is_read_fails(batch, sources, monkeypatch)
     _, _, err = batch(sources / "clip.avi", sources / "0.png")
     assert "clip.avi: it was changed, or went away, while it was read" in err
     assert len(csv_rows(batch.out)) == 1
+
+
+def test_a_full_disk_ends_the_run_and_blames_no_source(batch, sources, monkeypatch):
+    from rtmpose.batch import unit_files
+    from rtmpose.errors import OutputError
+
+    move = unit_files.move_file
+
+    def full(source, target):
+        raise OutputError(f"{target} cannot be written: no space left")
+
+    for _ in range(3):
+        monkeypatch.setattr(unit_files, "move_file", full)
+        status, _, err = batch(sources / "0.png")
+        assert status == 1
+        assert "no space left" in err
+    monkeypatch.setattr(unit_files, "move_file", move)
+    assert "1 of 1 sources done, 0 failed" in batch(sources / "0.png")[1]
+    assert list((batch.out / "work").iterdir()) == []
 
 
 @posix

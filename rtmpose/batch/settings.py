@@ -176,6 +176,8 @@ def _compare(out: Path, settings: BatchSettings) -> None:
     if not isinstance(before, dict):
         raise InputError(f"{out / SETTINGS_FILE} is damaged; choose another --out")
     differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if "task" in differing:
+        differing = ["task"]
     if differing:
         words = [f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in differing]
         raise InputError(

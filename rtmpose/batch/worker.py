@@ -14,7 +14,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -113,9 +113,10 @@ class Worker:
         self._note(unit, busy)
         try:
             entry = self._work(unit, busy)
-        except KeyboardInterrupt:
-            # Somebody ended the run: no source is to blame.
-            self.ledger.busy_path(unit.key).unlink(missing_ok=True)
+        except BaseException:
+            # Interrupted, or the disk is full: no source is to blame.
+            with suppress(OSError):
+                self.ledger.busy_path(unit.key).unlink(missing_ok=True)
             raise
         self._record(entry)
         self.ledger.busy_path(unit.key).unlink(missing_ok=True)
