@@ -39,7 +39,7 @@ class BatchSettings:
         card: Card of a model file that has none.
         box_thr: Lowest score of a box (``predict``).
         max_people: At most this many people per frame (``predict``).
-        person_thr: Lowest person score (``predict``).
+        person_thr: Lowest person score (``predict``); None for that of the keypoint set.
         antialias: Crop large people without aliasing (``predict``).
         tracker: Fields of :class:`rtmpose.TrackerParams` (``track``).
         det_interval: Frames between detections, or ``auto`` (``track``).
@@ -62,7 +62,7 @@ class BatchSettings:
     card: str | None = None
     box_thr: float = 0.3
     max_people: int | None = None
-    person_thr: float = 0.12
+    person_thr: float | None = None
     antialias: bool = False
     tracker: dict[str, object] = field(default_factory=dict)
     det_interval: int | str = 1

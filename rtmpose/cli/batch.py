@@ -199,7 +199,7 @@ class PeopleOptions:
             help="At most this number of people per frame.", rich_help_panel=options.MODELS
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     antialias: Annotated[
         bool,
         typer.Option(
