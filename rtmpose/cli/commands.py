@@ -34,6 +34,11 @@ COMMANDS = (
     ),
     CommandRow("convert", "convert", "Write results in the format of another program."),
     CommandRow(
+        "batch",
+        "batch",
+        "Work through thousands of sources, on one machine, a SLURM array or a Ray cluster.",
+    ),
+    CommandRow(
         "eval",
         "evaluate",
         "Measure the accuracy of a model on annotated images.",
