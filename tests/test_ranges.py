@@ -102,7 +102,7 @@ def commands(app, path=()):
 
 def numeric_options():
     """Path, option and range (None without one) of every option that is a number."""
-    for path, function in commands(make_app([])):
+    for path, function in commands(make_app()):
         hints = typing.get_type_hints(function, include_extras=True)
         for name in inspect.signature(function).parameters:
             hint = hints[name]

@@ -99,7 +99,7 @@ def prepare(folder: Path) -> Lines:
         "train": ["plain", *training, "-o", out],
         "prune": [pose, "--macs", "0.5", "--data", data, "-o", out],
     }
-    root = typer.main.get_command(make_app([]))
+    root = typer.main.get_command(make_app())
     return Lines(folder, dict(_walk(root)), values)
 
 

@@ -73,7 +73,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     """Run the command; the exit status, and everything that users can cause as one paragraph."""
     import typer
 
-    from rtmpose.cli.app import COMMANDS, make_app
+    from rtmpose.cli.app import make_app
+    from rtmpose.cli.commands import find_command
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -103,7 +104,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         error.show()
         # `rtmpose photo.jpg`: what most people want is one word away.
         first = arguments[0] if arguments else ""
-        if first not in COMMANDS and (os.path.lexists(first) or "://" in first):
+        if find_command(first) is None and (os.path.lexists(first) or "://" in first):
             tell(f"To find people in it: rtmpose predict {shlex.join(arguments)}")
         return int(error.exit_code)
     except typer.Exit as error:

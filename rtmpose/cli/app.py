@@ -8,23 +8,9 @@ from typing import Annotated
 import typer
 
 import rtmpose
+from rtmpose.cli.commands import COMMANDS, CommandRow, find_command
 from rtmpose.cli.help_text import set_help
 from rtmpose.cli.numbers import check_numbers
-
-COMMANDS = {
-    "predict": "predict",
-    "track": "track",
-    "eval": "evaluate",
-    "export": "export",
-    "verify": "export",
-    "bench": "benchmark",
-    "train": "train",
-    "prune": "prune",
-    "doctor": "doctor",
-    "data": "data",
-    "models": "models",
-}
-"""Name of a command -> the file in this folder that holds it, in the order of the help."""
 
 HELP = """Find people and their keypoints in images, videos and streams, with the RTMPose models.
 
@@ -39,24 +25,41 @@ def make_app(arguments: list[str] | None = None) -> typer.Typer:
     """The command line.
 
     Args:
-        arguments: What is going to be run. If it begins with the name of a command, the app has no
-            other, as importing all of them takes a while. Else it has all commands.
+        arguments: What is going to be run; by default anything. The app has the command that they
+            begin with and no other, as loading one takes a while. If they begin with none, it has
+            all names and their summaries, which is enough for the help and for wrong names.
     """
     app = typer.Typer(
         no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP
     )
     app.callback()(_options)
-    first = arguments[0] if arguments else ""
-    for name in [first] if first in COMMANDS else COMMANDS:
-        module = importlib.import_module(f"rtmpose.cli.{COMMANDS[name]}")
-        # A file with several subcommands has an app of its own.
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, name))
+    row = find_command(arguments[0]) if arguments else None
+    if arguments is not None and row is None:
+        _add_names(app)
+        return app
+    for command in COMMANDS if row is None else [row]:
+        _add_command(app, command)
     set_help(app)
     check_numbers(app)
     return app
+
+
+def _add_command(app: typer.Typer, row: CommandRow) -> None:
+    module = importlib.import_module(f"rtmpose.cli.{row.module}")
+    # A file with several subcommands has an app of its own.
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=row.name)
+    else:
+        app.command(row.name)(getattr(module, row.name))
+
+
+def _add_names(app: typer.Typer) -> None:
+    for row in COMMANDS:
+        app.command(row.name, help=row.summary)(_name_only)
+
+
+def _name_only() -> None:
+    """What stands for a command in the list of commands."""
 
 
 def _version(show: bool) -> None:
