@@ -30,6 +30,7 @@ from rtmpose.serve.model_routes import model_routes
 from rtmpose.serve.pose_routes import pose_routes
 from rtmpose.serve.service import Service, fault_of
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.stream_routes import stream_routes
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     app.include_router(health_routes(service))
     app.include_router(model_routes(service, with_jobs=False))
     app.include_router(pose_routes(service))
+    app.include_router(stream_routes(service))
     _add_page(app)
     _add_errors(app)
     app.add_middleware(Guard, settings=settings, log=AccessLog(metrics.request))

@@ -71,6 +71,9 @@ class RunningServer:
         watch = asyncio.ensure_future(self._watch())
         try:
             await self._server.serve(sockets=[self._socket])
+        except KeyboardInterrupt:
+            # The signal that stopped it, once more after everything was answered.
+            pass
         finally:
             watch.cancel()
             self._socket.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from starlette.requests import Request
 from rtmpose.errors import InputError
 from rtmpose.serve.faults import bad_request, too_large
 from rtmpose.text_files import parse_json
+
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # errors are answers here
 
 MOST_PARTS = 64
 MOST_HEADER_BYTES = 8192
