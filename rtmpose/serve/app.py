@@ -5,6 +5,7 @@ The same application runs under uvicorn (:mod:`rtmpose.serve.server`) and in oth
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,8 +26,12 @@ from rtmpose.serve.engine import Engine
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.guard import Guard, error_json
 from rtmpose.serve.health_routes import health_routes
+from rtmpose.serve.job_routes import job_routes
+from rtmpose.serve.job_runner import JobRunner
 from rtmpose.serve.metrics import Metrics
 from rtmpose.serve.model_routes import model_routes
+from rtmpose.serve.oip_http import oip_routes
+from rtmpose.serve.oip_model import ProtocolModel
 from rtmpose.serve.pose_routes import pose_routes
 from rtmpose.serve.service import Service, fault_of
 from rtmpose.serve.settings import ServeSettings
@@ -37,8 +42,8 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = """Keypoints of people in images, streams and videos.
 
-Coordinates are pixels of the image as sent, upright. Scores of keypoints are about 0 to 1.25, higher
-is better. Errors are `{"error": {"code", "message"}}`."""
+Coordinates are pixels of the image as sent, upright. Scores of keypoints are about 0 to 1.25,
+higher is better. Errors are `{"error": {"code", "message"}}`."""
 
 
 def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
@@ -54,10 +59,17 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     metrics = Metrics()
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
+    runner = None
+    if settings.data is not None:
+        runner = JobRunner(engine, settings, metrics.job_counts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if runner is not None:
+            runner.start()
         yield
+        if runner is not None:
+            await asyncio.to_thread(runner.stop, settings.drain_s)
         service.close()
 
     app = FastAPI(
@@ -72,9 +84,12 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     )
     app.state.service = service
     app.include_router(health_routes(service))
-    app.include_router(model_routes(service, with_jobs=False))
+    app.include_router(model_routes(service, with_jobs=runner is not None))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
+    app.include_router(oip_routes(service, ProtocolModel(service)))
+    if runner is not None:
+        app.include_router(job_routes(service, runner))
     _add_page(app)
     _add_errors(app)
     app.add_middleware(Guard, settings=settings, log=AccessLog(metrics.request))

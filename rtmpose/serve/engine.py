@@ -1,6 +1,7 @@
 """One engine for all requests: people of different clients share the calls of the pose network.
 
-    submit -> [queue] -> find people (thread) -> [queue] -> poses of many requests in a call (thread)
+    submit -> [queue] -> find people (a thread)
+           -> [queue] -> poses of many requests in one call (another thread)
 
 Both queues take turns between clients, and what is in them is bounded: whoever comes when they are
 full is told to come again. Every device has its own model, and two threads that take from the same
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from rtmpose.families import PoseModel
 from rtmpose.people import people_of
@@ -188,7 +190,7 @@ class Engine:
         tickets = [_Ticket(task, client, task.boxes) for task in tasks]
         for ticket in tickets:
             # Called once, when it is done, failed or canceled.
-            ticket.future.add_done_callback(lambda _, ticket=ticket: self._leave(ticket))
+            ticket.future.add_done_callback(partial(self._leave, ticket))
             self._put(ticket)
         return [ticket.future for ticket in tickets]
 
@@ -234,7 +236,7 @@ class Engine:
         self._of_client[client] += count
         self._pixels += pixels
 
-    def _leave(self, ticket: _Ticket) -> None:
+    def _leave(self, ticket: _Ticket, _: Future[Estimated]) -> None:
         with self._idle:
             self._of_client[ticket.client] -= 1
             if self._of_client[ticket.client] <= 0:
@@ -294,7 +296,7 @@ class Engine:
         while people < most:
             more = self._to_estimate.take(
                 max(0.0, deadline - time.monotonic()),
-                fits=lambda ticket, room=most - people: ticket.people <= room,
+                fits=partial(_fits, most - people),
                 hopeless=lambda: self._finding == 0,
             )
             if more is None:
@@ -339,6 +341,10 @@ class Engine:
     def _seen(self, stage: str, count: int, seconds: float) -> None:
         if self.on_batch is not None:
             self.on_batch(stage, count, seconds)
+
+
+def _fits(room: int, ticket: _Ticket) -> bool:
+    return ticket.people <= room
 
 
 def _poses(model: PoseModel, tickets: Sequence[_Ticket]) -> list[Poses]:

@@ -76,6 +76,11 @@ class Metrics:
         self._people.inc(len(result.poses))
         self._stage_s.labels("wait").observe(result.wait_s)
 
+    def job_counts(self, counts: dict[str, int]) -> None:
+        """The number of jobs in each state has changed."""
+        for state, count in counts.items():
+            self.jobs.labels(state).set(count)
+
     def dropped(self, count: int) -> None:
         """Frames of a stream were replaced by newer ones."""
         self._dropped.inc(count)

@@ -106,15 +106,12 @@ async def _read_form(
     texts = {name: _text(name, value) for name, value in fields.items()}
     given = _boxes_of_images(texts.pop("boxes", boxes), len(files), settings)
     uploads = [
-        Upload(name, bytes(data), found)
-        for (name, data), found in zip(files, given, strict=True)
+        Upload(name, bytes(data), found) for (name, data), found in zip(files, given, strict=True)
     ]
     return PoseRequest(tuple(uploads), with_options(options, texts))
 
 
-def _read_json(
-    body: dict[str, Any], options: PoseOptions, settings: ServeSettings
-) -> PoseRequest:
+def _read_json(body: dict[str, Any], options: PoseOptions, settings: ServeSettings) -> PoseRequest:
     """``{"images": [{"data": base64, "name": ..., "boxes": [...]}], options ...}``."""
     entries = body.pop("images", None)
     # A single image may stand alone.
@@ -143,9 +140,7 @@ def _read_json(
     return PoseRequest(tuple(uploads), with_options(options, body))
 
 
-def _boxes_of_images(
-    value: object, count: int, settings: ServeSettings
-) -> list[Detections | None]:
+def _boxes_of_images(value: object, count: int, settings: ServeSettings) -> list[Detections | None]:
     """Boxes of a form: rows for a single image, or a list with the rows of each."""
     if value is None:
         return [None] * count

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -83,7 +83,7 @@ class Service:
         waiting = asyncio.gather(*map(asyncio.wrap_future, futures))
         gone = asyncio.ensure_future(_gone(request)) if request is not None else None
         try:
-            both = [waiting] if gone is None else [waiting, gone]
+            both: list[asyncio.Future[Any]] = [waiting] if gone is None else [waiting, gone]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 raise ServiceError(CLIENT_GONE, "gone", "the client has left")
