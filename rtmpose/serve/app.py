@@ -83,11 +83,12 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.protocol_model = ProtocolModel(service)
     app.include_router(health_routes(service))
     app.include_router(model_routes(service, with_jobs=runner is not None))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
-    app.include_router(oip_routes(service, ProtocolModel(service)))
+    app.include_router(oip_routes(service, app.state.protocol_model))
     if runner is not None:
         app.include_router(job_routes(service, runner))
     _add_page(app)

@@ -33,7 +33,12 @@ BINARY = "application/octet-stream"
 MOST_TENSORS = 16
 UNPACKED = {"gzip": 31, "deflate": 15}
 """Content-Encoding to zlib's bits."""
-_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ProtocolError"}}}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+}
+_ERROR = {"application/json": {"schema": _ERROR_SCHEMA}}
 _WORDS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
@@ -48,11 +53,6 @@ _WORDS = {
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": _ERROR} for status, text in _WORDS.items()
-}
-ERROR_SCHEMA = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
 }
 _TENSOR = {
     "type": "object",

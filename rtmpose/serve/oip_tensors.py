@@ -165,7 +165,7 @@ def _within(values: Array, dtype: np.dtype[Any]) -> bool:
 
 
 def _split(name: str, count: int, raw: bytes) -> list[bytes]:
-    elements = []
+    elements: list[bytes] = []
     at = 0
     while at + 4 <= len(raw) and len(elements) < count:
         (size,) = struct.unpack_from("<I", raw, at)

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,8 +16,12 @@ from rtmpose.errors import InputError, OutputError
 from rtmpose.families import PoseModel
 from rtmpose.serve.app import create_app
 from rtmpose.serve.engine import Engine
+from rtmpose.serve.service import Service
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.slow_clients import close_idle_connections
+
+if TYPE_CHECKING:
+    from rtmpose.serve.oip_grpc import GrpcServer
 
 log = logging.getLogger("rtmpose.serve")
 
@@ -37,6 +41,7 @@ class RunningServer:
     Attributes:
         app: The application.
         url: Where it listens.
+        grpc_port: Where it listens for gRPC, once it is ready; None for nowhere.
 
     Raises:
         OutputError: the address is in use or not this machine's.
@@ -51,6 +56,7 @@ class RunningServer:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_configuration(self.app, settings))
+        self.grpc_port: int | None = None
         self._ready = threading.Event()
 
     def run(self) -> None:
@@ -69,6 +75,7 @@ class RunningServer:
 
     async def _serve(self) -> None:
         watch = asyncio.ensure_future(self._watch())
+        grpc = await self._start_grpc()
         try:
             await self._server.serve(sockets=[self._socket])
         except KeyboardInterrupt:
@@ -77,8 +84,21 @@ class RunningServer:
         finally:
             watch.cancel()
             self._socket.close()
+            if grpc is not None:
+                await grpc.stop(self.settings.drain_s)
             finished = await asyncio.to_thread(self.engine.close, self.settings.drain_s)
             log.info("stopped, %s", "everything was finished" if finished else "work was left")
+
+    async def _start_grpc(self) -> GrpcServer | None:
+        if self.settings.grpc_port is None:
+            return None
+        from rtmpose.serve.oip_grpc import GrpcServer
+
+        service: Service = self.app.state.service
+        server = GrpcServer(service, self.app.state.protocol_model, self.settings.grpc_port)
+        await server.start()
+        self.grpc_port = server.port
+        return server
 
     async def _watch(self) -> None:
         """Says when it listens, and closes connections that only sit there."""
