@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import cv2
@@ -100,9 +101,8 @@ def form(*parts, boundary="aB3"):
     body = b""
     for name, filename, content in parts:
         file = "" if filename is None else f'; filename="{filename}"'
-        body += (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
-        )
+        head = f'Content-Disposition: form-data; name="{name}"{file}'
+        body += f"--{boundary}\r\n{head}\r\n\r\n".encode()
         body += (content.encode() if isinstance(content, str) else content) + b"\r\n"
     body += f"--{boundary}--\r\n".encode()
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
@@ -125,6 +125,7 @@ class FakeModel:
     score_by_box = False
     detector = None
     networks = ()
+    card = SimpleNamespace(id="fake", calibration=None)
 
     def __init__(self, skeleton, delay_s=0.0, people=1):
         self.skeleton = skeleton
