@@ -10,20 +10,20 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 
-from urllib.parse import quote  # noqa: E402
+from urllib.parse import quote
 
-from clips import clip  # noqa: E402
-from jobs import FORMATS  # noqa: E402
-from serving import FakeModel, form, serving, wait_for  # noqa: E402
+from clips import clip
+from jobs import FORMATS
+from serving import FakeModel, form, serving, wait_for
 
-from rtmpose.errors import OutputError  # noqa: E402
-from rtmpose.files import AtomicFile  # noqa: E402
-from rtmpose.serve.faults import ServiceError  # noqa: E402
-from rtmpose.serve.job_files import JobFolders, check_head  # noqa: E402
-from rtmpose.serve.job_settings import JobSettings  # noqa: E402
-from rtmpose.serve.job_store import JobStore  # noqa: E402
-from rtmpose.skeletons import get_skeleton  # noqa: E402
-from rtmpose.text_files import to_json  # noqa: E402
+from rtmpose.errors import OutputError
+from rtmpose.files import AtomicFile
+from rtmpose.serve.faults import ServiceError
+from rtmpose.serve.job_files import JobFolders, check_head
+from rtmpose.serve.job_settings import JobSettings
+from rtmpose.serve.job_store import JobStore
+from rtmpose.skeletons import get_skeleton
+from rtmpose.text_files import to_json
 
 AVI = {"Content-Type": "video/x-msvideo"}
 ENDS = ("done", "failed", "canceled")
