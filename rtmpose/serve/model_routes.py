@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from fastapi import Path as PathParameter
 from starlette.responses import FileResponse, Response
 
 from rtmpose.serve.faults import not_found
@@ -14,6 +15,7 @@ from rtmpose.serve.service import Service
 from rtmpose.text_files import to_json
 
 JSON_TYPE = "application/json"
+Role = Annotated[str, PathParameter(json_schema_extra={"enum": list(ROLES)})]
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorBody, "description": "There is none of that name."},
     **ERRORS,
@@ -40,7 +42,7 @@ def model_routes(service: Service, *, with_jobs: bool) -> APIRouter:
             **MISSING,
         },
     )
-    def file(role: str) -> Response:
+    def file(role: Role) -> Response:
         network = network_of(model, role) if role in ROLES else None
         if network is None or not has_file(network) or not service.settings.share_models:
             raise not_found("there is no such file of a model")
@@ -57,7 +59,7 @@ def model_routes(service: Service, *, with_jobs: bool) -> APIRouter:
         summary="What a network is (pose or detector)",
         responses={200: {"description": "The card."}, **MISSING},
     )
-    def card(role: str) -> dict[str, Any]:
+    def card(role: Role) -> dict[str, Any]:
         network = network_of(model, role) if role in ROLES else None
         if network is None:
             raise not_found("there is no such network")

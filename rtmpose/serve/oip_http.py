@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi import Path as PathParameter
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from rtmpose.errors import InputError
 from rtmpose.serve.faults import ServiceError, bad_request, too_large
 from rtmpose.serve.model_routes import plain_json
+from rtmpose.serve.models import ALIAS
 from rtmpose.serve.oip_model import VERSION, ProtocolModel
 from rtmpose.serve.oip_tensors import (
     Array,
@@ -82,8 +83,6 @@ REQUEST_BODY = {
         }
     },
 }
-Name = Annotated[str, PathParameter(max_length=200)]
-
 
 def oip_routes(service: Service, model: ProtocolModel) -> APIRouter:
     """The routes."""
@@ -91,7 +90,9 @@ def oip_routes(service: Service, model: ProtocolModel) -> APIRouter:
     _add_health(router, service, model)
     _add_models(router, model)
 
-    async def infer(request: Request, name: Name, version: str = "") -> Response:
+    names = _names(model)
+
+    async def infer(request: Request, name: str = names, version: str = "") -> Response:
         model.check(name, version)
         body = await _unpacked(request, service.settings.max_body_bytes)
         found, wanted = await service.in_thread(read_request, body, request.headers.get(HEADER))
@@ -131,7 +132,9 @@ def _add_health(router: APIRouter, service: Service, model: ProtocolModel) -> No
             return {"ready": True}
         return JSONResponse({"error": "stopping"}, status_code=503)
 
-    def model_ready(name: Name, version: str = "") -> dict[str, Any]:
+    names = _names(model)
+
+    def model_ready(name: str = names, version: str = "") -> dict[str, Any]:
         model.check(name, version)
         service.check_ready()
         return {"name": name, "ready": True}
@@ -140,11 +143,13 @@ def _add_health(router: APIRouter, service: Service, model: ProtocolModel) -> No
 
 
 def _add_models(router: APIRouter, model: ProtocolModel) -> None:
-    def metadata(name: Name, version: str = "") -> dict[str, Any]:
+    names = _names(model)
+
+    def metadata(name: str = names, version: str = "") -> dict[str, Any]:
         model.check(name, version)
         return model.metadata()
 
-    def configuration(name: Name, version: str = "") -> dict[str, Any]:
+    def configuration(name: str = names, version: str = "") -> dict[str, Any]:
         model.check(name, version)
         return model.configuration()
 
@@ -154,6 +159,11 @@ def _add_models(router: APIRouter, model: ProtocolModel) -> None:
 
     _add(router, "", metadata, "Inputs and outputs of the model")
     _add(router, "/config", configuration, "The configuration in Triton's form")
+
+
+def _names(model: ProtocolModel) -> Any:
+    """The names that a path may have, for the document; others are answered by 404."""
+    return PathParameter(max_length=200, json_schema_extra={"enum": [ALIAS, model.name]})
 
 
 def _add(router: APIRouter, end: str, route: Any, summary: str) -> None:
