@@ -84,6 +84,7 @@ REQUEST_BODY = {
     },
 }
 
+
 def oip_routes(service: Service, model: ProtocolModel) -> APIRouter:
     """The routes."""
     router = APIRouter(responses=ERRORS)
