@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 
-from clips import clip  # noqa: E402
-from jobs import posix  # noqa: E402
-from serving import encoded, wait_for  # noqa: E402
+from clips import clip
+from jobs import posix
+from serving import encoded, wait_for
 
-from rtmpose.cli import main  # noqa: E402
+from rtmpose.cli import main
 
 TOKEN = "a-token-that-is-long"
 SLOW = (
@@ -153,9 +153,11 @@ def test_a_process_that_is_killed_loses_no_job(job_options, tmp_path):
     with Process(*job_options, *data) as service:
         for job in jobs:
             found = wait_for(
-                lambda job=job: (now := service.call("GET", f"/v1/jobs/{job}")[1])["state"]
-                in ("done", "failed")
-                and now
+                lambda job=job: (
+                    (now := service.call("GET", f"/v1/jobs/{job}")[1])["state"]
+                    in ("done", "failed")
+                    and now
+                )
             )
             assert (found["state"], found["frames"]) == ("done", 30)
             assert len(found["files"]) == 4

@@ -308,3 +308,22 @@ def test_without_a_data_folder_there_are_no_jobs(fake):
     with serving(fake) as service:
         assert service.get("/v1/jobs").status == 404
         assert service.get("/v1/models").json()["jobs"] is False
+
+
+def test_a_data_folder_belongs_to_one_service(fake, tmp_path):
+    from rtmpose.serve.server import RunningServer
+    from rtmpose.serve.settings import ServeSettings
+
+    with serving(fake, data=tmp_path), pytest.raises(OutputError):
+        RunningServer([fake], ServeSettings(port=0, data=tmp_path))
+    with serving(fake, data=tmp_path) as service:
+        assert service.get("/v1/jobs").status == 200
+
+
+def test_a_list_of_jobs_that_is_damaged(fake, tmp_path):
+    from rtmpose.serve.server import RunningServer
+    from rtmpose.serve.settings import ServeSettings
+
+    (tmp_path / "jobs.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(OutputError, match="list of jobs"):
+        RunningServer([fake], ServeSettings(port=0, data=tmp_path))

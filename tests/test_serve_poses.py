@@ -197,3 +197,49 @@ def test_errors_of_paths_and_methods_have_the_same_form(service):
     assert (missing.status, missing.json()["error"]["code"]) == (404, "not_found")
     assert service.get("/v1/poses").status == 405
     assert service.get("/v2/models/nothing").json()["error"].startswith("there is no model")
+
+
+def test_whole_images_and_one_stage_models(job_models, tmp_path):
+    from networks import spot_person
+
+    from rtmpose import Pipeline
+
+    engine = {"backend": "onnxruntime", "device": "cpu", "threads": 1}
+    whole = Pipeline(None, job_models[1], whole_image=True, **engine)
+    with serving(whole.model) as service:
+        found = service.post("/v1/poses", encoded(), PNG).json()
+        assert found["annotations"][0]["bbox"] == [0, 0, 80, 60]
+        assert found["model"]["detector"] is None
+    alone = Pipeline(None, spot_person(tmp_path / "rtmo.onnx"), **engine)
+    with serving(alone.model, person_thr=0.0) as service:
+        found = service.post("/v1/poses", encoded(), PNG).json()
+        expected = alone(picture()).to_coco(0)
+        assert [p["keypoints"] for p in found["annotations"]] == [p["keypoints"] for p in expected]
+        assert service.post("/v1/poses?boxes=[[1,2,30,40]]", encoded(), PNG).status == 422
+        assert service.get("/v1/models").json()["models"][0]["takes_boxes"] is False
+
+
+def test_a_large_body_that_waits_for_leave(service):
+    import socket
+
+    body = encoded(".bmp", width=800, height=600)
+    head = (
+        "POST /v1/poses HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/bmp\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    assert received.startswith(b"HTTP/1.1 200")
+
+
+def test_more_boxes_than_fit_into_a_call(service):
+    boxes = json.dumps([[1, 2, 30, 40]] * 70).replace(" ", "")
+    answer = service.post(f"/v1/poses?boxes={boxes}", encoded(), PNG)
+    people = answer.json()["annotations"]
+    assert len(people) == 70
+    assert people[0]["keypoints"] == people[69]["keypoints"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from rtmpose.errors import InputError, OutputError, RtmposeError
+from rtmpose.file_locks import OutputLock
 from rtmpose.pipeline import Pipeline
 from rtmpose.serve.engine import Engine
 from rtmpose.serve.engine_model import EngineModel
@@ -70,6 +71,8 @@ class JobRunner:
             raise InputError("jobs need a data folder")
         self.settings = settings
         self.folders = JobFolders(settings.data)
+        # A second service would take the jobs of the first for interrupted ones.
+        self._lock = OutputLock(settings.data / ".rtmpose.lock", settings.data)
         self.store = JobStore(settings.data / "jobs.sqlite")
         self._engine = engine
         self._on_change = on_change
@@ -93,6 +96,7 @@ class JobRunner:
         self._news.set()
         self._thread.join(timeout_s)
         self.store.close()
+        self._lock.release()
 
     @property
     def stopping(self) -> bool:

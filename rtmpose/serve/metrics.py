@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from rtmpose.serve.engine import Engine, Estimated
 
@@ -17,6 +24,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         of = {"registry": self.registry}
+        ProcessCollector(registry=self.registry)  # memory, files, time of this process
         self._requests = Counter(
             "rtmpose_requests_total", "Requests by route and status.", ["route", "status"], **of
         )

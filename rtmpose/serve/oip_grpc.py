@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -115,15 +116,18 @@ class GrpcServer:
         response = "ModelInferResponse" if name == "ModelInfer" else f"{name}Response"
 
         async def handle(message: Message, context: Any) -> Message:
+            started = time.perf_counter()
+            status = 200
             try:
                 client = self._admit(name, context)
-                answer = await call(message, client)
+                return await call(message, client)
             except RtmposeError as error:
                 fault = fault_of(error)
-                self._service.metrics.request("GRPC", name, fault.status, 0.0)
-                await context.abort(CODES.get(fault.status, grpc.StatusCode.INTERNAL), str(fault))
-            self._service.metrics.request("GRPC", name, 200, 0.0)
-            return answer
+                status = fault.status
+                await context.abort(CODES.get(status, grpc.StatusCode.INTERNAL), str(fault))
+            finally:
+                seconds = time.perf_counter() - started
+                self._service.metrics.request("GRPC", name, status, seconds)
 
         return grpc.unary_unary_rpc_method_handler(
             handle,

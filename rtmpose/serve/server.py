@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("rtmpose.serve")
 
 MOST_CONNECTIONS = 1024
-KEEP_ALIVE_S = 20
+KEEP_ALIVE_S = 10
 PING_S = 20.0
 LARGEST_HEADERS = 32 * 1024
 
@@ -44,7 +44,7 @@ class RunningServer:
         grpc_port: Where it listens for gRPC, once it is ready; None for nowhere.
 
     Raises:
-        OutputError: the address is in use or not this machine's.
+        OutputError: the address is in use, or the data folder cannot be written.
     """
 
     def __init__(self, models: Sequence[PoseModel], settings: ServeSettings) -> None:
@@ -52,7 +52,12 @@ class RunningServer:
         self._socket = _listen(settings.host, settings.port)
         self.settings = settings
         self.engine = Engine(models, settings)
-        self.app: FastAPI = create_app(settings, self.engine)
+        try:
+            self.app: FastAPI = create_app(settings, self.engine)
+        except BaseException:
+            self._socket.close()
+            self.engine.close(0.0)
+            raise
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_configuration(self.app, settings))
@@ -86,6 +91,7 @@ class RunningServer:
             self._socket.close()
             if grpc is not None:
                 await grpc.stop(self.settings.drain_s)
+            self._ready.set()
             finished = await asyncio.to_thread(self.engine.close, self.settings.drain_s)
             log.info("stopped, %s", "everything was finished" if finished else "work was left")
 
