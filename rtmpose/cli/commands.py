@@ -61,6 +61,11 @@ COMMANDS = (
         "Measure detection, cropping, network, decoding and drawing: mean, median, 95th percentile"
         " and frames per second.",
     ),
+    CommandRow(
+        "serve",
+        "serve",
+        "Serve keypoints over HTTP, with a page for browsers; docs/serve.md has the API.",
+    ),
     CommandRow("train", "train", "Train a model by a recipe; see docs/training.md."),
     CommandRow(
         "prune",

@@ -29,7 +29,7 @@ _To = Annotated[
     str,
     typer.Option(
         "--to",
-        help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.",
+        help="onnx, openvino, ncnn, tensorrt, coreml, sdk, pipeline or triton.",
         rich_help_panel=FORMAT,
     ),
 ]

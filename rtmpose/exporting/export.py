@@ -27,6 +27,7 @@ from rtmpose.exporting.pipeline import write_pipeline
 from rtmpose.exporting.quantize import QuantizationRecord, calibration_images
 from rtmpose.exporting.quantize_onnx import quantize_onnx
 from rtmpose.exporting.source import ExportSource, open_source
+from rtmpose.exporting.triton import write_triton
 from rtmpose.exporting.verify import Verification
 from rtmpose.exporting.verify_export import (
     Exported,
@@ -115,7 +116,7 @@ def export(
         source = _with_skeleton(source, skeleton)
     name = source.card.id
     # Data that cannot be read is reported before the work rather than after.
-    data = None if options.to == "pipeline" else options.data
+    data = None if options.to in ("pipeline", "triton") else options.data
     dataset = None if data is None else load_dataset(source, data)
     with tempfile.TemporaryDirectory(prefix="rtmpose-export-") as folder:
         work = Path(folder)
@@ -245,6 +246,11 @@ def _to_pipeline(job: _Job) -> Exported:
     return Exported(path)
 
 
+def _to_triton(job: _Job) -> Exported:
+    graph = _to_pipeline(job)
+    return Exported(write_triton(graph.path, job.work / f"{job.stem}_triton" / job.stem))
+
+
 _CONVERTERS: Mapping[Target, Callable[[_Job], Exported]] = {
     "onnx": _to_onnx,
     "openvino": _to_openvino,
@@ -253,6 +259,7 @@ _CONVERTERS: Mapping[Target, Callable[[_Job], Exported]] = {
     "coreml": _to_coreml,
     "sdk": _to_sdk,
     "pipeline": _to_pipeline,
+    "triton": _to_triton,
 }
 
 

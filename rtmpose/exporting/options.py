@@ -10,7 +10,7 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ranges import BATCH, FRACTION, OPSET, Range, check_fields, check_flags, check_length
 
-Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline"]
+Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline", "triton"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
@@ -37,9 +37,9 @@ class ExportOptions:
             newest that engines of the last years read.
         half_weights: For ``onnx`` in fp32: a file of half the size, whose weights are stored as
             float16.
-        detector: For ``pipeline``: the detector to join.
+        detector: For ``pipeline`` and ``triton``: the detector to join.
         detector_card: Describes a detector's file that does not say what it is.
-        score_thr: For ``pipeline``: lowest box score.
+        score_thr: For ``pipeline`` and ``triton``: lowest box score.
         calibrate: For ``int8``: folder of photos; None for the package's own few.
         data: A COCO keypoint set: AP before and after goes into the report.
         force: Keep a file that fails its verification.
