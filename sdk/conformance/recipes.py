@@ -1,5 +1,5 @@
-"""Images of the conformance cases: what is pasted where. The same few lines exist in every language,
-see README.md.
+"""Images of the conformance cases: what is pasted where. The same few lines exist in every
+language, see README.md.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def crossing(frames: int) -> list[Recipe]:
 
 
 def hidden(frames: int) -> list[Recipe]:
-    """A photo that gives way to grass for 6 and for 45 frames: people are remembered, or forgotten."""
+    """A photo gives way to grass for 6 and for 45 frames: people are remembered, or forgotten."""
     photo = whole("388056")
     grass = canvas(photo["width"], photo["height"], part("541055", [20, 10, 100, 40], repeat=9))
     return [grass if 8 <= i < 14 or 22 <= i < 67 else photo for i in range(frames)]
