@@ -134,6 +134,8 @@ typedef struct rtmpose_model_info {
   const char* skeleton; /* name of the keypoint set; empty for detectors */
   const char* const* keypoint_names;
   const int32_t* link_pairs; /* keypoints that are drawn connected, two indices for each link */
+  int32_t classes;           /* number of names in class_names; 0 where a detector has none */
+  const char* const* class_names;
 } rtmpose_model_info;
 
 /* Opens an .onnx file that holds a model card, or a folder with deploy.json and pipeline.json.
@@ -213,12 +215,20 @@ RTMPOSE_API rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detect
                                                        float box_thr, const rtmpose_poses** poses);
 RTMPOSE_API void rtmpose_poses_release(const rtmpose_poses* poses);
 
+/* Each person once, and nobody who is too doubtful: for poses in detected boxes, not in given ones.
+ *
+ * person_thr: lowest person score (box score times the mean of the keypoint scores above 0.2);
+ * a negative number: 0.12; 0 keeps everything. people: a new result, in the same order.
+ */
+RTMPOSE_API rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, float person_thr,
+                                                const rtmpose_poses** people);
+
 /* ---- pose tracker */
 
 typedef struct rtmpose_tracker rtmpose_tracker;
 typedef struct rtmpose_stream rtmpose_stream;
 
-/* Names, meaning and defaults of the published tracker's settings; the last four are additions. */
+/* Names, meaning and defaults of the published tracker's settings; the last six are additions. */
 typedef struct rtmpose_tracker_params {
   uint32_t struct_size;
   int32_t det_interval;       /* frames from one detection to the next, 1 */
@@ -242,6 +252,8 @@ typedef struct rtmpose_tracker_params {
   int32_t repair_swaps;       /* 1: undo left and right limbs exchanged for a moment, 1 */
   float remember_s;           /* seconds that somebody who was seen for long is remembered, 1 */
   int32_t confirm;            /* sightings before a doubtful new track gets an id, 2 */
+  float person_thr;           /* lowest person score of a new track, 0.12 */
+  int32_t whole_image;        /* 1: without a detector, each frame is one person's box, 0 */
 } rtmpose_tracker_params;
 
 RTMPOSE_API void rtmpose_tracker_params_init(rtmpose_tracker_params* params, uint32_t struct_size);
@@ -267,7 +279,7 @@ typedef struct rtmpose_frame {
   uint32_t struct_size;
   int32_t detect;           /* 1: run the detector, 0: do not, -1: as det_interval says */
   rtmpose_stream* stream;   /* of this frame */
-  rtmpose_image image;
+  const rtmpose_image* image;
   double time_s;            /* seconds; NaN: frames come 30 times a second */
   const rtmpose_box* boxes; /* detected elsewhere, instead of the detector; NULL for none */
   const float* box_scores;  /* theirs; NULL: all 1 */
