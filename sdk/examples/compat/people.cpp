@@ -25,8 +25,9 @@ int main(int argc, char** argv) try {
 
   // Boxes, then the poses in them.
   mmdeploy::Device device("cpu");
-  mmdeploy::Detector detector(mmdeploy::Model(argv[1]), device);
-  mmdeploy::PoseDetector pose(mmdeploy::Model(argv[2]), device);
+  mmdeploy::Model det_model(argv[1]), pose_model(argv[2]);
+  mmdeploy::Detector detector(det_model, device);
+  mmdeploy::PoseDetector pose(pose_model, device);
   std::vector<mmdeploy_rect_t> boxes;
   for (const mmdeploy_detection_t& found : detector.Apply(image)) {
     if (found.label_id == 0 && found.score > 0.5f) boxes.push_back(found.bbox);
@@ -40,7 +41,7 @@ int main(int argc, char** argv) try {
   }
 
   // The same people with ids, as in a video.
-  mmdeploy::PoseTracker tracker(mmdeploy::Model(argv[1]), mmdeploy::Model(argv[2]), device);
+  mmdeploy::PoseTracker tracker(det_model, pose_model, device);
   mmdeploy::PoseTracker::Params params;
   params->det_interval = 5;
   mmdeploy::PoseTracker::State state = tracker.CreateState(params);
