@@ -14,11 +14,6 @@ thread_local char g_error[kLongestError] = "";
 
 constexpr std::int32_t kLargestImageSide = 100000;
 
-// Beyond it 32-bit floats no longer tell pixels apart.
-constexpr float kFarthest = 1e7f;
-
-bool is_near(float value) { return value > -kFarthest && value < kFarthest; }
-
 // Bytes per pixel, and where blue, green and red are.
 void set_format(std::int32_t format, ImageView& view) {
   const auto set = [&view](int step, int blue, int green, int red) {
@@ -87,8 +82,7 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count) {
   if (count > 0) check_given(boxes, "boxes");
   for (std::int32_t i = 0; i < count; ++i) {
     const Box& box = boxes[i];
-    const bool near = is_near(box.x1) && is_near(box.y1) && is_near(box.x2) && is_near(box.y2);
-    if (!near || !has_extent(box)) {
+    if (!is_near(box) || !has_extent(box)) {
       fail_argument("box " + std::to_string(i) + " is (" + std::to_string(box.x1) + ", " +
                     std::to_string(box.y1) + ", " + std::to_string(box.x2) + ", " +
                     std::to_string(box.y2) +

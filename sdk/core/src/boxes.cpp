@@ -27,9 +27,10 @@ float box_iou(const Box& a, const Box& b) {
   return shared / std::max(joined, std::numeric_limits<float>::min());
 }
 
-bool is_finite(const Box& box) {
-  return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
-         std::isfinite(box.y2);
+bool is_near(const Box& box) {
+  constexpr float kFarthest = 1e7f;
+  const auto near = [](float value) { return value > -kFarthest && value < kFarthest; };
+  return near(box.x1) && near(box.y1) && near(box.x2) && near(box.y2);
 }
 
 bool has_extent(const Box& box) { return box.x2 > box.x1 && box.y2 > box.y1; }

@@ -15,7 +15,8 @@ float intersection_area(const Box& a, const Box& b);
 // Intersection over union.
 float box_iou(const Box& a, const Box& b);
 
-bool is_finite(const Box& box);
+// Whether all corners are numbers, near enough for 32-bit floats to tell pixels apart.
+bool is_near(const Box& box);
 
 // Whether the corners are the right way round, with pixels between them.
 bool has_extent(const Box& box);

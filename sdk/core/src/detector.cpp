@@ -45,14 +45,18 @@ Detections Detector::detect(const ImageView& image, float box_thr, int label, in
 
   // Exports pad their rows with empty boxes of score 0.
   const int wanted = label == kPeopleLabel ? people_label_ : label;
-  Detections result;
-  for (const std::size_t row : rows_by_score(found.scores)) {
-    if (limit >= 0 && result.size() >= static_cast<std::size_t>(limit)) break;
+  Detections kept;
+  for (std::size_t row = 0; row < found.size(); ++row) {
     const Box& box = found.boxes[row];
     const bool right_class = wanted < 0 || found.labels[row] == wanted;
-    if (found.scores[row] >= box_thr && is_finite(box) && has_extent(box) && right_class) {
-      result.add(placement.back(box), found.scores[row], found.labels[row]);
-    }
+    if (!(found.scores[row] >= box_thr) || !has_extent(box) || !right_class) continue;
+    const Box placed = placement.back(box);
+    if (is_near(placed)) kept.add(placed, found.scores[row], found.labels[row]);
+  }
+  Detections result;
+  for (const std::size_t row : rows_by_score(kept.scores)) {
+    if (limit >= 0 && result.size() >= static_cast<std::size_t>(limit)) break;
+    result.add(kept.boxes[row], kept.scores[row], kept.labels[row]);
   }
   return result;
 }
