@@ -44,7 +44,7 @@ namespace Rtmpose
                 Native.Check(
                     Native.rtmpose_pose_detector_apply(
                         handle, ref native, given, count, boxThr, out poses));
-                return Poses.Take(poses);
+                return Poses.Take(poses, false);
             }
             finally
             {

@@ -131,7 +131,7 @@ namespace Rtmpose
                 var results = new IntPtr[frames.Count];
                 Native.Check(
                     Native.rtmpose_tracker_apply_batch(handle, pointers, pointers.Length, results));
-                return Array.ConvertAll(results, Poses.Take);
+                return Array.ConvertAll(results, result => Poses.Take(result, true));
             }
         }
 

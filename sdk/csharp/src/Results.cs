@@ -65,7 +65,7 @@ namespace Rtmpose
     /// <summary>N people with K keypoints each.</summary>
     public sealed class Poses
     {
-        internal Poses(NativePoses native)
+        private Poses(NativePoses native, bool tracked)
         {
             int n = native.Count;
             int k = native.KeypointCount;
@@ -78,7 +78,7 @@ namespace Rtmpose
             Scores = new float[n, k];
             Buffer.BlockCopy(
                 Copies.Floats(native.Scores, n * k), 0, Scores, 0, n * k * sizeof(float));
-            if (native.Ids != IntPtr.Zero)
+            if (tracked)
             {
                 Ids = new long[n];
                 if (n > 0)
@@ -109,12 +109,12 @@ namespace Rtmpose
         /// <summary>N ids from 1; null where people are not tracked.</summary>
         public long[] Ids { get; }
 
-        // Takes over a result of the library.
-        internal static Poses Take(IntPtr result)
+        // Takes over a result of the library; tracked: it has ids.
+        internal static Poses Take(IntPtr result, bool tracked)
         {
             try
             {
-                return new Poses(Marshal.PtrToStructure<NativePoses>(result));
+                return new Poses(Marshal.PtrToStructure<NativePoses>(result), tracked);
             }
             finally
             {

@@ -53,7 +53,7 @@ public final class PoseDetector implements AutoCloseable {
             Reference.reachabilityFence(image);
             Reference.reachabilityFence(given);
         }
-        return Poses.take(found.getValue());
+        return Poses.take(found.getValue(), false);
     }
 
     @Override

@@ -88,7 +88,7 @@ public final class PoseTracker implements AutoCloseable {
             Reference.reachabilityFence(frames);
         }
         for (Pointer result : results) {
-            people.add(Poses.take(result));
+            people.add(Poses.take(result, true));
         }
         return people;
     }

@@ -17,7 +17,7 @@ public final class Poses {
 
     private final int keypointCount;
 
-    private Poses(Native.CPoses found) {
+    private Poses(Native.CPoses found, boolean tracked) {
         int n = found.count;
         int k = found.keypointCount;
         keypointCount = k;
@@ -33,7 +33,7 @@ public final class Poses {
             }
             scores[i] = found.scores.getFloatArray(4L * i * k, k);
         }
-        if (found.ids == null) {
+        if (!tracked) {
             ids = null;
         } else {
             ids = n == 0 ? new long[0] : found.ids.getLongArray(0, n);
@@ -50,9 +50,10 @@ public final class Poses {
         return keypointCount;
     }
 
-    static Poses take(Pointer result) {
+    // Takes over a result of the library; tracked: it has ids.
+    static Poses take(Pointer result, boolean tracked) {
         try {
-            return new Poses(new Native.CPoses(result));
+            return new Poses(new Native.CPoses(result), tracked);
         } finally {
             Native.C.rtmpose_poses_release(result);
         }
