@@ -25,8 +25,11 @@ namespace Rtmpose
         /// <param name="boxes">Null: the whole image is the box of one person; empty: nobody.
         /// One-stage models find people themselves and take null only.</param>
         /// <param name="boxThr">One-stage models: lowest score of a person; negative: 0.3.</param>
+        /// <param name="personThr">Above 0: each person once, and nobody whose person score (box
+        /// score times the mean of the keypoint scores above 0.2) is less, such as 0.12.</param>
         /// <exception cref="RtmposeException">The image or a box makes no sense.</exception>
-        public Poses Apply(Image image, Box[] boxes = null, float boxThr = -1)
+        public Poses Apply(
+            Image image, Box[] boxes = null, float boxThr = -1, float personThr = 0)
         {
             if (image == null)
             {
@@ -44,11 +47,26 @@ namespace Rtmpose
                 Native.Check(
                     Native.rtmpose_pose_detector_apply(
                         handle, ref native, given, count, boxThr, out poses));
-                return Poses.Take(poses, false);
+                return Poses.Take(personThr > 0 ? People(poses, personThr) : poses, false);
             }
             finally
             {
                 pixels.Free();
+            }
+        }
+
+        // Those who are shown; the result with all of them is given back.
+        private static IntPtr People(IntPtr poses, float personThr)
+        {
+            try
+            {
+                IntPtr people;
+                Native.Check(Native.rtmpose_poses_people(poses, personThr, out people));
+                return people;
+            }
+            finally
+            {
+                Native.rtmpose_poses_release(poses);
             }
         }
 

@@ -93,6 +93,9 @@ namespace Rtmpose.Tests
                 Poses nobody = pose.Apply(image, new Box[0]);
                 True("no boxes are nobody", nobody.Count == 0 && nobody.KeypointCount == 26);
                 Poses whole = pose.Apply(image);
+                var twice = new[] { new Box(5, 5, 40, 45), new Box(5, 5, 40, 45) };
+                True("both boxes", pose.Apply(image, twice).Count == 2);
+                True("each person once", pose.Apply(image, twice, personThr: 1e-6f).Count <= 1);
                 True("the whole image", whole.Count == 1 && whole.Keypoints.GetLength(1) == 26 && whole.Ids == null);
             }
         }

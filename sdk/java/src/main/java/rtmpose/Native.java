@@ -176,6 +176,8 @@ interface Native extends Library {
 
     void rtmpose_poses_release(Pointer poses);
 
+    int rtmpose_poses_people(Pointer poses, float personThr, PointerByReference people);
+
     void rtmpose_tracker_params_init(CTrackerParams params, int size);
 
     int rtmpose_tracker_create(

@@ -27,7 +27,7 @@ public final class PoseDetector implements AutoCloseable {
 
     /** The pose in each box, in the order of the boxes; see the longer form. */
     public Poses apply(Image image, Box[] boxes) {
-        return apply(image, boxes, -1);
+        return apply(image, boxes, -1, 0);
     }
 
     /**
@@ -37,10 +37,12 @@ public final class PoseDetector implements AutoCloseable {
      * @param boxes null: the whole image is the box of one person; empty: nobody. One-stage models
      *     find people themselves and take null only
      * @param boxThr one-stage models: lowest score of a person; negative: 0.3
+     * @param personThr above 0: each person once, and nobody whose person score (box score times
+     *     the mean of the keypoint scores above 0.2) is less, such as 0.12
      * @throws RtmposeException the image or a box makes no sense
      * @throws IllegalStateException this pose detector is closed
      */
-    public Poses apply(Image image, Box[] boxes, float boxThr) {
+    public Poses apply(Image image, Box[] boxes, float boxThr, float personThr) {
         Native.CImage pixels = image.toNative();
         Memory given = Box.write(boxes);
         PointerByReference found = new PointerByReference();
@@ -53,7 +55,19 @@ public final class PoseDetector implements AutoCloseable {
             Reference.reachabilityFence(image);
             Reference.reachabilityFence(given);
         }
-        return Poses.take(found.getValue(), false);
+        Pointer poses = found.getValue();
+        return Poses.take(personThr > 0 ? people(poses, personThr) : poses, false);
+    }
+
+    // Those who are shown; the result with all of them is given back.
+    private static Pointer people(Pointer poses, float personThr) {
+        PointerByReference people = new PointerByReference();
+        try {
+            Native.check(Native.C.rtmpose_poses_people(poses, personThr, people));
+        } finally {
+            Native.C.rtmpose_poses_release(poses);
+        }
+        return people.getValue();
     }
 
     @Override

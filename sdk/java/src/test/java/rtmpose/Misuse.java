@@ -105,6 +105,9 @@ final class Misuse {
             Poses nobody = pose.apply(image, new Box[0]);
             holds("no boxes are nobody", nobody.count() == 0 && nobody.keypointCount() == 26);
             Poses whole = pose.apply(image, null);
+            Box[] twice = {new Box(5, 5, 40, 45), new Box(5, 5, 40, 45)};
+            holds("both boxes", pose.apply(image, twice).count() == 2);
+            holds("each person once", pose.apply(image, twice, -1, 1e-6f).count() <= 1);
             holds("the whole image", whole.count() == 1 && whole.ids == null);
         }
     }
