@@ -1,7 +1,7 @@
 /* rtmpose without an engine: the tracker for programs that run the networks themselves.
  *
- * These functions need neither ONNX Runtime nor threads, so they also build for WebAssembly. A frame
- * takes two calls: rtmpose_stream_begin says where poses are wanted, rtmpose_stream_finish takes
+ * These functions need neither ONNX Runtime nor threads, so they also build for WebAssembly. A
+ * frame takes two calls: rtmpose_stream_begin says where poses are wanted, rtmpose_stream_finish takes
  * them and says who is who. Parameters, results, threads and errors are those of rtmpose.h.
  */
 #ifndef RTMPOSE_CORE_H_
@@ -17,8 +17,8 @@ extern "C" {
  *
  * skeleton: name of a published keypoint set ("coco17", "halpe26", ...), or JSON as in the
  * own_skeleton of a model's card; NULL: the published set of keypoint_count points.
- * keypoint_count: points of each pose; 0: as many as the skeleton has. one_stage: 1 where the people
- * of whole frames come with their poses, 0 where poses are estimated in boxes. params: NULL for the
+ * keypoint_count: points of each pose; 0: as many as the skeleton has. one_stage: 1 where the
+ * people of whole frames come with their poses, 0 where poses are estimated in boxes. params: NULL for the
  * defaults; they are copied.
  */
 RTMPOSE_API rtmpose_status rtmpose_tracker_create_bare(const char* skeleton, int32_t keypoint_count,
@@ -51,8 +51,8 @@ RTMPOSE_API rtmpose_status rtmpose_stream_begin(rtmpose_stream* stream, int32_t 
 
 /* Second half: the people of the frame with ids, in the order of their ids.
  *
- * keypoints: wanted->count * K * 2, pixels of the frame. scores: wanted->count * K. Both may be NULL
- * where nobody was wanted.
+ * keypoints: wanted->count * K * 2, pixels of the frame. scores: wanted->count * K. Both may be
+ * NULL where nobody was wanted.
  */
 RTMPOSE_API rtmpose_status rtmpose_stream_finish(rtmpose_stream* stream, const float* keypoints,
                                                  const float* scores, int32_t count,

@@ -176,6 +176,6 @@ rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detector* pose,
     } else {
       found = estimator.estimate(tasks_of(view, boxes, box_count));
     }
-    *poses = new PosesResult(std::move(found), {}, false, estimator.skeleton());
+    *poses = new PosesResult(std::move(found), {}, false, estimator.shared_skeleton());
   });
 }

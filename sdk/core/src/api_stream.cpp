@@ -94,8 +94,8 @@ rtmpose_status rtmpose_tracker_create_bare(const char* skeleton, std::int32_t ke
     *tracker = nullptr;
     const TrackerParams settings =
         checked_params(read_struct(params, default_tracker_params(), "rtmpose_tracker_params"));
-    auto data = std::make_shared<const Tracker>(settings, skeleton_of(skeleton, keypoint_count),
-                                                one_stage != 0);
+    auto set = std::make_shared<const Skeleton>(skeleton_of(skeleton, keypoint_count));
+    auto data = std::make_shared<const Tracker>(settings, std::move(set), one_stage != 0);
     *tracker = new rtmpose_tracker{std::move(data), nullptr};
   });
 }
@@ -185,6 +185,6 @@ rtmpose_status rtmpose_stream_finish(rtmpose_stream* stream, const float* keypoi
     TrackedPoses people = tracker.finish(
         state, poses_in(state.pending.wanted, tracker.skeleton().size(), keypoints, scores));
     *poses = new PosesResult(std::move(people.poses), std::move(people.ids), true,
-                             tracker.skeleton());
+                             tracker.shared_skeleton());
   });
 }

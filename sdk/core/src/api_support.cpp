@@ -106,11 +106,21 @@ DetectionsResult::DetectionsResult(Detections found)
   labels = class_numbers.data();
 }
 
+namespace {
+
+// With an address also where it is empty: NULL means that people are not tracked.
+std::vector<std::int64_t> addressed(std::vector<std::int64_t> numbers) {
+  numbers.reserve(1);
+  return numbers;
+}
+
+}  // namespace
+
 PosesResult::PosesResult(Poses people, std::vector<std::int64_t> numbers, bool tracked,
-                         Skeleton set)
+                         std::shared_ptr<const Skeleton> set)
     : rtmpose_poses{},
       data(std::move(people)),
-      id_numbers(std::move(numbers)),
+      id_numbers(addressed(std::move(numbers))),
       skeleton(std::move(set)) {
   count = static_cast<std::int32_t>(data.size());
   keypoint_count = static_cast<std::int32_t>(data.keypoint_count);

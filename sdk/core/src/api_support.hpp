@@ -92,11 +92,12 @@ struct DetectionsResult : rtmpose_detections {
 };
 
 struct PosesResult : rtmpose_poses {
-  PosesResult(Poses people, std::vector<std::int64_t> numbers, bool tracked, Skeleton set);
+  PosesResult(Poses people, std::vector<std::int64_t> numbers, bool tracked,
+              std::shared_ptr<const Skeleton> set);
 
   const Poses data;
   const std::vector<std::int64_t> id_numbers;
-  const Skeleton skeleton;
+  const std::shared_ptr<const Skeleton> skeleton;
 };
 
 }  // namespace rtmpose::core

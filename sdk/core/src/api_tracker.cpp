@@ -126,7 +126,7 @@ std::vector<std::unique_ptr<PosesResult>> track(const rtmpose_tracker& tracker,
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     TrackedPoses people = tracker.data->finish(tasks[i].given.stream->state, std::move(found[i]));
     results.push_back(std::make_unique<PosesResult>(std::move(people.poses), std::move(people.ids),
-                                                    true, tracker.data->skeleton()));
+                                                    true, tracker.data->shared_skeleton()));
   }
   return results;
 }
@@ -142,7 +142,8 @@ void apply_batch(const rtmpose_tracker* tracker, const rtmpose_frame* const* fra
   check_given(tracker, "tracker");
   check_given(frames, "frames");
   if (!tracker->networks) {
-    fail_argument("the tracker has no networks: use rtmpose_stream_begin and rtmpose_stream_finish");
+    fail_argument(
+        "the tracker has no networks: use rtmpose_stream_begin and rtmpose_stream_finish");
   }
   std::vector<FrameTask> tasks;
   for (std::int32_t i = 0; i < count; ++i) {
@@ -178,8 +179,8 @@ rtmpose_status rtmpose_tracker_create(const rtmpose_model* detector, const rtmpo
     const bool one_stage = networks->pose.is_one_stage();
     if (detector && !one_stage) networks->detector.emplace(detector->data);
     if (detector) given.whole_image = 0;
-    auto data = std::make_shared<const Tracker>(checked_params(given), networks->pose.skeleton(),
-                                                one_stage);
+    auto data = std::make_shared<const Tracker>(
+        checked_params(given), networks->pose.shared_skeleton(), one_stage);
     *tracker = new rtmpose_tracker{std::move(data), std::move(networks)};
   });
 }

@@ -58,8 +58,9 @@ void decode_decoded(const Arrays& outputs, bool triples, std::size_t n, std::vec
 std::string expected_outputs(const Arrays& outputs, const Card& card, KeypointForm form,
                              std::int64_t n) {
   const auto fits = [&](std::size_t index, std::size_t rank) {
-    return outputs.size() > index && outputs[index].rank() == rank && outputs[index].shape[0] >= n &&
-           outputs[index].shape[1] > 0 && outputs[index].shape[1] == outputs[0].shape[1];
+    if (outputs.size() <= index || outputs[index].rank() != rank) return false;
+    const Shape& shape = outputs[index].shape;
+    return shape[0] >= n && shape[1] > 0 && shape[1] == outputs[0].shape[1];
   };
   if (form == KeypointForm::kDecoded) {
     const bool right = fits(0, 3) && fits(1, 2) && outputs[0].shape[2] == 2;

@@ -8,7 +8,7 @@
 namespace rtmpose::core {
 namespace {
 
-constexpr float kGray = 114;
+constexpr int kGray = 114;
 constexpr int kCell = 32;  // the largest stride
 
 // Weights are whole numbers of this many parts: the integer arithmetic that OpenCV resizes with.
@@ -57,7 +57,7 @@ void fill_row(const ImageView& image, int row, const std::vector<Tap>& x, const 
   out.resize(3 * width);
   const std::uint8_t* pixels = image.row(row);
   for (std::size_t channel = 0; channel < 3; ++channel) {
-    const std::uint8_t* bytes = pixels + scaling.channels[channel].byte;
+    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
     int* values = out.data() + channel * width;
     for (std::size_t i = 0; i < width; ++i) {
       const Tap& tap = x[i];
@@ -93,12 +93,11 @@ void resize(const ImageView& image, Size size, Size canvas, const Scaling& scali
       const int* above = memory.rows[0].data() + channel * width;
       const int* below = memory.rows[1].data() + channel * width;
       float* target = out + channel * plane + line * static_cast<std::size_t>(canvas.width);
-      const float factor = scaling.channels[channel].factor;
-      const float shift = scaling.channels[channel].shift;
+      const float* values = scaling.values[channel];
       for (std::size_t i = 0; i < width; ++i) {
         const int value = (((tap.weights[0] * above[i]) >> 16) +
                            ((tap.weights[1] * below[i]) >> 16) + 2) >> 2;
-        target[i] = static_cast<float>(value) * factor + shift;
+        target[i] = values[value];
       }
     }
   }
@@ -108,7 +107,7 @@ void resize(const ImageView& image, Size size, Size canvas, const Scaling& scali
 void fill_rest(Size image, Size canvas, const Scaling& scaling, float* out) {
   const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(canvas.width) * canvas.height;
   for (int channel = 0; channel < 3; ++channel) {
-    const float gray = scaling.apply(channel, kGray);
+    const float gray = scaling.values[channel][kGray];
     float* planes = out + channel * plane;
     for (int y = 0; y < image.height; ++y) {
       float* row = planes + static_cast<std::ptrdiff_t>(y) * canvas.width;

@@ -20,6 +20,9 @@ class PoseEstimator {
   bool is_one_stage() const { return model_->kind == RTMPOSE_KIND_ONE_STAGE; }
   const Skeleton& skeleton() const { return model_->skeleton; }
 
+  // The same; keeps the model alive.
+  std::shared_ptr<const Skeleton> shared_skeleton() const { return {model_, &model_->skeleton}; }
+
   // One pose for each task, in their order; all in one call of the network, up to 64 people. For
   // top-down networks.
   Poses estimate(const std::vector<PoseTask>& tasks) const;

@@ -9,8 +9,8 @@ namespace rtmpose::core {
 // A card for the file. Throws Error where nothing tells what it is.
 Card recognized_card(const Network& network);
 
-// The card with what the file itself shows where the card leaves it open. Throws Error where the two
-// do not agree.
+// The card with what the file itself shows where the card leaves it open. Throws Error where the
+// two do not agree.
 Card completed_card(Card card, const Network& network);
 
 std::vector<std::string> output_names(const Network& network);

@@ -99,7 +99,8 @@ std::string sdk_network(const std::string& folder) {
   try {
     name = first_model(folder).at("net").get<std::string>();
   } catch (const Json::exception& error) {
-    fail_model(inside(folder, "deploy.json") + " does not name the network's file: " + error.what());
+    fail_model(inside(folder, "deploy.json") +
+               " does not name the network's file: " + error.what());
   }
 
   // The folder may come from anybody: neither the name nor a link may lead out of it.

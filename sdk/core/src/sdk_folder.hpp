@@ -1,4 +1,5 @@
-// Model folders of the original's deployment SDK, and ours: deploy.json, pipeline.json, the network.
+// Model folders of the original's deployment SDK, and ours: deploy.json, pipeline.json and the
+// network.
 #pragma once
 
 #include <string>

@@ -26,8 +26,12 @@ void fill_taps(AxisMap map, int count, int length, Taps& taps) {
   taps.first.resize(static_cast<std::size_t>(count));
   taps.second.resize(static_cast<std::size_t>(count));
   taps.weight.resize(static_cast<std::size_t>(count));
+
+  // In 32-bit floats, rounded once at the end: the arithmetic that OpenCV warps with.
+  const double scale = static_cast<float>(map.scale);
+  const double offset = static_cast<float>(map.offset);
   for (int i = 0; i < count; ++i) {
-    const double exact = map.scale * i + map.offset;
+    const double exact = scale * i + offset;
 
     // Written so that a place that is no number lies outside.
     const float place = static_cast<float>(exact > -2 ? std::min(exact, length + 1.0) : -2.0);
@@ -69,7 +73,7 @@ void fill_row(const ImageView& image, int row, const Taps& x, float border, cons
   }
   const std::uint8_t* pixels = image.row(row);
   for (int channel = 0; channel < 3; ++channel) {
-    const std::uint8_t* bytes = pixels + scaling.channels[channel].byte;
+    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
     float* values = out.values.data() + static_cast<std::size_t>(channel) * width;
     for (std::size_t i = 0; i < width; ++i) {
       const std::ptrdiff_t first = x.first[i];
@@ -86,10 +90,11 @@ void fill_row(const ImageView& image, int row, const Taps& x, float border, cons
 Scaling scaling_of(const ImageView& image, const Normalization& normalization) {
   Scaling scaling;
   for (std::size_t i = 0; i < 3; ++i) {
-    const double std = normalization.std[i];
-    scaling.channels[i].byte = image.channels[normalization.rgb ? 2 - i : i];
-    scaling.channels[i].factor = static_cast<float>(1 / std);
-    scaling.channels[i].shift = static_cast<float>(-normalization.mean[i] / std);
+    scaling.bytes[i] = image.channels[normalization.rgb ? 2 - i : i];
+    for (int level = 0; level < 256; ++level) {
+      scaling.values[i][level] =
+          static_cast<float>((level - normalization.mean[i]) / normalization.std[i]);
+    }
   }
   return scaling;
 }
@@ -120,11 +125,10 @@ void warp(const ImageView& image, AxisMap x, AxisMap y, Size size, float border,
       const float* above = memory.rows[0].values.data() + channel * width;
       const float* below = memory.rows[1].values.data() + channel * width;
       float* target = out + channel * plane + at * width;
-      const float factor = scaling.channels[channel].factor;
-      const float shift = scaling.channels[channel].shift;
+      const float* values = scaling.values[channel];
       for (std::size_t i = 0; i < width; ++i) {
-        const float value = round_even(above[i] + weight * (below[i] - above[i]));
-        target[i] = value * factor + shift;
+        const float exact = above[i] + weight * (below[i] - above[i]);
+        target[i] = values[static_cast<int>(round_even(exact))];
       }
     }
   }

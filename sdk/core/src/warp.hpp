@@ -11,19 +11,10 @@ struct AxisMap {
   double offset = 0;
 };
 
-// One channel of the output: where its bytes are in a pixel, and out = byte * factor + shift.
-struct ChannelScaling {
-  int byte = 0;
-  float factor = 1;
-  float shift = 0;
-};
-
+// From bytes to what the network takes, in the order of its channels.
 struct Scaling {
-  ChannelScaling channels[3];  // in the order of the network
-
-  float apply(int channel, float value) const {
-    return value * channels[channel].factor + channels[channel].shift;
-  }
+  int bytes[3]{};         // where a channel's byte is in a pixel
+  float values[3][256]{};  // of each gray level
 };
 
 Scaling scaling_of(const ImageView& image, const Normalization& normalization);

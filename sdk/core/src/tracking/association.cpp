@@ -26,8 +26,8 @@ float longer_side(const Box& box) { return std::max(box.x2 - box.x1, box.y2 - bo
 
 Point center_of(const Box& box) { return {(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2}; }
 
-// Object keypoint similarity of a track's last pose, moved on, with a pose of the frame. Areas count
-// twice, for a tolerance wider than the evaluation's: people move between frames.
+// Object keypoint similarity of a track's last pose, moved on, with a pose of the frame. Areas
+// count twice, for a tolerance wider than the evaluation's: people move between frames.
 double likeness_of(const Track& track, const Frame& frame, std::size_t row) {
   const float size = box_size(track.predicted);
   const float other_size = box_size(frame.boxes[row]);

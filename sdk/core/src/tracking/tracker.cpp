@@ -29,11 +29,12 @@ struct Tracker::Seen {
   std::vector<bool> enough;  // whether enough keypoints are seen to follow somebody
 };
 
-Tracker::Tracker(const TrackerParams& params, Skeleton skeleton, bool one_stage)
+Tracker::Tracker(const TrackerParams& params, std::shared_ptr<const Skeleton> skeleton,
+                 bool one_stage)
     : params_(params),
       skeleton_(std::move(skeleton)),
       one_stage_(one_stage),
-      chains_(limb_chains(skeleton_)) {}
+      chains_(limb_chains(*skeleton_)) {}
 
 float Tracker::lowest_score() const { return std::min(params_.given.det_thr, kDoubtfulThr); }
 
@@ -108,8 +109,8 @@ Tracker::Seen Tracker::seen_people(Poses poses) const {
   // Who can hardly be seen stays if the detector found them, but is not followed by keypoints.
   const rtmpose_tracker_params& p = params_.given;
   const Extents found = extents(poses, p.pose_kpt_thr, p.pose_bbox_scale,
-                                params_.min_keypoints(skeleton_.size()), p.pose_min_bbox_size);
-  const Rows kept = distinct(poses, found.boxes, skeleton_, p.pose_nms_thr);
+                                params_.min_keypoints(skeleton_->size()), p.pose_min_bbox_size);
+  const Rows kept = distinct(poses, found.boxes, *skeleton_, p.pose_nms_thr);
   seen.poses = poses.select(kept);
   for (const std::size_t row : kept) {
     seen.boxes.push_back(found.boxes[row]);
@@ -125,7 +126,7 @@ void Tracker::update(Track& track, const Seen& seen, std::size_t row) const {
 
   // Only for a settled track: the repair compares with its last pose.
   if (params_.given.repair_swaps && !track.missing && track.hits >= kSettledHits) {
-    repair_swaps(track, skeleton_, chains_, points, scores);
+    repair_swaps(track, *skeleton_, chains_, points, scores);
   }
   track.points = std::move(points);
   track.scores = std::move(scores);
@@ -180,7 +181,7 @@ TrackedPoses Tracker::finish(TrackState& state, Poses poses) const {
   state.pending = PendingFrame();
   const Seen seen = seen_people(std::move(poses));
   const std::vector<Match> matches =
-      assign(state.tracks, seen.poses, seen.boxes, skeleton_, params_.given.track_iou_thr);
+      assign(state.tracks, seen.poses, seen.boxes, *skeleton_, params_.given.track_iou_thr);
 
   // Everybody who is there, with the row of their pose.
   std::vector<Match> current;
@@ -217,7 +218,7 @@ TrackedPoses Tracker::shown_people(std::vector<Match> current, const Seen& seen,
   std::sort(current.begin(), current.end(),
             [](const Match& a, const Match& b) { return a.track->id < b.track->id; });
   TrackedPoses shown;
-  shown.poses.keypoint_count = skeleton_.size();
+  shown.poses.keypoint_count = skeleton_->size();
   for (const Match& match : current) {
     // New and returning people start a filter.
     Track& track = *match.track;

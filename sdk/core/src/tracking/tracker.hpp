@@ -1,7 +1,7 @@
 // The tracker without networks: which boxes to estimate poses in, and who is who.
 //
-// The way of a frame: predict every track's box -> detections that count, merged with followed boxes
-// -> (poses, elsewhere) -> drop duplicates -> assign poses to tracks -> repair, smooth, give ids.
+// The way of a frame: predict every track's box -> detections that count, merged with followed
+// boxes -> (poses, elsewhere) -> drop duplicates -> assign poses to tracks -> repair, smooth, give ids.
 #pragma once
 
 #include "tracking/association.hpp"
@@ -19,10 +19,11 @@ struct TrackedPoses {
 class Tracker {
  public:
   // one_stage: people of whole frames come with their poses.
-  Tracker(const TrackerParams& params, Skeleton skeleton, bool one_stage);
+  Tracker(const TrackerParams& params, std::shared_ptr<const Skeleton> skeleton, bool one_stage);
 
   const TrackerParams& params() const { return params_; }
-  const Skeleton& skeleton() const { return skeleton_; }
+  const Skeleton& skeleton() const { return *skeleton_; }
+  std::shared_ptr<const Skeleton> shared_skeleton() const { return skeleton_; }
   bool is_one_stage() const { return one_stage_; }
 
   // Lowest score that detections need to be of use.
@@ -51,7 +52,7 @@ class Tracker {
   void forget(TrackState& state, const std::vector<const Track*>& present, Size frame) const;
 
   TrackerParams params_;
-  Skeleton skeleton_;
+  std::shared_ptr<const Skeleton> skeleton_;
   bool one_stage_;
   std::vector<LimbChain> chains_;
 };
