@@ -22,7 +22,7 @@ from rtmpose.exporting.resample import (
 )
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.decoders import box_decoder
-from rtmpose.ops.letterbox import PAD_VALUE
+from rtmpose.ops.letterbox import CELL, PAD_VALUE
 
 
 def detect(
@@ -44,6 +44,8 @@ def detect(
     sizes, factors = _letterbox_size(g, frame, card)
     canvas = _letterbox(g, frame, sizes, card)
     pixels = normalize(g, canvas, card)
+    if _takes_rectangles(detector, card):
+        pixels = _rectangle(g, pixels, sizes)
     outputs = g.inline(detector, {detector.graph.input[0].name: pixels}, "detector/")
     boxes, scores = _people(g, outputs["dets"], outputs["labels"], score_thr)
     return g.op("Div", boxes, g.op("Concat", *factors, *factors, axis=0)), scores
@@ -105,6 +107,22 @@ def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str
     mask = g.op("Mul", rows, columns)
     gray = g.op("Mul", g.op("Sub", scalar(1), mask), scalar(PAD_VALUE))
     return g.op("Add", g.op("Mul", canvas, mask), gray)
+
+
+def _takes_rectangles(detector: ModelProto, card: ModelCard) -> bool:
+    """Whether the network saves the padding, as :class:`rtmpose.Detector` does by default."""
+    shape = detector.graph.input[0].type.tensor_type.shape.dim
+    return card.input_fit == "rectangular" and not any(side.dim_value for side in shape[2:])
+
+
+def _rectangle(g: Graph, pixels: str, sizes: list[str]) -> str:
+    """The top left part ``(1, 3, h, w)`` that holds the resized frame, in whole cells."""
+    width, height = sizes
+    ends = []
+    for new in (height, width):
+        cells = g.op("Ceil", g.op("Div", new, scalar(CELL)))
+        ends.append(g.op("Cast", g.op("Mul", cells, scalar(CELL)), to=TensorProto.INT64))
+    return g.op("Slice", pixels, ints(0, 0), g.op("Concat", *ends, axis=0), ints(2, 3))
 
 
 def _people(g: Graph, dets: str, labels: str, score_thr: float) -> tuple[str, str]:
