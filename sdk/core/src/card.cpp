@@ -17,12 +17,13 @@ Coding coding_of(const std::string& kind, const std::string& name) {
   static const std::map<std::string, Coding> kinds = {
       {"simcc", Coding::kSimcc},       {"heatmap", Coding::kHeatmap},
       {"gaussian", Coding::kGaussian}, {"rtmdet", Coding::kRtmdet},
-      {"yolox", Coding::kYolox},       {"rtmo", Coding::kRtmo},
+      {"yolox", Coding::kYolox},       {"yolo", Coding::kYolo},
+      {"rtmo", Coding::kRtmo},         {"yolo-pose", Coding::kYoloPose},
   };
   const auto found = kinds.find(kind);
   if (found == kinds.end()) {
     fail_model(name + " is of the kind " + kind +
-               "; read are simcc, heatmap, gaussian, rtmdet, yolox and rtmo");
+               "; read are simcc, heatmap, gaussian, rtmdet, yolox, yolo, rtmo and yolo-pose");
   }
   return found->second;
 }
@@ -65,11 +66,11 @@ Card card_from_json(const std::string& text, const std::string& name) {
   }
 }
 
-Card assumed_one_stage_card(const std::string& name) {
-  Card card;
-  card.id = name;
-  card.coding = Coding::kRtmo;
-  return card;
+std::string lowercase(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
 }
 
 void check_card(const Card& card, const std::string& name) {

@@ -17,7 +17,9 @@ enum class Coding {
   kGaussian,  // plain crops, a quarter of a pixel toward the higher neighbor
   kRtmdet,
   kYolox,
+  kYolo,
   kRtmo,
+  kYoloPose,
 };
 
 struct Normalization {
@@ -37,17 +39,19 @@ struct Card {
   std::vector<std::string> classes;
   std::optional<Skeleton> skeleton;
 
-  bool is_detector() const { return coding == Coding::kRtmdet || coding == Coding::kYolox; }
-  bool is_one_stage() const { return coding == Coding::kRtmo; }
+  bool is_detector() const {
+    return coding == Coding::kRtmdet || coding == Coding::kYolox || coding == Coding::kYolo;
+  }
+  bool is_one_stage() const { return coding == Coding::kRtmo || coding == Coding::kYoloPose; }
 };
 
 // The card that the Python package writes. Throws Error; `name` is the model's name in errors.
 Card card_from_json(const std::string& text, const std::string& name);
 
-// The card of RTMO, of whose files only the outputs tell what they are.
-Card assumed_one_stage_card(const std::string& name);
-
 // Throws Error where numbers make no sense.
 void check_card(const Card& card, const std::string& name);
+
+// ASCII letters as small ones.
+std::string lowercase(std::string text);
 
 }  // namespace rtmpose::core

@@ -45,6 +45,15 @@ Owned<OrtSessionOptions> session_options(const EngineOptions& options) {
   return settings;
 }
 
+Element element_of(ONNXTensorElementDataType type) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return Element::kFloat;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return Element::kInt64;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return Element::kInt32;
+    default: return Element::kOther;
+  }
+}
+
 TensorSpec spec_from(const OrtTypeInfo* info, const std::string& name) {
   const OrtApi* api = engine().api;
   TensorSpec spec;
@@ -67,61 +76,33 @@ TensorSpec spec_from(const OrtTypeInfo* info, const std::string& name) {
 
 }  // namespace
 
-// ---- tensors
+// ---- outputs
 
-void Tensor::Release::operator()(OrtValue* value) const { engine().api->ReleaseValue(value); }
+void Outputs::Release::operator()(OrtValue* value) const { engine().api->ReleaseValue(value); }
 
-Tensor::Tensor(OrtValue* value) : value_(value) {
+Outputs::Outputs(const std::vector<OrtValue*>& values) {
   const OrtApi* api = engine().api;
-  OrtTensorTypeAndShapeInfo* raw = nullptr;
-  check_engine(api->GetTensorTypeAndShape(value, &raw), "an output");
-  const Owned<OrtTensorTypeAndShapeInfo> info(raw, api->ReleaseTensorTypeAndShapeInfo);
-  check_engine(api->GetTensorElementType(raw, &type_), "an output");
-  std::size_t rank = 0;
-  check_engine(api->GetDimensionsCount(raw, &rank), "an output");
-  shape_.resize(rank);
-  check_engine(api->GetDimensions(raw, shape_.data(), rank), "an output");
-  check_engine(api->GetTensorShapeElementCount(raw, &size_), "an output");
-  check_engine(api->GetTensorMutableData(value, &data_), "an output");
-}
 
-bool Tensor::is_integer() const {
-  return type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 ||
-         type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-}
-
-const float* Tensor::floats() const {
-  if (!is_float()) {
-    fail_model("an output of shape " + shape_text(shape_) +
-               " does not hold 32-bit floats, which are all that is read");
+  // Every value gets its owner before anything may throw.
+  values_.reserve(values.size());
+  for (OrtValue* value : values) values_.emplace_back(value);
+  for (OrtValue* value : values) {
+    OrtTensorTypeAndShapeInfo* raw = nullptr;
+    check_engine(api->GetTensorTypeAndShape(value, &raw), "an output");
+    const Owned<OrtTensorTypeAndShapeInfo> info(raw, api->ReleaseTensorTypeAndShapeInfo);
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    std::size_t rank = 0;
+    Array array;
+    void* data = nullptr;
+    check_engine(api->GetTensorElementType(raw, &type), "an output");
+    check_engine(api->GetDimensionsCount(raw, &rank), "an output");
+    array.shape.resize(rank);
+    check_engine(api->GetDimensions(raw, array.shape.data(), rank), "an output");
+    check_engine(api->GetTensorMutableData(value, &data), "an output");
+    array.element = element_of(type);
+    array.data = data;
+    arrays_.push_back(array);
   }
-  return static_cast<const float*>(data_);
-}
-
-std::int64_t Tensor::integer(std::size_t index) const {
-  if (type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) {
-    return static_cast<const std::int64_t*>(data_)[index];
-  }
-  if (type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32) {
-    return static_cast<const std::int32_t*>(data_)[index];
-  }
-  return static_cast<std::int64_t>(floats()[index]);
-}
-
-std::string shape_text(const Shape& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i ? ", " : "") + (shape[i] < 0 ? std::string("?") : std::to_string(shape[i]));
-  }
-  return text + ")";
-}
-
-std::string shapes_text(const Tensors& tensors) {
-  std::string text;
-  for (const Tensor& tensor : tensors) {
-    text += (text.empty() ? "" : ", ") + shape_text(tensor.shape());
-  }
-  return text;
 }
 
 // ---- networks
@@ -199,11 +180,22 @@ std::string Network::metadata(const std::string& key) const {
   return text;
 }
 
-Tensors Network::run(const float* pixels, int n, int height, int width) const {
+int Network::fixed_batch() const {
+  const std::int64_t batch = input_.shape[0];
+  return batch > 0 ? static_cast<int>(batch) : 0;
+}
+
+Size Network::declared_size() const {
+  const auto side = [](std::int64_t value) { return value > 0 ? static_cast<int>(value) : 0; };
+  return {side(input_.shape[3]), side(input_.shape[2])};
+}
+
+Outputs Network::run(const float* pixels, int n, Size size) const {
   const OrtApi* api = engine().api;
-  const std::int64_t shape[4] = {n, 3, height, width};
+  const std::int64_t shape[4] = {n, 3, size.height, size.width};
   const std::size_t bytes = sizeof(float) * 3 * static_cast<std::size_t>(n) *
-                            static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+                            static_cast<std::size_t>(size.height) *
+                            static_cast<std::size_t>(size.width);
   OrtValue* raw = nullptr;
 
   // The engine only reads it, although its interface has no const.
@@ -219,19 +211,9 @@ Tensors Network::run(const float* pixels, int n, int height, int width) const {
   const OrtValue* feed = raw;
   check_engine(
       api->Run(session_, nullptr, &in, &feed, 1, names.data(), names.size(), values.data()),
-      path_ + " failed on a batch of shape " + shape_text({n, 3, height, width}));
-
-  // Every value gets its owner before the next one may throw.
-  Tensors tensors;
-  tensors.reserve(values.size());
-  std::size_t taken = 0;
-  try {
-    for (; taken < values.size(); ++taken) tensors.emplace_back(values[taken]);
-  } catch (...) {
-    for (std::size_t i = taken + 1; i < values.size(); ++i) api->ReleaseValue(values[i]);
-    throw;
-  }
-  return tensors;
+      path_ + " failed on a batch of shape " +
+          shape_text(Shape(std::begin(shape), std::end(shape))));
+  return Outputs(values);
 }
 
 }  // namespace rtmpose::core

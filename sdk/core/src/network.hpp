@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "array.hpp"
 #include "engine.hpp"
+#include "types.hpp"
 
 namespace rtmpose::core {
-
-using Shape = std::vector<std::int64_t>;
 
 struct EngineOptions {
   int threads = 0;
@@ -24,38 +24,20 @@ struct TensorSpec {
   ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 };
 
-// One computed output; the memory is the engine's, valid as long as this is.
-class Tensor {
+// Computed outputs; the memory is the engine's, valid as long as this is.
+class Outputs {
  public:
-  explicit Tensor(OrtValue* value);
+  explicit Outputs(const std::vector<OrtValue*>& values);
 
-  const Shape& shape() const { return shape_; }
-  std::size_t rank() const { return shape_.size(); }
-  std::size_t size() const { return size_; }
-  bool is_float() const { return type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
-  bool is_integer() const;
-
-  // Throws Error where the numbers are of another type.
-  const float* floats() const;
-
-  // One entry of an integer output.
-  std::int64_t integer(std::size_t index) const;
+  const Arrays& arrays() const { return arrays_; }
 
  private:
   struct Release {
     void operator()(OrtValue* value) const;
   };
-  std::unique_ptr<OrtValue, Release> value_;
-  Shape shape_;
-  std::size_t size_ = 0;
-  ONNXTensorElementDataType type_ = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  void* data_ = nullptr;
+  std::vector<std::unique_ptr<OrtValue, Release>> values_;
+  Arrays arrays_;
 };
-
-using Tensors = std::vector<Tensor>;
-
-std::string shape_text(const Shape& shape);
-std::string shapes_text(const Tensors& tensors);
 
 // May be run by several threads at the same time.
 class Network {
@@ -76,7 +58,13 @@ class Network {
   std::string metadata(const std::string& key) const;
 
   // Pixels (n, 3, height, width) to outputs.
-  Tensors run(const float* pixels, int n, int height, int width) const;
+  Outputs run(const float* pixels, int n, Size size) const;
+
+  // The size of the batch where the file fixes it, else 0.
+  int fixed_batch() const;
+
+  // Width and height where the file fixes them; 0 for each that may vary.
+  Size declared_size() const;
 
  private:
   TensorSpec spec_of(bool input, std::size_t index) const;

@@ -13,13 +13,6 @@ std::string inside(const std::string& folder, const std::string& name) {
   return (fs::u8path(folder) / name).u8string();
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 Json first_model(const std::string& folder) {
   return parse_json(read_text(inside(folder, "deploy.json")), inside(folder, "deploy.json"))
       .at("models")
@@ -87,7 +80,7 @@ Card read_card(const std::string& folder) {
 
   // YOLOX takes plain pixels; RTMDet normalizes.
   card.input = detector_size(transforms);
-  const std::string name = lower(first_model(folder).value("name", std::string()));
+  const std::string name = lowercase(first_model(folder).value("name", std::string()));
   const bool plain = card.normalization.std == std::array<double, 3>{1, 1, 1};
   card.coding = plain || name.find("yolox") != std::string::npos ? Coding::kYolox : Coding::kRtmdet;
   return card;
