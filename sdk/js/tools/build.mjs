@@ -25,9 +25,6 @@ const HERE = fileURLToPath(new URL("..", import.meta.url));
 const CORE = join(HERE, "..", "core");
 const GENERATED = join(HERE, "src", "generated");
 
-/** Sources of the core that need no engine. */
-const SOURCES = readFileSync(join(HERE, "tools", "core_sources.txt"), "utf8").trim().split("\n");
-
 const EXPORTS = [
   "malloc",
   "free",
@@ -95,7 +92,8 @@ function coreWasm() {
       `-sEXPORTED_FUNCTIONS=${EXPORTS.map((name) => `_${name}`).join(",")}`,
       `-I${join(CORE, "include")}`,
       `-I${jsonInclude(folder)}`,
-      ...SOURCES.map((name) => join(CORE, "src", name)),
+      `-I${join(CORE, "src")}`,
+      ...coreSources(),
       "-o",
       out,
     ];
@@ -104,6 +102,14 @@ function coreWasm() {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Sources of the core that need no engine, as its CMakeLists.txt lists them. */
+function coreSources() {
+  const text = readFileSync(join(CORE, "CMakeLists.txt"), "utf8");
+  const list = /set\(core_sources\s+([^)]*)\)/.exec(text);
+  if (!list) throw new Error("sdk/core/CMakeLists.txt has no list core_sources");
+  return list[1].trim().split(/\s+/).map((name) => join(CORE, name));
 }
 
 /**
