@@ -7,6 +7,8 @@ const HEIGHT = 120;
 const BOXES = Float32Array.of(10, 5, 90, 115, 60, 20, 150, 100, -20, 40, 70, 140);
 const MOST_SCORE_DIFFERENCE = 0.02;
 const MOST_PIXELS = 1;
+/** So many times slower than WebAssembly is no gain: a GPU in software, or none at all. */
+const MOST_SLOWNESS = 2;
 
 /**
  * Compares an engine with one that is known to be right, on a fixed image.
@@ -17,12 +19,25 @@ export async function isTrusted(tested: Graph, right: Graph): Promise<string> {
   const image = pattern();
   const expected = await right.run(image, BOXES);
   const found = await tested.run(image, BOXES);
-  const reason = difference(found, expected);
+  const reason = difference(found, expected) || (await slowness(tested, right, image));
   if (reason) return reason;
 
   // The detector as well; the pattern holds nobody, so mostly there is nobody to compare.
   const people = await right.run(image, null);
   return difference(await tested.run(image, null), people);
+}
+
+/** Compares second calls: the first ones compile. */
+async function slowness(tested: Graph, right: Graph, image: BgrImage): Promise<string> {
+  const time = async (graph: Graph): Promise<number> => {
+    const start = performance.now();
+    await graph.run(image, BOXES);
+    return performance.now() - start;
+  };
+  const most = MOST_SLOWNESS * (await time(right));
+  const taken = await time(tested);
+  if (taken <= most) return "";
+  return `it takes ${taken.toFixed(0)} ms where wasm takes ${(most / MOST_SLOWNESS).toFixed(0)} ms`;
 }
 
 function difference(found: Poses, expected: Poses): string {
