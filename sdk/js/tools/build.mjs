@@ -12,8 +12,10 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -45,7 +47,9 @@ const EXPORTS = [
 const needTracker = process.argv.includes("--need-tracker");
 mkdirSync(GENERATED, { recursive: true });
 write("skeletons.ts", skeletons());
-write("core_wasm.ts", `export const CORE_WASM: string =\n  "${coreWasm()}";\n`);
+if (!isCurrent(join(GENERATED, "core_wasm.ts"))) {
+  write("core_wasm.ts", `export const CORE_WASM: string =\n  "${coreWasm()}";\n`);
+}
 
 rmSync(join(HERE, "dist"), { recursive: true, force: true });
 const tsc = join(HERE, "node_modules", "typescript", "bin", "tsc");
@@ -65,6 +69,17 @@ function skeletons() {
   );
   const head = 'import type { Skeleton } from "../skeleton.js";\n\n';
   return `${head}export const PUBLISHED: readonly Skeleton[] = [\n  ${lines.join(",\n  ")},\n];\n`;
+}
+
+/** Whether a tracker is there that is newer than every source of the core. */
+function isCurrent(file) {
+  if (process.argv.includes("--without-tracker") || !existsSync(file)) return false;
+  if (statSync(file).size < 1000) return false; // made without emscripten
+  const made = statSync(file).mtimeMs;
+  const all = readdirSync(CORE, { recursive: true });
+  const sources = all.filter((name) => /(pp|\.h|\.inc|\.txt)$/.test(name));
+  const files = [fileURLToPath(import.meta.url), ...sources.map((name) => join(CORE, name))];
+  return files.every((name) => statSync(name).mtimeMs < made);
 }
 
 /** The tracker as base64, so that bundlers and CDNs have one file less to find. */
