@@ -98,7 +98,7 @@ _KEPT = f"files are completed, nothing temporary stays; {_SAME}"
 _JOB = "`predict` and `track` with all formats and annotated videos"
 
 KINDS = (
-    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 150, 6),
+    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 120, 6),
     Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 120, 5),
     Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 120, 5),
     Kind(
@@ -107,7 +107,7 @@ KINDS = (
         f"one line of error, no half file under a final name; {_SAME}",
         prepare_jobs,
         _limited,
-        150,
+        100,
         6,
     ),
     Kind(
@@ -116,7 +116,7 @@ KINDS = (
         "the second is refused, and changes nothing",
         prepare_jobs,
         _rivals,
-        60,
+        50,
         3,
     ),
 )

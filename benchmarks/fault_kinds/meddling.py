@@ -182,7 +182,7 @@ _Attempt = Callable[[Jobs, random.Random], str]
 
 
 def _kind(name: str, tried: str, promise: str, attempt: _Attempt) -> Kind:
-    return Kind(name, f"{_JOB}; {tried}", promise, prepare_jobs, attempt, tries=60, quick=3)
+    return Kind(name, f"{_JOB}; {tried}", promise, prepare_jobs, attempt, tries=40, quick=2)
 
 
 KINDS = (

@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
