@@ -256,6 +256,14 @@ def test_small_things_need_a_detector(tmp_path, base, capsys):
     small = "\n".join(next_steps(base, task.card, 0.25))
     assert "--detector FILE" in small
     assert "25 % of an image's side" in small
+    assert "--init rtmdet-nano-finetuned" in small
+
+
+def test_metrics_without_anything_to_measure_are_a_dash():
+    from rtmpose.cli.training import percent
+
+    assert percent(0.4813) == "48.13"
+    assert percent(-1) == "-"  # no small objects in the data
 
 
 # ---- how data is read

@@ -91,7 +91,7 @@ class ProgressBar:
         # New metrics get a line that stays.
         if status.metrics and status.metrics != self.metrics:
             self.metrics = dict(status.metrics)
-            found = ", ".join(f"{k} {100 * v:.2f}" for k, v in status.metrics.items())
+            found = ", ".join(f"{k} {percent(v)}" for k, v in status.metrics.items())
             self.console.print(
                 f"validation, step {status.step}: {found} (best {100 * status.best:.2f})",
                 soft_wrap=True,
@@ -113,6 +113,11 @@ def line(status: TrainStatus, epochs: int) -> str:
         f"epoch {status.epoch + 1}/{epochs} step {status.step}/{status.steps} {losses} lr"
         f" {status.lr:.2g} {status.samples_per_s:.1f}/s waiting {100 * status.waiting:.0f} %"
     )
+
+
+def percent(value: float) -> str:
+    """A metric as text; ``-`` for -1, where the data has nothing of the kind."""
+    return "-" if value == -1 else f"{100 * value:.2f}"
 
 
 def clock(seconds: float) -> str:
@@ -153,7 +158,7 @@ def show_result(result: TrainResult, card: ModelCard, share_of_image: float = 1.
     status = result.status
     # Metrics first, then the files.
     for key, value in status.metrics.items():
-        typer.echo(f"{key} {100 * value:.2f}")
+        typer.echo(f"{key} {percent(value)}")
     if not result.finished:
         typer.echo(
             f"stopped at step {status.step} of {status.steps}; go on with the same command and"
@@ -180,7 +185,10 @@ def next_steps(model: Path, card: ModelCard, share_of_image: float = 1.0) -> lis
         share_of_image: How much of an image's side the boxes it was trained in take.
     """
     if card.is_detector:
-        return [f"use it:     rtmpose predict photo.jpg --detector {model} -o out"]
+        return [
+            f"use it:     rtmpose predict photo.jpg --detector {model} -o out",
+            f"export it:  rtmpose export {model} --to onnx -o exports",
+        ]
     if not card.is_pose:
         return []
 
@@ -192,8 +200,8 @@ def next_steps(model: Path, card: ModelCard, share_of_image: float = 1.0) -> lis
             f"score it:   rtmpose eval pose test.json --pose {model}",
             f"use it:     rtmpose predict photo.jpg --pose {model} --detector FILE -o out",
             f"            its boxes take {100 * share_of_image:.0f} % of an image's side, so whole"
-            " images will not do: it needs a detector (rtmpose train person-detector --data ...),"
-            " or photos cut to the boxes with --detector none",
+            " images will not do: it needs a detector (rtmpose train person-detector --init"
+            " rtmdet-nano-finetuned --data ...), or photos cut to the boxes with --detector none",
             f"export it:  rtmpose export {model} --to onnx -o exports",
         ]
     return [

@@ -237,10 +237,6 @@ class PoseTracker:
         return (model or self.model).estimate([image], box_thr=self._lowest_thr)[0]
 
     @property
-    def _person_thr(self) -> float:
-        return person_thr_for(self.model.skeleton, self.params.person_thr)
-
-    @property
     def _lowest_thr(self) -> float:
         return min(self.params.det_thr, DOUBTFUL_THR)
 
@@ -352,8 +348,8 @@ class PoseTracker:
         # last before it counts.
         duplicate = nested(boxes, boxes[sorted(matched)])
         # Only new people have to be likely: those who are tracked may be unsure for a moment.
-        thr = 0.0 if self.model.whole_image else self._person_thr
-        starts = enough & (poses.instance_scores >= thr)
+        given = 0.0 if self.model.whole_image else self.params.person_thr
+        starts = enough & (poses.instance_scores >= person_thr_for(self.model.skeleton, given))
         for row in range(len(poses)):
             if row not in matched and starts[row]:
                 track = self._start(state, poses, boxes[row], row, bool(duplicate[row]))
