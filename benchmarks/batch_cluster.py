@@ -51,6 +51,8 @@ class Sources:
 
 def make_sources(folder: Path, images: Path, clips: int, photos: int, frames: int) -> Sources:
     """Crops of some photos, each different from all others."""
+    if not images.is_dir():
+        sys.exit(f"{images} is no folder: give one with some photos by --images")
     folder.mkdir(parents=True)
     made = Sources(folder)
     rng = np.random.default_rng(7)
