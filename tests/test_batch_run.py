@@ -3,15 +3,18 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from clips import clip
 from jobs import image, posix, wait_for
 
+import rtmpose
 from rtmpose.batch.ledger import Ledger, key_in_name
 from rtmpose.batch.report import report_of
 from rtmpose.cli import main
@@ -351,6 +354,57 @@ def test_two_runs_on_the_same_sources_are_refused(batch, sources):
         assert batch(sources, "--shard", "1/2")[0] in (0, 1)
         assert "at work" in batch("--status")[1]
     assert "is being filled" not in batch(sources)[2]
+
+
+@posix
+def test_a_lock_that_cannot_be_taken_counts_as_a_run(batch, sources, monkeypatch):
+    from rtmpose.batch import runs
+
+    def no_locks(descriptor):
+        raise OSError("this disk has no locks")
+
+    def refused(*_):
+        raise PermissionError("of another user")
+
+    batch(sources)
+    with runs.begun(batch.out, None, 8):
+        monkeypatch.setattr(runs, "try_lock", no_locks)
+        assert len(runs.at_work(batch.out)) == 1
+        monkeypatch.setattr(runs.os, "open", refused)
+        assert len(runs.at_work(batch.out)) == 1
+        monkeypatch.undo()
+    # One that ended without removing its lock, on a disk without locks.
+    summary = next((batch.out / "runs").glob("*.json"))
+    monkeypatch.setattr(runs, "try_lock", no_locks)
+    for process, count in ((os.getpid(), 1), (2**22 + 1, 0)):
+        table = {**json.loads(summary.read_text()), "pid": process}
+        summary.write_text(json.dumps(table))
+        summary.with_suffix(".lock").touch()
+        assert len(runs.at_work(batch.out)) == count
+
+
+def test_a_folder_that_cannot_be_written_is_told(batch, sources, monkeypatch):
+    from rtmpose import file_locks
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    batch.out.mkdir()
+    monkeypatch.setattr(file_locks.os, "open", read_only)
+    status, _, err = batch(sources)
+    assert status == 1
+    assert "cannot be written: Read-only file system" in err
+
+
+def test_only_one_file_knows_ray_and_no_other_part_knows_batches():
+    root = Path(rtmpose.__file__).parent
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        place = path.relative_to(root).as_posix()
+        knows_ray = re.search(r"^\s*(import|from) ray\b", text, re.MULTILINE) is not None
+        assert knows_ray == (place == "batch/ray_engine.py"), place
+        ours = place.startswith("batch/") or place == "cli/batch.py"
+        assert ours or "rtmpose.batch" not in text, place
 
 
 def test_a_folder_of_somebody_else_is_refused(batch, sources):

@@ -50,10 +50,15 @@ def ray_entries(
         RtmposeError: what ended a worker for good, such as a full disk.
     """
     ray = _import_ray()
+    context = ray.data.DataContext.get_current()
+    before = (context.enable_progress_bars, context.target_max_block_size)
+    context.enable_progress_bars = False
+    # Each part of a video is a block of its own, so that all workers share them.
+    context.target_max_block_size = 1
     began = not ray.is_initialized()
-    if began:
-        _connect(ray, cluster)
     try:
+        if began:
+            _connect(ray, cluster)
         cpus, gpus, workers = _layout(ray, options, cluster)
         log.info("%d workers with %g cores and %g GPUs each", workers, cpus, gpus)
         if not options.engine.threads:
@@ -62,6 +67,7 @@ def ray_entries(
         for row in results.iter_rows():
             yield _entry(row)
     finally:
+        context.enable_progress_bars, context.target_max_block_size = before
         if began:
             ray.shutdown()
 
@@ -70,10 +76,6 @@ def _dataset(
     ray: Any, units: Sequence[Unit], options: WorkerOptions, cpus: float, gpus: float, workers: int
 ) -> Any:
     """The plan that Ray Data carries out. It restarts actors that die, and repeats their calls."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    # Each part of a video is a block of its own, so that all workers share them.
-    context.target_max_block_size = 1
     rows = [{"unit": unit.to_text()} for unit in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
     if options.settings.cuts:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rtmpose.errors import InputError, OutputError
 from rtmpose.file_locks import OutputLock, ProcessLock, try_lock
-from rtmpose.files import write_text
+from rtmpose.files import output_errors, write_text
 from rtmpose.text_files import read_json, to_json
 
 LOCK = ".lock"
@@ -88,7 +88,8 @@ def begun(out: Path, shard: tuple[int, int] | None, planned: int) -> Iterator[Ru
     text = "" if shard is None else f"{shard[0]}/{shard[1]}"
     # One run begins at a time, so that none overlooks another.
     start_lock = ProcessLock(out / START_LOCK)
-    start_lock.wait(f"the start of a run in {out}")
+    with output_errors(out):
+        start_lock.wait(f"the start of a run in {out}")
     try:
         others = at_work(out)
         for other_name, other in others.items():
@@ -182,10 +183,18 @@ def _overlap(mine: str, other: str) -> bool:
 
 def _is_held(path: Path) -> bool:
     """Whether somebody holds a lock; where the file system has none, the process decides."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
+    descriptor = None
+    # The lock of another user may be readable only.
+    for how in (os.O_RDWR, os.O_RDONLY):
+        try:
+            descriptor = os.open(path, how)
+            break
+        except FileNotFoundError:
+            return False
+        except OSError:
+            continue
+    if descriptor is None:
+        return True
     try:
         return not try_lock(descriptor)
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
 from rtmpose.file_locks import ProcessLock
-from rtmpose.files import make_folder, write_text
+from rtmpose.files import make_folder, output_errors, write_text
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 from rtmpose.ranges import check_choice
 from rtmpose.text_files import parse_json, read_json, to_json
@@ -160,7 +160,8 @@ def agree_on_settings(out: Path, settings: BatchSettings) -> None:
 
 def _write_once(out: Path, settings: BatchSettings) -> None:
     lock = ProcessLock(out / SETTINGS_LOCK)
-    lock.wait(f"the settings of {out}")
+    with output_errors(out):
+        lock.wait(f"the settings of {out}")
     try:
         path = out / SETTINGS_FILE
         if not path.exists():

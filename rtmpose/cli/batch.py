@@ -250,8 +250,8 @@ def batch(
         list[str] | None,
         typer.Argument(
             help=(
-                "Images, videos, folders, glob patterns, lists (.txt), manifests (.csv, .parquet),"
-                " URLs, s3://, gs:// and other stores of fsspec."
+                "Images, videos, folders, glob patterns, lists (.txt, - for standard input),"
+                " manifests (.csv, .parquet), URLs, s3://, gs:// and other stores of fsspec."
             )
         ),
     ] = None,
