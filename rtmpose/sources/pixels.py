@@ -55,7 +55,8 @@ class FrameConverter:
             self._layout = layout
             # Not `frame.side_data`: frame and container would hold each other, and the pixels stay
             # in memory until the garbage collector runs.
-            matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
+            side_data = SideDataContainer(frame)  # type: ignore[call-arg] (unknown to its stubs)
+            matrix = side_data.get("DISPLAYMATRIX")
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 
         image = _pixels(self._reformatter.reformat(frame, format="bgr24"))
