@@ -6,7 +6,7 @@ OUT ?= demo_output
 TESTS ?= -q -n auto --maxprocesses 8
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
-.PHONY: demo test lint types check docs readers clean
+.PHONY: demo test lint types check docs readers sdk clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
@@ -55,6 +55,10 @@ READERS_PIP = -m pip install -q --disable-pip-version-check
 	@touch $@
 
 readers: .venv-readers/.done .venv-readers-labeling/.done
+
+# The library, the programs, C#, Java and JavaScript, with their tests; sdk/apt.txt names what Debian has of it.
+sdk: $(VENV)/.runtime
+	PYTHON=$(abspath $(BIN))/python sh sdk/build.sh
 
 clean:
 	rm -rf $(VENV) .venv-readers .venv-readers-labeling $(OUT) build dist

@@ -1,7 +1,7 @@
 """Identity metrics of the tracker on the first 110 frames of OpenCV's vtest.avi (pip install
 motmetrics).
 
-    python benchmarks/mot.py VIDEO
+    python benchmarks/mot.py VIDEO [--detector rtmdet-nano-finetuned] [--det-thr 0.3]
 
 The ground truth next to this file: boxes from the tracker itself with a longer memory and lower
 thresholds, ids corrected by eye on every tenth frame, gaps behind the lamp post interpolated. One
@@ -9,7 +9,7 @@ far pedestrian on the upper lawn is left out of truth and results. IDF1 compares
 0.5 on the overlap.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import motmetrics
@@ -45,18 +45,27 @@ def read(path):
 
 
 def main():
+    parser = argparse.ArgumentParser(description="Identity metrics of the tracker on vtest.avi.")
+    parser.add_argument("video")
+    parser.add_argument("--detector", default="yolox-tiny")
+    parser.add_argument("--pose", default="rtmpose-s")
+    parser.add_argument("--det-thr", type=float, default=TrackerParams().det_thr)
+    parser.add_argument("--person-thr", type=float, default=TrackerParams().person_thr)
+    given = parser.parse_args()
+    params = TrackerParams(det_thr=given.det_thr, person_thr=given.person_thr)
+
     truth = read(Path(__file__).with_name("vtest_truth.mot.txt"))
     options = BackendOptions("auto", precision="fp32")
-    detector = Detector("yolox-tiny", options=options)
-    pose = PoseEstimator("rtmpose-s", options=options)
+    detector = Detector(given.detector, options=options)
+    pose = PoseEstimator(given.pose, options=options)
     host = motmetrics.metrics.create()
     summaries = []
     names = []
     # Every frame, every fifth, and on demand.
     for interval in (1, 5, "auto"):
-        tracker = PoseTracker(detector, pose, TrackerParams())
+        tracker = PoseTracker(detector, pose, params)
         account = motmetrics.MOTAccumulator(auto_id=True)
-        for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([sys.argv[1]])):
+        for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([given.video])):
             if tracked.frame.index >= FRAMES:
                 break
             boxes = np.concatenate(

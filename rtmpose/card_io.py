@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -125,8 +126,14 @@ def embedded_card(path: Path) -> ModelCard | None:
         text = _card_text(path)
         return card_from_json(text) if text else None
     except (OSError, ValueError, AttributeError, ElementTree.ParseError, RecursionError) as error:
-        log.warning("the card of %s is not used: %s", path, error)
+        _warn_once(f"the card of {path} is not used: {error}")
         return None
+
+
+@functools.lru_cache(maxsize=1000)
+def _warn_once(text: str) -> None:
+    """A model's card is looked for more than once in a run."""
+    log.warning("%s", text)
 
 
 def read_card_file(path: Path) -> ModelCard:

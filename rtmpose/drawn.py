@@ -8,6 +8,7 @@ import cv2
 
 from rtmpose.errors import InputError, MissingDependencyError, OutputError
 from rtmpose.files import write_bytes
+from rtmpose.shown_names import utf8_name
 from rtmpose.types import Image
 
 
@@ -24,7 +25,7 @@ def save(path: str | Path, image: Image) -> Path:
     """
     path = Path(path)
     try:
-        good, data = cv2.imencode(path.suffix or ".", image)
+        good, data = cv2.imencode(utf8_name(path.suffix) or ".", image)
     except cv2.error as error:
         raise InputError(
             f"{path} has no suffix of an image format, such as .jpg or .png"

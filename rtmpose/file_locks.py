@@ -9,9 +9,10 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from rtmpose.errors import OutputError
+from rtmpose.errors import ModelError, OutputError
 from rtmpose.text_files import parse_json, to_json
 
 if sys.platform == "win32":
@@ -29,6 +30,9 @@ LOCK_POSITION = 1 << 30
 
 TELL_SECONDS = 3.0
 """How long a run waits before it says for whom."""
+
+LONGEST_WAIT_S = 3600.0
+"""How long a run waits at most: longer than any download that is worth it."""
 
 POLL_SECONDS = 0.1
 
@@ -136,20 +140,32 @@ class ProcessLock:
 
         Raises:
             OSError: the lock file cannot be written.
+            ModelError: who has it is stopped, or has had it for an hour.
         """
         start = time.monotonic()
         told = ""
         while (holder := self._try()) is not None:
-            if time.monotonic() - start >= TELL_SECONDS and holder != told:
+            waited = time.monotonic() - start
+            if waited >= TELL_SECONDS and holder.is_stopped:
+                raise ModelError(
+                    f"{what} by another run ({holder}) does not go on: let that process go on (kill"
+                    f" -CONT {holder.pid}) or end it, and run this again"
+                )
+            if waited >= LONGEST_WAIT_S:
+                raise ModelError(
+                    f"{what} by another run ({holder}) was not done after"
+                    f" {LONGEST_WAIT_S / 60:.0f} minutes; end that process, and run this again"
+                )
+            if waited >= TELL_SECONDS and str(holder) != told:
                 log.warning(
                     "waiting for %s by another run (%s); it goes on when that run is done or ended",
                     what,
                     holder,
                 )
-                told = holder
+                told = str(holder)
             time.sleep(POLL_SECONDS)
 
-    def _try(self) -> str | None:
+    def _try(self) -> Holder | None:
         """None where the lock was taken, else who has it."""
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -201,11 +217,44 @@ def write_holder(descriptor: int) -> None:
         os.write(descriptor, to_json(holder).encode())
 
 
-def read_holder(descriptor: int) -> str:
-    """Which process has the lock, in words, as far as the lock file says it."""
+@dataclass(frozen=True)
+class Holder:
+    """The process that has a lock, as far as the lock file says it. As text it is named in words.
+
+    Attributes:
+        pid: Its number; 0 for unknown.
+        host: The name of its machine.
+        started: When it took the lock.
+    """
+
+    pid: int = 0
+    host: str = ""
+    started: str = ""
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "process unknown"
+        stopped = ", stopped now" if self.is_stopped else ""
+        return f"process {self.pid} on {self.host}, since {self.started}{stopped}"
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is a process of this machine that a signal has stopped (Linux only)."""
+        if not self.pid or self.host != socket.gethostname():
+            return False
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
+        except OSError:
+            return False
+        # The state stands behind the name, which may hold anything.
+        return text.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
+
+def read_holder(descriptor: int) -> Holder:
+    """Which process has the lock."""
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         holder = parse_json(os.read(descriptor, 4096), "the lock")
-        return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
+        return Holder(int(holder["pid"]), str(holder["host"]), str(holder["started"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "process unknown"
+        return Holder()

@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.ops.boxes import nms, oks_nms, oks_pairs
-from rtmpose.types import FloatArray, Poses
+from rtmpose.types import FloatArray, Poses, Skeleton
 
 DEFAULT_PERSON_THR = 0.12
 """Lowest person score: the least with which nine of ten shown in training photos are people
 (docs/conventions.md).
 """
+WHOLE_PERSON = frozenset(
+    f"{side}_{part}" for side in ("left", "right") for part in ("shoulder", "hip", "wrist", "ankle")
+)
+"""Keypoints that the sets of whole people have in common; animals have paws."""
 
 # Those of the tracker, whose settings they are there.
 SEEN_SCORE = 0.5
@@ -22,6 +26,20 @@ EXTENT_SCALE = 1.25
 """From the extent of the keypoints to the box of a pose."""
 SAME_PERSON_OKS = 0.5
 """Similarity above which two poses are one."""
+
+
+def person_thr_for(skeleton: Skeleton, given: float | None = None) -> float:
+    """The lowest person score for a keypoint set.
+
+    Args:
+        skeleton: Keypoint set of the model.
+        given: What was asked for; None for :data:`DEFAULT_PERSON_THR` where the set is of whole
+            people. That score was measured on them: of hands, faces, animals and unknown sets
+            everything found is shown.
+    """
+    if given is not None:
+        return given
+    return DEFAULT_PERSON_THR if set(skeleton.keypoints) >= WHOLE_PERSON else 0.0
 
 
 def people_of(poses: Poses, person_thr: float) -> Poses:

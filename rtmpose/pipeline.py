@@ -16,7 +16,7 @@ from rtmpose.image_inputs import as_image, as_sources, checked_selection
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
-from rtmpose.people import DEFAULT_PERSON_THR, people_of
+from rtmpose.people import people_of, person_thr_for
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
@@ -99,8 +99,9 @@ class Pipeline:
         box_thr: Lowest box score taken.
         max_people: At most this many people per frame, those of the highest box scores.
         person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`) of those who are
-            found; of several poses of one person the best is kept. 0 keeps them all. Given boxes
-            and whole images always have their poses.
+            found; of several poses of one person the best is kept. 0 keeps them all. By default
+            0.12 for keypoint sets of whole people, else 0. Given boxes and whole images always
+            have their poses.
         whole_image: Without a detector, take the whole image as the box of one person.
         skeleton: Keypoint set to use instead of the pose model's, with as many points; for a model
             that is not open yet.
@@ -126,7 +127,7 @@ class Pipeline:
         allow_spinning: bool = False,
         box_thr: float = DEFAULT_BOX_THR,
         max_people: int | None = None,
-        person_thr: float = DEFAULT_PERSON_THR,
+        person_thr: float | None = None,
         whole_image: bool = False,
         skeleton: Skeleton | None = None,
         card: ModelCard | None = None,
@@ -137,7 +138,8 @@ class Pipeline:
         check_flag("antialias", antialias)
         self.box_thr = check_number("box_thr", box_thr, FRACTION)
         self.max_people = None if max_people is None else check_count("max_people", max_people)
-        self.person_thr = check_number("person_thr", person_thr, FRACTION)
+        if person_thr is not None:
+            person_thr = check_number("person_thr", person_thr, FRACTION)
         self.model: PoseModel = open_model(
             detector,
             pose,
@@ -147,6 +149,7 @@ class Pipeline:
             antialias=antialias,
             whole_image=whole_image,
         )
+        self.person_thr = person_thr_for(self.model.skeleton, person_thr)
 
     @property
     def skeleton(self) -> Skeleton:

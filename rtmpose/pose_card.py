@@ -84,12 +84,14 @@ def _from_file(
     inside = decoder_inside(shapes, [o.name for o in backend.outputs])
     if inside is not None:
         return card, inside
-    codec = _codec(shapes, (width, height))
+    # Vectors of y before those of x are told by their lengths, where width and height differ.
+    codec = _codec(shapes, (width, height)) or _codec(shapes[::-1], (width, height))
     if codec is None:
         raise ModelError(
             f"{path} is not a pose model of a known form: {_found(backend)}. Read are SimCC vectors"
-            " (N, K, bins of x) and (N, K, bins of y), one heat map (N, K, h, w), keypoints"
-            " (N, K, 3), and keypoints (N, K, 2) with scores (N, K)"
+            " (N, K, bins of x) and (N, K, bins of y), also in the other order where width and"
+            " height differ, one heat map (N, K, h, w), keypoints (N, K, 3), and keypoints"
+            " (N, K, 2) with scores (N, K)"
         )
     card = replace(card, codec=codec)
     return card, keypoint_decoder(card)

@@ -20,7 +20,7 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.keywords import checked_keywords
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop
-from rtmpose.ops.decoders import keypoint_decoder
+from rtmpose.ops.decoders import keypoint_decoder, y_first
 from rtmpose.pose_card import assumed_card, complete_card
 from rtmpose.ranges import check_flag
 from rtmpose.skeletons import skeleton_of_outputs
@@ -244,6 +244,12 @@ class PoseEstimator:
         width, height = self.card.input_wh
         shapes = [o.shape for o in self.infer(np.zeros((1, height, width, 3), np.uint8))]
         expected = self._decoder.expected(shapes, self.card)
+        # Where width and height differ, the lengths tell which vector is of which.
+        if expected and self.card.codec.kind == "simcc" and len(shapes) == 2:
+            other = y_first(self._decoder)
+            if not other.expected(shapes, self.card):
+                self._decoder = other
+                expected = ""
         if expected:
             raise ModelError(
                 f"{self.path} is not a pose model of this kind: it returns arrays of shape"

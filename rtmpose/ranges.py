@@ -130,7 +130,7 @@ TRACKER: Mapping[str, Range] = {
     "smooth_params": Range(0, MANY),
     "remember_s": SECONDS,
     "confirm": COUNT,
-    "person_thr": FRACTION,
+    "person_thr": FRACTION.optional(),
 }
 """Settings of the tracker, by name."""
 

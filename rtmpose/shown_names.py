@@ -22,8 +22,23 @@ def shown_name(name: str | Path) -> str:
 
 
 def utf8_name(name: str | Path) -> str:
-    """A name that can be written to a UTF-8 file: other bytes are escaped as in Python."""
-    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A name that can be written to a UTF-8 file: other bytes are escaped as in Python.
+
+    OpenCV takes no other text: it ends the process.
+    """
+    text = str(name)
+    if is_utf8(text):
+        return text
+    return "".join(c if is_utf8(c) else _shown(c) for c in text)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8. Names of files with other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(character: str) -> str:

@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -304,6 +305,8 @@ class _Watch:
             def connect_and_keep() -> None:
                 connect()
                 self._sockets.append(connection.sock)
+                # Looking up a name takes its time, and cannot be ended.
+                self.check()
 
             connection.connect = connect_and_keep  # type: ignore[method-assign]
             self._connections.append(connection)
@@ -314,12 +317,18 @@ class _Watch:
     def _run(self) -> None:
         limits = self._limits
         tick = min(1.0, limits.window_s / 4, limits.total_s / 4 or 1.0)
-        since, before = self._start, 0
+        # Moments and bytes received until then: the window slides, so that a server which stalls
+        # is noticed after that time and not after twice as long.
+        samples = deque([(self._start, 0)])
         while not self._ended.wait(tick):
             now = time.monotonic()
             if limits.total_s and now - self._start > limits.total_s:
                 self._fail(f"it was not complete after {limits.total_s:g} s")
                 return
+            samples.append((now, self._received))
+            while len(samples) > 1 and now - samples[1][0] >= limits.window_s:
+                samples.popleft()
+            since, before = samples[0]
             if now - since < limits.window_s:
                 continue
             received = self._received - before
@@ -327,7 +336,6 @@ class _Watch:
                 what = f"sent only {received:,} bytes" if self.answered else "did not answer"
                 self._fail(f"the server {what} in {now - since:.0f} s")
                 return
-            since, before = now, self._received
 
     def _fail(self, reason: str) -> None:
         self._failure = reason

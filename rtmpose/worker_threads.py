@@ -2,14 +2,18 @@
 order, never stuck.
 
 Every wait has a time limit, after which the state is looked at again: an error in any stage reaches
-the consumer, and leaving a loop early stops the threads.
+the consumer, and leaving a loop early stops the threads. What still runs when the interpreter ends
+is stopped before: a thread that is within OpenCV or FFmpeg then would end the process with a crash.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import queue
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from types import TracebackType
@@ -18,6 +22,10 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 WAIT_S = 0.1
 CLOSE_S = 30.0
+EXIT_S = 3.0
+"""Longest wait for all threads when the interpreter ends; one may wait for a server."""
+
+_at_work: weakref.WeakSet[Prefetch[Any] | BackgroundWriter[Any]] = weakref.WeakSet()
 
 
 class Prefetch(Generic[T]):
@@ -40,6 +48,7 @@ class Prefetch(Generic[T]):
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
+        _at_work.add(self)
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
@@ -74,11 +83,19 @@ class Prefetch(Generic[T]):
 
     def close(self) -> None:
         """Stop the thread; what it read ahead is lost."""
+        self.stop()
+        self.join(CLOSE_S)
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
         self._stop.set()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._queue.get_nowait()
-        self._thread.join(CLOSE_S)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end, no longer than that."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         end: tuple[str, Any] = ("end", None)
@@ -150,7 +167,9 @@ class BackgroundWriter(Generic[T]):
         self._work = work
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, max_waiting))
         self._error: BaseException | None = None
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
+        _at_work.add(self)
         self._thread.start()
 
     def put(self, item: T) -> None:
@@ -174,6 +193,16 @@ class BackgroundWriter(Generic[T]):
         while self._thread.is_alive():
             self._thread.join(WAIT_S)
         self._check()
+
+    def stop(self) -> None:
+        """Ask the thread to end after the item that it works on."""
+        self._stop.set()
+        with contextlib.suppress(queue.Full):  # a full queue wakes it too
+            self._queue.put_nowait(("end", None))
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end, no longer than that."""
+        self._thread.join(seconds)
 
     def __enter__(self) -> BackgroundWriter[T]:
         return self
@@ -200,12 +229,27 @@ class BackgroundWriter(Generic[T]):
             raise error
 
     def _run(self) -> None:
+        # Held by the thread alone: the one who owns this object often is within it, and both would
+        # wait for the garbage collector.
+        work = self._work
+        del self._work
         while True:
             kind, item = self._queue.get()
-            if kind == "end":
+            if kind == "end" or self._stop.is_set():
                 return
             try:
-                self._work(item)
+                work(item)
             except BaseException as error:  # noqa: BLE001 (handed to the producer)
                 self._error = error
                 return
+
+
+@atexit.register
+def _end_all() -> None:
+    """Stop all threads before the interpreter ends."""
+    deadline = time.monotonic() + EXIT_S
+    running = list(_at_work)
+    for one in running:
+        one.stop()
+    for one in running:
+        one.join(max(0.0, deadline - time.monotonic()))

@@ -184,6 +184,10 @@ def test_an_unusable_card_is_told_and_not_used(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert embedded_card(path) is None
     assert "m.onnx is not used: input_wh" in caplog.text
+    # A run looks for it more than once.
+    with caplog.at_level(logging.WARNING):
+        assert embedded_card(path) is None
+    assert len(caplog.records) == 1
 
 
 def test_a_deeply_nested_card(tmp_path, caplog):

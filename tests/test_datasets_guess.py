@@ -149,3 +149,15 @@ def test_mirroring_needs_to_be_known():
     for wrong in ([0, 1], [0, 2, 2], [1, 2, 0], ["a", 1, 2], 7):
         plain = skeleton_from_category({"keypoints": ["a", "b", "c"], "flip_idx": wrong}, 3)
         assert plain.flip_indices == (0, 1, 2)
+
+
+def test_unnamed_points_have_one_name_in_data_and_in_models():
+    from rtmpose.datasets.keypoint_guess import are_unnamed, unknown_points
+    from rtmpose.skeletons import generic_skeleton
+
+    names = unknown_points(3).keypoints
+    assert names == generic_skeleton(3).keypoints == ("keypoint_0", "keypoint_1", "keypoint_2")
+    # Those of older versions are read too.
+    assert are_unnamed(names)
+    assert are_unnamed(("kpt_0", "kpt_1", "kpt_2"))
+    assert not are_unnamed(("keypoint_0", "nose"))

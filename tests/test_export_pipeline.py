@@ -103,7 +103,7 @@ def test_the_default_pair_joins_and_agrees(tmp_path):
     )
     options = BackendOptions("onnxruntime", "cpu", 1)
     python = Pipeline(
-        Detector(options=options, fit="letterbox"),
+        Detector(options=options),
         person_thr=0,
         backend="onnxruntime",
         device="cpu",

@@ -1,20 +1,20 @@
 """Exported models of others, read by the shapes of what they take and return."""
 
 import importlib.util
-import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'rtmpose[export]'")
 
+from constant_network import SIZE, constant_network  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from rtmpose import Detector, PoseEstimator  # noqa: E402
 from rtmpose.backends import BackendOptions  # noqa: E402
-from rtmpose.card_io import card_to_json  # noqa: E402
-from rtmpose.errors import InputError, ModelError  # noqa: E402
+from rtmpose.errors import ModelError  # noqa: E402
 from rtmpose.families import open_model  # noqa: E402
 from rtmpose.onnx_file import onnx_inputs, onnx_outputs  # noqa: E402
 from rtmpose.ops import yolo  # noqa: E402
@@ -22,44 +22,12 @@ from rtmpose.ops.detector_outputs import read_outputs  # noqa: E402
 from rtmpose.zoo import find  # noqa: E402
 
 ENGINES = ["onnxruntime"] + (["openvino"] if importlib.util.find_spec("openvino") else [])
-SIZE = (96, 64)
-"""Width and height of the tiny networks' inputs: 12 x 8 + 6 x 4 + 3 x 2 = 126 cells."""
 CELLS = 126
+"""Of an input of 96 x 64 pixels: 12 x 8 + 6 x 4 + 3 x 2."""
 
 
 def options(engine="onnxruntime"):
     return BackendOptions(engine, "cpu", 1, precision="fp32")
-
-
-def constant_network(
-    path, outputs, *, shape=(1, 3, SIZE[1], SIZE[0]), kind=TensorProto.FLOAT, declared=None
-):
-    """A network that returns the same arrays for every image: name -> array."""
-    nodes = []
-    values = []
-    for name, array in outputs.items():
-        # The image counts, times zero, so that no engine takes it away.
-        nodes += [
-            helper.make_node("ReduceMean", ["image"], [f"{name}_mean"], keepdims=0),
-            helper.make_node("Cast", [f"{name}_mean"], [f"{name}_like"], to=_type(array)),
-            helper.make_node("Mul", [f"{name}_like", f"{name}_zero"], [f"{name}_none"]),
-            helper.make_node("Add", [f"{name}_none", f"{name}_value"], [name]),
-        ]
-        sizes = array.shape if declared is None else declared[name]
-        values.append(helper.make_tensor_value_info(name, _type(array), sizes))
-    weights = []
-    for name, array in outputs.items():
-        weights.append(numpy_helper.from_array(array, f"{name}_value"))
-        weights.append(numpy_helper.from_array(np.zeros((), array.dtype), f"{name}_zero"))
-    image = helper.make_tensor_value_info("image", kind, shape)
-    graph = helper.make_graph(nodes, "constant", [image], values, weights)
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
-    return path
-
-
-def _type(array):
-    return helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
 IMAGE = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
@@ -292,6 +260,28 @@ def test_pixels_arrive_where_channels_are_last(tmp_path, engine, kind, last):
     np.testing.assert_allclose(means[0, 0], expected, atol=0.01)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("declared", [None, {"simcc_x": None, "simcc_y": None}])
+def test_vectors_of_y_before_those_of_x(tmp_path, engine, declared):
+    vectors = simcc()
+    in_order = constant_network(tmp_path / "a.onnx", vectors)
+    other = {name: vectors[name] for name in ("simcc_y", "simcc_x")}
+    swapped = constant_network(tmp_path / "b.onnx", other, declared=declared)
+    expected, found = poses_of(in_order, engine), poses_of(swapped, engine)
+    np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+    # With the card of a model too, and with the average of both directions.
+    card = replace(find("rtmpose-s-coco17"), input_wh=SIZE, id="mine")
+    known = poses_of(swapped, engine, card=card)
+    np.testing.assert_array_equal(known.keypoints, expected.keypoints)
+    averaged = [
+        PoseEstimator(path, options=options(engine))(IMAGE, WHOLE, flip_test=True)
+        for path in (in_order, swapped)
+    ]
+    np.testing.assert_array_equal(averaged[0].keypoints, averaged[1].keypoints)
+
+
 def test_other_numbers_of_bins(tmp_path):
     path = constant_network(tmp_path / "m.onnx", simcc(ratio=3))
     assert PoseEstimator(path, options=options()).card.codec.split_ratio == 3
@@ -366,67 +356,6 @@ def test_inputs_without_the_weights_among_them(tmp_path):
     content = path.read_bytes()
     assert onnx_inputs(content) == [("image", (1, 3, 64, 96))]
     assert [name for name, _ in onnx_outputs(content)] == ["simcc_x", "simcc_y"]
-
-
-# ---- the command line
-
-
-def run(*words):
-    from rtmpose.cli import main
-
-    return main([str(word) for word in words])
-
-
-def photo(folder):
-    import cv2
-
-    path = folder / "photo.png"
-    cv2.imwrite(str(path), IMAGE)
-    return path
-
-
-def test_card_and_skeleton_of_predict_and_track(tmp_path, capsys):
-    path = constant_network(
-        tmp_path / "m.onnx",
-        {"p": np.concatenate([POINTS, POINT_SCORES[..., None]], axis=2)},
-        shape=(1, 3, "height", "width"),
-    )
-    card = json.loads(card_to_json(find("rtmpose-s-coco17")))
-    card |= {"input_wh": list(SIZE), "id": "mine"}
-    (tmp_path / "mine.card.json").write_text(json.dumps(card))
-    common = ["--pose", path, "--detector", "none", "--backend", "onnxruntime"]
-    out = tmp_path / "o.json"
-    assert run("predict", photo(tmp_path), *common, "--json", out) == 1
-    assert "declares no input size" in capsys.readouterr().err
-    known = ["--card", tmp_path / "mine.card.json"]
-    for command in ("predict", "track"):
-        assert run(command, photo(tmp_path), *common, *known, "--json", out) == 0
-        assert out.exists()
-        out.unlink()
-    other = ["--skeleton", "ap10k17"]
-    assert run("predict", photo(tmp_path), *common, *known, *other, "--json", out) == 0
-    (tmp_path / "mine.card.json").write_text("{}")
-    assert run("predict", photo(tmp_path), *common, *known, "--json", out) == 1
-    assert "mine.card.json cannot be used" in capsys.readouterr().err
-    assert run("predict", photo(tmp_path), *common, "--card", "rtmpose-q", "--json", out) == 1
-
-
-def test_skeleton_of_eval_and_export_is_checked(tmp_path, capsys):
-    pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[export]'")
-    from rtmpose.exporting.export import export
-    from rtmpose.exporting.options import ExportOptions
-    from rtmpose.skeletons import get_skeleton
-
-    points = get_skeleton("coco17")
-    with pytest.raises(InputError, match="has 26 keypoints, but coco17 has 17"):
-        export("rtmpose-s-finetuned", tmp_path, ExportOptions("onnx"), skeleton=points)
-    with pytest.raises(InputError, match="finds no keypoints"):
-        export("rtmdet-nano-finetuned", tmp_path, ExportOptions("onnx"), skeleton=points)
-    for command in (["eval", "pose", "--help"], ["export", "--help"]):
-        assert run(*command) == 0
-        shown = capsys.readouterr().out
-        assert "--skeleton" in shown
-        assert "--card" in shown
 
 
 @pytest.mark.parametrize(

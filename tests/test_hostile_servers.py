@@ -288,6 +288,25 @@ def test_the_total_time_is_limited(server: Server) -> None:
         read_all(f"{server.url}/endless", limits)
 
 
+def test_a_stall_at_any_moment_is_noticed_in_time(server: Server) -> None:
+    """Not only after the next whole window: it began in the middle of one."""
+
+    def stalling(connection: socket.socket, _: str) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(12):
+            connection.sendall(bytes(10_000))
+            time.sleep(0.1)
+        time.sleep(10)
+
+    server.answers["/stalling"] = stalling
+    limits = WebLimits(total_s=30, min_rate=1000, largest=1 << 30, window_s=1)
+    start = time.monotonic()
+    with pytest.raises(WebError, match="sent only"):
+        read_all(f"{server.url}/stalling", limits)
+    # The stall began after 1.2 s.
+    assert time.monotonic() - start < 1.2 + 1 + 0.75
+
+
 def test_the_size_is_limited(server: Server) -> None:
     server.answers["/large"] = plain("200 OK", body=bytes(5000))
     limits = WebLimits(total_s=5, min_rate=0, largest=1000)
@@ -445,6 +464,29 @@ def test_a_lock_says_who_has_it_and_ends_with_its_process(
     assert "waiting for the download of m.onnx by another run" in message
     assert f"process {locked.pid} on {socket.gethostname()}, since 2" in message
     assert not path.with_name("m.onnx.lock").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+def test_a_lock_of_a_stopped_process_is_not_waited_for(
+    server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtmpose import file_locks
+
+    monkeypatch.setattr(file_locks, "TELL_SECONDS", 0.2)
+    locked.send_signal(signal.SIGSTOP)
+    words = rf"m.onnx by another run \(process {locked.pid} on .*, stopped now\).* -CONT"
+    with pytest.raises(ModelError, match=words):
+        zoo.fetch(ModelFile("onnx", "m.onnx", (Source("url", url=f"{server.url}/m.onnx"),)))
+
+
+def test_a_lock_is_not_waited_for_without_end(
+    server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtmpose import file_locks
+
+    monkeypatch.setattr(file_locks, "LONGEST_WAIT_S", 0.3)
+    with pytest.raises(ModelError, match=rf"process {locked.pid} on .* was not done after"):
+        zoo.fetch(ModelFile("onnx", "m.onnx", (Source("url", url=f"{server.url}/m.onnx"),)))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not sent there")

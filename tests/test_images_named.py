@@ -150,6 +150,14 @@ def test_standard_input(tmp_path, name):
 
 
 @posix
+def test_closed_standard_input():
+    """It is no terminal, and no other file takes its place."""
+    line = ["bash", "-c", '"$0" -c "$1" - <&-', sys.executable, READ]
+    done = subprocess.run(line, capture_output=True, timeout=60, check=False)
+    assert "standard input is closed" in done.stderr.decode()
+
+
+@posix
 def test_standard_input_that_is_a_file(tmp_path):
     with image(tmp_path / "a.jpg").open("rb") as file:
         assert read_in_process("/dev/stdin", stdin=file)[0].startswith("image /dev/stdin 1")

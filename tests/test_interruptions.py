@@ -87,7 +87,7 @@ def test_a_signal_before_the_first_frame_replaces_nothing(tmp_path, job_options,
 
 
 def test_a_signal_waits_for_the_last_files(tmp_path, job_options, monkeypatch, capsys):
-    from rtmpose.writers.outputs import OpenOutputs
+    from rtmpose.writers.open_outputs import OpenOutputs
 
     original = OpenOutputs.write_single_files
 

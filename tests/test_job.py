@@ -123,7 +123,18 @@ def test_a_source_named_twice_is_read_once(tmp_path, pipeline):
         ({"csv": "in/a.csv"}, None, InputError, "one of the sources"),
         ({}, "in", InputError, "one of the sources"),
         ({"mot": "all.txt"}, None, InputError, "several sources"),
-        ({"csv": "x.csv", "json": "x.csv"}, None, InputError, "both a file and a folder"),
+        (
+            {"csv": "x.csv", "json": "x.csv"},
+            None,
+            InputError,
+            r"--csv and --json are both to be written to .*x.csv;.*ends in .json",
+        ),
+        (
+            {"csv": "loop/x.csv"},
+            None,
+            OutputError,
+            "loop is a symbolic link that leads nowhere, not a folder",
+        ),
         (
             {"csv": "in/a.jpg/x.csv"},
             None,
@@ -137,6 +148,7 @@ def test_outputs_that_cannot_be(tmp_path, pipeline, formats, folder, error, word
     """Refused before anything is done, and nothing is touched."""
     photo(tmp_path / "in" / "a.jpg")
     (tmp_path / "in" / "a.csv").write_bytes(photo(tmp_path / "in" / "b.png").read_bytes())
+    (tmp_path / "loop").symlink_to("loop")
     sources = expand_sources([tmp_path / "in", tmp_path / "in" / "a.csv"])
     before = {p: p.read_bytes() for p in (tmp_path / "in").iterdir()}
     outputs = Outputs(
@@ -146,6 +158,16 @@ def test_outputs_that_cannot_be(tmp_path, pipeline, formats, folder, error, word
     with pytest.raises(error, match=words):
         predict_to_files(pipeline, sources, outputs)
     assert {p: p.read_bytes() for p in (tmp_path / "in").iterdir()} == before
+
+
+def test_no_empty_file_where_no_source_could_be_read(tmp_path, pipeline):
+    """It would look like a result; where a source has nobody in it, it is one."""
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    out = tmp_path / "all.csv"
+    sources = expand_sources([tmp_path / "a.jpg"])
+    report = predict_to_files(pipeline, sources, Outputs({"csv": out}))
+    assert (len(report.failures), report.written) == (1, [])
+    assert not out.exists()
 
 
 def test_two_formats_in_one_pipe(tmp_path, pipeline):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from results import CONTEXT, SKELETON, poses, record
 
+from rtmpose import __version__ as VERSION  # noqa: N812
 from rtmpose.errors import InputError, OutputError
 from rtmpose.sources import SourceItem
 from rtmpose.writers import format_named
@@ -96,6 +97,24 @@ def test_resume_with_other_settings_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"other settings \(limit\)"):
         Journal(tmp_path / "p.json.part", {"pose": "p", "limit": 3}, SKELETON, resume=True)
     assert (tmp_path / "p.json.part").exists()
+
+
+def test_another_version_goes_on_and_says_so(tmp_path, caplog, monkeypatch):
+    crash(tmp_path)
+    path = tmp_path / "p.json.part"
+    monkeypatch.setattr("rtmpose.writers.journal.__version__", "99.0")
+    journal = Journal(path, SETTINGS, SKELETON, resume=True)
+    assert journal.done == {"a.jpg": "a"}
+    journal.close(complete=False)
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert "another version of rtmpose (0.1.0; this is 99.0)" in message.replace(VERSION, "0.1.0")
+    # Of one that did not write its version, nothing is known.
+    path.write_text(path.read_text().replace(',"rtmpose":"99.0"', ""))
+    caplog.clear()
+    journal = Journal(path, SETTINGS, SKELETON, resume=True)
+    assert journal.done == {"a.jpg": "a"}
+    journal.close(complete=False)
+    assert "(unknown; this is 99.0)" in caplog.text
 
 
 def test_without_resume_it_starts_again(tmp_path):

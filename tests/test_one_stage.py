@@ -381,9 +381,10 @@ def test_nobody_then_somebody_then_nobody(tmp_path):
 
 
 def test_weak_scores_count_only_where_somebody_is_expected(tmp_path):
-    tracker = PoseTracker(None, OneStage(spot_person(tmp_path / "p.onnx"), options=CPU))
+    model = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
+    tracker = PoseTracker(None, model, TrackerParams(det_thr=0.5))
     dim = [(image * 0.6).astype(np.uint8) for image in moving(8)]
-    assert len(tracker(dim[0], time_s=0)) == 0  # det_thr is 0.5
+    assert len(tracker(dim[0], time_s=0)) == 0
     tracker.reset()
     bright = moving(8)
     for k in range(4):

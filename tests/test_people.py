@@ -5,22 +5,21 @@ import pytest
 from networks import fixed_people
 
 from rtmpose import Pipeline, Poses, PoseTracker, get_skeleton
-from rtmpose.cli import options
 from rtmpose.errors import InputError
-from rtmpose.people import DEFAULT_PERSON_THR, people_of
-from rtmpose.tracking import TrackerParams
+from rtmpose.people import DEFAULT_PERSON_THR, people_of, person_thr_for
+from rtmpose.skeletons import skeleton_names
 
 COCO = get_skeleton("coco17")
 
 
-def people(*rows):
-    """Standing people from (x, box score, keypoint score)."""
+def people(*rows, skeleton=COCO):
+    """Standing people, or other things of 17 points, from (x, box score, keypoint score)."""
     boxes = np.array([[x, 0, x + 40, 100] for x, _, _ in rows], np.float32).reshape(-1, 4)
     steps = np.linspace(0, 1, 17, dtype=np.float32)
     zigzag = np.stack([10 + 20 * (np.arange(17) % 2), 5 + 90 * steps], axis=1)
     points = zigzag[None] + np.array([[[x, 0]] for x, _, _ in rows]).reshape(-1, 1, 2)
     scores = np.array([[s] * 17 for _, _, s in rows], np.float32).reshape(-1, 17)
-    return Poses(boxes, [b for _, b, _ in rows], points, scores, COCO)
+    return Poses(boxes, [b for _, b, _ in rows], points, scores, skeleton)
 
 
 class Scripted:
@@ -32,11 +31,11 @@ class Scripted:
     whole_image = False
     detector = None
     networks = ()
-    skeleton = COCO
     pose = None
 
     def __init__(self, *frames):
         self.frames = list(frames)
+        self.skeleton = self.frames[0].skeleton if frames else COCO
 
     def describe(self):
         return {}
@@ -85,7 +84,30 @@ def test_tracked_people_may_be_unsure_for_a_moment():
 def test_one_default_for_all(tmp_path):
     model = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9], [30, 4, 50, 60, 0.31]])
     assert len(Pipeline(pose=model)(np.zeros((64, 64, 3), np.uint8))) == 1  # 0.31 * 0.28 = 0.09
-    assert options.PERSON_THR == DEFAULT_PERSON_THR == TrackerParams().person_thr
+    assert Pipeline(pose=model).person_thr == DEFAULT_PERSON_THR
     for wrong in (-0.1, 1.5, float("nan"), True, "0.3"):
         with pytest.raises(InputError, match="person_thr"):
             Pipeline(None, Scripted(), person_thr=wrong)
+
+
+def test_the_default_hides_nobody_whom_it_was_not_measured_on():
+    of_people = {
+        "aic14", "coco-wholebody133", "coco17", "crowdpose14", "halpe136", "halpe26", "humanart21",
+        "jhmdb15", "mpii16", "posetrack18",
+    }  # fmt: skip
+    for name in skeleton_names():
+        expected = DEFAULT_PERSON_THR if name in of_people else 0
+        assert person_thr_for(get_skeleton(name)) == expected, name
+        assert person_thr_for(get_skeleton(name), 0.4) == 0.4
+
+    # A dog that is found, but hardly: shown, and followed.
+    doubtful = people((0, 0.5, 0.2), skeleton=get_skeleton("ap10k17"))
+    assert len(Pipeline(None, Scripted(doubtful))(image())) == 1
+    tracker = PoseTracker(None, Scripted(*[doubtful] * 3), pose_min_keypoints=0)
+    assert [len(tracker(image())) for _ in range(3)][-1] == 1
+    asked_for = Pipeline(None, Scripted(doubtful), person_thr=0.2)
+    assert len(asked_for(image())) == 0
+    person = people((0, 0.5, 0.2))
+    assert len(Pipeline(None, Scripted(person))(image())) == 0
+    tracker = PoseTracker(None, Scripted(*[person] * 3), pose_min_keypoints=0)
+    assert [len(tracker(image())) for _ in range(3)] == [0, 0, 0]

@@ -117,7 +117,11 @@ def numeric_options():
 
 
 OPTIONS = list(numeric_options())
-REQUIRED = {("prune",): ["--macs", "50%"], ("eval", "classifier"): ["--classifier", "x"]}
+REQUIRED = {
+    ("batch",): ["--out", "out"],
+    ("prune",): ["--macs", "50%"],
+    ("eval", "classifier"): ["--classifier", "x"],
+}
 """What a command needs besides one argument."""
 
 

@@ -117,3 +117,23 @@ def test_mot_with_a_large_suffix(tmp_path, job_pipeline):
     outputs = Outputs({"mot": tmp_path / "x.TXT"})
     predict_to_files(job_pipeline, expand_sources([source]), outputs)
     assert (tmp_path / "x.seqinfo.ini").is_file()
+
+
+def test_a_file_that_looks_like_an_option(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.mp4").write_bytes(b"")
+    assert main(["predict", "-x.mp4"]) == 2
+    assert "-x.mp4 is a file here: write ./-x.mp4" in capsys.readouterr().err
+    assert main(["predict", "-y.mp4"]) == 2
+    assert "is a file here" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["points.csv", "points.xlsx", "points.parquet"])
+@pytest.mark.parametrize("command", [["data", "check"], ["eval", "pose"]])
+def test_a_table_of_anybody_is_no_annotation_file(name, command, tmp_path, capsys):
+    (tmp_path / name).write_bytes(b"image,left_eye_x,left_eye_y\na.jpg,1,2\n")
+    assert main([*command, str(tmp_path / name)]) == 1
+    error = capsys.readouterr().err
+    assert "is a table" in error
+    assert "DeepLabCut" in error
+    assert "rtmpose data formats" in error

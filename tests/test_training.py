@@ -5,6 +5,7 @@ import csv
 import itertools
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +265,57 @@ def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplo
     with pytest.raises(OutputError, match="No space left"):
         train(task, recipe, tmp_path)
     assert "Training goes on" in caplog.text
+
+
+def test_two_trainings_do_not_share_a_folder(dots, tmp_path):
+    """The second is refused, and the first goes on as if alone."""
+    out = tmp_path / "run"
+    refused = []
+
+    def second(_):
+        if not refused:
+            with pytest.raises(OutputError, match=f"written by another run .process {os.getpid()}"):
+                train(trainable.task(dots, TINY), TINY, out, resume=(out / "state.pt").exists())
+            refused.append(True)
+
+    recipe = override(TINY, epochs=1)
+    result = train(trainable.task(dots, recipe), recipe, out, on_status=second)
+    assert refused
+    assert result.finished
+    assert not (out / ".rtmpose.lock").exists()
+
+
+def test_no_folder_is_made_where_nothing_can_be_resumed(dots, tmp_path):
+    with pytest.raises(InputError, match="no training state"):
+        train(trainable.task(dots, TINY), TINY, tmp_path / "new", resume=True)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of the size of files")
+def test_a_disk_that_fills_up_keeps_the_state_before(dots, tmp_path):
+    """With a limit on the size of files, as on a full disk, within a process of its own."""
+    import resource
+
+    recipe = override(TINY, epochs=1)
+    train(trainable.task(dots, recipe), recipe, tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("*.pt")}
+    longer = override(TINY, epochs=3)
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+            train(trainable.task(dots, longer), longer, tmp_path, resume=True)
+        except OutputError as error:
+            status = 0 if "File too large" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    after = {p.name: p.read_bytes() for p in tmp_path.glob("*.pt")}
+    assert after == before
+    assert [p.name for p in tmp_path.iterdir() if ".tmp" in p.name] == []
+    result = train(trainable.task(dots, longer), longer, tmp_path, resume=True)
+    assert result.finished
 
 
 def test_endless_infinity_is_an_error_with_advice(dots, tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def test_points_without_sides_are_not_mirrored(tmp_path, base, caplog):
 
 def test_unnamed_points_have_a_generic_set(tmp_path, base):
     _, task = start("finetune", write_set(tmp_path / "set", names=()), init=str(base))
-    assert task.card.own_skeleton.keypoints == ("kpt_0", "kpt_1", "kpt_2", "kpt_3")
+    assert task.card.own_skeleton.keypoints == tuple(f"keypoint_{i}" for i in range(4))
 
 
 def test_a_file_overrides_the_names(tmp_path, base):
@@ -256,6 +256,14 @@ def test_small_things_need_a_detector(tmp_path, base, capsys):
     small = "\n".join(next_steps(base, task.card, 0.25))
     assert "--detector FILE" in small
     assert "25 % of an image's side" in small
+    assert "--init rtmdet-nano-finetuned" in small
+
+
+def test_metrics_without_anything_to_measure_are_a_dash():
+    from rtmpose.cli.training import percent
+
+    assert percent(0.4813) == "48.13"
+    assert percent(-1) == "-"  # no small objects in the data
 
 
 # ---- how data is read

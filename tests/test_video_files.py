@@ -1,5 +1,6 @@
 """Videos as they are found: odd containers and names, damage, stamps, a start in the middle."""
 
+import errno
 import logging
 import os
 import shutil
@@ -427,3 +428,15 @@ def test_interlacing_that_begins_in_the_middle(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert len(read(path)) == 20
     assert caplog.text.count("is interlaced") == 1
+
+
+def test_too_many_open_files(tmp_path, monkeypatch):
+    """The limit of the system is no damage of the video."""
+    path = write_video(tmp_path / "a.mp4", [blank()])
+
+    def full(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr("av.open", full)
+    with pytest.raises(InputError, match=r"too many files are open.*ulimit -n"):
+        list(open_frames(expand_sources([str(path)])[0]))

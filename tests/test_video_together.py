@@ -6,7 +6,8 @@ from itertools import takewhile
 
 import numpy as np
 import pytest
-from clips import threads
+from clips import clip, threads
+from jobs import small_models
 
 from rtmpose.cli import main
 from rtmpose.errors import InputError
@@ -99,4 +100,21 @@ def test_four_streams_to_files(streams, tmp_path, job_options, capsys):
     assert len(rows["steady"]) > 5
     assert max(row.get("frame", 0) for row in rows["back"]) >= 25
     assert (tmp_path / "drawn" / "back.mp4").exists()
+    assert threads() == 0
+
+
+@pytest.mark.slow
+def test_two_hundred_files_together(tmp_path):
+    """Each with its threads and its decoder; none is left, and nobody is mixed up."""
+    (tmp_path / "in").mkdir()
+    for k in range(200):
+        clip(tmp_path / "in" / f"{k:03}.avi", frames=1 + k % 3)
+    detector, pose = small_models(tmp_path)
+    models = ["--detector", detector, "--pose", pose, "--backend", "onnxruntime", "--device", "cpu"]
+    sources = str(tmp_path / "in" / "*.avi")
+    out = tmp_path / "out"
+    assert main(["track", sources, "--together", *models, "--json", str(out)]) == 0
+    for k in range(200):
+        content = json.loads((out / f"{k:03}.json").read_text())
+        assert len(content) == 1 + k % 3
     assert threads() == 0

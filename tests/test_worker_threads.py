@@ -1,5 +1,7 @@
 """Threads that read ahead and write behind: order, errors, and none left over."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -93,3 +95,53 @@ def test_a_second_ctrl_c_ends_the_wait_for_the_writer():
         work()
     assert writer.is_alive
     going.set()
+
+
+LEFT_OPEN = """
+import atexit, sys, threading, time
+
+@atexit.register
+def look():
+    # Registered first, so it is called last: just before the interpreter ends.
+    left = [t.name for t in threading.enumerate() if t.name.startswith("rtmpose-")]
+    print("left", left, flush=True)
+
+from rtmpose.worker_threads import BackgroundWriter, Prefetch
+
+def endless():
+    while True:
+        time.sleep(0.001)
+        yield 1
+
+inner = Prefetch(endless(), 2)
+outer = Prefetch(map(str, inner), 2)
+writer = BackgroundWriter(lambda item: time.sleep(0.01), 3)
+for item in range(5):
+    writer.put(item)
+print(next(outer), flush=True)
+sys.exit(7)
+"""
+
+
+def test_no_thread_runs_when_the_interpreter_ends():
+    """A thread that is within a library of C++ then would end the process with a crash."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "1\nleft []\n", "")
+
+
+def test_a_thread_that_hangs_holds_up_the_end_for_a_moment_only():
+    hanging = LEFT_OPEN.replace("time.sleep(0.001)", "time.sleep(1000)").replace(
+        "print(next(outer), flush=True)", "print(1, flush=True)"
+    )
+    short = "import rtmpose.worker_threads as w; w.EXIT_S = 0.2\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", hanging.replace("inner =", f"{short}inner =")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 7
+    assert ended.stdout.startswith("1\nleft ['rtmpose-ahead'")

@@ -33,7 +33,8 @@ def run(*words: str, status: int = 0) -> str:
     return result.output
 
 
-def test_list_shows_every_model() -> None:
+def test_list_shows_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
     text = run("list")
     for card in zoo.load_zoo():
         assert card.id in text

@@ -5,6 +5,7 @@ from fault_kinds import (
     disks,
     documents,
     interruptions,
+    meddling,
     media,
     models,
     servers,
@@ -12,7 +13,7 @@ from fault_kinds import (
 )
 from fault_kinds.engine import Kind
 
-MODULES = (media, documents, models, command_line, interruptions, disks, servers, sharing)
+MODULES = (media, documents, models, command_line, interruptions, meddling, disks, servers, sharing)
 
 
 def all_kinds() -> list[Kind]:

@@ -1,5 +1,6 @@
 """Values that make no sense, for every option of every command, and paths that are no files."""
 
+import dataclasses
 import importlib.util
 import os
 import random
@@ -15,6 +16,7 @@ from annotated import coco_folder
 from fault_kinds.commands import ENGINE, label, photo, run_command, tiny_models
 from fault_kinds.engine import Kind, PromiseError
 from rtmpose.cli.app import make_app
+from rtmpose.model_card import Codec
 
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "1e9", "99999999999", "1e-300", "0.5", "-0.0")
 WORDS = ("", " ", "x", "é" * 300, "a=b", "--", "-", "none", "auto", "[1,2]", "1,2,3", "192x256")
@@ -63,12 +65,47 @@ class Lines:
     values: dict[str, list[str]]
 
 
+def prepare_training(folder: Path) -> Lines:
+    """The same, with a small checkpoint and a small set: all four commands reach their work."""
+    import torch
+    from exportable import POSE_CARD
+
+    from rtmpose.networks import build
+    from rtmpose.networks.checkpoint import save_safetensors
+    from rtmpose.networks.cspnext import SIZES
+    from rtmpose.networks.rtmpose import RTMPoseConfig
+
+    torch.set_num_threads(1)
+    lines = prepare(folder)
+    checkpoint = folder / "tiny.safetensors"
+    card = dataclasses.replace(POSE_CARD, codec=Codec("simcc", 2.0, (3.0, 4.0)))
+    save_safetensors(checkpoint, build(RTMPoseConfig(SIZES["tiny"], 17, (64, 96))).eval(), card)
+    model, out = str(checkpoint), str(folder / "out")
+    data = str(folder / "set" / "annotations.json")
+    small = _settings(batch_size=2, workers=0, epochs=1, warmup_steps=1)
+    pruning = _settings(batch=2, workers=0, heldout=0.3)
+    lines.values["export"] = [model, "--to", "onnx", "-o", out]
+    # Once done, so that there is something to compare with.
+    verified = folder / "verified"
+    run_command(["export", model, "--to", "onnx", "-o", str(verified)])
+    lines.values["verify"] = [model, *map(str, verified.glob("*.onnx"))]
+    lines.values["train"] = ["finetune", "--init", model, "--data", data, "--val", data, *small]
+    lines.values["train"] += ["--minutes", "0.01", "-o", out]
+    pace = ["--macs", "95%", "--rounds", "1", "--steps", "1"]
+    lines.values["prune"] = [model, *pace, "--data", data, *pruning, "-o", out]
+    return lines
+
+
+def _settings(**values: float) -> list[str]:
+    return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+
+
 def prepare(folder: Path) -> Lines:
     """All commands by introspection, and files for them."""
     os.environ["RTMPOSE_HOME"] = str(folder / "home")
     os.chdir(folder)
     detector, pose = tiny_models(folder)
-    coco_folder(folder / "set")
+    coco_folder(folder / "set", n=6)
     for name in ("red", "green"):
         photo(folder / "classes" / name / "a.png")
     image = photo(folder / "photo.png")
@@ -81,7 +118,6 @@ def prepare(folder: Path) -> Lines:
     data = str(folder / "set" / "annotations.json")
     models = ["--pose", pose, "--detector", detector, *ENGINE]
     out = str(folder / "out")
-    training = ["--data", data, "--val", data, "--minutes", "0.01"]
     values = {
         "predict": [image, *models, "-o", out],
         "track": [image, *models, "-o", out],
@@ -94,10 +130,6 @@ def prepare(folder: Path) -> Lines:
         "data show": [data, "-o", out + ".jpg"],
         "models info": ["rtmpose-s"],
         "models download": ["rtmdet-nano-finetuned"],
-        "export": [pose, "-o", out],
-        "verify": [pose, pose],
-        "train": ["plain", *training, "-o", out],
-        "prune": [pose, "--macs", "0.5", "--data", data, "-o", out],
     }
     root = typer.main.get_command(make_app())
     return Lines(folder, dict(_walk(root)), values)
@@ -182,14 +214,15 @@ KINDS = (
     ),
     Kind(
         "command line of training",
-        "the same for `train`, `prune`, `export` and `verify`",
+        "the same for `train`, `prune`, `export` and `verify`, on small data that can be trained"
+        " on",
         _PROMISE,
-        prepare,
+        prepare_training,
         _heavy,
         tries=80,
         quick=0,
-        limit_s=60,
-        per_process=20,
+        limit_s=90,
+        per_process=40,
         memory_mb=6144,
         missing=_without_torch,
     ),

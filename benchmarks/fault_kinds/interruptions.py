@@ -5,10 +5,8 @@ an undisturbed run byte for byte.
 import functools
 import os
 import random
-import shutil
 import signal
 import time
-from pathlib import Path
 
 from fault_kinds.engine import Kind, PromiseError
 from fault_kinds.jobs import (
@@ -18,6 +16,7 @@ from fault_kinds.jobs import (
     INTERRUPTED,
     Jobs,
     check_no_half_file,
+    empty_out,
     last_words,
     prepare_jobs,
     temporaries,
@@ -29,16 +28,9 @@ LONGEST_S = 0.3
 """Of a job with that pause, about."""
 
 
-def _out(jobs: Jobs) -> Path:
-    out = jobs.folder / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    return out
-
-
 def _killed(jobs: Jobs, rng: random.Random) -> str:
     command = rng.choice(("predict", "track"))
-    out = _out(jobs)
+    out = empty_out(jobs)
     for k in range(rng.randint(1, 3)):
         process = jobs.start(command, out, resume=k > 0, pause_s=PAUSE_S)
         time.sleep(rng.uniform(0, LONGEST_S))
@@ -52,7 +44,7 @@ def _killed(jobs: Jobs, rng: random.Random) -> str:
 
 def _signaled(jobs: Jobs, rng: random.Random, *, number: signal.Signals) -> str:
     command = rng.choice(("predict", "track"))
-    out = _out(jobs)
+    out = empty_out(jobs)
     process = jobs.start(command, out, resume=False, pause_s=PAUSE_S)
     time.sleep(rng.uniform(0.05, LONGEST_S))
     os.kill(process, number)
@@ -69,7 +61,7 @@ def _signaled(jobs: Jobs, rng: random.Random, *, number: signal.Signals) -> str:
 
 def _limited(jobs: Jobs, rng: random.Random) -> str:
     command = rng.choice(("predict", "track"))
-    out = _out(jobs)
+    out = empty_out(jobs)
     for k in range(rng.randint(1, 2)):
         limit = int(10 ** rng.uniform(2.3, 4.3))
         status = wait(jobs.start(command, out, resume=k > 0, limit=limit))
@@ -85,7 +77,7 @@ def _limited(jobs: Jobs, rng: random.Random) -> str:
 def _rivals(jobs: Jobs, rng: random.Random) -> str:
     command = rng.choice(("predict", "track"))
     other = rng.choice(("predict", "track"))
-    out = _out(jobs)
+    out = empty_out(jobs)
     first = jobs.start(command, out, resume=False, pause_s=0.02)
     deadline = time.monotonic() + HANG_S
     while not (out / ".rtmpose.lock").exists() and time.monotonic() < deadline:
@@ -106,7 +98,7 @@ _KEPT = f"files are completed, nothing temporary stays; {_SAME}"
 _JOB = "`predict` and `track` with all formats and annotated videos"
 
 KINDS = (
-    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 150, 6),
+    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 120, 6),
     Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 120, 5),
     Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 120, 5),
     Kind(
@@ -115,7 +107,7 @@ KINDS = (
         f"one line of error, no half file under a final name; {_SAME}",
         prepare_jobs,
         _limited,
-        150,
+        100,
         6,
     ),
     Kind(
@@ -124,7 +116,7 @@ KINDS = (
         "the second is refused, and changes nothing",
         prepare_jobs,
         _rivals,
-        60,
+        50,
         3,
     ),
 )

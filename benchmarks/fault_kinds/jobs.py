@@ -3,10 +3,12 @@
 import importlib
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from fault_kinds.commands import tiny_models
 from fault_kinds.engine import PromiseError
 from fault_kinds.media import picture
 from rtmpose import BackendOptions, Detector, Pipeline, PoseEstimator
-from rtmpose.errors import OutputError
+from rtmpose.errors import RtmposeError
 from rtmpose.signals import end_as_interrupt
 from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
@@ -29,6 +31,7 @@ FRAMES = 8
 FORMATS = ("json", "jsonl", "mot", "openpose", "npz")
 DONE, FAILED, INTERRUPTED, CRASHED = 0, 1, 2, 3
 HANG_S = 30.0
+SAID = "said.txt"
 
 
 @dataclass
@@ -46,7 +49,15 @@ class Jobs:
     pose: str
     wholes: dict[str, dict[str, bytes]]
 
-    def run(self, command: str, out: Path, *, resume: bool, pause_s: float = 0.0) -> int:
+    def run(
+        self,
+        command: str,
+        out: Path,
+        *,
+        resume: bool,
+        pause_s: float = 0.0,
+        sources: list[str] | None = None,
+    ) -> int:
         """One job in this process; how it ended."""
         formats = dict.fromkeys(FORMATS, out) | {"csv": out / "all.csv"}
         outputs = Outputs(formats, out)
@@ -57,7 +68,7 @@ class Jobs:
 
         with end_as_interrupt():
             try:
-                items = expand_sources(self.sources)
+                items = expand_sources(sources or self.sources)
                 detector = Detector(self.detector, options=options)
                 pose = PoseEstimator(self.pose, options=options)
                 if command == "predict":
@@ -70,16 +81,25 @@ class Jobs:
                     report = track_to_files(
                         tracker, items, outputs, resume=resume, on_progress=slow_down
                     )
-            except OutputError:
+            except RtmposeError as error:
+                (self.folder / SAID).write_text(str(error), errors="replace")
                 return FAILED
             except KeyboardInterrupt:
                 return INTERRUPTED
         return FAILED if report.failures else DONE
 
     def start(
-        self, command: str, out: Path, *, resume: bool, pause_s: float = 0.0, limit: int = 0
+        self,
+        command: str,
+        out: Path,
+        *,
+        resume: bool,
+        pause_s: float = 0.0,
+        limit: int = 0,
+        sources: list[str] | None = None,
+        first: Callable[[], None] = lambda: None,
     ) -> int:
-        """A job in a forked process; its id."""
+        """A job in a forked process, which calls ``first``; its id."""
         process = os.fork()
         if process:
             return process
@@ -87,7 +107,8 @@ class Jobs:
         try:
             if limit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            status = self.run(command, out, resume=resume, pause_s=pause_s)
+            first()
+            status = self.run(command, out, resume=resume, pause_s=pause_s, sources=sources)
         except BaseException:  # noqa: BLE001 (it is what is counted)
             traceback.print_exc()
             sys.stderr.flush()
@@ -101,12 +122,33 @@ class Jobs:
         """
         if wait(self.start(command, out, resume=True)) != DONE:
             raise PromiseError("the last resume failed")
+        self.compare(command, out)
+
+    def compare(self, command: str, out: Path) -> None:
+        """Whether the outputs are those of the undisturbed run.
+
+        Raises:
+            PromiseError: something is lost, or left over.
+        """
         if temporaries(out):
             raise PromiseError(f"temporary files stay: {temporaries(out)[:3]}")
         found = contents(out)
         if found != self.wholes[command]:
             names = sorted(set(found) ^ set(self.wholes[command]))
             raise PromiseError(f"lost results: not those of an undisturbed run {names[:5]}")
+
+    def said(self) -> str:
+        """The last error of a job that was refused."""
+        path = self.folder / SAID
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+def empty_out(jobs: Jobs) -> Path:
+    """The folder for outputs, empty."""
+    out = jobs.folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    return out
 
 
 def prepare_jobs(folder: Path) -> Jobs:

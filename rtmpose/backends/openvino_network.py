@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtmpose.backends.base import channels_last
+from rtmpose.backends.openvino_import import load_openvino
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Normalization
+from rtmpose.onnx_file import onnx_flaw
 
 if TYPE_CHECKING:
     from openvino import Core, Model, PartialShape
@@ -23,9 +25,10 @@ def core() -> Core:
     """The process-wide OpenVINO core: creating one costs a quarter of a second."""
     global _core
     if _core is None:
-        import openvino
-
-        _core = openvino.Core()
+        _core = load_openvino().Core()
+        # Weights are read, not mapped: a file that is written anew during a run would end it with
+        # a bus error.
+        _core.set_property({"ENABLE_MMAP": False})
     return _core
 
 
@@ -43,6 +46,10 @@ def read_network(path: Path) -> Model:
     Raises:
         ModelError: it cannot be read, or does not take one image batch.
     """
+    # What is no ONNX file would be tried by every reader of the engine, and these print.
+    flaw = _flaw_of(path)
+    if flaw:
+        raise ModelError(f"{path} could not be opened as an ONNX model: {flaw}; it may be damaged")
     try:
         network = core().read_model(path)
     except Exception as error:
@@ -59,6 +66,15 @@ def read_network(path: Path) -> Model:
             f" {[str(s) for s in shapes]}; it is not a model this package can run"
         )
     return network
+
+
+def _flaw_of(path: Path) -> str:
+    if path.suffix.lower() != ".onnx":
+        return ""
+    try:
+        return onnx_flaw(path.read_bytes())
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def takes_pixels(network: Model) -> bool:
@@ -80,7 +96,7 @@ def fold_normalization(network: Model, normalization: Normalization) -> Model:
         return network
 
     # Imported late: most calls return above.
-    import openvino
+    openvino = load_openvino()
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     # What comes in.

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtmpose.backends import BackendOptions
 from rtmpose.benchmark.networks import RunConfig
 from rtmpose.benchmark.stages import Measurement, measure
+from rtmpose.detector import Detector
+from rtmpose.model_card import ModelCard
 from rtmpose.pipeline import Pipeline
 from rtmpose.types import Image
 
@@ -58,6 +61,8 @@ def measure_pipelines(
     warm_up: int = 5,
     threads: int = 0,
     allow_spinning: bool = False,
+    card: ModelCard | None = None,
+    detector_card: ModelCard | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> list[PipelineTiming]:
     """Time the stages of a frame for every configuration and every number of people.
@@ -72,13 +77,25 @@ def measure_pipelines(
         warm_up: Frames run before.
         threads: As in :class:`rtmpose.BackendOptions`.
         allow_spinning: Likewise.
+        card: Describes the pose model's file, where it does not say what it is.
+        detector_card: The same for the detector's.
         on_progress: Called with a line of text before each measurement.
     """
     timings = []
     # Opened once per configuration, and measured for each number of people.
     for config in configs:
+        engine = BackendOptions(
+            config.backend,
+            config.device,
+            threads,
+            allow_spinning,
+            config.precision,
+        )
+        boxes: str | Path | Detector | None = detector
+        if detector is not None and detector_card is not None:
+            boxes = Detector(detector, options=engine, card=detector_card)
         pipeline = Pipeline(
-            detector,
+            boxes,
             pose,
             backend=config.backend,
             device=config.device,
@@ -86,6 +103,7 @@ def measure_pipelines(
             threads=threads,
             allow_spinning=allow_spinning,
             whole_image=detector is None,
+            card=card,
         )
         for count in people:
             if on_progress:

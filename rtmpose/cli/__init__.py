@@ -106,6 +106,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         first = arguments[0] if arguments else ""
         if find_command(first) is None and (os.path.lexists(first) or "://" in first):
             tell(f"To find people in it: rtmpose predict {shlex.join(arguments)}")
+        for name in _files_like_options(arguments):
+            tell(f"{name} is a file here: write ./{name}")
         return int(error.exit_code)
     except typer.Exit as error:
         return error.exit_code
@@ -123,6 +125,11 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_ERROR
     # Newer typers turn Ctrl-C into the status EXIT_INTERRUPTED themselves.
     return int(result) if isinstance(result, int) else 0
+
+
+def _files_like_options(arguments: list[str]) -> list[str]:
+    """Names of files among the arguments that look like options."""
+    return [a for a in arguments if a.startswith("-") and len(a) > 1 and os.path.lexists(a)]
 
 
 def _is_output_failure(error: OSError) -> bool:

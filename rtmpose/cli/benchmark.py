@@ -11,6 +11,8 @@ import typer
 
 from rtmpose import backend_table as table
 from rtmpose.cli import options
+from rtmpose.cli.named_models import named_card
+from rtmpose.cli.tables import print_table
 from rtmpose.errors import InputError, ModelError
 from rtmpose.ranges import BATCH, COUNT, COUNT_OR_ZERO, PEOPLE, Range, shown
 from rtmpose.text_files import to_json
@@ -18,6 +20,7 @@ from rtmpose.text_files import to_json
 if TYPE_CHECKING:
     from rtmpose.benchmark.pipelines import PipelineTiming
     from rtmpose.benchmark.stages import Measurement
+    from rtmpose.model_card import ModelCard
 
 MAX_IMAGES = 64
 """Frames kept in memory; longer sources are repeated after them."""
@@ -89,11 +92,23 @@ class _Settings:
     warmup: int
 
 
+@dataclass(frozen=True)
+class _Models:
+    """The networks of a pipeline, and what their files are where they do not say."""
+
+    detector: str | None
+    pose: str
+    card: ModelCard | None
+    detector_card: ModelCard | None
+
+
 def bench(
     inputs: Inputs = None,
     networks: Networks = False,
     pose: options.Pose = options.POSE,
     detector: options.DetectorName = options.DETECTOR,
+    card: options.CardName = None,
+    detector_card: options.DetectorCardName = None,
     backend: Backends = None,
     device: options.Device = "auto",
     precision: Precisions = None,
@@ -135,8 +150,8 @@ def bench(
 
     # Networks alone, on random images.
     if networks:
-        models = inputs or ([pose] if whole_image else [detector, pose])
-        rows = _measure_networks(models, _numbers("--batch", batch, BATCH), settings)
+        alone = inputs or ([pose] if whole_image else [detector, pose])
+        rows = _measure_networks(alone, _numbers("--batch", batch, BATCH), settings)
         _print_table(rows, markdown)
         _finish(rows, json_file)
         return 0
@@ -145,7 +160,10 @@ def bench(
     sources = inputs or [str(_demo_photo())]
     _refuse_model_names(sources)
     counts = [*_numbers("--people", people, PEOPLE)] if people else [None]
-    timings = _measure_pipelines(sources, None if whole_image else detector, pose, counts, settings)
+    models = _Models(
+        None if whole_image else detector, pose, named_card(card), named_card(detector_card)
+    )
+    timings = _measure_pipelines(sources, models, counts, settings)
     if len(timings) == 1:
         _print_stages(timings[0], Path(sources[0]).name, markdown)
         _finish(timings[0].measurement.to_dict(), json_file)
@@ -183,8 +201,7 @@ def _measure_networks(
 
 def _measure_pipelines(
     sources: Sequence[str],
-    detector: str | None,
-    pose: str,
+    models: _Models,
     people: Sequence[int | None],
     settings: _Settings,
 ) -> list[PipelineTiming]:
@@ -197,11 +214,11 @@ def _measure_pipelines(
     # Frames are read before the measurement, which must not wait for a disk.
     items = expand_sources(list(sources), limit=min(settings.limit, MAX_IMAGES))
     images = [frame.image for _, frame in iterate(items)][:MAX_IMAGES]
-    path, _ = resolve(pose)
+    path, _ = resolve(models.pose)
     with stderr_console().status("measuring ...") as status:
         return measure_pipelines(
-            detector,
-            pose,
+            models.detector,
+            models.pose,
             images,
             run_configs(path, settings.backends, settings.device, settings.precisions),
             people=people,
@@ -209,6 +226,8 @@ def _measure_pipelines(
             warm_up=settings.warmup,
             threads=settings.threads,
             allow_spinning=settings.allow_spinning,
+            card=models.card,
+            detector_card=models.detector_card,
             on_progress=status.update,
         )
 
@@ -253,7 +272,7 @@ def _print_table(rows: Sequence[Row], markdown: bool) -> None:
         return
 
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -261,11 +280,8 @@ def _print_table(rows: Sequence[Row], markdown: bool) -> None:
         text = all(isinstance(row[name], str) for row in rows)
         grid.add_column(name.replace("_", " "), justify="left" if text else "right")
     for line in lines:
-        grid.add_row(*line)
-    # A terminal that is too narrow breaks lines; figures are never cut short.
-    console = Console()
-    needed = console.measure(grid, options=console.options.update(max_width=1000)).maximum
-    Console(width=max(console.width, needed)).print(grid)
+        grid.add_row(*map(escape, line))
+    print_table(grid)
 
 
 def _finish(result: object, json_file: Path | None) -> None:

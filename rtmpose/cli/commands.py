@@ -34,6 +34,11 @@ COMMANDS = (
     ),
     CommandRow("convert", "convert", "Write results in the format of another program."),
     CommandRow(
+        "batch",
+        "batch",
+        "Work through thousands of sources, on one machine, a SLURM array or a Ray cluster.",
+    ),
+    CommandRow(
         "eval",
         "evaluate",
         "Measure the accuracy of a model on annotated images.",
@@ -55,6 +60,11 @@ COMMANDS = (
         "benchmark",
         "Measure detection, cropping, network, decoding and drawing: mean, median, 95th percentile"
         " and frames per second.",
+    ),
+    CommandRow(
+        "serve",
+        "serve",
+        "Serve keypoints over HTTP, with a page for browsers; docs/serve.md has the API.",
     ),
     CommandRow("train", "train", "Train a model by a recipe; see docs/training.md."),
     CommandRow(

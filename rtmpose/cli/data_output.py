@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rtmpose.cli.tables import print_lines, print_table
 from rtmpose.errors import InputError
 from rtmpose.paths import is_existing_file
 
@@ -33,12 +34,10 @@ NOT_ON_SHEET = ("without-keypoints", "box-past-edge")
 
 def show_report(report: Report) -> None:
     """Print what a check found."""
-    from rich.console import Console
-
     # A table only where there is something to list.
     if report.issues:
-        Console().print(_issue_table(report))
-    typer.echo(_summary(report))
+        print_table(_issue_table(report))
+    print_lines(_summary(report))
 
 
 def _issue_table(report: Report) -> Table:
@@ -246,15 +245,12 @@ def draw_images(dataset: KeypointDataset, folder: Path, count: int) -> int:
 
 def show_formats() -> None:
     """Print annotation formats, keypoint sets and mixtures."""
-    from rich.console import Console
-
-    console = Console()
-    console.print(_format_table())
-    console.print(_keypoint_set_table())
-    console.print(_mixture_table())
+    for table in (_format_table(), _keypoint_set_table(), _mixture_table()):
+        print_table(table)
 
 
 def _format_table() -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     from rtmpose.datasets import FORMATS
@@ -263,11 +259,12 @@ def _format_table() -> Table:
     table.add_column("format", no_wrap=True)
     table.add_column("what it is")
     for name, text in FORMATS.items():
-        table.add_row(name, text)
+        table.add_row(name, escape(text))
     return table
 
 
 def _keypoint_set_table() -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     from rtmpose.skeletons import get_skeleton, skeleton_names
@@ -277,7 +274,7 @@ def _keypoint_set_table() -> Table:
     table.add_column("what it is")
     table.add_column("converts to")
     for name in skeleton_names():
-        table.add_row(name, get_skeleton(name).description, ", ".join(_targets(name)))
+        table.add_row(name, escape(get_skeleton(name).description), ", ".join(_targets(name)))
     return table
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from rtmpose.cli.tables import print_lines
 from rtmpose.text_files import to_json
 
 Report = dict[str, str | int | None]
@@ -26,9 +27,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     else:
         width = max(map(len, report))
         for name, value in report.items():
-            typer.echo(f"{name:<{width}}  {value}")
+            print_lines(f"{name:<{width}}  {value}", indent=width + 2)
         for line in remedies or ["nothing to fix"]:
-            typer.echo(f"- {line}")
+            print_lines(f"- {line}")
     return 1 if broken else 0
 
 

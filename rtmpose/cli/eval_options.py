@@ -102,6 +102,16 @@ class BoxOptions:
             rich_help_panel=BOXES,
         ),
     ] = None
+    detector_card: Annotated[
+        str | None,
+        typer.Option(
+            "--detector-card",
+            metavar="NAME|FILE",
+            help="What the detector's file is, where it does not say.",
+            show_default=False,
+            rich_help_panel=BOXES,
+        ),
+    ] = None
     box_thr: Annotated[
         float,
         FRACTION,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rtmpose.cli.tables import print_lines, print_table
 from rtmpose.errors import InputError
 from rtmpose.text_files import to_json
 
@@ -43,17 +44,15 @@ def progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
 
 def show_metrics(title: str, result: Evaluation) -> None:
     """Print the metrics as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
     table.add_column("metric")
-    table.add_column("%", justify="right")
+    table.add_column("%", justify="right", no_wrap=True)
     for name, value in result.metrics.items():
         table.add_row(name, _metric_text(name, value))
-    console = Console()
-    console.print(title, highlight=False)
-    console.print(table)
+    print_lines(title)
+    print_table(table)
 
 
 def _metric_text(name: str, value: float) -> str:

@@ -26,6 +26,7 @@ from rtmpose.errors import InputError
 from rtmpose.ranges import FRACTION
 
 if TYPE_CHECKING:
+    from rtmpose.detector import Detector
     from rtmpose.families import PoseModel
     from rtmpose.types import Skeleton
 
@@ -121,7 +122,7 @@ def evaluate_pose(
     nme_points = metrics.two_points()
     dataset = reading.read_to_score(data)
     opened = open_model(
-        _model(boxes.detector or options.DETECTOR) if boxes.boxes == "detect" else None,
+        _box_model(boxes, engine) if boxes.boxes == "detect" else None,
         _model(model.pose),
         options=engine.backend_options(),
         card=named_card(model.card),
@@ -292,6 +293,16 @@ def _name_points(opened: PoseModel, skeleton: Skeleton | None) -> None:
         return
     if skeleton_of(opened.pose.card) is None:
         opened.pose.skeleton = skeleton
+
+
+def _box_model(boxes: BoxOptions, engine: EngineOptions) -> str | Path | Detector:
+    """The detector of ``--boxes detect``: its name, or opened where its card was given."""
+    from rtmpose.detector import Detector
+
+    name = _model(boxes.detector or options.DETECTOR)
+    if boxes.detector_card is None:
+        return name
+    return Detector(name, options=engine.backend_options(), card=named_card(boxes.detector_card))
 
 
 def _model(name: str) -> str | Path:

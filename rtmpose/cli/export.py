@@ -29,7 +29,7 @@ _To = Annotated[
     str,
     typer.Option(
         "--to",
-        help="onnx, openvino, ncnn, tensorrt, coreml, sdk or pipeline.",
+        help="onnx, openvino, ncnn, tensorrt, coreml, sdk, pipeline or triton.",
         rich_help_panel=FORMAT,
     ),
 ]
@@ -123,6 +123,15 @@ _Card = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+_DetectorCard = Annotated[
+    str | None,
+    typer.Option(
+        "--detector-card",
+        metavar="NAME|FILE",
+        help="What the detector's file is, where it does not say.",
+        rich_help_panel=PIPELINE,
+    ),
+]
 _Force = Annotated[
     bool,
     typer.Option(
@@ -156,6 +165,7 @@ def export(
     half_weights: _HalfWeights = False,
     opset: _Opset = None,
     detector: _Detector = DETECTOR,
+    detector_card: _DetectorCard = None,
     box_thr: _BoxThr = 0.3,
     calibrate: _Calibrate = None,
     data: _Data = None,
@@ -195,6 +205,7 @@ def export(
         half_weights=half_weights,
         opset=opset,
         detector=detector,
+        detector_card=named_card(detector_card),
         score_thr=box_thr,
         calibrate=calibrate,
         data=data,
@@ -251,15 +262,16 @@ def _require_converters() -> None:
 
 
 def _show(report: Verification) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from rtmpose.cli.tables import print_table
     from rtmpose.exporting.verify import report_lines
 
     table = Table(show_header=False)
     for name, value in report_lines(report):
-        table.add_row(name, value)
-    Console().print(table)
+        table.add_row(name, escape(value))
+    print_table(table)
 
 
 # ---- reading options

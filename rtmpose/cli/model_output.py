@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rtmpose import zoo
+from rtmpose.cli.tables import print_table
 from rtmpose.model_card import ModelCard, ModelFile
 from rtmpose.zoo.cache import is_bundled
 from rtmpose.zoo.fetch import label
@@ -15,8 +16,13 @@ from rtmpose.zoo.fetch import label
 if TYPE_CHECKING:
     from rich.table import Table
 
-WIDE = 130
-"""Columns of a terminal that has room for all that is known."""
+FACTS = (
+    ("short name", "kpts", "Mparam", "GFLOPs", "published", "files"),
+    ("short name", "kpts", "Mparam", "files"),
+    ("short name", "kpts", "files"),
+    ("short name", "files"),
+)
+"""What the table of models shows besides their ids, in wide and in ever narrower terminals."""
 
 MARKDOWN_COLUMNS = (
     "model",
@@ -90,50 +96,40 @@ def _markdown_cells(card: ModelCard) -> tuple[str, ...]:
 
 
 def print_models(cards: Sequence[ModelCard]) -> None:
-    """Print the models as a table that fits the terminal."""
-    from rich.console import Console
-
-    console = Console()
-    console.print(_terminal_table(cards, is_wide=console.width >= WIDE))
+    """Print the models as a table; a narrow terminal gets fewer facts, but every name."""
+    print_table([_terminal_table(cards, facts) for facts in FACTS])
 
 
-def _terminal_table(cards: Sequence[ModelCard], is_wide: bool) -> Table:
-    """The models under headings of their tasks.
-
-    Without room, only what is needed to choose a name.
-    """
+def _terminal_table(cards: Sequence[ModelCard], facts: Sequence[str]) -> Table:
+    """The models under headings of their tasks, with some of the facts of :func:`_facts`."""
     from rich.table import Table
 
-    # Ids are what commands take: where there is no room, short names are cut.
-    longest_id = max((len(card.id) for card in cards), default=0)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", no_wrap=True, min_width=1 + longest_id)
-    table.add_column("short name", no_wrap=True)
-    for name in ("kpts", "Mparam", "GFLOPs") if is_wide else ("kpts", "Mpar"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=max(5, len(name)))
-    if is_wide:
-        table.add_column("published", overflow="fold")
-    table.add_column("files", no_wrap=True, min_width=len("bundled"))
+    table.add_column("model", no_wrap=True)
+    for name in facts:
+        is_text = name in ("short name", "published", "files")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "published")
 
     for task in dict.fromkeys(card.task for card in cards):
         table.add_row(f"[bold]{task}[/]")
         for card in cards:
             if card.task == task:
+                known = _facts(card)
                 style = None if card.file("onnx") else "dim"
-                table.add_row(*_terminal_cells(card, is_wide), style=style)
+                table.add_row(f" {card.id}", *(known[name] for name in facts), style=style)
     return table
 
 
-def _terminal_cells(card: ModelCard, is_wide: bool) -> list[str]:
-    cells = [
-        f" {card.id}",
-        card.aliases[0] if card.aliases else "",
-        str(keypoint_count(card) or ""),
-        _number(card.params_m),
-    ]
-    if is_wide:
-        cells += [_number(card.gflops), _accuracy(card)]
-    return [*cells, _best_file(card)]
+def _facts(card: ModelCard) -> dict[str, str]:
+    """What the table may show of a model besides its id."""
+    return {
+        "short name": card.aliases[0] if card.aliases else "",
+        "kpts": str(keypoint_count(card) or ""),
+        "Mparam": _number(card.params_m),
+        "GFLOPs": _number(card.gflops),
+        "published": _accuracy(card),
+        "files": _best_file(card),
+    }
 
 
 def _number(value: float | None) -> str:
@@ -160,9 +156,6 @@ def _best_file(card: ModelCard) -> str:
     if file is None:
         return "pth"
     return "bundled" if is_bundled(file) else "onnx"
-
-
-# ---- one model
 
 
 # ---- one model

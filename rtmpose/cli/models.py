@@ -11,6 +11,7 @@ import typer
 
 from rtmpose import zoo
 from rtmpose.cli import model_output
+from rtmpose.cli.tables import print_lines, print_table
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.ranges import COUNT
@@ -96,7 +97,7 @@ def list_models(
         typer.echo(model_output.markdown_table(cards))
     else:
         model_output.print_models(cards)
-        typer.echo(
+        print_lines(
             f"\n{len(cards)} of {len(zoo.load_zoo())} models. 'bundled' is in the package, "
             "'onnx' can be downloaded and run; of 'pth' no ONNX is published.\n"
             "`rtmpose models info NAME` tells more of one."
@@ -192,13 +193,12 @@ def table(
     if markdown:
         typer.echo(model_output.markdown_rows([heading, ("---", *["---:"] * 4), *texts]))
         return
-    from rich.console import Console
     from rich.table import Table
 
     shown = Table(*heading)
     for text in texts:
         shown.add_row(*text)
-    Console().print(shown)
+    print_table(shown)
 
 
 CountedModel = tuple[str, float | None, float, float | None, float]

@@ -37,9 +37,6 @@ POSE = "rtmpose-s-finetuned"
 DETECTOR = "rtmdet-nano-finetuned"
 """Likewise :data:`rtmpose.pipeline.DEFAULT_DETECTOR`."""
 
-PERSON_THR = 0.12
-"""Likewise :data:`rtmpose.people.DEFAULT_PERSON_THR`."""
-
 MODELS = "Models"
 INPUT = "Input"
 OUTPUT = "Output"
@@ -108,14 +105,25 @@ CardName = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+DetectorCardName = Annotated[
+    str | None,
+    typer.Option(
+        "--detector-card",
+        metavar="NAME|FILE",
+        help="The same for the file of the detector.",
+        rich_help_panel=MODELS,
+    ),
+]
 PersonThr = Annotated[
-    float,
+    float | None,
     FRACTION,
     typer.Option(
         help=(
-            "Lowest score of a person: box score times keypoint scores. Not for given boxes;"
-            " people who are tracked already are kept below it."
+            "Lowest score of a person: box score times keypoint scores; by default 0.12, and 0"
+            " where the keypoints are not those of whole people. Not for given boxes; people who"
+            " are tracked already are kept below it."
         ),
+        show_default=False,
         rich_help_panel=MODELS,
     ),
 ]
@@ -207,12 +215,14 @@ class ModelOptions:
     skeleton: KeypointSet = None
     det_label: DetectorLabel = None
     card: CardName = None
+    detector_card: DetectorCardName = None
 
     def opened_detector(self, speed: SpeedOptions) -> str | Detector:
-        """The detector: its name, or opened where a class of it was asked for."""
-        if self.det_label is None:
+        """The detector: its name, or opened where a class of it or its card was given."""
+        if self.det_label is None and self.detector_card is None:
             return self.detector
         from rtmpose.backends import BackendOptions
+        from rtmpose.cli.named_models import named_card
         from rtmpose.detector import Detector
 
         engine = BackendOptions(
@@ -222,12 +232,14 @@ class ModelOptions:
             speed.allow_spinning,
             speed.precision,  # type: ignore[arg-type]
         )
-        label: int | str | None = self.det_label
-        if self.det_label == "all":
+        label: int | str | None = self.det_label or "auto"
+        if label == "all":
             label = None
-        elif self.det_label.isdigit():
-            label = int(self.det_label)
-        return Detector(self.detector, options=engine, label=label)
+        elif isinstance(label, str) and label.isdigit():
+            label = int(label)
+        return Detector(
+            self.detector, options=engine, card=named_card(self.detector_card), label=label
+        )
 
     def keypoint_set(self) -> Skeleton | None:
         """The keypoint set of ``--skeleton``; None without it."""

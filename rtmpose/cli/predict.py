@@ -33,7 +33,7 @@ class DetectionOptions:
             rich_help_panel=options.MODELS,
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     antialias: Annotated[
         bool,
         typer.Option(
@@ -102,6 +102,7 @@ def predict(
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
                 "card": models.card or "",
+                **({"detector_card": models.detector_card} if models.detector_card else {}),
             },
             resume=written.resume,
             on_progress=on_progress,

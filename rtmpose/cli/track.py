@@ -75,7 +75,7 @@ class TrackOptions:
             rich_help_panel=TRACKING,
         ),
     ] = None
-    person_thr: options.PersonThr = options.PERSON_THR
+    person_thr: options.PersonThr = None
     remember_s: Annotated[
         float,
         SECONDS,
@@ -123,7 +123,7 @@ class PublishedOptions:
         float,
         TRACKER["det_thr"],
         typer.Option(help="Lowest score of a detected box.", rich_help_panel=PUBLISHED),
-    ] = 0.5
+    ] = 0.3
     det_min_bbox_size: Annotated[
         float,
         TRACKER["det_min_bbox_size"],
@@ -239,7 +239,7 @@ def track(
 
     # Sources and settings first: a mistake should not cost the loading of models.
     named = read_sources(sources, frames)
-    params = _tracker_params(tracking, published)
+    params = tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
 
     # The models, then the job.
@@ -258,6 +258,7 @@ def track(
                 "skeleton": models.skeleton or "",
                 **({"det_label": models.det_label} if models.det_label else {}),
                 "card": models.card or "",
+                **({"detector_card": models.detector_card} if models.detector_card else {}),
             },
             resume=written.resume,
             on_progress=on_progress,
@@ -295,7 +296,7 @@ def _open_tracker(
     )
     return VideoTracker(
         tracker,
-        interval=_interval(tracking.det_interval),
+        interval=checked_interval(tracking.det_interval),
         fps_limit=tracking.fps_limit,
         boxes=boxes,
     )
@@ -327,14 +328,14 @@ def _outputs(
     )
 
 
-def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> TrackerParams:
+def tracker_params(tracking: TrackOptions, published: PublishedOptions) -> TrackerParams:
     """The settings of the tracker from both groups of options."""
     from rtmpose.tracking import TrackerParams
 
     # Checked here, because the tracker itself knows no "offline" and no "auto".
     if tracking.smooth not in ("off", "live", "offline"):
         raise InputError(f"--smooth takes off, live or offline, not {tracking.smooth!r}")
-    interval = _interval(tracking.det_interval)
+    interval = checked_interval(tracking.det_interval)
     values = asdict(published)
     values["smooth_params"] = _three_numbers(published.smooth_params)
 
@@ -357,7 +358,12 @@ def _tracker_params(tracking: TrackOptions, published: PublishedOptions) -> Trac
 # ---- reading options
 
 
-def _interval(text: str) -> int | str:
+def checked_interval(text: str) -> int | str:
+    """The frames between detections as a number, or ``auto``.
+
+    Raises:
+        InputError: it is neither.
+    """
     if text == "auto":
         return "auto"
     # Python does not read numbers of thousands of digits.

@@ -10,6 +10,7 @@ from types import TracebackType
 
 import typer
 
+from rtmpose.cli.tables import print_table
 from rtmpose.cli.terminal import stderr_console
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
@@ -20,9 +21,6 @@ LINE_EVERY_S = 30.0
 
 WHOLE_IMAGE = 0.6
 """Share of an image's side from which the image stands for the box."""
-
-LIST_WIDTH = 120
-"""Characters per line of the list of recipes, where it does not go to a terminal."""
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, str]:
@@ -93,7 +91,7 @@ class ProgressBar:
         # New metrics get a line that stays.
         if status.metrics and status.metrics != self.metrics:
             self.metrics = dict(status.metrics)
-            found = ", ".join(f"{k} {100 * v:.2f}" for k, v in status.metrics.items())
+            found = ", ".join(f"{k} {percent(v)}" for k, v in status.metrics.items())
             self.console.print(
                 f"validation, step {status.step}: {found} (best {100 * status.best:.2f})",
                 soft_wrap=True,
@@ -117,6 +115,11 @@ def line(status: TrainStatus, epochs: int) -> str:
     )
 
 
+def percent(value: float) -> str:
+    """A metric as text; ``-`` for -1, where the data has nothing of the kind."""
+    return "-" if value == -1 else f"{100 * value:.2f}"
+
+
 def clock(seconds: float) -> str:
     """Hours and minutes, or minutes and seconds."""
     # The rate is unknown at the first step.
@@ -132,22 +135,16 @@ def clock(seconds: float) -> str:
 
 def show_recipes() -> None:
     """All recipes, one per line."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    name_column = Column("recipe", overflow="fold")
-    model_column = Column("model", overflow="fold")
-    table = Table(name_column, "kind", model_column, "epochs", "batch size", "lr")
+    table = Table("recipe", "kind", "model", "epochs", "batch size", "lr")
     # Built one by one: a recipe is made by calling its entry.
     for name, make in all_recipes().items():
         recipe = make()
         schedule = recipe.schedule
         numbers = (str(schedule.epochs), str(schedule.batch_size), f"{recipe.optimizer.lr:g}")
         table.add_row(name, recipe.kind, recipe.model, *numbers)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LIST_WIDTH)
-    console.print(table)
+    print_table(table)
 
 
 def show_result(result: TrainResult, card: ModelCard, share_of_image: float = 1.0) -> None:
@@ -161,7 +158,7 @@ def show_result(result: TrainResult, card: ModelCard, share_of_image: float = 1.
     status = result.status
     # Metrics first, then the files.
     for key, value in status.metrics.items():
-        typer.echo(f"{key} {100 * value:.2f}")
+        typer.echo(f"{key} {percent(value)}")
     if not result.finished:
         typer.echo(
             f"stopped at step {status.step} of {status.steps}; go on with the same command and"
@@ -188,7 +185,10 @@ def next_steps(model: Path, card: ModelCard, share_of_image: float = 1.0) -> lis
         share_of_image: How much of an image's side the boxes it was trained in take.
     """
     if card.is_detector:
-        return [f"use it:     rtmpose predict photo.jpg --detector {model} -o out"]
+        return [
+            f"use it:     rtmpose predict photo.jpg --detector {model} -o out",
+            f"export it:  rtmpose export {model} --to onnx -o exports",
+        ]
     if not card.is_pose:
         return []
 
@@ -200,8 +200,8 @@ def next_steps(model: Path, card: ModelCard, share_of_image: float = 1.0) -> lis
             f"score it:   rtmpose eval pose test.json --pose {model}",
             f"use it:     rtmpose predict photo.jpg --pose {model} --detector FILE -o out",
             f"            its boxes take {100 * share_of_image:.0f} % of an image's side, so whole"
-            " images will not do: it needs a detector (rtmpose train person-detector --data ...),"
-            " or photos cut to the boxes with --detector none",
+            " images will not do: it needs a detector (rtmpose train person-detector --init"
+            " rtmdet-nano-finetuned --data ...), or photos cut to the boxes with --detector none",
             f"export it:  rtmpose export {model} --to onnx -o exports",
         ]
     return [

@@ -141,8 +141,9 @@ class PoseTracker:
             InputError: an unknown setting.
         """
         try:
-            # As the original forgets, and takes whoever the detector finds.
-            settings = TrackerParams(**{"remember_s": 0.0, "person_thr": 0.0, **params})
+            # As the original forgets, and takes whoever its detector is sure of.
+            original = {"remember_s": 0.0, "person_thr": 0.0, "det_thr": 0.5}
+            settings = TrackerParams(**{**original, **params})
         except TypeError as error:
             raise InputError(f"create_state does not know that setting: {error}") from error
         tracker = _PoseTracker(self._detector, self._pose, settings)

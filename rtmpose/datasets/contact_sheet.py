@@ -15,6 +15,7 @@ from rtmpose.datasets.keypoint_guess import unknown_points
 from rtmpose.draw import draw_poses
 from rtmpose.errors import InputError, OutputError
 from rtmpose.files import write_bytes
+from rtmpose.shown_names import utf8_name
 from rtmpose.sources import read_image
 from rtmpose.types import Image, Poses
 
@@ -137,7 +138,7 @@ def save_image(path: Path, image: Image) -> None:
     if path.suffix.lower() in (".jpg", ".jpeg"):
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     try:
-        encoded, data = cv2.imencode(path.suffix, image, options)
+        encoded, data = cv2.imencode(utf8_name(path.suffix), image, options)
     except cv2.error as error:
         raise OutputError(
             f"{path} does not have the suffix of an image: use .jpg or .png"
@@ -193,7 +194,8 @@ def _tile(image: Image, poses: Poses, caption: str, issue: str | None) -> Image:
     # The caption stands below the image.
     place = (3, TILE + 13)
     font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(tile, caption[:MAX_CAPTION], place, font, 0.36, TEXT_COLOR, 1, cv2.LINE_AA)
+    text = utf8_name(caption)[:MAX_CAPTION]
+    cv2.putText(tile, text, place, font, 0.36, TEXT_COLOR, 1, cv2.LINE_AA)
     return tile
 
 

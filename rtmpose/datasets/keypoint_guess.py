@@ -76,7 +76,9 @@ def set_with_names(names: tuple[str, ...]) -> Skeleton | None:
 
 
 def are_unnamed(names: Sequence[str]) -> bool:
-    """Whether names are only numbers that this package gave: ``kpt_0``, ``kpt_1``, ..."""
+    """Whether names are only numbers that this package gave: ``keypoint_0`` ..., or ``kpt_0`` ...,
+    as older versions wrote.
+    """
     return all(UNNAMED_POINT.fullmatch(name) for name in names)
 
 
@@ -85,7 +87,7 @@ def are_unnamed(names: Sequence[str]) -> bool:
 
 @cache
 def unknown_points(count: int) -> Skeleton:
-    """The set ``points-K``: ``kpt_0`` ..., each with a color of its own, no links, no sides.
+    """The set ``points-K``: ``keypoint_0`` ..., each with a color of its own, no links, no sides.
 
     Raises:
         InputError: ``count`` is below 1.
@@ -93,7 +95,7 @@ def unknown_points(count: int) -> Skeleton:
     return replace(
         generic_skeleton(count),
         name=f"points-{count}",
-        keypoints=tuple(f"kpt_{i}" for i in range(count)),
+        keypoints=tuple(f"keypoint_{i}" for i in range(count)),
         keypoint_colors=tuple(_hue(i / count) for i in range(count)),
     )
 

@@ -18,6 +18,7 @@ SAMPLED_FILES = 5
 MAX_LABELME_BYTES = 64 * 1024 * 1024
 """A labelme file is that of one image, at most with its pixels."""
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
 REMEDIES: Mapping[str, str] = {
     "VIA": "in VIA choose Annotation > Export Annotations (COCO format)",
     "Supervisely": "run Supervisely's app 'Export to COCO keypoints'",
@@ -45,6 +46,12 @@ def format_by_suffix(path: Path) -> str:
         return "cvat"
     if suffix == ".h5" or (suffix == ".csv" and is_deeplabcut_csv(path)):
         return "deeplabcut"
+    if suffix in TABLE_SUFFIXES and path.is_file():
+        raise InputError(
+            f"{path} is a table, which has as many forms as authors: of .csv files those of"
+            " DeepLabCut (CollectedData_*.csv) are read. Write the points as COCO JSON; `rtmpose"
+            " data formats` lists what else is read"
+        )
     if path.name == "config.yaml" and (path.parent / "labeled-data").is_dir():
         return "deeplabcut"
     return ""

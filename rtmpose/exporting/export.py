@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
+from rtmpose.atomic_folders import copy_folder
 from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.coreml import write_coreml
@@ -26,6 +27,7 @@ from rtmpose.exporting.pipeline import write_pipeline
 from rtmpose.exporting.quantize import QuantizationRecord, calibration_images
 from rtmpose.exporting.quantize_onnx import quantize_onnx
 from rtmpose.exporting.source import ExportSource, open_source
+from rtmpose.exporting.triton import write_triton
 from rtmpose.exporting.verify import Verification
 from rtmpose.exporting.verify_export import (
     Exported,
@@ -33,7 +35,7 @@ from rtmpose.exporting.verify_export import (
     measure_accuracy,
     verify_export,
 )
-from rtmpose.files import copy_file, copy_folder, write_text
+from rtmpose.files import copy_file, write_text
 from rtmpose.model_card import ModelCard
 from rtmpose.skeletons import skeleton_of
 from rtmpose.types import Skeleton
@@ -114,7 +116,7 @@ def export(
         source = _with_skeleton(source, skeleton)
     name = source.card.id
     # Data that cannot be read is reported before the work rather than after.
-    data = None if options.to == "pipeline" else options.data
+    data = None if options.to in ("pipeline", "triton") else options.data
     dataset = None if data is None else load_dataset(source, data)
     with tempfile.TemporaryDirectory(prefix="rtmpose-export-") as folder:
         work = Path(folder)
@@ -234,7 +236,7 @@ def _to_pipeline(job: _Job) -> Exported:
             " graph already; use --to onnx"
         )
     # Both networks as ONNX files, with the suppression inside the detector.
-    detector = open_source(job.options.detector)
+    detector = open_source(job.options.detector, job.options.detector_card)
     card = job.source.card
     pose_file = _plain_onnx(job.source, job.work, job.options)
     detector_file = _plain_onnx(detector, job.work, ExportOptions("pipeline"), "detector.onnx")
@@ -242,6 +244,11 @@ def _to_pipeline(job: _Job) -> Exported:
     score_thr = job.options.score_thr
     write_pipeline(detector_file, detector.card, pose_file, card, path, score_thr=score_thr)
     return Exported(path)
+
+
+def _to_triton(job: _Job) -> Exported:
+    graph = _to_pipeline(job)
+    return Exported(write_triton(graph.path, job.work / f"{job.stem}_triton" / job.stem))
 
 
 _CONVERTERS: Mapping[Target, Callable[[_Job], Exported]] = {
@@ -252,6 +259,7 @@ _CONVERTERS: Mapping[Target, Callable[[_Job], Exported]] = {
     "coreml": _to_coreml,
     "sdk": _to_sdk,
     "pipeline": _to_pipeline,
+    "triton": _to_triton,
 }
 
 

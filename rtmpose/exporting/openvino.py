@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtmpose.backends.openvino_import import load_openvino
 from rtmpose.card_io import KEY, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
@@ -28,7 +29,7 @@ def write_openvino(onnx_file: Path, card: ModelCard, out: Path, *, half: bool = 
     """
     # OpenVINO is optional.
     try:
-        import openvino
+        openvino = load_openvino()
     except ImportError as error:
         raise MissingDependencyError(
             "this needs OpenVINO: pip install 'rtmpose[openvino]'"
@@ -44,7 +45,7 @@ def write_openvino(onnx_file: Path, card: ModelCard, out: Path, *, half: bool = 
 
 def save_openvino(network: Model, card: ModelCard, out: Path, *, half: bool = False) -> None:
     """Save an ``openvino.Model`` with its card; arguments as :func:`write_openvino`."""
-    import openvino
+    openvino = load_openvino()
 
     # The card, next to the framework's facts.
     network.set_rt_info(card_to_json(card), ["framework", KEY])

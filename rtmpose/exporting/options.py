@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rtmpose.errors import InputError
+from rtmpose.model_card import ModelCard
 from rtmpose.ranges import BATCH, FRACTION, OPSET, Range, check_fields, check_flags, check_length
 
-Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline"]
+Target = Literal["onnx", "openvino", "ncnn", "tensorrt", "coreml", "sdk", "pipeline", "triton"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 PRECISIONS: tuple[ExportPrecision, ...] = get_args(ExportPrecision)
@@ -36,8 +37,9 @@ class ExportOptions:
             newest that engines of the last years read.
         half_weights: For ``onnx`` in fp32: a file of half the size, whose weights are stored as
             float16.
-        detector: For ``pipeline``: the detector to join.
-        score_thr: For ``pipeline``: lowest box score.
+        detector: For ``pipeline`` and ``triton``: the detector to join.
+        detector_card: Describes a detector's file that does not say what it is.
+        score_thr: For ``pipeline`` and ``triton``: lowest box score.
         calibrate: For ``int8``: folder of photos; None for the package's own few.
         data: A COCO keypoint set: AP before and after goes into the report.
         force: Keep a file that fails its verification.
@@ -56,6 +58,7 @@ class ExportOptions:
     half_weights: bool = False
     opset: int | None = None
     detector: str = "rtmdet-nano-finetuned"
+    detector_card: ModelCard | None = None
     score_thr: float = 0.3
     calibrate: Path | None = None
     data: Path | None = None

@@ -89,10 +89,14 @@ def write_pipeline(
     g.add_output("boxes", boxes, "float", ["people", 4], "out_boxes")
     g.add_output("box_scores", box_scores, "float", ["people"], "out_box_scores")
 
-    # The card is that of the pose network; a note names the detector.
+    # The card is that of the pose network; notes name the detector and its threshold.
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(g.graph, opset_imports=[opset], ir_version=IR_VERSION)
-    notes = {"rtmpose.detector": detector_card.id, "rtmpose.kind": "pipeline"}
+    notes = {
+        "rtmpose.detector": detector_card.id,
+        "rtmpose.kind": "pipeline",
+        "rtmpose.box_thr": f"{score_thr:g}",
+    }
     embed_card(model, pose_card, **notes)
     checker.check_model(model, full_check=True)
     save(model, str(out))

@@ -22,7 +22,7 @@ from rtmpose.exporting.resample import (
 )
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.decoders import box_decoder
-from rtmpose.ops.letterbox import PAD_VALUE
+from rtmpose.ops.letterbox import CELL, PAD_VALUE
 
 
 def detect(
@@ -44,6 +44,8 @@ def detect(
     sizes, factors = _letterbox_size(g, frame, card)
     canvas = _letterbox(g, frame, sizes, card)
     pixels = normalize(g, canvas, card)
+    if _takes_rectangles(detector, card):
+        pixels = _rectangle(g, pixels, sizes)
     outputs = g.inline(detector, {detector.graph.input[0].name: pixels}, "detector/")
     boxes, scores = _people(g, outputs["dets"], outputs["labels"], score_thr)
     return g.op("Div", boxes, g.op("Concat", *factors, *factors, axis=0)), scores
@@ -51,27 +53,42 @@ def detect(
 
 def _letterbox_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str], list[str]]:
     """Width and height of the resized frame, and what its pixels are multiplied by, each float."""
-    limits = card.input_wh
+    # The two families of detectors round and scale back differently.
+    if box_decoder(card).truncate:
+        return _truncated_size(g, frame, card)
+    sides = (frame.width, frame.height)
+    sizes = []
+    factors = []
+    for side, side_f, limit in zip(
+        sides, (frame.width_f, frame.height_f), card.input_wh, strict=True
+    ):
+        # Whole numbers are exact, and every engine has them: WebGPU's has no doubles.
+        fits = []
+        for other, most in zip(sides, card.input_wh, strict=True):
+            twice = g.op("Add", g.op("Mul", side, ints(2 * most)), other)
+            fits.append(g.op("Div", twice, g.op("Mul", other, ints(2))))
+        new = g.op("Min", g.op("Max", g.op("Min", *fits), ints(1)), ints(limit))
+        sizes.append(g.op("Cast", new, to=TensorProto.FLOAT))
+        factors.append(g.op("Div", sizes[-1], side_f))
+    return sizes, factors
+
+
+def _truncated_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str], list[str]]:
+    """The same, cut off to whole pixels."""
     # In double, as Python computes them: a size one pixel off moves boxes.
     sides = [g.op("Cast", v, to=TensorProto.DOUBLE) for v in (frame.width, frame.height)]
     ratios = [
         g.op("Div", np.array(limit, np.float64), side)
-        for limit, side in zip(limits, sides, strict=True)
+        for limit, side in zip(card.input_wh, sides, strict=True)
     ]
     ratio = g.op("Min", *ratios)
-
-    # The two families of detectors round and scale back differently.
-    truncate = box_decoder(card).truncate
     sizes = []
-    factors = []
-    for side, limit in zip(sides, limits, strict=True):
-        scaled = g.op("Add", g.op("Mul", side, ratio), np.array(0.0 if truncate else 0.5))
-        new = g.op("Floor", scaled)
+    for side, limit in zip(sides, card.input_wh, strict=True):
+        new = g.op("Floor", g.op("Mul", side, ratio))
         new = g.op("Min", g.op("Max", new, np.array(1.0)), np.array(float(limit)))
         sizes.append(g.op("Cast", new, to=TensorProto.FLOAT))
-        factor = ratio if truncate else g.op("Div", new, side)
-        factors.append(g.op("Cast", factor, to=TensorProto.FLOAT))
-    return sizes, factors
+    factor = g.op("Cast", ratio, to=TensorProto.FLOAT)
+    return sizes, [factor, factor]
 
 
 def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str:
@@ -105,6 +122,22 @@ def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str
     mask = g.op("Mul", rows, columns)
     gray = g.op("Mul", g.op("Sub", scalar(1), mask), scalar(PAD_VALUE))
     return g.op("Add", g.op("Mul", canvas, mask), gray)
+
+
+def _takes_rectangles(detector: ModelProto, card: ModelCard) -> bool:
+    """Whether the network saves the padding, as :class:`rtmpose.Detector` does by default."""
+    shape = detector.graph.input[0].type.tensor_type.shape.dim
+    return card.input_fit == "rectangular" and not any(side.dim_value for side in shape[2:])
+
+
+def _rectangle(g: Graph, pixels: str, sizes: list[str]) -> str:
+    """The top left part ``(1, 3, h, w)`` that holds the resized frame, in whole cells."""
+    width, height = sizes
+    ends = []
+    for new in (height, width):
+        cells = g.op("Ceil", g.op("Div", new, scalar(CELL)))
+        ends.append(g.op("Cast", g.op("Mul", cells, scalar(CELL)), to=TensorProto.INT64))
+    return g.op("Slice", pixels, ints(0, 0), g.op("Concat", *ends, axis=0), ints(2, 3))
 
 
 def _people(g: Graph, dets: str, labels: str, score_thr: float) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rtmpose.backends.base import BackendOptions
 from rtmpose.backends.openvino import OpenVinoBackend
+from rtmpose.backends.openvino_import import no_telemetry
 from rtmpose.backends.openvino_network import read_network
 from rtmpose.errors import MissingDependencyError
 from rtmpose.exporting.quantize import QuantizationRecord, normalized_inputs
@@ -118,7 +119,7 @@ def quantize_openvino(
 
 def _nncf() -> ModuleType:
     try:
-        with _silent():
+        with _silent(), no_telemetry():
             import nncf
     except ImportError as error:
         raise MissingDependencyError(

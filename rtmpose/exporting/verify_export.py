@@ -12,7 +12,7 @@ from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.backends.sample_images import bundled_photos
 from rtmpose.datasets import KeypointDataset
 from rtmpose.errors import InputError, ModelError
-from rtmpose.exporting import sdk
+from rtmpose.exporting import sdk, triton
 from rtmpose.exporting.onnx import write_onnx
 from rtmpose.exporting.options import ExportOptions
 from rtmpose.exporting.quantize import calibration_images, is_about_people
@@ -55,6 +55,8 @@ def verify_export(source: ExportSource, exported: Exported, options: ExportOptio
         return Verification(path.name, "coreml", precision, note=note)
     if options.to == "pipeline":
         return _verify_pipeline(path, precision)
+    if options.to == "triton":
+        return replace(_verify_pipeline(path / triton.NETWORK, precision), file=path.name)
 
     # A TensorRT engine is compared where it can be built; its ONNX file is compared anyway.
     # Rounded networks are compared on images of what they are for.

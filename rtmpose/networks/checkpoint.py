@@ -121,7 +121,8 @@ def read_training_file(path: str | Path) -> TrainingFile:
             f" could run foreign code. {_refusal(error)}"
         ) from error
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
+        # Further sentences are advice for programmers, partly to load whatever the file asks for.
+        reason = str(error).strip().splitlines()[0].split(". ")[0] if str(error) else repr(error)
         raise ModelError(
             f"{path} could not be read as a checkpoint: {reason}; an unfinished download?"
         ) from error

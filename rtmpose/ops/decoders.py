@@ -181,6 +181,17 @@ def keypoint_decoder(card: ModelCard) -> KeypointDecoder:
     )
 
 
+def y_first(row: KeypointDecoder) -> KeypointDecoder:
+    """The row of SimCC, for a network that returns the vectors of y before those of x."""
+    flip_back = row.flip_back
+    return KeypointDecoder(
+        lambda outputs, card: row.decode(outputs[::-1], card),
+        lambda shapes, card: row.expected(shapes[::-1], card),
+        flip_back and (lambda outputs, pairs: flip_back(outputs[::-1], pairs)[::-1]),
+        row.udp,
+    )
+
+
 def box_decoder(card: ModelCard) -> BoxDecoder:
     """The row of a detector.
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import is_utf8, shown_name
 from rtmpose.sources.opencv_log import quiet_opencv
 from rtmpose.types import Image
 
@@ -83,6 +84,8 @@ def camera_images(name: str, settings: CameraSettings | None = None) -> Iterator
 def open_camera(name: str, settings: CameraSettings | None = None) -> cv2.VideoCapture:
     """OpenCV's capture of a camera; see :func:`camera_images`."""
     quiet_opencv()
+    if not is_utf8(name):
+        raise InputError(f"camera {shown_name(name)} cannot be opened: its name is not UTF-8")
     try:
         capture = cv2.VideoCapture(_device(name))
     except cv2.error as error:

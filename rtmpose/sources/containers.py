@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -121,6 +122,11 @@ def _opened(
     try:
         container = av.open(source, options=options, timeout=timeout_s, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+            raise InputError(
+                f"{name} cannot be opened: too many files are open; read fewer sources at the same"
+                " time, or raise the limit (ulimit -n)"
+            ) from error
         reason = _reason(source, options) if local and isinstance(source, str) else ""
         raise InputError(_refusal(name, error, reason, local=local)) from error
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from rtmpose.errors import InputError
@@ -9,6 +12,22 @@ from rtmpose.types import Image
 
 MAX_PIXELS = 2**29
 """Pixels of the largest image that is decoded: 1.6 GB as BGR."""
+
+_limit: ContextVar[int] = ContextVar("limit", default=MAX_PIXELS)
+
+
+class TooManyPixelsError(InputError):
+    """An image with more pixels than are decoded."""
+
+
+@contextmanager
+def at_most_pixels(limit: int) -> Iterator[None]:
+    """A lower limit for the images that this thread decodes within the block."""
+    before = _limit.set(min(limit, MAX_PIXELS))
+    try:
+        yield
+    finally:
+        _limit.reset(before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +51,13 @@ def check_size(name: str, width: int, height: int) -> None:
     """Refuse an image that would fill the memory, before it is decoded.
 
     Raises:
-        InputError: it has more than :data:`MAX_PIXELS`.
+        TooManyPixelsError: it has more than :data:`MAX_PIXELS`, or those of
+            :func:`at_most_pixels`.
     """
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name} is too large: {width}x{height} pixels, the limit is {MAX_PIXELS // 10**6}"
-            " million; make it smaller, or cut it into tiles"
+    limit = _limit.get()
+    if width * height > limit:
+        shown = f"{limit // 10**6} million" if limit >= 10**6 else f"{limit}"
+        raise TooManyPixelsError(
+            f"{name} is too large: {width}x{height} pixels, the limit is {shown}; make it smaller,"
+            " or cut it into tiles"
         )

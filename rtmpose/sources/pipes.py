@@ -30,6 +30,14 @@ def is_pipe(path: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 @functools.cache
 def spooled(path: Path) -> Path:
     """A file with the content of a pipe, read to its end once per process.
@@ -39,7 +47,9 @@ def spooled(path: Path) -> Path:
     """
     is_stdin = str(path) in (STANDARD_INPUT, *STDIN_NAMES)
     shown = "standard input" if is_stdin else str(path)
-    if is_stdin and (sys.stdin is None or os.isatty(0)):
+    if is_stdin and (sys.stdin is None or not _is_open(0)):
+        raise InputError("standard input is closed: nothing can be read from it")
+    if is_stdin and os.isatty(0):
         raise InputError(
             "standard input is a terminal: pipe an image or video into it, as in"
             " `cat photo.jpg | rtmpose predict -`"

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
 from rtmpose.sources.orientation import AS_STORED, orientation_of, upright
@@ -48,12 +49,13 @@ class FrameConverter:
 
     def image(self, frame: av.VideoFrame) -> Image:
         """The frame as BGR uint8 ``(H, W, 3)``, with square pixels and upright."""
-        # Looking at a frame's side data keeps the frame in memory until the garbage collector runs,
-        # so it is looked at once, and where something changes.
+        # Reading the side data costs more than the rest, so only where something changes.
         layout = (frame.width, frame.height, frame.rotation)
         if layout != self._layout:
             self._layout = layout
-            matrix = frame.side_data.get("DISPLAYMATRIX")
+            # Not `frame.side_data`: frame and container would hold each other, and the pixels stay
+            # in memory until the garbage collector runs.
+            matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 
         image = _pixels(self._reformatter.reformat(frame, format="bgr24"))

@@ -21,6 +21,8 @@ LZW = 5
 DEFLATE = (8, 32946)
 NUMBER_SIZES = {1: 1, 3: 2, 4: 4}
 MAX_NUMBERS = 2**20
+PIECE = 2**20
+"""Bytes that are decompressed at a time: a few bytes may unpack to more than fits into memory."""
 
 Tags = dict[int, tuple[int, ...]]
 
@@ -121,8 +123,18 @@ def _is_whole(packed: bytes, wanted: int, compression: int) -> bool:
         # Old writers have the bits the other way round, without a clear code in front.
         return packed[:1] != b"\x80" or lzw_is_whole(packed, wanted)
     if compression in DEFLATE:
-        try:
-            return len(zlib.decompress(packed)) >= wanted
-        except zlib.error:
-            return False
+        return _unpacks(packed, wanted)
     return True
+
+
+def _unpacks(packed: bytes, wanted: int) -> bool:
+    """Whether compressed bytes give as many as wanted; to the end, where that is not known."""
+    unpacker = zlib.decompressobj()
+    count = 0
+    try:
+        while packed and not unpacker.eof and not 0 < wanted <= count:
+            count += len(unpacker.decompress(packed, PIECE))
+            packed = unpacker.unconsumed_tail
+    except zlib.error:
+        return False
+    return count >= wanted if wanted else unpacker.eof

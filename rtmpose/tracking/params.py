@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rtmpose.keywords import checked_class, keywords_of
-from rtmpose.people import DEFAULT_PERSON_THR
 from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, check_length
 
 
@@ -16,7 +15,8 @@ from rtmpose.ranges import TRACKER, check_choice, check_fields, check_flags, che
 class TrackerParams:
     """Settings of :class:`rtmpose.tracking.PoseTracker`.
 
-    Names and defaults are those of the deployment SDK's pose tracker; the last five are additions.
+    Names and defaults are those of the deployment SDK's pose tracker, but for ``det_thr``, which is
+    that of pipelines and 0.5 there; the last five are additions.
 
     Attributes:
         det_interval: Frames from one detection to the next; between them people are followed by
@@ -48,7 +48,7 @@ class TrackerParams:
             than ``track_max_missing`` frames.
         confirm: Sightings before a doubtful new track gets an id; a confident one gets it at once.
         person_thr: Lowest person score (box score times keypoint scores) of a new track. Whoever is
-            tracked already is kept below it.
+            tracked already is kept below it. None: 0.12 for keypoint sets of whole people, else 0.
 
     Raises:
         InputError: a value makes no sense, or a setting is unknown.
@@ -57,7 +57,7 @@ class TrackerParams:
     # Names of the published tracker.
     det_interval: int = 1
     det_label: int = 0
-    det_thr: float = 0.5
+    det_thr: float = 0.3
     det_min_bbox_size: float = -1
     det_nms_thr: float = 0.7
     pose_max_num_bboxes: int = -1
@@ -77,7 +77,7 @@ class TrackerParams:
     repair_swaps: bool = True
     remember_s: float = 1.0
     confirm: int = 2
-    person_thr: float = DEFAULT_PERSON_THR
+    person_thr: float | None = None
 
     def __post_init__(self) -> None:
         check_length(self, "smooth_params", (3,), "three numbers: beta, fc_min and fc_derivative")

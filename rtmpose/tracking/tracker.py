@@ -21,7 +21,7 @@ from rtmpose.image_inputs import as_image
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
-from rtmpose.people import box_size, distinct, extents
+from rtmpose.people import box_size, distinct, extents, person_thr_for
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.tracking.association import assign
 from rtmpose.tracking.boxes import nested
@@ -348,8 +348,8 @@ class PoseTracker:
         # last before it counts.
         duplicate = nested(boxes, boxes[sorted(matched)])
         # Only new people have to be likely: those who are tracked may be unsure for a moment.
-        thr = 0.0 if self.model.whole_image else self.params.person_thr
-        starts = enough & (poses.instance_scores >= thr)
+        given = 0.0 if self.model.whole_image else self.params.person_thr
+        starts = enough & (poses.instance_scores >= person_thr_for(self.model.skeleton, given))
         for row in range(len(poses)):
             if row not in matched and starts[row]:
                 track = self._start(state, poses, boxes[row], row, bool(duplicate[row]))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rtmpose.errors import InputError
+from rtmpose.file_locks import OutputLock
+from rtmpose.files import make_folder
+from rtmpose.temporaries import remove_leftovers
 from rtmpose.training.checkpoint import STATE, TrainState, load_state
 from rtmpose.training.devices import make_fabric, resolve_precision
 from rtmpose.training.recipes import Recipe
@@ -13,6 +17,8 @@ from rtmpose.training.run import TrainRun
 from rtmpose.training.run_files import write_recipe
 from rtmpose.training.signals import explain_error, one_cv2_thread, stop_signal
 from rtmpose.training.task import Task, TrainResult, TrainStatus
+
+LOCK = ".rtmpose.lock"
 
 
 def train(
@@ -50,7 +56,7 @@ def train(
 
     Raises:
         InputError: nothing to resume from, or ``out`` holds a training already.
-        OutputError: the results cannot be written.
+        OutputError: the results cannot be written, or another training writes into ``out``.
         RtmposeError: memory runs out, or losses stay infinite; the message says what may help.
     """
     # Small inputs are trained in float32; then the devices, and a process for each.
@@ -66,23 +72,46 @@ def train(
                 stop.set()
 
         # Mistakes in the folder are found before the work begins.
-        state = _open_folder(folder, resume=resume, is_first=fabric.global_rank == 0)
-        run = TrainRun(task, recipe, folder, fabric, report)
-        if state is not None:
-            run.load(state)
-        if fabric.global_rank == 0:
-            write_recipe(folder, recipe, task.card)
+        is_first = fabric.global_rank == 0
+        with _locked(folder) if is_first else nullcontext():
+            state = _open_folder(folder, resume=resume, is_first=is_first)
+            run = TrainRun(task, recipe, folder, fabric, report)
+            if state is not None:
+                run.load(state)
+            if is_first:
+                write_recipe(folder, recipe, task.card)
 
-        # Errors of torch that a user can act on say how.
-        try:
-            return run.go(stop, stop_after_s)
-        except RuntimeError as error:
-            explained = explain_error(error, recipe, folder, fabric.world_size)
-            if explained is None:
-                raise
-            raise explained from error
-        finally:
-            run.close()
+            # Errors of torch that a user can act on say how.
+            try:
+                return run.go(stop, stop_after_s)
+            except RuntimeError as error:
+                explained = explain_error(error, recipe, folder, fabric.world_size)
+                if explained is None:
+                    raise
+                raise explained from error
+            finally:
+                run.close()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings from the folder, and remove what killed ones left in it.
+
+    Raises:
+        OutputError: another training is at work there.
+    """
+    is_new = not folder.exists()
+    make_folder(folder)
+    lock = OutputLock(folder / LOCK, folder)
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        lock.release()
+        # Where there was nothing to resume, no empty folder stays.
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _open_folder(folder: Path, *, resume: bool, is_first: bool) -> TrainState | None:

@@ -29,8 +29,9 @@ from rtmpose.writers.job_settings import (
     settings_of_tracker,
 )
 from rtmpose.writers.journal import Journal
+from rtmpose.writers.open_outputs import OpenOutputs
 from rtmpose.writers.output_checks import refuse_non_numbers
-from rtmpose.writers.outputs import OpenOutputs, OutputPlan, Outputs
+from rtmpose.writers.outputs import OutputPlan, Outputs
 from rtmpose.writers.report import JobProgress, JobReport
 
 if TYPE_CHECKING:
@@ -248,10 +249,12 @@ class Job:
             if self._window is not None:
                 self._window.refresh()  # the last frame, which was drawn meanwhile
 
-            # All frames are in the journal now: the files for all sources are made from it.
+            # The files for all sources are made from the journal.
             self._outputs.close_streams()
             with signals_deferred():
-                self._outputs.write_single_files(journal.records())
+                # Where no source could be read, no empty file is to look like a result.
+                read = self.report.frames > 0 or not self.report.failures
+                self._outputs.write_single_files(journal.records(), empty_too=read)
                 journal.close(complete=self._is_complete())
                 self._closed = True
         except OutputError as error:

@@ -20,8 +20,10 @@ from typing import IO, Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose import __version__
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
+from rtmpose.shown_names import shown_name
 from rtmpose.temporaries import free_name
 from rtmpose.text_files import parse_json, to_json
 from rtmpose.types import FloatArray, Poses, Skeleton
@@ -128,7 +130,7 @@ class Journal:
         if not complete or self.path is None:
             return
         if self._done_path is not None:
-            lines: list[Entry] = [{"settings": self._settings}]
+            lines: list[Entry] = [self._head()]
             lines += [self._done_entry(source) for source in self.done]
             with atomic_text(self._done_path) as out:
                 out.writelines(_line(entry) for entry in lines)
@@ -158,7 +160,7 @@ class Journal:
         # A fresh journal makes the record of an earlier job void. Sources that were not finished
         # are read again, so their frames are left out.
         with output_errors(self.path), atomic_text(self.path) as out:
-            out.write(_line({"settings": self._settings}))
+            out.write(_line(self._head()))
             for entry, line in _entries(earlier) if earlier is not None else ():
                 source = entry.get("source", entry.get("done"))
                 if isinstance(source, str) and source in self.done:
@@ -230,8 +232,13 @@ class Journal:
             aside,
         )
 
+    def _head(self) -> Entry:
+        """The first line."""
+        return {"settings": self._settings, "rtmpose": __version__}
+
     def _compare_settings(self, earlier: Path) -> None:
-        settings = next((e["settings"] for e, _ in _entries(earlier) if "settings" in e), None)
+        head: Entry = next((e for e, _ in _entries(earlier) if "settings" in e), {})
+        settings = head.get("settings")
         if not isinstance(settings, dict):
             raise InputError(
                 f"{earlier} is not the journal of an earlier run; move it away, or run without"
@@ -243,6 +250,14 @@ class Journal:
             raise InputError(
                 f"{earlier} was made with other settings ({', '.join(changed)}); run it again with"
                 " the same ones, or without --resume"
+            )
+        if head.get("rtmpose") != __version__:
+            log.warning(
+                "%s was made by another version of rtmpose (%s; this is %s): what is added may"
+                " differ from what is there",
+                earlier,
+                shown_name(str(head.get("rtmpose", "unknown"))),
+                __version__,
             )
 
     def _add(self, entry: Entry) -> None:

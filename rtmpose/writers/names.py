@@ -82,7 +82,7 @@ def _with_folder(stem: str, folder: Path, owners: Mapping[str, Path]) -> str | N
     for outer in [folder, *folder.parents][:MAX_FOLDERS]:
         if not outer.name:
             return None
-        name = _clean(f"{outer.name}_{name}")
+        name = clean_name(f"{outer.name}_{name}")
         owner = owners.get(name.casefold())
         if owner is None:
             return name
@@ -102,7 +102,7 @@ def _stem(item: SourceItem) -> str:
         return f"pipe_{pipe.group(1)}"
     if item.kind == "sequence":
         return _sequence_stem(Path(source))
-    return _clean(Path(source).stem) or "stream"
+    return clean_name(Path(source).stem) or "stream"
 
 
 def _sequence_stem(path: Path) -> str:
@@ -110,7 +110,7 @@ def _sequence_stem(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     name = "" if path.is_dir() else re.sub(r"%0?\d*d|[*?]|\[.*?\]", "", path.stem)
     stem = name.strip("_-. ") or Path(os.path.abspath(folder)).name  # noqa: PTH100
-    return _clean(stem) or "sequence"
+    return clean_name(stem) or "sequence"
 
 
 def _without_address(source: str) -> str:
@@ -120,7 +120,7 @@ def _without_address(source: str) -> str:
     return unquote(source.split("://", 1)[-1].split("?")[0])
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """Without characters that some file systems refuse, and not too long."""
     safe = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name)
     safe = "".join(c if c.isprintable() else "_" for c in safe)

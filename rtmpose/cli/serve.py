@@ -1,0 +1,282 @@
+"""``rtmpose serve``: keypoints over HTTP, WebSocket and gRPC."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtmpose.cli import options
+from rtmpose.cli.groups import expand_groups
+from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.ranges import BATCH, COUNT, FRACTION, LARGE, PEOPLE, Range
+
+if TYPE_CHECKING:
+    from rtmpose.families import PoseModel
+    from rtmpose.serve.settings import ServeSettings
+
+ADDRESS = "Address and access"
+SHARING = "Sharing the networks"
+LIMITS = "Limits"
+TOKEN_VARIABLE = "RTMPOSE_TOKEN"
+PORT = Range(0, 65_535, whole=True)
+POSITIVE = Range(0, LARGE, above=True)
+MEBI = 1 << 20
+
+
+@dataclass(frozen=True)
+class AddressOptions:
+    """Where the service listens, and who may use it."""
+
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on; other than loopback it needs a token.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, PORT, typer.Option(help="Port of HTTP; 0 takes a free one.", rich_help_panel=ADDRESS)
+    ] = 8000
+    grpc_port: Annotated[
+        int | None,
+        PORT,
+        typer.Option(help="Port of gRPC, such as 8001; none by default.", rich_help_panel=ADDRESS),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"File with the token that clients must show; or set {TOKEN_VARIABLE}.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = None
+    no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--no-auth",
+            help="Let everybody in who reaches the address.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = False
+    trust_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--trust-proxy",
+            help="Tell clients apart by X-Forwarded-For, which a proxy in front must set.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = False
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for videos and their results; without it there is no /v1/jobs.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = None
+    share_models: Annotated[
+        bool,
+        typer.Option(
+            help="Let clients fetch the model files, to run them in the browser.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = True
+    log_json: Annotated[
+        bool,
+        typer.Option("--log-json", help="Log JSON lines.", rich_help_panel=ADDRESS),
+    ] = False
+
+
+@dataclass(frozen=True)
+class SharingOptions:
+    """How requests share network calls."""
+
+    max_batch: Annotated[
+        int,
+        BATCH,
+        typer.Option(
+            help="People in one call of the pose network, of all requests together.",
+            rich_help_panel=SHARING,
+        ),
+    ] = 16
+    max_wait_ms: Annotated[
+        float,
+        Range(0, 10_000),
+        typer.Option(
+            help="Longest wait for others to share a call with, in milliseconds.",
+            rich_help_panel=SHARING,
+        ),
+    ] = 4.0
+    max_queue: Annotated[
+        int,
+        COUNT,
+        typer.Option(
+            help="Images that may wait; who comes then is told to come again (429).",
+            rich_help_panel=SHARING,
+        ),
+    ] = 128
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """What a request may cost."""
+
+    max_body: Annotated[
+        float, POSITIVE, typer.Option(help="Largest request, in MiB.", rich_help_panel=LIMITS)
+    ] = 32.0
+    max_megapixels: Annotated[
+        float,
+        POSITIVE,
+        typer.Option(help="Largest image, in millions of pixels.", rich_help_panel=LIMITS),
+    ] = 50.0
+    max_images: Annotated[
+        int, COUNT, typer.Option(help="Images of a request.", rich_help_panel=LIMITS)
+    ] = 16
+    max_people: Annotated[
+        int, PEOPLE, typer.Option(help="People of an image.", rich_help_panel=LIMITS)
+    ] = 100
+    max_upload: Annotated[
+        float, POSITIVE, typer.Option(help="Largest video, in MiB.", rich_help_panel=LIMITS)
+    ] = 2048.0
+    max_seconds: Annotated[
+        float, POSITIVE, typer.Option(help="Longest video, in seconds.", rich_help_panel=LIMITS)
+    ] = 3600.0
+    max_jobs: Annotated[
+        int, COUNT, typer.Option(help="Videos that may wait.", rich_help_panel=LIMITS)
+    ] = 100
+    rate_limit: Annotated[
+        float,
+        Range(0, LARGE),
+        typer.Option(
+            help="Requests per second of one client; 0 for any number.", rich_help_panel=LIMITS
+        ),
+    ] = 200.0
+    drain: Annotated[
+        float,
+        Range(0, LARGE),
+        typer.Option(
+            help="Seconds that a stop waits for what is being worked on.", rich_help_panel=LIMITS
+        ),
+    ] = 30.0
+
+
+@expand_groups
+def serve(
+    models: options.ModelOptions,
+    address: AddressOptions,
+    sharing: SharingOptions,
+    limits: LimitOptions,
+    speed: options.SpeedOptions,
+    box_thr: Annotated[
+        float,
+        FRACTION,
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=options.MODELS),
+    ] = 0.3,
+    person_thr: options.PersonThr = options.PERSON_THR,
+) -> int:
+    """Serve keypoints over HTTP, with a page for browsers; docs/serve.md has the API.
+
+    Listens on this machine only, unless told. Ctrl-C or SIGTERM ends it when what was begun is
+    done.
+
+    Examples:
+      rtmpose serve --data jobs
+
+      curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/v1/poses
+
+      curl -F image=@photo.jpg -H 'Accept: image/jpeg' localhost:8000/v1/poses -o drawn.jpg
+
+      RTMPOSE_TOKEN=$(openssl rand -hex 16) rtmpose serve --host 0.0.0.0 --grpc-port 8001
+
+      rtmpose serve --device cuda:0,cuda:1 --max-batch 64 --max-wait-ms 8
+    """
+    try:
+        from rtmpose.serve.access_log import set_up_logs
+        from rtmpose.serve.server import RunningServer
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the service needs {error.name}: pip install 'rtmpose[serve]'"
+        ) from error
+    import logging
+
+    # Settings first: a mistake should not cost the loading of models.
+    settings = _settings(address, sharing, limits, box_thr, person_thr)
+    set_up_logs(as_json=settings.log_json, level=logging.getLogger().level)
+    opened = [_open(models, speed, device) for device in speed.device.split(",")]
+    server = RunningServer(opened, settings)
+    server.run()
+    return 0
+
+
+def _settings(
+    address: AddressOptions,
+    sharing: SharingOptions,
+    limits: LimitOptions,
+    box_thr: float,
+    person_thr: float,
+) -> ServeSettings:
+    from rtmpose.serve.settings import ServeSettings
+
+    return ServeSettings(
+        max_batch=sharing.max_batch,
+        max_wait_ms=sharing.max_wait_ms,
+        max_queue=sharing.max_queue,
+        max_body_bytes=round(limits.max_body * MEBI),
+        max_pixels=round(limits.max_megapixels * 1e6),
+        max_images=limits.max_images,
+        max_people=limits.max_people,
+        max_upload_bytes=round(limits.max_upload * MEBI),
+        max_seconds=limits.max_seconds,
+        max_jobs=limits.max_jobs,
+        box_thr=box_thr,
+        person_thr=person_thr,
+        host=address.host,
+        port=address.port,
+        grpc_port=address.grpc_port,
+        token=_token(address.token_file),
+        no_auth=address.no_auth,
+        trust_proxy=address.trust_proxy,
+        rate_limit=limits.rate_limit,
+        drain_s=limits.drain,
+        data=address.data,
+        share_models=address.share_models,
+        log_json=address.log_json,
+    )
+
+
+def _token(file: Path | None) -> str | None:
+    """The token of a file or of the environment; never of the command line, which others see."""
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    from rtmpose.text_files import read_text
+
+    token = read_text(file).strip()
+    if not token:
+        raise InputError(f"{file} holds no token")
+    return token
+
+
+def _open(models: options.ModelOptions, speed: options.SpeedOptions, device: str) -> PoseModel:
+    """The models on one device."""
+    from dataclasses import replace
+
+    from rtmpose.pipeline import Pipeline
+
+    speed = replace(speed, device=device.strip() or "auto")
+    whole_image = models.detector.lower() == "none"
+    pipeline = Pipeline(
+        None if whole_image else models.opened_detector(speed),
+        models.pose,
+        backend=speed.backend,
+        device=speed.device,
+        threads=speed.threads,
+        precision=speed.precision,
+        allow_spinning=speed.allow_spinning,
+        whole_image=whole_image,
+        skeleton=models.keypoint_set(),
+        card=models.pose_card(),
+    )
+    return pipeline.model

@@ -1,0 +1,366 @@
+"""One engine for all requests: people of different clients share the calls of the pose network.
+
+    submit -> [queue] -> find people (a thread)
+           -> [queue] -> poses of many requests in one call (another thread)
+
+Both queues take turns between clients, and what is in them is bounded: whoever comes when they are
+full is told to come again. Every device has its own model, and two threads that take from the same
+queues.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+
+from rtmpose.families import PoseModel
+from rtmpose.people import people_of
+from rtmpose.serve.fair_queue import FairQueue
+from rtmpose.serve.faults import busy, draining
+from rtmpose.serve.settings import ServeSettings
+from rtmpose.types import Calibration, Detections, Image, Poses, Skeleton, check_image
+
+log = logging.getLogger(__name__)
+
+FIRST_GUESS_S = 0.05
+"""Seconds that an image takes, before any was done."""
+NEWS = 0.1
+"""Weight of the newest image in the mean time."""
+
+BatchSeen = Callable[[str, int, float], None]
+"""Told of every network call: the stage, people (or images) in it, and its seconds."""
+
+
+# ---- what is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTask:
+    """An image to work on.
+
+    Attributes:
+        image: BGR uint8 ``(H, W, 3)``.
+        boxes: Where the people are; None finds them.
+        box_thr: Lowest box score; None for the model's own.
+        max_people: At most this many are found.
+        person_thr: Lowest person score of those who are found; 0 keeps all.
+        boxes_only: Find people, not their keypoints.
+    """
+
+    image: Image
+    boxes: Detections | None = None
+    box_thr: float | None = None
+    max_people: int | None = None
+    person_thr: float = 0.0
+    boxes_only: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """What came of an image.
+
+    Attributes:
+        poses: The people; nobody, where only boxes were asked for.
+        boxes: Where they were looked for; None for models that need no boxes.
+        wait_s: Seconds in the queues.
+        detect_s: Seconds of finding people.
+        pose_s: Seconds of the call that gave the poses.
+    """
+
+    poses: Poses
+    boxes: Detections | None
+    wait_s: float
+    detect_s: float
+    pose_s: float
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """An image on its way."""
+
+    task: ImageTask
+    client: str
+    boxes: Detections | None
+    future: Future[Estimated] = field(default_factory=Future)
+    submitted: float = field(default_factory=time.perf_counter)
+    detect_s: float = 0.0
+    pose_s: float = 0.0
+
+    @property
+    def people(self) -> int:
+        return 1 if self.boxes is None else len(self.boxes)
+
+
+# ---- the engine
+
+
+class Engine:
+    """Works on images of many clients.
+
+    Args:
+        models: An opened model for each device, all of the same kind.
+        settings: Sizes of batches and queues.
+        on_batch: Told of every network call.
+
+    Attributes:
+        model: The first of the models.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[PoseModel],
+        settings: ServeSettings | None = None,
+        on_batch: BatchSeen | None = None,
+    ) -> None:
+        self.settings = settings or ServeSettings()
+        self.model = models[0]
+        self.on_batch = on_batch
+        self._to_detect: FairQueue[_Ticket] = FairQueue()
+        self._to_estimate: FairQueue[_Ticket] = FairQueue()
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._of_client: Counter[str] = Counter()
+        self._pixels = 0
+        self._finding = 0
+        self._seconds_each = FIRST_GUESS_S
+        self._stopping = False
+
+        # Two threads per device; models that find people by themselves need one.
+        self._threads = []
+        for number, model in enumerate(models):
+            loops = [self._estimate_loop]
+            if model.needs_boxes:
+                loops.append(self._detect_loop)
+            for loop in loops:
+                name = f"rtmpose-{loop.__name__.strip('_').split('_')[0]}-{number}"
+                thread = threading.Thread(target=loop, args=(model,), name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoint set of the poses."""
+        return self.model.skeleton
+
+    @property
+    def in_work(self) -> int:
+        """Images that wait or are worked on."""
+        return self._of_client.total()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Images that wait for the detector, and for the pose network."""
+        return len(self._to_detect), len(self._to_estimate)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._stopping
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads are at work."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def submit(self, tasks: Sequence[ImageTask], client: str) -> list[Future[Estimated]]:
+        """Take the images of a request, all or none.
+
+        Args:
+            tasks: The images; no more than half of ``max_queue``.
+            client: Whose they are; clients take turns.
+
+        Returns:
+            As many futures. Cancel those that nobody waits for.
+
+        Raises:
+            ServiceError: the queue is full, or the engine is stopping.
+            InputError: an image is not usable.
+        """
+        for task in tasks:
+            check_image(task.image)
+        pixels = sum(_pixels(task.image) for task in tasks)
+        with self._lock:
+            self._admit(len(tasks), pixels, client)
+        tickets = [_Ticket(task, client, task.boxes) for task in tasks]
+        for ticket in tickets:
+            # Called once, when it is done, failed or canceled.
+            ticket.future.add_done_callback(partial(self._leave, ticket))
+            self._put(ticket)
+        return [ticket.future for ticket in tickets]
+
+    def retry_after_s(self) -> float:
+        """When a place will probably be free."""
+        return min(30.0, max(1.0, self.in_work * self._seconds_each / 2))
+
+    def close(self, timeout_s: float = 30.0) -> bool:
+        """Take no more, finish what was taken, end the threads.
+
+        Returns:
+            Whether all was finished in that time.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._idle:
+            self._stopping = True
+            while self.in_work and (left := deadline - time.monotonic()) > 0:
+                self._idle.wait(left)
+            finished = not self.in_work
+        self._to_detect.close()
+        self._to_estimate.close()
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        return finished
+
+    # ---- who may come in
+
+    def _admit(self, count: int, pixels: int, client: str) -> None:
+        """Count a request in, or refuse it."""
+        if self._stopping:
+            raise draining()
+        limits = self.settings
+        total = self._of_client.total()
+        full = total + count > limits.max_queue
+        # A single image of the largest size always fits, where there is nothing else.
+        full |= total > 0 and self._pixels + pixels > limits.max_queue_pixels
+
+        # The next client must find room: nobody takes more than a share of the queue.
+        others = sum(1 for name in self._of_client if name != client)
+        share = max(1, limits.max_queue // (others + 2), min(count, limits.max_queue))
+        if full or self._of_client[client] + count > share:
+            raise busy(self.retry_after_s())
+        self._of_client[client] += count
+        self._pixels += pixels
+
+    def _leave(self, ticket: _Ticket, _: Future[Estimated]) -> None:
+        with self._idle:
+            self._of_client[ticket.client] -= 1
+            if self._of_client[ticket.client] <= 0:
+                del self._of_client[ticket.client]
+            self._pixels -= _pixels(ticket.task.image)
+            if not self.in_work:
+                self._idle.notify_all()
+
+    def _put(self, ticket: _Ticket) -> None:
+        if ticket.boxes is not None or not self.model.needs_boxes:
+            self._to_estimate.put(ticket.client, ticket)
+            return
+        with self._lock:
+            self._finding += 1
+        self._to_detect.put(ticket.client, ticket)
+
+    # ---- the threads
+
+    def _detect_loop(self, model: PoseModel) -> None:
+        while (ticket := self._to_detect.take()) is not None:
+            if ticket.future.set_running_or_notify_cancel():
+                self._detect(model, ticket)
+            # The pose network need not wait for people who were not found.
+            with self._lock:
+                self._finding -= 1
+            self._to_estimate.wake()
+
+    def _detect(self, model: PoseModel, ticket: _Ticket) -> None:
+        task = ticket.task
+        started = time.perf_counter()
+        try:
+            ticket.boxes = model.detect(
+                task.image, box_thr=task.box_thr, max_people=task.max_people
+            )
+        except Exception as error:  # noqa: BLE001 (handed to who asked)
+            ticket.future.set_exception(error)
+            return
+        ticket.detect_s = time.perf_counter() - started
+        self._seen("detect", 1, ticket.detect_s)
+        if task.boxes_only or not len(ticket.boxes):
+            self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
+        else:
+            self._to_estimate.put(ticket.client, ticket)
+
+    def _estimate_loop(self, model: PoseModel) -> None:
+        while (first := self._to_estimate.take()) is not None:
+            tickets = [t for t in self._batch(first) if self._is_wanted(t)]
+            if tickets:
+                self._estimate(model, tickets)
+
+    def _batch(self, first: _Ticket) -> list[_Ticket]:
+        """Requests that share a call: as many as there are, or come within the longest wait."""
+        tickets = [first]
+        people = first.people
+        most = self.settings.max_batch
+        deadline = time.monotonic() + self.settings.max_wait_ms / 1000
+        while people < most:
+            more = self._to_estimate.take(
+                max(0.0, deadline - time.monotonic()),
+                fits=partial(_fits, most - people),
+                hopeless=lambda: self._finding == 0,
+            )
+            if more is None:
+                break
+            tickets.append(more)
+            people += more.people
+        return tickets
+
+    def _is_wanted(self, ticket: _Ticket) -> bool:
+        # Those that were detected are running already.
+        return ticket.future.running() or ticket.future.set_running_or_notify_cancel()
+
+    def _estimate(self, model: PoseModel, tickets: list[_Ticket]) -> None:
+        started = time.perf_counter()
+        try:
+            poses = _poses(model, tickets)
+        except Exception as error:  # noqa: BLE001 (handed to who asked)
+            # One bad request must not fail those it shared a call with.
+            if len(tickets) > 1:
+                for ticket in tickets:
+                    self._estimate(model, [ticket])
+            else:
+                tickets[0].future.set_exception(error)
+            return
+        seconds = time.perf_counter() - started
+        self._seen("pose", sum(ticket.people for ticket in tickets), seconds)
+        for ticket, found in zip(tickets, poses, strict=True):
+            ticket.pose_s = seconds
+            given = ticket.task.boxes is not None or model.whole_image
+            thr = 0.0 if given else ticket.task.person_thr
+            self._finish(ticket, people_of(found, thr))
+        each = seconds / len(tickets) + tickets[0].detect_s
+        self._seconds_each += NEWS * (each - self._seconds_each)
+
+    def _finish(self, ticket: _Ticket, poses: Poses) -> None:
+        total = time.perf_counter() - ticket.submitted
+        wait = max(0.0, total - ticket.detect_s - ticket.pose_s)
+        ticket.future.set_result(
+            Estimated(poses, ticket.boxes, wait, ticket.detect_s, ticket.pose_s)
+        )
+
+    def _seen(self, stage: str, count: int, seconds: float) -> None:
+        if self.on_batch is not None:
+            self.on_batch(stage, count, seconds)
+
+
+def _fits(room: int, ticket: _Ticket) -> bool:
+    return ticket.people <= room
+
+
+def _poses(model: PoseModel, tickets: Sequence[_Ticket]) -> list[Poses]:
+    """The poses of all tickets, in one call where the model takes boxes."""
+    if model.needs_boxes:
+        boxes = [ticket.boxes for ticket in tickets if ticket.boxes is not None]
+        return model.estimate([ticket.task.image for ticket in tickets], boxes)
+    return [
+        model.estimate([t.task.image], box_thr=t.task.box_thr, max_people=t.task.max_people)[0]
+        for t in tickets
+    ]
+
+
+def _calibration(model: PoseModel) -> Calibration | None:
+    return getattr(getattr(model.pose, "card", None), "calibration", None)
+
+
+def _pixels(image: Image) -> int:
+    return int(image.shape[0]) * int(image.shape[1])

@@ -1,0 +1,259 @@
+"""What every request passes first: who it is from, whether it may come in, and how large and slow
+its body may be. Every answer gets its headers here, and a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from rtmpose.serve.access_log import AccessLog
+from rtmpose.serve.faults import ServiceError, too_large
+from rtmpose.serve.rate_limit import RateLimit
+from rtmpose.serve.settings import LOOPBACK, ServeSettings
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+"""Without a token: the page, which asks for it, and what watches over the service."""
+OPEN_FOLDER = "/static/"
+BEARER_PROTOCOL = "bearer."
+"""Browsers cannot set headers of a WebSocket: there the token is one of the subprotocols, in
+base64url after this.
+"""
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'"
+        " 'unsafe-inline'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'"
+        " data: blob:; worker-src 'self' blob:; manifest-src 'self'; font-src 'self'; base-uri"
+        " 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+}
+NO_STORE = ("/v1/", "/v2/", "/metrics")
+
+
+def client_of(scope: Scope, settings: ServeSettings) -> str:
+    """The address of a client, in whose name its requests wait."""
+    if settings.trust_proxy:
+        # The last entry is the proxy's own word; those before it are anybody's.
+        forwarded = _header(scope, b"x-forwarded-for").split(",")[-1].strip()
+        if forwarded:
+            return forwarded[:64]
+    address = scope.get("client")
+    return str(address[0]) if address else "local"
+
+
+def token_is_right(given: str, settings: ServeSettings) -> bool:
+    """Compare with the token, in a time that does not depend on where they differ."""
+    if settings.token is None:
+        return True
+    return hmac.compare_digest(given.encode(), settings.token.encode())
+
+
+class Guard:
+    """Middleware around the application.
+
+    Args:
+        app: What is guarded.
+        settings: Token, limits, address.
+        log: Gets a line for each request.
+    """
+
+    def __init__(self, app: App, settings: ServeSettings, log: AccessLog) -> None:
+        self._app = app
+        self._settings = settings
+        self._log = log
+        self._rate = RateLimit(settings.rate_limit)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        client = client_of(scope, self._settings)
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})
+        scope["state"]["client"] = client
+        entry = self._log.begin(scope, client, request_id)
+        answer = _Answer(scope, send, request_id)
+        try:
+            self._check(scope, client)
+            if scope["type"] == "http":
+                body = _Body(receive, self._settings, self._largest_body(scope))
+                body.check_stated(scope)
+                await self._app(scope, body.receive, answer.send)
+            else:
+                await self._app(scope, receive, answer.send)
+        except ServiceError as error:
+            await self._refuse(scope, receive, answer, error)
+        finally:
+            self._log.end(entry, answer.status, answer.sent_bytes)
+
+    def _check(self, scope: Scope, client: str) -> None:
+        """Refuse who may not come in."""
+        self._check_origin(scope)
+        path = str(scope["path"])
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+        if is_open and scope["type"] == "http":
+            return
+        # Before the token is looked at, so that nobody guesses quickly.
+        wait_s = self._rate.take(client)
+        if wait_s > 0:
+            raise ServiceError(429, "too_fast", "too many requests a second", wait_s)
+        if not token_is_right(_token_of(scope), self._settings):
+            raise ServiceError(401, "no_token", "a token is needed: Authorization: Bearer TOKEN")
+
+    def _check_origin(self, scope: Scope) -> None:
+        """Pages of other origins may not use the service through their visitors' browsers."""
+        host = _header(scope, b"host")
+        origin = _header(scope, b"origin")
+        if origin and urlsplit(origin).netloc.lower() != host.lower():
+            raise ServiceError(403, "origin", "requests of pages from other origins are refused")
+        # A name that somebody made point to this machine is an origin of its own.
+        local = self._settings.is_loopback and self._settings.token is None
+        if local and host and not self._settings.trust_proxy:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+            if name not in LOOPBACK and not name.startswith("127.") and name != "testserver":
+                raise ServiceError(403, "host", "this service is for programs of its own machine")
+
+    def _largest_body(self, scope: Scope) -> int:
+        if scope["path"] == "/v1/jobs":
+            return self._settings.max_upload_bytes
+        return self._settings.max_body_bytes
+
+    async def _refuse(
+        self, scope: Scope, receive: Receive, answer: _Answer, error: ServiceError
+    ) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await answer.send({"type": "websocket.close", "code": 1008, "reason": error.code})
+            return
+        if answer.status:
+            raise error  # half an answer is on its way: the connection ends
+        # The rest of a body that is not wanted is not waited for.
+        headers = {"content-type": "application/json", "connection": "close", **error.headers}
+        body = json.dumps(error_json(str(scope["path"]), error.code, str(error))).encode()
+        headers["content-length"] = str(len(body))
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        start = {"type": "http.response.start", "status": error.status, "headers": raw}
+        await answer.send(start)
+        await answer.send({"type": "http.response.body", "body": body})
+
+
+def error_json(path: str, code: str, message: str) -> dict[str, Any]:
+    """The body of an error: that of the inference protocol is a text."""
+    if path.startswith("/v2"):
+        return {"error": message}
+    return {"error": {"code": code, "message": message}}
+
+
+class _Answer:
+    """Passes an answer on, with the headers that all have."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.status = 0
+        self.sent_bytes = 0
+        self._path = str(scope["path"])
+        self._send = send
+        self._id = request_id
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            headers = list(message.get("headers", []))
+            known = {name.lower() for name, _ in headers}
+            more = {**SECURITY_HEADERS, "x-request-id": self._id}
+            if self._path.startswith(NO_STORE):
+                more["cache-control"] = "no-store"
+            for name, value in more.items():
+                if name.encode() not in known:
+                    headers.append((name.encode(), value.encode()))
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self.sent_bytes += len(message.get("body", b""))
+        elif message["type"] == "websocket.accept":
+            self.status = 101
+        elif message["type"] == "websocket.close" and not self.status:
+            self.status = 403
+        await self._send(message)
+
+
+class _Body:
+    """The body of a request, which must keep to its size and must not trickle."""
+
+    def __init__(self, receive: Receive, settings: ServeSettings, largest: int) -> None:
+        self._receive = receive
+        self._settings = settings
+        self._largest = largest
+        self._size = 0
+        self._ended = False
+        self._started = time.monotonic()
+
+    def check_stated(self, scope: Scope) -> None:
+        """Refuse a body that says that it is too large, before any of it is read."""
+        stated = _header(scope, b"content-length")
+        if stated.isdecimal() and int(stated) > self._largest:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        if self._ended:
+            return await self._receive()
+        limit = self._settings.body_timeout_s
+        try:
+            message = await asyncio.wait_for(self._receive(), limit)
+        except asyncio.TimeoutError as error:
+            raise ServiceError(408, "slow", f"no byte of the body came for {limit:g} s") from error
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self._ended = not message.get("more_body", False)
+            if self._size > self._largest:
+                raise self._too_large()
+            spent = time.monotonic() - self._started - limit
+            if not self._ended and spent > 0 and self._size < spent * self._settings.body_rate:
+                raise ServiceError(408, "slow", "the body comes too slowly")
+        else:
+            self._ended = True
+        return message
+
+    def _too_large(self) -> ServiceError:
+        return too_large(f"the body is too large: the limit is {self._largest} bytes")
+
+
+def _token_of(scope: Scope) -> str:
+    scheme, _, token = _header(scope, b"authorization").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for name in scope.get("subprotocols", []):
+        if name.startswith(BEARER_PROTOCOL):
+            coded = name[len(BEARER_PROTOCOL) :]
+            try:
+                return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
+            except (binascii.Error, ValueError):
+                return ""
+    return ""
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    for key, value in scope.get("headers", []):
+        if key.lower() == name:
+            return bytes(value).decode("latin-1")
+    return ""

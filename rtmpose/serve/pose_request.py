@@ -1,0 +1,175 @@
+"""The images of a request for poses, out of a form, a plain body or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from rtmpose.serve.faults import ServiceError, bad_request, too_large, unusable
+from rtmpose.serve.images import display_name
+from rtmpose.serve.pose_options import (
+    NAMES,
+    PoseOptions,
+    json_value,
+    read_boxes,
+    with_options,
+)
+from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.uploads import (
+    FIELD_BYTES,
+    PartStart,
+    form_events,
+    from_base64,
+    json_body,
+    media_type_of,
+)
+from rtmpose.types import Detections
+
+FORM = "multipart/form-data"
+JSON = "application/json"
+BYTES = "application/octet-stream"
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """An image that was sent, not decoded yet."""
+
+    name: str
+    data: bytes
+    boxes: Detections | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PoseRequest:
+    """The images of a request, and what is asked."""
+
+    uploads: tuple[Upload, ...]
+    options: PoseOptions
+
+
+async def read_pose_request(
+    request: Request, options: PoseOptions, boxes: str | None, settings: ServeSettings
+) -> PoseRequest:
+    """Read the body.
+
+    Args:
+        request: The request.
+        options: Those of its query.
+        boxes: The boxes in its query, as JSON.
+        settings: The limits.
+
+    Raises:
+        ServiceError: it cannot be read, or has too many images.
+    """
+    media_type = media_type_of(request)
+    if media_type == FORM:
+        found = await _read_form(request, options, boxes, settings)
+    elif media_type == JSON:
+        found = _read_json(await json_body(request), options, settings)
+    elif media_type.startswith("image/") or media_type in ("", BYTES):
+        body = await request.body()
+        given = None if boxes is None else read_boxes(boxes, settings)
+        found = PoseRequest((Upload("the image", body, given),), options)
+    else:
+        raise ServiceError(
+            415, "media_type", f"the body is neither {FORM}, {JSON} nor an image: {media_type!r}"
+        )
+    if not found.uploads:
+        raise unusable("there is no image in the request")
+    return found
+
+
+async def _read_form(
+    request: Request, options: PoseOptions, boxes: str | None, settings: ServeSettings
+) -> PoseRequest:
+    files: list[tuple[str, bytearray]] = []
+    fields: dict[str, bytearray] = {}
+    target = bytearray()
+    limit = settings.max_body_bytes
+    async for event in form_events(request):
+        if isinstance(event, PartStart):
+            target = bytearray()
+            if event.filename is None and event.name != "image":
+                limit = FIELD_BYTES
+                fields[event.name] = target
+            else:
+                limit = settings.max_body_bytes
+                _check_count(len(files) + 1, settings)
+                files.append((display_name(event.filename, len(files)), target))
+            continue
+        target += event
+        if len(target) > limit:
+            raise too_large(f"a field of the form has more than {limit} bytes")
+
+    texts = {name: _text(name, value) for name, value in fields.items()}
+    given = _boxes_of_images(texts.pop("boxes", boxes), len(files), settings)
+    uploads = [
+        Upload(name, bytes(data), found) for (name, data), found in zip(files, given, strict=True)
+    ]
+    return PoseRequest(tuple(uploads), with_options(options, texts))
+
+
+def _read_json(body: dict[str, Any], options: PoseOptions, settings: ServeSettings) -> PoseRequest:
+    """``{"images": [{"data": base64, "name": ..., "boxes": [...]}], options ...}``."""
+    entries = body.pop("images", None)
+    # A single image may stand alone.
+    if entries is None and "image" in body:
+        entry = {"data": body.pop("image")}
+        if "boxes" in body:
+            entry["boxes"] = body.pop("boxes")
+        entries = [entry]
+    if not isinstance(entries, list):
+        raise bad_request(
+            'the JSON needs "images", a list of {"data": base64}, or "image" with the base64 of one'
+        )
+    _check_count(len(entries), settings)
+    uploads = []
+    for number, entry in enumerate(entries):
+        entry = {"data": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or not set(entry) <= {"data", "name", "boxes"}:
+            raise bad_request(f'images[{number}] may have "data", "name" and "boxes" only')
+        name = entry.get("name")
+        if name is not None and not isinstance(name, str):
+            raise bad_request(f"images[{number}].name is not a text")
+        data = from_base64(entry.get("data"), f"images[{number}].data")
+        rows = entry.get("boxes")
+        boxes = None if rows is None else read_boxes(rows, settings, f"images[{number}].boxes")
+        uploads.append(Upload(display_name(name, number), data, boxes))
+    return PoseRequest(tuple(uploads), with_options(options, body))
+
+
+def _boxes_of_images(value: object, count: int, settings: ServeSettings) -> list[Detections | None]:
+    """Boxes of a form: rows for a single image, or a list with the rows of each."""
+    if value is None:
+        return [None] * count
+    rows = json_value(value, "boxes")
+    if not isinstance(rows, list):
+        raise unusable("boxes must be a list")
+    if count == 1 and (not rows or not _is_list_of_rows(rows)):
+        return [read_boxes(rows, settings)]
+    if len(rows) != count:
+        raise unusable(f"boxes must have a list for each of the {count} images")
+    return [
+        None if of_image is None else read_boxes(of_image, settings, f"boxes[{number}]")
+        for number, of_image in enumerate(rows)
+    ]
+
+
+def _is_list_of_rows(rows: list[object]) -> bool:
+    first = rows[0]
+    return first is None or (isinstance(first, list) and (not first or isinstance(first[0], list)))
+
+
+def _check_count(count: int, settings: ServeSettings) -> None:
+    if count > settings.max_images:
+        raise too_large(f"a request has at most {settings.max_images} images")
+
+
+def _text(name: str, value: bytearray) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        known = name if name in NAMES else "a field of the form"
+        raise bad_request(f"{known} is not text") from error

@@ -1,0 +1,204 @@
+"""``POST /v1/poses``: images in, people out, as COCO-style JSON or as a picture."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rtmpose.serve.engine import Estimated, ImageTask
+from rtmpose.serve.faults import ServiceError, unusable
+from rtmpose.serve.images import MEDIA_TYPES
+from rtmpose.serve.models import model_names
+from rtmpose.serve.pose_options import PoseOptions, query_options
+from rtmpose.serve.pose_request import Upload, read_pose_request
+from rtmpose.serve.results import annotations_json, category_json, drawn, milliseconds
+from rtmpose.serve.schemas import ERRORS, PosesAnswer
+from rtmpose.serve.service import Service, client_name
+from rtmpose.text_files import to_json
+from rtmpose.types import Image
+
+JSON_TYPE = "application/json"
+PICTURES = ("image/jpeg", "image/png")
+
+_IMAGE = {"type": "string", "format": "binary"}
+_BOXES = {
+    "type": "array",
+    "items": {
+        "type": "array",
+        "items": {"type": "number"},
+        "minItems": 4,
+        "maxItems": 4,
+    },
+}
+_ENTRY = {
+    "type": "object",
+    "required": ["data"],
+    "additionalProperties": False,
+    "properties": {
+        "data": {"type": "string", "format": "byte", "minLength": 4},
+        "name": {"type": "string"},
+        "boxes": _BOXES,
+    },
+}
+_OPTIONS: dict[str, Any] = {
+    "box_thr": {"type": "number", "minimum": 0, "maximum": 1},
+    "person_thr": {"type": "number", "minimum": 0, "maximum": 1},
+    "kpt_thr": {"type": "number", "minimum": 0, "maximum": 100},
+    "max_people": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "background": {"enum": ["image", "black"]},
+    "color": {"enum": ["side", "person", "id"]},
+    "draw_boxes": {"type": "boolean"},
+    "draw_scores": {"type": "boolean"},
+    "output_size": {"type": "integer", "minimum": 16, "maximum": 16384},
+}
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {
+                    "image": {"type": "array", "items": _IMAGE, "minItems": 1},
+                    "boxes": {"type": "string", "description": "JSON: rows, or rows per image"},
+                    **_OPTIONS,
+                },
+            },
+        },
+        JSON_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["images"],
+                "additionalProperties": False,
+                "properties": {
+                    "images": {"type": "array", "items": _ENTRY, "minItems": 1},
+                    **_OPTIONS,
+                },
+            },
+        },
+        **{name: {"schema": _IMAGE} for name in MEDIA_TYPES},
+    },
+}
+
+
+def pose_routes(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter()
+    pictures = {name: {"schema": _IMAGE} for name in PICTURES}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"model": PosesAnswer, "description": "The people.", "content": pictures},
+        406: {**ERRORS[400], "description": "Neither JSON nor a picture is accepted."},
+        **ERRORS,
+    }
+
+    @router.post(
+        "/v1/poses",
+        summary="People and their keypoints in images",
+        responses=answers,
+        response_class=Response,
+        openapi_extra={"requestBody": REQUEST_BODY},
+    )
+    async def poses(
+        request: Request,
+        options: Annotated[PoseOptions, Depends(query_options)],
+        boxes: Annotated[str | None, Query(description="JSON rows x1, y1, x2, y2")] = None,
+    ) -> Response:
+        started = time.perf_counter()
+        service.check_ready()
+        wanted = accepted_type(request.headers.get("accept", ""))
+        found = await read_pose_request(request, options, boxes, service.settings)
+        if wanted != JSON_TYPE and len(found.uploads) != 1:
+            raise unusable("a picture is drawn of one image: send one, or accept application/json")
+        style = found.options.style()
+
+        # All images first, so that a bad one costs no network call.
+        begun = time.perf_counter()
+        images = [await service.decode(upload.data, upload.name) for upload in found.uploads]
+        decode_s = time.perf_counter() - begun
+        tasks = [
+            _task(service, image, upload, found.options)
+            for image, upload in zip(images, found.uploads, strict=True)
+        ]
+        results = await service.estimate(tasks, client_name(request), request)
+
+        if wanted != JSON_TYPE:
+            picture = await service.in_thread(drawn, images[0], results[0].poses, style, wanted)
+            return Response(picture, media_type=wanted)
+        timing = _timing(results, decode_s, time.perf_counter() - started)
+        answer = _answer(service, images, found.uploads, results, found.options.kpt_thr, timing)
+        return Response(to_json(answer, separators=(",", ":")), media_type=JSON_TYPE)
+
+    return router
+
+
+def accepted_type(accept: str) -> str:
+    """The kind of answer that is wanted: the first in the header that there is.
+
+    Raises:
+        ServiceError: there is none of them (406).
+    """
+    for entry in (accept or "*/*").split(","):
+        kind = entry.split(";")[0].strip().lower()
+        if kind in ("", "*/*", "application/*", JSON_TYPE):
+            return JSON_TYPE
+        if kind == "image/*":
+            return PICTURES[0]
+        if kind in PICTURES:
+            return kind
+    raise ServiceError(
+        406, "accept", "answers are application/json, image/jpeg or image/png: see Accept"
+    )
+
+
+def _task(service: Service, image: Image, upload: Upload, options: PoseOptions) -> ImageTask:
+    settings = service.settings
+    if upload.boxes is not None and not service.engine.model.needs_boxes:
+        raise unusable("this model finds people by itself: it takes no boxes")
+    box_thr = settings.box_thr if options.box_thr is None else options.box_thr
+    person_thr = settings.person_thr if options.person_thr is None else options.person_thr
+    return ImageTask(
+        image,
+        upload.boxes,
+        box_thr=box_thr,
+        max_people=min(options.max_people or settings.max_people, settings.max_people),
+        person_thr=person_thr,
+    )
+
+
+def _timing(results: list[Estimated], decode_s: float, total_s: float) -> dict[str, float]:
+    return {
+        "decode": milliseconds(decode_s),
+        "wait": milliseconds(sum(result.wait_s for result in results)),
+        "detect": milliseconds(sum(result.detect_s for result in results)),
+        "pose": milliseconds(sum(result.pose_s for result in results)),
+        "total": milliseconds(total_s),
+    }
+
+
+def _answer(
+    service: Service,
+    images: list[Image],
+    uploads: tuple[Upload, ...],
+    results: list[Estimated],
+    kpt_thr: float,
+    timing: dict[str, float],
+) -> dict[str, Any]:
+    entries = []
+    annotations: list[dict[str, Any]] = []
+    for number, (image, upload, result) in enumerate(zip(images, uploads, results, strict=True)):
+        height, width = image.shape[:2]
+        entry = {"id": number, "file_name": upload.name, "width": width, "height": height}
+        entries.append(entry)
+        annotations += annotations_json(result.poses, number, len(annotations), kpt_thr)
+    return {
+        "images": entries,
+        "annotations": annotations,
+        "categories": [category_json(service.engine.skeleton)],
+        "model": model_names(service.engine.model),
+        "timing_ms": timing,
+    }

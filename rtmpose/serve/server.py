@@ -1,0 +1,155 @@
+"""Run the service under uvicorn: opens the models, listens, and ends what it began on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from rtmpose.errors import InputError, OutputError
+from rtmpose.families import PoseModel
+from rtmpose.serve.app import create_app
+from rtmpose.serve.engine import Engine
+from rtmpose.serve.service import Service
+from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.slow_clients import close_idle_connections
+
+if TYPE_CHECKING:
+    from rtmpose.serve.oip_grpc import GrpcServer
+
+log = logging.getLogger("rtmpose.serve")
+
+MOST_CONNECTIONS = 1024
+KEEP_ALIVE_S = 10
+PING_S = 20.0
+LARGEST_HEADERS = 32 * 1024
+
+
+class RunningServer:
+    """The service, listening. Made of opened models; :meth:`run` works until :meth:`stop`.
+
+    Args:
+        models: One for each device.
+        settings: Address, limits, token.
+
+    Attributes:
+        app: The application.
+        url: Where it listens.
+        grpc_port: Where it listens for gRPC, once it is ready; None for nowhere.
+
+    Raises:
+        OutputError: the address is in use, or the data folder cannot be written.
+    """
+
+    def __init__(self, models: Sequence[PoseModel], settings: ServeSettings) -> None:
+        # The address first: a mistake in it should not cost the start of threads.
+        self._socket = _listen(settings.host, settings.port)
+        self.settings = settings
+        self.engine = Engine(models, settings)
+        try:
+            self.app: FastAPI = create_app(settings, self.engine)
+        except BaseException:
+            self._socket.close()
+            self.engine.close(0.0)
+            raise
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(_configuration(self.app, settings))
+        self.grpc_port: int | None = None
+        self._ready = threading.Event()
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`, or SIGTERM or Ctrl-C in the main thread; then end what was
+        begun.
+        """
+        asyncio.run(self._serve())
+
+    def stop(self) -> None:
+        """End soon: nothing new is taken, what was taken is finished. From any thread."""
+        self._server.should_exit = True
+
+    def wait_until_ready(self, timeout_s: float = 30.0) -> bool:
+        """Whether it listens, at the latest after that time."""
+        return self._ready.wait(timeout_s)
+
+    async def _serve(self) -> None:
+        watch = asyncio.ensure_future(self._watch())
+        grpc = await self._start_grpc()
+        try:
+            await self._server.serve(sockets=[self._socket])
+        except KeyboardInterrupt:
+            # The signal that stopped it, once more after everything was answered.
+            pass
+        finally:
+            watch.cancel()
+            self._socket.close()
+            if grpc is not None:
+                await grpc.stop(self.settings.drain_s)
+            self._ready.set()
+            finished = await asyncio.to_thread(self.engine.close, self.settings.drain_s)
+            log.info("stopped, %s", "everything was finished" if finished else "work was left")
+
+    async def _start_grpc(self) -> GrpcServer | None:
+        if self.settings.grpc_port is None:
+            return None
+        from rtmpose.serve.oip_grpc import GrpcServer
+
+        service: Service = self.app.state.service
+        server = GrpcServer(service, self.app.state.protocol_model, self.settings.grpc_port)
+        await server.start()
+        self.grpc_port = server.port
+        return server
+
+    async def _watch(self) -> None:
+        """Says when it listens, and closes connections that only sit there."""
+        while not self._server.started:
+            await asyncio.sleep(0.01)
+        self._ready.set()
+        log.info("serving on %s", self.url)
+        await close_idle_connections(self._server, self.settings.body_timeout_s)
+
+
+def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:
+    options: dict[str, Any] = {
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": max(1, round(settings.drain_s)),
+        "limit_concurrency": MOST_CONNECTIONS,
+        "h11_max_incomplete_event_size": LARGEST_HEADERS,
+        "http": "h11",
+        "ws": "websockets-sansio",
+        "ws_max_size": settings.max_body_bytes,
+        "ws_ping_interval": PING_S,
+        "ws_ping_timeout": PING_S,
+        "ws_per_message_deflate": False,
+    }
+    return uvicorn.Config(app, **options)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{host} is no address of this machine: {error}") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OutputError(
+            f"{host}:{port} cannot be listened on: {error.strerror}; choose another --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener

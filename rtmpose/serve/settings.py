@@ -1,0 +1,140 @@
+"""All settings of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtmpose.errors import InputError
+from rtmpose.people import DEFAULT_PERSON_THR
+from rtmpose.ranges import (
+    BATCH,
+    COUNT,
+    FRACTION,
+    LARGE,
+    Range,
+    check_fields,
+    check_flags,
+)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MEBI = 1 << 20
+BYTES = Range(1024, 1 << 40, whole=True)
+PIXELS = Range(1024, 2**29, whole=True)
+TIMES = Range(0, LARGE, above=True)
+PORT = Range(0, 65_535, whole=True)
+RATE = Range(0, LARGE)
+DEFAULT_BOX_THR = 0.3
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """Settings of the service; see docs/serve.md.
+
+    Attributes:
+        max_batch: People in one call of the pose network.
+        max_wait_ms: Longest wait of a request for others to share a call with.
+        max_queue: Images that wait or are worked on, of all clients together.
+        max_queue_pixels: Their pixels together.
+        max_body_bytes: Body of a request, but for uploads of videos; a frame of a stream.
+        max_pixels: Pixels of an image, compared before it is decoded.
+        max_images: Images of a request.
+        max_people: People per image; also how many boxes may be given.
+        max_upload_bytes: A video.
+        max_seconds: Length of a video.
+        max_frames: Frames of a video.
+        max_jobs: Videos that wait.
+        max_streams: Open streams, of all clients together.
+        max_streams_per_client: Open streams of one client.
+        keep_hours: Hours after which finished jobs are removed.
+        box_thr: Lowest box score, unless a request says otherwise.
+        person_thr: Lowest person score, likewise.
+        host: Address to listen on.
+        port: Port of HTTP; 0 takes a free one.
+        grpc_port: Port of gRPC; None for none.
+        token: What clients must show; None lets everybody in.
+        no_auth: Listen on other addresses than loopback without a token.
+        trust_proxy: Take the client's address from ``X-Forwarded-For``, which a proxy must set.
+        rate_limit: Requests per second of one client; 0 for any number.
+        body_timeout_s: Longest pause in a body; also of headers.
+        body_rate: Slowest body, in bytes per second, after the first ``body_timeout_s``.
+        drain_s: How long a stop waits for what is being worked on.
+        data: Folder of the jobs; None switches them off.
+        share_models: Whether the model files may be fetched, as the page's private mode needs.
+        log_json: Log as JSON lines.
+
+    Raises:
+        InputError: a value is out of its range, or the address would be open to everybody.
+    """
+
+    max_batch: int = 16
+    max_wait_ms: float = 4.0
+    max_queue: int = 128
+    max_queue_pixels: int = 500_000_000
+    max_body_bytes: int = 32 * MEBI
+    max_pixels: int = 50_000_000
+    max_images: int = 16
+    max_people: int = 100
+    max_upload_bytes: int = 2048 * MEBI
+    max_seconds: float = 3600.0
+    max_frames: int = 216_000
+    max_jobs: int = 100
+    max_streams: int = 64
+    max_streams_per_client: int = 8
+    keep_hours: float = 168.0
+    box_thr: float = DEFAULT_BOX_THR
+    person_thr: float = DEFAULT_PERSON_THR
+    host: str = "127.0.0.1"
+    port: int = 8000
+    grpc_port: int | None = None
+    token: str | None = field(default=None, repr=False)
+    no_auth: bool = False
+    trust_proxy: bool = False
+    rate_limit: float = 200.0
+    body_timeout_s: float = 15.0
+    body_rate: float = 1024.0
+    drain_s: float = 30.0
+    data: Path | None = None
+    share_models: bool = True
+    log_json: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            max_batch=BATCH,
+            max_wait_ms=Range(0, 10_000),
+            max_queue=COUNT,
+            max_queue_pixels=Range(1, 1 << 40, whole=True),
+            max_body_bytes=BYTES,
+            max_pixels=PIXELS,
+            max_images=COUNT,
+            max_people=Range(1, 1000, whole=True),
+            max_upload_bytes=BYTES,
+            max_seconds=TIMES,
+            max_frames=Range(1, LARGE, whole=True),
+            max_jobs=COUNT,
+            max_streams=COUNT,
+            max_streams_per_client=COUNT,
+            keep_hours=TIMES,
+            box_thr=FRACTION,
+            person_thr=FRACTION,
+            port=PORT,
+            grpc_port=PORT.optional(),
+            rate_limit=RATE,
+            body_timeout_s=TIMES,
+            body_rate=RATE,
+            drain_s=RATE,
+        )
+        check_flags(self, "no_auth", "trust_proxy", "share_models", "log_json")
+        if self.token is not None and len(self.token) < 16:
+            raise InputError("the token is too short: use at least 16 characters")
+        if not self.is_loopback and self.token is None and not self.no_auth:
+            raise InputError(
+                f"{self.host} can be reached by others, and there is no token: set one"
+                " (RTMPOSE_TOKEN or --token-file), or say --no-auth"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return self.host in LOOPBACK or self.host.startswith("127.")

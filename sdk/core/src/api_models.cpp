@@ -1,0 +1,181 @@
+// The C interface: the engine, models, detectors and pose detectors.
+#include <cmath>
+
+#include "api_handles.hpp"
+#include "api_support.hpp"
+
+using namespace rtmpose::core;
+
+namespace {
+
+constexpr float kBoxThr = 0.3f;
+constexpr std::int32_t kMostThreads = 1024;
+
+rtmpose_options default_options() {
+  rtmpose_options options{};
+  options.struct_size = sizeof(options);
+  return options;
+}
+
+rtmpose_detect_params default_detect_params() {
+  rtmpose_detect_params params{};
+  params.struct_size = sizeof(params);
+  params.box_thr = kBoxThr;
+  params.label = kPeopleLabel;
+  params.max_people = -1;
+  return params;
+}
+
+EngineOptions engine_options(const rtmpose_options* given) {
+  const rtmpose_options options = read_struct(given, default_options(), "rtmpose_options");
+  if (options.threads < 0 || options.threads > kMostThreads) {
+    fail_argument("threads is " + std::to_string(options.threads) + ", not in 0.." +
+                  std::to_string(kMostThreads));
+  }
+  EngineOptions result;
+  result.threads = options.threads;
+  if (options.device) result.device = options.device;
+  result.allow_spinning = options.allow_spinning != 0;
+  return result;
+}
+
+// The boxes of a call: those given, or the whole image.
+std::vector<PoseTask> tasks_of(const ImageView& image, const rtmpose_box* boxes,
+                               std::int32_t count) {
+  check_boxes(boxes, count);
+  std::vector<PoseTask> tasks;
+  if (!boxes) {
+    const Box whole{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)};
+    tasks.push_back({&image, whole, 1});
+  }
+  for (std::int32_t i = 0; i < count; ++i) tasks.push_back({&image, boxes[i], 1});
+  return tasks;
+}
+
+}  // namespace
+
+// ---- engine
+
+rtmpose_status rtmpose_load_engine(const char* path) {
+  return guarded([&] { load_engine(path ? path : ""); });
+}
+
+const char* rtmpose_engine_version(void) { return loaded_engine_version(); }
+
+// ---- models
+
+void rtmpose_options_init(rtmpose_options* options, std::uint32_t struct_size) {
+  fill_struct(options, struct_size, default_options());
+}
+
+rtmpose_status rtmpose_model_open(const char* path, const rtmpose_options* options,
+                                  rtmpose_model** model) {
+  return guarded([&] {
+    check_given(model, "model");
+    *model = nullptr;
+    check_given(path, "path");
+    *model = new rtmpose_model{open_model(path, engine_options(options))};
+  });
+}
+
+rtmpose_status rtmpose_model_get_info(const rtmpose_model* model, rtmpose_model_info* info) {
+  return guarded([&] {
+    check_given(model, "model");
+    check_given(info, "info");
+    if (info->struct_size < 2 * sizeof(std::uint32_t)) {
+      fail_argument("rtmpose_model_info has no struct_size: set it first");
+    }
+    const Model& data = *model->data;
+    rtmpose_model_info values{};
+    values.kind = data.kind;
+    values.input_width = data.card.input.width;
+    values.input_height = data.card.input.height;
+    values.keypoints = static_cast<std::int32_t>(data.skeleton.size());
+    values.links = static_cast<std::int32_t>(data.skeleton.links.size());
+    values.id = data.card.id.c_str();
+    values.skeleton = data.skeleton.name.c_str();
+    values.keypoint_names = data.keypoint_names.data();
+    values.link_pairs = data.link_pairs.data();
+    values.classes = static_cast<std::int32_t>(data.class_names.size());
+    values.class_names = data.class_names.data();
+    fill_struct(info, info->struct_size, values);
+  });
+}
+
+void rtmpose_model_close(rtmpose_model* model) { delete model; }
+
+// ---- detectors
+
+void rtmpose_detect_params_init(rtmpose_detect_params* params, std::uint32_t struct_size) {
+  fill_struct(params, struct_size, default_detect_params());
+}
+
+rtmpose_status rtmpose_detector_create(const rtmpose_model* model, rtmpose_detector** detector) {
+  return guarded([&] {
+    check_given(detector, "detector");
+    *detector = nullptr;
+    check_given(model, "model");
+    *detector = new rtmpose_detector{Detector(model->data)};
+  });
+}
+
+void rtmpose_detector_destroy(rtmpose_detector* detector) { delete detector; }
+
+rtmpose_status rtmpose_detector_apply(const rtmpose_detector* detector, const rtmpose_image* image,
+                                      const rtmpose_detect_params* params,
+                                      const rtmpose_detections** detections) {
+  return guarded([&] {
+    check_given(detections, "detections");
+    *detections = nullptr;
+    check_given(detector, "detector");
+    const ImageView view = image_view(image);
+    const rtmpose_detect_params settings =
+        read_struct(params, default_detect_params(), "rtmpose_detect_params");
+    check_fraction(settings.box_thr, "box_thr");
+    if (settings.label < kPeopleLabel) {
+      fail_argument("label is " + std::to_string(settings.label) +
+                    "; a class, -1 for all or -2 for people is needed");
+    }
+    *detections = new DetectionsResult(
+        detector->data.detect(view, settings.box_thr, settings.label, settings.max_people));
+  });
+}
+
+// ---- pose detectors
+
+rtmpose_status rtmpose_pose_detector_create(const rtmpose_model* model,
+                                            rtmpose_pose_detector** pose) {
+  return guarded([&] {
+    check_given(pose, "pose");
+    *pose = nullptr;
+    check_given(model, "model");
+    *pose = new rtmpose_pose_detector{PoseEstimator(model->data)};
+  });
+}
+
+void rtmpose_pose_detector_destroy(rtmpose_pose_detector* pose) { delete pose; }
+
+rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detector* pose,
+                                           const rtmpose_image* image, const rtmpose_box* boxes,
+                                           std::int32_t box_count, float box_thr,
+                                           const rtmpose_poses** poses) {
+  return guarded([&] {
+    check_given(poses, "poses");
+    *poses = nullptr;
+    check_given(pose, "pose");
+    const PoseEstimator& estimator = pose->data;
+    const ImageView view = image_view(image);
+    Poses found;
+    if (estimator.is_one_stage()) {
+      if (boxes || box_count) {
+        fail_argument("a one-stage model finds people by itself: it takes no boxes");
+      }
+      const float thr = box_thr < 0 ? kBoxThr : box_thr;
+      check_fraction(thr, "box_thr");
+      found = estimator.find(view, thr);
+    } else {
+      found = estimator.estimate(tasks_of(view, boxes, box_count));
+    }
+    *poses = new PosesResult(std::move(found), {}, false, estimator.shared_skeleton());
+  });
+}

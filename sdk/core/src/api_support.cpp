@@ -1,0 +1,134 @@
+#include "api_support.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+#include "boxes.hpp"
+
+namespace rtmpose::core {
+namespace {
+
+// Without allocation: an error can always be told.
+constexpr std::size_t kLongestError = 2048;
+thread_local char g_error[kLongestError] = "";
+
+constexpr std::int32_t kLargestImageSide = 100000;
+
+// Bytes per pixel, and where blue, green and red are.
+void set_format(std::int32_t format, ImageView& view) {
+  const auto set = [&view](int step, int blue, int green, int red) {
+    view.step = step;
+    view.channels[0] = blue;
+    view.channels[1] = green;
+    view.channels[2] = red;
+  };
+  switch (format) {
+    case RTMPOSE_BGR: return set(3, 0, 1, 2);
+    case RTMPOSE_RGB: return set(3, 2, 1, 0);
+    case RTMPOSE_BGRA: return set(4, 0, 1, 2);
+    case RTMPOSE_RGBA: return set(4, 2, 1, 0);
+    case RTMPOSE_GRAY: return set(1, 0, 0, 0);
+    default: fail_argument("the image has the unknown pixel format " + std::to_string(format));
+  }
+}
+
+}  // namespace
+
+void set_last_error(const char* text) noexcept {
+  std::snprintf(g_error, sizeof(g_error), "%s", text);
+}
+
+const char* last_error() noexcept { return g_error; }
+
+void check_given(const void* pointer, const char* name) {
+  if (!pointer) fail_argument(std::string(name) + " is NULL");
+}
+
+rtmpose_image default_image() noexcept {
+  rtmpose_image image{};
+  image.struct_size = sizeof(image);
+  return image;
+}
+
+ImageView image_view(const rtmpose_image* given) {
+  check_given(given, "the image");
+  const rtmpose_image image = read_struct(given, default_image(), "rtmpose_image");
+  if (image.width < 1 || image.height < 1) {
+    fail_argument("the image is empty: it has " + std::to_string(image.width) + "x" +
+                  std::to_string(image.height) + " pixels");
+  }
+  if (image.width > kLargestImageSide || image.height > kLargestImageSide) {
+    fail_argument("the image is too large: it has " + std::to_string(image.width) + "x" +
+                  std::to_string(image.height) + " pixels");
+  }
+  check_given(image.data, "the image's data");
+  ImageView view;
+  view.data = image.data;
+  view.width = image.width;
+  view.height = image.height;
+  set_format(image.format, view);
+  const std::int64_t row = static_cast<std::int64_t>(image.width) * view.step;
+  const std::int64_t stride = image.stride == 0 ? row : image.stride;
+  if (stride < row) {
+    fail_argument("the image's stride is " + std::to_string(stride) + ", but a row has " +
+                  std::to_string(row) + " bytes");
+  }
+  view.stride = static_cast<std::ptrdiff_t>(stride);
+  return view;
+}
+
+void check_boxes(const rtmpose_box* boxes, std::int32_t count) {
+  if (count < 0) fail_argument("the number of boxes is " + std::to_string(count));
+  if (count > 0) check_given(boxes, "boxes");
+  for (std::int32_t i = 0; i < count; ++i) {
+    const Box& box = boxes[i];
+    if (!is_near(box) || !has_extent(box)) {
+      fail_argument("box " + std::to_string(i) + " is (" + std::to_string(box.x1) + ", " +
+                    std::to_string(box.y1) + ", " + std::to_string(box.x2) + ", " +
+                    std::to_string(box.y2) +
+                    "); needed are numbers with x1 < x2 and y1 < y2, in pixels");
+    }
+  }
+}
+
+void check_fraction(float value, const char* name) {
+  if (!(value >= 0 && value <= 1)) {
+    fail_argument(std::string(name) + " is " + std::to_string(value) + ", not a number in 0..1");
+  }
+}
+
+DetectionsResult::DetectionsResult(Detections found)
+    : rtmpose_detections{}, data(std::move(found)) {
+  class_numbers.assign(data.labels.begin(), data.labels.end());
+  count = static_cast<std::int32_t>(data.size());
+  boxes = data.boxes.data();
+  scores = data.scores.data();
+  labels = class_numbers.data();
+}
+
+namespace {
+
+// With an address also where it is empty: NULL means that people are not tracked.
+std::vector<std::int64_t> addressed(std::vector<std::int64_t> numbers) {
+  numbers.reserve(1);
+  return numbers;
+}
+
+}  // namespace
+
+PosesResult::PosesResult(Poses people, std::vector<std::int64_t> numbers, bool tracked,
+                         std::shared_ptr<const Skeleton> set)
+    : rtmpose_poses{},
+      data(std::move(people)),
+      id_numbers(addressed(std::move(numbers))),
+      skeleton(std::move(set)) {
+  count = static_cast<std::int32_t>(data.size());
+  keypoint_count = static_cast<std::int32_t>(data.keypoint_count);
+  boxes = data.boxes.data();
+  box_scores = data.box_scores.data();
+  keypoints = data.points.empty() ? nullptr : &data.points.front().x;
+  scores = data.scores.data();
+  ids = tracked ? id_numbers.data() : nullptr;
+}
+
+}  // namespace rtmpose::core

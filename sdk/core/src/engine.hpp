@@ -1,0 +1,29 @@
+// ONNX Runtime, loaded when it is first needed rather than linked: one build runs with any version
+// from 1.16 on, CPU or GPU package.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <string>
+
+namespace rtmpose::core {
+
+struct Engine {
+  const OrtApi* api = nullptr;
+  OrtEnv* environment = nullptr;
+  std::string version;
+};
+
+// The engine of this process; loads it in the first call. Throws Error.
+const Engine& engine();
+
+// The same from a named library. Throws Error where another one is loaded already.
+void load_engine(const std::string& path);
+
+// Empty before the engine is loaded.
+const char* loaded_engine_version();
+
+// Throws the text of a failed call, after the words of `what`; releases the status.
+void check_engine(OrtStatus* status, const std::string& what, bool model_fault = false);
+
+}  // namespace rtmpose::core

@@ -1,0 +1,219 @@
+#include "network.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "types.hpp"
+
+namespace rtmpose::core {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A pointer of the engine with the function that releases it.
+template <typename T>
+using Owned = std::unique_ptr<T, void(ORT_API_CALL*)(T*)>;
+
+// Asks for the GPU where one is named; throws where the engine was built without.
+void use_device(const std::string& device, OrtSessionOptions* options) {
+  if (device.empty() || device == "cpu") return;
+  const bool numbered = device.rfind("cuda:", 0) == 0;
+  const std::string number = numbered ? device.substr(5) : "0";
+  const bool digits = !number.empty() && number.size() < 4 &&
+                      std::all_of(number.begin(), number.end(),
+                                  [](char c) { return c >= '0' && c <= '9'; });
+  if ((device != "cuda" && !numbered) || !digits) {
+    fail_argument("the device must be cpu, cuda or cuda:NUMBER, not " + device);
+  }
+  OrtCUDAProviderOptions cuda{};
+  cuda.device_id = std::stoi(number);
+  check_engine(engine().api->SessionOptionsAppendExecutionProvider_CUDA(options, &cuda),
+               "device " + device + " was asked for, but this ONNX Runtime does not offer it");
+}
+
+Owned<OrtSessionOptions> session_options(const EngineOptions& options) {
+  const OrtApi* api = engine().api;
+  OrtSessionOptions* raw = nullptr;
+  check_engine(api->CreateSessionOptions(&raw), "session options");
+  Owned<OrtSessionOptions> settings(raw, api->ReleaseSessionOptions);
+  check_engine(api->SetIntraOpNumThreads(raw, options.threads), "threads");
+  check_engine(api->SetInterOpNumThreads(raw, 1), "threads");
+  check_engine(api->AddSessionConfigEntry(raw, "session.intra_op.allow_spinning",
+                                          options.allow_spinning ? "1" : "0"),
+               "spinning");
+  use_device(options.device, raw);
+  return settings;
+}
+
+Element element_of(ONNXTensorElementDataType type) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return Element::kFloat;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return Element::kInt64;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return Element::kInt32;
+    default: return Element::kOther;
+  }
+}
+
+TensorSpec spec_from(const OrtTypeInfo* info, const std::string& name) {
+  const OrtApi* api = engine().api;
+  TensorSpec spec;
+  spec.name = name;
+  const OrtTensorTypeAndShapeInfo* tensor = nullptr;
+  check_engine(api->CastTypeInfoToTensorInfo(info, &tensor), name);
+  if (!tensor) return spec;  // a sequence or a map
+  check_engine(api->GetTensorElementType(tensor, &spec.type), name);
+  std::size_t rank = 0;
+  check_engine(api->GetDimensionsCount(tensor, &rank), name);
+  spec.shape.resize(rank);
+  check_engine(api->GetDimensions(tensor, spec.shape.data(), rank), name);
+
+  // A name and 0 mean the same: any size.
+  for (std::int64_t& side : spec.shape) {
+    if (side <= 0) side = -1;
+  }
+  return spec;
+}
+
+}  // namespace
+
+// ---- outputs
+
+void Outputs::Release::operator()(OrtValue* value) const { engine().api->ReleaseValue(value); }
+
+Outputs::Outputs(const std::vector<OrtValue*>& values) {
+  const OrtApi* api = engine().api;
+
+  // Every value gets its owner before anything may throw.
+  values_.reserve(values.size());
+  for (OrtValue* value : values) values_.emplace_back(value);
+  for (OrtValue* value : values) {
+    OrtTensorTypeAndShapeInfo* raw = nullptr;
+    check_engine(api->GetTensorTypeAndShape(value, &raw), "an output");
+    const Owned<OrtTensorTypeAndShapeInfo> info(raw, api->ReleaseTensorTypeAndShapeInfo);
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    std::size_t rank = 0;
+    Array array;
+    void* data = nullptr;
+    check_engine(api->GetTensorElementType(raw, &type), "an output");
+    check_engine(api->GetDimensionsCount(raw, &rank), "an output");
+    array.shape.resize(rank);
+    check_engine(api->GetDimensions(raw, array.shape.data(), rank), "an output");
+    check_engine(api->GetTensorMutableData(value, &data), "an output");
+    array.element = element_of(type);
+    array.data = data;
+    arrays_.push_back(array);
+  }
+}
+
+// ---- networks
+
+Network::Network(const std::string& path, const EngineOptions& options) : path_(path) {
+  const OrtApi* api = engine().api;
+  std::error_code ignored;
+  if (!fs::is_regular_file(fs::u8path(path), ignored)) {
+    fail_model(path + " is not a file");
+  }
+  const Owned<OrtSessionOptions> settings = session_options(options);
+  check_engine(api->CreateSession(engine().environment, fs::u8path(path).c_str(), settings.get(),
+                                  &session_),
+               path + " could not be opened as an ONNX model (it may be damaged, or made for a"
+                      " newer ONNX Runtime)",
+               true);
+  try {
+    check_engine(api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory_), path);
+    std::size_t inputs = 0;
+    std::size_t count = 0;
+    check_engine(api->SessionGetInputCount(session_, &inputs), path);
+    check_engine(api->SessionGetOutputCount(session_, &count), path);
+    if (inputs == 1) input_ = spec_of(true, 0);
+    if (inputs != 1 || input_.shape.size() != 4 ||
+        (input_.shape[1] != 3 && input_.shape[1] != -1) || input_.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+      fail_model(path + " does not take one batch (N, 3, H, W) of 32-bit floats: it has " +
+                 std::to_string(inputs) + " inputs, the first of shape " +
+                 shape_text(input_.shape));
+    }
+    for (std::size_t i = 0; i < count; ++i) outputs_.push_back(spec_of(false, i));
+  } catch (...) {
+    if (memory_) api->ReleaseMemoryInfo(memory_);
+    api->ReleaseSession(session_);
+    throw;
+  }
+}
+
+Network::~Network() {
+  const OrtApi* api = engine().api;
+  api->ReleaseMemoryInfo(memory_);
+  api->ReleaseSession(session_);
+}
+
+TensorSpec Network::spec_of(bool input, std::size_t index) const {
+  const OrtApi* api = engine().api;
+  OrtAllocator* allocator = nullptr;
+  check_engine(api->GetAllocatorWithDefaultOptions(&allocator), path_);
+  char* raw_name = nullptr;
+  check_engine(input ? api->SessionGetInputName(session_, index, allocator, &raw_name)
+                     : api->SessionGetOutputName(session_, index, allocator, &raw_name),
+               path_);
+  const std::string name = raw_name;
+  allocator->Free(allocator, raw_name);
+  OrtTypeInfo* raw = nullptr;
+  check_engine(input ? api->SessionGetInputTypeInfo(session_, index, &raw)
+                     : api->SessionGetOutputTypeInfo(session_, index, &raw),
+               path_);
+  const Owned<OrtTypeInfo> info(raw, api->ReleaseTypeInfo);
+  return spec_from(raw, name);
+}
+
+std::string Network::metadata(const std::string& key) const {
+  const OrtApi* api = engine().api;
+  OrtModelMetadata* raw = nullptr;
+  check_engine(api->SessionGetModelMetadata(session_, &raw), path_);
+  const Owned<OrtModelMetadata> texts(raw, api->ReleaseModelMetadata);
+  OrtAllocator* allocator = nullptr;
+  check_engine(api->GetAllocatorWithDefaultOptions(&allocator), path_);
+  char* value = nullptr;
+  check_engine(api->ModelMetadataLookupCustomMetadataMap(raw, allocator, key.c_str(), &value),
+               path_);
+  if (!value) return {};
+  const std::string text = value;
+  allocator->Free(allocator, value);
+  return text;
+}
+
+int Network::fixed_batch() const {
+  const std::int64_t batch = input_.shape[0];
+  return batch > 0 ? static_cast<int>(batch) : 0;
+}
+
+Size Network::declared_size() const {
+  const auto side = [](std::int64_t value) { return value > 0 ? static_cast<int>(value) : 0; };
+  return {side(input_.shape[3]), side(input_.shape[2])};
+}
+
+Outputs Network::run(const float* pixels, int n, Size size) const {
+  const OrtApi* api = engine().api;
+  const std::int64_t shape[4] = {n, 3, size.height, size.width};
+  const std::size_t bytes = sizeof(float) * 3 * static_cast<std::size_t>(n) *
+                            static_cast<std::size_t>(size.height) *
+                            static_cast<std::size_t>(size.width);
+  OrtValue* raw = nullptr;
+
+  // The engine only reads it, although its interface has no const.
+  check_engine(api->CreateTensorWithDataAsOrtValue(memory_, const_cast<float*>(pixels), bytes,
+                                                   shape, 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+                                                   &raw),
+               path_);
+  const Owned<OrtValue> batch(raw, api->ReleaseValue);
+  const char* in = input_.name.c_str();
+  std::vector<const char*> names;
+  for (const TensorSpec& output : outputs_) names.push_back(output.name.c_str());
+  std::vector<OrtValue*> values(names.size(), nullptr);
+  const OrtValue* feed = raw;
+  check_engine(
+      api->Run(session_, nullptr, &in, &feed, 1, names.data(), names.size(), values.data()),
+      path_ + " failed on a batch of shape " +
+          shape_text(Shape(std::begin(shape), std::end(shape))));
+  return Outputs(values);
+}
+
+}  // namespace rtmpose::core

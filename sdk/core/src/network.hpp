@@ -1,0 +1,79 @@
+// One ONNX file, opened: its inputs and outputs, its texts, and running it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "array.hpp"
+#include "engine.hpp"
+#include "types.hpp"
+
+namespace rtmpose::core {
+
+struct EngineOptions {
+  int threads = 0;
+  std::string device = "cpu";
+  bool allow_spinning = false;
+};
+
+// A declared input or output; -1 marks a dimension that may vary.
+struct TensorSpec {
+  std::string name;
+  Shape shape;
+  ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+};
+
+// Computed outputs; the memory is the engine's, valid as long as this is.
+class Outputs {
+ public:
+  explicit Outputs(const std::vector<OrtValue*>& values);
+
+  const Arrays& arrays() const { return arrays_; }
+
+ private:
+  struct Release {
+    void operator()(OrtValue* value) const;
+  };
+  std::vector<std::unique_ptr<OrtValue, Release>> values_;
+  Arrays arrays_;
+};
+
+// May be run by several threads at the same time.
+class Network {
+ public:
+  // Throws Error: the file cannot be opened, or takes anything but one image batch.
+  Network(const std::string& path, const EngineOptions& options);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  // (N, 3, H, W), 32-bit floats.
+  const TensorSpec& input() const { return input_; }
+  const std::vector<TensorSpec>& outputs() const { return outputs_; }
+
+  // A text from the file; empty where there is none of that key.
+  std::string metadata(const std::string& key) const;
+
+  // Pixels (n, 3, height, width) to outputs.
+  Outputs run(const float* pixels, int n, Size size) const;
+
+  // The size of the batch where the file fixes it, else 0.
+  int fixed_batch() const;
+
+  // Width and height where the file fixes them; 0 for each that may vary.
+  Size declared_size() const;
+
+ private:
+  TensorSpec spec_of(bool input, std::size_t index) const;
+
+  std::string path_;
+  OrtSession* session_ = nullptr;
+  OrtMemoryInfo* memory_ = nullptr;
+  TensorSpec input_;
+  std::vector<TensorSpec> outputs_;
+};
+
+}  // namespace rtmpose::core

@@ -1,0 +1,33 @@
+// Which poses are people: each person once, and nobody who is too doubtful.
+#pragma once
+
+#include "skeleton.hpp"
+#include "types.hpp"
+
+namespace rtmpose::core {
+
+// Lowest person score unless asked otherwise.
+constexpr float kPersonThr = 0.12f;
+
+// Box score times the mean of the keypoint scores above 0.2.
+std::vector<float> person_scores(const Poses& poses);
+
+// Those of found poses who are people, in the same order; person_thr 0 keeps all.
+Poses people_of(const Poses& poses, const Skeleton& skeleton, float person_thr);
+
+// The box around the seen keypoints of each pose, and whether it is seen well enough for one; the
+// others keep the box that their pose was estimated in.
+struct Extents {
+  std::vector<Box> boxes;
+  std::vector<bool> enough;
+};
+
+// kpt_thr: score above which a keypoint is seen. scale: from the extent to the box. min_keypoints:
+// fewest seen ones. min_size: smallest box, as the root of its area; not positive for any.
+Extents extents(const Poses& poses, float kpt_thr, float scale, int min_keypoints, float min_size);
+
+// Rows that stay when poses of one person are counted once, in ascending order.
+Rows distinct(const Poses& poses, const std::vector<Box>& boxes, const Skeleton& skeleton,
+              float nms_thr);
+
+}  // namespace rtmpose::core

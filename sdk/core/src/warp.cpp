@@ -1,0 +1,137 @@
+#include "warp.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace rtmpose::core {
+namespace {
+
+// Adding and subtracting it leaves the nearest whole number, ties to even; loops over it vectorize,
+// which a call of the math library does not.
+constexpr float kRounder = 12582912.0f;
+
+float round_even(float value) { return (value + kRounder) - kRounder; }
+
+// Two neighbors along an axis; the weight is that of the second.
+struct Taps {
+  std::vector<int> first;
+  std::vector<int> second;
+  std::vector<float> weight;
+};
+
+constexpr int kOutside = -1;
+
+void fill_taps(AxisMap map, int count, int length, Taps& taps) {
+  taps.first.resize(static_cast<std::size_t>(count));
+  taps.second.resize(static_cast<std::size_t>(count));
+  taps.weight.resize(static_cast<std::size_t>(count));
+
+  // In 32-bit floats, rounded once at the end: the arithmetic that OpenCV warps with.
+  const double scale = static_cast<float>(map.scale);
+  const double offset = static_cast<float>(map.offset);
+  for (int i = 0; i < count; ++i) {
+    const double exact = scale * i + offset;
+
+    // Written so that a place that is no number lies outside.
+    const float place = static_cast<float>(exact > -2 ? std::min(exact, length + 1.0) : -2.0);
+    const float below = std::floor(place);
+    const int index = static_cast<int>(below);
+    const std::size_t at = static_cast<std::size_t>(i);
+    taps.weight[at] = place - below;
+    taps.first[at] = index >= 0 && index < length ? index : kOutside;
+    taps.second[at] = index + 1 >= 0 && index + 1 < length ? index + 1 : kOutside;
+  }
+}
+
+// A row of the image as three planes of floats, at the columns that are needed.
+struct Row {
+  int index = -2;
+  std::vector<float> values;  // (3, width)
+};
+
+struct Scratch {
+  Taps x;
+  Taps y;
+  Row rows[2];
+};
+
+Scratch& scratch() {
+  thread_local Scratch memory;
+  return memory;
+}
+
+// Interpolates one row of the image along x; `row` -1 is outside of the image.
+void fill_row(const ImageView& image, int row, const Taps& x, float border, const Scaling& scaling,
+              Row& out) {
+  const std::size_t width = x.first.size();
+  out.index = row;
+  out.values.resize(3 * width);
+  if (row == kOutside) {
+    std::fill(out.values.begin(), out.values.end(), border);
+    return;
+  }
+  const std::uint8_t* pixels = image.row(row);
+  for (int channel = 0; channel < 3; ++channel) {
+    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
+    float* values = out.values.data() + static_cast<std::size_t>(channel) * width;
+    for (std::size_t i = 0; i < width; ++i) {
+      const std::ptrdiff_t first = x.first[i];
+      const std::ptrdiff_t second = x.second[i];
+      const float a = first < 0 ? border : static_cast<float>(bytes[first * image.step]);
+      const float b = second < 0 ? border : static_cast<float>(bytes[second * image.step]);
+      values[i] = a + x.weight[i] * (b - a);
+    }
+  }
+}
+
+}  // namespace
+
+Scaling scaling_of(const ImageView& image, const Normalization& normalization) {
+  Scaling scaling;
+  for (std::size_t i = 0; i < 3; ++i) {
+    scaling.bytes[i] = image.channels[normalization.rgb ? 2 - i : i];
+    for (int level = 0; level < 256; ++level) {
+      scaling.values[i][level] =
+          static_cast<float>((level - normalization.mean[i]) / normalization.std[i]);
+    }
+  }
+  return scaling;
+}
+
+void warp(const ImageView& image, AxisMap x, AxisMap y, Size size, float border,
+          const Scaling& scaling, float* out) {
+  Scratch& memory = scratch();
+  fill_taps(x, size.width, image.width, memory.x);
+  fill_taps(y, size.height, image.height, memory.y);
+  memory.rows[0].index = memory.rows[1].index = -2;
+  const std::size_t width = static_cast<std::size_t>(size.width);
+  const std::size_t plane = width * static_cast<std::size_t>(size.height);
+  for (int line = 0; line < size.height; ++line) {
+    const std::size_t at = static_cast<std::size_t>(line);
+    const int first = memory.y.first[at];
+    const int second = memory.y.second[at];
+
+    // Rows are computed once where neighboring lines need the same ones.
+    if (memory.rows[0].index != first) {
+      if (memory.rows[1].index == first) std::swap(memory.rows[0], memory.rows[1]);
+      else fill_row(image, first, memory.x, border, scaling, memory.rows[0]);
+    }
+    if (memory.rows[1].index != second) {
+      fill_row(image, second, memory.x, border, scaling, memory.rows[1]);
+    }
+    const float weight = memory.y.weight[at];
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+      const float* above = memory.rows[0].values.data() + channel * width;
+      const float* below = memory.rows[1].values.data() + channel * width;
+      float* target = out + channel * plane + at * width;
+      const float* values = scaling.values[channel];
+      for (std::size_t i = 0; i < width; ++i) {
+        const float exact = above[i] + weight * (below[i] - above[i]);
+        target[i] = values[static_cast<int>(round_even(exact))];
+      }
+    }
+  }
+}
+
+}  // namespace rtmpose::core

@@ -1,0 +1,361 @@
+// rtmpose for C++17: the C interface with owners, spans and exceptions. Nothing to link but rtmpose.
+//
+//   rtmpose::Model detector_model("rtmdet.onnx"), pose_model("rtmpose.onnx");
+//   rtmpose::Detector detector(detector_model);
+//   rtmpose::PoseDetector pose(pose_model);
+//   const rtmpose::Image image(pixels, width, height);
+//   const auto found = detector.apply(image);
+//   for (const auto person : pose.apply(image, found.boxes())) { ... person.keypoints() ... }
+//
+// Owners can be moved, not copied. Threads: as in rtmpose.h.
+#ifndef RTMPOSE_HPP_
+#define RTMPOSE_HPP_
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rtmpose.h"
+
+namespace rtmpose {
+
+// ---- errors
+
+// What a call failed with: its status, and the reason as text.
+class Error : public std::runtime_error {
+ public:
+  Error(rtmpose_status kind, const std::string& text) : std::runtime_error(text), status_(kind) {}
+  rtmpose_status status() const noexcept { return status_; }
+
+ private:
+  rtmpose_status status_;
+};
+
+inline void check(rtmpose_status status) {
+  if (status != RTMPOSE_OK) throw Error(status, rtmpose_last_error());
+}
+
+inline std::string version() { return rtmpose_version(); }
+
+// ---- views
+
+// Values in somebody else's memory, as std::span of C++20.
+template <typename T>
+class Span {
+ public:
+  Span() = default;
+  Span(const T* data, std::size_t size) : data_(data), size_(size) {}
+  Span(const std::vector<T>& values) : data_(values.data()), size_(values.size()) {}
+
+  const T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const T* begin() const { return data_; }
+  const T* end() const { return data_ + size_; }
+  const T& operator[](std::size_t index) const { return data_[index]; }
+
+ private:
+  const T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+using Box = rtmpose_box;
+
+struct Point {
+  float x;
+  float y;
+};
+
+// Pixels of the caller, which must outlive the call that gets them.
+class Image {
+ public:
+  // stride: bytes from one row to the next; 0 for rows without gaps.
+  Image(const std::uint8_t* data, int width, int height, rtmpose_pixels format = RTMPOSE_BGR,
+        std::int64_t stride = 0) {
+    rtmpose_image_init(&image_, sizeof(image_));
+    image_.data = data;
+    image_.width = width;
+    image_.height = height;
+    image_.format = format;
+    image_.stride = stride;
+  }
+
+  const rtmpose_image* get() const { return &image_; }
+
+ private:
+  rtmpose_image image_;
+};
+
+namespace detail {
+
+// An owner of a handle or a result.
+template <typename T, void (*Release)(T*)>
+struct Releaser {
+  void operator()(T* handle) const noexcept { Release(handle); }
+};
+
+template <typename T, void (*Release)(T*)>
+using Handle = std::unique_ptr<T, Releaser<T, Release>>;
+
+}  // namespace detail
+
+// ---- models
+
+class Model {
+ public:
+  explicit Model(const std::string& path, const rtmpose_options* options = nullptr) {
+    rtmpose_model* raw = nullptr;
+    check(rtmpose_model_open(path.c_str(), options, &raw));
+    handle_.reset(raw);
+  }
+
+  // With the CPU threads that networks run on (0: one per physical core) and the device.
+  Model(const std::string& path, int threads, const std::string& device = "cpu") {
+    rtmpose_options options;
+    rtmpose_options_init(&options, sizeof(options));
+    options.threads = threads;
+    options.device = device.c_str();
+    rtmpose_model* raw = nullptr;
+    check(rtmpose_model_open(path.c_str(), &options, &raw));
+    handle_.reset(raw);
+  }
+
+  // Texts and arrays are valid while the model is.
+  rtmpose_model_info info() const {
+    rtmpose_model_info info{};
+    info.struct_size = sizeof(info);
+    check(rtmpose_model_get_info(handle_.get(), &info));
+    return info;
+  }
+
+  const rtmpose_model* get() const { return handle_.get(); }
+
+ private:
+  detail::Handle<rtmpose_model, rtmpose_model_close> handle_;
+};
+
+// ---- results
+
+// Highest score first.
+class Detections {
+ public:
+  explicit Detections(const rtmpose_detections* raw) : data_(raw) {}
+
+  std::size_t size() const { return static_cast<std::size_t>(data_->count); }
+  bool empty() const { return size() == 0; }
+  Span<Box> boxes() const { return {data_->boxes, size()}; }
+  Span<float> scores() const { return {data_->scores, size()}; }
+  Span<std::int32_t> labels() const { return {data_->labels, size()}; }
+
+ private:
+  detail::Handle<const rtmpose_detections, rtmpose_detections_release> data_;
+};
+
+// One person of a result, valid while the result is.
+class Person {
+ public:
+  Person(const rtmpose_poses* data, std::size_t row) : data_(data), row_(row) {}
+
+  const Box& box() const { return data_->boxes[row_]; }
+  float box_score() const { return data_->box_scores[row_]; }
+
+  // From 1; 0 where people are not tracked.
+  std::int64_t id() const { return data_->ids ? data_->ids[row_] : 0; }
+
+  std::size_t keypoint_count() const { return static_cast<std::size_t>(data_->keypoint_count); }
+  Point keypoint(std::size_t index) const {
+    const float* place = data_->keypoints + 2 * (row_ * keypoint_count() + index);
+    return {place[0], place[1]};
+  }
+
+  // x, y of one keypoint after the other.
+  Span<float> keypoints() const {
+    return {data_->keypoints + 2 * row_ * keypoint_count(), 2 * keypoint_count()};
+  }
+  Span<float> scores() const {
+    return {data_->scores + row_ * keypoint_count(), keypoint_count()};
+  }
+
+ private:
+  const rtmpose_poses* data_;
+  std::size_t row_;
+};
+
+class Poses {
+ public:
+  explicit Poses(const rtmpose_poses* raw) : data_(raw) {}
+
+  std::size_t size() const { return static_cast<std::size_t>(data_->count); }
+  bool empty() const { return size() == 0; }
+  std::size_t keypoint_count() const { return static_cast<std::size_t>(data_->keypoint_count); }
+  Person operator[](std::size_t row) const { return {data_.get(), row}; }
+  Span<Box> boxes() const { return {data_->boxes, size()}; }
+  const rtmpose_poses* get() const { return data_.get(); }
+
+  // Each person once, and nobody who is too doubtful; see rtmpose_poses_people.
+  Poses people(float person_thr = -1) const {
+    const rtmpose_poses* kept = nullptr;
+    check(rtmpose_poses_people(data_.get(), person_thr, &kept));
+    return Poses(kept);
+  }
+
+  class Iterator {
+   public:
+    Iterator(const rtmpose_poses* data, std::size_t row) : data_(data), row_(row) {}
+    Person operator*() const { return {data_, row_}; }
+    Iterator& operator++() {
+      ++row_;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return row_ != other.row_; }
+
+   private:
+    const rtmpose_poses* data_;
+    std::size_t row_;
+  };
+  Iterator begin() const { return {data_.get(), 0}; }
+  Iterator end() const { return {data_.get(), size()}; }
+
+ private:
+  detail::Handle<const rtmpose_poses, rtmpose_poses_release> data_;
+};
+
+// ---- detector and pose detector
+
+class Detector {
+ public:
+  explicit Detector(const Model& model) {
+    rtmpose_detector* raw = nullptr;
+    check(rtmpose_detector_create(model.get(), &raw));
+    handle_.reset(raw);
+  }
+
+  Detections apply(const Image& image, const rtmpose_detect_params* params = nullptr) const {
+    const rtmpose_detections* found = nullptr;
+    check(rtmpose_detector_apply(handle_.get(), image.get(), params, &found));
+    return Detections(found);
+  }
+
+ private:
+  detail::Handle<rtmpose_detector, rtmpose_detector_destroy> handle_;
+};
+
+class PoseDetector {
+ public:
+  explicit PoseDetector(const Model& model) {
+    rtmpose_pose_detector* raw = nullptr;
+    check(rtmpose_pose_detector_create(model.get(), &raw));
+    handle_.reset(raw);
+  }
+
+  // The whole image is the box of one person; of one-stage models: everybody in the image.
+  Poses apply(const Image& image, float box_thr = -1) const {
+    return run(image, nullptr, 0, box_thr);
+  }
+
+  // The pose in each box, in their order; nobody where there are none.
+  Poses apply(const Image& image, Span<Box> boxes) const {
+    static const Box nowhere{};
+    return run(image, boxes.empty() ? &nowhere : boxes.data(), boxes.size(), -1);
+  }
+
+ private:
+  Poses run(const Image& image, const Box* boxes, std::size_t count, float box_thr) const {
+    const rtmpose_poses* found = nullptr;
+    check(rtmpose_pose_detector_apply(handle_.get(), image.get(), boxes,
+                                      static_cast<std::int32_t>(count), box_thr, &found));
+    return Poses(found);
+  }
+
+  detail::Handle<rtmpose_pose_detector, rtmpose_pose_detector_destroy> handle_;
+};
+
+// ---- pose tracker
+
+inline rtmpose_tracker_params tracker_params() {
+  rtmpose_tracker_params params;
+  rtmpose_tracker_params_init(&params, sizeof(params));
+  return params;
+}
+
+// The memory for one video or camera.
+class Stream {
+ public:
+  explicit Stream(rtmpose_stream* raw) : handle_(raw) {}
+
+  // Forgets the people; ids go on.
+  void reset() { check(rtmpose_stream_reset(handle_.get())); }
+  rtmpose_stream* get() const { return handle_.get(); }
+
+ private:
+  detail::Handle<rtmpose_stream, rtmpose_stream_destroy> handle_;
+};
+
+class PoseTracker {
+ public:
+  PoseTracker(const Model& detector, const Model& pose,
+              const rtmpose_tracker_params& params = tracker_params())
+      : PoseTracker(detector.get(), pose.get(), params) {}
+
+  // Without a detector: for one-stage models, and where boxes come with the frames.
+  explicit PoseTracker(const Model& pose, const rtmpose_tracker_params& params = tracker_params())
+      : PoseTracker(nullptr, pose.get(), params) {}
+
+  Stream create_stream() const {
+    rtmpose_stream* raw = nullptr;
+    check(rtmpose_stream_create(handle_.get(), &raw));
+    return Stream(raw);
+  }
+
+  // The people in the stream's next frame. time_s: seconds; NaN: 30 frames a second.
+  Poses apply(Stream& stream, const Image& image, double time_s = std::nan("")) const {
+    rtmpose_frame frame = frame_of(stream, image, time_s);
+    return run(frame);
+  }
+
+  // The same with boxes that were detected elsewhere.
+  Poses apply(Stream& stream, const Image& image, Span<Box> boxes,
+              double time_s = std::nan("")) const {
+    static const Box nowhere{};
+    rtmpose_frame frame = frame_of(stream, image, time_s);
+    frame.boxes = boxes.empty() ? &nowhere : boxes.data();
+    frame.box_count = static_cast<std::int32_t>(boxes.size());
+    return run(frame);
+  }
+
+  const rtmpose_tracker* get() const { return handle_.get(); }
+
+ private:
+  PoseTracker(const rtmpose_model* detector, const rtmpose_model* pose,
+              const rtmpose_tracker_params& params) {
+    rtmpose_tracker* raw = nullptr;
+    check(rtmpose_tracker_create(detector, pose, &params, &raw));
+    handle_.reset(raw);
+  }
+
+  static rtmpose_frame frame_of(Stream& stream, const Image& image, double time_s) {
+    rtmpose_frame frame;
+    rtmpose_frame_init(&frame, sizeof(frame));
+    frame.stream = stream.get();
+    frame.image = image.get();
+    frame.time_s = time_s;
+    return frame;
+  }
+
+  Poses run(const rtmpose_frame& frame) const {
+    const rtmpose_poses* found = nullptr;
+    check(rtmpose_tracker_apply(handle_.get(), &frame, &found));
+    return Poses(found);
+  }
+
+  detail::Handle<rtmpose_tracker, rtmpose_tracker_destroy> handle_;
+};
+
+}  // namespace rtmpose
+
+#endif  // RTMPOSE_HPP_

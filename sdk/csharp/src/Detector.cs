@@ -1,0 +1,73 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace Rtmpose
+{
+    /// <summary>Finds boxes of people in images. May be used by several threads.</summary>
+    public sealed class Detector : IDisposable
+    {
+        private readonly DetectorHandle handle;
+
+        /// <summary>Makes one of an opened model, which may be disposed afterwards.</summary>
+        /// <exception cref="RtmposeException">The model is no detector.</exception>
+        public Detector(Model model)
+        {
+            if (model == null)
+            {
+                throw new ArgumentNullException(nameof(model));
+            }
+            Native.Check(Native.rtmpose_detector_create(model.Handle, out handle));
+        }
+
+        /// <summary>The boxes in an image, highest score first.</summary>
+        /// <param name="image">Pixels.</param>
+        /// <param name="boxThr">Lowest score of a box.</param>
+        /// <param name="label">Class to keep; -1 keeps all; -2 people, where the model knows them.
+        /// </param>
+        /// <param name="maxPeople">At most this many boxes; -1 for any number.</param>
+        /// <exception cref="RtmposeException">The image or a number makes no sense.</exception>
+        public Detections Apply(
+            Image image, float boxThr = 0.3f, int? label = null, int maxPeople = -1)
+        {
+            if (image == null)
+            {
+                throw new ArgumentNullException(nameof(image));
+            }
+            NativeDetectParams values;
+            Native.rtmpose_detect_params_init(out values, Native.SizeOf<NativeDetectParams>());
+            values.BoxThr = boxThr;
+            values.MaxPeople = maxPeople;
+            if (label != null)
+            {
+                values.Label = label.Value;
+            }
+
+            GCHandle pixels = GCHandle.Alloc(image.Pixels, GCHandleType.Pinned);
+            try
+            {
+                NativeImage native = image.ToNative(pixels.AddrOfPinnedObject());
+                IntPtr found;
+                Native.Check(
+                    Native.rtmpose_detector_apply(handle, ref native, ref values, out found));
+                try
+                {
+                    return new Detections(Marshal.PtrToStructure<NativeDetections>(found));
+                }
+                finally
+                {
+                    Native.rtmpose_detections_release(found);
+                }
+            }
+            finally
+            {
+                pixels.Free();
+            }
+        }
+
+        /// <summary>Closes it.</summary>
+        public void Dispose()
+        {
+            handle.Dispose();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+package rtmpose;
+
+import com.sun.jna.Memory;
+import com.sun.jna.Pointer;
+import com.sun.jna.ptr.PointerByReference;
+import java.lang.ref.Reference;
+
+/**
+ * An opened model. Detectors and trackers keep what they need of it, so it may be closed right after
+ * they are made.
+ */
+public final class Model implements AutoCloseable {
+    /** What a model finds. */
+    public enum Kind {
+        /** Boxes in images. */
+        DETECTOR,
+        /** Keypoints of one person in a box. */
+        POSE,
+        /** People with boxes and keypoints in images. */
+        ONE_STAGE
+    }
+
+    /** What it finds. */
+    public final Kind kind;
+    /** Name from its card. */
+    public final String id;
+    /** Width of the network's input. */
+    public final int inputWidth;
+    /** Height of the network's input. */
+    public final int inputHeight;
+    /** Name of the keypoint set; empty for detectors. */
+    public final String skeleton;
+    /** K names; none for detectors. */
+    public final String[] keypointNames;
+    /** [L][2]: keypoints that are drawn connected. */
+    public final int[][] links;
+    /** Names of a detector's classes; empty where it has none. */
+    public final String[] classNames;
+
+    final Handle handle;
+
+    /** Opens a model on all cores of the CPU. */
+    public Model(String path) {
+        this(path, "cpu", 0, false);
+    }
+
+    /**
+     * Opens an .onnx file with a model card, or a folder of the deployment SDK.
+     *
+     * @param path file or folder
+     * @param device cpu, cuda or cuda:1
+     * @param threads CPU threads; 0: one per physical core
+     * @param allowSpinning idle threads burn CPU: faster alone, slower beside other programs
+     * @throws RtmposeException it cannot be opened
+     */
+    public Model(String path, String device, int threads, boolean allowSpinning) {
+        Memory file = Native.utf8(path, "path");
+        Memory where = Native.utf8(device, "device");
+        Native.COptions options = new Native.COptions();
+        Native.C.rtmpose_options_init(options, options.size());
+        options.threads = threads;
+        options.device = where;
+        options.allowSpinning = allowSpinning ? 1 : 0;
+        PointerByReference opened = new PointerByReference();
+        Native.check(Native.C.rtmpose_model_open(file, options, opened));
+        Reference.reachabilityFence(where);
+        handle = new Handle("model", opened.getValue(), Native.C::rtmpose_model_close);
+
+        // What it is, once and for all.
+        Native.CModelInfo info = new Native.CModelInfo();
+        info.structSize = info.size();
+        Native.check(Native.C.rtmpose_model_get_info(opened.getValue(), info));
+        kind = Kind.values()[info.kind - 1];
+        id = Native.text(info.id);
+        inputWidth = info.inputWidth;
+        inputHeight = info.inputHeight;
+        skeleton = Native.text(info.skeleton);
+        keypointNames = texts(info.keypointNames, info.keypoints);
+        classNames = texts(info.classNames, info.classes);
+        links = new int[info.links][];
+        for (int i = 0; i < links.length; i++) {
+            links[i] = info.linkPairs.getIntArray(8L * i, 2);
+        }
+        Reference.reachabilityFence(handle);
+    }
+
+    @Override
+    public void close() {
+        handle.close();
+    }
+
+    private static String[] texts(Pointer at, int count) {
+        String[] texts = new String[count];
+        for (int i = 0; i < count; i++) {
+            texts[i] = Native.text(at.getPointer((long) i * com.sun.jna.Native.POINTER_SIZE));
+        }
+        return texts;
+    }
+}

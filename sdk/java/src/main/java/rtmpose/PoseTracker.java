@@ -1,0 +1,137 @@
+package rtmpose;
+
+import com.sun.jna.Memory;
+import com.sun.jna.Pointer;
+import com.sun.jna.ptr.PointerByReference;
+import java.lang.ref.Reference;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Follows people through videos. May be used by several threads, each with its own streams. */
+public final class PoseTracker implements AutoCloseable {
+    private final Handle handle;
+
+    /** A tracker with the default settings. */
+    public PoseTracker(Model detector, Model pose) {
+        this(detector, pose, new TrackerParams());
+    }
+
+    /**
+     * Makes one of opened models, which may be closed afterwards.
+     *
+     * @param detector null where boxes come with the frames, and for one-stage models
+     * @param pose a pose network or a one-stage model
+     * @param params settings
+     * @throws RtmposeException a model is of the wrong kind, or a setting makes no sense
+     */
+    public PoseTracker(Model detector, Model pose, TrackerParams params) {
+        Native.CTrackerParams values = params.toNative();
+        PointerByReference made = new PointerByReference();
+        List<Handle> used = new ArrayList<>();
+        try {
+            Pointer found = detector == null ? null : acquire(detector.handle, used);
+            Pointer network = acquire(pose.handle, used);
+            Native.check(Native.C.rtmpose_tracker_create(found, network, values, made));
+        } finally {
+            used.forEach(Handle::release);
+        }
+        handle = new Handle("tracker", made.getValue(), Native.C::rtmpose_tracker_destroy);
+    }
+
+    /** The memory for one more video. */
+    public PoseStream createStream() {
+        PointerByReference made = new PointerByReference();
+        Pointer tracker = handle.acquire();
+        try {
+            Native.check(Native.C.rtmpose_stream_create(tracker, made));
+        } finally {
+            handle.release();
+        }
+        return new PoseStream(made.getValue());
+    }
+
+    /** The people in the next frame of a stream, in the order of their ids. */
+    public Poses apply(PoseStream stream, Image image) {
+        return apply(new Frame(stream, image));
+    }
+
+    /**
+     * The people in a frame, in the order of their ids.
+     *
+     * @throws RtmposeException the image or a box makes no sense, or another call uses the stream
+     * @throws IllegalStateException this tracker or the stream is closed
+     */
+    public Poses apply(Frame frame) {
+        return apply(List.of(frame)).get(0);
+    }
+
+    /** One frame each of several streams; all people share the calls of the network. */
+    public List<Poses> apply(List<Frame> frames) {
+        List<Poses> people = new ArrayList<>();
+        if (frames.isEmpty()) {
+            return people;
+        }
+        List<Handle> used = new ArrayList<>();
+        List<Object> kept = new ArrayList<>();
+        Pointer[] results = new Pointer[frames.size()];
+        try {
+            Pointer tracker = acquire(handle, used);
+            Pointer[] pointers = new Pointer[frames.size()];
+            for (int i = 0; i < pointers.length; i++) {
+                pointers[i] = toNative(frames.get(i), used, kept);
+            }
+            Native.check(Native.C.rtmpose_tracker_apply_batch(
+                    tracker, pointers, pointers.length, results));
+        } finally {
+            used.forEach(Handle::release);
+            Reference.reachabilityFence(kept);
+            Reference.reachabilityFence(frames);
+        }
+        for (Pointer result : results) {
+            people.add(Poses.take(result, true));
+        }
+        return people;
+    }
+
+    @Override
+    public void close() {
+        handle.close();
+    }
+
+    private static Pointer acquire(Handle handle, List<Handle> used) {
+        Pointer pointer = handle.acquire();
+        used.add(handle);
+        return pointer;
+    }
+
+    // kept: what the struct points to.
+    private static Pointer toNative(Frame frame, List<Handle> used, List<Object> kept) {
+        Native.CFrame values = new Native.CFrame();
+        Native.C.rtmpose_frame_init(values, values.size());
+        Native.CImage image = frame.image.toNative();
+        image.write();
+        values.stream = acquire(frame.stream.handle, used);
+        values.image = image.getPointer();
+        values.timeS = frame.timeS;
+        values.detect = frame.detect == null ? -1 : frame.detect ? 1 : 0;
+        if (frame.boxes != null) {
+            Memory boxes = Box.write(frame.boxes);
+            values.boxes = boxes;
+            values.boxCount = frame.boxes.length;
+            kept.add(boxes);
+        }
+        if (frame.boxScores != null) {
+            if (frame.boxes == null || frame.boxes.length != frame.boxScores.length) {
+                throw new IllegalArgumentException("there must be as many scores as boxes");
+            }
+            Memory scores = new Memory(4L * Math.max(frame.boxScores.length, 1));
+            scores.write(0, frame.boxScores, 0, frame.boxScores.length);
+            values.boxScores = scores;
+            kept.add(scores);
+        }
+        values.write();
+        kept.add(image);
+        kept.add(values);
+        return values.getPointer();
+    }
+}

@@ -1,0 +1,131 @@
+import { isDrawable, readPixels, type Drawable } from "./drawables.js";
+import { RtmposeError } from "./errors.js";
+
+/** Order of the bytes of a pixel; alpha is ignored. */
+export type PixelFormat = "rgba" | "bgra" | "rgb" | "bgr" | "gray";
+
+/** 8-bit pixels, row by row from the top: `ImageData`, or what a decoder returns. */
+export interface PixelImage {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+  /** Without it: gray, rgb or rgba, by the number of bytes. */
+  format?: PixelFormat;
+  /** Bytes from one row to the next; without it rows have no gaps. */
+  stride?: number;
+}
+
+/** Anything that has pixels. */
+export type ImageSource = PixelImage | Drawable;
+
+/** Pixels as the network takes them: BGR without gaps. */
+export interface BgrImage {
+  data: Uint8Array;
+  width: number;
+  height: number;
+  /** Pixels of the caller's image per pixel of this one: 1 unless it had to be shrunk. */
+  scale: number;
+}
+
+const CHANNELS: Record<PixelFormat, number> = { rgba: 4, bgra: 4, rgb: 3, bgr: 3, gray: 1 };
+const BY_CHANNELS: Record<number, PixelFormat> = { 1: "gray", 3: "rgb", 4: "rgba" };
+
+/** Images whose pixels would not fit a 32-bit WebAssembly memory anyway. */
+const MOST_BYTES = 2 ** 31 - 1;
+
+/**
+ * Checks an image and brings it into BGR.
+ *
+ * @param buffer Reused where it is large enough.
+ */
+export async function toBgr(
+  image: ImageSource,
+  maxPixels: number,
+  buffer?: Uint8Array,
+): Promise<BgrImage> {
+  if (image === null || typeof image !== "object") {
+    throw new RtmposeError("image", `an image is an object with pixels, not ${describe(image)}`);
+  }
+  if (isDrawable(image)) {
+    const { pixels, scale } = await readPixels(image, maxPixels);
+    return convert(pixels, scale, buffer);
+  }
+  return convert(image, 1, buffer);
+}
+
+function convert(image: PixelImage, scale: number, buffer?: Uint8Array): BgrImage {
+  const { format, stride } = checked(image);
+  const { width, height } = image;
+  const data = new Uint8Array(image.data.buffer, image.data.byteOffset, image.data.byteLength);
+
+  // What is there already is not copied.
+  const size = width * height * 3;
+  if (format === "bgr" && stride === width * 3) {
+    return { data: data.subarray(0, size), width, height, scale };
+  }
+
+  const out = buffer && buffer.length >= size ? buffer.subarray(0, size) : new Uint8Array(size);
+  const step = CHANNELS[format];
+  const red = format === "rgba" || format === "rgb" ? 0 : format === "gray" ? 0 : 2;
+  const green = format === "gray" ? 0 : 1;
+  const blue = format === "gray" ? 0 : 2 - red;
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    const end = y * stride + width * step;
+    for (let from = y * stride; from < end; from += step) {
+      out[to] = data[from + blue];
+      out[to + 1] = data[from + green];
+      out[to + 2] = data[from + red];
+      to += 3;
+    }
+  }
+  return { data: out, width, height, scale };
+}
+
+function checked(image: PixelImage): { format: PixelFormat; stride: number } {
+  const { data, width, height } = image;
+  if (!isSide(width) || !isSide(height)) {
+    throw new RtmposeError("image", `an image of ${width}x${height} pixels has nothing to look at`);
+  }
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw new RtmposeError("image", `pixels are a Uint8Array, not ${describe(data)}`);
+  }
+  if (width * height * 3 > MOST_BYTES) {
+    throw new RtmposeError("image", `an image of ${width}x${height} pixels is too large`);
+  }
+
+  // The format says how long the array is, or its length says the format.
+  const format = image.format ?? BY_CHANNELS[data.length / (width * height)];
+  if (format === undefined) {
+    const text = `${data.length} bytes are no ${width}x${height} image of 1, 3 or 4 bytes a pixel`;
+    throw new RtmposeError("image", `${text}: encoded files (JPEG, PNG) have to be decoded first`);
+  }
+  const channels = CHANNELS[format];
+  if (channels === undefined) {
+    const names = Object.keys(CHANNELS).join(", ");
+    throw new RtmposeError("image", `there is no pixel format ${describe(format)}: ${names}`);
+  }
+
+  const row = width * channels;
+  const stride = image.stride ?? row;
+  if (!Number.isInteger(stride) || stride < row) {
+    throw new RtmposeError("image", `a stride of ${stride} bytes is less than a row of ${row}`);
+  }
+  const needed = stride * (height - 1) + row;
+  const exact = image.format === undefined || image.stride === undefined;
+  if (data.length < needed || (exact && data.length !== needed && stride === row)) {
+    const text = `${width}x${height} pixels in ${format} need ${needed} bytes, not ${data.length}`;
+    throw new RtmposeError("image", text);
+  }
+  return { format, stride };
+}
+
+function isSide(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) > 0;
+}
+
+function describe(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "object") return value.constructor?.name ?? "an object";
+  return typeof value === "string" ? `the text ${JSON.stringify(value)}` : String(value);
+}

@@ -1,0 +1,18 @@
+/** Entry point for browsers and workers: the engine is `onnxruntime-web`. */
+import { download, setPlatform, type Ort } from "./engine.js";
+import { RtmposeError } from "./errors.js";
+
+setPlatform({
+  provider: "wasm",
+  async loadOrt(): Promise<Ort> {
+    try {
+      return (await import("onnxruntime-web")) as unknown as Ort;
+    } catch (error) {
+      const text = "onnxruntime-web is not there: install it, or give it as the option ort";
+      throw new RtmposeError("engine", text, error);
+    }
+  },
+  readFile: download,
+});
+
+export * from "./index.js";

@@ -1,0 +1,134 @@
+/** The package in a browser: the same results as in Node. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { PoseEstimator } from "rtmpose";
+
+import { readPng } from "./helpers/png.mjs";
+import { serve } from "./helpers/server.mjs";
+import { MODEL, NO_MODEL, NO_TRACKER } from "./helpers/setup.mjs";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const NO_BROWSER = existsSync(CHROMIUM) ? false : "chromium is not installed";
+const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+const FOLDERS = {
+  dist: path("../dist"),
+  ort: path("../node_modules/onnxruntime-web/dist"),
+  pages: path("pages"),
+  images: path("../../conformance/images"),
+  "model.onnx": MODEL,
+};
+const PHOTO = "/images/541055.png";
+const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-unsafe-swiftshader"];
+
+describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
+  let browser;
+  let server;
+  let page;
+  let expected;
+
+  before(async () => {
+    const { chromium } = await import("playwright-core");
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    server = await serve(FOLDERS);
+    page = await open(server);
+
+    // What Node finds in the same photo.
+    const estimator = await PoseEstimator.create({ model: MODEL });
+    expected = await estimator.estimate(readPng(path("../../conformance/images/541055.png")));
+    await estimator.dispose();
+    assert.ok(expected.length >= 4);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  async function open({ url }) {
+    const opened = await browser.newPage();
+    opened.on("pageerror", (error) => console.log(`page: ${error.message}`));
+    await opened.goto(`${url}/pages/index.html`);
+    await opened.waitForFunction(() => globalThis.calls !== undefined);
+    return opened;
+  }
+
+  function same(people) {
+    assert.equal(people.length, expected.length);
+    people.forEach((person, i) => {
+      near(person.box, expected[i].box, 0.1);
+      near(person.scores, expected[i].scores, 1e-3);
+      const moved = Array.from(expected[i].keypoints, (v, k) => Math.abs(v - person.keypoints[k]));
+      moved.sort((a, b) => a - b);
+      assert.ok(moved[Math.floor(moved.length * 0.95)] < 0.5, `person ${i}: keypoints`);
+    });
+  }
+
+  function near(found, right, most) {
+    assert.equal(found.length, right.length);
+    right.forEach((value, i) => assert.ok(Math.abs(value - found[i]) <= most));
+  }
+
+  it("finds with threads what Node finds, in several kinds of image", async () => {
+    const opened = await page.evaluate(() => calls.open({ threads: 2 }));
+    assert.deepEqual([opened.provider, opened.isolated], ["wasm", true]);
+    for (const kind of ["pixels", "blob", "element", "frame"]) {
+      same(await page.evaluate(([k, url]) => calls.estimate(k, url), [kind, PHOTO]));
+    }
+  });
+
+  it("shrinks what is too large for a canvas, and answers in pixels of the image", async () => {
+    await page.evaluate(() => calls.open({ maxPixels: 320 * 180 }));
+    const people = await page.evaluate((url) => calls.estimate("blob", url), PHOTO);
+    assert.ok(people.length >= 4);
+    people.slice(0, 4).forEach((person, i) => near(person.box, expected[i].box, 12));
+    await page.evaluate(() => calls.open());
+  });
+
+  it("follows people", { skip: NO_TRACKER }, async () => {
+    const ids = await page.evaluate((url) => calls.track("bitmap", url, 3), PHOTO);
+    assert.deepEqual(ids[0], [1, 2, 3, 4]);
+    assert.deepEqual(ids, [ids[0], ids[0], ids[0]]);
+  });
+
+  it("says what is wrong", async () => {
+    const faults = await page.evaluate(() => calls.faults());
+    const codes = Object.fromEntries(Object.entries(faults).map(([k, v]) => [k, v?.code]));
+    assert.deepEqual(codes, {
+      closed: "image",
+      empty: "image",
+      text: "image",
+      path: "model",
+      provider: "engine",
+    });
+  });
+
+  it("runs in a worker", async () => {
+    const boxes = await page.evaluate((url) => calls.worker(url), PHOTO);
+    assert.equal(boxes.length, expected.length, String(boxes));
+    boxes.forEach((box, i) => near(box, expected[i].box, 0.1));
+  });
+
+  it("uses WebGPU where it is right, and says where it is not", async () => {
+    const asked = { executionProviders: ["webgpu", "wasm"] };
+    const opened = await page.evaluate((options) => calls.open(options), asked);
+    console.log(`asked for webgpu: ${opened.provider} ${opened.fallback}`);
+    assert.ok(opened.provider === "webgpu" || opened.fallback.startsWith("webgpu is not used"));
+    same(await page.evaluate((url) => calls.estimate("pixels", url), PHOTO));
+  });
+
+  it("works without isolation, on one thread", async () => {
+    const plain = await serve(FOLDERS, { isolated: false });
+    try {
+      const other = await open(plain);
+      const opened = await other.evaluate(() => calls.open());
+      assert.equal(opened.isolated, false);
+      same(await other.evaluate((url) => calls.estimate("blob", url), PHOTO));
+      await other.close();
+    } finally {
+      await plain.close();
+    }
+  });
+});

@@ -1,0 +1,112 @@
+// Detects people in an image and draws their poses.
+#include <cmath>
+#include <cstdio>
+#include <opencv2/imgcodecs.hpp>
+
+#include "arguments.hpp"
+#include "drawing.hpp"
+#include "handles.hpp"
+
+namespace {
+
+struct Settings {
+  std::string det_model;
+  std::string pose_model;
+  std::string image;
+  std::string device = "cpu";
+  std::string output = "det_pose_output.jpg";
+  std::string skeleton = "model";
+  int det_label = 0;
+  float det_thr = 0.5f;
+  float det_min_bbox_size = -1;
+  float pose_thr = 0;
+};
+
+bool parse(int argc, char** argv, Settings* s) {
+  programs::Arguments arguments("det_pose", "Detects people in an image and draws their poses.");
+  arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");
+  arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
+  arguments.place(&s->image, "IMAGE", "input image");
+  arguments.option(&s->device, "device", "cpu, cuda or cuda:1");
+  arguments.option(&s->output, "output", "output image; an empty text writes none");
+  arguments.option(&s->skeleton, "skeleton",
+                   "model, coco, coco-wholebody, coco-wholebody-hand, or a skeleton file");
+  arguments.option(&s->det_label, "det_label", "class of a person");
+  arguments.option(&s->det_thr, "det_thr", "lowest score of a box");
+  arguments.option(&s->det_min_bbox_size, "det_min_bbox_size",
+                   "smallest box: root of its area; -1 for any");
+  arguments.option(&s->pose_thr, "pose_thr", "keypoints that score less are not drawn");
+  return arguments.parse(argc, argv);
+}
+
+std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& image) {
+  // The model is closed before the pose network is opened.
+  const programs::Model model = programs::open_model(s.det_model, s.device);
+  rtmpose_detector* made = nullptr;
+  programs::check(rtmpose_detector_create(model.get(), &made));
+  const programs::Detector detector(made);
+
+  rtmpose_detect_params params;
+  rtmpose_detect_params_init(&params, sizeof(params));
+  params.box_thr = s.det_thr;
+  params.label = s.det_label;
+  const rtmpose_detections* result = nullptr;
+  programs::check(rtmpose_detector_apply(detector.get(), &image, &params, &result));
+  const programs::Detections found(result);
+
+  std::vector<rtmpose_box> boxes;
+  for (int i = 0; i < found->count; ++i) {
+    const rtmpose_box& box = found->boxes[i];
+    const float size = std::sqrt((box.x2 - box.x1) * (box.y2 - box.y1));
+    if (size >= s.det_min_bbox_size) boxes.push_back(box);
+  }
+  return boxes;
+}
+
+int run(const Settings& s) {
+  cv::Mat image = cv::imread(s.image);
+  if (image.empty()) throw programs::UsageError{"cannot read the image " + s.image};
+  const rtmpose_image pixels = programs::as_image(image);
+  const std::vector<rtmpose_box> boxes = find_people(s, pixels);
+
+  const programs::Model model = programs::open_model(s.pose_model, s.device);
+  const programs::Skeleton skeleton =
+      programs::Skeleton::get(s.skeleton, programs::info_of(model.get()));
+  rtmpose_pose_detector* made = nullptr;
+  programs::check(rtmpose_pose_detector_create(model.get(), &made));
+  const programs::PoseDetector pose(made);
+
+  // A list without boxes means nobody; no list would mean the whole image.
+  static const rtmpose_box kNone{};
+  const rtmpose_poses* result = nullptr;
+  programs::check(rtmpose_pose_detector_apply(pose.get(), &pixels,
+                                              boxes.empty() ? &kNone : boxes.data(),
+                                              static_cast<int32_t>(boxes.size()), -1, &result));
+  const programs::Poses poses(result);
+
+  const int k = poses->keypoint_count;
+  for (int i = 0; i < poses->count; ++i) {
+    programs::draw_box(image, poses->boxes[i], 1);
+    programs::draw_pose(image, skeleton, poses->keypoints + 2 * i * k, poses->scores + i * k, k,
+                        s.pose_thr, 1);
+  }
+  std::printf("%d %s\n", poses->count, poses->count == 1 ? "person" : "people");
+  if (!s.output.empty() && !cv::imwrite(s.output, image)) {
+    throw programs::UsageError{"cannot write the image " + s.output};
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    Settings settings;
+    return parse(argc, argv, &settings) ? run(settings) : 0;
+  } catch (const programs::UsageError& error) {
+    std::fprintf(stderr, "det_pose: %s\n", error.text.c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "det_pose: %s\n", error.what());
+  }
+  return 1;
+}

@@ -1,0 +1,49 @@
+// Handles of rtmpose.h that close themselves, and errors as exceptions.
+#pragma once
+
+#include <rtmpose.h>
+
+#include <memory>
+#include <string>
+
+#include "arguments.hpp"
+
+namespace programs {
+
+inline void check(rtmpose_status status) {
+  if (status != RTMPOSE_OK) throw UsageError{rtmpose_last_error()};
+}
+
+template <auto Free>
+struct Closer {
+  template <typename T>
+  void operator()(T* handle) const {
+    Free(handle);
+  }
+};
+
+using Model = std::unique_ptr<rtmpose_model, Closer<rtmpose_model_close>>;
+using Detector = std::unique_ptr<rtmpose_detector, Closer<rtmpose_detector_destroy>>;
+using PoseDetector = std::unique_ptr<rtmpose_pose_detector, Closer<rtmpose_pose_detector_destroy>>;
+using Tracker = std::unique_ptr<rtmpose_tracker, Closer<rtmpose_tracker_destroy>>;
+using Stream = std::unique_ptr<rtmpose_stream, Closer<rtmpose_stream_destroy>>;
+using Detections = std::unique_ptr<const rtmpose_detections, Closer<rtmpose_detections_release>>;
+using Poses = std::unique_ptr<const rtmpose_poses, Closer<rtmpose_poses_release>>;
+
+inline Model open_model(const std::string& path, const std::string& device) {
+  rtmpose_options options;
+  rtmpose_options_init(&options, sizeof(options));
+  options.device = device.c_str();
+  rtmpose_model* model = nullptr;
+  check(rtmpose_model_open(path.c_str(), &options, &model));
+  return Model(model);
+}
+
+inline rtmpose_model_info info_of(const rtmpose_model* model) {
+  rtmpose_model_info info{};
+  info.struct_size = sizeof(info);
+  check(rtmpose_model_get_info(model, &info));
+  return info;
+}
+
+}  // namespace programs

@@ -1,0 +1,213 @@
+"""One engine for all requests: shared calls, bounded queues, turns between clients."""
+
+import threading
+
+import numpy as np
+import pytest
+from serving import FakeModel, picture, wait_for
+
+from rtmpose.serve.engine import Engine, ImageTask
+from rtmpose.serve.engine_model import EngineModel
+from rtmpose.serve.fair_queue import FairQueue
+from rtmpose.serve.faults import ServiceError
+from rtmpose.serve.settings import ServeSettings
+from rtmpose.skeletons import get_skeleton
+from rtmpose.tracking import PoseTracker
+from rtmpose.types import Detections
+
+
+@pytest.fixture
+def fake():
+    return FakeModel(get_skeleton("coco17"))
+
+
+def task(value=0, **options):
+    return ImageTask(np.full((60, 80, 3), value, np.uint8), **options)
+
+
+def boxes(count=1):
+    return Detections.from_boxes(np.tile(np.array([[0, 0, 20, 40]], np.float32), (count, 1)))
+
+
+def results(futures):
+    return [future.result(30) for future in futures]
+
+
+def test_people_of_several_clients_share_a_call(fake):
+    engine = Engine([fake], ServeSettings(max_batch=8, max_wait_ms=2000))
+    fake.gate.clear()
+    first = engine.submit([task(boxes=boxes())], "a")
+    wait_for(lambda: engine.waiting == (0, 0))  # the thread has it
+    others = [engine.submit([task(i, boxes=boxes())], f"client {i}")[0] for i in range(4)]
+    fake.gate.set()
+    found = results([*first, *others])
+    assert fake.batches == [1, 4]
+    # Everybody gets their own.
+    assert [r.poses.keypoints[0, 0, 0] for r in found[1:]] == [0, 1, 2, 3]
+    assert engine.close()
+
+
+def test_nobody_waits_for_others_who_do_not_come(fake):
+    engine = Engine([fake], ServeSettings(max_wait_ms=10_000))
+    assert len(results(engine.submit([task()], "a"))[0].poses) == 1
+    assert engine.close(5)
+
+
+def test_a_call_has_no_more_people_than_its_limit(fake):
+    engine = Engine([fake], ServeSettings(max_batch=4, max_wait_ms=50))
+    fake.gate.clear()
+    futures = [engine.submit([task(boxes=boxes(3))], "a")[0] for _ in range(4)]
+    fake.gate.set()
+    results(futures)
+    assert fake.batches == [3, 3, 3, 3]
+    engine.close()
+
+
+def test_clients_take_turns(fake):
+    engine = Engine([fake], ServeSettings(max_batch=1, max_wait_ms=0))
+    fake.gate.clear()
+    first = engine.submit([task(9, boxes=boxes())], "busy")
+    wait_for(lambda: engine.waiting == (0, 0))
+    many = engine.submit([task(1, boxes=boxes()) for _ in range(6)], "busy")
+    one = engine.submit([task(2, boxes=boxes())], "other")
+    fake.gate.set()
+    results([*first, *many, *one])
+    assert fake.order.index(2) <= 2
+    engine.close()
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again(fake):
+    engine = Engine([fake], ServeSettings(max_queue=4, max_wait_ms=0))
+    fake.gate.clear()
+    taken = engine.submit([task(), task()], "a")
+    # Half of the queue is the most that one client gets.
+    with pytest.raises(ServiceError) as refused:
+        engine.submit([task()], "a")
+    assert refused.value.status == 429
+    assert int(refused.value.headers["Retry-After"]) >= 1
+    taken += engine.submit([task()], "b")
+    fake.gate.set()
+    results(taken)
+    wait_for(lambda: engine.in_work == 0)
+    results(engine.submit([task(), task()], "a"))
+    engine.close()
+
+
+def test_pixels_are_bounded_too(fake):
+    engine = Engine([fake], ServeSettings(max_queue_pixels=6000, max_wait_ms=0))
+    fake.gate.clear()
+    taken = engine.submit([task()], "a")
+    with pytest.raises(ServiceError, match="waiting"):
+        engine.submit([task()], "b")
+    fake.gate.set()
+    results(taken)
+    engine.close()
+
+
+def test_a_bad_request_does_not_fail_those_it_shares_a_call_with(fake):
+    engine = Engine([fake], ServeSettings(max_wait_ms=2000))
+    fake.fail = 7
+    fake.gate.clear()
+    first = engine.submit([task(boxes=boxes())], "a")
+    wait_for(lambda: engine.waiting == (0, 0))
+    futures = [engine.submit([task(v, boxes=boxes())], "a")[0] for v in (1, 7, 2)]
+    fake.gate.set()
+    results([*first, futures[0], futures[2]])
+    with pytest.raises(ValueError, match="bad"):
+        futures[1].result(30)
+    assert engine.alive
+    assert engine.close()
+
+
+def test_what_nobody_waits_for_is_not_worked_on(fake):
+    engine = Engine([fake], ServeSettings(max_batch=1, max_wait_ms=0))
+    fake.gate.clear()
+    first = engine.submit([task(1, boxes=boxes())], "a")
+    wait_for(lambda: engine.waiting == (0, 0))
+    second = engine.submit([task(2, boxes=boxes())], "a")
+    assert second[0].cancel()
+    fake.gate.set()
+    results(first)
+    assert engine.close()
+    assert fake.order == [1]
+
+
+def test_closing_finishes_what_was_taken(fake):
+    fake.delay_s = 0.05
+    engine = Engine([fake], ServeSettings(max_batch=1, max_wait_ms=0))
+    futures = engine.submit([task() for _ in range(5)], "a")
+    assert engine.close(30)
+    assert all(future.done() for future in futures)
+    with pytest.raises(ServiceError) as refused:
+        engine.submit([task()], "a")
+    assert refused.value.status == 503
+    assert not engine.alive
+
+
+def test_every_device_has_its_own_model(fake):
+    other = FakeModel(fake.skeleton, delay_s=0.02)
+    fake.delay_s = 0.02
+    engine = Engine([fake, other], ServeSettings(max_batch=1, max_wait_ms=0))
+    results(engine.submit([task() for _ in range(20)], "a"))
+    assert fake.batches
+    assert other.batches
+    engine.close()
+
+
+def test_the_results_are_those_of_the_pipeline(job_pipeline):
+    engine = Engine([job_pipeline.model], ServeSettings())
+    image = picture()
+    found = results(engine.submit([ImageTask(image, box_thr=0.3)], "a"))[0]
+    expected = job_pipeline(image)
+    assert len(expected) == 1
+    np.testing.assert_array_equal(found.poses.keypoints, expected.keypoints)
+    np.testing.assert_array_equal(found.poses.scores, expected.scores)
+    engine.close()
+
+
+def test_a_tracker_on_the_engine_finds_what_it_finds_alone(job_pipeline):
+    engine = Engine([job_pipeline.model], ServeSettings())
+    shared = PoseTracker(None, EngineModel(engine, "a"), person_thr=0)
+    alone = PoseTracker(None, job_pipeline.model, person_thr=0)
+    for value in (90, 95, 100):
+        image = picture(value=value)
+        a, b = shared(image), alone(image)
+        assert a.ids.tolist() == b.ids.tolist()
+        np.testing.assert_array_equal(a.keypoints, b.keypoints)
+    engine.close()
+
+
+def test_a_patient_model_waits_for_a_place(fake):
+    engine = Engine([fake], ServeSettings(max_queue=2, max_wait_ms=0))
+    fake.gate.clear()
+    taken = engine.submit([task()], "a")
+    with pytest.raises(ServiceError):
+        EngineModel(engine, "a").detect(picture())
+    done = []
+    patient = EngineModel(engine, "a", patient=True)
+    thread = threading.Thread(target=lambda: done.append(patient.detect(picture())))
+    thread.start()
+    fake.gate.set()
+    thread.join(30)
+    assert len(done[0]) == 1
+    results(taken)
+    engine.close()
+
+
+def test_a_closed_queue_gives_what_is_left():
+    queue = FairQueue()
+    queue.put("a", 1)
+    queue.close()
+    assert queue.take() == 1
+    assert queue.take() is None
+
+
+def test_turns_go_round_however_many_somebody_has():
+    queue = FairQueue()
+    for item in ("a1", "a2", "a3"):
+        queue.put("a", item)
+    queue.put("b", "b1")
+    queue.put("c", "c1")
+    assert [queue.take() for _ in range(5)] == ["a1", "b1", "c1", "a2", "a3"]
+    assert len(queue) == 0
+    assert queue.take(0.01) is None
