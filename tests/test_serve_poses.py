@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import cv2
 import numpy as np
@@ -243,3 +244,32 @@ def test_more_boxes_than_fit_into_a_call(service):
     people = answer.json()["annotations"]
     assert len(people) == 70
     assert people[0]["keypoints"] == people[69]["keypoints"]
+
+
+def test_many_requests_leave_nothing_behind(service):
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+    folder = Path("/proc/self/fd")
+
+    def state():
+        files = len(list(folder.iterdir())) if folder.is_dir() else 0
+        return threading.active_count(), files
+
+    def ask(_):
+        return service.post("/v1/poses", body, PNG).status
+
+    body = encoded()
+    with ThreadPoolExecutor(8) as clients:
+        assert set(clients.map(ask, range(40))) == {200}
+        before = state()
+        assert set(clients.map(ask, range(160))) == {200}
+        after = state()
+    assert after[0] <= before[0] + 1
+    assert after[1] <= before[1] + 9  # connections that are closing
+    assert service.server.engine.in_work == 0
+    # Some of them shared calls.
+    text = service.get("/metrics").body.decode()
+    calls = float(re.search(r'batch_size_count\{stage="pose"\} (\S+)', text)[1])
+    assert calls < 200
