@@ -3,6 +3,9 @@
 import base64
 import json
 import re
+import struct
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -273,3 +276,26 @@ def test_many_requests_leave_nothing_behind(service):
     text = service.get("/metrics").body.decode()
     calls = float(re.search(r'batch_size_count\{stage="pose"\} (\S+)', text)[1])
     assert calls < 200
+
+
+def small_tiff(strip):
+    """A gray TIFF of 8 by 8 pixels with a compressed strip."""
+    tags = [(256, 8), (257, 8), (258, 8), (259, 8), (262, 1), (273, 200), (278, 8)]
+    tags.append((279, len(strip)))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head.ljust(200, b"\0") + strip
+
+
+def test_a_few_bytes_that_unpack_to_far_more(service):
+    good = small_tiff(zlib.compress(bytes(64)))
+    assert service.post("/v1/poses", good, PNG).status == 200
+    bomb = small_tiff(zlib.compress(bytes(64 << 20)))
+    tracemalloc.start()
+    try:
+        status = service.post("/v1/poses", bomb, PNG).status
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert status in (200, 422)
+    assert peak < 16 << 20
