@@ -1,4 +1,4 @@
-// rtmpose for C++17: the C interface with owners, spans and exceptions. Nothing to link but rtmpose.
+// rtmpose for C++17: the C interface with owners, spans and exceptions. Only rtmpose is linked.
 //
 //   rtmpose::Model detector_model("rtmdet.onnx"), pose_model("rtmpose.onnx");
 //   rtmpose::Detector detector(detector_model);
