@@ -60,6 +60,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     metrics = Metrics()
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
+    protocol_model = ProtocolModel(service)
     runner = None
     if settings.data is not None:
         runner = JobRunner(engine, settings, metrics.job_counts)
@@ -71,6 +72,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
         yield
         if runner is not None:
             await asyncio.to_thread(runner.stop, settings.drain_s)
+        protocol_model.close()
         service.close()
 
     app = FastAPI(
@@ -84,13 +86,13 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.state.protocol_model = ProtocolModel(service)
+    app.state.protocol_model = protocol_model
     app.include_router(health_routes(service))
     app.include_router(session_routes(settings))
     app.include_router(model_routes(service, with_jobs=runner is not None))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
-    app.include_router(oip_routes(service, app.state.protocol_model))
+    app.include_router(oip_routes(service, protocol_model))
     if runner is not None:
         app.include_router(job_routes(service, runner))
     _add_page(app)

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,6 +18,7 @@ from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.faults import ServiceError, too_large
 from rtmpose.serve.rate_limit import RateLimit
 from rtmpose.serve.settings import LOOPBACK, ServeSettings
+from rtmpose.text_files import to_json
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -182,7 +182,7 @@ class Guard:
             raise error  # half an answer is on its way: the connection ends
         # The rest of a body that is not wanted is not waited for.
         headers = {"content-type": "application/json", "connection": "close", **error.headers}
-        body = json.dumps(error_json(str(scope["path"]), error.code, str(error))).encode()
+        body = to_json(error_json(str(scope["path"]), error.code, str(error))).encode()
         headers["content-length"] = str(len(body))
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         start = {"type": "http.response.start", "status": error.status, "headers": raw}
