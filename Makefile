@@ -6,7 +6,7 @@ OUT ?= demo_output
 TESTS ?= -q -n auto --maxprocesses 8
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
-.PHONY: demo test lint types check docs readers sdk clean
+.PHONY: demo test lint types check docs readers serve-clients sdk clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
@@ -56,9 +56,17 @@ READERS_PIP = -m pip install -q --disable-pip-version-check
 
 readers: .venv-readers/.done .venv-readers-labeling/.done
 
+# Clients of the service (tests/test_serve_clients.py, test_serve_openapi.py), beside the service itself.
+.venv-serve-clients/.done: tests/serve_clients.txt pyproject.toml
+	$(PYTHON) -m venv .venv-serve-clients
+	.venv-serve-clients/bin/python -m pip install -q --disable-pip-version-check -e '.[dev,serve]' -r tests/serve_clients.txt
+	@touch $@
+
+serve-clients: .venv-serve-clients/.done
+
 # The library, the programs, C#, Java and JavaScript, with their tests; sdk/apt.txt names what Debian has of it.
 sdk: $(VENV)/.runtime
 	PYTHON=$(abspath $(BIN))/python sh sdk/build.sh
 
 clean:
-	rm -rf $(VENV) .venv-readers .venv-readers-labeling $(OUT) build dist
+	rm -rf $(VENV) .venv-readers .venv-readers-labeling .venv-serve-clients $(OUT) build dist
