@@ -42,17 +42,16 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m mkdocs build --strict
 
 # Programs that read our files, in environments of their own: some need other versions of what we use.
-# Of packages with parts in C only what is built: older versions would be compiled.
-READERS_PIP = -m pip install -q --disable-pip-version-check --only-binary h5py,netcdf4,tables
+READERS_PIP = -m pip install -q --disable-pip-version-check
 
-.venv-readers/.done: tests/readers.txt
+.venv-readers/.done: tests/readers.txt tests/readers_versions.txt
 	$(PYTHON) -m venv .venv-readers
-	.venv-readers/bin/python $(READERS_PIP) -r tests/readers.txt
+	.venv-readers/bin/python $(READERS_PIP) -r tests/readers.txt -c tests/readers_versions.txt
 	@touch $@
 
-.venv-readers-labeling/.done: tests/readers_labeling.txt
+.venv-readers-labeling/.done: tests/readers_labeling.txt tests/readers_labeling_versions.txt
 	$(PYTHON) -m venv .venv-readers-labeling
-	.venv-readers-labeling/bin/python $(READERS_PIP) -r tests/readers_labeling.txt
+	.venv-readers-labeling/bin/python $(READERS_PIP) -r tests/readers_labeling.txt -c tests/readers_labeling_versions.txt
 	@touch $@
 
 readers: .venv-readers/.done .venv-readers-labeling/.done

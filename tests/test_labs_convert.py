@@ -136,6 +136,37 @@ def test_deeplabcut_rows_are_frames_of_the_video(tmp_path):
     assert rows[2][1:4] == ["x", "y", "likelihood"]
 
 
+def test_the_scorer_of_another_tool(tmp_path):
+    (path,) = convert([made_clip()], "deeplabcut", tmp_path, scorer="DLC_resnet50")
+    assert set(path.read_text().splitlines()[0].split(",")[1:]) == {"DLC_resnet50"}
+
+
+# ---- frames that were left out
+
+
+def test_every_second_frame_has_half_the_rate(tmp_path):
+    clip = made_clip(ids=(1,))
+    half = replace(clip, frames=FIRST + 2 * np.arange(COUNT))
+    half = replace(half, times=half.frames / FPS)
+    (path,) = convert([half], "trc", tmp_path)
+    assert path.read_text().splitlines()[2].split("\t")[0] == "120"
+    assert half.evenly() is half
+
+    # Uneven: formats without times have every frame.
+    frames = half.frames.copy()
+    frames[-1] += 1
+    uneven = replace(half, frames=frames, times=frames / FPS)
+    even = uneven.evenly()
+    assert even.frames.tolist() == list(range(frames[0], frames[-1] + 1))
+    np.testing.assert_allclose(even.times, even.frames / FPS)
+    np.testing.assert_array_equal(even.frames[even.rows], uneven.frames[uneven.rows])
+    (folder,) = convert([uneven], "bids-motion", tmp_path / "set")
+    (table,) = folder.rglob("*_motion.tsv")
+    assert len(table.read_text().splitlines()) == len(even)
+    (sidecar,) = folder.rglob("*_motion.json")
+    assert json.loads(sidecar.read_text())["SamplingFrequency"] == FPS
+
+
 # ---- C3D
 
 

@@ -163,6 +163,12 @@ def test_windows_line_ends_and_empty_lines(tmp_path):
     assert len(read_results(path)[0].rows) == 10
 
 
+def test_empty_columns_of_spreadsheets(tmp_path):
+    path = write("csv", tmp_path / "a.csv")
+    path.write_text("".join(f"{line},,\n" for line in path.read_text().splitlines()))
+    assert len(read_results(path)[0].rows) == 10
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -97,6 +97,9 @@ def convert(
     age: Annotated[
         str, typer.Option(help="For nwb: age of the subject, such as P25Y (25 years).")
     ] = "",
+    scorer: Annotated[
+        str, typer.Option(help="For deeplabcut: the name in the row 'scorer'.")
+    ] = "rtmpose",
     task: Annotated[
         str, typer.Option(help="For bids-motion: what people did, in one word.")
     ] = "video",
@@ -123,7 +126,7 @@ def convert(
     # Settings first: a mistake should not cost the reading of a large file.
     row = lab_format(to)
     row.check_installed()
-    options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, task)
+    options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, scorer, task)
     clips = read_results(results)
     if source:
         clips = [clip for clip in clips if _is_named(clip.source, source)]

@@ -47,11 +47,15 @@ def read_csv(path: Path) -> list[Clip]:
     try:
         lines = csv.reader(io.StringIO(text, newline=""))
         names = next(lines)
+        # Spreadsheet programs leave empty columns and lines behind.
+        while names and not names[-1].strip():
+            names.pop()
         table = _Table(names, path)
         for values in lines:
-            # Spreadsheet programs leave empty lines behind.
+            rest = values[len(names) :]
             if any(value.strip() for value in values):
-                table.add(values, f"line {lines.line_num}")
+                whole = values if any(value.strip() for value in rest) else values[: len(names)]
+                table.add(whole, f"line {lines.line_num}")
     except csv.Error as error:
         raise InputError(f"{path} is damaged: {error}; {REMEDY}") from error
     description = description_next_to(path)

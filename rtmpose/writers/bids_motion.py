@@ -39,7 +39,7 @@ def write_bids_motion(clips: Sequence[Clip], path: Path, options: LabOptions) ->
             for number in clip.person_ids:
                 label = f"{len(participants) + 1:02d}"
                 participants.append((f"sub-{label}", clip.source, str(number)))
-                _write_person(folder, clip.people([number]), label, options)
+                _write_person(folder, clip.people([number]).evenly(), label, options)
         _write_head(folder, participants)
         folder.commit()
     except BaseException:
@@ -115,12 +115,12 @@ def _sidecar(clip: Clip, options: LabOptions) -> str:
     values = {
         "TaskName": task,
         "TaskDescription": f"Recorded in {Path(clip.source).name}",
-        "SamplingFrequency": clip.rate,
+        "SamplingFrequency": clip.sampling_rate,
         "TrackingSystemName": SYSTEM,
         "Manufacturer": "rtmpose",
         "ManufacturersModelName": clip.models.get("pose", "n/a"),
         "RecordingType": "continuous",
-        "RecordingDuration": len(clip) / clip.rate,
+        "RecordingDuration": len(clip) / clip.sampling_rate,
         "MotionChannelCount": 3 * count,
         "POSChannelCount": 2 * count,
         "MISCChannelCount": count,

@@ -33,6 +33,7 @@ def write_c3d(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
     Raises:
         OutputError: it cannot be written.
     """
+    clip = clip.evenly()
     places = positions(clip, options)
     confidences = clip.tracks().confidences[:, 0]
     if options.meters_per_pixel is not None:
@@ -72,7 +73,7 @@ def _write_part(
 
     file: Any = ezc3d.c3d()
     group = file["parameters"]["POINT"]
-    group["RATE"]["value"] = [clip.rate]
+    group["RATE"]["value"] = [clip.sampling_rate]
     group["LABELS"]["value"] = marker_names(clip.skeleton)
     group["UNITS"]["value"] = ["px" if options.meters_per_pixel is None else "mm"]
     group["SCALE"]["value"] = [SCALE]

@@ -123,6 +123,12 @@ class Clip:
         return float(np.median(steps) / np.median(spans))
 
     @property
+    def sampling_rate(self) -> float:
+        """Processed frames per second: less than :attr:`rate` where only every n-th was."""
+        steps = np.diff(self.frames)
+        return self.rate / float(np.median(steps)) if len(steps) else self.rate
+
+    @property
     def confidences(self) -> FloatArray:
         """``(R, K)`` float32 in 0..1: the probabilities, or else the scores, cut off at 1."""
         if self.probabilities is not None:
@@ -229,13 +235,25 @@ class Clip:
             spread(clip.box_scores),
         )
 
+    def evenly(self) -> Clip:
+        """The same with frames at one distance, for formats without times: every frame from the
+        first to the last where they were processed at different distances.
+        """
+        if len(np.unique(np.diff(self.frames))) <= 1:
+            return self
+        return self._with_frames(np.arange(self.frames[0], self.frames[-1] + 1))
+
     def from_frame_0(self) -> Clip:
         """The same with every frame of the source up to the last one, processed or not."""
         if not len(self.frames):
             return self
-        frames = np.arange(self.frames[-1] + 1)
+        return self._with_frames(np.arange(self.frames[-1] + 1))
+
+    def _with_frames(self, frames: NDArray[np.int64]) -> Clip:
+        """More frames than were processed, rising one by one."""
         # Between known moments along the line, before and after at the rate of the clip.
         times = np.interp(frames, self.frames, self.times)
         before = frames < self.frames[0]
         times[before] = self.times[0] - (self.frames[0] - frames[before]) / self.rate
-        return replace(self, frames=frames, times=times, rows=self.frames[self.rows])
+        rows = self.frames[self.rows] - frames[0]
+        return replace(self, frames=frames, times=times, rows=rows)

@@ -14,7 +14,6 @@ from rtmpose.library_files import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 
-SCORER = "rtmpose"
 COORDINATES = ("x", "y", "likelihood")
 KEY = "df_with_missing"
 
@@ -29,7 +28,7 @@ def write_deeplabcut_csv(clip: Clip, path: Path, options: LabOptions) -> list[Pa
         InputError: people have no ids.
         OutputError: it cannot be written.
     """
-    levels, values = _table(clip)
+    levels, values = _table(clip, options.scorer)
     with atomic_text(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerows([name, *labels] for name, labels in levels.items())
@@ -47,7 +46,7 @@ def write_deeplabcut_h5(clip: Clip, path: Path, options: LabOptions) -> list[Pat
     """
     import pandas as pd
 
-    levels, values = _table(clip)
+    levels, values = _table(clip, options.scorer)
     columns = pd.MultiIndex.from_arrays(list(levels.values()), names=list(levels))
     frame = pd.DataFrame(values, columns=columns)
     with file_of_library(path) as made:
@@ -55,7 +54,7 @@ def write_deeplabcut_h5(clip: Clip, path: Path, options: LabOptions) -> list[Pat
     return [path]
 
 
-def _table(clip: Clip) -> tuple[dict[str, list[str]], NDArray[np.float64]]:
+def _table(clip: Clip, scorer: str) -> tuple[dict[str, list[str]], NDArray[np.float64]]:
     """Names of the levels to the label of each column, and the numbers."""
     tracks = clip.tracks(from_frame_0=True)
     columns = [
@@ -65,7 +64,7 @@ def _table(clip: Clip) -> tuple[dict[str, list[str]], NDArray[np.float64]]:
         for coordinate in COORDINATES
     ]
     levels = {
-        "scorer": [SCORER] * len(columns),
+        "scorer": [scorer] * len(columns),
         "individuals": [person for person, _, _ in columns],
         "bodyparts": [keypoint for _, keypoint, _ in columns],
         "coords": [coordinate for _, _, coordinate in columns],

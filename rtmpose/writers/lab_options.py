@@ -28,6 +28,7 @@ class LabOptions:
         session_start: When the recording began, as ISO 8601; empty takes the time of the file.
         subject: Id of the subject in NWB; empty takes the numbers of the people.
         age: Of the subject, as ISO 8601 duration such as ``P25Y``; empty where unknown.
+        scorer: Who labeled, in the tables of DeepLabCut.
         task: What people did, for names in a BIDS data set.
 
     Raises:
@@ -39,6 +40,7 @@ class LabOptions:
     session_start: str = ""
     subject: str = ""
     age: str = ""
+    scorer: str = "rtmpose"
     task: str = "video"
 
     def __post_init__(self) -> None:

@@ -224,7 +224,7 @@ def lab_format(name: str) -> LabFormat:
         InputError: there is none.
     """
     for row in LAB_FORMATS:
-        if row.name == name:
+        if row.name == name.lower():
             return row
     known = ", ".join(row.name for row in LAB_FORMATS)
     raise InputError(f"there is no format {name!r} to convert to; there are {known}")

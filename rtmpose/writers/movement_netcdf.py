@@ -41,7 +41,7 @@ def write_movement(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
             "ds_type": "poses",
             "source_software": "rtmpose",
             "source_file": clip.source,
-            "fps": clip.rate,
+            "fps": clip.sampling_rate,
             "time_unit": "seconds",
         },
     )

@@ -28,7 +28,7 @@ def write_trc(clip: Clip, path: Path, options: LabOptions) -> list[Path]:
     places, times = positions(clip, options), rising_times(clip)
     names = marker_names(clip.skeleton)
     unit = "px" if options.meters_per_pixel is None else "m"
-    rate, frames = f"{clip.rate:.10g}", len(clip)
+    rate, frames = f"{clip.sampling_rate:.10g}", len(clip)
     start = int(clip.frames[0]) + 1 if frames else 1
 
     # Five lines of head: what it is, numbers, names and axes.
