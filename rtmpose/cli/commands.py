@@ -33,6 +33,7 @@ COMMANDS = (
         "Follow people through videos and streams; every person keeps one id.",
     ),
     CommandRow("convert", "convert", "Write results in the format of another program."),
+    CommandRow("angles", "angles", "Measure joint and segment angles of people over time."),
     CommandRow(
         "batch",
         "batch",
