@@ -189,7 +189,7 @@ def _angles_of(person: Clip, options: AngleOptions, floor: FloorLine | None) -> 
         ANGLES,
         measure(body, facing, floor),
         facing,
-        added.any(axis=1),
+        np.asarray(added.any(axis=1), bool),
         body,
         options.cutoff if filtered else None,
         person.sampling_rate,

@@ -60,12 +60,12 @@ class MeterSettings:
         if floor in ("none", "auto"):
             return cls(height_m, known, None, floor == "auto")
         try:
-            line = FloorLine.through([float(part) for part in floor.split(",")])
+            numbers = [float(part) for part in floor.split(",")]
         except ValueError as error:
             raise InputError(
                 f"--floor is x1,y1,x2,y2 in pixels, auto or none, not {floor!r}"
             ) from error
-        return cls(height_m, known, line)
+        return cls(height_m, known, FloorLine.through(numbers))
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ def write_mot(person: PersonAngles, path: Path, note: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    seen = np.isfinite(person.values).any(axis=0)
+    seen = np.atleast_1d(np.isfinite(person.values).any(axis=0))
     names = [name for name, known in zip(person.names, seen, strict=True) if known]
     times = person.times
     if (np.diff(times) <= 0).any():
