@@ -34,15 +34,15 @@ def columns(clips: Sequence[ClipAngles]) -> list[str]:
 def rows(clips: Sequence[ClipAngles]) -> Iterator[Row]:
     """A row per person and frame; NaN where an angle or a point is unknown."""
     points = _points(clips)
-    for clip, person in ((clip, person) for clip in clips for person in clip.people):
+    everybody = [(person, clip.scale) for clip in clips for person in clip.people]
+    for person, scale in everybody:
         values = person.values
         if points:
-            places = [person.body.at(name) for name in points]
-            scale = clip.scale
-            meters = [
-                np.full_like(p, np.nan) if scale is None else scale.to_meters(p) for p in places
-            ]
-            values = np.concatenate([values, *meters], axis=1)
+            # Clips without a scale have no meters.
+            places = np.concatenate([person.body.at(name) for name in points], axis=1)
+            pairs = places.reshape(len(places), -1, 2)
+            meters = np.full_like(pairs, np.nan) if scale is None else scale.to_meters(pairs)
+            values = np.concatenate([values, meters.reshape(places.shape)], axis=1)
         for i, frame in enumerate(person.frames.tolist()):
             facing = "right" if person.facing.signs[i] > 0 else "left"
             head: Row = [person.source, frame, float(person.times[i]), person.id, facing]
