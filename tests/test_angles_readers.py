@@ -44,7 +44,8 @@ config = rtoml.load(demo)
 folder, video, trc, with_filter = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4] == "1"
 config["base"].update(video_input=video, video_dir=str(folder), load_trc_px=trc,
     visible_side=["auto"], nb_persons_to_detect=1, show_realtime_results=False,
-    person_ordering_method="highest_likelihood", save_vid=False, save_img=False, result_dir=str(folder / "theirs"), time_range=[])
+    person_ordering_method="highest_likelihood", save_vid=False,
+    save_img=False, result_dir=str(folder / "theirs"), time_range=[])
 config["px_to_meters_conversion"].update(to_meters=False, make_c3d=False, save_calib=False)
 config["post-processing"].update(interpolate=False, reject_outliers=False, filter=with_filter,
     show_graphs=False, save_graphs=False, fill_large_gaps_with="nan")

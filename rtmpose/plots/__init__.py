@@ -1,1 +1,1 @@
-"""Pictures of results and of angles, and a page to look at them; matplotlib draws (extra ``plot``)."""
+"""Pictures of results and of angles (matplotlib, extra ``plot``), and a page to look at them."""
