@@ -19,6 +19,7 @@ LEFT_COLOR = "#1b75d0"
 RIGHT_COLOR = "#d9480f"
 CENTER_COLOR = "#444444"
 GRAY = "#888888"
+DARKER = 0.82
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -92,8 +93,8 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def person_hex(number: int) -> str:
-    """The color of a person, as it is drawn into videos."""
-    blue, green, red = id_color(number)
+    """The color of a person, as it is drawn into videos but darker: for light backgrounds."""
+    blue, green, red = (int(value * DARKER) for value in id_color(number))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
