@@ -164,7 +164,7 @@ def test_nothing_tells_the_facing_of_sticks(caplog):
     straight = with_points(clip, lambda points: points * (0, 1) + (300, 0))
     person = measured(replace(straight, keypoints=straight.keypoints.astype(np.float32)))
     assert person.facing.rule == ""
-    assert "nothing tells which way" in caplog.text
+    assert "nothing tells which way these people" in caplog.text
     assert (measured(clip, AngleOptions(facing="left")).facing.signs == -1).all()
 
 

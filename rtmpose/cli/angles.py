@@ -135,6 +135,8 @@ def angles(
         check_picture(plot)
     clips = taken.read(results)
     measured = [clip_angles(clip, options, settings) for clip in clips]
+    for note in (note for clip in measured for note in clip.notes):
+        typer.echo(note)
     written = write_angles(measured, target, options)
     if plot is not None:
         from rtmpose.plots.angles import plot_angles

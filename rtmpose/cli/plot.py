@@ -75,7 +75,7 @@ def plot(
     from rtmpose.plots.results import overview, plot_results
 
     stem = results.stem if results.is_file() else results.name
-    check_picture(output or Path(f"{stem}.png"))
+    check_picture(output or Path(f"{stem}_plot.png"))
     clips = taken.read(results)
     if video is not None and len(clips) > 1:
         raise InputError("--video belongs to one source, and there are several: add --source")

@@ -167,23 +167,9 @@ def _angles_of(person: Clip, options: AngleOptions, floor: FloorLine | None) -> 
     points, added, filtered = smoothed(person, list(used.values()), options)
     body = make_body(list(used), points)
     facing = facing_of(body, person.sampling_rate, options.facing)
-    number = person.person_ids[0]
-    if not facing.rule:
-        log.warning(
-            "nothing tells which way person %d of %s faces: right is taken; --facing sets it",
-            number,
-            person.source,
-        )
-    if facing.frontal:
-        log.warning(
-            "person %d of %s seems to be seen from the front or from behind; flexion is measured"
-            " in the plane of the image, and right only from the side",
-            number,
-            person.source,
-        )
     return PersonAngles(
         person.source,
-        number,
+        person.person_ids[0],
         person.frames,
         person.times,
         ANGLES,

@@ -78,6 +78,7 @@ class ClipAngles:
         options: How they were measured.
         floor: Line they were measured from; None for the rows of the image.
         scale: From pixels to meters; None without a known length.
+        notes: What was filled, found and measured on the way, in sentences.
     """
 
     clip: Clip
@@ -85,6 +86,7 @@ class ClipAngles:
     options: AngleOptions
     floor: FloorLine | None = None
     scale: Scale | None = None
+    notes: tuple[str, ...] = ()
 
 
 def clip_angles(
@@ -113,7 +115,8 @@ def clip_angles(
     if not people:
         log.warning("nobody was seen in %s", clip.source)
         return ClipAngles(clip, people, options, floor)
-    _say_filled(clip, people, options)
+    notes = _filled_note(clip, people, options)
+    _say_doubts(clip, people)
 
     main = max(people, key=lambda person: int(np.isfinite(person.values).any(axis=1).sum()))
     if settings.find_floor:
@@ -121,23 +124,15 @@ def clip_angles(
         if floor is None:
             log.warning("no feet at rest in %s: the rows of the image are the floor", clip.source)
         else:
-            log.warning("the floor of %s: %s", clip.source, _shown(floor, clip))
+            notes.append(f"floor of {clip.source}: {_shown(floor, clip)}")
             people = [
                 replace(person, values=measure(person.body, person.facing, floor))
                 for person in people
             ]
     scale = _scale_of(clip, main, options, settings, floor)
     if scale is not None:
-        log.warning(
-            "the scale of %s: %.6g meters per pixel, from %s; for `rtmpose convert`:"
-            " --meters-per-pixel %.6g --floor-y %.1f",
-            clip.source,
-            scale.meters_per_pixel,
-            scale.origin,
-            scale.meters_per_pixel,
-            scale.floor.row_at((clip.size_wh or (0, 0))[0] / 2),
-        )
-    return ClipAngles(clip, people, options, floor, scale)
+        notes.append(_scale_note(clip, scale))
+    return ClipAngles(clip, people, options, floor, scale, tuple(notes))
 
 
 def _scale_of(
@@ -168,15 +163,43 @@ def _lowest(clip: Clip, main: PersonAngles) -> FloorLine:
     return FloorLine(0.0, float(np.nanmax([np.nanmax(p) for p in main.body.points.values()])))
 
 
-def _say_filled(clip: Clip, people: list[PersonAngles], options: AngleOptions) -> None:
+def _filled_note(clip: Clip, people: list[PersonAngles], options: AngleOptions) -> list[str]:
     frames = {person.id: int(person.filled.sum()) for person in people if person.filled.any()}
-    if frames:
-        shown = ", ".join(f"{count} of person {number}" for number, count in frames.items())
+    if not frames:
+        return []
+    shown = ", ".join(f"{count} of person {number}" for number, count in frames.items())
+    return [
+        f"gaps of up to {options.gap} frames of a point were filled in {clip.source}, in frames:"
+        f" {shown}"
+    ]
+
+
+def _scale_note(clip: Clip, scale: Scale) -> str:
+    middle = (clip.size_wh or (0, 0))[0] / 2
+    return (
+        f"scale of {clip.source}: {scale.meters_per_pixel:.6g} meters per pixel, from"
+        f" {scale.origin}; for `rtmpose convert`: --meters-per-pixel {scale.meters_per_pixel:.6g}"
+        f" --floor-y {scale.floor.row_at(middle):.1f}"
+    )
+
+
+def _say_doubts(clip: Clip, people: list[PersonAngles]) -> None:
+    """One line for all people, not one for each."""
+    unknown = [str(person.id) for person in people if not person.facing.rule]
+    frontal = [str(person.id) for person in people if person.facing.frontal]
+    if unknown:
         log.warning(
-            "gaps of up to %d frames of a point were filled in %s, in frames: %s",
-            options.gap,
+            "nothing tells which way these people of %s face: %s; right is taken, and --facing"
+            " sets it",
             clip.source,
-            shown,
+            ", ".join(unknown),
+        )
+    if frontal:
+        log.warning(
+            "these people of %s seem to be seen from the front or from behind: %s; angles are"
+            " measured in the plane of the image, and right only from the side",
+            clip.source,
+            ", ".join(frontal),
         )
 
 

@@ -200,7 +200,7 @@ def draw_people(axes: Any, view: Overview) -> None:
             spans.append((float(first), float(last - first) + step))
         axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=person_hex(track.id))
     axes.set_ylabel("person")
-    axes.set_ylim(len(view.tracks) - 0.5, -0.5)
+    axes.set_ylim(max(len(view.tracks), 1) - 0.5, -0.5)
     every = max(len(view.tracks) // MOST_NAMED_ROWS + 1, 1)
     named = range(0, len(view.tracks), every)
     axes.set_yticks(list(named), [str(view.tracks[row].id) for row in named])
