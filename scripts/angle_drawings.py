@@ -13,13 +13,6 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "images" / "angles"
 BACK, BONE, JOINT, ARC = "#20252e", "#8fa3bf", "#ffffff", "#ffb03a"
 TEXT, SOFT = "#ffffff", "#9aa4b5"
-    "#20252e",
-    "#8fa3bf",
-    "#ffffff",
-    "#ffb03a",
-    "#ffffff",
-    "#9aa4b5",
-)
 
 # A person who faces right, y up.
 POSE = {
