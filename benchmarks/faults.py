@@ -147,7 +147,8 @@ def run_lane(
         while time.monotonic() < end and not all(one.done for one in runs):
             for one in runs:
                 if not one.done:
-                    one.run_batch(min(end, time.monotonic() + slice_s))
+                    share_s = slice_s * one.tally.kind.share
+                    one.run_batch(min(end, time.monotonic() + share_s))
     finally:
         for one in runs:
             one.close()

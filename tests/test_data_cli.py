@@ -12,7 +12,8 @@ from rtmpose.skeletons import get_skeleton
 from rtmpose.sources import read_image
 
 
-def test_check_of_a_sound_set(tmp_path, capsys):
+def test_check_of_a_sound_set(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     coco_folder(tmp_path, 4)
     assert main(["data", "check", str(tmp_path), "--json", str(tmp_path / "report.txt")]) == 0
     out = capsys.readouterr().out

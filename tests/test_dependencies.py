@@ -10,17 +10,28 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rtmpose"
 PYPROJECT = PACKAGE.parent / "pyproject.toml"
 WITH_TORCH = {"networks", "training", "pruning", "exporting"}
-MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL"}
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "grpcio": "grpc",
+    "prometheus-client": "prometheus_client",
+    "protobuf": "google",
+    "python-multipart": "python_multipart",
+}
 """Packages whose modules have another name."""
 ON_WINDOWS = {"msvcrt"}
 OF_AN_EXTRA = {"backends/torch.py": {"torch"}}
 """Modules that are imported only where the engine is asked for."""
+FOLDERS_OF_EXTRAS = {"serve": "serve"}
+"""Folder to the extra that brings what it imports."""
+BROUGHT = {"starlette"}
+"""What the packages of those extras are built on, and hand out objects of (FastAPI)."""
 
 
-def declared() -> set[str]:
-    """The modules of the core dependencies."""
+def declared(group: str = "dependencies") -> set[str]:
+    """The modules of the core dependencies, or of an extra."""
     text = PYPROJECT.read_text(encoding="utf-8")
-    listed = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    listed = re.search(rf"^{group} = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     assert listed is not None
     names = re.findall(r'^  "([A-Za-z0-9_-]+)', listed[1], re.MULTILINE)
     return {MODULES.get(name, name) for name in names}
@@ -50,5 +61,8 @@ RUNTIME = sorted(
 def test_what_is_imported_is_installed(path):
     allowed = declared() | set(sys.stdlib_module_names) | ON_WINDOWS | {"rtmpose"}
     allowed |= OF_AN_EXTRA.get(path.relative_to(PACKAGE).as_posix(), set())
+    extra = FOLDERS_OF_EXTRAS.get(path.relative_to(PACKAGE).parts[0])
+    if extra is not None:
+        allowed |= declared(extra) | BROUGHT
     imported = imported_at_once(ast.parse(path.read_text(encoding="utf-8")).body)
     assert imported - allowed == set()

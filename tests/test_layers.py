@@ -59,6 +59,11 @@ def test_backends_know_nothing_of_models():
     assert not graph()["backends"] & above
 
 
+def test_nothing_but_its_command_knows_of_the_service():
+    for part, parts in graph().items():
+        assert part in ("serve", "cli") or "serve" not in parts, part
+
+
 def test_no_circle_goes_through_the_runtime():
     edges = graph()
     reachable = {}

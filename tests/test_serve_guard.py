@@ -99,6 +99,47 @@ def test_clients_behind_a_proxy(job_pipeline):
             assert service.get("/v1/models", headers=headers).status == 200
 
 
+def test_a_cookie_takes_the_place_of_the_token(job_pipeline):
+    with serving(job_pipeline.model, token=TOKEN) as service:
+        answer = service.post("/v1/session")
+        assert answer.status == 204
+        set_cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in set_cookie
+        assert "samesite=strict" in set_cookie.lower()
+        assert TOKEN not in set_cookie
+        service.headers.clear()
+        assert service.post("/v1/session").status == 401
+        cookie = {"Cookie": "a=b; " + set_cookie.split(";")[0]}
+        assert service.get("/v1/models", headers=cookie).status == 200
+        other = {**cookie, "Origin": "http://example.com"}
+        assert service.get("/v1/models", headers=other).status == 403
+        for wrong in ("rtmpose_session=", "rtmpose_session=x", f"rtmpose_session={TOKEN}"):
+            assert service.get("/v1/models", headers={"Cookie": wrong}).status == 401
+        assert (
+            "Max-Age=0"
+            in service.call("DELETE", "/v1/session", headers=cookie).headers["set-cookie"]
+        )
+
+
+def test_the_page_and_its_files(job_pipeline, tmp_path, monkeypatch):
+    from rtmpose.serve import app
+
+    for name in ("index.html", "sw.js", "page.js"):
+        (tmp_path / name).write_text(f"this is {name}")
+    monkeypatch.setattr(app, "STATIC", tmp_path)
+    with serving(job_pipeline.model, token=TOKEN) as service:
+        service.headers.clear()
+        page = service.get("/")
+        assert (page.body, page.headers["content-type"]) == (
+            b"this is index.html",
+            "text/html; charset=utf-8",
+        )
+        assert service.get("/sw.js").body == b"this is sw.js"
+        assert service.get("/static/page.js").headers["content-type"].startswith("text/javascript")
+        for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/", "/app.py"):
+            assert service.get(path).status in (401, 404)
+
+
 def raw(service, data, pause_s=0.0):
     """Bytes that are sent in two halves; what comes back until the connection ends."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:

@@ -2,6 +2,10 @@
 
 import base64
 import json
+import re
+import struct
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -243,3 +247,55 @@ def test_more_boxes_than_fit_into_a_call(service):
     people = answer.json()["annotations"]
     assert len(people) == 70
     assert people[0]["keypoints"] == people[69]["keypoints"]
+
+
+def test_many_requests_leave_nothing_behind(service):
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+    folder = Path("/proc/self/fd")
+
+    def state():
+        files = len(list(folder.iterdir())) if folder.is_dir() else 0
+        return threading.active_count(), files
+
+    def ask(_):
+        return service.post("/v1/poses", body, PNG).status
+
+    body = encoded()
+    with ThreadPoolExecutor(8) as clients:
+        assert set(clients.map(ask, range(40))) == {200}
+        before = state()
+        assert set(clients.map(ask, range(160))) == {200}
+        after = state()
+    assert after[0] <= before[0] + 1
+    assert after[1] <= before[1] + 9  # connections that are closing
+    assert service.server.engine.in_work == 0
+    # Some of them shared calls.
+    text = service.get("/metrics").body.decode()
+    calls = float(re.search(r'batch_size_count\{stage="pose"\} (\S+)', text)[1])
+    assert calls < 200
+
+
+def small_tiff(strip):
+    """A gray TIFF of 8 by 8 pixels with a compressed strip."""
+    tags = [(256, 8), (257, 8), (258, 8), (259, 8), (262, 1), (273, 200), (278, 8)]
+    tags.append((279, len(strip)))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return head.ljust(200, b"\0") + strip
+
+
+def test_a_few_bytes_that_unpack_to_far_more(service):
+    good = small_tiff(zlib.compress(bytes(64)))
+    assert service.post("/v1/poses", good, PNG).status == 200
+    bomb = small_tiff(zlib.compress(bytes(64 << 20)))
+    tracemalloc.start()
+    try:
+        status = service.post("/v1/poses", bomb, PNG).status
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert status in (200, 422)
+    assert peak < 16 << 20

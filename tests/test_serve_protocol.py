@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 
-from serving import encoded, picture, serving
+from serving import encoded, picture, serving, wait_for
 
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.oip_http import read_request
@@ -199,3 +200,11 @@ def test_bytes_that_do_not_add_up():
             from_raw("images", "BYTES", (1,), raw)
     assert from_raw("images", "BYTES", (2,), b"\1\0\0\0a\0\0\0\0").data == [b"a", b""]
     assert from_json("x", "FP32", (2, 1), [[1.5], [2]]).data.tolist() == [[1.5], [2.0]]
+
+
+def test_no_thread_of_sequences_is_left(job_pipeline):
+    image = picture()
+    with serving(job_pipeline.model, person_thr=0.0) as service:
+        head = {"inputs": [pixels(image)], "parameters": {"sequence_id": 5}}
+        assert outputs(infer(service, head, image.tobytes()))["ids"].tolist() == [1]
+    wait_for(lambda: not any(t.name.startswith("rtmpose-seq") for t in threading.enumerate()))

@@ -267,6 +267,17 @@ def test_full_disk_is_a_warning_until_the_end(dots, tmp_path, monkeypatch, caplo
     assert "Training goes on" in caplog.text
 
 
+def test_a_card_without_the_width_of_labels(dots, monkeypatch):
+    """It is enough to run a model, not to train it."""
+    import dataclasses
+
+    whole = trainable.card()
+    codec = dataclasses.replace(whole.codec, sigma=())
+    monkeypatch.setattr(trainable, "card", lambda _: dataclasses.replace(whole, codec=codec))
+    with pytest.raises(InputError, match=r"does not say how wide its labels are \(codec.sigma"):
+        trainable.task(dots, TINY)
+
+
 def test_two_trainings_do_not_share_a_folder(dots, tmp_path):
     """The second is refused, and the first goes on as if alone."""
     out = tmp_path / "run"

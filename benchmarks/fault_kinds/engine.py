@@ -24,7 +24,7 @@ from typing import Any
 
 from rtmpose.errors import RtmposeError
 
-PREPARE_S = 90.0
+PREPARE_S = 240.0
 SHOWN = 400
 """Characters of an error that are shown."""
 
@@ -51,6 +51,7 @@ class Kind:
         per_process: Tries in one process.
         memory_mb: Memory that a process may take beyond what it has at its start; 0 for any.
         quiet: Whether a line of a library on standard error breaks the promise.
+        share: Of the time, compared with other kinds, where it is short.
         missing: Says why the kind cannot be tried here; empty if it can.
     """
 
@@ -65,6 +66,7 @@ class Kind:
     per_process: int = 50
     memory_mb: int = 0
     quiet: bool = False
+    share: float = 1.0
     missing: Callable[[], str] = lambda: ""
 
 

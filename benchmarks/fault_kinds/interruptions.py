@@ -78,12 +78,17 @@ def _rivals(jobs: Jobs, rng: random.Random) -> str:
     command = rng.choice(("predict", "track"))
     other = rng.choice(("predict", "track"))
     out = empty_out(jobs)
-    first = jobs.start(command, out, resume=False, pause_s=0.02)
+    # The first one is at work until the second has been refused.
+    hold = jobs.folder / "hold"
+    hold.touch()
+    first = jobs.start(command, out, resume=False, pause_s=0.005, hold=hold)
     deadline = time.monotonic() + HANG_S
     while not (out / ".rtmpose.lock").exists() and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.15))
-    if wait(jobs.start(other, out, resume=rng.random() < 0.5)) != FAILED:
+    second = wait(jobs.start(other, out, resume=rng.random() < 0.5))
+    hold.unlink()
+    if second != FAILED:
         raise PromiseError("the second run was not refused")
     if wait(first) != DONE:
         raise PromiseError("the first run failed")
@@ -98,9 +103,9 @@ _KEPT = f"files are completed, nothing temporary stays; {_SAME}"
 _JOB = "`predict` and `track` with all formats and annotated videos"
 
 KINDS = (
-    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 120, 6),
-    Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 120, 5),
-    Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 120, 5),
+    Kind("SIGKILL", f"{_JOB}, killed 1 to 3 times", _SAME, prepare_jobs, _killed, 120, 6, share=3),
+    Kind("SIGTERM", _JOB, _KEPT, prepare_jobs, _TERMINATED, 120, 5, share=3),
+    Kind("SIGINT", _JOB, _KEPT, prepare_jobs, _INTERRUPTED, 120, 5, share=3),
     Kind(
         "limit of the file size",
         f"{_JOB}, with room for 200 to 20,000 bytes a file",

@@ -57,6 +57,7 @@ class Jobs:
         resume: bool,
         pause_s: float = 0.0,
         sources: list[str] | None = None,
+        hold: Path | None = None,
     ) -> int:
         """One job in this process; how it ended."""
         formats = dict.fromkeys(FORMATS, out) | {"csv": out / "all.csv"}
@@ -65,6 +66,8 @@ class Jobs:
 
         def slow_down(_: JobProgress) -> None:
             time.sleep(pause_s)
+            while hold is not None and hold.exists():
+                time.sleep(0.002)
 
         with end_as_interrupt():
             try:
@@ -98,8 +101,11 @@ class Jobs:
         limit: int = 0,
         sources: list[str] | None = None,
         first: Callable[[], None] = lambda: None,
+        hold: Path | None = None,
     ) -> int:
-        """A job in a forked process, which calls ``first``; its id."""
+        """A job in a forked process, which calls ``first``, and waits at each frame while there is
+        a file ``hold``; its id.
+        """
         process = os.fork()
         if process:
             return process
@@ -108,7 +114,9 @@ class Jobs:
             if limit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             first()
-            status = self.run(command, out, resume=resume, pause_s=pause_s, sources=sources)
+            status = self.run(
+                command, out, resume=resume, pause_s=pause_s, sources=sources, hold=hold
+            )
         except BaseException:  # noqa: BLE001 (it is what is counted)
             traceback.print_exc()
             sys.stderr.flush()

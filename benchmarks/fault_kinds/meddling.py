@@ -182,7 +182,9 @@ _Attempt = Callable[[Jobs, random.Random], str]
 
 
 def _kind(name: str, tried: str, promise: str, attempt: _Attempt) -> Kind:
-    return Kind(name, f"{_JOB}; {tried}", promise, prepare_jobs, attempt, tries=40, quick=2)
+    return Kind(
+        name, f"{_JOB}; {tried}", promise, prepare_jobs, attempt, tries=40, quick=2, share=0.5
+    )
 
 
 KINDS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,7 +175,7 @@ def serve(
         FRACTION,
         typer.Option(help="Lowest score of a detected box.", rich_help_panel=options.MODELS),
     ] = 0.3,
-    person_thr: options.PersonThr = options.PERSON_THR,
+    person_thr: options.PersonThr = None,
 ) -> int:
     """Serve keypoints over HTTP, with a page for browsers; docs/serve.md has the API.
 
@@ -194,6 +194,7 @@ def serve(
       rtmpose serve --device cuda:0,cuda:1 --max-batch 64 --max-wait-ms 8
     """
     try:
+        from rtmpose.people import person_thr_for
         from rtmpose.serve.access_log import set_up_logs
         from rtmpose.serve.server import RunningServer
     except ImportError as error:
@@ -206,6 +207,8 @@ def serve(
     settings = _settings(address, sharing, limits, box_thr, person_thr)
     set_up_logs(as_json=settings.log_json, level=logging.getLogger().level)
     opened = [_open(models, speed, device) for device in speed.device.split(",")]
+    # The usual threshold is that of the keypoint set, which is known now.
+    settings = replace(settings, person_thr=person_thr_for(opened[0].skeleton, person_thr))
     server = RunningServer(opened, settings)
     server.run()
     return 0
@@ -216,7 +219,7 @@ def _settings(
     sharing: SharingOptions,
     limits: LimitOptions,
     box_thr: float,
-    person_thr: float,
+    person_thr: float | None,
 ) -> ServeSettings:
     from rtmpose.serve.settings import ServeSettings
 
@@ -232,7 +235,7 @@ def _settings(
         max_seconds=limits.max_seconds,
         max_jobs=limits.max_jobs,
         box_thr=box_thr,
-        person_thr=person_thr,
+        person_thr=person_thr or 0.0,
         host=address.host,
         port=address.port,
         grpc_port=address.grpc_port,
@@ -261,8 +264,6 @@ def _token(file: Path | None) -> str | None:
 
 def _open(models: options.ModelOptions, speed: options.SpeedOptions, device: str) -> PoseModel:
     """The models on one device."""
-    from dataclasses import replace
-
     from rtmpose.pipeline import Pipeline
 
     speed = replace(speed, device=device.strip() or "auto")

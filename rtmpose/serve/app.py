@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import rtmpose
@@ -24,7 +24,7 @@ from rtmpose.errors import RtmposeError
 from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.engine import Engine
 from rtmpose.serve.faults import ServiceError
-from rtmpose.serve.guard import Guard, error_json
+from rtmpose.serve.guard import PAGE_FILES, Guard, error_json
 from rtmpose.serve.health_routes import health_routes
 from rtmpose.serve.job_routes import job_routes
 from rtmpose.serve.job_runner import JobRunner
@@ -34,6 +34,7 @@ from rtmpose.serve.oip_http import oip_routes
 from rtmpose.serve.oip_model import ProtocolModel
 from rtmpose.serve.pose_routes import pose_routes
 from rtmpose.serve.service import Service, fault_of
+from rtmpose.serve.session_routes import session_routes
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.stream_routes import stream_routes
 
@@ -59,6 +60,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     metrics = Metrics()
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
+    protocol_model = ProtocolModel(service)
     runner = None
     if settings.data is not None:
         runner = JobRunner(engine, settings, metrics.job_counts)
@@ -70,6 +72,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
         yield
         if runner is not None:
             await asyncio.to_thread(runner.stop, settings.drain_s)
+        protocol_model.close()
         service.close()
 
     app = FastAPI(
@@ -83,12 +86,13 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.state.protocol_model = ProtocolModel(service)
+    app.state.protocol_model = protocol_model
     app.include_router(health_routes(service))
+    app.include_router(session_routes(settings))
     app.include_router(model_routes(service, with_jobs=runner is not None))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
-    app.include_router(oip_routes(service, app.state.protocol_model))
+    app.include_router(oip_routes(service, protocol_model))
     if runner is not None:
         app.include_router(job_routes(service, runner))
     _add_page(app)
@@ -107,7 +111,17 @@ def _add_page(app: FastAPI) -> None:
     def index() -> Response:
         return Response(page, media_type="text/html")
 
+    for path in PAGE_FILES:
+        if (STATIC / path[1:]).is_file():
+            _add_file(app, path)
+
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _add_file(app: FastAPI, path: str) -> None:
+    @app.get(path, include_in_schema=False)
+    def file() -> Response:
+        return FileResponse(STATIC / path[1:])
 
 
 def _add_errors(app: FastAPI) -> None:

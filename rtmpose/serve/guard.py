@@ -8,7 +8,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,6 +18,7 @@ from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.faults import ServiceError, too_large
 from rtmpose.serve.rate_limit import RateLimit
 from rtmpose.serve.settings import LOOPBACK, ServeSettings
+from rtmpose.text_files import to_json
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -26,8 +26,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+PAGE_FILES = ("/sw.js", "/manifest.webmanifest", "/favicon.ico")
+"""Files of the page that browsers look for at the top."""
+OPEN_PATHS = (
+    "/",
+    *PAGE_FILES,
+    "/healthz",
+    "/readyz",
+    "/v2/health/live",
+    "/v2/health/ready",
+)
 """Without a token: the page, which asks for it, and what watches over the service."""
+COOKIE = "rtmpose_session"
+"""Instead of the token, for what a page cannot fetch with headers: videos, downloads, streams."""
 OPEN_FOLDER = "/static/"
 BEARER_PROTOCOL = "bearer."
 """Browsers cannot set headers of a WebSocket: there the token is one of the subprotocols, in
@@ -67,6 +78,12 @@ def token_is_right(given: str, settings: ServeSettings) -> bool:
     if settings.token is None:
         return True
     return hmac.compare_digest(given.encode(), settings.token.encode())
+
+
+def session_value(settings: ServeSettings) -> str:
+    """What the cookie holds: made of the token, which cannot be made of it."""
+    token = (settings.token or "").encode()
+    return hmac.new(token, b"rtmpose session", "sha256").hexdigest()
 
 
 class Guard:
@@ -119,12 +136,21 @@ class Guard:
         wait_s = self._rate.take(client)
         if wait_s > 0:
             raise ServiceError(429, "too_fast", "too many requests a second", wait_s)
-        if not token_is_right(_token_of(scope), self._settings):
+        if not (token_is_right(_token_of(scope), self._settings) or self._has_session(scope)):
             raise ServiceError(401, "no_token", "a token is needed: Authorization: Bearer TOKEN")
+
+    def _has_session(self, scope: Scope) -> bool:
+        for part in _header(scope, b"cookie").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == COOKIE:
+                return hmac.compare_digest(value.encode(), session_value(self._settings).encode())
+        return False
 
     def _check_origin(self, scope: Scope) -> None:
         """Pages of other origins may not use the service through their visitors' browsers."""
         host = _header(scope, b"host")
+        if self._settings.trust_proxy:
+            host = _header(scope, b"x-forwarded-host") or host
         origin = _header(scope, b"origin")
         if origin and urlsplit(origin).netloc.lower() != host.lower():
             raise ServiceError(403, "origin", "requests of pages from other origins are refused")
@@ -132,8 +158,13 @@ class Guard:
         local = self._settings.is_loopback and self._settings.token is None
         if local and host and not self._settings.trust_proxy:
             name = (urlsplit(f"//{host}").hostname or "").lower()
-            if name not in LOOPBACK and not name.startswith("127.") and name != "testserver":
-                raise ServiceError(403, "host", "this service is for programs of its own machine")
+            if name not in LOOPBACK and not name.startswith("127."):
+                raise ServiceError(
+                    403,
+                    "host",
+                    "this service is for programs of its own machine: with a token it can be"
+                    " reached by other names",
+                )
 
     def _largest_body(self, scope: Scope) -> int:
         if scope["path"] == "/v1/jobs":
@@ -151,7 +182,7 @@ class Guard:
             raise error  # half an answer is on its way: the connection ends
         # The rest of a body that is not wanted is not waited for.
         headers = {"content-type": "application/json", "connection": "close", **error.headers}
-        body = json.dumps(error_json(str(scope["path"]), error.code, str(error))).encode()
+        body = to_json(error_json(str(scope["path"]), error.code, str(error))).encode()
         headers["content-length"] = str(len(body))
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         start = {"type": "http.response.start", "status": error.status, "headers": raw}
@@ -242,7 +273,8 @@ def _token_of(scope: Scope) -> str:
     scheme, _, token = _header(scope, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    for name in scope.get("subprotocols", []):
+    # Some servers leave the spaces between the names.
+    for name in map(str.strip, scope.get("subprotocols", [])):
         if name.startswith(BEARER_PROTOCOL):
             coded = name[len(BEARER_PROTOCOL) :]
             try:

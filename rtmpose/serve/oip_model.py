@@ -53,6 +53,10 @@ class ProtocolModel:
         self._sequences = Sequences(service)
         self.name = protocol_name(service.engine.model)
 
+    def close(self) -> None:
+        """End the threads of sequences."""
+        self._sequences.close()
+
     # ---- what it says of itself
 
     def server(self) -> dict[str, Any]:

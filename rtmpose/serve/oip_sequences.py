@@ -83,6 +83,11 @@ class Sequences:
             self._all[key] = _Sequence(PoseTracker(None, model, params))
         return self._all[key]
 
+    def close(self) -> None:
+        """End the threads."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _pool(self) -> ThreadPoolExecutor:
         # Made when the first sequence comes.
         if self._threads is None:

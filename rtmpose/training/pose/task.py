@@ -73,6 +73,13 @@ class PoseTask:
         self.teacher = teacher
         self.teacher_wh = teacher_wh or card.input_wh
 
+        # Files of others may leave out what only a training needs.
+        if card.codec.kind == "simcc" and len(card.codec.sigma) < 2:
+            raise InputError(
+                f"the card of {card.id} does not say how wide its labels are (codec.sigma, one"
+                " number for x and one for y), which a training needs"
+            )
+
         # A recipe that distills cannot do without a teacher.
         self.distill = recipe.distill or Distillation()
         if (self.distill.logits or self.distill.features) and teacher is None:
