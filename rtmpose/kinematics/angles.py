@@ -119,7 +119,7 @@ def presence(person: Clip) -> Clip:
 
 def smoothed(
     person: Clip, indices: list[int], options: AngleOptions
-) -> tuple[Points, Points, bool]:
+) -> tuple[Points, NDArray[np.bool_], bool]:
     """Points of one person, gaps filled and filtered.
 
     Returns:
