@@ -273,7 +273,8 @@ def _set_time(axes: Any, view: Overview) -> None:
 
 def _legend(axes: Any, view: Overview) -> None:
     columns = 1 if len(view.longest) < 7 else 2
-    axes.legend(title="person", loc="upper right", ncols=columns, fontsize=8, frameon=True)
+    # Beside the lines, so that it covers none of them.
+    axes.legend(title="person", loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, fontsize=8)
 
 
 def _title(view: Overview) -> str:
