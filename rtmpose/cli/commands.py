@@ -33,6 +33,9 @@ COMMANDS = (
         "Follow people through videos and streams; every person keeps one id.",
     ),
     CommandRow("convert", "convert", "Write results in the format of another program."),
+    CommandRow("angles", "angles", "Measure joint and segment angles of people over time."),
+    CommandRow("plot", "plot", "Draw trajectories, a time line of people, speeds and scores."),
+    CommandRow("view", "view", "Make a page that plays the video with skeletons and graphs."),
     CommandRow(
         "batch",
         "batch",

@@ -1,0 +1,96 @@
+"""``rtmpose plot``: pictures of results."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtmpose.cli.groups import expand_groups
+from rtmpose.cli.result_options import ResultOptions, Results
+from rtmpose.errors import InputError
+from rtmpose.ranges import KEYPOINT_SCORE
+
+
+class Kind(str, Enum):
+    """As :data:`rtmpose.plots.results.KINDS` names them."""
+
+    all = "all"
+    trajectories = "trajectories"
+    people = "people"
+    speeds = "speeds"
+    scores = "scores"
+
+
+@expand_groups
+def plot(
+    results: Results,
+    taken: ResultOptions,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A .png, .svg or .pdf file, or a folder with a picture of each source; left out:"
+            " NAME_plot.png next to the results.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[Kind, typer.Option(help="What to draw.")] = Kind.all,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            help="Video or image to draw the trajectories over; left out: the source itself, if it"
+            " is there.",
+            show_default=False,
+        ),
+    ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keypoint whose speed is drawn; may be given again; left out: wrists and ankles.",
+            show_default=False,
+        ),
+    ] = None,
+    kpt_thr: Annotated[
+        float, KEYPOINT_SCORE, typer.Option(help="Points that score lower are not used.")
+    ] = 0.3,
+) -> int:
+    """Draw trajectories, a time line of people, speeds and scores.
+
+    Needs the extra `plot`.
+
+    Examples:
+      rtmpose plot walk.jsonl
+
+      rtmpose plot walk.jsonl -o walk.svg --kind speeds --point left_wrist
+
+      rtmpose plot clips.parquet -o pictures
+    """
+    from rtmpose.plots.figures import check_picture
+    from rtmpose.plots.frame import background
+    from rtmpose.plots.results import overview, plot_results
+
+    stem = results.stem if results.is_file() else results.name
+    check_picture(output or Path(f"{stem}_plot.png"))
+    clips = taken.read(results)
+    if video is not None and len(clips) > 1:
+        raise InputError("--video belongs to one source, and there are several: add --source")
+    several = results.with_name(f"{stem}_plot")
+    target = output or (several if len(clips) > 1 else several.with_name(f"{stem}_plot.png"))
+    needs_frame = kind in (Kind.all, Kind.trajectories)
+    views = [
+        overview(
+            clip,
+            kpt_thr=kpt_thr,
+            points=point or (),
+            image=background(clip, video) if needs_frame else None,
+        )
+        for clip in clips
+    ]
+    for path in plot_results(views, target, kind.value):
+        typer.echo(f"wrote {path}")
+    return 0

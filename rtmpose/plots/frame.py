@@ -1,0 +1,54 @@
+"""One frame of a video, to draw over."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from rtmpose.errors import InputError
+from rtmpose.sources import expand_sources, open_frames
+from rtmpose.types import Image
+from rtmpose.writers.clip import Clip
+
+log = logging.getLogger(__name__)
+
+
+def background(clip: Clip, video: Path | None) -> Image | None:
+    """The middle processed frame of a clip as BGR, from its source or a video that is named.
+
+    None where the source is not there and no video is named.
+
+    Raises:
+        InputError: the named video cannot be read.
+    """
+    path = video or Path(clip.source)
+    if video is None and not _is_file(path):
+        return None
+    moment = float(clip.times[len(clip.times) // 2]) if len(clip.times) else 0.0
+    try:
+        return _frame_at(path, moment)
+    except InputError:
+        # A shorter video, or an image.
+        log.info("%s has no frame at %g s: its first one is taken", path, moment)
+    try:
+        return _frame_at(path, 0.0)
+    except InputError:
+        if video is not None:
+            raise
+        log.warning("%s cannot be read: the picture has no frame", path)
+        return None
+
+
+def _frame_at(path: Path, start_s: float) -> Image:
+    (item,) = expand_sources([str(path)], start_s=start_s, limit=1)
+    frame = next(open_frames(item), None)
+    if frame is None:
+        raise InputError(f"{path} has no frame")
+    return frame.image
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
