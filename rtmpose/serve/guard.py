@@ -273,7 +273,8 @@ def _token_of(scope: Scope) -> str:
     scheme, _, token = _header(scope, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    for name in scope.get("subprotocols", []):
+    # Some servers leave the spaces between the names.
+    for name in map(str.strip, scope.get("subprotocols", [])):
         if name.startswith(BEARER_PROTOCOL):
             coded = name[len(BEARER_PROTOCOL) :]
             try:

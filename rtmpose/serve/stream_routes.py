@@ -39,7 +39,7 @@ def stream_routes(service: Service) -> APIRouter:
     @router.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         client = str(getattr(socket.state, "client", "local"))
-        offered = socket.scope.get("subprotocols", [])
+        offered = [name.strip() for name in socket.scope.get("subprotocols", [])]
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         limits = service.settings
         full = of_client.total() >= limits.max_streams
