@@ -20,7 +20,7 @@ export async function openCamera(deviceId) {
     sayError(text("camera_context"), "camera");
     return null;
   }
-  say(text("camera_wait"));
+  say(() => [text("camera_wait")]);
   try {
     const ideal = { width: { ideal: 1280 }, height: { ideal: 720 } };
     const video = deviceId ? { ...ideal, deviceId: { exact: deviceId } } : ideal;
@@ -28,7 +28,7 @@ export async function openCamera(deviceId) {
     clearError("camera");
     return media;
   } catch (error) {
-    say("");
+    say();
     sayError(text(reasonOf(error)), "camera");
     return null;
   }
@@ -130,9 +130,9 @@ export class CameraRun {
     const fps = span > 0 ? ((this.#shownAt.length - 1) * 1000) / span : 0;
     const ms = Math.round(now - frame.taken);
     const numbers = { fps: fps.toFixed(1), ms, dropped: this.#dropped };
-    const where = engine ? ` · ${text("browser_engine", { engine })}` : "";
+    const where = () => (engine ? ` · ${text("browser_engine", { engine })}` : "");
     if (first) clearError();
-    say(peopleWords(), text("numbers_camera", numbers) + where);
+    say(() => [peopleWords(), text("numbers_camera", numbers) + where()]);
   }
 }
 

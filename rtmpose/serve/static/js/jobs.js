@@ -60,7 +60,7 @@ export async function showJob(job, file, signal) {
     sayError(text("file_unreadable", { name: job.name, reason }));
     return null;
   }
-  say(text("ask_server"));
+  say(() => [text("ask_server")]);
   const jsonl = job.files.find((entry) => entry.format === "jsonl");
   const fits = jsonl !== undefined && jsonl.bytes <= LARGEST_TIMELINE;
   const frames = fits ? await framesOf(job, jsonl, signal) : [];
@@ -69,8 +69,12 @@ export async function showJob(job, file, signal) {
   if (file && fits) attempts.push([URL.createObjectURL(file), true]);
   attempts.push([drawn, false]);
   offerJob(job);
+  const noteOf = (overlay) => {
+    if (!fits) return "video_large";
+    return overlay || !file ? null : "video_annotated";
+  };
   for (const [url, overlay] of attempts) {
-    const player = new Player(url, frames, { name: job.name, overlay });
+    const player = new Player(url, frames, { name: job.name, overlay, note: noteOf(overlay) });
     try {
       await player.open();
     } catch {
@@ -78,7 +82,6 @@ export async function showJob(job, file, signal) {
       continue;
     }
     clearError();
-    byId("numbers").textContent = overlay || !file ? "" : text("video_annotated");
     return player;
   }
   sayError(text("file_unreadable_here", { name: job.name }));

@@ -4,7 +4,7 @@ import { beginSession, callJson, explain, onTrouble } from "./api.js";
 import { CameraRun, listCameras, openCamera, ServerFinder } from "./camera.js";
 import { offerNothing } from "./downloads.js";
 import { listJobs, runVideo, showJob, watchJob } from "./jobs.js";
-import { clearError, hideProgress, say, sayError, tokenDialog } from "./messages.js";
+import { clearError, hideProgress, say, sayAgain, sayError, tokenDialog } from "./messages.js";
 import { showPhoto } from "./photo.js";
 import { redraw, showLegend, showScene, useKeypointSet } from "./scene.js";
 import { connectSettings, keep, settings, useDefaults } from "./settings.js";
@@ -33,7 +33,7 @@ function begin() {
   page.task = new AbortController();
   page.run?.stop();
   page.run = null;
-  byId("camera").setAttribute("aria-pressed", "false");
+  showCameraButton(false);
   byId("camera-choice").hidden = true;
   byId("again").hidden = true;
   hideProgress();
@@ -45,7 +45,7 @@ async function openFiles(files) {
   const file = files[0];
   if (!file) return;
   await openFile(file);
-  if (files.length > 1) say(text("first_file", { count: files.length }));
+  if (files.length > 1) say(() => [text("first_file", { count: files.length })]);
 }
 
 /** Work on a photo or a video. */
@@ -65,7 +65,7 @@ async function openFile(file) {
 async function openVideo(file, signal) {
   showScene(null);
   offerNothing();
-  say("");
+  say();
   const job = await runVideo(file, signal, begin);
   if (job === null || signal.aborted) return;
   page.run = await showJob(job, file, signal);
@@ -89,26 +89,35 @@ async function openJob(job) {
 function failed(error, name, signal) {
   if (error.name === "AbortError" || signal.aborted) return;
   hideProgress();
-  say("");
+  say();
   sayError(explain(error, name), error.code === "gone" ? "gone" : "file");
+}
+
+function showCameraButton(runs) {
+  const words = runs ? "camera_stop" : "camera";
+  byId("camera").classList.toggle("on", runs);
+  byId("camera").dataset.text = words;
+  byId("camera").textContent = text(words);
 }
 
 async function toggleCamera(deviceId) {
   const stops = page.run instanceof CameraRun && deviceId === undefined;
   const signal = begin();
   if (stops) {
-    say("");
+    say();
     return;
   }
   page.file = null;
-  byId("camera").setAttribute("aria-pressed", "true");
+  showScene(null);
+  offerNothing();
+  showCameraButton(true);
   const media = await openCamera(deviceId);
   if (media === null || signal.aborted) {
     for (const track of media?.getTracks() ?? []) track.stop();
-    if (!signal.aborted) byId("camera").setAttribute("aria-pressed", "false");
+    if (!signal.aborted) showCameraButton(false);
     return;
   }
-  say(text("camera_on"));
+  say(() => [text("camera_on")]);
   page.run = new CameraRun(media, new ServerFinder());
   await listCameras(media);
 }
@@ -152,7 +161,7 @@ function serviceGone() {
       if (!answer.ok) throw new Error("not yet");
       goneTimer = 0;
       clearError("gone");
-      say(text("reconnected"));
+      say(() => [text("reconnected")]);
       await loadService();
     } catch (error) {
       // Other errors are said where they come from.
@@ -176,6 +185,7 @@ function connectChoices() {
     useLanguage(settings.language);
     showLegend();
     redraw();
+    sayAgain();
     if (page.service?.jobs) await listJobs();
   });
   byId("theme").addEventListener("change", () => {

@@ -4,11 +4,20 @@ import { text } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 let errorOf = null;
+let said = () => ["", ""];
 
-/** Say what happens; `numbers` are rates and times. */
-export function say(words, numbers = "") {
-  if (byId("status").textContent !== words) byId("status").textContent = words;
+/** Say what happens; `words` makes the words and, where there are, the rates and times. */
+export function say(words = () => [""]) {
+  said = words;
+  const [status, numbers = ""] = words();
+  // Read aloud where it is new only.
+  if (byId("status").textContent !== status) byId("status").textContent = status;
   byId("numbers").textContent = numbers;
+}
+
+/** Say it again, in the language of now. */
+export function sayAgain() {
+  say(said);
 }
 
 /** Say what went wrong, until it is closed or something works; `about` names the trouble. */

@@ -18,7 +18,7 @@ export function peopleOf(annotations) {
 
 /** Find the people of a photo through the service, and show them. */
 export async function showPhoto(file, signal) {
-  say(text("ask_server"));
+  say(() => [text("ask_server")]);
   const answer = await callJson("/v1/poses", { method: "POST", body: formOf(file), signal });
   const picture = await pictureOf(file, signal);
   if (signal.aborted) return;
@@ -30,7 +30,7 @@ export async function showPhoto(file, signal) {
   const { total, decode, detect, pose } = answer.timing_ms;
   const ms = { ms: total, decode, detect, pose };
   for (const name of Object.keys(ms)) ms[name] = Math.round(ms[name]);
-  say(peopleWords(), text("numbers_photo", ms));
+  say(() => [peopleWords(), text("numbers_photo", ms)]);
 }
 
 function formOf(file) {

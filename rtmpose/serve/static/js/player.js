@@ -6,20 +6,26 @@ import { text } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** Shows a video; `frames` are `{time_s, people}` in order, empty where only the video is shown. */
+/**
+ * Shows a video; `frames` are `{time_s, people}` in order, empty where only the video is shown.
+ *
+ * `overlay` draws the people, `note` names words that are said below.
+ */
 export class Player {
   #video = document.createElement("video");
   #frames;
   #name;
   #overlay;
+  #note;
   #url;
   #stopped = false;
 
-  constructor(url, frames, { name, overlay }) {
+  constructor(url, frames, { name, overlay, note }) {
     this.#url = url;
     this.#frames = frames;
     this.#name = name;
     this.#overlay = overlay;
+    this.#note = note;
     this.#video.muted = true;
     this.#video.playsInline = true;
     this.#video.preload = "auto";
@@ -101,7 +107,10 @@ export class Player {
     const { videoWidth: width, videoHeight: height } = this.#video;
     const size = { width, height };
     showScene({ picture: this.#video, ...size, people, overlay: this.#overlay, name: this.#name });
-    say(this.#frames.length ? peopleWords() : "");
+    say(() => [
+      this.#frames.length ? peopleWords() : "",
+      this.#note ? text(this.#note) : "",
+    ]);
   }
 
   /** The last frame that began by then. */

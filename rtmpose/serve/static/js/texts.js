@@ -17,6 +17,7 @@ const EN = {
   camera_on: "The camera runs.",
   camera_refused:
     "The camera may not be used: permission was refused. Allow it beside the page's address, then try again.",
+  camera_stop: "Stop the camera",
   camera_wait: "Waiting for the camera…",
   cancel: "Cancel",
   center: "Middle: dotted, diamonds",
@@ -122,6 +123,7 @@ const ZH = {
   camera_none: "未找到摄像头。请连接后重试。",
   camera_on: "摄像头运行中。",
   camera_refused: "无法使用摄像头：权限被拒绝。请在地址栏旁允许使用，然后重试。",
+  camera_stop: "停止摄像头",
   camera_wait: "正在等待摄像头…",
   cancel: "取消",
   center: "中间：点线，菱形",
