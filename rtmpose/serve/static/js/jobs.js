@@ -13,6 +13,10 @@ const LARGEST_TIMELINE = 256 * 2 ** 20;
 const EVERY_MS = 700;
 const byId = (id) => document.getElementById(id);
 const ENDED = ["done", "failed", "canceled"];
+const LIST_EVERY_MS = 2000;
+
+let opener = () => {};
+let listTimer = 0;
 
 /** Send a video; the job when it has ended, or null where it was canceled. */
 export async function runVideo(file, signal, cancel) {
@@ -88,9 +92,10 @@ export async function showJob(job, file, signal) {
   return null;
 }
 
-/** The list of the jobs of the service. */
+/** The list of the jobs of the service, again and again while one of them is worked on. */
 export async function listJobs(open = opener) {
   opener = open;
+  clearTimeout(listTimer);
   let found;
   try {
     found = await callJson("/v1/jobs?limit=20");
@@ -99,9 +104,10 @@ export async function listJobs(open = opener) {
   }
   byId("no-jobs").hidden = found.jobs.length > 0;
   byId("jobs").replaceChildren(...found.jobs.map((job) => jobItem(job)));
+  clearTimeout(listTimer);
+  const busy = found.jobs.some((job) => !ENDED.includes(job.state));
+  if (busy) listTimer = setTimeout(() => listJobs(), LIST_EVERY_MS);
 }
-
-let opener = () => {};
 
 function jobItem(job) {
   const item = document.createElement("li");
