@@ -4,7 +4,11 @@ import { RtmposeError } from "./errors.js";
 const FARTHEST = 1e6;
 
 /** Boxes as x1, y1, x2, y2 in image pixels: one array each, or one array for all. */
-export type BoxList = Float32Array | Float64Array | readonly number[] | readonly ArrayLike<number>[];
+export type BoxList =
+  | Float32Array
+  | Float64Array
+  | readonly number[]
+  | readonly ArrayLike<number>[];
 
 /** Checked boxes as one array `(N * 4)`. */
 export function toBoxes(boxes: BoxList): Float32Array {

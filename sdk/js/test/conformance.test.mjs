@@ -4,7 +4,14 @@ import { after, before, describe, it } from "node:test";
 
 import { PoseEstimator, PoseTracker } from "rtmpose";
 
-import { compose, Differences, matched, quantile, readCases, withPixels } from "./helpers/cases.mjs";
+import {
+  compose,
+  Differences,
+  matched,
+  quantile,
+  readCases,
+  withPixels,
+} from "./helpers/cases.mjs";
 import { MODEL, NO_MODEL, NO_TRACKER } from "./helpers/setup.mjs";
 
 const table = readCases();

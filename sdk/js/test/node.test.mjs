@@ -42,7 +42,8 @@ describe("files that are no pipeline", () => {
 
   it("refuses a network that is not the whole pipeline", async () => {
     const pose = "../../../rtmpose/assets/models/rtmpose-s-pruned_finetuned-halpe26_192x144.onnx";
-    await fails(() => create(path(pose)), "model", /is not a whole pipeline; make one with: rtmpose/);
+    const text = /is not a whole pipeline; make one with: rtmpose/;
+    await fails(() => create(path(pose)), "model", text);
   });
 });
 
@@ -86,7 +87,9 @@ describe("estimator", { skip: NO_MODEL }, () => {
 
   it("answers calls at the same time as if they came one by one", async () => {
     const small = { data: new Uint8Array(8 * 8 * 4), width: 8, height: 8 };
-    const [a, nobody, b] = await Promise.all([photo, small, photo].map((i) => estimator.estimate(i)));
+    const images = [photo, small, photo];
+    const calls = images.map((image) => estimator.estimate(image));
+    const [a, nobody, b] = await Promise.all(calls);
     assert.deepEqual(a, b);
     assert.deepEqual(nobody, []);
   });
@@ -177,7 +180,7 @@ describe("estimator", { skip: NO_MODEL }, () => {
     assert.ok(grown < 10);
   });
 
-  it("gives its memory back when it is opened again and again", { skip: NO_MEMORY_CHECK }, async () => {
+  it("gives its memory back when opened again and again", { skip: NO_MEMORY_CHECK }, async () => {
     const cycle = async (count) => {
       for (let i = 0; i < count; i++) {
         const other = await PoseEstimator.create({ model: MODEL, threads: 1 });

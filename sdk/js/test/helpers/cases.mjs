@@ -88,7 +88,8 @@ export class Differences {
       values.length === 0
         ? ""
         : `, ${name} median ${quantile(values, 0.5).toFixed(digits)}` +
-          ` 95 % ${quantile(values, 0.95).toFixed(digits)} largest ${quantile(values, 1).toFixed(digits)}`;
+          ` 95 % ${quantile(values, 0.95).toFixed(digits)}` +
+          ` largest ${quantile(values, 1).toFixed(digits)}`;
     const jumps = this.keypoints.filter((value) => value > 0.5).length;
     return (
       `${kind}: ${this.cases} cases, ${this.people} people` +
