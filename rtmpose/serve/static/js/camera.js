@@ -168,6 +168,7 @@ export class ServerFinder {
   }
 
   #lost(why) {
+    say();
     if (why === "busy") {
       sayError(text("stream_busy"), "stream");
       return;

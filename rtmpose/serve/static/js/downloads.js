@@ -15,7 +15,7 @@ export function offerPicture(json) {
     button("download_json", () => save(json(), "application/json", `${stem()}.json`)),
     button("download_csv", () => {
       const { name, width, height } = currentScene();
-      const csv = csvOf(name, width, height, people(), keypointSet());
+      const csv = csvOf(name, width, height, [{ time_s: "", people: people() }], keypointSet());
       save(csv, "text/csv", `${stem()}.csv`);
     }),
     button("download_openpose", () => {
@@ -23,6 +23,18 @@ export function offerPicture(json) {
       save(openposeOf(people(), keypointSet()), "application/json", name);
     }),
     pictureButton(stem),
+  ]);
+}
+
+/** Files of a video that the service has not seen. */
+export function offerVideo(frames, name, { width, height }) {
+  const stem = name.replace(/\.[^.]*$/, "");
+  const json = () => JSON.stringify({ keypoint_set: keypointSet(), width, height, frames }, null, 1);
+  const csv = () => csvOf(name, width, height, frames, keypointSet());
+  offer([
+    button("download_json", () => save(json(), "application/json", `${stem}.json`)),
+    button("download_csv", () => save(csv(), "text/csv", `${stem}.csv`)),
+    pictureButton(() => stem),
   ]);
 }
 

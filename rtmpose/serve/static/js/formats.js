@@ -17,19 +17,20 @@ const MIDPOINTS = {
   hip: ["left_hip", "right_hip"],
 };
 
-/** A row per person: the columns of the package's CSV. */
-export function csvOf(name, width, height, people, set) {
+/** A row per person and frame (`{time_s, people}`): the columns of the package's CSV. */
+export function csvOf(name, width, height, frames, set) {
   const head = ["source", "frame", "time_s", "person", "id", "filled"];
   head.push("box_x1", "box_y1", "box_x2", "box_y2", "box_score", "score");
   head.push("image_width", "image_height");
   for (const joint of set.keypoints) head.push(`${joint}_x`, `${joint}_y`, `${joint}_score`);
-  const rows = people.map((person, i) => {
+  const row = (person, i, at) => {
     const [x, y, w, h] = person.bbox;
     const box = [x, y, x + w, y + h].map((value) => Math.round(value * 100) / 100);
     const scores = [person.box_score ?? "", person.score];
-    const start = [quoted(name), 0, "", i, person.id ?? "", 0];
+    const start = [quoted(name), at, frames[at].time_s, i, person.id ?? "", 0];
     return [...start, ...box, ...scores, width, height, ...person.keypoints.flat()];
-  });
+  };
+  const rows = frames.flatMap(({ people }, at) => people.map((person, i) => row(person, i, at)));
   return [head, ...rows].map((cells) => `${cells.join(",")}\r\n`).join("");
 }
 

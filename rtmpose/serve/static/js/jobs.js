@@ -74,8 +74,8 @@ export async function showJob(job, file, signal) {
   attempts.push([drawn, false]);
   offerJob(job);
   const noteOf = (overlay) => {
-    if (!fits) return "video_large";
-    return overlay || !file ? null : "video_annotated";
+    if (!fits) return () => text("video_large");
+    return () => (overlay || !file ? "" : text("video_annotated"));
   };
   for (const [url, overlay] of attempts) {
     const player = new Player(url, frames, { name: job.name, overlay, note: noteOf(overlay) });

@@ -6,6 +6,13 @@ import { offerNothing } from "./downloads.js";
 import { listJobs, runVideo, showJob, watchJob } from "./jobs.js";
 import { clearError, hideProgress, say, sayAgain, sayError, tokenDialog } from "./messages.js";
 import { showPhoto } from "./photo.js";
+import {
+  openPrivate,
+  privateAssets,
+  PrivateFinder,
+  runPrivateVideo,
+  showPrivatePhoto,
+} from "./private.js";
 import { redraw, showLegend, showScene, useKeypointSet } from "./scene.js";
 import { connectSettings, keep, settings, useDefaults } from "./settings.js";
 import { text, useLanguage } from "./texts.js";
@@ -16,6 +23,7 @@ const AGAIN_MS = 2000;
 
 const page = {
   service: null,
+  assets: null, // what private mode needs, where the service has it
   file: null, // the file that is shown
   run: null, // a player or a camera: stop(), useSettings()
   task: new AbortController(),
@@ -54,11 +62,52 @@ async function openFile(file) {
   page.file = file;
   try {
     if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
-    if (!isVideo(file)) await showPhoto(file, signal);
+    if (isPrivate()) await openPrivately(file, signal);
+    else if (!isVideo(file)) await showPhoto(file, signal);
     else if (page.service && !page.service.jobs) throw new Error(text("jobs_off"));
     else await openVideo(file, signal);
   } catch (error) {
     failed(error, file.name, signal);
+  }
+}
+
+/** Whether the model runs in the browser. */
+function isPrivate() {
+  return page.assets !== null && byId("place").value === "browser";
+}
+
+async function openPrivately(file, signal) {
+  if (!isVideo(file)) {
+    await showPrivatePhoto(file, page.assets, signal);
+    return;
+  }
+  showScene(null);
+  offerNothing();
+  const player = await runPrivateVideo(file, page.assets, signal, begin);
+  if (signal.aborted) {
+    player?.stop();
+    return;
+  }
+  page.run = player;
+  byId("again").hidden = false;
+}
+
+/** The place where the model runs was changed: what is shown begins again there. */
+async function placeChanged() {
+  const camera = page.run instanceof CameraRun;
+  const { file } = page;
+  const signal = begin();
+  settings.place = byId("place").value;
+  keep();
+  say();
+  try {
+    if (isPrivate()) await openPrivate(page.assets);
+    if (signal.aborted) return;
+    if (camera) await toggleCamera();
+    else if (file !== null) await openFile(file);
+  } catch (error) {
+    byId("place").value = "server";
+    failed(error, "", signal);
   }
 }
 
@@ -111,6 +160,14 @@ async function toggleCamera(deviceId) {
   showScene(null);
   offerNothing();
   showCameraButton(true);
+  let engine = null;
+  try {
+    engine = isPrivate() ? (await openPrivate(page.assets)).provider : null;
+  } catch (error) {
+    showCameraButton(false);
+    failed(error, "", signal);
+    return;
+  }
   const media = await openCamera(deviceId);
   if (media === null || signal.aborted) {
     for (const track of media?.getTracks() ?? []) track.stop();
@@ -118,7 +175,7 @@ async function toggleCamera(deviceId) {
     return;
   }
   say(() => [text("camera_on")]);
-  page.run = new CameraRun(media, new ServerFinder());
+  page.run = new CameraRun(media, engine ? new PrivateFinder(engine) : new ServerFinder());
   await listCameras(media);
 }
 
@@ -138,6 +195,9 @@ async function loadService() {
   byId("jobs-part").hidden = !found.jobs;
   showModel();
   redraw();
+  page.assets = await privateAssets();
+  byId("place-choice").hidden = page.assets === null;
+  byId("place").value = page.assets === null ? "server" : settings.place;
   if (found.jobs) await listJobs(openJob);
 }
 
@@ -154,7 +214,7 @@ function showModel() {
 /** The service does not answer: say so, and look again until it does. */
 function serviceGone() {
   if (goneTimer) return;
-  sayError(text("gone"), "gone");
+  sayError(text(isPrivate() ? "gone_private" : "gone"), "gone");
   const look = async () => {
     try {
       const answer = await fetch("/healthz", { cache: "no-store" });
@@ -223,6 +283,7 @@ function connectFiles() {
 }
 
 function connectKeys() {
+  byId("place").addEventListener("change", placeChanged);
   byId("camera").addEventListener("click", () => toggleCamera());
   byId("camera-device").addEventListener("change", () => toggleCamera(byId("camera-device").value));
   byId("error-close").addEventListener("click", () => clearError());

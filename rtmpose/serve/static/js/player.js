@@ -9,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 /**
  * Shows a video; `frames` are `{time_s, people}` in order, empty where only the video is shown.
  *
- * `overlay` draws the people, `note` names words that are said below.
+ * `overlay` draws the people, `note` makes words that are said below.
  */
 export class Player {
   #video = document.createElement("video");
@@ -20,7 +20,7 @@ export class Player {
   #url;
   #stopped = false;
 
-  constructor(url, frames, { name, overlay, note }) {
+  constructor(url, frames, { name, overlay, note = () => "" }) {
     this.#url = url;
     this.#frames = frames;
     this.#name = name;
@@ -109,7 +109,7 @@ export class Player {
     showScene({ picture: this.#video, ...size, people, overlay: this.#overlay, name: this.#name });
     say(() => [
       this.#frames.length ? peopleWords() : "",
-      this.#note ? text(this.#note) : "",
+      this.#note(),
     ]);
   }
 

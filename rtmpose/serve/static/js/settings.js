@@ -10,6 +10,7 @@ const THRESHOLDS = ["kpt_thr", "box_thr", "person_thr", "max_people"];
 export const settings = {
   language: browserLanguage(),
   theme: "auto",
+  place: "server",
   ...DRAWN,
   kpt_thr: 0.3,
   box_thr: null,
