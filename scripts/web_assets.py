@@ -19,7 +19,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SDK = ROOT / "sdk" / "js"
 ENGINE = SDK / "node_modules" / "onnxruntime-web"
-ENGINE_FILES = ("ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm")
+# The build for GPUs is slow without one.
+ENGINE_FILES = (
+    "ort.wasm.bundle.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.bundle.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
 # Lower than the usual one: the tracker uses doubtful boxes where it expects somebody.
 BOX_THR = "0.1"
 

@@ -26,7 +26,7 @@ MEDIA_TYPES = {
     ".onnx": "application/octet-stream",
 }
 SDK = "sdk/web.js"
-ENGINE = "ort/ort.webgpu.bundle.min.mjs"
+ENGINES = {"webgpu": "ort/ort.webgpu.bundle.min.mjs", "wasm": "ort/ort.wasm.bundle.min.mjs"}
 FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -51,7 +51,7 @@ class WebAssets:
             "version": self.version,
             "root": root,
             "sdk": root + SDK,
-            "engine": root + ENGINE,
+            "engines": {kind: root + name for kind, name in ENGINES.items()},
             "model": root + self.model,
             "files": [root + name for name in self.files],
             "bytes": sum(path.stat().st_size for path in self.files.values()),
@@ -77,7 +77,7 @@ def read_web_assets(folder: Path) -> WebAssets:
         hashed.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
 
     models = [name for name in files if name.endswith(".onnx")]
-    missing = [name for name in (SDK, ENGINE) if name not in files]
+    missing = [name for name in (SDK, *ENGINES.values()) if name not in files]
     if missing or len(models) != 1:
         wanted = ", ".join(missing) or f"exactly one model; it has {len(models)}"
         raise InputError(f"{folder} lacks {wanted}: fill it with scripts/web_assets.py")

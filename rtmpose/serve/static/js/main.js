@@ -60,6 +60,7 @@ async function openFiles(files) {
 async function openFile(file) {
   const signal = begin();
   page.file = file;
+  say();
   try {
     if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
     if (isPrivate()) await openPrivately(file, signal);

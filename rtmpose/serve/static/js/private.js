@@ -49,14 +49,17 @@ async function open(assets) {
   if (found.keypoints.join() !== names.join()) throw new Error(found.model);
   // Remarks about the engine are for those who look after it.
   if (found.fallback) console.info(found.fallback);
-  const kept = await keepForLater(assets);
+  // Of the two builds of the engine the one that is used.
+  const other = found.kind === "webgpu" ? /simd-threaded\.(mjs|wasm)$|wasm\.bundle/ : /asyncify|webgpu/;
+  const files = assets.files.filter((name) => !other.test(name));
+  const kept = await keepForLater(assets.version, files);
   const engine = () => text("browser_engine", { engine: found.provider });
   say(() => [`${text("privately")} ${kept ? text("offline_ready") : ""}`, engine()]);
   return found;
 }
 
 /** Keep everything, so that the page works without the service; whether that was possible. */
-async function keepForLater(assets) {
+async function keepForLater(version, files) {
   if (!navigator.serviceWorker) return false;
   try {
     await navigator.serviceWorker.register("/sw.js");
@@ -64,11 +67,11 @@ async function keepForLater(assets) {
     const resources = performance.getEntriesByType("resource").map(({ name }) => new URL(name));
     const scripts = resources.filter(({ pathname }) => pathname.startsWith("/static/"));
     const paths = ["/", ...scripts.map(({ pathname }) => pathname), "/v1/models", "/v1/web"];
-    const more = ["/static/js/private_worker.js", ...assets.files];
+    const more = ["/static/js/private_worker.js", ...files];
     const channel = new MessageChannel();
     const answered = new Promise((resolve) => (channel.port1.onmessage = resolve));
     const addresses = [...new Set([...paths, ...more])];
-    active.postMessage({ version: assets.version, addresses }, [channel.port2]);
+    active.postMessage({ version, addresses }, [channel.port2]);
     return await answered;
   } catch (error) {
     // Private windows may have no room: it works as long as the service is there.

@@ -7,18 +7,20 @@ let tracker = null;
 
 const HANDLERS = {
   async open({ assets }) {
-    const ort = await import(assets.engine);
+    const kind = (await hasGpu()) ? "webgpu" : "wasm";
+    const engine = assets.engines[kind];
+    const ort = await import(engine);
     sdk = await import(assets.sdk);
     estimator = await sdk.PoseEstimator.create({
       ort,
       model: assets.model,
-      executionProviders: "gpu" in navigator ? ["webgpu", "wasm"] : ["wasm"],
-      wasmPaths: assets.engine.slice(0, assets.engine.lastIndexOf("/") + 1),
+      executionProviders: kind === "webgpu" ? ["webgpu", "wasm"] : ["wasm"],
+      wasmPaths: engine.slice(0, engine.lastIndexOf("/") + 1),
       // The page has the thresholds, so that they can change.
       boxThr: 0,
     });
     const { provider, fallback, modelId, skeleton } = estimator;
-    return { provider, fallback, model: modelId, keypoints: skeleton.keypoints };
+    return { kind, provider, fallback, model: modelId, keypoints: skeleton.keypoints };
   },
 
   async photo({ picture }) {
@@ -43,6 +45,15 @@ const HANDLERS = {
     return people.map(plain);
   },
 };
+
+// ONNX Runtime passes over a WebGPU without hardware in silence: the page should say what runs.
+async function hasGpu() {
+  try {
+    return (await navigator.gpu?.requestAdapter()) != null;
+  } catch {
+    return false;
+  }
+}
 
 function plain({ id, box, boxScore, score, keypoints, scores }) {
   const points = Array.from(scores, (s, k) => [keypoints[2 * k], keypoints[2 * k + 1], s]);
