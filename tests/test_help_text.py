@@ -14,9 +14,10 @@ from rtmpose.cli.terminal import print_report
 from rtmpose.writers.report import JobReport
 
 COMMANDS = (
-    "predict", "track", "eval", "eval pose", "eval detector", "eval classifier", "export", "verify",
-    "bench", "train", "prune", "doctor", "data", "data check", "data convert", "data show",
-    "data formats", "models", "models list", "models info", "models download", "models verify",
+    "predict", "track", "convert", "batch", "eval", "eval pose", "eval detector",
+    "eval classifier", "export", "verify", "bench", "train", "prune", "doctor", "data",
+    "data check", "data convert", "data show", "data formats", "models", "models list",
+    "models info", "models download", "models verify",
 )  # fmt: skip
 
 

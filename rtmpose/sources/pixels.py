@@ -54,8 +54,8 @@ class FrameConverter:
         if layout != self._layout:
             self._layout = layout
             # Not `frame.side_data`: frame and container would hold each other, and the pixels stay
-            # in memory until the garbage collector runs.
-            side_data = SideDataContainer(frame)  # type: ignore[call-arg] (unknown to its stubs)
+            # in memory until the garbage collector runs. (Its stubs do not show the argument.)
+            side_data = SideDataContainer(frame)  # type: ignore[call-arg]
             matrix = side_data.get("DISPLAYMATRIX")
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 

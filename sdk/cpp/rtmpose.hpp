@@ -1,11 +1,11 @@
-// rtmpose for C++17: the C interface with owners, spans and exceptions. Nothing to link but rtmpose.
+// rtmpose for C++17: the C interface with owners, spans and exceptions. Only rtmpose is linked.
 //
 //   rtmpose::Model detector_model("rtmdet.onnx"), pose_model("rtmpose.onnx");
 //   rtmpose::Detector detector(detector_model);
 //   rtmpose::PoseDetector pose(pose_model);
 //   const rtmpose::Image image(pixels, width, height);
-//   const auto found = detector.apply(image);
-//   for (const auto person : pose.apply(image, found.boxes())) { ... person.keypoints() ... }
+//   const rtmpose::Poses people = rtmpose::find_people(detector, pose, image);
+//   for (const rtmpose::Person person : people) { ... person.keypoints() ... }
 //
 // Owners can be moved, not copied. Threads: as in rtmpose.h.
 #ifndef RTMPOSE_HPP_
@@ -241,6 +241,8 @@ class Detector {
     return Detections(found);
   }
 
+  const rtmpose_detector* get() const { return handle_.get(); }
+
  private:
   detail::Handle<rtmpose_detector, rtmpose_detector_destroy> handle_;
 };
@@ -264,6 +266,8 @@ class PoseDetector {
     return run(image, boxes.empty() ? &nowhere : boxes.data(), boxes.size(), -1);
   }
 
+  const rtmpose_pose_detector* get() const { return handle_.get(); }
+
  private:
   Poses run(const Image& image, const Box* boxes, std::size_t count, float box_thr) const {
     const rtmpose_poses* found = nullptr;
@@ -274,6 +278,14 @@ class PoseDetector {
 
   detail::Handle<rtmpose_pose_detector, rtmpose_pose_detector_destroy> handle_;
 };
+
+// The people of an image, each once: boxes, the poses in them, and nobody who is too doubtful.
+inline Poses find_people(const Detector& detector, const PoseDetector& pose, const Image& image,
+                         const rtmpose_detect_params* params = nullptr, float person_thr = -1) {
+  const rtmpose_poses* found = nullptr;
+  check(rtmpose_find_people(detector.get(), pose.get(), image.get(), params, person_thr, &found));
+  return Poses(found);
+}
 
 // ---- pose tracker
 

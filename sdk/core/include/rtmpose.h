@@ -215,7 +215,19 @@ RTMPOSE_API rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detect
                                                        float box_thr, const rtmpose_poses** poses);
 RTMPOSE_API void rtmpose_poses_release(const rtmpose_poses* poses);
 
+/* The people of an image in one call: boxes by the detector, the pose in each of them, each person
+ * once, and nobody who is too doubtful. Box scores of the result are the detector's.
+ *
+ * detector: NULL for one-stage models. params: NULL for the defaults. person_thr: as below.
+ */
+RTMPOSE_API rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
+                                               const rtmpose_pose_detector* pose,
+                                               const rtmpose_image* image,
+                                               const rtmpose_detect_params* params,
+                                               float person_thr, const rtmpose_poses** people);
+
 /* Each person once, and nobody who is too doubtful: for poses in detected boxes, not in given ones.
+ * The score of given boxes is 1; rtmpose_find_people counts the detector's scores, too.
  *
  * person_thr: lowest person score (box score times the mean of the keypoint scores above 0.2);
  * a negative number: 0.12; 0 keeps everything. people: a new result, in the same order.

@@ -1,8 +1,8 @@
 /* rtmpose without an engine: the tracker for programs that run the networks themselves.
  *
  * These functions need neither ONNX Runtime nor threads, so they also build for WebAssembly. A
- * frame takes two calls: rtmpose_stream_begin says where poses are wanted, rtmpose_stream_finish takes
- * them and says who is who. Parameters, results, threads and errors are those of rtmpose.h.
+ * frame takes two calls: rtmpose_stream_begin says where poses are wanted, rtmpose_stream_finish
+ * takes them and says who is who. Parameters, results, threads and errors are those of rtmpose.h.
  */
 #ifndef RTMPOSE_CORE_H_
 #define RTMPOSE_CORE_H_
@@ -18,8 +18,8 @@ extern "C" {
  * skeleton: name of a published keypoint set ("coco17", "halpe26", ...), or JSON as in the
  * own_skeleton of a model's card; NULL: the published set of keypoint_count points.
  * keypoint_count: points of each pose; 0: as many as the skeleton has. one_stage: 1 where the
- * people of whole frames come with their poses, 0 where poses are estimated in boxes. params: NULL for the
- * defaults; they are copied.
+ * people of whole frames come with their poses, 0 where poses are estimated in boxes. params: NULL
+ * for the defaults; they are copied.
  */
 RTMPOSE_API rtmpose_status rtmpose_tracker_create_bare(const char* skeleton, int32_t keypoint_count,
                                                        int32_t one_stage,

@@ -3,6 +3,7 @@
 
 #include "api_handles.hpp"
 #include "api_support.hpp"
+#include "people.hpp"
 
 using namespace rtmpose::core;
 
@@ -50,6 +51,39 @@ std::vector<PoseTask> tasks_of(const ImageView& image, const rtmpose_box* boxes,
   }
   for (std::int32_t i = 0; i < count; ++i) tasks.push_back({&image, boxes[i], 1});
   return tasks;
+}
+
+rtmpose_detect_params checked_detect_params(const rtmpose_detect_params* given) {
+  const rtmpose_detect_params params =
+      read_struct(given, default_detect_params(), "rtmpose_detect_params");
+  check_fraction(params.box_thr, "box_thr");
+  if (params.label < kPeopleLabel) {
+    fail_argument("label is " + std::to_string(params.label) +
+                  "; a class, -1 for all or -2 for people is needed");
+  }
+  return params;
+}
+
+// Everybody whom the networks find in an image, also twice.
+Poses found_poses(const rtmpose_detector* detector, const PoseEstimator& pose,
+                  const ImageView& image, const rtmpose_detect_params& params) {
+  if (pose.is_one_stage()) {
+    Poses people = pose.find(image, params.box_thr);
+    if (params.max_people < 0) return people;
+    Rows first;
+    for (std::size_t row = 0; row < people.size(); ++row) {
+      if (row < static_cast<std::size_t>(params.max_people)) first.push_back(row);
+    }
+    return people.select(first);
+  }
+  check_given(detector, "detector");
+  const Detections boxes =
+      detector->data.detect(image, params.box_thr, params.label, params.max_people);
+  std::vector<PoseTask> tasks;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    tasks.push_back({&image, boxes.boxes[i], boxes.scores[i]});
+  }
+  return pose.estimate(tasks);
 }
 
 }  // namespace
@@ -129,13 +163,7 @@ rtmpose_status rtmpose_detector_apply(const rtmpose_detector* detector, const rt
     *detections = nullptr;
     check_given(detector, "detector");
     const ImageView view = image_view(image);
-    const rtmpose_detect_params settings =
-        read_struct(params, default_detect_params(), "rtmpose_detect_params");
-    check_fraction(settings.box_thr, "box_thr");
-    if (settings.label < kPeopleLabel) {
-      fail_argument("label is " + std::to_string(settings.label) +
-                    "; a class, -1 for all or -2 for people is needed");
-    }
+    const rtmpose_detect_params settings = checked_detect_params(params);
     *detections = new DetectionsResult(
         detector->data.detect(view, settings.box_thr, settings.label, settings.max_people));
   });
@@ -177,5 +205,24 @@ rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detector* pose,
       found = estimator.estimate(tasks_of(view, boxes, box_count));
     }
     *poses = new PosesResult(std::move(found), {}, false, estimator.shared_skeleton());
+  });
+}
+
+rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
+                                   const rtmpose_pose_detector* pose, const rtmpose_image* image,
+                                   const rtmpose_detect_params* params, float person_thr,
+                                   const rtmpose_poses** people) {
+  return guarded([&] {
+    check_given(people, "people");
+    *people = nullptr;
+    check_given(pose, "pose");
+    const PoseEstimator& estimator = pose->data;
+    const ImageView view = image_view(image);
+    const rtmpose_detect_params settings = checked_detect_params(params);
+    if (std::isnan(person_thr)) fail_argument("person_thr is not a number");
+    const Poses found = found_poses(detector, estimator, view, settings);
+    *people = new PosesResult(
+        people_of(found, estimator.skeleton(), person_thr < 0 ? kPersonThr : person_thr), {}, false,
+        estimator.shared_skeleton());
   });
 }

@@ -7,8 +7,8 @@
 namespace rtmpose::core {
 
 // Reads the first image of: boxes (1, n, 5) with labels; boxes (1, n, 4), scores and labels, with
-// or without their number; candidates (1, A, 4) with scores (1, A, C); RTMDet's maps of three strides,
-// joined or apart; and what the YOLO families return.
+// or without their number; candidates (1, A, 4) with scores (1, A, C); RTMDet's maps of three
+// strides, joined or apart; and what the YOLO families return.
 //
 // score_thr: used where suppression happens here. Throws Error where the form is another.
 Detections read_detections(const Arrays& outputs, Size input, float score_thr,

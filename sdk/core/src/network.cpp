@@ -126,8 +126,10 @@ Network::Network(const std::string& path, const EngineOptions& options) : path_(
     check_engine(api->SessionGetInputCount(session_, &inputs), path);
     check_engine(api->SessionGetOutputCount(session_, &count), path);
     if (inputs == 1) input_ = spec_of(true, 0);
-    if (inputs != 1 || input_.shape.size() != 4 ||
-        (input_.shape[1] != 3 && input_.shape[1] != -1) || input_.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+    const bool images = input_.shape.size() == 4 &&
+                        (input_.shape[1] == 3 || input_.shape[1] == -1) &&
+                        input_.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    if (inputs != 1 || !images) {
       fail_model(path + " does not take one batch (N, 3, H, W) of 32-bit floats: it has " +
                  std::to_string(inputs) + " inputs, the first of shape " +
                  shape_text(input_.shape));

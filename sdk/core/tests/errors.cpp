@@ -162,6 +162,21 @@ void wrong_frames(const rtmpose_model* detector, const rtmpose_model* pose) {
   rtmpose_stream_destroy(other);
 }
 
+void people_in_one_call(const rtmpose_detector* detector, const rtmpose_pose_detector* pose) {
+  const std::vector<std::uint8_t> pixels(3 * 64 * 64, 90);
+  const rtmpose_image image = image_of(pixels, 64, 64);
+  const rtmpose_poses* people = nullptr;
+  checks::fails(rtmpose_find_people(nullptr, pose, &image, nullptr, -1, &people),
+                RTMPOSE_ERROR_ARGUMENT, "detector is NULL", "people without a detector");
+  checks::fails(rtmpose_find_people(detector, nullptr, &image, nullptr, -1, &people),
+                RTMPOSE_ERROR_ARGUMENT, "pose is NULL", "people without a pose detector");
+  checks::fails(rtmpose_find_people(detector, pose, &image, nullptr, std::nanf(""), &people),
+                RTMPOSE_ERROR_ARGUMENT, "person_thr", "a threshold that is no number");
+  rtmpose::check(rtmpose_find_people(detector, pose, &image, nullptr, -1, &people));
+  checks::that(people->count == 0 && people->keypoint_count == 26, "nobody in a gray image");
+  rtmpose_poses_release(people);
+}
+
 void short_structs() {
   // As of a program that was built when there were fewer fields.
   rtmpose_tracker_params params;
@@ -204,6 +219,7 @@ int main() {
     wrong_detect_params(detector);
     wrong_boxes(pose);
     wrong_frames(detector_model.get(), pose_model.get());
+    people_in_one_call(detector, pose);
     rtmpose_detector_destroy(detector);
     rtmpose_pose_detector_destroy(pose);
   } catch (const rtmpose::Error& error) {

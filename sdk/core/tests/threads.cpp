@@ -1,5 +1,5 @@
-// Eight threads with a tracker each, then eight on one tracker: the same people as one thread finds;
-// and two calls at once on one stream, of which one is told that it is busy.
+// Eight threads with a tracker each, then eight on one tracker: the same people as one thread
+// finds; and two calls at once on one stream, of which one is told that it is busy.
 #include <atomic>
 #include <thread>
 

@@ -1,7 +1,8 @@
 // The tracker without networks: which boxes to estimate poses in, and who is who.
 //
 // The way of a frame: predict every track's box -> detections that count, merged with followed
-// boxes -> (poses, elsewhere) -> drop duplicates -> assign poses to tracks -> repair, smooth, give ids.
+// boxes -> (poses, elsewhere) -> drop duplicates -> assign poses to tracks -> repair, smooth, give
+// ids.
 #pragma once
 
 #include "tracking/association.hpp"
