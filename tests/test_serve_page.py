@@ -346,10 +346,54 @@ def test_files_that_cannot_be_read(browser, service, tmp_path):
         with opened(browser, service, faults=["422", "400", "415"]) as page:
             page.set_input_files("#file", path)
             page.wait_for_selector(f"#error:has-text('{name}')")
+            check_accessible(page)
             # The next file that can be read takes the message away.
             page.set_input_files("#file", PHOTO)
             wait_for_people(page)
             assert page.locator("#error").is_hidden()
+
+
+def test_kinds_of_photos(browser, service, tmp_path):
+    """What the browser cannot show comes from the service; photos are turned as EXIF says."""
+    from PIL import Image
+
+    with Image.open(PHOTO) as image:
+        image.save(tmp_path / "a.tiff")
+        turned = Image.Exif()
+        turned[274] = 6
+        image.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=turned)
+    size = "[document.getElementById('view').width, document.getElementById('view').height]"
+    for name in ("a.tiff", "turned.jpg"):
+        with opened(browser, service) as page:
+            page.set_input_files("#file", tmp_path / name)
+            wait_for_people(page)
+            assert len(shown_people(page)) >= 4
+            assert page.evaluate(size) == [640, 360]
+
+
+def test_videos_where_they_are_not_taken(browser, pipeline, clip):
+    with serving(pipeline.model) as service, opened(browser, service) as page:
+        page.wait_for_selector("#model:not(:empty)")
+        page.set_input_files("#file", clip)
+        page.wait_for_selector("#error:has-text('takes no videos')")
+
+
+def test_a_video_that_the_browser_cannot_play(browser, service, clip, tmp_path):
+    import av
+
+    video = cv2.VideoCapture(str(clip))
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
+        image = cv2.resize(video.read()[1], (480, 270))
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    with opened(browser, service) as page:
+        page.set_input_files("#file", path)
+        page.wait_for_selector("#numbers:has-text('As the server drew it')")
+        wait_for_people(page)
 
 
 def test_the_server_is_gone_and_comes_back(browser_with_camera, pipeline):
@@ -523,16 +567,6 @@ def test_no_private_mode_without_its_files(browser, service, pipeline, tmp_path)
         serving(pipeline.model, web_assets=tmp_path),
     ):
         pass
-
-
-def test_both_languages_have_the_same_words():
-    source = Path(__file__).parents[1] / "rtmpose" / "serve" / "static" / "js" / "texts.js"
-    english, _, chinese = source.read_text("utf-8").partition("const ZH")
-    names = [re.findall(r"^  (\w+):", part, re.M) for part in (english, chinese)]
-    assert names[0] == names[1]
-    chinese = chinese.partition("const LANGUAGES")[0]
-    places = [re.findall(r"\{\w+\}", part) for part in (english, chinese)]
-    assert sorted(places[0]) == sorted(places[1])
 
 
 def brightness(color):

@@ -75,7 +75,7 @@ export async function showJob(job, file, signal) {
   offerJob(job);
   const noteOf = (overlay) => {
     if (!fits) return () => text("video_large");
-    return () => (overlay || !file ? "" : text("video_annotated"));
+    return () => (overlay ? "" : text("video_annotated"));
   };
   for (const [url, overlay] of attempts) {
     const player = new Player(url, frames, { name: job.name, overlay, note: noteOf(overlay) });

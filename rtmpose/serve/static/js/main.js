@@ -13,7 +13,7 @@ import {
   runPrivateVideo,
   showPrivatePhoto,
 } from "./private.js";
-import { redraw, showLegend, showScene, useKeypointSet } from "./scene.js";
+import { currentScene, redraw, showLegend, showScene, useKeypointSet } from "./scene.js";
 import { connectSettings, keep, settings, useDefaults } from "./settings.js";
 import { text, useLanguage } from "./texts.js";
 
@@ -69,6 +69,11 @@ async function openFile(file) {
     else await openVideo(file, signal);
   } catch (error) {
     failed(error, file.name, signal);
+    // Not the people of one picture below the name of another.
+    if (!signal.aborted && currentScene()?.name !== file.name) {
+      showScene(null);
+      offerNothing();
+    }
   }
 }
 

@@ -39,6 +39,8 @@ export function showScene(value) {
   const shown = scene !== null;
   byId("view").hidden = !shown;
   byId("hint").hidden = shown;
+  // Pictures that the service drew have no line styles.
+  byId("legend").hidden = scene?.overlay === false;
   byId("drop").classList.toggle("filled", shown);
   redraw();
 }
