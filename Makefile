@@ -68,9 +68,9 @@ $(VENV)/.serve: $(VENV)/.runtime
 serve: $(VENV)/.serve
 	$(BIN)/rtmpose serve --data build/jobs $(if $(wildcard build/web/sdk),--web-assets build/web)
 
-# What the page needs to run the model in the browser; needs node, npm and emscripten.
+# What the page needs to run the model in the browser; needs npm and emscripten (sdk/apt.txt).
 web-assets: $(VENV)/.runtime
-	$(BIN)/python -m pip install -q --disable-pip-version-check 'onnx>=1.16'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[export]'
 	$(BIN)/python scripts/web_assets.py build/web
 
 clean:

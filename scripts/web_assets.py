@@ -5,7 +5,7 @@
 
 The JavaScript package is built from sdk/js (needs node, npm and emscripten), ONNX Runtime comes
 from npm in the version of sdk/js/package-lock.json, which has the hash of its content, and the
-model is exported as one graph.
+model is exported as one graph, which needs the extra export.
 """
 
 from __future__ import annotations
