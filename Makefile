@@ -68,7 +68,7 @@ $(VENV)/.serve: $(VENV)/.runtime
 serve: $(VENV)/.serve
 	$(BIN)/rtmpose serve --data build/jobs $(if $(wildcard build/web/sdk),--web-assets build/web)
 
-# What the page needs to run the model in the browser; needs npm and emscripten (sdk/apt.txt).
+# What the page needs to run the model in the browser; needs npm, emscripten, nlohmann-json3-dev.
 web-assets: $(VENV)/.runtime
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[export]'
 	$(BIN)/python scripts/web_assets.py build/web
