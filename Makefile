@@ -6,7 +6,7 @@ OUT ?= demo_output
 TESTS ?= -q -n auto --maxprocesses 8
 PHOTO := rtmpose/assets/photos/000000541055.jpg
 
-.PHONY: demo test lint types check docs readers serve-clients sdk clean
+.PHONY: demo test lint types check docs readers serve-clients sdk serve web-assets clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
@@ -67,6 +67,19 @@ serve-clients: .venv-serve-clients/.done
 # The library, the programs, C#, Java and JavaScript, with their tests; sdk/apt.txt names what Debian has of it.
 sdk: $(VENV)/.runtime
 	PYTHON=$(abspath $(BIN))/python sh sdk/build.sh
+
+$(VENV)/.serve: $(VENV)/.runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[serve]'
+	@touch $@
+
+# The service with its page at http://127.0.0.1:8000; private mode where `make web-assets` was run.
+serve: $(VENV)/.serve
+	$(BIN)/rtmpose serve --data build/jobs $(if $(wildcard build/web/sdk),--web-assets build/web)
+
+# What the page needs to run the model in the browser; needs npm, emscripten, nlohmann-json3-dev.
+web-assets: $(VENV)/.runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[export]'
+	$(BIN)/python scripts/web_assets.py build/web
 
 clean:
 	rm -rf $(VENV) .venv-readers .venv-readers-labeling .venv-serve-clients $(OUT) build dist

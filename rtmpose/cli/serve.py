@@ -80,10 +80,18 @@ class AddressOptions:
     share_models: Annotated[
         bool,
         typer.Option(
-            help="Let clients fetch the model files, to run them in the browser.",
+            help="Let clients fetch the model files.",
             rich_help_panel=ADDRESS,
         ),
     ] = True
+    web_assets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of scripts/web_assets.py: the page can then run the model in the browser.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = None
     log_json: Annotated[
         bool,
         typer.Option("--log-json", help="Log JSON lines.", rich_help_panel=ADDRESS),
@@ -246,6 +254,7 @@ def _settings(
         drain_s=limits.drain,
         data=address.data,
         share_models=address.share_models,
+        web_assets=address.web_assets,
         log_json=address.log_json,
     )
 

@@ -32,6 +32,7 @@ from rtmpose.serve.metrics import Metrics
 from rtmpose.serve.model_routes import model_routes
 from rtmpose.serve.oip_http import oip_routes
 from rtmpose.serve.oip_model import ProtocolModel
+from rtmpose.serve.page_assets import page_assets_routes, read_web_assets
 from rtmpose.serve.pose_routes import pose_routes
 from rtmpose.serve.service import Service, fault_of
 from rtmpose.serve.session_routes import session_routes
@@ -57,6 +58,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     Returns:
         The application; its :class:`Service` is ``app.state.service``.
     """
+    assets = None if settings.web_assets is None else read_web_assets(settings.web_assets)
     metrics = Metrics()
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
@@ -90,6 +92,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
     app.include_router(health_routes(service))
     app.include_router(session_routes(settings))
     app.include_router(model_routes(service, with_jobs=runner is not None))
+    app.include_router(page_assets_routes(assets))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
     app.include_router(oip_routes(service, protocol_model))

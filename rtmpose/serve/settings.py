@@ -60,7 +60,8 @@ class ServeSettings:
         body_rate: Slowest body, in bytes per second, after the first ``body_timeout_s``.
         drain_s: How long a stop waits for what is being worked on.
         data: Folder of the jobs; None switches them off.
-        share_models: Whether the model files may be fetched, as the page's private mode needs.
+        share_models: Whether the model files may be fetched.
+        web_assets: Folder with what the page needs to run the model in the browser.
         log_json: Log as JSON lines.
 
     Raises:
@@ -96,6 +97,7 @@ class ServeSettings:
     drain_s: float = 30.0
     data: Path | None = None
     share_models: bool = True
+    web_assets: Path | None = None
     log_json: bool = False
 
     def __post_init__(self) -> None:

@@ -1,0 +1,102 @@
+// Requests to the service: errors with a code, the token asked for where it is wanted.
+
+import { text } from "./texts.js";
+
+/** What went wrong; `code` is the service's, or "gone" where it does not answer. */
+export class ApiError extends Error {
+  constructor(code, message, status = 0) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+let askForToken = async () => false;
+let onGone = () => {};
+
+/** What asks for the token, and what is told when the service does not answer. */
+export function onTrouble({ token, gone }) {
+  askForToken = token;
+  onGone = gone;
+}
+
+/** The answer to a request; the token is asked for, and the request sent again, where needed. */
+export async function call(path, options = {}) {
+  for (;;) {
+    const response = await send(path, options);
+    if (response.ok) return response;
+    const error = await errorOf(response);
+    if (response.status !== 401 || !(await askForToken())) throw error;
+  }
+}
+
+/** The JSON of an answer. */
+export async function callJson(path, options) {
+  return (await call(path, options)).json();
+}
+
+/** Show a token: whether it is the right one. */
+export async function beginSession(token) {
+  const headers = { Authorization: `Bearer ${token}` };
+  return (await send("/v1/session", { method: "POST", headers })).ok;
+}
+
+/** Send a file with its progress (0 to 1); the JSON of the answer. */
+export async function upload(path, file, onProgress, signal) {
+  for (;;) {
+    const { status, body } = await sendFile(path, file, onProgress, signal);
+    if (status >= 200 && status < 300) return body;
+    if (status === 401 && (await askForToken())) continue;
+    const error = body?.error ?? {};
+    throw new ApiError(error.code ?? "refused", error.message ?? `HTTP ${status}`, status);
+  }
+}
+
+/** Words for a person about what went wrong with a file of that name. */
+export function explain(error, name) {
+  if (error.code === "gone") return text("gone");
+  if (error.status === 413) return text("too_large", { name });
+  if (error.status === 429) return text("too_fast");
+  if (error instanceof ApiError) return text("file_unreadable", { name, reason: error.message });
+  return error.message;
+}
+
+async function send(path, options) {
+  try {
+    return await fetch(path, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    onGone();
+    throw new ApiError("gone", text("gone"));
+  }
+}
+
+async function errorOf(response) {
+  try {
+    const { error } = await response.json();
+    return new ApiError(error.code, error.message, response.status);
+  } catch {
+    return new ApiError("refused", `HTTP ${response.status}`, response.status);
+  }
+}
+
+// fetch tells nothing of how much of a body was sent.
+function sendFile(path, file, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) onProgress(event.loaded / event.total);
+    };
+    request.onload = () => resolve({ status: request.status, body: request.response });
+    request.onerror = () => {
+      onGone();
+      reject(new ApiError("gone", text("gone")));
+    };
+    request.onabort = () => reject(new DOMException("canceled", "AbortError"));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}

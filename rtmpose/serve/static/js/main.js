@@ -1,0 +1,329 @@
+// The page: what the person does, and which part works on it.
+
+import { beginSession, callJson, explain, onTrouble } from "./api.js";
+import { CameraRun, listCameras, openCamera, ServerFinder } from "./camera.js";
+import { offerNothing } from "./downloads.js";
+import { listJobs, runVideo, showJob, watchJob } from "./jobs.js";
+import { clearError, hideProgress, say, sayAgain, sayError, tokenDialog } from "./messages.js";
+import { showPhoto } from "./photo.js";
+import {
+  openPrivate,
+  privateAssets,
+  PrivateFinder,
+  runPrivateVideo,
+  showPrivatePhoto,
+} from "./private.js";
+import { currentScene, redraw, showLegend, showScene, useKeypointSet } from "./scene.js";
+import { connectSettings, keep, settings, useDefaults } from "./settings.js";
+import { text, useLanguage } from "./texts.js";
+
+const byId = (id) => document.getElementById(id);
+const VIDEO_NAME = /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|flv|wmv)$/i;
+const AGAIN_MS = 2000;
+
+const page = {
+  service: null,
+  assets: null, // what private mode needs, where the service has it
+  file: null, // the file that is shown
+  run: null, // a player or a camera: stop(), useSettings()
+  task: new AbortController(),
+};
+let goneTimer = 0;
+
+/** Whether a file is a video. */
+function isVideo(file) {
+  return file.type.startsWith("video/") || VIDEO_NAME.test(file.name);
+}
+
+/** End what runs; a signal for what begins. */
+function begin() {
+  page.task.abort();
+  page.task = new AbortController();
+  page.run?.stop();
+  page.run = null;
+  showCameraButton(false);
+  byId("camera-choice").hidden = true;
+  byId("again").hidden = true;
+  hideProgress();
+  clearError();
+  return page.task.signal;
+}
+
+async function openFiles(files) {
+  const file = files[0];
+  if (!file) return;
+  await openFile(file);
+  if (files.length > 1) say(() => [text("first_file", { count: files.length })]);
+}
+
+/** Work on a photo or a video. */
+async function openFile(file) {
+  const signal = begin();
+  page.file = file;
+  say();
+  try {
+    if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
+    if (isPrivate()) await openPrivately(file, signal);
+    else if (!isVideo(file)) await showPhoto(file, signal);
+    else if (page.service && !page.service.jobs) throw new Error(text("jobs_off"));
+    else await openVideo(file, signal);
+  } catch (error) {
+    failed(error, file.name, signal);
+    // Not the people of one picture below the name of another.
+    if (!signal.aborted && currentScene()?.name !== file.name) {
+      showScene(null);
+      offerNothing();
+    }
+  }
+}
+
+/** Whether the model runs in the browser. */
+function isPrivate() {
+  return page.assets !== null && byId("place").value === "browser";
+}
+
+async function openPrivately(file, signal) {
+  if (!isVideo(file)) {
+    await showPrivatePhoto(file, page.assets, signal);
+    return;
+  }
+  showScene(null);
+  offerNothing();
+  const player = await runPrivateVideo(file, page.assets, signal, begin);
+  if (signal.aborted) {
+    player?.stop();
+    return;
+  }
+  page.run = player;
+  byId("again").hidden = false;
+}
+
+/** The place where the model runs was changed: what is shown begins again there. */
+async function placeChanged() {
+  const camera = page.run instanceof CameraRun;
+  const { file } = page;
+  const signal = begin();
+  settings.place = byId("place").value;
+  keep();
+  say();
+  try {
+    if (isPrivate()) await openPrivate(page.assets);
+    if (signal.aborted) return;
+    if (camera) await toggleCamera();
+    else if (file !== null) await openFile(file);
+  } catch (error) {
+    byId("place").value = "server";
+    failed(error, "", signal);
+  }
+}
+
+async function openVideo(file, signal) {
+  showScene(null);
+  offerNothing();
+  say();
+  const job = await runVideo(file, signal, begin);
+  if (job === null || signal.aborted) return;
+  page.run = await showJob(job, file, signal);
+  byId("again").hidden = false;
+}
+
+/** Show a job of the list, now or when it has ended. */
+async function openJob(job) {
+  const signal = begin();
+  page.file = null;
+  showScene(null);
+  offerNothing();
+  try {
+    const ended = await watchJob(job, signal, begin);
+    if (ended !== null) page.run = await showJob(ended, null, signal);
+  } catch (error) {
+    failed(error, job.name, signal);
+  }
+}
+
+function failed(error, name, signal) {
+  if (error.name === "AbortError" || signal.aborted) return;
+  hideProgress();
+  say();
+  sayError(explain(error, name), error.code === "gone" ? "gone" : "file");
+}
+
+function showCameraButton(runs) {
+  const words = runs ? "camera_stop" : "camera";
+  byId("camera").classList.toggle("on", runs);
+  byId("camera").dataset.text = words;
+  byId("camera").textContent = text(words);
+}
+
+async function toggleCamera(deviceId) {
+  const stops = page.run instanceof CameraRun && deviceId === undefined;
+  const signal = begin();
+  if (stops) {
+    say();
+    return;
+  }
+  page.file = null;
+  showScene(null);
+  offerNothing();
+  showCameraButton(true);
+  let engine = null;
+  try {
+    engine = isPrivate() ? (await openPrivate(page.assets)).provider : null;
+  } catch (error) {
+    showCameraButton(false);
+    failed(error, "", signal);
+    return;
+  }
+  const media = await openCamera(deviceId);
+  if (media === null || signal.aborted) {
+    for (const track of media?.getTracks() ?? []) track.stop();
+    if (!signal.aborted) showCameraButton(false);
+    return;
+  }
+  say(() => [text("camera_on")]);
+  page.run = new CameraRun(media, engine ? new PrivateFinder(engine) : new ServerFinder());
+  await listCameras(media);
+}
+
+/** Thresholds changed: a photo is looked at again, a camera goes on with them. */
+function foundChanged() {
+  if (page.run !== null) page.run.useSettings();
+  else if (page.file !== null && !isVideo(page.file)) openFile(page.file);
+}
+
+/** The model and what the service can do. */
+async function loadService() {
+  const found = await callJson("/v1/models");
+  const [model] = found.models;
+  page.service = found;
+  useKeypointSet(model.keypoint_set);
+  useDefaults(model.defaults);
+  byId("jobs-part").hidden = !found.jobs;
+  showModel();
+  redraw();
+  page.assets = await privateAssets();
+  byId("place-choice").hidden = page.assets === null;
+  byId("place").value = page.assets === null ? "server" : settings.place;
+  if (found.jobs) await listJobs(openJob);
+}
+
+function showModel() {
+  if (page.service === null) return;
+  const [model] = page.service.models;
+  const network = model.networks.pose;
+  const where = network ? `${network.engine}, ${network.device}` : "";
+  const points = `${model.skeleton} (${model.keypoint_set.keypoints.length})`;
+  const names = [model.detector, model.pose].filter((name) => name !== null);
+  byId("model").textContent = [...names, points, where].filter(Boolean).join(" · ");
+}
+
+/** The service does not answer: say so, and look again until it does. */
+function serviceGone() {
+  if (goneTimer) return;
+  sayError(text(isPrivate() ? "gone_private" : "gone"), "gone");
+  const look = async () => {
+    try {
+      const answer = await fetch("/healthz", { cache: "no-store" });
+      if (!answer.ok) throw new Error("not yet");
+      goneTimer = 0;
+      clearError("gone");
+      say(() => [text("reconnected")]);
+      await loadService();
+    } catch (error) {
+      // Other errors are said where they come from.
+      if (goneTimer || error.code === "gone") goneTimer = setTimeout(look, AGAIN_MS);
+    }
+  };
+  goneTimer = setTimeout(look, AGAIN_MS);
+}
+
+function useTheme() {
+  if (settings.theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = settings.theme;
+}
+
+function connectChoices() {
+  byId("language").value = settings.language;
+  byId("theme").value = settings.theme;
+  byId("language").addEventListener("change", async () => {
+    settings.language = byId("language").value;
+    keep();
+    useLanguage(settings.language);
+    showLegend();
+    redraw();
+    sayAgain();
+    if (page.service?.jobs) await listJobs();
+  });
+  byId("theme").addEventListener("change", () => {
+    settings.theme = byId("theme").value;
+    keep();
+    useTheme();
+  });
+  connectSettings({ onDrawn: redraw, onFound: foundChanged });
+}
+
+function connectFiles() {
+  byId("open").addEventListener("click", () => byId("file").click());
+  byId("again").addEventListener("click", () => page.file && openFile(page.file));
+  byId("file").addEventListener("change", async () => {
+    const files = [...byId("file").files];
+    // The same file can be chosen again.
+    byId("file").value = "";
+    await openFiles(files);
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    byId("drop").classList.add("over");
+  });
+  document.addEventListener("dragleave", () => byId("drop").classList.remove("over"));
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    byId("drop").classList.remove("over");
+    await openFiles([...event.dataTransfer.files]);
+  });
+  document.addEventListener("paste", async (event) => {
+    const files = [...event.clipboardData.files];
+    if (files.length) event.preventDefault();
+    await openFiles(files);
+  });
+}
+
+function connectKeys() {
+  byId("place").addEventListener("change", placeChanged);
+  byId("camera").addEventListener("click", () => toggleCamera());
+  byId("camera-device").addEventListener("change", () => toggleCamera(byId("camera-device").value));
+  byId("error-close").addEventListener("click", () => clearError());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (byId("token-dialog").open) return;
+    const onControl = event.target.closest("input, select, textarea, button, summary, a");
+    const handled = onKey(event.key, onControl);
+    if (handled) event.preventDefault();
+  });
+}
+
+function onKey(key, onControl) {
+  if (key === "Escape") {
+    clearError();
+    if (page.run instanceof CameraRun) toggleCamera();
+    return true;
+  }
+  if (onControl?.matches("input, select, textarea")) return false;
+  if (key === "o" || key === "O") byId("open").click();
+  else if (key === "c" || key === "C") byId("camera").click();
+  else if (onControl || !page.run?.toggle) return false;
+  else if (key === " ") page.run.toggle();
+  else if (key === "ArrowLeft") page.run.step(-1);
+  else if (key === "ArrowRight") page.run.step(1);
+  else return false;
+  return true;
+}
+
+onTrouble({ token: () => tokenDialog(beginSession), gone: serviceGone });
+useLanguage(settings.language);
+connectChoices();
+connectFiles();
+connectKeys();
+loadService().catch((error) => {
+  if (error.code !== "gone") sayError(error.message);
+});

@@ -1,0 +1,57 @@
+// A photo: sent to the service, shown with its people.
+
+import { call, callJson } from "./api.js";
+import { clearError, say } from "./messages.js";
+import { offerPicture } from "./downloads.js";
+import { peopleWords, showScene } from "./scene.js";
+import { chosen, settings } from "./settings.js";
+import { text } from "./texts.js";
+
+/** People of an answer of the service: of a single photo nobody has an id. */
+export function peopleOf(annotations) {
+  return annotations.map(({ bbox, score, box_score, keypoints }) => {
+    const points = [];
+    for (let at = 0; at < keypoints.length; at += 3) points.push(keypoints.slice(at, at + 3));
+    return { id: null, bbox, score, box_score, keypoints: points };
+  });
+}
+
+/** Find the people of a photo through the service, and show them. */
+export async function showPhoto(file, signal) {
+  say(() => [text("ask_server")]);
+  const answer = await callJson("/v1/poses", { method: "POST", body: formOf(file), signal });
+  const picture = await pictureOf(file, signal);
+  if (signal.aborted) return;
+  const { width, height } = answer.images[0];
+  const people = peopleOf(answer.annotations);
+  clearError();
+  showScene({ picture, width, height, people, name: file.name });
+  offerPicture(() => JSON.stringify(answer, null, 1));
+  const { total, decode, detect, pose } = answer.timing_ms;
+  const ms = { ms: total, decode, detect, pose };
+  for (const name of Object.keys(ms)) ms[name] = Math.round(ms[name]);
+  say(() => [peopleWords(), text("numbers_photo", ms)]);
+}
+
+function formOf(file) {
+  const form = new FormData();
+  form.append("image", file, file.name);
+  form.append("kpt_thr", String(settings.kpt_thr));
+  for (const [name, value] of Object.entries(chosen())) form.append(name, String(value));
+  return form;
+}
+
+// Photos that the browser cannot show, such as HEIC and TIFF, come back from the service as JPEG.
+async function pictureOf(file, signal) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    const form = new FormData();
+    form.append("image", file, file.name);
+    // No keypoint has such a score: nothing is drawn.
+    form.append("kpt_thr", "100");
+    const headers = { Accept: "image/jpeg" };
+    const answer = await call("/v1/poses", { method: "POST", body: form, headers, signal });
+    return createImageBitmap(await answer.blob());
+  }
+}
