@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 import rtmpose
 from rtmpose.errors import RtmposeError
 from rtmpose.serve.access_log import AccessLog
-from rtmpose.serve.engine import Engine
+from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.guard import PAGE_FILES, Guard, error_json
 from rtmpose.serve.health_routes import health_routes
@@ -47,7 +47,7 @@ Coordinates are pixels of the image as sent, upright. Scores of keypoints are ab
 higher is better. Errors are `{"error": {"code", "message"}}`."""
 
 
-def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
+def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
     """The application.
 
     Args:
