@@ -269,7 +269,8 @@ def test_many_requests_leave_nothing_behind(service):
         before = state()
         assert set(clients.map(ask, range(160))) == {200}
         after = state()
-    assert after[0] <= before[0] + 1
+    # Pools of threads may not have been at their full size before.
+    assert after[0] <= before[0] + 8
     assert after[1] <= before[1] + 9  # connections that are closing
     assert service.server.engine.in_work == 0
     # Some of them shared calls.
