@@ -327,3 +327,17 @@ def test_a_list_of_jobs_that_is_damaged(fake, tmp_path):
     (tmp_path / "jobs.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(OutputError, match="list of jobs"):
         RunningServer([fake], ServeSettings(port=0, data=tmp_path))
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile clip.avi\n", "#EXTM3U\nclip.avi\n"])
+def test_an_upload_is_never_opened_as_a_list_of_files(tmp_path, text):
+    from rtmpose.errors import InputError
+    from rtmpose.sources import SourceItem, probe
+
+    clip(tmp_path / "clip.avi", frames=5)
+    upload = tmp_path / "source"
+    upload.write_text(text)
+    with pytest.raises(InputError, match="video") as refused:
+        probe(SourceItem("video", "video", content=upload))
+    assert len(str(refused.value)) < 300
+    assert probe(SourceItem("video", "video", content=tmp_path / "clip.avi")).frames == 5

@@ -110,7 +110,8 @@ def test_a_stop_finishes_what_was_taken(make):
     future = engine.submit([ImageTask(picture())], "a")[0]
     threading.Timer(0.2, replica.model.gate.set).start()
     assert engine.close(10)
-    assert future.done() and replica.closed
+    assert future.done()
+    assert replica.closed
     with pytest.raises(ServiceError) as refused:
         engine.submit([ImageTask(picture())], "a")
     assert refused.value.status == 503

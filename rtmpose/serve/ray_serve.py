@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -217,7 +219,11 @@ def _connect(ray: Any, address: str) -> None:
         # Ray tries for minutes where nobody answers.
         if colon and port.isdecimal() and "://" not in address:
             socket.create_connection((host, int(port)), ANSWER_S).close()
+        on_term = signal.getsignal(signal.SIGTERM)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="rtmpose")
+        # Ray's own handler would end the process with a status of 15 after everything was answered.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_term)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise InputError(
             f"the Ray cluster {address!r} cannot be reached: {error}; `ray status` tells whether it"
