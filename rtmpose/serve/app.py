@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -33,7 +33,7 @@ from rtmpose.serve.model_routes import model_routes
 from rtmpose.serve.oip_http import oip_routes
 from rtmpose.serve.oip_model import ProtocolModel
 from rtmpose.serve.pose_routes import pose_routes
-from rtmpose.serve.service import Service, fault_of
+from rtmpose.serve.service import CLIENT_GONE, Service, fault_of
 from rtmpose.serve.session_routes import session_routes
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.stream_routes import stream_routes
@@ -145,6 +145,11 @@ def _add_errors(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method"}.get(error.status_code, "refused")
         body = error_json(request.url.path, code, str(error.detail))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: Exception) -> Response:
+        # Nobody reads it: the status is for the log.
+        return Response(status_code=CLIENT_GONE)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
