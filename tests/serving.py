@@ -68,12 +68,12 @@ class Serving:
 
 
 @contextmanager
-def serving(model, **settings):
+def serving(model, start_engine=None, **settings):
     from rtmpose.serve.server import RunningServer
     from rtmpose.serve.settings import ServeSettings
 
     settings = {"port": 0, "drain_s": 10.0, **settings}
-    server = RunningServer([model], ServeSettings(**settings))
+    server = RunningServer([model], ServeSettings(**settings), start_engine)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert server.wait_until_ready()

@@ -327,3 +327,33 @@ def test_a_list_of_jobs_that_is_damaged(fake, tmp_path):
     (tmp_path / "jobs.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(OutputError, match="list of jobs"):
         RunningServer([fake], ServeSettings(port=0, data=tmp_path))
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile clip.avi\n", "#EXTM3U\nclip.avi\n"])
+def test_an_upload_is_never_opened_as_a_list_of_files(tmp_path, text):
+    from rtmpose.errors import InputError
+    from rtmpose.sources import SourceItem, probe
+
+    clip(tmp_path / "clip.avi", frames=5)
+    upload = tmp_path / "source"
+    upload.write_text(text)
+    with pytest.raises(InputError, match="video") as refused:
+        probe(SourceItem("video", "video", content=upload))
+    assert len(str(refused.value)) < 300
+    assert probe(SourceItem("video", "video", content=tmp_path / "clip.avi")).frames == 5
+
+
+def test_a_client_who_leaves_in_the_middle_of_an_upload(fake, tmp_path, caplog):
+    import socket
+
+    head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
+    with serving(fake, data=tmp_path / "data") as service:
+        with socket.create_connection(("127.0.0.1", service.port), 10) as connection:
+            connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(5000))
+        # No error of the service, and nothing is left of it.
+        text = 'rtmpose_requests_total{route="/v1/jobs",status='
+        wait_for(lambda: text in service.get("/metrics").body.decode())
+        assert f'{text}"499"' in service.get("/metrics").body.decode()
+        assert not list((tmp_path / "data" / "jobs").iterdir())
+        assert service.get("/v1/jobs").json()["jobs"] == []
+    assert "an error in" not in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,17 @@ from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import BATCH, COUNT, FRACTION, LARGE, PEOPLE, Range
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtmpose.families import PoseModel
+    from rtmpose.serve.engine import ImageEngine
+    from rtmpose.serve.ray_serve import ReplicaOptions
     from rtmpose.serve.settings import ServeSettings
 
 ADDRESS = "Address and access"
 SHARING = "Sharing the networks"
 LIMITS = "Limits"
+CLUSTER = "More than one machine"
 TOKEN_VARIABLE = "RTMPOSE_TOKEN"
 PORT = Range(0, 65_535, whole=True)
 POSITIVE = Range(0, LARGE, above=True)
@@ -171,12 +177,46 @@ class LimitOptions:
     ] = 30.0
 
 
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Replicas on other machines."""
+
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on the machines of this Ray cluster; local starts one here.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Replicas of the models; auto follows the load.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = "auto"
+    cpus_per_replica: Annotated[
+        int, COUNT, typer.Option(help="Cores of each replica.", rich_help_panel=CLUSTER)
+    ] = 1
+    gpus_per_replica: Annotated[
+        float | None,
+        Range(0, 1024),
+        typer.Option(
+            help="GPUs of each replica; by default one where --device is cuda.",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None
+
+
 @expand_groups
 def serve(
     models: options.ModelOptions,
     address: AddressOptions,
     sharing: SharingOptions,
     limits: LimitOptions,
+    cluster: ClusterOptions,
     speed: options.SpeedOptions,
     box_thr: Annotated[
         float,
@@ -200,6 +240,8 @@ def serve(
       RTMPOSE_TOKEN=$(openssl rand -hex 16) rtmpose serve --host 0.0.0.0 --grpc-port 8001
 
       rtmpose serve --device cuda:0,cuda:1 --max-batch 64 --max-wait-ms 8
+
+      rtmpose serve --ray 10.0.0.5:6379 --replicas 8
     """
     try:
         from rtmpose.people import person_thr_for
@@ -214,10 +256,18 @@ def serve(
     # Settings first: a mistake should not cost the loading of models.
     settings = _settings(address, sharing, limits, box_thr, person_thr)
     set_up_logs(as_json=settings.log_json, level=logging.getLogger().level)
-    opened = [_open(models, speed, device) for device in speed.device.split(",")]
+    replicas = _replica_options(cluster, speed)
+    if replicas is None:
+        opened = open_models(models, speed)
+    else:
+        # Here they only tell what they are.
+        opened = open_models(models, options.SpeedOptions(device="cpu", threads=1))
     # The usual threshold is that of the keypoint set, which is known now.
     settings = replace(settings, person_thr=person_thr_for(opened[0].skeleton, person_thr))
-    server = RunningServer(opened, settings)
+    start = None
+    if replicas is not None:
+        start = _cluster_engine(models, speed, opened, settings, replicas)
+    server = RunningServer(opened, settings, start)
     server.run()
     return 0
 
@@ -269,6 +319,47 @@ def _token(file: Path | None) -> str | None:
     if not token:
         raise InputError(f"{file} holds no token")
     return token
+
+
+def _replica_options(cluster: ClusterOptions, speed: options.SpeedOptions) -> ReplicaOptions | None:
+    """What is asked of a cluster; None without one."""
+    if cluster.ray is None:
+        if cluster.replicas != "auto" or cluster.gpus_per_replica is not None:
+            raise InputError("--replicas and --gpus-per-replica need a cluster: --ray ADDRESS")
+        return None
+    from rtmpose.serve.ray_serve import ReplicaOptions
+
+    number = None
+    if cluster.replicas != "auto":
+        digits = cluster.replicas.isascii() and cluster.replicas.isdecimal()
+        number = int(cluster.replicas[:6]) if digits else 0
+        if not number:
+            raise InputError(f"--replicas is a number from 1 or auto, not {cluster.replicas!r}")
+    if "," in speed.device:
+        raise InputError("with --ray a replica has one device: --device cuda, or cpu")
+    gpus = cluster.gpus_per_replica
+    if gpus is None:
+        gpus = 1.0 if speed.device.startswith("cuda") else 0.0
+    return ReplicaOptions(cluster.ray, number, cluster.cpus_per_replica, gpus)
+
+
+def _cluster_engine(
+    models: options.ModelOptions,
+    speed: options.SpeedOptions,
+    opened: list[PoseModel],
+    settings: ServeSettings,
+    replicas: ReplicaOptions,
+) -> Callable[[], ImageEngine]:
+    from rtmpose.serve.ray_serve import ray_engine
+
+    threads = speed.threads or replicas.cpus
+    opening = partial(open_models, models, replace(speed, threads=threads))
+    return partial(ray_engine, opened[0], opening, settings, replicas)
+
+
+def open_models(models: options.ModelOptions, speed: options.SpeedOptions) -> list[PoseModel]:
+    """The models on each device."""
+    return [_open(models, speed, device) for device in speed.device.split(",")]
 
 
 def _open(models: options.ModelOptions, speed: options.SpeedOptions, device: str) -> PoseModel:

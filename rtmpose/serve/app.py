@@ -15,14 +15,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import rtmpose
 from rtmpose.errors import RtmposeError
 from rtmpose.serve.access_log import AccessLog
-from rtmpose.serve.engine import Engine
+from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.guard import PAGE_FILES, Guard, error_json
 from rtmpose.serve.health_routes import health_routes
@@ -34,7 +34,7 @@ from rtmpose.serve.oip_http import oip_routes
 from rtmpose.serve.oip_model import ProtocolModel
 from rtmpose.serve.page_assets import page_assets_routes, read_web_assets
 from rtmpose.serve.pose_routes import pose_routes
-from rtmpose.serve.service import Service, fault_of
+from rtmpose.serve.service import CLIENT_GONE, Service, fault_of
 from rtmpose.serve.session_routes import session_routes
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.stream_routes import stream_routes
@@ -48,7 +48,7 @@ Coordinates are pixels of the image as sent, upright. Scores of keypoints are ab
 higher is better. Errors are `{"error": {"code", "message"}}`."""
 
 
-def create_app(settings: ServeSettings, engine: Engine) -> FastAPI:
+def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
     """The application.
 
     Args:
@@ -150,6 +150,11 @@ def _add_errors(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method"}.get(error.status_code, "refused")
         body = error_json(request.url.path, code, str(error.detail))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: Exception) -> Response:
+        # Nobody reads it: the status is for the log.
+        return Response(status_code=CLIENT_GONE)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:

@@ -13,25 +13,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from rtmpose.families import PoseModel
 from rtmpose.people import people_of
+from rtmpose.serve.admission import Admission
 from rtmpose.serve.fair_queue import FairQueue
-from rtmpose.serve.faults import busy, draining
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.types import Calibration, Detections, Image, Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
-
-FIRST_GUESS_S = 0.05
-"""Seconds that an image takes, before any was done."""
-NEWS = 0.1
-"""Weight of the newest image in the mean time."""
 
 BatchSeen = Callable[[str, int, float], None]
 """Told of every network call: the stage, people (or images) in it, and its seconds."""
@@ -100,6 +95,42 @@ class _Ticket:
 # ---- the engine
 
 
+class ImageEngine(Protocol):
+    """What works on images of many clients: :class:`Engine`, or machines of a cluster."""
+
+    on_batch: BatchSeen | None
+
+    @property
+    def model(self) -> PoseModel:
+        """What the models are."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoint set of the poses."""
+
+    @property
+    def in_work(self) -> int:
+        """Images that wait or are worked on."""
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Images that wait for the detector, and for the pose network."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is taken."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it works."""
+
+    def submit(self, tasks: Sequence[ImageTask], client: str) -> list[Future[Estimated]]:
+        """Take the images of a request, all or none; see :meth:`Engine.submit`."""
+
+    def close(self, timeout_s: float = 30.0) -> bool:
+        """Take no more, finish what was taken; whether all was finished in that time."""
+
+
 class Engine:
     """Works on images of many clients.
 
@@ -107,9 +138,6 @@ class Engine:
         models: An opened model for each device, all of the same kind.
         settings: Sizes of batches and queues.
         on_batch: Told of every network call.
-
-    Attributes:
-        model: The first of the models.
     """
 
     def __init__(
@@ -119,17 +147,13 @@ class Engine:
         on_batch: BatchSeen | None = None,
     ) -> None:
         self.settings = settings or ServeSettings()
-        self.model = models[0]
+        self._model = models[0]
         self.on_batch = on_batch
         self._to_detect: FairQueue[_Ticket] = FairQueue()
         self._to_estimate: FairQueue[_Ticket] = FairQueue()
         self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._of_client: Counter[str] = Counter()
-        self._pixels = 0
+        self._admission = Admission(self.settings)
         self._finding = 0
-        self._seconds_each = FIRST_GUESS_S
-        self._stopping = False
 
         # Two threads per device; models that find people by themselves need one.
         self._threads = []
@@ -144,14 +168,19 @@ class Engine:
                 self._threads.append(thread)
 
     @property
+    def model(self) -> PoseModel:
+        """The first of the models."""
+        return self._model
+
+    @property
     def skeleton(self) -> Skeleton:
         """The keypoint set of the poses."""
-        return self.model.skeleton
+        return self._model.skeleton
 
     @property
     def in_work(self) -> int:
         """Images that wait or are worked on."""
-        return self._of_client.total()
+        return self._admission.in_work
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -161,7 +190,7 @@ class Engine:
     @property
     def stopping(self) -> bool:
         """Whether nothing more is taken."""
-        return self._stopping
+        return self._admission.stopping
 
     @property
     def alive(self) -> bool:
@@ -184,19 +213,14 @@ class Engine:
         """
         for task in tasks:
             check_image(task.image)
-        pixels = sum(_pixels(task.image) for task in tasks)
-        with self._lock:
-            self._admit(len(tasks), pixels, client)
+        pixels = sum(pixels_of(task.image) for task in tasks)
+        self._admission.admit(len(tasks), pixels, client)
         tickets = [_Ticket(task, client, task.boxes) for task in tasks]
         for ticket in tickets:
             # Called once, when it is done, failed or canceled.
             ticket.future.add_done_callback(partial(self._leave, ticket))
             self._put(ticket)
         return [ticket.future for ticket in tickets]
-
-    def retry_after_s(self) -> float:
-        """When a place will probably be free."""
-        return min(30.0, max(1.0, self.in_work * self._seconds_each / 2))
 
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken, end the threads.
@@ -205,45 +229,15 @@ class Engine:
             Whether all was finished in that time.
         """
         deadline = time.monotonic() + timeout_s
-        with self._idle:
-            self._stopping = True
-            while self.in_work and (left := deadline - time.monotonic()) > 0:
-                self._idle.wait(left)
-            finished = not self.in_work
+        finished = self._admission.close(timeout_s)
         self._to_detect.close()
         self._to_estimate.close()
         for thread in self._threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         return finished
 
-    # ---- who may come in
-
-    def _admit(self, count: int, pixels: int, client: str) -> None:
-        """Count a request in, or refuse it."""
-        if self._stopping:
-            raise draining()
-        limits = self.settings
-        total = self._of_client.total()
-        full = total + count > limits.max_queue
-        # A single image of the largest size always fits, where there is nothing else.
-        full |= total > 0 and self._pixels + pixels > limits.max_queue_pixels
-
-        # The next client must find room: nobody takes more than a share of the queue.
-        others = sum(1 for name in self._of_client if name != client)
-        share = max(1, limits.max_queue // (others + 2), min(count, limits.max_queue))
-        if full or self._of_client[client] + count > share:
-            raise busy(self.retry_after_s())
-        self._of_client[client] += count
-        self._pixels += pixels
-
     def _leave(self, ticket: _Ticket, _: Future[Estimated]) -> None:
-        with self._idle:
-            self._of_client[ticket.client] -= 1
-            if self._of_client[ticket.client] <= 0:
-                del self._of_client[ticket.client]
-            self._pixels -= _pixels(ticket.task.image)
-            if not self.in_work:
-                self._idle.notify_all()
+        self._admission.leave(pixels_of(ticket.task.image), ticket.client)
 
     def _put(self, ticket: _Ticket) -> None:
         if ticket.boxes is not None or not self.model.needs_boxes:
@@ -328,8 +322,7 @@ class Engine:
             given = ticket.task.boxes is not None or model.whole_image
             thr = 0.0 if given else ticket.task.person_thr
             self._finish(ticket, people_of(found, thr))
-        each = seconds / len(tickets) + tickets[0].detect_s
-        self._seconds_each += NEWS * (each - self._seconds_each)
+        self._admission.took(seconds / len(tickets) + tickets[0].detect_s)
 
     def _finish(self, ticket: _Ticket, poses: Poses) -> None:
         total = time.perf_counter() - ticket.submitted
@@ -362,5 +355,6 @@ def _calibration(model: PoseModel) -> Calibration | None:
     return getattr(getattr(model.pose, "card", None), "calibration", None)
 
 
-def _pixels(image: Image) -> int:
+def pixels_of(image: Image) -> int:
+    """Pixels of an image."""
     return int(image.shape[0]) * int(image.shape[1])

@@ -11,7 +11,7 @@ from rtmpose.backends import Backend
 from rtmpose.detector import Detector
 from rtmpose.families import Network, OneStage
 from rtmpose.pose_estimator import Boxes, PoseEstimator, as_detections
-from rtmpose.serve.engine import Engine, Estimated, ImageTask
+from rtmpose.serve.engine import Estimated, ImageEngine, ImageTask
 from rtmpose.serve.faults import ServiceError
 from rtmpose.types import Detections, Image, Poses, Skeleton
 
@@ -30,7 +30,7 @@ class EngineModel:
 
     networks: Sequence[Network] = ()
 
-    def __init__(self, engine: Engine, client: str, *, patient: bool = False) -> None:
+    def __init__(self, engine: ImageEngine, client: str, *, patient: bool = False) -> None:
         self._engine = engine
         self._client = client
         self._patient = patient

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from rtmpose.errors import InputError, OutputError, RtmposeError
 from rtmpose.file_locks import OutputLock
 from rtmpose.pipeline import Pipeline
-from rtmpose.serve.engine import Engine
+from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.engine_model import EngineModel
 from rtmpose.serve.job_files import (
     ANNOTATED,
@@ -63,7 +63,7 @@ class JobRunner:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ImageEngine,
         settings: ServeSettings,
         on_change: Callable[[dict[str, int]], None] | None = None,
     ) -> None:

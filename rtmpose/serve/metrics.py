@@ -11,7 +11,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rtmpose.serve.engine import Engine, Estimated
+from rtmpose.serve.engine import Estimated, ImageEngine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -55,7 +55,7 @@ class Metrics:
         self.streams = Gauge("rtmpose_streams", "Open streams.", **of)
         self.jobs = Gauge("rtmpose_jobs", "Jobs by state.", ["state"], **of)
 
-    def watch(self, engine: Engine) -> None:
+    def watch(self, engine: ImageEngine) -> None:
         """Take the numbers of an engine."""
         engine.on_batch = self.batch
         self._in_work.set_function(lambda: engine.in_work)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from rtmpose.errors import InputError, OutputError
 from rtmpose.families import PoseModel
 from rtmpose.serve.app import create_app
-from rtmpose.serve.engine import Engine
+from rtmpose.serve.engine import Engine, ImageEngine
 from rtmpose.serve.service import Service
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.slow_clients import close_idle_connections
@@ -37,6 +37,7 @@ class RunningServer:
     Args:
         models: One for each device.
         settings: Address, limits, token.
+        start_engine: Starts another engine, once the address was found to be free.
 
     Attributes:
         app: The application.
@@ -47,11 +48,22 @@ class RunningServer:
         OutputError: the address is in use, or the data folder cannot be written.
     """
 
-    def __init__(self, models: Sequence[PoseModel], settings: ServeSettings) -> None:
+    def __init__(
+        self,
+        models: Sequence[PoseModel],
+        settings: ServeSettings,
+        start_engine: Callable[[], ImageEngine] | None = None,
+    ) -> None:
         # The address first: a mistake in it should not cost the start of threads.
         self._socket = _listen(settings.host, settings.port)
         self.settings = settings
-        self.engine = Engine(models, settings)
+        try:
+            self.engine: ImageEngine = (
+                Engine(models, settings) if start_engine is None else start_engine()
+            )
+        except BaseException:
+            self._socket.close()
+            raise
         try:
             self.app: FastAPI = create_app(settings, self.engine)
         except BaseException:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from rtmpose.errors import BackendError, InputError, RtmposeError
-from rtmpose.serve.engine import Engine, Estimated, ImageTask
+from rtmpose.serve.engine import Estimated, ImageEngine, ImageTask
 from rtmpose.serve.faults import ServiceError, draining, unusable
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.metrics import Metrics
@@ -38,7 +38,7 @@ class Service:
     """
 
     settings: ServeSettings
-    engine: Engine
+    engine: ImageEngine
     metrics: Metrics
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(

@@ -6,6 +6,7 @@ import errno
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,21 @@ from rtmpose.errors import InputError
 from rtmpose.shown_names import shown_name
 
 FILE_PROTOCOLS = "file,crypto,data"
+REFERRING_FORMATS = frozenset(
+    {
+        "applehttp",
+        "concat",
+        "concatf",
+        "dash",
+        "hls",
+        "imf",
+        "rtsp",
+        "sap",
+        "sdp",
+        "webm_dash_manifest",
+    }
+)
+"""Formats that name other files or servers."""
 """What a file may refer to: a playlist on the disk must not call servers."""
 NOT_VIDEO = frozenset({"tty", "bin", "xbin", "adf", "idf", "image2", "image2pipe", "ass", "srt"})
 """FFmpeg reads text and single images as videos too."""
@@ -67,12 +83,15 @@ class Video:
 
 
 @contextmanager
-def opened_file(source: str | Path | IO[bytes], name: str) -> Iterator[Video]:
+def opened_file(
+    source: str | Path | IO[bytes], name: str, *, alone: bool = False
+) -> Iterator[Video]:
     """A video file, ready to be decoded by several threads; closed at the end.
 
     Args:
         source: A path, or an open file.
         name: Names it in messages.
+        alone: Refuse formats that name other files, such as playlists.
 
     Raises:
         InputError: it is missing, empty, not a video, or too damaged to be opened.
@@ -88,10 +107,18 @@ def opened_file(source: str | Path | IO[bytes], name: str) -> Iterator[Video]:
             raise InputError(f"{shown_name(name)} is empty (0 bytes)")
         # With the prefix, a colon or a pattern in the name means nothing.
         source = f"file:{path}"
-        options["protocol_whitelist"] = FILE_PROTOCOLS
+        options["protocol_whitelist"] = "file" if alone else FILE_PROTOCOLS
+    if alone:
+        options["format_whitelist"] = _formats_that_stand_alone()
     with _opened(source, shown_name(name), options) as video:
         video.stream.thread_type = "AUTO"
         yield video
+
+
+@cache
+def _formats_that_stand_alone() -> str:
+    names = {part for name in av.formats_available for part in name.split(",")}
+    return ",".join(sorted(names - REFERRING_FORMATS))
 
 
 @contextmanager
@@ -128,6 +155,9 @@ def _opened(
                 " time, or raise the limit (ulimit -n)"
             ) from error
         reason = _reason(source, options) if local and isinstance(source, str) else ""
+        # FFmpeg lists all formats that it would have taken.
+        if "whitelist" in reason:
+            reason = "its format names other files, or it uses them"
         raise InputError(_refusal(name, error, reason, local=local)) from error
     try:
         yield Video(container, _video_stream(container, name), name)

@@ -79,7 +79,7 @@ def check_png(data: bytes, name: str) -> CheckedPng:
         packed, damaged = _mend(packed, header, damaged, name)
     elif not has_end:
         # The pixels may be whole all the same.
-        if not _is_whole(packed):
+        if not _is_whole(packed, sum(count * (1 + size) for count, size in _rows(header))):
             raise InputError(f"{name} is a PNG that was cut short; its lower part is missing")
         damaged = "it has no end chunk, though its pixels are whole"
     parts = [PNG_START, *kept, _chunk(b"IDAT", packed), _chunk(b"IEND", b"")]
@@ -114,15 +114,17 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + kind + content + checksum.to_bytes(4, "big")
 
 
-def _is_whole(packed: bytes) -> bool:
+def _is_whole(packed: bytes, wanted: int) -> bool:
+    """Whether all bytes of the rows are there. What follows them is not unpacked."""
     unpacker = zlib.decompressobj()
+    found = 0
     try:
-        while packed and not unpacker.eof:
-            unpacker.decompress(packed, 2**20)
+        while packed and not unpacker.eof and found <= wanted:
+            found += len(unpacker.decompress(packed, 2**20))
             packed = unpacker.unconsumed_tail
     except zlib.error:
         return False
-    return unpacker.eof
+    return unpacker.eof or found > wanted
 
 
 def _mend(packed: bytes, header: bytes, damaged: str, name: str) -> tuple[bytes, str]:

@@ -152,7 +152,10 @@ def _opened(item: SourceItem) -> AbstractContextManager[Video]:
     from rtmpose.sources.containers import opened_file
     from rtmpose.sources.remote import opened_remote
 
-    return opened_remote(item.name) if _is_remote(item) else opened_file(item.path, item.name)
+    if _is_remote(item):
+        return opened_remote(item.name)
+    # A pipe or an upload has no place that it could name others from.
+    return opened_file(item.path, item.name, alone=item.content is not None)
 
 
 def _is_remote(item: SourceItem) -> bool:
