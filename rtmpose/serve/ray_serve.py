@@ -4,7 +4,8 @@ that uses Ray.
 Ray Serve places the replicas, shares images between them, starts lost ones again and adds and
 removes some as the load changes. People share network calls inside a replica, by our own engine:
 Ray's batches hold requests, whatever the number of people in them, and take no turns between
-clients. The HTTP server is ours too, because Ray's answers 500 for a request whose replica ends.
+clients. The HTTP server is ours too, because a call fails whose replica ends: here it is made
+again.
 """
 
 from __future__ import annotations

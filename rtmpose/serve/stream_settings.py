@@ -29,7 +29,7 @@ class StreamSettings:
         track: Give everybody an id, and follow them; else every frame is for itself.
         smooth: ``live`` or ``off``.
         det_interval: Frames from one detection to the next.
-        box_thr: Lowest score of a detected box; 0.5 where people are tracked.
+        box_thr: Lowest score of a detected box; None for the tracker's own.
         person_thr: Lowest score of a new person.
         max_people: At most this many people.
 
