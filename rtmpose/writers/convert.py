@@ -11,7 +11,14 @@ from rtmpose.files import make_folder
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.clip_names import clip_names
 from rtmpose.writers.lab_options import LabOptions
-from rtmpose.writers.lab_table import Holds, LabFormat
+from rtmpose.writers.lab_table import LAB_FORMATS, Holds, LabFormat
+
+FILE_SUFFIXES = frozenset(
+    [f".{row.suffix.rpartition('.')[2]}" for row in LAB_FORMATS if row.suffix]
+    + [".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".txt", ".yaml", ".mot", ".mp4"]
+    + [".gz", ".zip", ".tar", ".hdf5"]
+)
+"""Ends of names that are those of files, not of folders."""
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +71,29 @@ def convert_clips(
         make_folder(path.parent, of=path)
         written += row.write(content, path, options)
     return written
+
+
+def check_name(output: Path, row: LabFormat) -> None:
+    """Refuse a name that is meant as something that this format is not.
+
+    Args:
+        output: File or folder to be written.
+        row: The format.
+
+    Raises:
+        InputError: it is standard output, or ends as files of another format do.
+    """
+    if str(output) in ("-", "/dev/stdout"):
+        raise InputError("convert writes files and folders, not standard output: name one with -o")
+    if output.is_dir():
+        return
+    wanted = row.suffix.lower()
+    end = output.suffix.lower()
+    if end in FILE_SUFFIXES and not (wanted and wanted.endswith(end)):
+        files = f"files of --to {row.name} end in {wanted}" if wanted else "it writes a folder"
+        raise InputError(
+            f"{output} ends in {end}, and {files}; name it so, or a folder without such an end"
+        )
 
 
 def _check(clips: Sequence[Clip], row: LabFormat) -> None:
