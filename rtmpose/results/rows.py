@@ -110,7 +110,7 @@ def _clip(
     _check(points, boxes, ids, name, path)
 
     # A missing point has no score, and nothing is missing half.
-    missing = ~np.isfinite(points).all(axis=2)
+    missing = np.asarray(~np.isfinite(points).all(axis=2), bool)
     points[missing, :2] = np.nan
     points[missing, 2] = 0
     scores = np.ascontiguousarray(points[..., 2])
