@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lab_clips import made_clip, photo
 from results import SKELETON, poses, record
 
 from rtmpose.batch.table import DatasetWriter
@@ -13,6 +14,9 @@ from rtmpose.errors import InputError
 from rtmpose.results import read_results
 from rtmpose.types import Calibration, Poses
 from rtmpose.writers import WriterContext, format_named
+from rtmpose.writers.convert import convert_clips, with_people
+from rtmpose.writers.lab_options import LabOptions
+from rtmpose.writers.lab_table import lab_format
 
 FPS = 240.0
 SEEN = (0, 1, 2, 7)
@@ -150,3 +154,46 @@ def test_packed_results_are_told(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(b"")
     with pytest.raises(InputError, match="unpack it first"):
         read_results(tmp_path / "a.jsonl.gz")
+
+
+def test_people_of_several_clips(tmp_path, caplog):
+    videos = [made_clip(ids=(1,), source="a.mp4"), made_clip(source="b.mp4")]
+    assert [clip.person_ids for clip in with_people(videos, [1])] == [(1,), (1,)]
+    (kept,) = with_people(videos, [3])
+    assert (kept.source, kept.person_ids) == ("b.mp4", (3,))
+    assert "no person 3 in a.mp4: it is left out" in caplog.text
+    with pytest.raises(InputError, match=r"no person 9 in a\.mp4; the ids are 1"):
+        with_people(videos, [1, 9])
+
+
+def test_photos_among_videos_are_left_out(tmp_path, caplog):
+    row = lab_format("trc")
+    written = convert_clips([photo("a.jpg"), made_clip()], row, tmp_path / "out")
+    assert written
+    assert "1 photos among the videos are left out" in caplog.text
+    with pytest.raises(InputError, match="is a photo"):
+        convert_clips([photo("a.jpg")], row, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "message"),
+    [
+        ("trc", {"floor_y": 100.0}, "with --meters-per-pixel"),
+        ("trc", {"subject": "S1"}, "--subject is for --to nwb"),
+        ("sleap", {"scorer": "me"}, "--scorer is for --to deeplabcut"),
+        ("trc", {"task": "walk"}, "--task is for --to bids-motion"),
+        ("movement", {"session_start": "2026"}, "--session-start is for --to nwb"),
+    ],
+)
+def test_options_of_other_formats_are_refused(form, options, message, tmp_path):
+    row = replace(lab_format(form), packages=())
+    with pytest.raises(InputError, match=message):
+        convert_clips([made_clip()], row, tmp_path, LabOptions(**options))
+
+
+@pytest.mark.parametrize("age", ["30", "P", "P30", "30Y", "P30Y/x"])
+def test_ages_are_durations(age):
+    with pytest.raises(InputError, match="P30Y"):
+        LabOptions(age=age)
+    for good in ("P30Y", "P1Y6M", "P2W3D", "P20Y/P30Y", "P20Y/"):
+        assert LabOptions(age=good).age == good

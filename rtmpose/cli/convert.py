@@ -125,7 +125,7 @@ def convert(
       rtmpose convert photos.json --to coco -o annotations.json --kpt-thr 0.3
     """
     from rtmpose.results.read import check_sources, read_results
-    from rtmpose.writers.convert import check_name, convert_clips
+    from rtmpose.writers.convert import check_name, convert_clips, with_people
     from rtmpose.writers.lab_options import LabOptions
     from rtmpose.writers.lab_table import lab_format
 
@@ -140,7 +140,7 @@ def convert(
     if source:
         clips = _named(clips, source)
     if person:
-        clips = [clip.people(person) for clip in clips]
+        clips = with_people(clips, person)
     if kpt_thr:
         clips = [clip.without_points_below(kpt_thr) for clip in clips]
     for path in convert_clips(clips, row, target, options, sources=results):
