@@ -105,7 +105,8 @@ def check_sources(clips: list[Clip], place: Path | str) -> None:
     for clip in clips:
         if clip.source in seen:
             raise InputError(
-                f"{place} has results of {clip.source} twice, in two files: name one of them"
+                f"{place} has results of {clip.source} twice, in two files: name one of them,"
+                " or of a video in parts the folder"
             )
         seen.add(clip.source)
 
