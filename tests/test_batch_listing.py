@@ -63,6 +63,16 @@ def test_manifests_have_a_column_with_sources(tmp_path, name, delimiter):
         list_sources([str(tmp_path / name)], column="movie")
 
 
+def test_manifests_with_semicolons_and_without_entries(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "list.csv").write_text('path;note\n"a.mp4";"one, two"\n')
+    assert list_sources([str(tmp_path / "list.csv")]).sources == [str(tmp_path / "a.mp4")]
+    for name, text in (("none.csv", "path,note\n"), ("none.txt", "# nothing\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=f"{name} names no source"):
+            list_sources([str(tmp_path / name)])
+
+
 def test_a_parquet_manifest(tmp_path):
     pyarrow = pytest.importorskip("pyarrow", reason="reads Parquet")
     parquet = pytest.importorskip("pyarrow.parquet", reason="reads Parquet")

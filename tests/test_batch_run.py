@@ -17,6 +17,7 @@ from jobs import image, posix, wait_for
 import rtmpose
 from rtmpose.batch.ledger import Ledger, key_in_name
 from rtmpose.batch.report import report_of
+from rtmpose.batch.units import in_shard
 from rtmpose.cli import main
 
 
@@ -162,6 +163,20 @@ def test_shards_make_what_one_run_makes(batch, sources, tmp_path):
     assert parquet_rows(tmp_path / "shards").equals(parquet_rows(batch.out))
     report = report_of(tmp_path / "shards")
     assert (report.done, len(report.failed), report.missing, report.twice) == (6, 2, 0, [])
+
+
+def test_a_shard_answers_for_its_own_sources(batch, sources):
+    statuses = []
+    for shard in range(8):
+        status, _, err = batch(sources, "--shard", f"{shard}/8")
+        statuses.append(status)
+        told = {name for name in ("bad.jpg", "empty.mp4") if name in err}
+        own = {n for n in ("bad.jpg", "empty.mp4") if in_shard(str(sources / n), (shard, 8))}
+        assert told == own
+        assert status == bool(own)
+    assert 0 in statuses
+    assert 1 in statuses
+    assert batch("--status")[0] == 1
 
 
 def test_status_tells_what_is_missing(batch, sources):

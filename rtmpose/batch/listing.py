@@ -93,10 +93,12 @@ def _entries(names: Sequence[str], column: str | None) -> Iterator[str]:
         suffix = Path(name).suffix.lower()
         if name == STANDARD_INPUT:
             yield from (os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines() if line)
-        elif suffix == LIST and Path(name).is_file():
-            yield from _resolved(_lines(Path(name)), Path(name))
-        elif suffix in MANIFESTS and Path(name).is_file():
-            yield from _resolved(_column(Path(name), column), Path(name))
+        elif suffix in (LIST, *MANIFESTS) and Path(name).is_file():
+            path = Path(name)
+            entries = _lines(path) if suffix == LIST else _column(path, column)
+            if not entries:
+                raise InputError(f"the list {shown_name(name)} names no source")
+            yield from _resolved(entries, path)
         elif suffix in (LIST, *MANIFESTS) and not glob.has_magic(name) and not is_remote(name):
             raise InputError(f"the list {shown_name(name)} does not exist")
         else:
@@ -155,8 +157,13 @@ def _column(path: Path, column: str | None) -> list[str]:
     """The sources in a table."""
     if path.suffix.lower() == ".parquet":
         return _parquet_column(path, column)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = csv.DictReader(io.StringIO(read_text(path, MAX_LIST)), delimiter=delimiter)
+    text = read_text(path, MAX_LIST)
+    first = text.partition("\n")[0]
+    # Spreadsheet programs write semicolons in some languages.
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    if path.suffix.lower() == ".tsv":
+        delimiter = "\t"
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     name = _column_name(path, list(rows.fieldnames or []), column)
     return [value.strip() for row in rows if (value := row.get(name) or "").strip()]
 

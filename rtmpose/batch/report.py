@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtmpose.batch.ledger import Entry, Ledger, states_of
 from rtmpose.batch.runs import at_work, summaries
+from rtmpose.batch.units import in_shard
 from rtmpose.files import write_text
 from rtmpose.shown_names import shown_name, utf8_name
 from rtmpose.text_files import to_json
@@ -63,6 +64,7 @@ class BatchReport:
         run_frames: Frames that it did.
         problems: Names on the command line that stood for nothing.
         notes: Lines on what else was noticed.
+        shard: The share of the latest run; None for all. Failures of others are not its own.
     """
 
     planned: int = 0
@@ -80,6 +82,7 @@ class BatchReport:
     run_frames: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shard: tuple[int, int] | None = None
 
     @property
     def missing(self) -> int:
@@ -88,8 +91,12 @@ class BatchReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed."""
-        return not (self.failed or self.problems or self.twice)
+        """Whether nothing failed in the share of this run."""
+        return not (self._own_failures or self.problems or self.twice)
+
+    @property
+    def _own_failures(self) -> dict[str, str]:
+        return {s: reason for s, reason in self.failed.items() if in_shard(s, self.shard)}
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -119,13 +126,14 @@ class BatchReport:
     def failure_lines(self) -> list[str]:
         """What failed, and why."""
         lines = [*self.problems]
-        for source, reason in list(self.failed.items())[:SHOWN]:
+        own = self._own_failures
+        for source, reason in list(own.items())[:SHOWN]:
             tries = self.tries[source]
             again = f" (tried {tries} times)" if tries > 1 else ""
             lines.append(f"{shown_name(source)}: {reason}{again}")
-        if len(self.failed) > SHOWN:
-            lines.append(f"... and {len(self.failed) - SHOWN} more, all of them in {REPORT_FILE}")
-        if self.failed:
+        if len(own) > SHOWN:
+            lines.append(f"... and {len(own) - SHOWN} more, all of them in {REPORT_FILE}")
+        if own:
             lines.append("the same command with --retry-failed tries them again")
         for source in self.twice[:SHOWN]:
             lines.append(f"{shown_name(source)} is in the results twice")

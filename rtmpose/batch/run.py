@@ -151,6 +151,7 @@ def run_batch(
         finally:
             runs.ended(run, began_s, round(progress.done), progress.frames)
     report = report_of(out)
+    report.shard = options.shard
     report.run_seconds = time.perf_counter() - began_s
     report.run_sources = round(progress.done)
     report.run_frames = progress.frames

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,16 +13,22 @@ from rtmpose.ranges import FINITE, KEYPOINT_SCORE
 from rtmpose.writers.lab_options import SCALE
 from rtmpose.writers.lab_table import LAB_FORMATS
 
+if TYPE_CHECKING:
+    from rtmpose.writers.clip import Clip
+
+SHOWN = 10
+"""Sources that an error names."""
+
 
 @expand_groups
 def convert(
     results: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
             metavar="RESULTS",
             help=(
-                "Results of `predict` or `track`: a .json, .jsonl, .csv or .parquet file, or a"
-                " folder of --npz or --openpose."
+                "Results of `predict` or `track`: .json, .jsonl, .csv or .parquet files, or folders"
+                " of --npz or --openpose; or the folder of `batch`."
             ),
             show_default=False,
         ),
@@ -118,8 +124,8 @@ def convert(
 
       rtmpose convert photos.json --to coco -o annotations.json --kpt-thr 0.3
     """
-    from rtmpose.results import read_results
-    from rtmpose.writers.convert import convert_clips
+    from rtmpose.results.read import check_sources, read_results
+    from rtmpose.writers.convert import check_name, convert_clips, with_people
     from rtmpose.writers.lab_options import LabOptions
     from rtmpose.writers.lab_table import lab_format
 
@@ -127,27 +133,44 @@ def convert(
     row = lab_format(to)
     row.check_installed()
     options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, scorer, task)
-    clips = read_results(results)
+    target = output or _default_output(results, row.name)
+    check_name(target, row)
+    clips = [clip for path in results for clip in read_results(path)]
+    check_sources(clips, " and ".join(str(path) for path in results))
     if source:
-        clips = [clip for clip in clips if _is_named(clip.source, source)]
-        if not clips:
-            raise InputError(f"there is no source {source[0]!r} in {results}")
+        clips = _named(clips, source)
     if person:
-        clips = [clip.people(person) for clip in clips]
+        clips = with_people(clips, person)
     if kpt_thr:
         clips = [clip.without_points_below(kpt_thr) for clip in clips]
-    target = output or _default_output(results, row.name)
-    for path in convert_clips(clips, row, target, options, sources=[results]):
+    for path in convert_clips(clips, row, target, options, sources=results):
         typer.echo(f"wrote {path}")
     return 0
 
 
-def _default_output(results: Path, name: str) -> Path:
+def _default_output(results: list[Path], name: str) -> Path:
     """A folder next to the results, called after them and the format."""
-    stem = results.stem if results.is_file() else results.name
-    return results.with_name(f"{stem}_{name}")
+    if len(results) > 1:
+        raise InputError("name the output of several results with -o")
+    # The current folder has a name too.
+    path = results[0] if results[0].name else results[0].absolute()
+    stem = path.stem if path.is_file() else path.name
+    return path.with_name(f"{stem}_{name}")
 
 
-def _is_named(source: str, names: list[str]) -> bool:
+def _named(clips: list[Clip], names: list[str]) -> list[Clip]:
+    """The clips of the sources that were asked for."""
+    for name in names:
+        if not any(_is_named(clip.source, name) for clip in clips):
+            known = [Path(clip.source).name for clip in clips]
+            more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+            raise InputError(
+                f"there is no source {name!r} in the results; there are"
+                f" {', '.join(known[:SHOWN])}{more}"
+            )
+    return [clip for clip in clips if any(_is_named(clip.source, name) for name in names)]
+
+
+def _is_named(source: str, name: str) -> bool:
     path = Path(source)
-    return any(name in (source, path.name, path.stem) for name in names)
+    return name in (source, path.name, path.stem)

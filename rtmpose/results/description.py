@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,20 @@ class SourceInfo:
     last_frame: int | None = None
     last_time_s: float = 0.0
 
+    def joined(self, other: SourceInfo) -> SourceInfo:
+        """What is said of two parts of one source."""
+        parts = [part for part in (self, other) if part.last_frame is not None]
+        if len(parts) < 2:
+            return (parts or [self])[0]
+        last = max(parts, key=lambda part: part.last_frame or 0)
+        return replace(
+            last,
+            fps=self.fps or other.fps,
+            size_wh=self.size_wh or other.size_wh,
+            frames=self.frames + other.frames,
+            first_frame=min(self.first_frame, other.first_frame),
+        )
+
 
 @dataclass
 class Description:
@@ -81,6 +95,19 @@ class Description:
         guessed = skeleton_for_count(count) or generic_skeleton(count)
         log.warning("%s does not name its %d keypoints: taken for %s", path, count, guessed.name)
         return guessed
+
+    def joined(self, other: Description, path: Path) -> Description:
+        """With the sources of another file of the same data set.
+
+        Raises:
+            InputError: its keypoints are others.
+        """
+        if other.keypoints != self.keypoints:
+            raise InputError(f"{path} has other keypoints than the files before it in its folder")
+        sources = dict(self.sources)
+        for name, info in other.sources.items():
+            sources[name] = sources[name].joined(info) if name in sources else info
+        return replace(self, sources=sources)
 
     def calibration(self) -> Calibration | None:
         """How scores become probabilities: that of the model, where it is a known one."""

@@ -32,6 +32,7 @@ class SourceRows:
         boxes: ``(4,)`` xyxy.
         seen: Frame to its time in seconds, people or not; None where the file does not say it.
         complete: Whether ``seen`` has every frame that was processed.
+        probabilities: ``(K,)`` in 0..1, an entry for each person or none at all.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -44,6 +45,7 @@ class SourceRows:
     size_wh: tuple[int, int] | None = None
     still: bool = False
     complete: bool = False
+    probabilities: list[FloatArray] = field(default_factory=list)
 
     def add(
         self,
@@ -108,7 +110,7 @@ def _clip(
     _check(points, boxes, ids, name, path)
 
     # A missing point has no score, and nothing is missing half.
-    missing = ~np.isfinite(points).all(axis=2)
+    missing = np.asarray(~np.isfinite(points).all(axis=2), bool)
     points[missing, :2] = np.nan
     points[missing, 2] = 0
     scores = np.ascontiguousarray(points[..., 2])
@@ -124,11 +126,25 @@ def _clip(
         np.ascontiguousarray(points[..., :2]),
         scores,
         np.array(rows.filled, bool)[order],
-        None if calibration is None else calibration.probabilities(scores),
+        _probabilities(rows, order, scores, missing, calibration),
         info.fps,
         info.size_wh or rows.size_wh,
         rows.still or info.still,
     )
+
+
+def _probabilities(
+    rows: SourceRows,
+    order: NDArray[np.int64],
+    scores: FloatArray,
+    missing: NDArray[np.bool_],
+    calibration: Calibration | None,
+) -> FloatArray | None:
+    """Those that were written, or else those of a model that is known."""
+    if len(rows.probabilities) == len(rows.frames) > 0:
+        written = np.array(rows.probabilities, np.float32)[order]
+        return np.where(missing, np.float32(0), np.clip(np.nan_to_num(written), 0, 1))
+    return None if calibration is None else calibration.probabilities(scores)
 
 
 def _check(

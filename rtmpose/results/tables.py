@@ -24,6 +24,7 @@ from rtmpose.writers.columns import HEAD
 
 REQUIRED = ("source", "frame", "time_s", "id", "box_x1", "box_y1", "box_x2", "box_y2", "box_score")
 PARTS = ("_x", "_y", "_score")
+PROBABILITY = "_probability"
 REMEDY = "write the table anew, or save it with commas between columns and points in numbers"
 
 
@@ -71,27 +72,79 @@ def read_parquet(path: Path) -> list[Clip]:
         InputError: it is another table, or damaged.
         MissingDependencyError: pyarrow is not installed.
     """
+    return read_parquet_files([path], path)
+
+
+def read_parquet_files(paths: Sequence[Path], whole: Path) -> list[Clip]:
+    """The clips of a data set: tables of the same columns. A long video may lie in several.
+
+    Args:
+        paths: The tables.
+        whole: Their folder, for errors.
+
+    Raises:
+        InputError: one is another table, or damaged, or a part of a video is missing.
+        MissingDependencyError: pyarrow is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingDependencyError(
-            f"reading {path} needs pyarrow: pip install 'rtmpose[parquet]'"
+            f"reading {whole} needs pyarrow: pip install 'rtmpose[parquet]'"
         ) from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            metadata = {**(file.metadata.metadata or {}), **(file.schema_arrow.metadata or {})}
-            table = _Table(file.schema_arrow.names, path)
-            for batch in file.iter_batches():
-                columns = [column.to_pylist() for column in batch.columns]
-                for number, values in enumerate(zip(*columns, strict=True)):
-                    table.add(values, f"row {number} of a group")
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
-    description = _parquet_description(metadata, path)
-    if not description.keypoints:
-        description.keypoints = table.keypoints
-    return make_clips(table.sources, description, len(table.keypoints), path)
+    rows: dict[str, SourceRows] = {}
+    parts = _Parts()
+    description: Description | None = None
+    for path in paths:
+        try:
+            with parquet.ParquetFile(path) as file:
+                metadata = {**(file.metadata.metadata or {}), **(file.schema_arrow.metadata or {})}
+                table = _Table(file.schema_arrow.names, path, rows)
+                for batch in file.iter_batches():
+                    columns = [column.to_pylist() for column in batch.columns]
+                    for number, values in enumerate(zip(*columns, strict=True)):
+                        table.add(values, f"row {number} of a group")
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+        found = _parquet_description(metadata, path)
+        if not found.keypoints:
+            found.keypoints = table.keypoints
+        parts.add(metadata, path)
+        description = found if description is None else description.joined(found, path)
+    if description is None:
+        return []
+    if len(paths) > 1:
+        parts.check(whole)
+    return make_clips(rows, description, len(description.keypoints), whole)
+
+
+class _Parts:
+    """Parts of long videos that `rtmpose batch` wrote, a file each."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, set[int]] = {}
+        self._wanted: dict[str, int] = {}
+
+    def add(self, metadata: Mapping[bytes, bytes], path: Path) -> None:
+        """Take down which part of which source a file is."""
+        text = metadata.get(b"rtmpose_batch")
+        if text is None:
+            return
+        entry = parse_json(text, f"the metadata of {path}")
+        for source in entry["sources"]:
+            name = str(source["source"])
+            self._found.setdefault(name, set()).add(int(entry["part"]))
+            self._wanted[name] = int(entry["parts"])
+
+    def check(self, whole: Path) -> None:
+        """Refuse a video with a hole in it."""
+        for name, count in self._wanted.items():
+            if len(self._found[name]) < count:
+                raise InputError(
+                    f"{whole} has {len(self._found[name])} of the {count} parts of {name}: run the"
+                    " same `rtmpose batch` again, or name single files"
+                )
 
 
 class _Table:
@@ -102,19 +155,27 @@ class _Table:
         sources: What was read of each source.
     """
 
-    def __init__(self, names: Sequence[str], path: Path) -> None:
+    def __init__(
+        self, names: Sequence[str], path: Path, sources: dict[str, SourceRows] | None = None
+    ) -> None:
         self._path = path
         self._column = {name.strip(): i for i, name in enumerate(names)}
         missing = [name for name in REQUIRED if name not in self._column]
-        points = [name for name in self._column if name not in HEAD]
+        # Tables of a batch have a probability behind each score of a calibrated model.
+        rest = [name for name in self._column if name not in HEAD]
+        probabilities = [name for name in rest if name.endswith(PROBABILITY)]
+        points = [name for name in rest if not name.endswith(PROBABILITY)]
         firsts = [name.removesuffix("_x") for name in points[::3]]
         complete = points == [f"{name}{part}" for name in firsts for part in PARTS]
+        if probabilities and probabilities != [f"{name}{PROBABILITY}" for name in firsts]:
+            complete = False
         if missing or not points or not complete:
             what = f"it has no column {missing[0]!r}" if missing else "its columns are others"
             raise InputError(f"{path} is no table that --csv or --parquet writes: {what}")
         self.keypoints = tuple(firsts)
-        self.sources: dict[str, SourceRows] = {}
+        self.sources: dict[str, SourceRows] = {} if sources is None else sources
         self._points = [self._column[name] for name in points]
+        self._probabilities = [self._column[name] for name in probabilities]
 
     def add(self, values: Sequence[Any], place: str) -> None:
         """Add a row."""
@@ -149,6 +210,9 @@ class _Table:
             box_score=at("box_score"),
             filled=bool(at("filled")),
         )
+        if self._probabilities:
+            numbers = _numbers(values[i] for i in self._probabilities)
+            rows.probabilities.append(np.fromiter(numbers, np.float32))
 
 
 def _numbers(values: Iterable[Any]) -> Iterable[float]:

@@ -11,7 +11,23 @@ from rtmpose.files import make_folder
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.clip_names import clip_names
 from rtmpose.writers.lab_options import LabOptions
-from rtmpose.writers.lab_table import Holds, LabFormat
+from rtmpose.writers.lab_table import LAB_FORMATS, Holds, LabFormat
+
+FILE_SUFFIXES = frozenset(
+    [f".{row.suffix.rpartition('.')[2]}" for row in LAB_FORMATS if row.suffix]
+    + [".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".txt", ".yaml", ".mot", ".mp4"]
+    + [".gz", ".zip", ".tar", ".hdf5"]
+)
+"""Ends of names that are those of files, not of folders."""
+
+OPTIONS_OF = {
+    "session_start": "nwb",
+    "subject": "nwb",
+    "age": "nwb",
+    "scorer": "deeplabcut",
+    "task": "bids-motion",
+}
+"""Options that one format alone has a place for."""
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +60,10 @@ def convert_clips(
     """
     options = options or LabOptions()
     row.check_installed()
+    _check_options(options, row)
+    if row.needs_ids:
+        clips = _without_photos(clips)
     _check(clips, row)
-    if options.meters_per_pixel is not None and not row.in_meters:
-        raise InputError(f"--to {row.name} has pixels; leave --meters-per-pixel out")
     for clip in clips:
         if clip.has_rising_scores and row.holds is not Holds.all:
             log.warning(
@@ -64,6 +81,75 @@ def convert_clips(
         make_folder(path.parent, of=path)
         written += row.write(content, path, options)
     return written
+
+
+def check_name(output: Path, row: LabFormat) -> None:
+    """Refuse a name that is meant as something that this format is not.
+
+    Args:
+        output: File or folder to be written.
+        row: The format.
+
+    Raises:
+        InputError: it is standard output, or ends as files of another format do.
+    """
+    if str(output) in ("-", "/dev/stdout"):
+        raise InputError("convert writes files and folders, not standard output: name one with -o")
+    if output.is_dir():
+        return
+    wanted = row.suffix.lower()
+    end = output.suffix.lower()
+    if end in FILE_SUFFIXES and not (wanted and wanted.endswith(end)):
+        files = f"files of --to {row.name} end in {wanted}" if wanted else "it writes a folder"
+        raise InputError(
+            f"{output} ends in {end}, and {files}; name it so, or a folder without such an end"
+        )
+
+
+def with_people(clips: Sequence[Clip], numbers: Sequence[int]) -> list[Clip]:
+    """Some people of clips; clips without any of them are left out, with a warning.
+
+    Args:
+        clips: What was read.
+        numbers: Ids of people. In a clip without ids the only person is 1.
+
+    Raises:
+        InputError: nobody has one of the numbers, or nothing says who is who.
+    """
+    clips = [clip if clip.still else clip.with_ids() for clip in clips]
+    everybody = {number for clip in clips for number in clip.person_ids}
+    kept = []
+    for clip in clips:
+        # A number that is nowhere is a mistake; the first clip says which there are.
+        own = [n for n in numbers if n in clip.person_ids or n not in everybody]
+        if own or clip.still:
+            kept.append(clip.people(own))
+        else:
+            people = " or ".join(str(number) for number in numbers)
+            log.warning("there is no person %s in %s: it is left out", people, clip.source)
+    return kept
+
+
+def _without_photos(clips: Sequence[Clip]) -> Sequence[Clip]:
+    """The videos, where there are photos among them."""
+    videos = [clip for clip in clips if not clip.still]
+    photos = len(clips) - len(videos)
+    if photos and videos:
+        log.warning("%d photos among the videos are left out: the format holds movement", photos)
+    return videos or clips
+
+
+def _check_options(options: LabOptions, row: LabFormat) -> None:
+    """Refuse what the format has no place for."""
+    if options.meters_per_pixel is not None and not row.in_meters:
+        raise InputError(f"--to {row.name} has pixels; leave --meters-per-pixel out")
+    if options.floor_y is not None and options.meters_per_pixel is None:
+        raise InputError("--floor-y is for meters, with --meters-per-pixel; leave it out")
+    default = LabOptions()
+    for name, form in OPTIONS_OF.items():
+        if getattr(options, name) != getattr(default, name) and not row.name.startswith(form):
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag} is for --to {form}; leave it out for {row.name}")
 
 
 def _check(clips: Sequence[Clip], row: LabFormat) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.errors import InputError
 from rtmpose.ranges import FINITE, Range, check_fields
 from rtmpose.writers.clip import Clip
 
 log = logging.getLogger(__name__)
 
 SCALE = Range(0, 1000, above=True)
+DURATION = r"P(?=.)(\d+(\.\d+)?Y)?(\d+(\.\d+)?M)?(\d+(\.\d+)?W)?(\d+(\.\d+)?D)?"
+AGE = re.compile(rf"{DURATION}(/({DURATION})?)?")
+"""An age, or the bounds of one: what archives take."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class LabOptions:
         task: What people did, for names in a BIDS data set.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or the age is none.
     """
 
     meters_per_pixel: float | None = None
@@ -45,6 +50,8 @@ class LabOptions:
 
     def __post_init__(self) -> None:
         check_fields(self, meters_per_pixel=SCALE.optional(), floor_y=FINITE.optional())
+        if self.age and not AGE.fullmatch(self.age):
+            raise InputError(f"an age is written as P30Y (30 years) or P8M, not {self.age!r}")
 
 
 def positions(clip: Clip, options: LabOptions) -> NDArray[np.float64]:
