@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmpose.ops.boxes import NMS_BLOCK, box_iou, intersection_area, nms
+from rtmpose.ops.boxes import NMS_BLOCK, box_iou, intersection_area, nms, oks_nms, soft_oks_nms
 from rtmpose.ops.crop import crop_matrices, crop_people
 
 
@@ -30,6 +30,19 @@ def test_suppression_in_blocks_is_suppression_box_by_box(count, spread):
         assert nms(boxes, scores, iou_thr).tolist() == expected
         for count in (0, 5, len(expected) + 1):
             assert nms(boxes, scores, iou_thr, max_detections=count).tolist() == expected[:count]
+
+
+def test_of_similar_poses_with_equal_scores_the_first_stays():
+    # More than sixteen: NumPy sorts fewer in a stable way by default.
+    rng = np.random.default_rng(5)
+    places = np.repeat(1000.0 * np.arange(20), 2)  # two poses in each
+    points = np.zeros((40, 5, 3), np.float32)
+    points[..., :2] = rng.uniform(0, 100, (5, 2)) + places[:, None, None]
+    scores = np.zeros(40, np.float32)
+    areas = np.full(40, 1e4, np.float32)
+    firsts = list(range(0, 40, 2))
+    assert oks_nms(points, scores, areas, [0.05] * 5, 0.5).tolist() == firsts
+    assert soft_oks_nms(points, scores, areas, [0.05] * 5, 0.5)[0] == 0
 
 
 @pytest.mark.parametrize("degrees", [0.0, 33.0])

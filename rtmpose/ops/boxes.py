@@ -167,10 +167,12 @@ def oks_nms(
     sigmas: Sequence[float],
     threshold: float,
 ) -> Indices:
-    """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the highest score first."""
+    """Greedy suppression of poses ``(N, K, 3)`` by OKS; kept indices, the highest score first,
+    of equal scores the first.
+    """
     # Pairwise once, (N, N): the suppression itself only reads rows of it.
     apart = oks_pairs(keypoints, keypoints, areas, areas, sigmas) <= threshold
-    return _greedy(np.argsort(scores)[::-1], apart)
+    return _greedy(np.argsort(-scores, kind="stable"), apart)
 
 
 def soft_oks_nms(
@@ -184,7 +186,7 @@ def soft_oks_nms(
     """Poses ``(N, K, 3)`` picked one by one, each weakening those like it by a Gaussian of their
     OKS.
     """
-    order = np.argsort(scores)[::-1]
+    order = np.argsort(-scores, kind="stable")
     remaining = scores[order].astype(np.float64)
     kept: list[int] = []
     # Candidates by descending score; both arrays lose the best one in every round.
@@ -197,7 +199,7 @@ def soft_oks_nms(
         # Similar poses lose score, and may fall behind others.
         similar = oks(keypoints[best], keypoints[order], float(areas[best]), areas[order], sigmas)
         remaining = remaining * np.exp(-(similar**2) / threshold)
-        again = np.argsort(remaining)[::-1]
+        again = np.argsort(-remaining, kind="stable")
         order = order[again]
         remaining = remaining[again]
     return np.asarray(kept, np.int64)
@@ -224,7 +226,7 @@ def nearby_joints_nms(
 
     # The pose with the highest score gathers those around it; the best of the group stays.
     extent = np.linalg.norm(np.ptp(keypoints[..., :2], axis=1), axis=1)  # (N,)
-    order = np.argsort(scores)[::-1]
+    order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     removed = np.zeros(n, bool)
     for i in order:

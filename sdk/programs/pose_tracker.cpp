@@ -50,6 +50,7 @@ void add_tracker_options(programs::Arguments* arguments, rtmpose_tracker_params*
 
 bool parse(int argc, char** argv, Settings* s) {
   rtmpose_tracker_params_init(&s->tracker, sizeof(s->tracker));
+  s->tracker.det_thr = 0.5f;  // the published default, as in det_pose
   programs::Arguments arguments("pose_tracker",
                                 "Follows people through a video and draws their poses.");
   arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");

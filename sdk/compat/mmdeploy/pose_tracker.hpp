@@ -48,6 +48,7 @@ class PoseTracker {
     Params() {
       rtmpose_tracker_params p;
       rtmpose_tracker_params_init(&p, sizeof(p));
+      p.det_thr = 0.5f;  // the published default
       values_ = {p.det_interval,        p.det_label,
                  p.det_thr,             p.det_min_bbox_size,
                  p.det_nms_thr,         p.pose_max_num_bboxes,
@@ -66,6 +67,9 @@ class PoseTracker {
     rtmpose_tracker_params converted() const {
       rtmpose_tracker_params p;
       rtmpose_tracker_params_init(&p, sizeof(p));
+      // As the original forgets, and takes whoever its detector is sure of.
+      p.remember_s = 0;
+      p.person_thr = 0;
       p.det_interval = values_.det_interval;
       p.det_label = values_.det_label;
       p.det_thr = values_.det_thr;

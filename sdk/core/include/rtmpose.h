@@ -229,8 +229,9 @@ RTMPOSE_API rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
 /* Each person once, and nobody who is too doubtful: for poses in detected boxes, not in given ones.
  * The score of given boxes is 1; rtmpose_find_people counts the detector's scores, too.
  *
- * person_thr: lowest person score (box score times the mean of the keypoint scores above 0.2);
- * a negative number: 0.12; 0 keeps everything. people: a new result, in the same order.
+ * person_thr: lowest person score (box score times the mean of the keypoint scores above 0.2); 0
+ * keeps everything; a negative number: 0.12 where the keypoints are those of whole people, and 0
+ * for hands, faces, animals and unknown sets. people: a new result, in the same order.
  */
 RTMPOSE_API rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, float person_thr,
                                                 const rtmpose_poses** people);
@@ -240,12 +241,14 @@ RTMPOSE_API rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, floa
 typedef struct rtmpose_tracker rtmpose_tracker;
 typedef struct rtmpose_stream rtmpose_stream;
 
-/* Names, meaning and defaults of the published tracker's settings; the last six are additions. */
+/* Names, meaning and defaults of the published tracker's settings, but for det_thr, which is that of
+ * images and 0.5 there; the last six are additions.
+ */
 typedef struct rtmpose_tracker_params {
   uint32_t struct_size;
   int32_t det_interval;       /* frames from one detection to the next, 1 */
   int32_t det_label;          /* class of a person, 0; -1 for any */
-  float det_thr;              /* lowest score of a detected box, 0.5 */
+  float det_thr;              /* lowest score of a detected box, 0.3 */
   float det_min_bbox_size;    /* smallest detected box: root of its area; -1 for any */
   float det_nms_thr;          /* overlap of a followed and a detected box of one person, 0.7 */
   int32_t pose_max_num_bboxes; /* at most this many people per frame; -1 for any number */
@@ -264,7 +267,7 @@ typedef struct rtmpose_tracker_params {
   int32_t repair_swaps;       /* 1: undo left and right limbs exchanged for a moment, 1 */
   float remember_s;           /* seconds that somebody who was seen for long is remembered, 1 */
   int32_t confirm;            /* sightings before a doubtful new track gets an id, 2 */
-  float person_thr;           /* lowest person score of a new track, 0.12 */
+  float person_thr;           /* lowest person score of a new track; -1: see above */
   int32_t whole_image;        /* 1: without a detector, each frame is one person's box, 0 */
 } rtmpose_tracker_params;
 

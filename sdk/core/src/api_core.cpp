@@ -44,7 +44,7 @@ rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, float person_thr
     check_given(poses, "poses");
     if (std::isnan(person_thr)) fail_argument("person_thr is not a number");
     const PosesResult& given = *static_cast<const PosesResult*>(poses);
-    const float thr = person_thr < 0 ? kPersonThr : person_thr;
+    const float thr = person_thr_for(*given.skeleton, person_thr);
     Poses kept = people_of(given.data, *given.skeleton, thr);
     *people = new PosesResult(std::move(kept), {}, false, given.skeleton);
   });

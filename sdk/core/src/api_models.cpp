@@ -221,8 +221,9 @@ rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
     const rtmpose_detect_params settings = checked_detect_params(params);
     if (std::isnan(person_thr)) fail_argument("person_thr is not a number");
     const Poses found = found_poses(detector, estimator, view, settings);
+    const Skeleton& skeleton = estimator.skeleton();
     *people = new PosesResult(
-        people_of(found, estimator.skeleton(), person_thr < 0 ? kPersonThr : person_thr), {}, false,
+        people_of(found, skeleton, person_thr_for(skeleton, person_thr)), {}, false,
         estimator.shared_skeleton());
   });
 }

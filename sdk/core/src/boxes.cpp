@@ -78,14 +78,8 @@ float oks(const PoseRef& a, const PoseRef& b, const std::vector<double>& sigmas,
 
 Rows oks_nms(const std::vector<PoseRef>& poses, const std::vector<float>& scores,
              const std::vector<double>& sigmas, float threshold) {
-  // Ascending and reversed, so that of equal scores the last one comes first.
-  Rows order(scores.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
-  std::reverse(order.begin(), order.end());
   Rows kept;
-  for (const std::size_t row : order) {
+  for (const std::size_t row : rows_by_score(scores)) {
     const bool apart = std::all_of(kept.begin(), kept.end(), [&](std::size_t other) {
       return oks(poses[other], poses[row], sigmas) <= threshold;
     });

@@ -42,10 +42,10 @@ CropMap udp_map(Point center, float width, float height, Size input) {
 }  // namespace
 
 Point CropMap::back(Point point) const {
-  const AxisMap x = inverse(scale_x, offset_x);
-  const AxisMap y = inverse(scale_y, offset_y);
-  return {static_cast<float>(x.scale * point.x + x.offset),
-          static_cast<float>(y.scale * point.y + y.offset)};
+  const double x = point.x - offset_x;
+  const double y = point.y - offset_y;
+  return {static_cast<float>(scale_x == 0 ? 0 : 1 / scale_x * x),
+          static_cast<float>(scale_y == 0 ? 0 : 1 / scale_y * y)};
 }
 
 CropMap crop_map(const Box& box, Size input, bool udp) {

@@ -50,7 +50,7 @@ Detections Detector::detect(const ImageView& image, float box_thr, int label, in
     const Box& box = found.boxes[row];
     const bool right_class = wanted < 0 || found.labels[row] == wanted;
     if (!(found.scores[row] >= box_thr) || !has_extent(box) || !right_class) continue;
-    const Box placed = placement.back(box);
+    const Box placed = unletterbox(box, placement);
     if (is_near(placed)) kept.add(placed, found.scores[row], found.labels[row]);
   }
   Detections result;

@@ -153,6 +153,12 @@ Placement letterbox(const ImageView& image, Size fit, Size canvas, bool truncate
           static_cast<double>(size.height) / image.height, 0, 0};
 }
 
+Box unletterbox(const Box& box, const Placement& placement) {
+  const float x = static_cast<float>(placement.factor_x);
+  const float y = static_cast<float>(placement.factor_y);
+  return {box.x1 / x, box.y1 / y, box.x2 / x, box.y2 / y};
+}
+
 Placement letterbox_centered(const ImageView& image, Size canvas,
                              const Normalization& normalization, float* out) {
   const double ratio = fitting_ratio(image.size(), canvas);

@@ -23,6 +23,9 @@ struct Placement {
 Placement letterbox(const ImageView& image, Size fit, Size canvas, bool truncate,
                     const Normalization& normalization, float* out);
 
+// The way back, in 32-bit floats as the Python package goes it.
+Box unletterbox(const Box& box, const Placement& placement);
+
 // The same into the middle, without rounding to whole pixels, as RTMO is evaluated.
 Placement letterbox_centered(const ImageView& image, Size canvas,
                              const Normalization& normalization, float* out);

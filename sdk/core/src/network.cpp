@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "onnx_file.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -109,10 +110,7 @@ Outputs::Outputs(const std::vector<OrtValue*>& values) {
 
 Network::Network(const std::string& path, const EngineOptions& options) : path_(path) {
   const OrtApi* api = engine().api;
-  std::error_code ignored;
-  if (!fs::is_regular_file(fs::u8path(path), ignored)) {
-    fail_model(path + " is not a file");
-  }
+  check_onnx_file(path);
   const Owned<OrtSessionOptions> settings = session_options(options);
   check_engine(api->CreateSession(engine().environment, fs::u8path(path).c_str(), settings.get(),
                                   &session_),

@@ -2,13 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
+#include <string>
 
 #include "boxes.hpp"
 
 namespace rtmpose::core {
 namespace {
+
+// Lowest person score, measured on whole people.
+constexpr float kPersonThr = 0.12f;
+
+// Keypoints that the sets of whole people have in common; animals have paws.
+constexpr const char* kWholePerson[] = {"shoulder", "hip", "wrist", "ankle"};
 
 // Keypoints scoring at or below it do not count toward a person's score.
 constexpr float kScoreFloor = 0.2f;
@@ -67,7 +75,21 @@ bool same_person(const PoseRef& a, const PoseRef& b, const Skeleton& skeleton, f
          oks(a, b, skeleton.sigmas, static_cast<float>(kShownScore)) > std::max(nms_thr, 0.6f);
 }
 
+bool has_keypoint(const Skeleton& skeleton, const std::string& name) {
+  const std::vector<std::string>& names = skeleton.keypoints;
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 }  // namespace
+
+float person_thr_for(const Skeleton& skeleton, float given) {
+  if (given >= 0) return given;
+  const bool whole = std::all_of(
+      std::begin(kWholePerson), std::end(kWholePerson), [&](const std::string& part) {
+        return has_keypoint(skeleton, "left_" + part) && has_keypoint(skeleton, "right_" + part);
+      });
+  return whole ? kPersonThr : 0.0f;
+}
 
 std::vector<float> person_scores(const Poses& poses) {
   std::vector<float> result;

@@ -6,8 +6,9 @@
 
 namespace rtmpose::core {
 
-// Lowest person score unless asked otherwise.
-constexpr float kPersonThr = 0.12f;
+// The lowest person score for a keypoint set: the given one, and where that is negative 0.12 for sets
+// of whole people and 0 for hands, faces, animals and unknown sets.
+float person_thr_for(const Skeleton& skeleton, float given);
 
 // Box score times the mean of the keypoint scores above 0.2.
 std::vector<float> person_scores(const Poses& poses);

@@ -22,16 +22,19 @@ struct Taps {
 
 constexpr int kOutside = -1;
 
-void fill_taps(AxisMap map, int count, int length, Taps& taps) {
+// fused: the product is not rounded before the sum.
+void fill_taps(AxisMap map, bool fused, int count, int length, Taps& taps) {
   taps.first.resize(static_cast<std::size_t>(count));
   taps.second.resize(static_cast<std::size_t>(count));
   taps.weight.resize(static_cast<std::size_t>(count));
 
-  // In 32-bit floats, rounded once at the end: the arithmetic that OpenCV warps with.
-  const double scale = static_cast<float>(map.scale);
-  const double offset = static_cast<float>(map.offset);
+  // In 32-bit floats, the arithmetic that OpenCV warps with.
+  const float scale = static_cast<float>(map.scale);
+  const float offset = static_cast<float>(map.offset);
   for (int i = 0; i < count; ++i) {
-    const double exact = scale * i + offset;
+    const float step = scale * static_cast<float>(i);
+    const double exact = fused ? static_cast<double>(scale) * i + static_cast<double>(offset)
+                               : static_cast<double>(step + offset);
 
     // Written so that a place that is no number lies outside.
     const float place = static_cast<float>(exact > -2 ? std::min(exact, length + 1.0) : -2.0);
@@ -102,8 +105,9 @@ Scaling scaling_of(const ImageView& image, const Normalization& normalization) {
 void warp(const ImageView& image, AxisMap x, AxisMap y, Size size, float border,
           const Scaling& scaling, float* out) {
   Scratch& memory = scratch();
-  fill_taps(x, size.width, image.width, memory.x);
-  fill_taps(y, size.height, image.height, memory.y);
+  // OpenCV fuses multiplication and addition along x only.
+  fill_taps(x, true, size.width, image.width, memory.x);
+  fill_taps(y, false, size.height, image.height, memory.y);
   memory.rows[0].index = memory.rows[1].index = -2;
   const std::size_t width = static_cast<std::size_t>(size.width);
   const std::size_t plane = width * static_cast<std::size_t>(size.height);

@@ -44,10 +44,19 @@ void wrong_files(const Folder& folder) {
   fails("", RTMPOSE_ERROR_MODEL, "not a file", "an empty path");
   fails("/nowhere/at/all.onnx", RTMPOSE_ERROR_MODEL, "not a file", "a path that is not there");
   fails(folder.path.u8string(), RTMPOSE_ERROR_MODEL, "deploy.json", "an empty folder");
-  fails(folder.write("empty.onnx", ""), RTMPOSE_ERROR_MODEL, "could not be opened",
+  fails(folder.write("empty.onnx", ""), RTMPOSE_ERROR_MODEL, "is empty",
         "an empty file");
   fails(folder.write("text.onnx", "no model at all"), RTMPOSE_ERROR_MODEL, "could not be opened",
         "a text");
+  fails(folder.write("field.onnx", "\x0a\x01x"), RTMPOSE_ERROR_MODEL, "not a whole ONNX file",
+        "a file without a network");
+  fails(folder.write("graph.onnx", std::string("\x3a\x00\x42\x00", 4)), RTMPOSE_ERROR_MODEL,
+        "no network inside", "an empty network");
+  std::ifstream whole(kModels / kPoseName, std::ios::binary);
+  std::string half(100000, '\0');
+  whole.read(half.data(), static_cast<std::streamsize>(half.size()));
+  fails(folder.write("half.onnx", half), RTMPOSE_ERROR_MODEL, "not a whole ONNX file",
+        "an unfinished download");
   rtmpose_model* model = nullptr;
   checks::fails(rtmpose_model_open(nullptr, nullptr, &model), RTMPOSE_ERROR_ARGUMENT,
                 "path is NULL", "no path");

@@ -19,6 +19,11 @@ namespace Rtmpose
             Native.Check(Native.rtmpose_detector_create(model.Handle, out handle));
         }
 
+        internal DetectorHandle Handle
+        {
+            get { return handle; }
+        }
+
         /// <summary>The boxes in an image, highest score first.</summary>
         /// <param name="image">Pixels.</param>
         /// <param name="boxThr">Lowest score of a box.</param>

@@ -185,8 +185,9 @@ namespace Rtmpose
         internal static extern void rtmpose_poses_release(IntPtr poses);
 
         [DllImport(Library, CallingConvention = C)]
-        internal static extern int rtmpose_poses_people(
-            IntPtr poses, float personThr, out IntPtr people);
+        internal static extern int rtmpose_find_people(
+            IntPtr detector, PoseDetectorHandle pose, ref NativeImage image,
+            ref NativeDetectParams values, float personThr, out IntPtr people);
 
         [DllImport(Library, CallingConvention = C)]
         internal static extern void rtmpose_tracker_params_init(

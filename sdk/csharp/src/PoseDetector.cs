@@ -25,11 +25,8 @@ namespace Rtmpose
         /// <param name="boxes">Null: the whole image is the box of one person; empty: nobody.
         /// One-stage models find people themselves and take null only.</param>
         /// <param name="boxThr">One-stage models: lowest score of a person; negative: 0.3.</param>
-        /// <param name="personThr">Above 0: each person once, and nobody whose person score (box
-        /// score times the mean of the keypoint scores above 0.2) is less, such as 0.12.</param>
         /// <exception cref="RtmposeException">The image or a box makes no sense.</exception>
-        public Poses Apply(
-            Image image, Box[] boxes = null, float boxThr = -1, float personThr = 0)
+        public Poses Apply(Image image, Box[] boxes = null, float boxThr = -1)
         {
             if (image == null)
             {
@@ -47,7 +44,7 @@ namespace Rtmpose
                 Native.Check(
                     Native.rtmpose_pose_detector_apply(
                         handle, ref native, given, count, boxThr, out poses));
-                return Poses.Take(personThr > 0 ? People(poses, personThr) : poses, false);
+                return Poses.Take(poses, false);
             }
             finally
             {
@@ -55,18 +52,46 @@ namespace Rtmpose
             }
         }
 
-        // Those who are shown; the result with all of them is given back.
-        private static IntPtr People(IntPtr poses, float personThr)
+        /// <summary>The people of an image: boxes by the detector, the pose in each of them, each
+        /// person once, and nobody who is too doubtful.</summary>
+        /// <param name="detector">Null for one-stage models.</param>
+        /// <param name="image">Pixels.</param>
+        /// <param name="boxThr">Lowest score of a box.</param>
+        /// <param name="personThr">Lowest person score (box score times the mean of the keypoint
+        /// scores above 0.2); 0: everybody, also twice; negative: as the keypoint set needs it.
+        /// </param>
+        /// <param name="maxPeople">At most this many boxes; -1 for any number.</param>
+        /// <exception cref="RtmposeException">The image or a number makes no sense.</exception>
+        public Poses FindPeople(
+            Detector detector, Image image, float boxThr = 0.3f, float personThr = -1,
+            int maxPeople = -1)
         {
+            if (image == null)
+            {
+                throw new ArgumentNullException(nameof(image));
+            }
+            NativeDetectParams values;
+            Native.rtmpose_detect_params_init(out values, Native.SizeOf<NativeDetectParams>());
+            values.BoxThr = boxThr;
+            values.MaxPeople = maxPeople;
+
+            GCHandle pixels = GCHandle.Alloc(image.Pixels, GCHandleType.Pinned);
             try
             {
-                IntPtr people;
-                Native.Check(Native.rtmpose_poses_people(poses, personThr, out people));
-                return people;
+                using (var kept = new KeptHandles())
+                {
+                    NativeImage native = image.ToNative(pixels.AddrOfPinnedObject());
+                    IntPtr found = detector == null ? IntPtr.Zero : kept.Add(detector.Handle);
+                    IntPtr people;
+                    Native.Check(
+                        Native.rtmpose_find_people(
+                            found, handle, ref native, ref values, personThr, out people));
+                    return Poses.Take(people, false);
+                }
             }
             finally
             {
-                Native.rtmpose_poses_release(poses);
+                pixels.Free();
             }
         }
 

@@ -16,8 +16,7 @@ internal static class Photo
         using (var pose = new PoseDetector(poseModel))
         {
             Rtmpose.Image image = Read(arguments[2]);
-            Detections found = detector.Apply(image, boxThr: 0.5f);
-            Poses poses = pose.Apply(image, found.Boxes);
+            Poses poses = pose.FindPeople(detector, image);
             for (int i = 0; i < poses.Count; i++)
             {
                 Console.WriteLine(

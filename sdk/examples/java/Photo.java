@@ -1,6 +1,5 @@
 import java.io.File;
 import javax.imageio.ImageIO;
-import rtmpose.Detections;
 import rtmpose.Detector;
 import rtmpose.Image;
 import rtmpose.Model;
@@ -17,8 +16,7 @@ public final class Photo {
                 Model poseModel = new Model(arguments[1]);
                 Detector detector = new Detector(detectorModel);
                 PoseDetector pose = new PoseDetector(poseModel)) {
-            Detections found = detector.apply(image, 0.5f, Detector.PEOPLE, -1);
-            Poses poses = pose.apply(image, found.boxes);
+            Poses poses = pose.findPeople(detector, image);
             for (int i = 0; i < poses.count(); i++) {
                 System.out.printf("%s at %.0f %.0f, score %.2f%n", poseModel.keypointNames[0],
                         poses.keypoints[i][0][0], poses.keypoints[i][0][1], poses.scores[i][0]);

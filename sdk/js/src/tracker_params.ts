@@ -6,7 +6,7 @@ import { checkNumber, checkWhole } from "./ranges.js";
 export interface TrackerParams {
   /** Frames from one detection to the next, 1. */
   detInterval: number;
-  /** Lowest score of a detected box, 0.5. */
+  /** Lowest score of a detected box, 0.3. */
   detThr: number;
   /** Smallest detected box: root of its area in pixels; -1 (as it is without) for any. */
   detMinBboxSize: number;
@@ -42,7 +42,7 @@ export interface TrackerParams {
   rememberS: number;
   /** Sightings before a doubtful new track gets an id, 2. */
   confirm: number;
-  /** Lowest person score of a new track, 0.12. */
+  /** Lowest person score of a new track: 0.12 for keypoint sets of whole people, else 0. */
   personThr: number;
 }
 

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <string>
 
-#include "people.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -44,7 +43,7 @@ rtmpose_tracker_params default_tracker_params() noexcept {
   params.struct_size = sizeof(params);
   params.det_interval = 1;
   params.det_label = 0;
-  params.det_thr = 0.5f;
+  params.det_thr = 0.3f;
   params.det_min_bbox_size = -1;
   params.det_nms_thr = 0.7f;
   params.pose_max_num_bboxes = -1;
@@ -65,7 +64,7 @@ rtmpose_tracker_params default_tracker_params() noexcept {
   params.repair_swaps = 1;
   params.remember_s = 1;
   params.confirm = 2;
-  params.person_thr = kPersonThr;
+  params.person_thr = -1;
   params.whole_image = 0;
   return params;
 }
@@ -90,7 +89,7 @@ TrackerParams checked_params(const rtmpose_tracker_params& given) {
   for (const float value : given.smooth_params) check_range("smooth_params", value, 0, kMany);
   check_range("remember_s", given.remember_s, 0, 1e12f);
   check_count("confirm", given.confirm, 1);
-  check_range("person_thr", given.person_thr, 0, 1);
+  check_range("person_thr", given.person_thr, -1, 1);
 
   TrackerParams params{given, 0, 0, {}, 0};
   params.std_weight_position = decimal(given.std_weight_position);

@@ -34,7 +34,9 @@ Tracker::Tracker(const TrackerParams& params, std::shared_ptr<const Skeleton> sk
     : params_(params),
       skeleton_(std::move(skeleton)),
       one_stage_(one_stage),
-      chains_(limb_chains(*skeleton_)) {}
+      chains_(limb_chains(*skeleton_)) {
+  params_.given.person_thr = person_thr_for(*skeleton_, params.given.person_thr);
+}
 
 float Tracker::lowest_score() const { return std::min(params_.given.det_thr, kDoubtfulThr); }
 

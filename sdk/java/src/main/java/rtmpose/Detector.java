@@ -11,7 +11,7 @@ public final class Detector implements AutoCloseable {
     /** Class of a call: all. */
     public static final int ALL = -1;
 
-    private final Handle handle;
+    final Handle handle;
 
     /**
      * Makes one of an opened model, which may be closed afterwards.

@@ -176,7 +176,9 @@ interface Native extends Library {
 
     void rtmpose_poses_release(Pointer poses);
 
-    int rtmpose_poses_people(Pointer poses, float personThr, PointerByReference people);
+    int rtmpose_find_people(
+            Pointer detector, Pointer pose, CImage image, CDetectParams params, float personThr,
+            PointerByReference people);
 
     void rtmpose_tracker_params_init(CTrackerParams params, int size);
 

@@ -27,7 +27,7 @@ public final class PoseDetector implements AutoCloseable {
 
     /** The pose in each box, in the order of the boxes; see the longer form. */
     public Poses apply(Image image, Box[] boxes) {
-        return apply(image, boxes, -1, 0);
+        return apply(image, boxes, -1);
     }
 
     /**
@@ -37,12 +37,10 @@ public final class PoseDetector implements AutoCloseable {
      * @param boxes null: the whole image is the box of one person; empty: nobody. One-stage models
      *     find people themselves and take null only
      * @param boxThr one-stage models: lowest score of a person; negative: 0.3
-     * @param personThr above 0: each person once, and nobody whose person score (box score times
-     *     the mean of the keypoint scores above 0.2) is less, such as 0.12
      * @throws RtmposeException the image or a box makes no sense
      * @throws IllegalStateException this pose detector is closed
      */
-    public Poses apply(Image image, Box[] boxes, float boxThr, float personThr) {
+    public Poses apply(Image image, Box[] boxes, float boxThr) {
         Native.CImage pixels = image.toNative();
         Memory given = Box.write(boxes);
         PointerByReference found = new PointerByReference();
@@ -55,19 +53,51 @@ public final class PoseDetector implements AutoCloseable {
             Reference.reachabilityFence(image);
             Reference.reachabilityFence(given);
         }
-        Pointer poses = found.getValue();
-        return Poses.take(personThr > 0 ? people(poses, personThr) : poses, false);
+        return Poses.take(found.getValue(), false);
     }
 
-    // Those who are shown; the result with all of them is given back.
-    private static Pointer people(Pointer poses, float personThr) {
+    /** The people of an image with the usual thresholds; see the longer form. */
+    public Poses findPeople(Detector detector, Image image) {
+        return findPeople(detector, image, 0.3f, -1, -1);
+    }
+
+    /**
+     * The people of an image: boxes by the detector, the pose in each of them, each person once,
+     * and nobody who is too doubtful.
+     *
+     * @param detector null for one-stage models
+     * @param image pixels
+     * @param boxThr lowest score of a box
+     * @param personThr lowest person score (box score times the mean of the keypoint scores above
+     *     0.2); 0: everybody, also twice; negative: as the keypoint set needs it
+     * @param maxPeople at most this many boxes; -1 for any number
+     * @throws RtmposeException the image or a number makes no sense
+     * @throws IllegalStateException this pose detector or the detector is closed
+     */
+    public Poses findPeople(
+            Detector detector, Image image, float boxThr, float personThr, int maxPeople) {
+        Native.CImage pixels = image.toNative();
+        Native.CDetectParams params = new Native.CDetectParams();
+        Native.C.rtmpose_detect_params_init(params, params.size());
+        params.boxThr = boxThr;
+        params.maxPeople = maxPeople;
         PointerByReference people = new PointerByReference();
+        Pointer boxes = detector == null ? null : detector.handle.acquire();
         try {
-            Native.check(Native.C.rtmpose_poses_people(poses, personThr, people));
+            Pointer pose = handle.acquire();
+            try {
+                Native.check(Native.C.rtmpose_find_people(
+                        boxes, pose, pixels, params, personThr, people));
+            } finally {
+                handle.release();
+            }
         } finally {
-            Native.C.rtmpose_poses_release(poses);
+            if (detector != null) {
+                detector.handle.release();
+            }
+            Reference.reachabilityFence(image);
         }
-        return people.getValue();
+        return Poses.take(people.getValue(), false);
     }
 
     @Override
