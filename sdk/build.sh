@@ -1,7 +1,9 @@
 #!/bin/sh
 # Build the SDK from a checkout and test it: the C and C++ library, the programs, C#, Java and
 # JavaScript, each where its tools are installed. What was left out is said at the end.
-# usage: sdk/build.sh [--no-tests]
+# usage: sdk/build.sh [--no-tests] [--windows] [--arm64]
+# --windows: the library and its tests for Windows x64 too (mingw-w64), run by wine where it is there.
+# --arm64: the library for Linux on arm64 too (g++-aarch64-linux-gnu), which is not run.
 # PYTHON: an interpreter with onnxruntime (default: .venv, or python3 with an environment of its own).
 # RTMPOSE_ONNXRUNTIME_INCLUDE: folder of onnxruntime_c_api.h (default: Debian's package, unpacked).
 # RTMPOSE_ONNXRUNTIME: ONNX Runtime's library (default: the one in the Python package).
@@ -10,8 +12,15 @@ cd "$(dirname "$0")/.."
 root=$(pwd)
 out=$root/build/sdk
 jobs=${JOBS:-2}
-tests=yes
-[ "${1:-}" = --no-tests ] && tests=no
+tests=yes windows=no arm64=no
+for option in "$@"; do
+  case $option in
+    --no-tests) tests=no ;;
+    --windows) windows=yes ;;
+    --arm64) arm64=yes ;;
+    *) echo "usage: sdk/build.sh [--no-tests] [--windows] [--arm64]" >&2 && exit 2 ;;
+  esac
+done
 mkdir -p "$out"
 done_list= skipped=
 
@@ -159,6 +168,43 @@ if [ -f sdk/js/package.json ]; then
   else
     skip "JavaScript: npm, or Node 20.19 or newer, is not installed"
   fi
+fi
+
+# ---- other systems
+
+# cross FOLDER TOOLCHAIN: the library, with headers that do not belong to one system.
+cross() {
+  mkdir -p "$out/any-system"
+  json=${RTMPOSE_JSON_INCLUDE:-/usr/include}
+  [ -d "$out/any-system/nlohmann" ] || cp -r "$json/nlohmann" "$out/any-system/"
+  cmake -S sdk/core -B "$out/$1" -DCMAKE_TOOLCHAIN_FILE="$root/sdk/core/cmake/$2.cmake" \
+    -DRTMPOSE_JSON_INCLUDE="$out/any-system" -DRTMPOSE_ONNXRUNTIME_INCLUDE="$include" \
+    -DRTMPOSE_BUILD_TESTS=ON > "$out/$1.log"
+  cmake --build "$out/$1" -j "$jobs"
+}
+if [ "$windows" = yes ] && have x86_64-w64-mingw32-g++-posix; then
+  note "Windows x64"
+  cross windows mingw-w64
+  built "Windows x64: build/sdk/windows/librtmpose.dll"
+  dll=sdk/js/node_modules/onnxruntime-node/bin/napi-v6/win32/x64/onnxruntime.dll
+  dll=${RTMPOSE_ONNXRUNTIME_DLL:-$dll}
+  wine=$(command -v wine64 || command -v wine || echo /usr/lib/wine/wine64)
+  if [ "$tests" = yes ] && [ -x "$wine" ] && [ -f "$dll" ]; then
+    for name in bare_tracker errors; do
+      WINEDEBUG=-all RTMPOSE_ONNXRUNTIME="$dll" "$wine" "$out/windows/tests/$name.exe"
+    done
+  else
+    skip "the tests for Windows: wine or onnxruntime.dll is not there (wine64, npm install)"
+  fi
+elif [ "$windows" = yes ]; then
+  skip "Windows x64: mingw-w64 is not installed (g++-mingw-w64-x86-64)"
+fi
+if [ "$arm64" = yes ] && have aarch64-linux-gnu-g++; then
+  note "Linux on arm64"
+  cross arm64 aarch64-linux-gnu
+  built "Linux on arm64, not run: build/sdk/arm64/librtmpose.so"
+elif [ "$arm64" = yes ]; then
+  skip "Linux on arm64: its compiler is not installed (g++-aarch64-linux-gnu)"
 fi
 
 note "built"

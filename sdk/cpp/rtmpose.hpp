@@ -14,6 +14,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -37,7 +39,14 @@ class Error : public std::runtime_error {
 };
 
 inline void check(rtmpose_status status) {
-  if (status != RTMPOSE_OK) throw Error(status, rtmpose_last_error());
+  if (status == RTMPOSE_OK) return;
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+  throw Error(status, rtmpose_last_error());
+#else
+  // Programs without exceptions that want to go on use the C interface.
+  std::fprintf(stderr, "rtmpose: %s\n", rtmpose_last_error());
+  std::abort();
+#endif
 }
 
 inline std::string version() { return rtmpose_version(); }

@@ -2,6 +2,11 @@
 // from 1.16 on, CPU or GPU package.
 #pragma once
 
+// Words of Microsoft's compiler that the header uses on Windows and MinGW lacks.
+#if defined(__MINGW32__)
+#define _stdcall __stdcall
+#define _Return_type_success_(expression)
+#endif
 #include <onnxruntime_c_api.h>
 
 #include <string>
