@@ -155,17 +155,18 @@ fi
 # ---- JavaScript
 
 if [ -f sdk/js/package.json ]; then
-  if have npm; then
+  # Other versions cannot run what the package is tested with.
+  if have npm && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b > 18) ? 0 : 1)'; then
     note "JavaScript"
     (
       cd sdk/js
-      [ -d node_modules ] || npm install --ignore-scripts --no-audit --no-fund
+      [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
       npm run build
       [ "$tests" = no ] || npm test
     )
     built "JavaScript: sdk/js/dist"
   else
-    skip "JavaScript: npm is not installed"
+    skip "JavaScript: npm, or Node 20.19 or newer, is not installed"
   fi
 fi
 

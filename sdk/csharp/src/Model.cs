@@ -9,13 +9,21 @@ namespace Rtmpose
         /// <summary>Version of this library.</summary>
         public static string LibraryVersion
         {
-            get { return Text.FromUtf8(Native.rtmpose_version()); }
+            get
+            {
+                Native.CheckLoaded();
+                return Text.FromUtf8(Native.rtmpose_version());
+            }
         }
 
         /// <summary>Version of the loaded engine; empty before it is loaded.</summary>
         public static string Version
         {
-            get { return Text.FromUtf8(Native.rtmpose_engine_version()); }
+            get
+            {
+                Native.CheckLoaded();
+                return Text.FromUtf8(Native.rtmpose_engine_version());
+            }
         }
 
         /// <summary>Loads ONNX Runtime 1.16 or newer from a file; without a call, the first model
@@ -23,6 +31,7 @@ namespace Rtmpose
         /// <param name="path">The library's file; null looks for it.</param>
         public static void Load(string path = null)
         {
+            Native.CheckLoaded();
             Native.Check(
                 Native.rtmpose_load_engine(path == null ? null : Text.ToUtf8(path, nameof(path))));
         }
@@ -56,6 +65,7 @@ namespace Rtmpose
         public Model(
             string path, string device = "cpu", int threads = 0, bool allowSpinning = false)
         {
+            Native.CheckLoaded();
             byte[] file = Text.ToUtf8(path, nameof(path));
             byte[] where = Text.ToUtf8(device, nameof(device));
             NativeOptions options;

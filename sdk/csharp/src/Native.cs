@@ -220,6 +220,22 @@ namespace Rtmpose
             TrackerHandle tracker, [In] IntPtr[] frames, int frameCount, [Out] IntPtr[] poses);
 
         /// <summary>Throws where a call failed, with the library's text.</summary>
+        // Called before all else: the runtime's own text is only the library's name.
+        internal static void CheckLoaded()
+        {
+            try
+            {
+                rtmpose_version();
+            }
+            catch (DllNotFoundException error)
+            {
+                throw new DllNotFoundException(
+                    "librtmpose.so (on Windows rtmpose.dll) was not found, or not loaded: put it next"
+                    + " to Rtmpose.dll, or where the system finds libraries",
+                    error);
+            }
+        }
+
         internal static void Check(int status)
         {
             if (status != 0)

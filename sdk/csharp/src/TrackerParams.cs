@@ -9,6 +9,7 @@ namespace Rtmpose
         /// <summary>The defaults.</summary>
         public TrackerParams()
         {
+            Native.CheckLoaded();
             Native.rtmpose_tracker_params_init(out values, Native.SizeOf<NativeTrackerParams>());
         }
 

@@ -4,9 +4,14 @@ const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
 const context = canvas.getContext("2d");
 const MIN_SCORE = 0.3;
+const MOST_WIDTH = 1920; // phones refuse large canvases
+const video = document.createElement("video");
+video.muted = video.playsInline = true; // else phones do not play it in the page
 let tracker;
 
 find("model").onchange = guarded(async ({ target }) => {
+  stopCamera();
+  say("Loading the model ...");
   await tracker?.dispose();
   await tracker?.estimator.dispose();
   const estimator = await PoseEstimator.create({
@@ -20,19 +25,25 @@ find("model").onchange = guarded(async ({ target }) => {
 });
 
 find("photo").onchange = guarded(async ({ target }) => {
+  stopCamera();
   // Decoded once; turned as the camera was held.
   const image = await createImageBitmap(target.files[0]);
-  draw(image, image.width, image.height, await tracker.estimator.estimate(image));
+  const people = await tracker.estimator.estimate(image);
+  draw(image, image.width, image.height, people);
+  say(`${people.length} people`);
+  image.close();
 });
 
 find("camera").onclick = guarded(async () => {
-  const video = document.createElement("video");
-  video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+  stopCamera();
+  const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+  video.srcObject = stream;
   await video.play();
   tracker.reset();
   const next = guarded(async () => {
     const start = performance.now();
     const people = await tracker.track(video, { timeS: start / 1000 });
+    if (video.srcObject !== stream) return; // stopped meanwhile
     draw(video, video.videoWidth, video.videoHeight, people);
     say(`${people.length} people, ${(performance.now() - start).toFixed(0)} ms`);
     requestAnimationFrame(next);
@@ -40,8 +51,15 @@ find("camera").onclick = guarded(async () => {
   await next();
 });
 
+function stopCamera() {
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+}
+
 function draw(image, width, height, people) {
-  [canvas.width, canvas.height] = [width, height];
+  const scale = Math.min(1, MOST_WIDTH / width);
+  [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
+  context.scale(scale, scale);
   context.drawImage(image, 0, 0);
   context.lineWidth = Math.max(2, width / 300);
   context.font = `${Math.max(14, width / 40)}px sans-serif`;

@@ -13,11 +13,12 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/ja
 TYPES[".wasm"] = "application/wasm";
 
 createServer(async (request, response) => {
-  const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
   try {
-    const body = await readFile(join(FOLDER, path === "/" ? "index.html" : path));
+    const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
+    const file = join(FOLDER, path === "/" ? "index.html" : path);
+    const body = await readFile(file);
     response.writeHead(200, {
-      "Content-Type": TYPES[extname(path === "/" ? ".html" : path)] ?? "application/octet-stream",
+      "Content-Type": TYPES[extname(file)] ?? "application/octet-stream",
       "Cross-Origin-Opener-Policy": "same-origin",
       "Cross-Origin-Embedder-Policy": "require-corp",
     });

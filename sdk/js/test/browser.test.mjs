@@ -119,6 +119,18 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
     same(await page.evaluate((url) => calls.estimate("pixels", url), PHOTO));
   });
 
+  it("says that there is no WebGPU", async () => {
+    const other = await open(server);
+    const opened = await other.evaluate(() => {
+      const gpu = { requestAdapter: async () => null };
+      Object.defineProperty(navigator, "gpu", { value: gpu });
+      return calls.open({ executionProviders: ["webgpu", "wasm"] });
+    });
+    await other.close();
+    assert.equal(opened.provider, "wasm");
+    assert.match(opened.fallback, /^webgpu is not used: .*webgpu/);
+  });
+
   it("works without isolation, on one thread", async () => {
     const plain = await serve(FOLDERS, { isolated: false });
     try {

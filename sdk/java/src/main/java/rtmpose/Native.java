@@ -10,7 +10,20 @@ import java.nio.charset.StandardCharsets;
 
 /** The C interface; layouts and meanings are those of rtmpose.h. */
 interface Native extends Library {
-    Native C = com.sun.jna.Native.load("rtmpose", Native.class);
+    Native C = load();
+
+    private static Native load() {
+        try {
+            return com.sun.jna.Native.load("rtmpose", Native.class);
+        } catch (UnsatisfiedLinkError error) {
+            String name = System.mapLibraryName("rtmpose");
+            String text = name + " was not found, or not loaded: name its folder in"
+                + " -Djna.library.path, or put it where the system finds libraries: ";
+            Error clear = new UnsatisfiedLinkError(text + error.getMessage());
+            clear.initCause(error);
+            throw clear;
+        }
+    }
 
     /** 8-bit pixels. */
     @FieldOrder({"structSize", "format", "data", "width", "height", "stride"})
