@@ -97,6 +97,7 @@ def run(*command: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_node_runs_the_tests_of_the_package(built, tmp_path):
     reason = "not installed: pip install 'rtmpose[export]'"
     pytest.importorskip("torch", reason=reason)

@@ -146,6 +146,7 @@ def test_mistakes_are_said(arguments, said, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_loses_nothing_where_a_replica_is_killed(job_options, tmp_path):
     pytest.importorskip("ray.serve", reason="needs the extra serve-ray", exc_type=ImportError)
