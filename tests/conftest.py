@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,23 @@ def shared_folder() -> Path | None:
     """
     folder = Path(os.environ.get("RTMPOSE_SHARED", Path(__file__).parents[2] / "shared"))
     return folder if folder.is_dir() else None
+
+
+LOGGERS = ("", "rtmpose", "rtmpose.serve.access")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A service that a test started sets up the process's log: undone after each test, whose
+    standard error is closed then.
+    """
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    root = loggers[0]
+    root.handlers = [h for h in root.handlers if type(h) is not logging.StreamHandler]
 
 
 @pytest.fixture(scope="session")
