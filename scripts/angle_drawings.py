@@ -4,10 +4,11 @@ python scripts/angle_drawings.py            # write them
 python scripts/angle_drawings.py --check    # exit status 1 where one is out of date
 """
 
-import argparse
 import math
 import sys
 from pathlib import Path
+
+from generated_files import write_or_check
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "images" / "angles"
@@ -37,20 +38,7 @@ from that one at 0 degrees, and 1 where it turns to the front.
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
-    check = parser.parse_args().check
-    outdated = []
-    for path, text in all_files().items():
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        outdated.append(path)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    for path in outdated:
-        print(f"{'out of date' if check else 'wrote'}: {path.relative_to(ROOT)}")
-    return int(check and bool(outdated))
+    return write_or_check(__doc__, all_files())
 
 
 def all_files() -> dict[Path, str]:

@@ -6,13 +6,13 @@
 The points lie where ``skeleton_layouts.toml`` says; other sets are laid out by their links.
 """
 
-import argparse
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from generated_files import write_or_check
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
@@ -47,21 +47,7 @@ class Panel:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
-    check = parser.parse_args().check
-
-    outdated = []
-    for path, text in all_files().items():
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        outdated.append(path)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    for path in outdated:
-        print(f"{'out of date' if check else 'wrote'}: {path.relative_to(ROOT)}")
-    return int(check and bool(outdated))
+    return write_or_check(__doc__, all_files())
 
 
 def all_files() -> dict[Path, str]:
