@@ -1,5 +1,6 @@
 """Jobs in processes of their own, for the tests of interruptions and full disks."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -35,9 +36,20 @@ def contents(folder):
 
 
 def temporaries(folder):
-    return [
-        p.name for p in folder.rglob("*") if ".tmp" in p.name or p.name.endswith((".lock", ".old"))
-    ]
+    # os.walk and not rglob: folders may go while a run in another process is looked at.
+    names = [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
+    return [name for name in names if ".tmp" in name or name.endswith((".lock", ".old"))]
+
+
+@contextlib.contextmanager
+def in_a_process(line, **settings):
+    """Ends with the block: a test that failed leaves neither a process nor its pipes behind."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*map(str, line)], **{**pipes, **settings}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def start(arguments, **settings):
@@ -50,9 +62,7 @@ def start(arguments, **settings):
         "job.Job._count = lambda *a: (time.sleep(0.02), count(*a))\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    line = [sys.executable, "-c", code, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(line, **{**pipes, **settings})
+    return in_a_process([sys.executable, "-c", code, *arguments], **settings)
 
 
 def listen_to_sigint():

@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from clips import clip
-from jobs import image, posix, wait_for
+from jobs import image, in_a_process, posix, wait_for
 
 import rtmpose
 from rtmpose.batch.ledger import Ledger, key_in_name
@@ -321,13 +320,11 @@ def test_a_killed_run_goes_on(batch, sources, job_options, number):
         "sys.exit(main(sys.argv[1:]))\n"
     )
     line = [sys.executable, "-c", code, "batch", sources, "--out", batch.out, *job_options]
-    process = subprocess.Popen(
-        [*map(str, line), "--format", "csv"], stderr=subprocess.PIPE, text=True
-    )
     ledger = Ledger(batch.out)
-    wait_for(lambda: len(list(ledger.folder.glob("*.json"))) >= 3)
-    process.send_signal(number)
-    _, err = process.communicate()
+    with in_a_process([*line, "--format", "csv"]) as process:
+        wait_for(lambda: len(list(ledger.folder.glob("*.json"))) >= 3)
+        process.send_signal(number)
+        _, err = process.communicate()
     if number == signal.SIGTERM:
         assert "go on with the same command" in err
         assert list((batch.out / "work").iterdir()) == []

@@ -66,8 +66,9 @@ def test_no_half_file_after_a_failed_write(tmp_path, job_options, limit):
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    run = start(["predict", *sources, *job_options, *outputs_of(out)], preexec_fn=limited)
-    _, errors = run.communicate(timeout=120)
+    command = ["predict", *sources, *job_options, *outputs_of(out)]
+    with start(command, preexec_fn=limited) as run:
+        _, errors = run.communicate(timeout=120)
     assert run.returncode == 1
     assert "Traceback" not in errors
     assert "Exception ignored" not in errors

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from clips import clip
-from jobs import image, outputs_of, posix, start, temporaries, wait_for
+from jobs import image, listen_to_sigint, outputs_of, posix, start, temporaries, wait_for
 
 from rtmpose import Pipeline
 from rtmpose.cli import main
@@ -22,8 +22,7 @@ from rtmpose.writers.outputs import OutputPlan, Outputs
 def test_the_second_of_two_runs_is_refused(tmp_path, job_options, capsys):
     video = clip(tmp_path / "a.avi", 150)
     out = tmp_path / "out"
-    first = start(["track", video, *job_options, *outputs_of(out)])
-    try:
+    with start(["track", video, *job_options, *outputs_of(out)]) as first:
         wait_for(lambda: (out / ".a.jsonl").parent.is_dir() and temporaries(out))
         wait_for(lambda: any(".jsonl." in name for name in temporaries(out)))
         rivals = (["track", "--csv", out / "all.csv"], ["predict", "--json", out])
@@ -32,7 +31,6 @@ def test_the_second_of_two_runs_is_refused(tmp_path, job_options, capsys):
             error = capsys.readouterr().err
             assert error.count("\n") == 1
             assert f"process {first.pid} on" in error
-    finally:
         _, errors = first.communicate(timeout=120)
     assert (first.returncode, errors) == (0, "")
     assert len((out / "a.jsonl").read_text().splitlines()) == 151
@@ -51,13 +49,11 @@ def test_signals_keep_what_was_done(tmp_path, job_options, command, name):
     sources = [clip(tmp_path / "a.avi", 10), clip(tmp_path / "b.avi", 200)]
     out = tmp_path / "out"
     arguments = [command, *sources, *job_options, *outputs_of(out)]
-    run = start(
-        arguments, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
-    )
-    wait_for(lambda: any(".b.jsonl." in name for name in temporaries(out)))
-    time.sleep(0.3)
-    run.send_signal(number)
-    _, errors = run.communicate(timeout=60)
+    with start(arguments, preexec_fn=listen_to_sigint) as run:
+        wait_for(lambda: any(".b.jsonl." in name for name in temporaries(out)))
+        time.sleep(0.3)
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=60)
     assert run.returncode == 128 + number, errors
     assert "Traceback" not in errors
     assert "--resume" in errors
@@ -113,10 +109,10 @@ def test_a_killed_run_is_set_aside_or_resumed(tmp_path, job_options, capsys):
     sources = [clip(tmp_path / "a.avi", 10), clip(tmp_path / "b.avi", 200)]
     out = tmp_path / "out"
     arguments = ["predict", *sources, *job_options, *outputs_of(out)]
-    run = start(arguments)
-    wait_for(lambda: any(".b.jsonl." in name for name in temporaries(out)))
-    run.kill()
-    run.communicate()
+    with start(arguments) as run:
+        wait_for(lambda: any(".b.jsonl." in name for name in temporaries(out)))
+        run.kill()
+        run.communicate()
     assert temporaries(out)
     part = out / "all.csv.part"
     journal = part.read_bytes()

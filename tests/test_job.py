@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import clip, threads
+from jobs import in_a_process
 from networks import fixed_detector, spot_pose
 
 from rtmpose import Pipeline, files
@@ -226,12 +227,12 @@ def test_a_pipe_gets_frames_as_they_come(tmp_path, pipeline):
 def test_a_reader_that_leaves_is_no_traceback(tmp_path, options):
     a = clip(tmp_path / "a.avi", 200)
     line = [sys.executable, "-m", "rtmpose", "predict", str(a), *options, "--csv", "-"]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline().startswith("source,frame")
-    process.stdout.close()
-    error = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(60) == 1
+    with in_a_process(line) as process:
+        assert process.stdout.readline().startswith("source,frame")
+        process.stdout.close()
+        error = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(60) == 1
     assert error == ""
 
 
