@@ -1,16 +1,21 @@
 """One engine for all requests: shared calls, bounded queues, turns between clients."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from networks import grid_detector
 from serving import FakeModel, picture, wait_for
 
+from rtmpose import Detector
+from rtmpose.backends import BackendOptions
 from rtmpose.serve.engine import Engine, ImageTask
 from rtmpose.serve.engine_model import EngineModel
 from rtmpose.serve.fair_queue import FairQueue
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.shared_detection import IMAGES_ON_GPU, SharedDetection
 from rtmpose.skeletons import get_skeleton
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Detections
@@ -211,3 +216,109 @@ def test_turns_go_round_however_many_somebody_has():
     assert [queue.take() for _ in range(5)] == ["a1", "b1", "c1", "a2", "a3"]
     assert len(queue) == 0
     assert queue.take(0.01) is None
+
+
+# ---- images of several requests in one call of the detector
+
+
+class BatchBackend:
+    """In place of a detector's network: the box of an image ends at its first pixel's value."""
+
+    engine, device, precision, flexible = "fake", "cpu", "fp32", False
+
+    def __init__(self, batch=None, device="cpu"):
+        self.input = SimpleNamespace(shape=(batch, 3, 96, 96))
+        self.device = device
+        self.calls = []
+        self.joins = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, images):
+        self.gate.wait(30)
+        self.calls.append(len(images))
+        if self.calls[-1] > 1 and 250 in images[:, 0, 0, 0]:
+            raise ValueError("this picture is bad")
+        rows = [[[1, 1, 2 + int(image[0, 0, 0]) / 4, 50, 0.9]] for image in images]
+        dets = np.array(rows, np.float32)
+        if self.joins:
+            dets = dets.reshape(1, -1, 5)
+        return dets, np.zeros(dets.shape[:2], np.int64)
+
+
+@pytest.fixture
+def detecting(fake, tmp_path):
+    """A model with a detector that takes batches, and its network."""
+    cpu = BackendOptions("onnxruntime", "cpu", 1)
+    alone = Detector(grid_detector(tmp_path / "yolox.onnx"), options=cpu)
+
+    def make(batch=None, device="cpu", joins=False):
+        backend = BatchBackend(batch, device)
+        backend.joins = joins
+        fake.detector = alone.with_backend(backend)
+        fake.detect = lambda image, *, box_thr=None, max_people=None: fake.detector(
+            image, box_thr=box_thr
+        )[:max_people]
+        return backend
+
+    return make
+
+
+def test_images_of_several_clients_share_a_call_of_the_detector(fake, detecting):
+    backend = detecting()
+    detection = SharedDetection(fake, 4)
+    assert detection.images == 4
+    backend.calls.clear()
+    found = detection([task(40 * i, max_people=1) for i in range(3)])
+    assert backend.calls == [3]
+    # Everybody gets their own, as alone.
+    alone = [fake.detect(task(40 * i).image) for i in range(3)]
+    for boxes, expected in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(boxes.boxes, expected.boxes)
+    assert len(detection([task(box_thr=0.95), task()])[0]) == 0
+
+
+def behind_another(engine, backend, values):
+    """Images that come while the detector is busy with one."""
+    backend.gate.clear()
+    first = engine.submit([task(8)], "first")
+    wait_for(lambda: engine.waiting == (0, 0))  # the thread has it
+    futures = [engine.submit([task(value)], f"client {value}")[0] for value in values]
+    backend.gate.set()
+    results(first)
+    return [future.result(30).boxes.boxes[0, 2] for future in futures]
+
+
+def test_the_engine_takes_what_waits_for_the_detector(fake, detecting):
+    backend = detecting()
+    engine = Engine([fake], ServeSettings(detector_batch=3, max_wait_ms=0))
+    backend.calls.clear()
+    right = behind_another(engine, backend, (20, 40, 60, 80))
+    assert backend.calls == [1, 3, 1]
+    assert right == sorted(right)
+    # A bad image does not fail those it shares a call with.
+    backend.calls.clear()
+    right = behind_another(engine, backend, (20, 250, 60))
+    assert backend.calls == [1, 3, 1, 1, 1]
+    assert len(right) == 3
+    assert engine.close()
+
+
+def test_a_detector_that_takes_no_batch_gets_single_images(fake, detecting):
+    detecting(joins=True)
+    assert SharedDetection(fake, 8).images == 1
+    assert SharedDetection(FakeModel(fake.skeleton), 8).images == 1
+
+
+def test_how_many_images_share_a_call(fake, detecting):
+    detecting()
+    assert SharedDetection(fake).images == 1
+    detecting(device="cuda:0")
+    assert SharedDetection(fake).images == IMAGES_ON_GPU
+    # A file with a fixed batch computes all of it in any case.
+    backend = detecting(batch=4)
+    detection = SharedDetection(fake)
+    assert detection.images == 4
+    backend.calls.clear()
+    assert len(detection([task(), task(), task()])) == 3
+    assert backend.calls == [4]

@@ -1,9 +1,9 @@
 """One engine for all requests: people of different clients share the calls of the pose network.
 
-    submit -> [queue] -> find people (a thread)
+    submit -> [queue] -> people in images of many requests in one call (a thread)
            -> [queue] -> poses of many requests in one call (another thread)
 
-Both queues take turns between clients, and what is in them is bounded: whoever comes when they are
+On a CPU the detector takes one image after the other. Both queues take turns between clients, and what is in them is bounded: whoever comes when they are
 full is told to come again. Every device has its own model, and two threads that take from the same
 queues.
 """
@@ -24,6 +24,7 @@ from rtmpose.people import people_of
 from rtmpose.serve.admission import Admission
 from rtmpose.serve.fair_queue import FairQueue
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.shared_detection import SharedDetection
 from rtmpose.types import Calibration, Detections, Image, Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Estimated:
         poses: The people; nobody, where only boxes were asked for.
         boxes: Where they were looked for; None for models that need no boxes.
         wait_s: Seconds in the queues.
-        detect_s: Seconds of finding people.
+        detect_s: Seconds of the call that found the boxes.
         pose_s: Seconds of the call that gave the poses.
     """
 
@@ -156,16 +157,12 @@ class Engine:
         self._finding = 0
 
         # Two threads per device; models that find people by themselves need one.
-        self._threads = []
+        self._threads: list[threading.Thread] = []
         for number, model in enumerate(models):
-            loops = [self._estimate_loop]
+            self._start(f"rtmpose-estimate-{number}", self._estimate_loop, model)
             if model.needs_boxes:
-                loops.append(self._detect_loop)
-            for loop in loops:
-                name = f"rtmpose-{loop.__name__.strip('_').split('_')[0]}-{number}"
-                thread = threading.Thread(target=loop, args=(model,), name=name, daemon=True)
-                thread.start()
-                self._threads.append(thread)
+                detection = SharedDetection(model, self.settings.detector_batch)
+                self._start(f"rtmpose-detect-{number}", self._detect_loop, model, detection)
 
     @property
     def model(self) -> PoseModel:
@@ -249,31 +246,51 @@ class Engine:
 
     # ---- the threads
 
-    def _detect_loop(self, model: PoseModel) -> None:
-        while (ticket := self._to_detect.take()) is not None:
-            if ticket.future.set_running_or_notify_cancel():
-                self._detect(model, ticket)
+    def _start(self, name: str, loop: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=loop, args=arguments, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _detect_loop(self, model: PoseModel, detection: SharedDetection) -> None:
+        while (first := self._to_detect.take()) is not None:
+            # Those that wait already; nobody waits for others.
+            tickets = [first]
+            while len(tickets) < detection.images:
+                more = self._to_detect.take(0.0)
+                if more is None:
+                    break
+                tickets.append(more)
+            wanted = [t for t in tickets if t.future.set_running_or_notify_cancel()]
+            if wanted:
+                self._detect(model, detection, wanted)
             # The pose network need not wait for people who were not found.
             with self._lock:
-                self._finding -= 1
+                self._finding -= len(tickets)
             self._to_estimate.wake()
 
-    def _detect(self, model: PoseModel, ticket: _Ticket) -> None:
-        task = ticket.task
+    def _detect(
+        self, model: PoseModel, detection: SharedDetection, tickets: list[_Ticket]
+    ) -> None:
         started = time.perf_counter()
         try:
-            ticket.boxes = model.detect(
-                task.image, box_thr=task.box_thr, max_people=task.max_people
-            )
+            found = detection([ticket.task for ticket in tickets])
         except Exception as error:  # noqa: BLE001 (handed to who asked)
-            ticket.future.set_exception(error)
+            # One bad image must not fail those it shared a call with.
+            if len(tickets) > 1:
+                for ticket in tickets:
+                    self._detect(model, detection, [ticket])
+            else:
+                tickets[0].future.set_exception(error)
             return
-        ticket.detect_s = time.perf_counter() - started
-        self._seen("detect", 1, ticket.detect_s)
-        if task.boxes_only or not len(ticket.boxes):
-            self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
-        else:
-            self._to_estimate.put(ticket.client, ticket)
+        seconds = time.perf_counter() - started
+        self._seen("detect", len(tickets), seconds)
+        for ticket, boxes in zip(tickets, found, strict=True):
+            ticket.boxes = boxes
+            ticket.detect_s = seconds
+            if ticket.task.boxes_only or not len(boxes):
+                self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
+            else:
+                self._to_estimate.put(ticket.client, ticket)
 
     def _estimate_loop(self, model: PoseModel) -> None:
         while (first := self._to_estimate.take()) is not None:
