@@ -75,6 +75,14 @@ class AddressOptions:
             rich_help_panel=ADDRESS,
         ),
     ] = False
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="/PREFIX",
+            help="Prefix below which a proxy shows the service, such as /pose.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = ""
     data: Annotated[
         Path | None,
         typer.Option(
@@ -310,6 +318,7 @@ def _settings(
         token=_token(address.token_file),
         no_auth=address.no_auth,
         trust_proxy=address.trust_proxy,
+        root_path=address.root_path,
         rate_limit=limits.rate_limit,
         drain_s=limits.drain,
         data=address.data,

@@ -28,6 +28,7 @@ class Entry:
     """A request that is not answered yet."""
 
     scope: MutableMapping[str, Any]
+    method: str
     client: str
     request_id: str
     started: float = field(default_factory=time.perf_counter)
@@ -45,13 +46,13 @@ class AccessLog:
 
     def begin(self, scope: MutableMapping[str, Any], client: str, request_id: str) -> Entry:
         """A request has come."""
-        return Entry(scope, client, request_id)
+        return Entry(scope, str(scope.get("method", "WS")), client, request_id)
 
     def end(self, entry: Entry, status: int, sent_bytes: int) -> None:
         """It was answered; status 0 if it was not."""
         seconds = time.perf_counter() - entry.started
         scope = entry.scope
-        method = str(scope.get("method", "WS"))
+        method = entry.method
         # The pattern, not the path: ids would make a line of metrics of every job.
         route = getattr(scope.get("route"), "path", OTHER_PATH)
         if self._on_request is not None:
@@ -103,3 +104,5 @@ def set_up_logs(*, as_json: bool, level: int) -> None:
     root.setLevel(level)
     log.setLevel(logging.INFO)
     logging.getLogger("rtmpose").setLevel(min(level, logging.INFO))
+    # The server's own lines name addresses with their queries, which may hold a token.
+    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))

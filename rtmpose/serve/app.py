@@ -24,7 +24,7 @@ from rtmpose.errors import RtmposeError
 from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.faults import ServiceError
-from rtmpose.serve.guard import PAGE_FILES, Guard, error_json
+from rtmpose.serve.guard import PAGE_FILES, Guard, error_json, path_of
 from rtmpose.serve.health_routes import health_routes
 from rtmpose.serve.job_routes import job_routes
 from rtmpose.serve.job_runner import JobRunner
@@ -82,6 +82,7 @@ def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
         version=rtmpose.__version__,
         description=DESCRIPTION,
         openapi_url="/v1/openapi.json",
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -92,23 +93,23 @@ def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
     app.include_router(health_routes(service))
     app.include_router(session_routes(settings))
     app.include_router(model_routes(service, with_jobs=runner is not None))
-    app.include_router(page_assets_routes(assets))
+    app.include_router(page_assets_routes(assets, settings.root_path))
     app.include_router(pose_routes(service))
     app.include_router(stream_routes(service))
     app.include_router(oip_routes(service, protocol_model))
     if runner is not None:
         app.include_router(job_routes(service, runner))
-    _add_page(app)
+    _add_page(app, settings.root_path)
     _add_errors(app)
     app.add_middleware(Guard, settings=settings, log=AccessLog(metrics.request))
     return app
 
 
-def _add_page(app: FastAPI) -> None:
-    """The page, where it is part of this installation."""
+def _add_page(app: FastAPI, prefix: str) -> None:
+    """The page, where it is part of this installation; its addresses begin with a prefix."""
     if not (STATIC / "index.html").is_file():
         return
-    page = (STATIC / "index.html").read_bytes()
+    page = (STATIC / "index.html").read_bytes().replace(b'"/static/', f'"{prefix}/static/'.encode())
 
     @app.get("/", include_in_schema=False)
     def index() -> Response:
@@ -131,7 +132,7 @@ def _add_errors(app: FastAPI) -> None:
     """Every error in the same form."""
 
     def answer(request: Request, error: ServiceError) -> Response:
-        body = error_json(request.url.path, error.code, str(error))
+        body = error_json(path_of(request.scope), error.code, str(error))
         return JSONResponse(body, status_code=error.status, headers=error.headers)
 
     @app.exception_handler(RtmposeError)
@@ -148,7 +149,7 @@ def _add_errors(app: FastAPI) -> None:
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = {404: "not_found", 405: "method"}.get(error.status_code, "refused")
-        body = error_json(request.url.path, code, str(error.detail))
+        body = error_json(path_of(request.scope), code, str(error.detail))
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
     @app.exception_handler(ClientDisconnect)
@@ -159,8 +160,9 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         # What nobody thought of: told to the log, not to the client.
-        log.error("an error in %s", request.url.path, exc_info=error)
-        body = error_json(request.url.path, "internal", "an error of the service; see its log")
+        path = path_of(request.scope)
+        log.error("an error in %s", path, exc_info=error)
+        body = error_json(path, "internal", "an error of the service; see its log")
         return JSONResponse(body, status_code=503)
 
 

@@ -4,19 +4,19 @@ its body may be. Every answer gets its headers here, and a line in the log.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hmac
 import secrets
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from rtmpose.serve.access_log import AccessLog
-from rtmpose.serve.faults import ServiceError, too_large
+from rtmpose.serve.client_address import client_address
+from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.rate_limit import RateLimit
+from rtmpose.serve.request_body import RequestBody
 from rtmpose.serve.settings import LOOPBACK, ServeSettings
 from rtmpose.text_files import to_json
 
@@ -60,17 +60,8 @@ SECURITY_HEADERS = {
     ),
 }
 NO_STORE = ("/v1/", "/v2/", "/metrics")
-
-
-def client_of(scope: Scope, settings: ServeSettings) -> str:
-    """The address of a client, in whose name its requests wait."""
-    if settings.trust_proxy:
-        # The last entry is the proxy's own word; those before it are anybody's.
-        forwarded = _header(scope, b"x-forwarded-for").split(",")[-1].strip()
-        if forwarded:
-            return forwarded[:64]
-    address = scope.get("client")
-    return str(address[0]) if address else "local"
+PATH_SEND = "http.response.pathsend"
+"""The message, and the extension, of servers that read files themselves."""
 
 
 def token_is_right(given: str, settings: ServeSettings) -> bool:
@@ -106,17 +97,19 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        client = client_of(scope, self._settings)
+        scope = self._without_prefix(scope)
+        client = self._client(scope)
         request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})
-        scope["state"]["client"] = client
+        path = path_of(scope)
+        scope["state"] = {**scope.get("state", {}), "client": client}
         entry = self._log.begin(scope, client, request_id)
         answer = _Answer(scope, send, request_id)
         try:
             self._check(scope, client)
             if scope["type"] == "http":
-                body = _Body(receive, self._settings, self._largest_body(scope))
-                body.check_stated(scope)
+                largest = self._largest_body(path)
+                body = RequestBody(receive, _headers(scope), self._settings, largest)
+                _as_get(scope)
                 await self._app(scope, body.receive, answer.send)
             else:
                 await self._app(scope, receive, answer.send)
@@ -125,10 +118,32 @@ class Guard:
         finally:
             self._log.end(entry, answer.status, answer.sent_bytes)
 
+    def _without_prefix(self, scope: Scope) -> Scope:
+        """A copy of the scope, its path as the application knows it: a proxy may leave the prefix
+        where it is, or take it away.
+        """
+        path = str(scope["path"])
+        prefix = self._settings.root_path
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            path = path[len(prefix) :] or "/"
+        return {**scope, "path": path}
+
+    def _client(self, scope: Scope) -> str:
+        forwarded = []
+        if self._settings.trust_proxy:
+            # One line, or one of each proxy.
+            forwarded = [
+                bytes(value).decode("latin-1")
+                for name, value in scope.get("headers", [])
+                if name.lower() == b"x-forwarded-for"
+            ]
+        address = scope.get("client")
+        return client_address(str(address[0]) if address else None, forwarded)
+
     def _check(self, scope: Scope, client: str) -> None:
         """Refuse who may not come in."""
         self._check_origin(scope)
-        path = str(scope["path"])
+        path = path_of(scope)
         is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
         if is_open and scope["type"] == "http":
             return
@@ -166,8 +181,8 @@ class Guard:
                     " reached by other names",
                 )
 
-    def _largest_body(self, scope: Scope) -> int:
-        if scope["path"] == "/v1/jobs":
+    def _largest_body(self, path: str) -> int:
+        if path == "/v1/jobs":
             return self._settings.max_upload_bytes
         return self._settings.max_body_bytes
 
@@ -182,12 +197,21 @@ class Guard:
             raise error  # half an answer is on its way: the connection ends
         # The rest of a body that is not wanted is not waited for.
         headers = {"content-type": "application/json", "connection": "close", **error.headers}
-        body = to_json(error_json(str(scope["path"]), error.code, str(error))).encode()
+        body = to_json(error_json(path_of(scope), error.code, str(error))).encode()
         headers["content-length"] = str(len(body))
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         start = {"type": "http.response.start", "status": error.status, "headers": raw}
         await answer.send(start)
         await answer.send({"type": "http.response.body", "body": body})
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request as the routes have it, also where another application holds this one
+    below a prefix.
+    """
+    path = str(scope["path"])
+    prefix = str(scope.get("root_path", ""))
+    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
 
 
 def error_json(path: str, code: str, message: str) -> dict[str, Any]:
@@ -197,76 +221,52 @@ def error_json(path: str, code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
 
 
+def _as_get(scope: Scope) -> None:
+    """HEAD is answered like GET; :class:`_Answer` leaves the body out."""
+    if scope["method"] == "HEAD":
+        scope["method"] = "GET"
+        # Files are not read for it.
+        scope["extensions"] = {**(scope.get("extensions") or {}), PATH_SEND: {}}
+
+
 class _Answer:
     """Passes an answer on, with the headers that all have."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.status = 0
         self.sent_bytes = 0
-        self._path = str(scope["path"])
+        self._path = path_of(scope)
+        self._is_head = scope.get("method") == "HEAD"
         self._send = send
         self._id = request_id
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.start":
             self.status = int(message["status"])
-            headers = list(message.get("headers", []))
-            known = {name.lower() for name, _ in headers}
-            more = {**SECURITY_HEADERS, "x-request-id": self._id}
-            if self._path.startswith(NO_STORE):
-                more["cache-control"] = "no-store"
-            for name, value in more.items():
-                if name.encode() not in known:
-                    headers.append((name.encode(), value.encode()))
-            message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body":
+            message = {**message, "headers": self._with_more(message.get("headers", []))}
+        elif kind == "http.response.body" and self._is_head:
+            message = {**message, "body": b""}
+        elif kind == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))
-        elif message["type"] == "websocket.accept":
+        elif kind == PATH_SEND and self._is_head:
+            message = {"type": "http.response.body", "body": b""}
+        elif kind == "websocket.accept":
             self.status = 101
-        elif message["type"] == "websocket.close" and not self.status:
+        elif kind == "websocket.close" and not self.status:
             self.status = 403
         await self._send(message)
 
-
-class _Body:
-    """The body of a request, which must keep to its size and must not trickle."""
-
-    def __init__(self, receive: Receive, settings: ServeSettings, largest: int) -> None:
-        self._receive = receive
-        self._settings = settings
-        self._largest = largest
-        self._size = 0
-        self._ended = False
-        self._started = time.monotonic()
-
-    def check_stated(self, scope: Scope) -> None:
-        """Refuse a body that says that it is too large, before any of it is read."""
-        stated = _header(scope, b"content-length")
-        if stated.isdecimal() and int(stated) > self._largest:
-            raise self._too_large()
-
-    async def receive(self) -> Message:
-        if self._ended:
-            return await self._receive()
-        limit = self._settings.body_timeout_s
-        try:
-            message = await asyncio.wait_for(self._receive(), limit)
-        except asyncio.TimeoutError as error:
-            raise ServiceError(408, "slow", f"no byte of the body came for {limit:g} s") from error
-        if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            self._ended = not message.get("more_body", False)
-            if self._size > self._largest:
-                raise self._too_large()
-            spent = time.monotonic() - self._started - limit
-            if not self._ended and spent > 0 and self._size < spent * self._settings.body_rate:
-                raise ServiceError(408, "slow", "the body comes too slowly")
-        else:
-            self._ended = True
-        return message
-
-    def _too_large(self) -> ServiceError:
-        return too_large(f"the body is too large: the limit is {self._largest} bytes")
+    def _with_more(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = list(given)
+        known = {name.lower() for name, _ in headers}
+        more = {**SECURITY_HEADERS, "x-request-id": self._id}
+        if self._path.startswith(NO_STORE):
+            more["cache-control"] = "no-store"
+        for name, value in more.items():
+            if name.encode() not in known:
+                headers.append((name.encode(), value.encode()))
+        return headers
 
 
 def _token_of(scope: Scope) -> str:
@@ -285,7 +285,12 @@ def _token_of(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope.get("headers", []):
-        if key.lower() == name:
-            return bytes(value).decode("latin-1")
-    return ""
+    return _headers(scope).get(name, "")
+
+
+def _headers(scope: Scope) -> dict[bytes, str]:
+    """The first of each name, which is in lower case."""
+    found: dict[bytes, str] = {}
+    for name, value in scope.get("headers", []):
+        found.setdefault(name.lower(), bytes(value).decode("latin-1"))
+    return found

@@ -18,7 +18,6 @@ from rtmpose.serve.images import display_name
 from rtmpose.serve.job_files import HEAD_BYTES, check_head, check_video
 from rtmpose.serve.job_runner import JobRunner
 from rtmpose.serve.job_settings import JobSettings, job_settings
-from rtmpose.serve.job_store import JobRow
 from rtmpose.serve.pose_options import json_value
 from rtmpose.serve.pose_request import BYTES, FORM
 from rtmpose.serve.schemas import ERRORS, ErrorBody, JobEntry, JobList
@@ -55,51 +54,39 @@ JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
 def job_routes(service: Service, runner: JobRunner) -> APIRouter:
     """The routes."""
     router = APIRouter()
+    coming: set[_Upload] = set()
 
     @router.post(
         "/v1/jobs",
         status_code=201,
         summary="Send a video",
-        responses={201: {"model": JobEntry, "description": "It waits."}, **ERRORS},
+        responses={201: {"description": "It waits."}, **ERRORS},
         openapi_extra={"requestBody": REQUEST_BODY},
     )
     async def create(
         request: Request,
         settings: Annotated[str | None, Query(description="JSON object")] = None,
-        name: Annotated[str | None, Query(max_length=200)] = None,
-    ) -> dict[str, Any]:
+        name: Annotated[str | None, Query(description="Of the video, for people")] = None,
+    ) -> JobEntry:
         service.check_ready()
-        if await service.in_thread(runner.waiting) >= service.settings.max_jobs:
+        # Those that are still on their way take places too.
+        waiting = await service.in_thread(runner.waiting)
+        if waiting + len(coming) >= service.settings.max_jobs:
             raise busy(WAIT_S)
-        job = runner.folders.new_id()
-        upload = _Upload(service, runner, job)
+        upload = _Upload(service, runner, runner.folders.new_id())
+        coming.add(upload)
         try:
-            if media_type_of(request) == FORM:
-                given = await _take_form(request, upload, settings)
-            else:
-                given = _read_settings(settings)
-                upload.name = display_name(name, 0) if name else "video"
-                async for chunk in request.stream():
-                    await upload.write(chunk)
-            total = await upload.finish()
-            row = await service.in_thread(runner.add, job, upload.name, total, given)
-        except BaseException as error:
-            await service.in_thread(upload.abandon)
-            if isinstance(error, OutputError):
-                raise ServiceError(
-                    503, "disk", "there is no room for the video; try again later", WAIT_S
-                ) from error
-            raise
-        return row.as_json()
+            return await _accept(request, upload, settings, name)
+        finally:
+            coming.remove(upload)
 
     @router.get("/v1/jobs", summary="The jobs, the newest first", responses=ERRORS)
     def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> JobList:
-        found: Any = {"jobs": [row.as_json() for row in runner.store.newest(limit)]}
-        return found
+        return JobList(runner.store.newest(limit))
 
     @router.get("/v1/jobs/{job}", summary="A job", responses=MISSING)
     def one(job: JobId) -> JobEntry:
-        return _shown(_found(runner, job))
+        return _found(runner, job)
 
     @router.post(
         "/v1/jobs/{job}/cancel",
@@ -110,7 +97,7 @@ def job_routes(service: Service, runner: JobRunner) -> APIRouter:
         row = runner.cancel(job)
         if row is None:
             raise not_found("there is no such job")
-        return _shown(row)
+        return row
 
     @router.delete(
         "/v1/jobs/{job}",
@@ -157,6 +144,7 @@ class _Upload:
         self._service = service
         self._runner = runner
         self._job = job
+        self._total: int | None = None
         self._head = b""
         self._checked = False
         self._size = 0
@@ -175,8 +163,8 @@ class _Upload:
             chunk = self._begin()
         await self._service.in_thread(self._put, chunk)
 
-    async def finish(self) -> int | None:
-        """The video is whole; its number of frames, where that is known."""
+    async def finish(self) -> None:
+        """The video is whole: look at it."""
         if not self._checked:
             if not self._head:
                 raise unusable("the video is empty (0 bytes)")
@@ -185,13 +173,18 @@ class _Upload:
         await self._service.in_thread(self._commit, self._file)
         path = self._runner.folders.source(self._job)
         info = await self._service.in_thread(check_video, path, self._service.settings)
-        return info.frames
+        self._total = info.frames
 
-    def abandon(self) -> None:
+    async def accept(self, settings: JobSettings) -> JobEntry:
+        """It becomes a job."""
+        add = self._runner.add
+        return await self._service.in_thread(add, self._job, self.name, self._total, settings)
+
+    async def abandon(self) -> None:
         """Nothing of it stays."""
         if self._file is not None:
-            self._file.abandon()
-        self._runner.folders.remove(self._job)
+            await self._service.in_thread(self._file.abandon)
+        await self._service.in_thread(self._runner.folders.remove, self._job)
 
     def _begin(self) -> bytes:
         check_head(self._head)
@@ -211,6 +204,28 @@ class _Upload:
 
     def _commit(self, file: AtomicFile) -> None:
         file.commit()
+
+
+async def _accept(
+    request: Request, upload: _Upload, settings: str | None, name: str | None
+) -> JobEntry:
+    """Take the body of a request, all of it or nothing."""
+    try:
+        if media_type_of(request) == FORM:
+            given = await _take_form(request, upload, settings)
+        else:
+            given = _read_settings(settings)
+            upload.name = display_name(name, 0) if name else "video"
+            async for chunk in request.stream():
+                await upload.write(chunk)
+        await upload.finish()
+        return await upload.accept(given)
+    except BaseException as error:
+        await upload.abandon()
+        if isinstance(error, OutputError):
+            text = "there is no room for the video; try again later"
+            raise ServiceError(503, "disk", text, WAIT_S) from error
+        raise
 
 
 async def _take_form(request: Request, upload: _Upload, settings: str | None) -> JobSettings:
@@ -248,12 +263,9 @@ def _read_settings(text: str | None) -> JobSettings:
         raise unusable(str(error)) from error
 
 
-def _found(runner: JobRunner, job: str) -> JobRow:
+def _found(runner: JobRunner, job: str) -> JobEntry:
     row = runner.store.get(job)
     if row is None:
         raise not_found("there is no such job")
     return row
 
-
-def _shown(row: JobRow) -> Any:
-    return row.as_json()

@@ -22,7 +22,8 @@ from rtmpose.serve.job_files import (
     source_item,
 )
 from rtmpose.serve.job_settings import JobSettings, job_settings
-from rtmpose.serve.job_store import CANCELED, DONE, FAILED, WAITING, JobRow, JobStore
+from rtmpose.serve.job_store import CANCELED, DONE, FAILED, WAITING, JobStore
+from rtmpose.serve.schemas import JobEntry
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.text_files import to_json
 from rtmpose.tracking import PoseTracker
@@ -37,6 +38,8 @@ CLIENT = "jobs"
 """In whose name videos wait: all of them together take one turn of many."""
 NOTE_S = 0.5
 LOOK_S = 60.0
+AGAIN_S = 5.0
+"""After which a full disk is tried again."""
 HOUR_S = 3600.0
 
 
@@ -79,6 +82,7 @@ class JobRunner:
         self._stopping = False
         self._news = threading.Event()
         self._noted = 0.0
+        self._interrupted = ""
         self._thread = threading.Thread(target=self._run, name="rtmpose-jobs", daemon=True)
 
     def start(self) -> None:
@@ -108,7 +112,7 @@ class JobRunner:
         counts = self.store.count()
         return sum(counts[state] for state in WAITING)
 
-    def add(self, job: str, name: str, total: int | None, settings: JobSettings) -> JobRow:
+    def add(self, job: str, name: str, total: int | None, settings: JobSettings) -> JobEntry:
         """A video that lies in its place becomes a job."""
         size = self.folders.source(job).stat().st_size
         row = self.store.add(job, name, size, total, to_json(settings.as_json()))
@@ -116,7 +120,7 @@ class JobRunner:
         self._news.set()
         return row
 
-    def cancel(self, job: str) -> JobRow | None:
+    def cancel(self, job: str) -> JobEntry | None:
         """Cancel a job; None where there is none."""
         if self.store.get(job) is None:
             return None
@@ -137,19 +141,36 @@ class JobRunner:
 
     def _run(self) -> None:
         while not self._stopping:
+            pause_s = LOOK_S
             try:
-                row = self.store.claim()
-                if row is not None:
-                    self._work(row)
+                if self._work_on_next():
                     continue
                 self._remove_old()
             except OutputError as error:
                 # The disk is full or gone: nothing can be noted, so nothing is begun.
                 log.error("%s", error)
-            self._news.wait(LOOK_S)
+                pause_s = AGAIN_S
+            except Exception:
+                # Such as a row that somebody changed: the other jobs go on.
+                log.exception("a job could not be worked on")
+                pause_s = AGAIN_S
+            self._news.wait(pause_s)
             self._news.clear()
 
-    def _work(self, row: JobRow) -> None:
+    def _work_on_next(self) -> bool:
+        """Work on the job that waits longest; False where none waits."""
+        if self._interrupted:
+            # How it ended could not be noted.
+            self.store.queue_again(self._interrupted)
+            self._interrupted = ""
+        row = self.store.claim()
+        if row is not None:
+            self._interrupted = row.id
+            self._work(row)
+            self._interrupted = ""
+        return row is not None
+
+    def _work(self, row: JobEntry) -> None:
         """One job, to one of its ends."""
         log.info("job %s begins, attempt %d", row.id, row.attempts)
         self._changed()
@@ -185,7 +206,7 @@ class JobRunner:
         self._changed()
         log.info("job %s ended", job)
 
-    def _estimate(self, row: JobRow) -> JobReport:
+    def _estimate(self, row: JobEntry) -> JobReport:
         """Read the video, write the results."""
         settings = job_settings(row.settings)
         results = self.folders.results(row.id)
@@ -244,8 +265,7 @@ class JobRunner:
         """Remove jobs that ended long ago, and what is left of removed ones."""
         limit = time.time() - self.settings.keep_hours * HOUR_S
         for row in [*self.store.finished_before(limit), *self.store.removed()]:
-            if row.state not in WAITING or row.removed:
-                self._remove_files(row.id)
+            self._remove_files(row.id)
 
     def _remove_files(self, job: str) -> None:
         self.folders.remove(job)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rtmpose.errors import OutputError
+from rtmpose.serve.schemas import JobEntry
 from rtmpose.text_files import parse_json, to_json
 
 QUEUED, RUNNING, DONE, FAILED, CANCELED = "queued", "running", "done", "failed", "canceled"
@@ -20,6 +21,7 @@ WAITING = (QUEUED, RUNNING)
 MOST_ATTEMPTS = 3
 """A video that took the process down with it so often is not tried again."""
 
+_FIELDS = tuple(field.name for field in fields(JobEntry))
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,40 +44,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     removed INTEGER NOT NULL DEFAULT 0
 )
 """
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """A job as it is now; see ``JobEntry`` in :mod:`rtmpose.serve.schemas`.
-
-    Attributes:
-        stop: The client wants it canceled.
-        removed: The client wants it removed.
-    """
-
-    id: str
-    state: str
-    name: str
-    created: float
-    started: float | None
-    finished: float | None
-    bytes: int
-    frames: int
-    total: int | None
-    fps: float
-    people: int
-    attempts: int
-    settings: dict[str, Any]
-    error: str | None
-    files: list[dict[str, Any]]
-    stop: bool
-    removed: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """For the client."""
-        shown = {**self.__dict__}
-        del shown["stop"], shown["removed"]
-        return shown
+"""The fields of ``JobEntry``; ``stop`` and ``removed``: the client wants it canceled, or gone."""
 
 
 class JobStore:
@@ -98,7 +67,7 @@ class JobStore:
             self._base.execute("PRAGMA synchronous=FULL")
             self._base.execute(_TABLE)
 
-    def add(self, job: str, name: str, size: int, total: int | None, settings: str) -> JobRow:
+    def add(self, job: str, name: str, size: int, total: int | None, settings: str) -> JobEntry:
         """A new job, which waits."""
         columns = "id, state, name, created, bytes, total, settings"
         values = (job, QUEUED, name, time.time(), size, total, settings)
@@ -107,12 +76,12 @@ class JobStore:
         assert row is not None
         return row
 
-    def get(self, job: str) -> JobRow | None:
+    def get(self, job: str) -> JobEntry | None:
         """A job that was not removed."""
         rows = self._read("SELECT * FROM jobs WHERE id = ? AND removed = 0", (job,))
         return rows[0] if rows else None
 
-    def newest(self, limit: int) -> list[JobRow]:
+    def newest(self, limit: int) -> list[JobEntry]:
         """The newest jobs first."""
         query = "SELECT * FROM jobs WHERE removed = 0 ORDER BY number DESC LIMIT ?"
         return self._read(query, (limit,))
@@ -127,7 +96,7 @@ class JobStore:
         counts.update({row["state"]: row["n"] for row in rows})
         return counts
 
-    def claim(self) -> JobRow | None:
+    def claim(self) -> JobEntry | None:
         """The job that waits longest, which runs from now on."""
         rows = self._read(
             "UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1, frames = 0"
@@ -141,8 +110,8 @@ class JobStore:
         """Note how far a job is; False where it is to stop."""
         query = "UPDATE jobs SET frames = ?, total = COALESCE(?, total), fps = ? WHERE id = ?"
         self._write(query, (frames, total, fps, job))
-        rows = self._read("SELECT * FROM jobs WHERE id = ?", (job,))
-        return bool(rows) and not rows[0].stop and not rows[0].removed
+        wanted = "SELECT * FROM jobs WHERE id = ? AND stop = 0 AND removed = 0"
+        return bool(self._read(wanted, (job,)))
 
     def finish(
         self,
@@ -161,14 +130,18 @@ class JobStore:
             (state, time.time(), error, to_json(files or []), people, frames, job),
         )
 
-    def queue_again(self, job: str, *, counts: bool = False) -> None:
-        """A job that was interrupted waits again; ``counts`` if that was its own fault."""
+    def queue_again(self, job: str) -> None:
+        """A job that was interrupted waits again, or is canceled where that was wanted. The
+        attempt does not count.
+        """
         self._write(
-            "UPDATE jobs SET state = ?, attempts = attempts - ? WHERE id = ?",
-            (QUEUED, 0 if counts else 1, job),
+            "UPDATE jobs SET state = CASE stop WHEN 0 THEN ? ELSE ? END,"
+            " finished = CASE stop WHEN 0 THEN NULL ELSE ? END, attempts = attempts - 1"
+            " WHERE id = ?",
+            (QUEUED, CANCELED, time.time(), job),
         )
 
-    def stop(self, job: str) -> JobRow | None:
+    def stop(self, job: str) -> JobEntry | None:
         """Cancel a job: at once if it waits, soon if it runs."""
         self._write("UPDATE jobs SET stop = 1 WHERE id = ? AND state = ?", (job, RUNNING))
         self._write(
@@ -205,13 +178,14 @@ class JobStore:
         )
         self._write("UPDATE jobs SET state = ? WHERE state = ?", (QUEUED, RUNNING))
 
-    def removed(self) -> list[JobRow]:
+    def removed(self) -> list[JobEntry]:
         """Jobs that are hidden, with files that may be left."""
         return self._read("SELECT * FROM jobs WHERE removed = 1", ())
 
-    def finished_before(self, moment: float) -> list[JobRow]:
+    def finished_before(self, moment: float) -> list[JobEntry]:
         """Jobs that ended before a moment."""
-        return self._read("SELECT * FROM jobs WHERE finished < ?", (moment,))
+        query = "SELECT * FROM jobs WHERE finished < ? AND state NOT IN (?, ?)"
+        return self._read(query, (moment, *WAITING))
 
     def known(self) -> set[str]:
         """The ids of all jobs, hidden ones included."""
@@ -222,7 +196,7 @@ class JobStore:
         with self._lock:
             self._base.close()
 
-    def _read(self, query: str, values: tuple[object, ...]) -> list[JobRow]:
+    def _read(self, query: str, values: tuple[object, ...]) -> list[JobEntry]:
         with self._errors(), self._lock:
             return [_row(row) for row in self._base.execute(query, values).fetchall()]
 
@@ -238,11 +212,8 @@ class JobStore:
             raise OutputError(f"the list of jobs cannot be used: {error}") from error
 
 
-def _row(row: sqlite3.Row) -> JobRow:
-    values = dict(row)
-    del values["number"]
+def _row(row: sqlite3.Row) -> JobEntry:
+    values: dict[str, Any] = {name: row[name] for name in _FIELDS}
     values["settings"] = parse_json(values["settings"], "the settings of a job")
     values["files"] = parse_json(values["files"], "the files of a job")
-    values["stop"] = bool(values["stop"])
-    values["removed"] = bool(values["removed"])
-    return JobRow(**values)
+    return JobEntry(**values)

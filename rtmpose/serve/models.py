@@ -101,8 +101,8 @@ def _network_json(network: Network, role: str, settings: ServeSettings) -> Json:
         "engine": backend.engine,
         "device": backend.device,
         "precision": backend.precision,
-        "file": f"/v1/models/{role}.onnx" if shared else None,
-        "card": f"/v1/models/{role}.card.json",
+        "file": f"{settings.root_path}/v1/models/{role}.onnx" if shared else None,
+        "card": f"{settings.root_path}/v1/models/{role}.card.json",
     }
 
 

@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
 from rtmpose.errors import OutputError, RtmposeError
+from rtmpose.serve.client_address import client_address
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.guard import token_is_right
 from rtmpose.serve.oip_messages import Message, infer_response, message_class, read_infer
@@ -33,6 +35,7 @@ CODES = {
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
 }
+BROKEN = "an error of the service; see its log"
 ROOM_BYTES = 64 * 1024
 """Of a message, beyond its largest body."""
 
@@ -125,6 +128,11 @@ class GrpcServer:
                 fault = fault_of(error)
                 status = fault.status
                 await context.abort(CODES.get(status, grpc.StatusCode.INTERNAL), str(fault))
+            except Exception:
+                # What nobody thought of: told to the log, not to the client.
+                status = 503
+                log.exception("an error in %s", name)
+                await context.abort(grpc.StatusCode.INTERNAL, BROKEN)
             finally:
                 seconds = time.perf_counter() - started
                 self._service.metrics.request("GRPC", name, status, seconds)
@@ -196,5 +204,4 @@ class GrpcServer:
 
 def _client_of(context: Any) -> str:
     """The address of a client, as over HTTP: ``ipv4:127.0.0.1:50000`` without kind and port."""
-    address = str(context.peer()).partition(":")[2]
-    return address.rpartition(":")[0].strip("[]") or "local"
+    return client_address(unquote(str(context.peer()).partition(":")[2]))

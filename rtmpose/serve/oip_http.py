@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rtmpose.errors import InputError
-from rtmpose.serve.faults import ServiceError, bad_request, too_large
+from rtmpose.serve.faults import bad_request
 from rtmpose.serve.model_routes import plain_json
 from rtmpose.serve.models import ALIAS
 from rtmpose.serve.oip_model import VERSION, ProtocolModel
@@ -32,8 +31,6 @@ from rtmpose.text_files import parse_json, to_json
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 MOST_TENSORS = 16
-UNPACKED = {"gzip": 31, "deflate": 15}
-"""Content-Encoding to zlib's bits."""
 _ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
@@ -95,7 +92,7 @@ def oip_routes(service: Service, model: ProtocolModel) -> APIRouter:
 
     async def infer(request: Request, name: str = names, version: str = "") -> Response:
         model.check(name, version)
-        body = await _unpacked(request, service.settings.max_body_bytes)
+        body = await request.body()
         found, wanted = await service.in_thread(read_request, body, request.headers.get(HEADER))
         outputs = await model.infer(found, client_name(request))
         return await service.in_thread(answer, model.name, found.id, outputs, wanted)
@@ -259,26 +256,6 @@ def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise bad_request("parameters must be an object")
     return parameters
-
-
-async def _unpacked(request: Request, limit: int) -> bytes:
-    """The body, without its compression."""
-    body = await request.body()
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        return body
-    if encoding not in UNPACKED:
-        raise ServiceError(415, "encoding", "Content-Encoding may be gzip or deflate")
-    unpacker = zlib.decompressobj(UNPACKED[encoding])
-    try:
-        plain = unpacker.decompress(body, limit)
-    except zlib.error as error:
-        raise bad_request(f"the compressed body is damaged: {error}") from error
-    if unpacker.unconsumed_tail:
-        raise too_large(f"the body is too large: the limit is {limit} bytes")
-    if not unpacker.eof:
-        raise bad_request("the compressed body was cut short")
-    return plain
 
 
 # ---- answering

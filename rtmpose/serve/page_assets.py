@@ -44,9 +44,9 @@ class WebAssets:
     files: dict[str, Path]
     model: str
 
-    def as_json(self) -> dict[str, Any]:
-        """What ``GET /v1/web`` answers."""
-        root = f"/v1/web/{self.version}/"
+    def as_json(self, prefix: str = "") -> dict[str, Any]:
+        """What ``GET /v1/web`` answers; the addresses begin with a prefix."""
+        root = f"{prefix}/v1/web/{self.version}/"
         return {
             "version": self.version,
             "root": root,
@@ -84,7 +84,7 @@ def read_web_assets(folder: Path) -> WebAssets:
     return WebAssets(hashed.hexdigest()[:16], files, models[0])
 
 
-def page_assets_routes(assets: WebAssets | None) -> APIRouter:
+def page_assets_routes(assets: WebAssets | None, prefix: str = "") -> APIRouter:
     """The routes; without a folder they answer 404."""
     router = APIRouter()
 
@@ -95,7 +95,9 @@ def page_assets_routes(assets: WebAssets | None) -> APIRouter:
         responses=ERRORS,
     )
     def listed() -> dict[str, Any]:
-        return {"available": False} if assets is None else {"available": True, **assets.as_json()}
+        if assets is None:
+            return {"available": False}
+        return {"available": True, **assets.as_json(prefix)}
 
     @router.get("/v1/web/{version}/{name:path}", include_in_schema=False)
     def file(version: str, name: str) -> Response:

@@ -1,4 +1,6 @@
-"""The forms of answers, for the OpenAPI document. The routes make them as plain dictionaries."""
+"""The forms of answers, for the OpenAPI document. The routes make those with many numbers as plain
+dictionaries.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,7 @@ class PosesAnswer:
 
 @dataclass(frozen=True)
 class JobEntry:
-    """A video and its results."""
+    """A video and its results; the table of :mod:`rtmpose.serve.job_store` has the same fields."""
 
     id: str
     state: str

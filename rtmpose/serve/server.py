@@ -124,7 +124,8 @@ class RunningServer:
             await asyncio.sleep(0.01)
         self._ready.set()
         log.info("serving on %s", self.url)
-        await close_idle_connections(self._server, self.settings.body_timeout_s)
+        limits = (self.settings.body_timeout_s, self.settings.read_timeout_s)
+        await close_idle_connections(self._server, *limits)
 
 
 def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +14,15 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from rtmpose.errors import BackendError, InputError, RtmposeError
+from rtmpose.errors import BackendError, InputError, OutputError, RtmposeError
 from rtmpose.serve.engine import Estimated, ImageEngine, ImageTask
 from rtmpose.serve.faults import ServiceError, draining, unusable
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.metrics import Metrics
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.types import Image
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CLIENT_GONE = 499
@@ -116,6 +119,10 @@ def fault_of(error: RtmposeError) -> ServiceError:
         return error
     if isinstance(error, InputError):
         return unusable(str(error))
+    if isinstance(error, OutputError):
+        # Its text names our files.
+        log.error("%s", error)
+        return ServiceError(503, "disk", "there is no room on the disk; try again later", 30.0)
     return ServiceError(503, "engine", str(error), 5.0)
 
 

@@ -36,6 +36,7 @@ def session_routes(settings: ServeSettings) -> APIRouter:
                 COOKIE,
                 session_value(settings),
                 max_age=LASTS_S,
+                path=settings.root_path or "/",
                 httponly=True,
                 samesite="strict",
                 secure=proto == "https",
@@ -51,7 +52,8 @@ def session_routes(settings: ServeSettings) -> APIRouter:
     )
     def end() -> Response:
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        path = settings.root_path or "/"
+        answer.delete_cookie(COOKIE, path=path, httponly=True, samesite="strict")
         return answer
 
     return router

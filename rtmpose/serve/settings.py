@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ PIXELS = Range(1024, 2**29, whole=True)
 TIMES = Range(0, LARGE, above=True)
 PORT = Range(0, 65_535, whole=True)
 RATE = Range(0, LARGE)
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 DEFAULT_BOX_THR = 0.3
 
 
@@ -56,8 +58,11 @@ class ServeSettings:
         token: What clients must show; None lets everybody in.
         no_auth: Listen on other addresses than loopback without a token.
         trust_proxy: Take the client's address from ``X-Forwarded-For``, which a proxy must set.
+        root_path: Prefix of all paths behind a proxy, such as ``/pose``; whether the proxy takes it
+            away or not.
         rate_limit: Requests per second of one client; 0 for any number.
         body_timeout_s: Longest pause in a body; also of headers.
+        read_timeout_s: Longest time in which a client reads nothing of an answer.
         body_rate: Slowest body, in bytes per second, after the first ``body_timeout_s``.
         drain_s: How long a stop waits for what is being worked on.
         data: Folder of the jobs; None switches them off.
@@ -93,8 +98,10 @@ class ServeSettings:
     token: str | None = field(default=None, repr=False)
     no_auth: bool = False
     trust_proxy: bool = False
+    root_path: str = ""
     rate_limit: float = 200.0
     body_timeout_s: float = 15.0
+    read_timeout_s: float = 60.0
     body_rate: float = 1024.0
     drain_s: float = 30.0
     data: Path | None = None
@@ -127,10 +134,17 @@ class ServeSettings:
             grpc_port=PORT.optional(),
             rate_limit=RATE,
             body_timeout_s=TIMES,
+            read_timeout_s=TIMES,
             body_rate=RATE,
             drain_s=RATE,
         )
         check_flags(self, "no_auth", "trust_proxy", "share_models", "log_json")
+        path = self.root_path.rstrip("/")
+        if path and not ROOT_PATH.fullmatch(path):
+            raise InputError(
+                f"root_path must be a path such as /pose, of letters, digits and -._~, not {path!r}"
+            )
+        object.__setattr__(self, "root_path", path)
         if self.token is not None and len(self.token) < 16:
             raise InputError("the token is too short: use at least 16 characters")
         if not self.is_loopback and self.token is None and not self.no_auth:

@@ -2,7 +2,9 @@
 // kept. Files with a version in their address never change.
 
 const PREFIX = "rtmpose-";
-const FIXED = /^\/v1\/web\/[0-9a-f]+\//;
+// A proxy may show the service below a prefix.
+const ROOT = new URL("./", location).pathname;
+const FIXED = /^v1\/web\/[0-9a-f]+\//;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -20,11 +22,17 @@ self.addEventListener("message", (event) => {
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method !== "GET" || url.origin !== location.origin) return;
-  const kept = url.pathname === "/" || url.pathname.startsWith("/static/");
-  const fixed = FIXED.test(url.pathname);
-  if (!kept && !fixed && !["/v1/models", "/v1/web"].includes(url.pathname)) return;
+  if (!url.pathname.startsWith(ROOT)) return;
+  const path = url.pathname.slice(ROOT.length);
+  const kept = path === "" || path.startsWith("static/");
+  const fixed = isFixed(url.pathname);
+  if (!kept && !fixed && !["v1/models", "v1/web"].includes(path)) return;
   event.respondWith(fixed ? keptFirst(event.request) : networkFirst(event.request));
 });
+
+function isFixed(pathname) {
+  return FIXED.test(pathname.slice(ROOT.length));
+}
 
 async function keep(version, addresses) {
   for (const name of await caches.keys()) {
@@ -32,7 +40,7 @@ async function keep(version, addresses) {
   }
   const cache = await caches.open(PREFIX + version);
   for (const address of addresses) {
-    if (FIXED.test(address) && (await cache.match(address))) continue;
+    if (isFixed(address) && (await cache.match(address))) continue;
     const answer = await fetch(address);
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     await cache.put(address, answer);

@@ -11,8 +11,17 @@ export class ApiError extends Error {
   }
 }
 
+// A proxy may show the service below a prefix.
+const ROOT = new URL("../../", import.meta.url);
+
 let askForToken = async () => false;
 let onGone = () => {};
+
+/** The address of a path of the service. */
+export function addressOf(path) {
+  const { pathname, search } = new URL(`.${path}`, ROOT);
+  return pathname + search;
+}
 
 /** What asks for the token, and what is told when the service does not answer. */
 export function onTrouble({ token, gone }) {
@@ -63,7 +72,7 @@ export function explain(error, name) {
 
 async function send(path, options) {
   try {
-    return await fetch(path, { credentials: "same-origin", ...options });
+    return await fetch(addressOf(path), { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     onGone();
@@ -84,7 +93,7 @@ async function errorOf(response) {
 function sendFile(path, file, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", path);
+    request.open("POST", addressOf(path));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.responseType = "json";
     request.upload.onprogress = (event) => {

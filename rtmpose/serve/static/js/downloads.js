@@ -1,5 +1,6 @@
 // The list of files that can be had of what is shown.
 
+import { addressOf } from "./api.js";
 import { csvOf, openposeOf } from "./formats.js";
 import { currentScene, keypointSet, pictureFile } from "./scene.js";
 import { text } from "./texts.js";
@@ -43,7 +44,7 @@ export function offerJob(job) {
   const links = job.files.map((file) => {
     const link = document.createElement("a");
     const words = LABELS[file.format] ? text(LABELS[file.format]) : file.format.toUpperCase();
-    link.href = `/v1/jobs/${job.id}/files/${encodeURIComponent(file.name)}`;
+    link.href = addressOf(`/v1/jobs/${job.id}/files/${encodeURIComponent(file.name)}`);
     link.download = "";
     link.textContent = words;
     return link;

@@ -1,6 +1,6 @@
 // Videos: sent to the service, watched while they are worked on, shown when they are done.
 
-import { call, callJson, upload } from "./api.js";
+import { addressOf, call, callJson, upload } from "./api.js";
 import { offerJob } from "./downloads.js";
 import { clearError, hideProgress, say, sayError, showProgress } from "./messages.js";
 import { Player } from "./player.js";
@@ -68,7 +68,7 @@ export async function showJob(job, file, signal) {
   const jsonl = job.files.find((entry) => entry.format === "jsonl");
   const fits = jsonl !== undefined && jsonl.bytes <= LARGEST_TIMELINE;
   const frames = fits ? await framesOf(job, jsonl, signal) : [];
-  const drawn = `/v1/jobs/${job.id}/files/annotated.mp4`;
+  const drawn = addressOf(`/v1/jobs/${job.id}/files/annotated.mp4`);
   const attempts = [];
   if (file && fits) attempts.push([URL.createObjectURL(file), true]);
   attempts.push([drawn, false]);

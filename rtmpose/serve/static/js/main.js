@@ -1,6 +1,6 @@
 // The page: what the person does, and which part works on it.
 
-import { beginSession, callJson, explain, onTrouble } from "./api.js";
+import { addressOf, beginSession, callJson, explain, onTrouble } from "./api.js";
 import { CameraRun, listCameras, openCamera, ServerFinder } from "./camera.js";
 import { offerNothing } from "./downloads.js";
 import { listJobs, runVideo, showJob, watchJob } from "./jobs.js";
@@ -223,7 +223,7 @@ function serviceGone() {
   sayError(text(isPrivate() ? "gone_private" : "gone"), "gone");
   const look = async () => {
     try {
-      const answer = await fetch("/healthz", { cache: "no-store" });
+      const answer = await fetch(addressOf("/healthz"), { cache: "no-store" });
       if (!answer.ok) throw new Error("not yet");
       goneTimer = 0;
       clearError("gone");

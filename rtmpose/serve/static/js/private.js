@@ -1,6 +1,6 @@
 // Private mode: the model runs in the browser, and pictures stay on the machine.
 
-import { callJson } from "./api.js";
+import { addressOf, callJson } from "./api.js";
 import { offerPicture, offerVideo } from "./downloads.js";
 import { clearError, hideProgress, say, showProgress } from "./messages.js";
 import { Player } from "./player.js";
@@ -9,6 +9,8 @@ import { chosen, threshold } from "./settings.js";
 import { text } from "./texts.js";
 
 const VIDEO_FPS = 25;
+const WORKER = addressOf("/static/js/private_worker.js");
+const STATIC = addressOf("/static/");
 
 let worker = null;
 let opened = null;
@@ -34,7 +36,7 @@ export function openPrivate(assets) {
 
 async function open(assets) {
   say(() => [text("loading_private")]);
-  worker = new Worker("/static/js/private_worker.js", { type: "module" });
+  worker = new Worker(WORKER, { type: "module" });
   worker.onmessage = ({ data: { n, result, error } }) => {
     const { resolve, reject } = waiting.get(n);
     waiting.delete(n);
@@ -62,12 +64,12 @@ async function open(assets) {
 async function keepForLater(version, files) {
   if (!navigator.serviceWorker) return false;
   try {
-    await navigator.serviceWorker.register("/sw.js");
+    await navigator.serviceWorker.register(addressOf("/sw.js"));
     const { active } = await navigator.serviceWorker.ready;
     const resources = performance.getEntriesByType("resource").map(({ name }) => new URL(name));
-    const scripts = resources.filter(({ pathname }) => pathname.startsWith("/static/"));
-    const paths = ["/", ...scripts.map(({ pathname }) => pathname), "/v1/models", "/v1/web"];
-    const more = ["/static/js/private_worker.js", ...files];
+    const scripts = resources.filter(({ pathname }) => pathname.startsWith(STATIC));
+    const paths = ["/", "/v1/models", "/v1/web"].map(addressOf);
+    const more = [...scripts.map(({ pathname }) => pathname), WORKER, ...files];
     const channel = new MessageChannel();
     const answered = new Promise((resolve) => (channel.port1.onmessage = resolve));
     const addresses = [...new Set([...paths, ...more])];

@@ -1,5 +1,7 @@
 // The stream of the service: frames out, people in. It connects again when it is lost.
 
+import { addressOf } from "./api.js";
+
 const PING_MS = 20_000;
 const LONGEST_PAUSE_MS = 8000;
 const MOST_ON_THE_WAY = 2;
@@ -56,7 +58,7 @@ export class PoseStream {
 
   #connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/v1/stream`);
+    const socket = new WebSocket(`${scheme}://${location.host}${addressOf("/v1/stream")}`);
     this.#socket = socket;
     socket.onopen = () => {
       this.#sent = 0;
