@@ -12,6 +12,7 @@ from rtmpose.sources import decode_image
 from rtmpose.sources.decoded import TooManyPixelsError, at_most_pixels, check_size
 from rtmpose.sources.images import looks_like_image
 from rtmpose.sources.jpeg import JPEG_START
+from rtmpose.sources.pillow_images import heif_is_installed, is_heic
 from rtmpose.sources.webp import is_webp
 from rtmpose.types import Image
 
@@ -53,6 +54,10 @@ def decode_upload(data: bytes, name: str, max_pixels: int) -> Image:
             "no_image",
             f"{name} is not an image of a kind that is taken: JPEG, PNG, WebP, BMP, GIF, TIFF,"
             " AVIF, HEIC",
+        )
+    if is_heic(data) and not heif_is_installed():
+        raise ServiceError(
+            415, "no_image", f"{name} is a HEIC image, which this service does not read"
         )
     try:
         with at_most_pixels(max_pixels):

@@ -17,9 +17,9 @@ from rtmpose.serve.faults import ServiceError, busy, not_found, too_large, unusa
 from rtmpose.serve.images import display_name
 from rtmpose.serve.job_files import HEAD_BYTES, check_head, check_video
 from rtmpose.serve.job_runner import JobRunner
-from rtmpose.serve.job_settings import JobSettings, job_settings
+from rtmpose.serve.job_settings import JobSettings, job_settings, settings_schema
 from rtmpose.serve.pose_options import json_value
-from rtmpose.serve.pose_request import BYTES, FORM
+from rtmpose.serve.pose_request import BYTES, FORM, JSON
 from rtmpose.serve.schemas import ERRORS, ErrorBody, JobEntry, JobList
 from rtmpose.serve.service import Service
 from rtmpose.serve.uploads import FIELD_BYTES, PartStart, form_events, media_type_of
@@ -28,22 +28,6 @@ WAIT_S = 30.0
 """After which to try again, where too many videos wait."""
 
 _VIDEO = {"type": "string", "format": "binary"}
-_SETTINGS = {"type": "string", "description": "JSON object; see docs/serve.md"}
-REQUEST_BODY = {
-    "required": True,
-    "content": {
-        FORM: {
-            "schema": {
-                "type": "object",
-                "required": ["video"],
-                "additionalProperties": False,
-                "properties": {"video": _VIDEO, "settings": _SETTINGS},
-            }
-        },
-        "video/mp4": {"schema": _VIDEO},
-        BYTES: {"schema": _VIDEO},
-    },
-}
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorBody, "description": "There is no such job or file."},
     **ERRORS,
@@ -55,17 +39,18 @@ def job_routes(service: Service, runner: JobRunner) -> APIRouter:
     """The routes."""
     router = APIRouter()
     coming: set[_Upload] = set()
+    described = _described()
 
     @router.post(
         "/v1/jobs",
         status_code=201,
         summary="Send a video",
         responses={201: {"description": "It waits."}, **ERRORS},
-        openapi_extra={"requestBody": REQUEST_BODY},
+        openapi_extra=described,
     )
     async def create(
         request: Request,
-        settings: Annotated[str | None, Query(description="JSON object")] = None,
+        settings: Annotated[str | None, Query(include_in_schema=False)] = None,
         name: Annotated[str | None, Query(description="Of the video, for people")] = None,
     ) -> JobEntry:
         service.check_ready()
@@ -134,6 +119,33 @@ def job_routes(service: Service, runner: JobRunner) -> APIRouter:
         raise not_found("the job has no such file")
 
     return router
+
+
+def _described() -> dict[str, Any]:
+    """Settings and body, which are JSON in a text and a video, for the OpenAPI document."""
+    schema = settings_schema()
+    text = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+    form = {
+        "type": "object",
+        "required": ["video"],
+        "additionalProperties": False,
+        "properties": {"video": _VIDEO, "settings": text},
+    }
+    video = {"schema": _VIDEO}
+    return {
+        "parameters": [
+            {
+                "name": "settings",
+                "in": "query",
+                "description": "See docs/serve.md.",
+                "content": {JSON: {"schema": schema}},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {FORM: {"schema": form}, "video/mp4": video, BYTES: video},
+        },
+    }
 
 
 class _Upload:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from rtmpose.draw import DrawStyle
+from rtmpose.draw import COLORS, DrawStyle
 from rtmpose.errors import InputError
 from rtmpose.ranges import (
     FRACTION,
@@ -25,6 +26,7 @@ from rtmpose.writers.table import FORMATS, format_named
 
 INTERVAL = Range(1, 1000, whole=True)
 TRAIL = Range(0, 1000, whole=True)
+SMOOTHING = ("off", "live", "offline")
 DEFAULT_FORMATS = ("json", "jsonl", "csv")
 
 
@@ -70,7 +72,7 @@ class JobSettings:
 
     def __post_init__(self) -> None:
         check_flags(self, "track", "annotated", "draw_boxes", "draw_scores")
-        check_choice("smooth", self.smooth, ("off", "live", "offline"))
+        check_choice("smooth", self.smooth, SMOOTHING)
         if self.det_interval != "auto":
             number = check_number("det_interval", self.det_interval, INTERVAL)
             object.__setattr__(self, "det_interval", int(number))
@@ -118,6 +120,50 @@ class JobSettings:
     def as_json(self) -> dict[str, Any]:
         """For the client, and for the database."""
         return {**asdict(self), "formats": list(self.formats)}
+
+
+def installed_formats() -> list[str]:
+    """The formats that can be written here."""
+    return [
+        row.name
+        for row in FORMATS
+        if not row.package or importlib.util.find_spec(row.package) is not None
+    ]
+
+
+def settings_schema() -> dict[str, Any]:
+    """The settings as JSON Schema, for the OpenAPI document."""
+    fraction = {"type": "number", "minimum": 0, "maximum": 1}
+    flag = {"type": "boolean"}
+    properties: dict[str, Any] = {
+        "track": flag,
+        "smooth": {"enum": list(SMOOTHING)},
+        "det_interval": {
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, {"const": "auto"}]
+        },
+        "box_thr": fraction,
+        "person_thr": fraction,
+        "max_people": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "formats": {"type": "array", "items": {"enum": installed_formats()}},
+        "annotated": flag,
+        "kpt_thr": {"type": "number", "minimum": 0, "maximum": 100},
+        "draw_boxes": flag,
+        "draw_scores": flag,
+        "color": {"enum": list(COLORS)},
+        "trail": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "openpose_format": {"enum": list(LAYOUTS)},
+    }
+    # There must be some result, and offline smoothing is for people with ids.
+    nothing = {"annotated": {"const": False}, "formats": {"maxItems": 0}}
+    no_ids = {"track": {"const": False}, "smooth": {"const": "offline"}}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "allOf": [
+            {"not": {"required": list(wrong), "properties": wrong}} for wrong in (nothing, no_ids)
+        ],
+    }
 
 
 def job_settings(given: Mapping[str, object]) -> JobSettings:

@@ -10,10 +10,10 @@ from rtmpose.card_io import card_to_json
 from rtmpose.detector import Detector
 from rtmpose.families import Network, OneStage, PoseModel
 from rtmpose.pose_estimator import PoseEstimator
+from rtmpose.serve.job_settings import installed_formats
 from rtmpose.serve.results import skeleton_json
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.text_files import parse_json
-from rtmpose.writers.table import FORMATS
 
 Json = dict[str, Any]
 ROLES = ("pose", "detector")
@@ -77,7 +77,7 @@ def models_json(model: PoseModel, settings: ServeSettings, *, with_jobs: bool) -
             "frames": settings.max_frames,
         },
         "jobs": with_jobs,
-        "job_formats": [row.name for row in FORMATS if _is_installed(row.package)],
+        "job_formats": installed_formats(),
     }
 
 
@@ -104,9 +104,3 @@ def _network_json(network: Network, role: str, settings: ServeSettings) -> Json:
         "file": f"{settings.root_path}/v1/models/{role}.onnx" if shared else None,
         "card": f"{settings.root_path}/v1/models/{role}.card.json",
     }
-
-
-def _is_installed(package: str) -> bool:
-    import importlib.util
-
-    return not package or importlib.util.find_spec(package) is not None

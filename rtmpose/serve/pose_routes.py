@@ -15,7 +15,13 @@ from rtmpose.serve.images import MEDIA_TYPES
 from rtmpose.serve.models import model_names
 from rtmpose.serve.pose_options import PoseOptions, query_options
 from rtmpose.serve.pose_request import Upload, read_pose_request
-from rtmpose.serve.results import annotations_json, category_json, drawn, milliseconds
+from rtmpose.serve.results import (
+    annotations_json,
+    category_json,
+    check_drawn_size,
+    drawn,
+    milliseconds,
+)
 from rtmpose.serve.schemas import ERRORS, PosesAnswer
 from rtmpose.serve.service import Service, client_name
 from rtmpose.text_files import to_json
@@ -55,35 +61,6 @@ _OPTIONS: dict[str, Any] = {
     "draw_scores": {"type": "boolean"},
     "output_size": {"type": "integer", "minimum": 16, "maximum": 16384},
 }
-REQUEST_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "additionalProperties": False,
-                "properties": {
-                    "image": {"type": "array", "items": _IMAGE, "minItems": 1},
-                    "boxes": {"type": "string", "description": "JSON: rows, or rows per image"},
-                    **_OPTIONS,
-                },
-            },
-        },
-        JSON_TYPE: {
-            "schema": {
-                "type": "object",
-                "required": ["images"],
-                "additionalProperties": False,
-                "properties": {
-                    "images": {"type": "array", "items": _ENTRY, "minItems": 1},
-                    **_OPTIONS,
-                },
-            },
-        },
-        **{name: {"schema": _IMAGE} for name in MEDIA_TYPES},
-    },
-}
 
 
 def pose_routes(service: Service) -> APIRouter:
@@ -101,12 +78,12 @@ def pose_routes(service: Service) -> APIRouter:
         summary="People and their keypoints in images",
         responses=answers,
         response_class=Response,
-        openapi_extra={"requestBody": REQUEST_BODY},
+        openapi_extra=_described(service.settings.max_images),
     )
     async def poses(
         request: Request,
         options: Annotated[PoseOptions, Depends(query_options)],
-        boxes: Annotated[str | None, Query(description="JSON rows x1, y1, x2, y2")] = None,
+        boxes: Annotated[str | None, Query(include_in_schema=False)] = None,
     ) -> Response:
         started = time.perf_counter()
         service.check_ready()
@@ -119,6 +96,8 @@ def pose_routes(service: Service) -> APIRouter:
         # All images first, so that a bad one costs no network call.
         begun = time.perf_counter()
         images = [await service.decode(upload.data, upload.name) for upload in found.uploads]
+        if wanted != JSON_TYPE:
+            check_drawn_size(images[0], style, service.settings.max_pixels)
         decode_s = time.perf_counter() - begun
         tasks = [
             _task(service, image, upload, found.options)
@@ -134,6 +113,46 @@ def pose_routes(service: Service) -> APIRouter:
         return Response(to_json(answer, separators=(",", ":")), media_type=JSON_TYPE)
 
     return router
+
+
+def _described(most: int) -> dict[str, Any]:
+    """Boxes and body, which are JSON in a text and images, for the OpenAPI document."""
+    rows = {"description": "Rows x1, y1, x2, y2 of a single image.", **_BOXES}
+    boxes = {
+        "type": "string",
+        "contentMediaType": JSON_TYPE,
+        "description": "Rows of a single image, or a list with the rows of each.",
+    }
+    form = {
+        "type": "object",
+        "required": ["image"],
+        "additionalProperties": False,
+        "properties": {
+            "image": {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": most},
+            "boxes": boxes,
+            **_OPTIONS,
+        },
+    }
+    of_json = {
+        "type": "object",
+        "required": ["images"],
+        "additionalProperties": False,
+        "properties": {
+            "images": {"type": "array", "items": _ENTRY, "minItems": 1, "maxItems": most},
+            **_OPTIONS,
+        },
+    }
+    return {
+        "parameters": [{"name": "boxes", "in": "query", "content": {JSON_TYPE: {"schema": rows}}}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                JSON_TYPE: {"schema": of_json},
+                **{name: {"schema": _IMAGE} for name in MEDIA_TYPES},
+            },
+        },
+    }
 
 
 def accepted_type(accept: str) -> str:

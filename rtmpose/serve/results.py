@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from rtmpose.draw import DrawStyle, draw_frame
-from rtmpose.serve.faults import unusable
+from rtmpose.serve.faults import too_large, unusable
 from rtmpose.types import Image, Poses, Skeleton
 
 JPEG_QUALITY = 92
@@ -100,6 +100,18 @@ def drawn(image: Image, poses: Poses, style: DrawStyle, media_type: str) -> byte
     if max(canvas.shape[:2]) > LARGEST_JPEG:
         raise unusable(f"a JPEG has at most {LARGEST_JPEG} pixels a side; ask for image/png")
     return cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def check_drawn_size(image: Image, style: DrawStyle, max_pixels: int) -> None:
+    """Refuse a picture that would be larger than an image may be.
+
+    Raises:
+        ServiceError: it has more pixels (413).
+    """
+    height, width = image.shape[:2]
+    scale = 1.0 if style.output_size is None else style.output_size / max(height, width)
+    if height * width * scale**2 > max(max_pixels, height * width):
+        raise too_large(f"the picture would have more than {max_pixels} pixels: see output_size")
 
 
 def milliseconds(seconds: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from rtmpose.serve.service import Service, fault_of
 from rtmpose.serve.stream_settings import StreamSettings
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Image, Poses
+
+log = logging.getLogger(__name__)
+
+BROKEN = "an error of the service; see its log"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +103,10 @@ class StreamSession:
         except RtmposeError as error:
             fault = fault_of(error)
             return {"type": "error", **about, "code": fault.code, "message": str(fault)}
+        except Exception:
+            # What nobody thought of: told to the log, and the stream goes on.
+            log.exception("an error in a stream")
+            return {"type": "error", **about, "code": "internal", "message": BROKEN}
         done = time.perf_counter()
         self._service.metrics.stage("decode", decoded - started)
         height, width = image.shape[:2]
