@@ -1,10 +1,12 @@
 """Proof of `rtmpose serve --ray`: a replica is killed under load, no accepted request is lost.
 
 Two Ray nodes on this machine, a replica on each. Clients send photos; a replica is killed with
-SIGKILL in the middle, and then the other one. Every answer must be 200, 429 or 503, the last two
-with Retry-After; keypoints must be the same before and after; and there must be two replicas again.
+SIGKILL in the middle, and then the other one. With `--kill node` it is a whole node instead, and
+another one joins later. Every answer must be 200, 429 or 503, the last two with Retry-After;
+keypoints must be the same before and after; and there must be two replicas again.
 
-    python benchmarks/serve_cluster.py --image PHOTO [--seconds 30] [-- OPTIONS OF rtmpose serve]
+    python benchmarks/serve_cluster.py --image PHOTO [--seconds 30] [--kill node]
+        [-- OPTIONS OF rtmpose serve]
 
 Needs the extra `serve-ray`. Exit status 1 if anything is not as it should be.
 """
@@ -31,6 +33,7 @@ OBJECT_STORE = 100_000_000
 REPLICA = b"ray::ServeReplica:rtmpose:"
 START_S = 180.0
 TIMEOUT_S = 120.0
+NODE = {"num_cpus": 1, "object_store_memory": OBJECT_STORE}
 
 
 @dataclass
@@ -51,9 +54,8 @@ def start_cluster():
     os.environ.setdefault("RAY_worker_niceness", "0")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     os.environ.update(PYTHONPATH=path, OMP_NUM_THREADS="1")
-    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster.add_node(**NODE)
     return cluster
 
 
@@ -136,6 +138,38 @@ def load(port: int, photo: bytes, clients: int, stop: threading.Event, seen: See
     return threads
 
 
+def kill_replicas(cluster, seconds: float, seen: Seen) -> None:
+    """Kill both replicas of the start, one after the other."""
+    first = set(replicas_of(cluster))
+    for number in range(2):
+        time.sleep(seconds / 3)
+        victim = min(first & set(replicas_of(cluster)), default=None)
+        if victim is None:
+            seen.wrong.append("no replica of the start is left to be killed")
+            return
+        os.kill(victim, signal.SIGKILL)
+        print(f"replica {number + 1} of {len(first)} killed, {dict(seen.statuses)} so far")
+    time.sleep(seconds / 3)
+
+
+def kill_node(cluster, seconds: float, seen: Seen) -> None:
+    """Kill the node that is not the head, with all its processes; later another one joins."""
+    time.sleep(seconds / 3)
+    node = next(node for node in cluster.list_all_nodes() if not node.head)
+    cluster.remove_node(node, allow_graceful=False)
+    print(f"a node killed, {dict(seen.statuses)} so far", flush=True)
+    time.sleep(seconds / 3)
+    before = seen.statuses[200]
+    cluster.add_node(**NODE)
+    print(f"another node joins, {dict(seen.statuses)} so far", flush=True)
+    time.sleep(seconds / 3)
+    if seen.statuses[200] == before:
+        seen.wrong.append("nothing was answered after the node was lost")
+
+
+KILL = {"replica": kill_replicas, "node": kill_node}
+
+
 def run(options: argparse.Namespace) -> list[str]:
     """The proof; what is wrong."""
     seen = Seen()
@@ -147,17 +181,8 @@ def run(options: argparse.Namespace) -> list[str]:
     log = tempfile.NamedTemporaryFile("w", suffix=".log")  # noqa: SIM115 (closed below)
     try:
         process, port = start_service(cluster.address, options.serve, log)
-        first = set(replicas_of(cluster))
         threads = load(port, photo, options.clients, stop, seen)
-        for number in range(2):
-            time.sleep(options.seconds / 3)
-            victim = min(first & set(replicas_of(cluster)), default=None)
-            if victim is None:
-                seen.wrong.append("no replica of the start is left to be killed")
-                break
-            os.kill(victim, signal.SIGKILL)
-            print(f"replica {number + 1} of {len(first)} killed, {dict(seen.statuses)} so far")
-        time.sleep(options.seconds / 3)
+        KILL[options.kill](cluster, options.seconds, seen)
         stop.set()
         for thread in threads:
             thread.join(TIMEOUT_S)
@@ -192,6 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--image", type=Path, required=True, help="a JPEG with people")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--kill", choices=KILL, default="replica", help="what is killed")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("serve", nargs="*", help="options of rtmpose serve, after --")
     wrong = run(parser.parse_args())
