@@ -6,7 +6,7 @@ another one joins later. Every answer must be 200, 429 or 503, the last two with
 keypoints must be the same before and after; and there must be two replicas again.
 
     python benchmarks/serve_cluster.py --image PHOTO [--seconds 30] [--kill node]
-        [-- OPTIONS OF rtmpose serve]
+        [--replicas auto] [-- OPTIONS OF rtmpose serve]
 
 Needs the extra `serve-ray`. Exit status 1 if anything is not as it should be.
 """
@@ -86,10 +86,12 @@ def replicas_of(cluster) -> list[int]:
     return found
 
 
-def start_service(address: str, options: list[str], log) -> tuple[subprocess.Popen[str], int]:
+def start_service(
+    address: str, options: argparse.Namespace, log
+) -> tuple[subprocess.Popen[str], int]:
     """The service, and its port."""
-    where = ["--port", "0", "--ray", address, "--replicas", "2", "--device", "cpu"]
-    line = [sys.executable, "-m", "rtmpose", "serve", *where, *options]
+    where = ["--port", "0", "--ray", address, "--replicas", options.replicas, "--device", "cpu"]
+    line = [sys.executable, "-m", "rtmpose", "serve", *where, *options.serve]
     process = subprocess.Popen(line, stderr=log, text=True)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -138,6 +140,14 @@ def load(port: int, photo: bytes, clients: int, stop: threading.Event, seen: See
     return threads
 
 
+def wait_for_two(cluster) -> bool:
+    """Whether there are two replicas, at the latest after a minute."""
+    deadline = time.monotonic() + 60
+    while len(replicas_of(cluster)) != 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return len(replicas_of(cluster)) == 2
+
+
 def kill_replicas(cluster, seconds: float, seen: Seen) -> None:
     """Kill both replicas of the start, one after the other."""
     first = set(replicas_of(cluster))
@@ -180,17 +190,17 @@ def run(options: argparse.Namespace) -> list[str]:
     process = None
     log = tempfile.NamedTemporaryFile("w", suffix=".log")  # noqa: SIM115 (closed below)
     try:
-        process, port = start_service(cluster.address, options.serve, log)
+        process, port = start_service(cluster.address, options, log)
         threads = load(port, photo, options.clients, stop, seen)
-        KILL[options.kill](cluster, options.seconds, seen)
+        if wait_for_two(cluster):
+            KILL[options.kill](cluster, options.seconds, seen)
+        else:
+            seen.wrong.append("the load made no second replica")
         stop.set()
         for thread in threads:
             thread.join(TIMEOUT_S)
 
-        deadline = time.monotonic() + 60
-        while len(replicas_of(cluster)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.5)
-        if len(replicas_of(cluster)) != 2:
+        if not wait_for_two(cluster):
             seen.wrong.append(f"{len(replicas_of(cluster))} replicas are left, not 2")
         process.send_signal(signal.SIGTERM)
         if process.wait(90) != 0:
@@ -218,6 +228,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path, required=True, help="a JPEG with people")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--kill", choices=KILL, default="replica", help="what is killed")
+    parser.add_argument("--replicas", choices=("2", "auto"), default="2")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("serve", nargs="*", help="options of rtmpose serve, after --")
     wrong = run(parser.parse_args())

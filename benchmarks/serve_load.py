@@ -6,7 +6,12 @@ Compares, for the same photos with the same boxes:
 
 - `direct`: the engine fed from Python, as many images at once as there would be clients;
 - `service`: clients over HTTP;
+- `half`: requests at half of that rate, whether earlier ones are answered or not;
 - `single`: the same service with one call per request (--max-batch 1).
+
+`--requests 10000` sends as many to the service and looks at its memory, threads and files on the
+way. `--stream` sends frames of 720p with one person over a WebSocket, 25 a second, and compares
+the time to their results with that of decoding and both networks alone.
 
 Everything is bounded: seconds, clients, requests. Clients run in processes of their own.
 """
@@ -30,6 +35,8 @@ from pathlib import Path
 
 PHOTOS = Path(__file__).parents[1] / "rtmpose" / "assets" / "photos"
 MOST_REQUESTS = 20_000
+FRAME_WH = (1280, 720)
+FRAMES_PER_S = 25
 READY_S = 120
 
 
@@ -105,11 +112,14 @@ def service(arguments, max_batch: int):
         process.wait(60)
 
 
-def clients(port: int, number: int, arguments, seconds: float) -> dict:
-    """Clients over HTTP, a quarter of them in each of up to four processes."""
+def clients(port: int, number: int, arguments, seconds: float, rate: float = 0.0) -> dict:
+    """Clients over HTTP, a quarter of them in each of up to four processes; `rate` in requests per
+    second of all together, 0 for as fast as they are answered.
+    """
     groups = [number // 4 + (i < number % 4) for i in range(4)]
     line = [sys.executable, __file__, "--port", str(port), "--seconds", str(seconds)]
     line += ["--detector", arguments.detector, "--threads", "1"]
+    line += ["--rate", str(rate / sum(map(bool, groups)))]
     started = [
         subprocess.Popen([*line, "--as-clients", str(size)], stdout=subprocess.PIPE, text=True)
         for size in groups
@@ -117,18 +127,19 @@ def clients(port: int, number: int, arguments, seconds: float) -> dict:
     ]
     latencies: list[float] = []
     people = refused = 0
-    rate = 0.0
+    people_per_s = 0.0
     for process in started:
         found = json.loads(process.communicate(timeout=seconds + READY_S)[0])
         latencies += found["latencies"]
         people += found["people"]
         refused += found["refused"]
-        rate += found["people"] / found["seconds"]
+        people_per_s += found["people"] / found["seconds"]
     cut = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
     return {
         "requests": len(latencies),
         "refused": refused,
-        "people_per_s": rate,
+        "requests_per_s": len(latencies) / seconds,
+        "people_per_s": people_per_s,
         "p50_ms": 1000 * cut[49],
         "p99_ms": 1000 * cut[98],
     }
@@ -140,8 +151,14 @@ def run_clients(arguments) -> dict:
     bodies = [(path.read_bytes(), json.dumps(boxes.tolist())) for path, _, boxes in data]
     lock = threading.Lock()
     latencies: list[float] = []
-    counts = {"people": 0, "refused": 0}
+    counts = {"people": 0, "refused": 0, "begun": 0}
     begin = time.perf_counter()
+
+    def next_moment() -> float:
+        """When the next request is due, whoever sends it."""
+        with lock:
+            counts["begun"] += 1
+            return begin + (counts["begun"] - 1) / arguments.rate
 
     def one(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", arguments.port, timeout=60)
@@ -151,6 +168,10 @@ def run_clients(arguments) -> dict:
             turn += 1
             path = f"/v1/poses?boxes={boxes.replace(' ', '')}"
             sent = time.perf_counter()
+            if arguments.rate:
+                # Late is late, although nobody was free to send it.
+                sent = next_moment()
+                time.sleep(max(0.0, sent - time.perf_counter()))
             connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
             response = connection.getresponse()
             content = response.read()
@@ -184,6 +205,104 @@ def state_of(process) -> dict:
     }
 
 
+# ---- many requests, streams
+
+
+def many_requests(arguments) -> list[dict]:
+    """Memory, threads and files of a service, after each quarter of the requests."""
+    states = []
+    with service(arguments, arguments.max_batch) as (port, process):
+        clients(port, 8, arguments, 2.0)  # to warm up
+        sent = 0
+        for quarter in range(5):
+            while sent < arguments.requests * quarter / 4:
+                sent += clients(port, 8, arguments, arguments.seconds)["requests"]
+            states.append({"requests": sent, **state_of(process)})
+            print("requests", states[-1], flush=True)
+    return states
+
+
+def frame_of_one_person() -> bytes:
+    """A JPEG of 1280 by 720 pixels."""
+    import cv2
+    import numpy as np
+
+    photo = cv2.imread(str(PHOTOS / "grace_hopper.jpg"))
+    scale = FRAME_WH[1] / photo.shape[0]
+    photo = cv2.resize(photo, None, fx=scale, fy=scale)
+    canvas = np.full((FRAME_WH[1], FRAME_WH[0], 3), 114, np.uint8)
+    width = min(photo.shape[1], FRAME_WH[0])
+    canvas[:, :width] = photo[: FRAME_WH[1], :width]
+    return cv2.imencode(".jpg", canvas)[1].tobytes()
+
+
+def networks_alone(frame: bytes, arguments) -> list[float]:
+    """Seconds of decoding a frame and of both networks, 25 times a second."""
+    from rtmpose import Pipeline
+    from rtmpose.serve.images import decode_upload
+
+    model = Pipeline(
+        arguments.detector,
+        arguments.pose,
+        backend="onnxruntime",
+        device="cpu",
+        threads=arguments.threads,
+    ).model
+    times = []
+    for _ in range(round(arguments.seconds * FRAMES_PER_S)):
+        started = time.perf_counter()
+        image = decode_upload(frame, "frame", 50_000_000)
+        model.estimate([image], [model.detect(image, max_people=1)])
+        times.append(time.perf_counter() - started)
+        time.sleep(max(0.0, 1 / FRAMES_PER_S - times[-1]))
+    return times
+
+
+def streamed(frame: bytes, arguments) -> list[float]:
+    """Seconds from sending a frame to having its result, 25 times a second."""
+    from websockets.sync.client import connect
+
+    sent: dict[int, float] = {}
+    times: list[float] = []
+
+    def receive(socket) -> None:
+        for text in socket:
+            message = json.loads(text)
+            if message["type"] == "result":
+                times.append(time.perf_counter() - sent[message["frame"]])
+
+    with service(arguments, arguments.max_batch) as (port, _):
+        address = f"ws://127.0.0.1:{port}/v1/stream"
+        with connect(address, compression=None) as socket:
+            reader = threading.Thread(target=receive, args=(socket,))
+            reader.start()
+            begin = time.perf_counter()
+            for number in range(round(arguments.seconds * FRAMES_PER_S)):
+                time.sleep(max(0.0, begin + number / FRAMES_PER_S - time.perf_counter()))
+                sent[number] = time.perf_counter()
+                socket.send(frame)
+            time.sleep(1.0)
+        reader.join(10)
+    return times
+
+
+def stream_report(arguments) -> dict:
+    """Medians, and how much longer the stream takes."""
+    frame = frame_of_one_person()
+    # One after the other, and again, as other programs may be at work.
+    alone, stream = [], []
+    for _ in range(2):
+        alone += networks_alone(frame, arguments)
+        stream += streamed(frame, arguments)
+    found = {
+        "networks_ms": 1000 * statistics.median(alone),
+        "stream_ms": 1000 * statistics.median(stream),
+        "stream_p99_ms": 1000 * statistics.quantiles(stream, n=100)[98],
+        "frames": len(stream),
+    }
+    return {**found, "of_networks": found["stream_ms"] / found["networks_ms"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients")
@@ -194,6 +313,9 @@ def main() -> None:
     parser.add_argument("--pose", default="rtmpose-s-finetuned")
     parser.add_argument("--detector", default="rtmdet-nano-finetuned")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--requests", type=int, help="send so many, and look at the service")
+    parser.add_argument("--stream", action="store_true", help="frames over a WebSocket")
+    parser.add_argument("--rate", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--as-clients", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -201,9 +323,22 @@ def main() -> None:
         print(json.dumps(run_clients(arguments)))
         return
 
+    report: dict = {"cores": os.cpu_count(), "settings": vars(arguments) | {"output": None}}
+    if arguments.stream:
+        report["stream"] = stream_report(arguments)
+        print("stream", report["stream"])
+    if arguments.requests:
+        report["requests"] = many_requests(arguments)
+    if not (arguments.stream or arguments.requests):
+        compare(arguments, report)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(arguments, report: dict) -> None:
+    """The engine alone, the service, and the service without shared calls."""
     numbers = [int(text) for text in arguments.clients.split(",")]
     data = photos_and_boxes(arguments.detector, arguments.threads)
-    report: dict = {"cores": os.cpu_count(), "settings": vars(arguments) | {"output": None}}
     report["direct"] = direct(data, arguments, max(numbers))
     print("direct", report["direct"], flush=True)
     for name, max_batch in (("service", arguments.max_batch), ("single", 1)):
@@ -214,15 +349,21 @@ def main() -> None:
             for number in numbers:
                 report[name][number] = clients(port, number, arguments, arguments.seconds)
                 print(name, number, report[name][number], flush=True)
+            if name == "service":
+                rate = report[name][max(numbers)]["requests_per_s"] / 2
+                report["half"] = clients(port, max(numbers), arguments, arguments.seconds, rate)
+                print("half load", report["half"], flush=True)
             report[name]["before"], report[name]["after"] = before, state_of(process)
     top = max(numbers)
     rate = report["service"][top]["people_per_s"]
     report["of_direct"] = rate / report["direct"]["people_per_s"]
     report["of_single"] = rate / report["single"][top]["people_per_s"]
     report["own_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"of direct {report['of_direct']:.2f}, of single {report['of_single']:.2f}")
-    if arguments.output:
-        arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    report["half_p99_of_one"] = report["half"]["p99_ms"] / report["service"][min(numbers)]["p50_ms"]
+    print(
+        f"of direct {report['of_direct']:.2f}, of single {report['of_single']:.2f}, p99 at half"
+        f" load {report['half_p99_of_one']:.1f} times a single request"
+    )
 
 
 if __name__ == "__main__":

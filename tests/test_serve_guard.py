@@ -201,5 +201,12 @@ def test_garbage_instead_of_http(job_pipeline):
 def test_an_address_that_is_taken(job_pipeline):
     from rtmpose.serve.server import RunningServer
 
-    with serving(job_pipeline.model) as service, pytest.raises(OutputError, match="--port"):
-        RunningServer([job_pipeline.model], ServeSettings(port=service.port))
+    with serving(job_pipeline.model) as service:
+        with pytest.raises(OutputError, match="--port"):
+            RunningServer([job_pipeline.model], ServeSettings(port=service.port))
+        pytest.importorskip("grpc", reason="needs the extra serve")
+        settings = ServeSettings(port=0, grpc_port=service.port)
+        other = RunningServer([job_pipeline.model], settings)
+        with pytest.raises(OutputError, match="--grpc-port"):
+            other.run()
+        assert not other.engine.alive

@@ -120,7 +120,9 @@ def test_one_frame_and_three_hours(fake, tmp_path, video):
             assert answer.status == 413
 
 
-@pytest.mark.parametrize("name", ["../../x.mp4", "视频.mp4", "v" * 300 + ".mp4", "a\u202eb.mp4", "%00"])
+@pytest.mark.parametrize(
+    "name", ["../../x.mp4", "视频.mp4", "v" * 300 + ".mp4", "a\u202eb.mp4", "%00"]
+)
 def test_names_of_videos(fake, tmp_path, video, name):
     with serving(fake, data=tmp_path / "data") as service:
         answer = service.post(f"/v1/jobs?name={quote(name)}", video, AVI)
@@ -207,7 +209,7 @@ def test_a_job_that_is_canceled_as_the_service_stops(tmp_path):
     store.close()
 
 
-def test_a_row_that_somebody_changed_does_not_hold_up_the_others(fake, tmp_path, video, monkeypatch):
+def test_a_row_that_somebody_changed_holds_nobody_up(fake, tmp_path, video, monkeypatch):
     monkeypatch.setattr(job_runner, "AGAIN_S", 0.02)
     data = tmp_path / "data"
     with serving(fake, data=data):

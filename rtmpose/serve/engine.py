@@ -3,9 +3,9 @@
     submit -> [queue] -> people in images of many requests in one call (a thread)
            -> [queue] -> poses of many requests in one call (another thread)
 
-On a CPU the detector takes one image after the other. Both queues take turns between clients, and what is in them is bounded: whoever comes when they are
-full is told to come again. Every device has its own model, and two threads that take from the same
-queues.
+On a CPU the detector takes one image after the other. Both queues take turns between clients, and
+what is in them is bounded: whoever comes when they are full is told to come again. Every device has
+its own model, and two threads that take from the same queues.
 """
 
 from __future__ import annotations
@@ -268,9 +268,7 @@ class Engine:
                 self._finding -= len(tickets)
             self._to_estimate.wake()
 
-    def _detect(
-        self, model: PoseModel, detection: SharedDetection, tickets: list[_Ticket]
-    ) -> None:
+    def _detect(self, model: PoseModel, detection: SharedDetection, tickets: list[_Ticket]) -> None:
         started = time.perf_counter()
         try:
             found = detection([ticket.task for ticket in tickets])

@@ -280,4 +280,3 @@ def _found(runner: JobRunner, job: str) -> JobEntry:
     if row is None:
         raise not_found("there is no such job")
     return row
-

@@ -92,8 +92,9 @@ class RunningServer:
 
     async def _serve(self) -> None:
         watch = asyncio.ensure_future(self._watch())
-        grpc = await self._start_grpc()
+        grpc = None
         try:
+            grpc = await self._start_grpc()
             await self._server.serve(sockets=[self._socket])
         except KeyboardInterrupt:
             # The signal that stopped it, once more after everything was answered.
