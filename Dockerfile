@@ -11,7 +11,7 @@ RUN pip wheel --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim AS cpu
 COPY --from=source /wheels /wheels
-RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet]" && rm -r /wheels
+RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
 USER rtmpose
 ENV PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
@@ -32,7 +32,7 @@ RUN apt-get update \
 COPY --from=source /wheels /wheels
 ENV PATH=/opt/rtmpose/bin:$PATH PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
 RUN python3 -m venv /opt/rtmpose \
-  && pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet]" \
+  && pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" \
   && pip uninstall -y onnxruntime \
   && pip install --no-cache-dir "onnxruntime-gpu>=1.17" \
   && rm -r /wheels

@@ -64,6 +64,7 @@ async function openFile(file) {
   try {
     if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
     if (isPrivate()) await openPrivately(file, signal);
+    else if (isTooLarge(file)) throw new Error(text("too_large", { name: file.name }));
     else if (!isVideo(file)) await showPhoto(file, signal);
     else if (page.service && !page.service.jobs) throw new Error(text("jobs_off"));
     else await openVideo(file, signal);
@@ -75,6 +76,13 @@ async function openFile(file) {
       offerNothing();
     }
   }
+}
+
+/** Whether the service would refuse a file before it was sent: browsers do not tell why then. */
+function isTooLarge(file) {
+  if (page.service === null) return false;
+  const { upload_bytes: ofVideo, body_bytes: ofPhoto } = page.service.limits;
+  return file.size > (isVideo(file) ? ofVideo : ofPhoto);
 }
 
 /** Whether the model runs in the browser. */
