@@ -353,6 +353,23 @@ def test_files_that_cannot_be_read(browser, service, tmp_path):
             assert page.locator("#error").is_hidden()
 
 
+def test_below_a_prefix_and_with_small_limits(browser, pipeline):
+    limits = {"root_path": "/pose", "max_body_bytes": 500_000}
+    with serving(pipeline.model, **limits) as service, opened(browser, service) as page:
+        paths = []
+        page.on("request", lambda request: paths.append(urlsplit(request.url).path))
+        page.goto(f"{service.url}/pose/")
+        page.wait_for_selector("#model:not(:empty)")
+        page.set_input_files("#file", PHOTO)
+        wait_for_people(page)
+        assert "/pose/v1/poses" in paths
+        assert all(path.startswith("/pose/") for path in paths if not path.startswith("blob"))
+        # What would be refused is not sent.
+        large = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": bytes(600_000)}
+        page.set_input_files("#file", large)
+        page.wait_for_selector("#error:has-text('large.jpg is too large')")
+
+
 def test_kinds_of_photos(browser, service, tmp_path):
     """What the browser cannot show comes from the service; photos are turned as EXIF says."""
     from PIL import Image
