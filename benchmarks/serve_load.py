@@ -27,6 +27,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -37,7 +38,9 @@ PHOTOS = Path(__file__).parents[1] / "rtmpose" / "assets" / "photos"
 MOST_REQUESTS = 20_000
 FRAME_WH = (1280, 720)
 FRAMES_PER_S = 25
-READY_S = 120
+START_S = 2.0
+"""Until the processes of clients are there."""
+IMAGE_TYPE = {"Content-Type": "image/jpeg"}
 
 
 def photos_and_boxes(detector: str, threads: int):
@@ -114,82 +117,87 @@ def service(arguments, max_batch: int):
 
 def clients(port: int, number: int, arguments, seconds: float, rate: float = 0.0) -> dict:
     """Clients over HTTP, a quarter of them in each of up to four processes; `rate` in requests per
-    second of all together, 0 for as fast as they are answered.
+    second of all together, at equal distances, 0 for as fast as they are answered.
     """
-    groups = [number // 4 + (i < number % 4) for i in range(4)]
+    groups = [size for i in range(4) if (size := number // 4 + (i < number % 4))]
     line = [sys.executable, __file__, "--port", str(port), "--seconds", str(seconds)]
-    line += ["--detector", arguments.detector, "--threads", "1"]
-    line += ["--rate", str(rate / sum(map(bool, groups)))]
+    line += ["--photos", str(arguments.photos), "--groups", str(len(groups)), "--rate", str(rate)]
+    line += ["--begin", str(time.time() + START_S)]
     started = [
-        subprocess.Popen([*line, "--as-clients", str(size)], stdout=subprocess.PIPE, text=True)
-        for size in groups
-        if size
+        subprocess.Popen(
+            [*line, "--group", str(i), "--as-clients", str(size)], stdout=subprocess.PIPE, text=True
+        )
+        for i, size in enumerate(groups)
     ]
-    latencies: list[float] = []
-    people = refused = 0
-    people_per_s = 0.0
-    for process in started:
-        found = json.loads(process.communicate(timeout=seconds + READY_S)[0])
-        latencies += found["latencies"]
-        people += found["people"]
-        refused += found["refused"]
-        people_per_s += found["people"] / found["seconds"]
+    found = [json.loads(process.communicate(timeout=seconds + 120)[0]) for process in started]
+    latencies = [latency for one in found for latency, _ in one["answers"]]
+    people = sum(one["people"] / one["seconds"] for one in found)
     cut = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
     return {
         "requests": len(latencies),
-        "refused": refused,
-        "requests_per_s": len(latencies) / seconds,
-        "people_per_s": people_per_s,
+        "refused": sum(one["refused"] for one in found),
+        "requests_per_s": len(latencies) / max(one["seconds"] for one in found),
+        "people_per_s": people,
         "p50_ms": 1000 * cut[49],
         "p99_ms": 1000 * cut[98],
+        "answers": [answer for one in found for answer in one["answers"]],
     }
 
 
 def run_clients(arguments) -> dict:
     """Some clients as threads, each with a connection that is kept."""
-    data = photos_and_boxes(arguments.detector, 1)
-    bodies = [(path.read_bytes(), json.dumps(boxes.tolist())) for path, _, boxes in data]
+    photos = json.loads(arguments.photos.read_text(encoding="utf-8"))
+    bodies = [(Path(path).read_bytes(), boxes) for path, boxes in photos]
     lock = threading.Lock()
-    latencies: list[float] = []
+    answers: list[tuple[float, int]] = []
     counts = {"people": 0, "refused": 0, "begun": 0}
-    begin = time.perf_counter()
+    # All processes begin at the same moment.
+    begin = time.perf_counter() + arguments.begin - time.time()
+    end = begin + arguments.seconds
 
-    def next_moment() -> float:
-        """When the next request is due, whoever sends it."""
+    def next_turn() -> tuple[float, int]:
+        """When the next request is due, whoever sends it, and its number."""
         with lock:
+            turn = counts["begun"] * arguments.groups + arguments.group
             counts["begun"] += 1
-            return begin + (counts["begun"] - 1) / arguments.rate
+        due = begin + turn / arguments.rate if arguments.rate else time.perf_counter()
+        return max(due, begin), turn
 
-    def one(number: int) -> None:
+    def one() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", arguments.port, timeout=60)
-        turn = number
-        while time.perf_counter() - begin < arguments.seconds and len(latencies) < MOST_REQUESTS:
-            body, boxes = bodies[turn % len(bodies)]
-            turn += 1
-            path = f"/v1/poses?boxes={boxes.replace(' ', '')}"
-            sent = time.perf_counter()
-            if arguments.rate:
-                # Late is late, although nobody was free to send it.
-                sent = next_moment()
-                time.sleep(max(0.0, sent - time.perf_counter()))
-            connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
+        # Late is late, although nobody was free to send it.
+        while (turn := next_turn())[0] < end and len(answers) < MOST_REQUESTS:
+            due, number = turn
+            time.sleep(max(0.0, due - time.perf_counter()))
+            body, boxes = bodies[number % len(bodies)]
+            connection.request("POST", f"/v1/poses?boxes={boxes}", body, IMAGE_TYPE)
             response = connection.getresponse()
             content = response.read()
             with lock:
                 if response.status == 200:
-                    latencies.append(time.perf_counter() - sent)
+                    answers.append((time.perf_counter() - due, number % len(bodies)))
                     counts["people"] += len(json.loads(content)["annotations"])
                 else:
                     counts["refused"] += 1
             if response.status == 429:
                 time.sleep(0.05)
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(arguments.as_clients)]
+    threads = [threading.Thread(target=one) for _ in range(arguments.as_clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return {"latencies": latencies, **counts, "seconds": time.perf_counter() - begin}
+    return {"answers": answers, **counts, "seconds": time.perf_counter() - begin}
+
+
+def p99_of_alone(half: dict, alone: dict) -> float:
+    """How many times as long as the same photo alone a request takes, of a hundred the longest."""
+    times: dict[int, list[float]] = {}
+    for latency, photo in alone["answers"]:
+        times.setdefault(photo, []).append(latency)
+    usual = {photo: statistics.median(found) for photo, found in times.items()}
+    ratios = [latency / usual[photo] for latency, photo in half["answers"]]
+    return statistics.quantiles(ratios, n=100)[98]
 
 
 def state_of(process) -> dict:
@@ -206,6 +214,18 @@ def state_of(process) -> dict:
 
 
 # ---- many requests, streams
+
+
+CLIENT_OPTIONS = {
+    "photos": Path,
+    "port": int,
+    "as-clients": int,
+    "group": int,
+    "groups": int,
+    "rate": float,
+    "begin": float,
+}
+"""Options of the processes of clients."""
 
 
 def many_requests(arguments) -> list[dict]:
@@ -315,55 +335,70 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--requests", type=int, help="send so many, and look at the service")
     parser.add_argument("--stream", action="store_true", help="frames over a WebSocket")
-    parser.add_argument("--rate", type=float, default=0.0, help=argparse.SUPPRESS)
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--as-clients", type=int, help=argparse.SUPPRESS)
+    for name, kind in CLIENT_OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.as_clients:
         print(json.dumps(run_clients(arguments)))
         return
 
-    report: dict = {"cores": os.cpu_count(), "settings": vars(arguments) | {"output": None}}
-    if arguments.stream:
-        report["stream"] = stream_report(arguments)
-        print("stream", report["stream"])
-    if arguments.requests:
-        report["requests"] = many_requests(arguments)
-    if not (arguments.stream or arguments.requests):
-        compare(arguments, report)
+    report: dict = {
+        "cores": os.cpu_count(),
+        "settings": {**vars(arguments), "output": None, "photos": None},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        data = photos_and_boxes(arguments.detector, arguments.threads)
+        arguments.photos = Path(folder) / "photos.json"
+        photos = [(str(path), json.dumps(b.tolist()).replace(" ", "")) for path, _, b in data]
+        arguments.photos.write_text(json.dumps(photos), encoding="utf-8")
+        if arguments.stream:
+            report["stream"] = stream_report(arguments)
+            print("stream", report["stream"])
+        if arguments.requests:
+            report["requests"] = many_requests(arguments)
+        if not (arguments.stream or arguments.requests):
+            compare(arguments, data, report)
+        report["own_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def compare(arguments, report: dict) -> None:
+def compare(arguments, data, report: dict) -> None:
     """The engine alone, the service, and the service without shared calls."""
     numbers = [int(text) for text in arguments.clients.split(",")]
-    data = photos_and_boxes(arguments.detector, arguments.threads)
-    report["direct"] = direct(data, arguments, max(numbers))
+    least, most = min(numbers), max(numbers)
+    report["direct"] = direct(data, arguments, most)
     print("direct", report["direct"], flush=True)
     for name, max_batch in (("service", arguments.max_batch), ("single", 1)):
         with service(arguments, max_batch) as (port, process):
             clients(port, 1, arguments, 2.0)  # to warm up
             before = state_of(process)
-            report[name] = {}
-            for number in numbers:
-                report[name][number] = clients(port, number, arguments, arguments.seconds)
-                print(name, number, report[name][number], flush=True)
+            found = {n: clients(port, n, arguments, arguments.seconds) for n in numbers}
             if name == "service":
-                rate = report[name][max(numbers)]["requests_per_s"] / 2
-                report["half"] = clients(port, max(numbers), arguments, arguments.seconds, rate)
-                print("half load", report["half"], flush=True)
-            report[name]["before"], report[name]["after"] = before, state_of(process)
-    top = max(numbers)
-    rate = report["service"][top]["people_per_s"]
+                rate = found[most]["requests_per_s"] / 2
+                half = clients(port, most, arguments, arguments.seconds, rate)
+                report["half"] = {**half, "of_alone": p99_of_alone(half, found[least])}
+            report[name] = {**found, "before": before, "after": state_of(process)}
+    print_report(report, numbers)
+    rate = report["service"][most]["people_per_s"]
     report["of_direct"] = rate / report["direct"]["people_per_s"]
-    report["of_single"] = rate / report["single"][top]["people_per_s"]
-    report["own_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    report["half_p99_of_one"] = report["half"]["p99_ms"] / report["service"][min(numbers)]["p50_ms"]
+    report["of_single"] = rate / report["single"][most]["people_per_s"]
+    report["half_p99_of_p50"] = report["half"]["p99_ms"] / report["service"][least]["p50_ms"]
+    report["half_p99_of_p99"] = report["half"]["p99_ms"] / report["service"][least]["p99_ms"]
     print(
-        f"of direct {report['of_direct']:.2f}, of single {report['of_single']:.2f}, p99 at half"
-        f" load {report['half_p99_of_one']:.1f} times a single request"
+        f"of direct {report['of_direct']:.2f}, of single {report['of_single']:.2f}; p99 at half"
+        f" load {report['half_p99_of_p50']:.1f} times the median and"
+        f" {report['half_p99_of_p99']:.1f} times the p99 of one client,"
+        f" {report['half']['of_alone']:.1f} times the same photo alone"
     )
+
+
+def print_report(report: dict, numbers: list[int]) -> None:
+    """A line for each measurement; single answers are left out of the report."""
+    rows = [(f"{name} {n}", report[name][n]) for name in ("service", "single") for n in numbers]
+    for name, found in (*rows, ("half load", report["half"])):
+        del found["answers"]
+        print(name, {key: round(value, 1) for key, value in found.items()}, flush=True)
 
 
 if __name__ == "__main__":
