@@ -2,6 +2,7 @@
 other versions of HTTP, proxies. No 5xx but 503, and the service goes on.
 """
 
+import asyncio
 import gzip
 import io
 import json
@@ -25,7 +26,7 @@ TOKEN = "a-token-that-is-long"
 
 @pytest.fixture(scope="module")
 def service():
-    with serving(FakeModel(get_skeleton("coco17"))) as running:
+    with serving(FakeModel(get_skeleton("coco17")), body_timeout_s=0.5) as running:
         yield running
         # Whatever came, it works, and nothing is left.
         assert running.get("/readyz").status == 200
@@ -213,9 +214,9 @@ def test_a_length_that_is_too_short(service):
     body = encoded()
     lines = [HOST, "Content-Type: image/png", f"Content-Length: {len(body) - 20}"]
     received = exchange(service, head("POST", "/v1/poses", *lines) + body)
-    # What is behind the length is no request.
-    assert b" 500" not in received
-    assert b"HTTP/1.1 400" in received
+    # What is behind the length belongs to no picture, and is no request.
+    assert received.startswith(b"HTTP/1.1 422")
+    assert b"HTTP/1.1 200" not in received
 
 
 def test_chunks_and_a_broken_one(service):
@@ -305,7 +306,6 @@ def test_a_prefix_that_the_proxy_leaves_or_takes_away(prefix, tmp_path):
 
 
 def test_below_a_path_of_another_application():
-    from fastapi.testclient import TestClient
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
@@ -313,14 +313,28 @@ def test_below_a_path_of_another_application():
     from rtmpose.serve.engine import Engine
     from rtmpose.serve.settings import ServeSettings
 
-    pytest.importorskip("httpx", reason="needs httpx")
     settings = ServeSettings(token=TOKEN)
     engine = Engine([FakeModel(get_skeleton("coco17"))], settings)
     outer = Starlette(routes=[Mount("/inner", create_app(settings, engine))])
-    client = TestClient(outer)
-    assert client.get("/inner/healthz").status_code == 200
-    answer = client.get("/inner/v1/models")
-    assert (answer.status_code, answer.headers["cache-control"]) == (401, "no-store")
+
+    async def start_of_answer(path):
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+        scope |= {"query_string": b"", "scheme": "http", "client": None, "server": None}
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        await outer(scope, receive, send)
+        return sent[0]
+
+    assert asyncio.run(start_of_answer("/inner/healthz"))["status"] == 200
+    start = asyncio.run(start_of_answer("/inner/v1/models"))
+    assert start["status"] == 401
+    assert (b"cache-control", b"no-store") in start["headers"]
     assert engine.close()
 
 
@@ -360,19 +374,12 @@ def test_a_token_in_an_address_is_none_and_is_not_logged(caplog):
 
     caplog.set_level("INFO")
     with serving(FakeModel(get_skeleton("coco17")), token=TOKEN) as service:
+        service.headers.clear()
         assert service.get(f"/v1/models?token={TOKEN}").status == 401
         with pytest.raises(InvalidStatus):
             sync_client.connect(f"ws://127.0.0.1:{service.port}/v1/stream?token={TOKEN}")
     assert "401" in caplog.text
-
-
-def test_the_server_does_not_log_addresses():
-    import logging
-
-    from rtmpose.serve.access_log import set_up_logs
-
-    set_up_logs(as_json=False, level=logging.DEBUG)
-    assert logging.getLogger("uvicorn.error").getEffectiveLevel() >= logging.WARNING
+    assert TOKEN not in caplog.text
 
 
 # ---- streams
@@ -390,10 +397,10 @@ def test_a_thousand_frames_without_reading(service, connect):
         for _ in range(1000):
             stream.send(frame)
         stream.send('{"type": "ping", "t": 7}')
-        kinds = []
-        while not kinds or kinds[-1] != "pong":
-            kinds.append(json.loads(stream.recv(timeout=30))["type"])
-        assert set(kinds) == {"result", "pong"}
+        kinds = set()
+        while len(kinds) < 2:
+            kinds.add(json.loads(stream.recv(timeout=30))["type"])
+        assert kinds == {"result", "pong"}
     wait_for(lambda: b"rtmpose_streams 0.0" in service.get("/metrics").body)
 
 

@@ -104,5 +104,3 @@ def set_up_logs(*, as_json: bool, level: int) -> None:
     root.setLevel(level)
     log.setLevel(logging.INFO)
     logging.getLogger("rtmpose").setLevel(min(level, logging.INFO))
-    # The server's own lines name addresses with their queries, which may hold a token.
-    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))

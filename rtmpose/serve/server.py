@@ -134,6 +134,8 @@ def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:
         "lifespan": "on",
         "access_log": False,
         "log_config": None,
+        # Its lines of streams have the query, which may hold a token.
+        "log_level": "warning",
         "server_header": False,
         "proxy_headers": False,
         "timeout_keep_alive": KEEP_ALIVE_S,
