@@ -189,6 +189,15 @@ def test_a_client_that_leaves_costs_no_network_call(job_pipeline):
         assert service.post("/v1/poses", body, PNG).status == 200
 
 
+def test_small_answers_are_sent_at_once(job_pipeline):
+    with serving(job_pipeline.model) as service:
+        connections = service.server._server.server_state.connections
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20):
+            (connection,) = wait_for(lambda: list(connections))
+            accepted = connection.transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_garbage_instead_of_http(job_pipeline):
     with serving(job_pipeline.model) as service:
         for data in (b"\x16\x03\x01\x02\x00\x01" * 20, b"GET /\r\n\r\n", b"\0" * 1000):
