@@ -13,7 +13,7 @@ FROM python:3.12-slim AS cpu
 COPY --from=source /wheels /wheels
 RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
-USER rtmpose
+USER 10001
 ENV PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
 EXPOSE 8000 8001
 VOLUME /data
@@ -26,6 +26,7 @@ CMD ["--grpc-port", "8001"]
 
 # The engine for GPUs takes the place of the other one: both together disable CUDA.
 FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04 AS gpu
+# hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --no-install-recommends -y python3 python3-venv \
   && rm -rf /var/lib/apt/lists/*
@@ -37,7 +38,7 @@ RUN python3 -m venv /opt/rtmpose \
   && pip install --no-cache-dir "onnxruntime-gpu>=1.17" \
   && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
-USER rtmpose
+USER 10001
 EXPOSE 8000 8001
 VOLUME /data
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s CMD ["python", "-c", \
