@@ -50,7 +50,8 @@ def with_content(case, video):
     """
     path, body = case.operation.path, case.body
     content = video if path == "/v1/jobs" else encoded()
-    if isinstance(body, bytes):
+    is_content = str(case.media_type).startswith(("image/", "video/", "application/octet-stream"))
+    if is_content and path in ("/v1/jobs", "/v1/poses"):
         case.body = content
     elif isinstance(body, dict) and path == "/v1/jobs":
         case.body = {**body, "video": content}

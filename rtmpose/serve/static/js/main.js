@@ -206,6 +206,7 @@ async function loadService() {
   page.service = found;
   useKeypointSet(model.keypoint_set);
   useDefaults(model.defaults);
+  byId("max_people").placeholder = found.limits.people;
   byId("jobs-part").hidden = !found.jobs;
   showModel();
   redraw();
