@@ -11,7 +11,7 @@ RUN pip wheel --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim AS cpu
 COPY --from=source /wheels /wheels
-RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" && rm -r /wheels
+RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif,openvino]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
 USER 10001
 ENV PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1

@@ -1,6 +1,7 @@
 """One engine for all requests: shared calls, bounded queues, turns between clients."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from networks import grid_detector
 from serving import FakeModel, picture, wait_for
 
-from rtmpose import Detector
+import rtmpose
+from rtmpose import Detector, read_image
 from rtmpose.backends import BackendOptions
 from rtmpose.serve.engine import Engine, ImageTask
 from rtmpose.serve.engine_model import EngineModel
@@ -276,6 +278,20 @@ def test_images_of_several_clients_share_a_call_of_the_detector(fake, detecting)
     for boxes, expected in zip(found, alone, strict=True):
         np.testing.assert_array_equal(boxes.boxes, expected.boxes)
     assert len(detection([task(box_thr=0.95), task()])[0]) == 0
+
+
+def test_the_bundled_detector_takes_batches(fake):
+    """Of images of several forms: each finds what it finds alone."""
+    photos = Path(rtmpose.__file__).parent / "assets" / "photos"
+    images = [read_image(path) for path in sorted(photos.glob("0*.jpg"))[:4]]
+    fake.detector = Detector(options=BackendOptions("onnxruntime", "cpu", 1))
+    detection = SharedDetection(fake, 4)
+    assert detection.images == 4
+    found = detection([ImageTask(image, max_people=5) for image in images])
+    for image, boxes in zip(images, found, strict=True):
+        alone = fake.detector(image)[:5]
+        np.testing.assert_allclose(boxes.boxes, alone.boxes, atol=0.5)
+        np.testing.assert_allclose(boxes.scores, alone.scores, atol=0.01)
 
 
 def behind_another(engine, backend, values):
