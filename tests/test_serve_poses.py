@@ -74,6 +74,9 @@ def test_json_with_base64(service):
     found = service.post("/v1/poses", {"images": [entry, {"data": data}], "max_people": 1}).json()
     assert len(found["images"]) == 2
     assert service.post("/v1/poses", {"image": data, "boxes": []}).json()["annotations"] == []
+    # As the command base64 writes it.
+    lines = base64.encodebytes(encoded()).decode()
+    assert service.post("/v1/poses", {"image": lines}).status == 200
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png"])

@@ -92,7 +92,7 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 def from_base64(text: object, name: str) -> bytes:
-    """Bytes of base64; a ``data:`` prefix is left out.
+    """Bytes of base64; a ``data:`` prefix is left out, and so are the ends of lines.
 
     Raises:
         ServiceError: it is something else.
@@ -102,7 +102,7 @@ def from_base64(text: object, name: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise bad_request(f"{name} is not base64: {error}") from error
 
