@@ -78,7 +78,7 @@ _YES = ("true", "1", "yes", "on")
 _NO = ("false", "0", "no", "off")
 
 
-def query_options(
+async def query_options(
     box_thr: Annotated[float | None, Query(ge=0, le=1)] = None,
     person_thr: Annotated[float | None, Query(ge=0, le=1)] = None,
     kpt_thr: Annotated[float, Query(ge=0, le=100)] = 0.3,
@@ -89,7 +89,9 @@ def query_options(
     draw_scores: bool = False,
     output_size: Annotated[int | None, Query(ge=16, le=16384)] = None,
 ) -> PoseOptions:
-    """Options in the query."""
+    """Options in the query. It waits for nothing: but others are called in a thread of their own,
+    for each request.
+    """
     return PoseOptions(
         box_thr,
         person_thr,
