@@ -233,6 +233,7 @@ def track(
       rtmpose track jump.mp4 --smooth offline --npz out
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
     from rtmpose.writers.job import track_to_files
@@ -252,14 +253,7 @@ def track(
             outputs,
             together=tracking.together,
             smooth_offline=tracking.smooth == "offline",
-            settings={
-                "models": [models.pose, models.detector],
-                "boxes": str(tracking.boxes or ""),
-                "skeleton": models.skeleton or "",
-                **({"det_label": models.det_label} if models.det_label else {}),
-                "card": models.card or "",
-                **({"detector_card": models.detector_card} if models.detector_card else {}),
-            },
+            settings=settings_of_models(models, tracking.boxes),
             resume=written.resume,
             on_progress=on_progress,
         )
