@@ -193,7 +193,8 @@ def convert_data(
     for path in outputs:
         data_output.check_replaceable(path, data)
     with data_output.reading(data):
-        dataset = data_output.with_found_images(_read_to_convert(data, reading, output))
+        dataset = _read_to_convert(data, reading, output)
+    data_output.count_missing_images(dataset)
     for path in outputs:
         data_output.check_replaceable(path, dataset.path)
     data_output.write_parts(_converted(dataset, to), outputs, holding.hold_out, holding.group_by)
@@ -284,7 +285,8 @@ def show_data(
 
     # Converted first, so that the drawing shows what training would get.
     with data_output.reading(data):
-        dataset = data_output.with_found_images(reading.read(data))
+        dataset = reading.read(data)
+    data_output.count_missing_images(dataset)
     dataset = _converted(dataset, to)
     skipped = 0
 
