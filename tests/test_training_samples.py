@@ -4,8 +4,10 @@ import gc
 import json
 import threading
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[train]'")
 pytest.importorskip(
@@ -18,8 +20,9 @@ from pose_recipe import RECIPE  # noqa: E402
 from rtmpose.datasets import KeypointDataset  # noqa: E402
 from rtmpose.errors import InputError  # noqa: E402
 from rtmpose.skeletons import get_skeleton  # noqa: E402
+from rtmpose.sources import read_image  # noqa: E402
 from rtmpose.training import override  # noqa: E402
-from rtmpose.training.data.images import image_key, validation_mask  # noqa: E402
+from rtmpose.training.data.images import image_key, read_image_or_none, validation_mask  # noqa: E402
 from rtmpose.training.data.pose_samples import match_keypoints, read_samples  # noqa: E402
 from rtmpose.training.data.prefetch import PrefetchLoader  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
@@ -91,6 +94,20 @@ def test_when_most_images_are_corrupt_training_stops(tmp_path):
     task = trainable.task(folder, override(RECIPE, val_fraction=0, batch_size=24, workers=2))
     with pytest.raises(InputError, match="cannot be read"):
         list(task.batches(0, 0, 0, 1))
+
+
+@pytest.mark.parametrize("kind", ["deep.png", "flat.png", "a.gif", "a.tiff", "a.webp"])
+def test_images_are_read_as_everywhere_else(tmp_path, kind):
+    """Trainings see the pixels that `eval` and `predict` see."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    path = tmp_path / kind
+    if kind == "deep.png":  # 12 bits in 16, as microscopes and depth cameras write them
+        cv2.imwrite(str(path), pixels.astype(np.uint16) * 16)
+    else:
+        Image.fromarray(pixels).save(path)
+    ours = read_image_or_none(path)
+    np.testing.assert_array_equal(ours, read_image(path))
+    assert ours.mean() > 100
 
 
 def test_sets_without_a_common_point_or_too_small(dots, tmp_path):
