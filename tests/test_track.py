@@ -71,6 +71,24 @@ def test_who_comes_back_curled_up_is_the_same():
     assert set(ids_of(seen, "a")) == {1}
 
 
+@pytest.mark.parametrize("interval", [1, 5])
+def test_nobody_is_shown_in_black_frames(interval):
+    """Where neither the detector nor one keypoint shows somebody, there is no pose; who comes back
+    has the same id.
+    """
+    crowd = Crowd()
+    tracker = PoseTracker(None, crowd)
+    person = {"a": (300, 240, 200)}
+    shown = []
+    for f in range(60):
+        crowd.people = {} if 30 <= f < 40 else person
+        detected = crowd.boxes() if f % interval == 0 else None
+        shown.append(tracker(BLACK, time_s=f / 30, boxes=detected).ids.tolist())
+    assert shown[:30] == [[1]] * 30
+    assert shown[30:40] == [[]] * 10
+    assert shown[40:] == [[1]] * 20
+
+
 def test_gone_for_long_gets_a_new_id_and_none_is_reused():
     crowd = Crowd()
     tracker = PoseTracker(None, crowd, TrackerParams(remember_s=0))
