@@ -1,5 +1,6 @@
 """Tracking of whole videos and streams: ids, order of frames, errors, what is left behind."""
 
+import json
 import time
 
 import cv2
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from clips import clip, threads
 from made_people import SKELETON, Crowd
+from made_videos import blank, set_display_matrix, write_video
 from networks import fixed_detector, spot_pose
 
 from rtmpose import Detections
-from rtmpose.sources import SourceItem
+from rtmpose.cli import main
+from rtmpose.sources import SourceItem, expand_sources, open_frames
 from rtmpose.tracking import PoseTracker, TrackerParams
 from rtmpose.tracking.video import VideoTracker
 from rtmpose.types import Frame, Poses
@@ -159,3 +162,36 @@ def test_live_sources_give_their_newest_frame(monkeypatch):
     assert len(shown) < 30
     assert follower.statistics.dropped >= 60 - len(shown) - 2
     assert np.median(ages) <= 2
+
+
+def test_a_turned_clip_of_three_minutes(tmp_path):
+    """A phone held upright: the video that is drawn is upright to its last frame, and as long."""
+    images = []
+    for index in range(91):
+        image = blank((64, 48), 90)
+        image[:24, :32] = (0, 0, 255) if index < 90 else (0, 255, 0)
+        images.append(image)
+    clip = write_video(tmp_path / "up.mp4", images, stamps=[2000 * k for k in range(91)])
+    set_display_matrix(clip, 0, 1, -1, 0)
+    models = [str(spot_pose(tmp_path / "spot.onnx")), "--detector", "none", "--threads", "1"]
+    out = tmp_path / "out"
+    command = ["track", str(clip), "--pose", *models, "--no-draw-skeleton", "--no-ids"]
+    assert main([*command, "--output", str(out), "--jsonl", str(out)]) == 0
+
+    # Times of the results, and of the drawn video: two seconds a frame, the last at 180.
+    rows = [json.loads(line) for line in (out / "up.jsonl").read_text().splitlines()[1:]]
+    assert [row["frame"] for row in rows] == list(range(91))
+    np.testing.assert_allclose([row["time_s"] for row in rows], 2.0 * np.arange(91), atol=1e-6)
+    (item,) = expand_sources([str(out / "up.mp4")])
+    frames = list(open_frames(item))
+    assert len(frames) == 91
+    assert frames[-1].time_s == pytest.approx(180, abs=0.1)
+
+    # The corner that was upper left is upper right, in the first frame and in the last.
+    for frame, color in ((frames[0], 2), (frames[-1], 1)):
+        assert frame.image.shape == (64, 48, 3)
+        corner = frame.image[4:28, 28:44].reshape(-1, 3).mean(axis=0)
+        other = frame.image[40:60, 4:44].reshape(-1, 3).mean(axis=0)
+        assert corner.argmax() == color
+        assert corner[color] > 200
+        assert np.abs(other - 90).max() < 12

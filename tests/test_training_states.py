@@ -202,3 +202,43 @@ def test_a_disk_that_fills_up_keeps_the_state_before(dots, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if ".tmp" in p.name] == []
     result = train(trainable.task(dots, longer), longer, tmp_path, resume=True)
     assert result.finished
+
+
+# ---- the data is elsewhere, or not whole any more
+
+
+def stopped_after_a_step(folder, out, monkeypatch):
+    """A training of the set in a folder, stopped at once."""
+    every_step(monkeypatch)
+    result = train(trainable.task(folder, TINY), TINY, out, stop_after_s=0)
+    assert not result.finished
+    assert result.status.step == 1
+
+
+def test_moved_data_gives_the_losses_of_an_unbroken_run(tmp_path, monkeypatch):
+    before = trainable.write_set(tmp_path / "before")
+    every_step(monkeypatch)
+    train(trainable.task(before, TINY), TINY, tmp_path / "whole")
+    stopped_after_a_step(before, tmp_path / "run", monkeypatch)
+    after = before.rename(tmp_path / "another disk")
+    assert train(trainable.task(after, TINY), TINY, tmp_path / "run", resume=True).finished
+    assert loss_column(tmp_path / "run") == loss_column(tmp_path / "whole")
+
+
+def test_a_deleted_image_does_not_end_a_training(tmp_path, monkeypatch, caplog):
+    folder = trainable.write_set(tmp_path / "set")
+    stopped_after_a_step(folder, tmp_path / "run", monkeypatch)
+    (folder / "images" / "7.png").unlink()
+    task = trainable.task(folder, TINY)
+    assert "1 of 24 images are missing" in caplog.text
+    assert train(task, TINY, tmp_path / "run", resume=True).finished
+
+
+def test_a_set_that_lost_a_part_is_refused_in_words(tmp_path, monkeypatch):
+    folder = trainable.write_set(tmp_path / "set")
+    stopped_after_a_step(folder, tmp_path / "run", monkeypatch)
+    smaller = trainable.write_set(tmp_path / "smaller", n=12)
+    words = "an epoch had . steps and now has .: the data, .*last.safetensors"
+    with pytest.raises(InputError, match=words):
+        train(trainable.task(smaller, TINY), TINY, tmp_path / "run", resume=True)
+    assert train(trainable.task(folder, TINY), TINY, tmp_path / "run", resume=True).finished
