@@ -116,14 +116,17 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
     return Detections(boxes.reshape(-1, 4), scores, labels)
 
 
-def of_people_seen(boxes: Detections, poses: Poses) -> Poses:
+def of_people_seen(boxes: Detections, poses: Poses, params: TrackerParams) -> Poses:
     """The poses without those of people whom neither the detector nor one keypoint shows: black
     frames, and somebody who has gone.
 
     Args:
         boxes: From :func:`merge`.
         poses: One in each of them.
+        params: Settings: with ``pose_min_keypoints=0`` people are followed unseen.
     """
+    if params.min_keypoints(len(poses.skeleton)) == 0:
+        return poses
     unseen = (boxes.labels == FOLLOWED) & (poses.instance_scores <= 0)
     return poses[~unseen] if unseen.any() else poses
 

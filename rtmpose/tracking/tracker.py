@@ -284,7 +284,7 @@ class PoseTracker:
         found_poses = []
         for all_of, row, poses, new in zip(merged, rows, precomputed, estimated, strict=True):
             joined = new if poses is None else join_precomputed(all_of, row, poses, new)
-            found_poses.append(of_people_seen(all_of, joined))
+            found_poses.append(of_people_seen(all_of, joined, self.params))
         return found_poses
 
     def _detections(
