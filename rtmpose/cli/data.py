@@ -51,6 +51,7 @@ OtherImages = Annotated[
 ERRORS_FOUND = 1
 IMAGES_SKIPPED = 1
 DEFAULT_SHEET = Path("sheet.jpg")
+SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".pdf")
 
 
 # ---- check
@@ -282,6 +283,9 @@ def show_data(
     """
     from rtmpose.cli import data_output
     from rtmpose.datasets.contact_sheet import contact_sheet, save_image
+
+    if output is not None and output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir():
+        raise InputError(f"-o {output} is a folder of drawn images: --sheet {output} draws one")
 
     # Converted first, so that the drawing shows what training would get.
     with data_output.reading(data):

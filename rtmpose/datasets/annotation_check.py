@@ -81,7 +81,8 @@ def check_annotation(
         context.add("keypoints-not-numbers", short(points))
         return
     if not _fits(points, keypoints):
-        context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}")
+        hint = " (x, y without v?)" if len(points) == 2 * keypoints else ""
+        context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}{hint}")
         return
     if not is_number_list(points):
         wrong = next((v for v in points if not is_usable_number(v)), None)

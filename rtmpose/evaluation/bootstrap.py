@@ -150,13 +150,21 @@ def read_results(path: Path) -> list[JsonObject]:
     """
     # The rows are looked into, so that a wrong file is refused here.
     rows: list[JsonObject] = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
+    fault = ""
     try:
-        for row in rows:
+        for row in rows if isinstance(rows, list) else ():
             float(row["score"]), row["image_id"], row["bbox"]
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        fault = f"an entry has no {error}"
+    except (ValueError, TypeError) as error:
+        fault = str(error)
+    if not isinstance(rows, list):
+        fault = "it is no list; annotations are none"
+    if fault:
         raise InputError(
-            f"{path} does not hold COCO results (image_id, bbox, score): {error!r}"
-        ) from error
+            f"{path} does not hold COCO results (image_id, bbox, score), as --results writes them:"
+            f" {fault}"
+        )
     return rows
 
 

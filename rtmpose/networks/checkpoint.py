@@ -324,6 +324,8 @@ def _refusal(error: Exception) -> str:
     """What the file asked for, from torch's long message."""
     # torch's message names what was refused after one of these words.
     text = " ".join(str(error).split())
+    if "ultralytics" in text:
+        return "(it is a checkpoint of Ultralytics: export it to ONNX there)"
     for marker in (
         "Unsupported global:",
         "Unsupported operand",
