@@ -28,7 +28,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rtmpose.file_locks import ProcessLock
+from rtmpose.files.locks import ProcessLock
 lock = ProcessLock(Path(sys.argv[1]))
 assert lock.acquire()
 print("locked", flush=True)
@@ -55,7 +55,7 @@ def test_a_lock_says_who_has_it_and_ends_with_its_process(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from rtmpose import file_locks
+    from rtmpose.files import locks as file_locks
 
     monkeypatch.setattr(file_locks, "TELL_SECONDS", 0.2)
     server.answers["/m.onnx"] = plain("200 OK", body=MODEL)
@@ -72,7 +72,7 @@ def test_a_lock_says_who_has_it_and_ends_with_its_process(
 def test_a_lock_of_a_stopped_process_is_not_waited_for(
     server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtmpose import file_locks
+    from rtmpose.files import locks as file_locks
 
     monkeypatch.setattr(file_locks, "TELL_SECONDS", 0.2)
     locked.send_signal(signal.SIGSTOP)
@@ -84,7 +84,7 @@ def test_a_lock_of_a_stopped_process_is_not_waited_for(
 def test_a_lock_is_not_waited_for_without_end(
     server: Server, locked: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtmpose import file_locks
+    from rtmpose.files import locks as file_locks
 
     monkeypatch.setattr(file_locks, "LONGEST_WAIT_S", 0.3)
     with pytest.raises(ModelError, match=rf"process {locked.pid} on .* was not done after"):

@@ -7,7 +7,7 @@ from networks import fixed_detector, fixed_people, spot_pose
 from spots import CPU, black
 
 from rtmpose import OneStage, Pipeline
-from rtmpose.card_io import card_from_json, card_to_json, write_card
+from rtmpose.cards.io import card_from_json, card_to_json, write_card
 from rtmpose.families import is_one_stage, open_model
 from rtmpose.model_card import Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs

@@ -35,7 +35,7 @@ def named_card(name: str | None) -> ModelCard | None:
     if name is None:
         return None
     if name.lower().endswith(".json"):
-        from rtmpose.card_io import read_card_file
+        from rtmpose.cards.io import read_card_file
 
         return read_card_file(Path(name))
     from rtmpose.zoo import find

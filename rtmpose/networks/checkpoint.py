@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from rtmpose.card_io import KEY, card_from_json, card_to_json
+from rtmpose.cards.io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
