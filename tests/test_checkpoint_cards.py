@@ -3,6 +3,8 @@ is read from their weights and their meta data.
 """
 
 import json
+import sys
+import types
 from dataclasses import replace
 
 import cv2
@@ -166,6 +168,18 @@ def test_arrays_are_read_without_numpys_own_code(tmp_path):
 class _Other:
     def __reduce__(self):
         return (print, ("code of a file ran",))
+
+
+def test_checkpoints_of_ultralytics_are_named(tmp_path, monkeypatch):
+    module = types.ModuleType("ultralytics.nn.tasks")
+    model = type("PoseModel", (), {"__module__": module.__name__})
+    module.PoseModel = model
+    for name in ("ultralytics", "ultralytics.nn"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    torch.save({"epoch": 1, "model": model()}, tmp_path / "yolo.pt")
+    with pytest.raises(ModelError, match="checkpoint of Ultralytics: export it to ONNX there"):
+        read_checkpoint(tmp_path / "yolo.pt")
 
 
 def test_code_in_the_meta_data_is_refused(tmp_path, capsys):

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=str)
 
+SMALLEST_SHARE = 1000
+"""A budget below this part of what the network costs is a slip."""
+
 BUDGET = "Budget"
 REMOVAL = "Removal of channels"
 
@@ -319,6 +322,16 @@ def _budgets(task: Task, model: str, macs: str, params: str | None) -> tuple[int
     full_macs, full_params = _cost(task)
     max_macs = parse_budget(macs, full_macs)
     max_params = None if params is None else parse_budget(params, full_params, "--params", "3.4M")
+    for option, text, budget, full in (
+        ("--macs", macs, max_macs, full_macs),
+        ("--params", params, max_params, full_params),
+    ):
+        # A forgotten unit would be noticed after hours of work only.
+        if budget is not None and budget < full / SMALLEST_SHARE:
+            raise InputError(
+                f"{option} {text} is less than a thousandth of the {full / 1e6:.2f} M that {model}"
+                f" has: {text}% or {text}M is a share or millions"
+            )
     if max_macs >= full_macs and (max_params is None or max_params >= full_params):
         raise InputError(
             f"{model} costs {full_macs / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it"
