@@ -100,8 +100,8 @@ def locate_images(
         for skipped in range(deepest + 1):
             for start in folders:
                 if any(leads(start / _without_folders(name, skipped)) for name in sample):
-                    paths = {i: start / _without_folders(n, skipped) for i, n in names.items()}
-                    return _as_they_are_called(paths, there, path)
+                    rest = {i: _without_folders(n, skipped) for i, n in names.items()}
+                    return _as_they_are_called(start, rest, there, path)
 
     # None of them exists: name the place where they should be.
     start = folders[0] if folder is not None else path.parent / "images"
@@ -109,21 +109,35 @@ def locate_images(
 
 
 def _as_they_are_called(
-    paths: Mapping[int, Path], there: ImageNames, annotations: Path
+    start: Path, names: Mapping[int, str], there: ImageNames, annotations: Path
 ) -> dict[int, Path]:
-    """The files that are there for the paths; paths that lead to none stay as they are."""
-    found = {i: there.find(path) or path for i, path in paths.items()}
-    changed = [i for i, path in found.items() if path != paths[i]]
+    """Paths of the files that are there for names below a folder; names that lead to none stay as
+    they are.
+    """
+    paths = {i: start / name for i, name in names.items()}
+    listed: dict[str, frozenset[str]] = {}
+    changed: list[int] = []
+    first = ""
+    for i, name in names.items():
+        # Nearly all are there: sets have a hundred thousand images.
+        folder, _, last = name.rpartition("/")
+        if folder not in listed:
+            listed[folder] = there.names_in(start / folder)
+        if last in listed[folder]:
+            continue
+        found = there.find(paths[i])
+        if found is not None:
+            first = first or f"{found.name} for {last}"
+            paths[i] = found
+            changed.append(i)
     if changed:
-        first = changed[0]
         log.warning(
-            "%s: %d images have another name than is written, such as %s for %s",
+            "%s: %d images have another name than is written, such as %s",
             annotations,
             len(changed),
-            found[first].name,
-            paths[first].name,
+            first,
         )
-    return found
+    return paths
 
 
 def _without_folders(name: str, skipped: int) -> str:

@@ -104,16 +104,17 @@ class ImageNames:
     def find(self, path: Path) -> Path | None:
         """The file that is there for a path; None for none."""
         folder, name = path.parent, path.name
-        if name in self._names(folder):
+        if name in self.names_in(folder):
             return path
         if folder not in self._alike:
-            self._alike[folder] = _by_plain_name(self._names(folder))
+            self._alike[folder] = _by_plain_name(self.names_in(folder))
         alike = self._alike[folder]
         plain = _plain_name(unquote(name.partition("?")[0]))
         found = alike.get(plain) or alike.get(_stem(plain))
         return folder / found if found else None
 
-    def _names(self, folder: Path) -> frozenset[str]:
+    def names_in(self, folder: Path) -> frozenset[str]:
+        """What lies in a folder; nothing where there is none."""
         if folder not in self._listed:
             try:
                 with os.scandir(folder) as entries:
