@@ -10,6 +10,7 @@ from clips import clip
 from networks import spot_pose
 
 from rtmpose.cli import main
+from rtmpose.datasets import read
 
 ROW = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "keypoints": [1] * 51, "score": 0.9}
 
@@ -93,3 +94,21 @@ def test_photos_are_no_clip_unless_told(tmp_path, job_options, caplog):
     caplog.clear()
     assert main([*command, "--sequence"]) == 0
     assert "clips of one frame" not in caplog.text
+
+
+def test_missing_boxes_are_no_missing_points(tmp_path, capsys):
+    """Points alone, as scripts write them: reading puts boxes around them, and the check counts the
+    instances that trainings take.
+    """
+    content = coco_content(2)
+    for row in content["annotations"]:
+        del row["bbox"]
+    path = write(tmp_path / "points.json", content)
+    sheet = ["--sheet", str(tmp_path / "sheet.jpg")]
+    for number in (1, 2):
+        write_image(tmp_path / "images" / f"{number}.png", seed=number)
+    assert main(["data", "check", str(path), *sheet]) == 1
+    told = capsys.readouterr().out
+    assert "2 instances with keypoints" in told
+    assert "is this the right file" not in told
+    assert len(read(path).labeled(1)) == 1
