@@ -85,7 +85,7 @@ def read_yolo(folder: Path, data: bytes) -> None:
 
 def read_card(folder: Path, data: bytes) -> None:
     """A card next to a model."""
-    from rtmpose.card_io import embedded_card
+    from rtmpose.cards.io import embedded_card
 
     _file(folder, "model.bin.card.json", data)
     embedded_card(folder / "model.bin")
@@ -111,7 +111,7 @@ def read_skeleton(folder: Path, data: bytes) -> None:
 
 def read_safetensors(folder: Path, data: bytes) -> None:
     """The header of a safetensors file, with the length in front of it made right."""
-    from rtmpose.card_io import embedded_card
+    from rtmpose.cards.io import embedded_card
 
     _file(folder, "true.safetensors", len(data).to_bytes(8, "little") + data)
     embedded_card(folder / "true.safetensors")
@@ -120,7 +120,7 @@ def read_safetensors(folder: Path, data: bytes) -> None:
 
 def read_onnx(folder: Path, data: bytes) -> None:
     """Properties and outputs of an ONNX file."""
-    from rtmpose.card_io import embedded_card
+    from rtmpose.cards.io import embedded_card
     from rtmpose.onnx_file import onnx_outputs
 
     onnx_outputs(data)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from rtmpose.backends import bf16_calibration
-from rtmpose.card_io import ModelCard, calibration_from
+from rtmpose.cards.io import ModelCard, calibration_from
 from rtmpose.exporting.onnx import OnnxOptions, write_onnx
 from rtmpose.networks import count_multiply_adds, count_parameters, load_network
 from rtmpose.networks.fuse import fuse_norms

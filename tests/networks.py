@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rtmpose.card_io import KEY, card_to_json
+from rtmpose.cards.io import KEY, card_to_json
 from rtmpose.onnx_file import with_onnx_metadata
 from rtmpose.pose_card import assumed_card
 

@@ -396,7 +396,7 @@ def test_a_lock_that_cannot_be_taken_counts_as_a_run(batch, sources, monkeypatch
 
 
 def test_a_folder_that_cannot_be_written_is_told(batch, sources, monkeypatch):
-    from rtmpose import file_locks
+    from rtmpose.files import locks as file_locks
 
     def read_only(*_):
         raise OSError(30, "Read-only file system")

@@ -12,7 +12,7 @@ import rtmpose
 from rtmpose import pipeline, zoo
 from rtmpose.backends import bf16_calibration
 from rtmpose.backends.openvino_network import cpu_has_bf16
-from rtmpose.card_io import embedded_card
+from rtmpose.cards.io import embedded_card
 from rtmpose.cli import main, options
 from rtmpose.errors import ModelError
 from rtmpose.paths import bundled_folder, photos_folder

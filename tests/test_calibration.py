@@ -11,7 +11,7 @@ import pytest
 from networks import spot_pose
 
 from rtmpose import BackendOptions, PoseEstimator
-from rtmpose.card_io import (
+from rtmpose.cards.io import (
     card_from_json,
     card_to_json,
     embedded_card,

@@ -2,11 +2,15 @@
 is read from their weights and their meta data.
 """
 
+import json
+import sys
+import types
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from annotated import coco_folder
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'rtmpose[export]'")
 
@@ -16,7 +20,7 @@ from rtmpose.errors import ModelError  # noqa: E402
 from rtmpose.networks import build, config_for, load_network  # noqa: E402
 from rtmpose.networks.checkpoint import read_checkpoint, read_training_file  # noqa: E402
 from rtmpose.networks.keypoints import with_keypoints  # noqa: E402
-from rtmpose.skeletons import generic_skeleton  # noqa: E402
+from rtmpose.skeletons import generic_skeleton, get_skeleton  # noqa: E402
 
 NAMES = ("tip", "wing_a", "wing_b", "tail", "string")
 META = {
@@ -166,6 +170,18 @@ class _Other:
         return (print, ("code of a file ran",))
 
 
+def test_checkpoints_of_ultralytics_are_named(tmp_path, monkeypatch):
+    module = types.ModuleType("ultralytics.nn.tasks")
+    model = type("PoseModel", (), {"__module__": module.__name__})
+    module.PoseModel = model
+    for name in ("ultralytics", "ultralytics.nn"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    torch.save({"epoch": 1, "model": model()}, tmp_path / "yolo.pt")
+    with pytest.raises(ModelError, match="checkpoint of Ultralytics: export it to ONNX there"):
+        read_checkpoint(tmp_path / "yolo.pt")
+
+
 def test_code_in_the_meta_data_is_refused(tmp_path, capsys):
     path = tmp_path / "a.pth"
     torch.save({"meta": {"dataset_meta": _Other()}, "state_dict": {"a": torch.zeros(1)}}, path)
@@ -222,9 +238,54 @@ def test_training_starts_from_them(tmp_path):
     assert network is not None
 
 
+def halpe26(tmp_path):
+    """RTMPose-t of 26 points as the publisher's training writes it."""
+    points = get_skeleton("halpe26")
+    meta = {
+        "dataset_name": "halpe26",
+        "keypoint_id2name": dict(enumerate(points.keypoints)),
+        "flip_indices": list(points.flip_indices),
+        "skeleton_links": list(points.links),
+        "sigmas": np.array(points.sigmas, np.float32),
+    }
+    return write(tmp_path / "halpe26.pth", of_size(points=26), meta=meta)
+
+
+def test_halpe26_goes_through_predict_and_eval(tmp_path):
+    path = halpe26(tmp_path)
+    _, card = load_network(path)
+    assert (card.skeleton, card.own_skeleton) == ("halpe26", None)
+    data = coco_folder(tmp_path / "set", 2, "halpe26")
+    image = str(tmp_path / "set" / "images" / "1.png")
+    out = tmp_path / "out"
+    command = ["predict", image, "--pose", str(path), "--detector", "none", "--jsonl", str(out)]
+    assert main(command) == 0
+    head, frame = map(json.loads, (out / "1.jsonl").read_text().splitlines())
+    assert head["keypoints"] == list(get_skeleton("halpe26").keypoints)
+    assert len(frame["people"]) == 1
+    report = tmp_path / "report.json"
+    assert main(["eval", str(data), "--pose", str(path), "--json", str(report)]) == 0
+    settings = json.loads(report.read_text())["settings"]
+    assert settings["keypoints"] == 26
+
+
+def test_halpe26_is_trained_on(tmp_path, capsys):
+    """With a teacher, the checkpoint itself: no name, card or file besides is needed."""
+    pytest.importorskip("lightning_fabric", reason="training is not installed")
+    path = halpe26(tmp_path)
+    data = coco_folder(tmp_path / "set", 8, "halpe26")
+    run = tmp_path / "run"
+    command = ["train", "finetune", "--data", str(data), "--init", str(path), "-o", str(run)]
+    assert main([*command, "--set", "epochs=1", "--set", "workers=1"]) == 0
+    network, card = load_network(run / "last.safetensors")
+    assert (card.skeleton, card.architecture, card.input_wh) == ("halpe26", "rtmpose-t", (64, 64))
+    before = read_checkpoint(path)
+    assert set(network.state_dict()) == set(before)
+
+
 @pytest.mark.slow
 def test_exports_of_them_are_verified(tmp_path):
-    path = write(tmp_path / "kite.pth", of_size())
+    path = halpe26(tmp_path)
     assert main(["export", str(path), "--to", "onnx", "-o", str(tmp_path / "out")]) == 0
     exported = next((tmp_path / "out").glob("*.onnx"))
-    assert PoseEstimator(exported).skeleton.keypoints == NAMES
+    assert PoseEstimator(exported).skeleton.name == "halpe26"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtmpose import zoo
-from rtmpose.card_io import card_from_json, card_to_json, embedded_card, sidecar_card_path
+from rtmpose.cards.io import card_from_json, card_to_json, embedded_card, sidecar_card_path
 from rtmpose.errors import ModelError
 from rtmpose.safetensors_file import read_safetensors_header, with_safetensors_metadata
 from rtmpose.zoo.catalog import find

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from jobs import contents, image, posix, temporaries
 
-from rtmpose.atomic_folders import AtomicFolder
 from rtmpose.errors import InputError, OutputError
 from rtmpose.files import AtomicFile
+from rtmpose.files.folders import AtomicFolder
+from rtmpose.files.temporaries import remove_leftovers
 from rtmpose.sources import expand_sources
-from rtmpose.temporaries import remove_leftovers
 from rtmpose.writers.job import predict_to_files
 from rtmpose.writers.outputs import Outputs
 
@@ -119,8 +119,9 @@ def test_a_folder_survives_a_kill_between_two_renames(tmp_path, monkeypatch):
     (tmp_path / "out" / "link").symlink_to(tmp_path)
     code = (
         "import os, sys, pathlib\n"
-        "from rtmpose import atomic_folders, files\n"
-        "folder = atomic_folders.AtomicFolder(pathlib.Path(sys.argv[1]))\n"
+        "from rtmpose import files\n"
+        "from rtmpose.files import folders\n"
+        "folder = folders.AtomicFolder(pathlib.Path(sys.argv[1]))\n"
         "folder.write_text('a', '2')\n"
         "def die(self, target):\n"
         "    os.rename(self, target)\n"
@@ -143,11 +144,12 @@ def test_a_folder_survives_a_kill_between_two_renames(tmp_path, monkeypatch):
 def test_temporary_files_of_dead_runs_are_removed_and_those_at_work_are_not(tmp_path):
     code = (
         "import os, sys, pathlib\n"
-        "from rtmpose import atomic_folders, files\n"
+        "from rtmpose import files\n"
+        "from rtmpose.files import folders\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "kept = [files.AtomicFile(folder / 'a.csv')]\n"
         "kept += [files.AtomicFile(folder / 'v.mp4', suffix='.mp4')]\n"
-        "kept += [atomic_folders.AtomicFolder(folder / 'b')]\n"
+        "kept += [folders.AtomicFolder(folder / 'b')]\n"
         "kept[0].write('x')\n"
         "kept[2].write_text('y', 'z')\n"
         "os._exit(9)\n"

@@ -161,14 +161,14 @@ def test_annotations_that_somebody_made_are_not_replaced(tmp_path, capsys):
     assert main(["data", "convert", str(made), "-o", str(made)]) == 1
 
 
-def test_missing_images_are_counted_and_listed(tmp_path, capsys):
+def test_missing_images_are_counted_and_listed(tmp_path, capsys, caplog):
     path = coco_folder(tmp_path / "set", 4)
     images = tmp_path / "set" / "images"
     (images / "1.png").unlink()
     (images / "2.png").rename(images / "2.webp")
     assert main(["data", "convert", str(path), "-o", str(tmp_path / "o.json")]) == 0
     error = capsys.readouterr().err
-    assert "1 images have another suffix" in error
+    assert "1 images have another name than is written, such as 2.webp for 2.png" in caplog.text
     assert "1 of 4 images are missing" in error
     assert "1.png" in error
     assert read(tmp_path / "o.json").images[2].suffix == ".webp"

@@ -34,6 +34,16 @@ WITH_PYTHON = [
 WITH_SHELL = [p for p in PAGES if any(b.language in markdown.SHELLS for b in markdown.blocks(p))]
 WORDS_OF_MODELS = {"pose", "detector", "model", "models", "init", "teacher", "names", "original"}
 NO_MODELS = {"auto", "none", "imagenet", "person"}
+PAGES_OF_COMMANDS = {
+    "data": ("datasets.md",),
+    "train": ("training.md",),
+    "eval": ("evaluation.md", "datasets.md"),
+    "prune": ("pruning.md",),
+    "export": ("export.md",),
+    "verify": ("export.md",),
+    "predict": ("predict.md",),
+}
+"""Commands whose pages list every option; `eval` shares the data's with `data`."""
 
 
 def name_of(page: Path) -> str:
@@ -193,6 +203,28 @@ def test_commands_in_sentences_exist(page, program):
         options = {w.split("=")[0].strip("[]") for w in words if w.strip("[").startswith("-")}
         faults += [f"`{code}`: no option {o}" for o in sorted(options - known)]
     assert page.name == "CHANGELOG.md" or not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("command", PAGES_OF_COMMANDS)
+def test_every_option_is_explained(program, command):
+    """An option of `--help` stands on the command's page too, in one of its spellings."""
+    text = " ".join((ROOT / "docs" / name).read_text() for name in PAGES_OF_COMMANDS[command])
+    named = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", text))
+    missing = [
+        f"rtmpose {name} {parameter.opts[0]}"
+        for name, each in commands_below(command, program.commands[command])
+        for parameter in each.params
+        if parameter.opts[0].startswith("-")
+        and not named.intersection((*parameter.opts, *parameter.secondary_opts))
+    ]
+    assert not missing, missing
+
+
+def commands_below(name: str, command: Any) -> list[tuple[str, Any]]:
+    """A command, or the commands of a group, with the words that call them."""
+    if not hasattr(command, "commands"):
+        return [(name, command)]
+    return [(f"{name} {word}", each) for word, each in command.commands.items()]
 
 
 def test_the_parser_notices(program):

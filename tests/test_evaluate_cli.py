@@ -10,7 +10,7 @@ from networks import color_classifier, fixed_detector, spot_pose
 from scored import make_set
 
 from rtmpose import BackendOptions, PoseEstimator
-from rtmpose.card_io import embedded_card, write_card
+from rtmpose.cards.io import embedded_card, write_card
 from rtmpose.cli import main
 from rtmpose.errors import InputError
 from rtmpose.evaluation import evaluate

@@ -10,7 +10,7 @@ pytest.importorskip("safetensors")
 from scored import make_set  # noqa: E402
 
 from rtmpose import BackendOptions, PoseEstimator  # noqa: E402
-from rtmpose.card_io import embedded_card  # noqa: E402
+from rtmpose.cards.io import embedded_card  # noqa: E402
 from rtmpose.evaluation import evaluate  # noqa: E402
 from rtmpose.evaluation.classification import Classifier, center_crop  # noqa: E402
 from rtmpose.evaluation.detection import evaluate_detector  # noqa: E402

@@ -30,7 +30,7 @@ from rtmpose import Detector, PoseEstimator  # noqa: E402
 from rtmpose.backends import open_backend  # noqa: E402
 from rtmpose.backends.sample_images import bundled_photos  # noqa: E402
 from rtmpose.backends.torch import TorchBackend  # noqa: E402
-from rtmpose.card_io import embedded_card  # noqa: E402
+from rtmpose.cards.io import embedded_card  # noqa: E402
 from rtmpose.errors import InputError  # noqa: E402
 from rtmpose.exporting.equalize import equalize  # noqa: E402
 from rtmpose.exporting.ncnn import write_ncnn  # noqa: E402

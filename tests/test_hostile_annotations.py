@@ -189,13 +189,24 @@ def test_the_set_without_a_change_has_no_errors(tmp_path: Path) -> None:
     assert report.errors == 0
 
 
-@QUICK
-@given(CHANGES)
-def test_samples_of_a_training(tmp_path: Path, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+@pytest.fixture(scope="module")
+def readers_of_samples() -> tuple[Callable[..., object], Callable[..., object]]:
+    """Of poses and of boxes; loaded before the clock of an example starts."""
     pytest.importorskip("torch", reason="training needs the train extra")
     from rtmpose.training.data.detection_samples import read_detection_samples
     from rtmpose.training.data.pose_samples import read_samples
 
+    return read_samples, read_detection_samples
+
+
+@QUICK
+@given(CHANGES)
+def test_samples_of_a_training(
+    tmp_path: Path,
+    readers_of_samples: tuple[Callable[..., object], Callable[..., object]],
+    changes: list[tuple[tuple[Any, ...], Any]],
+) -> None:
+    read_samples, read_detection_samples = readers_of_samples
     content = copy.deepcopy(good_content())
     for place, value in changes:
         changed(content, place, value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from constant_network import SIZE, constant_network
 
-from rtmpose.card_io import card_to_json
+from rtmpose.cards.io import card_to_json
 from rtmpose.errors import InputError
 from rtmpose.skeletons import get_skeleton
 from rtmpose.zoo import find

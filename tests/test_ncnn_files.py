@@ -12,7 +12,7 @@ import pytest
 from rtmpose.backends import BackendOptions, open_backend
 from rtmpose.backends.ncnn import NcnnBackend
 from rtmpose.backends.ncnn_files import check_ncnn_files
-from rtmpose.card_io import embedded_card, sidecar_card_path, write_card, write_sidecar_card
+from rtmpose.cards.io import embedded_card, sidecar_card_path, write_card, write_sidecar_card
 from rtmpose.errors import ModelError
 from rtmpose.zoo.catalog import find
 

@@ -5,7 +5,7 @@ import pytest
 from networks import spot_pose
 
 from rtmpose import PoseEstimator, zoo
-from rtmpose.card_io import card_from_json, card_to_json, embedded_card, sidecar_card_path
+from rtmpose.cards.io import card_from_json, card_to_json, embedded_card, sidecar_card_path
 from rtmpose.skeletons import skeleton_of
 
 POSE = (

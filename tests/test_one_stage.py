@@ -1,34 +1,22 @@
-"""One-stage models of RTMO's layout: decoding, and every place that works with any model family."""
+"""One-stage models of RTMO's layout: decoding, and the members all model families have."""
 
 import importlib.util
-import json
 
-import cv2
 import numpy as np
 import onnx
 import pytest
-from annotated import coco_folder
-from clips import threads
 from networks import fixed_detector, fixed_people, spot_person, spot_pose
+from spots import CPU, black, spot
 
 import rtmpose
 from rtmpose import BackendOptions, Detector, OneStage, Pipeline, PoseEstimator, PoseTracker
-from rtmpose.benchmark.networks import open_network
-from rtmpose.benchmark.stages import measure
-from rtmpose.card_io import card_from_json, card_to_json, write_card
-from rtmpose.cli import main
-from rtmpose.datasets import read
 from rtmpose.errors import InputError, ModelError
-from rtmpose.evaluation import evaluate
-from rtmpose.families import TopDown, is_one_stage, open_model
-from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
+from rtmpose.families import TopDown
+from rtmpose.model_card import OUTPUTS, Codec, ModelCard
 from rtmpose.one_stage import RAW_PIXELS
-from rtmpose.onnx_file import onnx_outputs
 from rtmpose.ops import rtmo
 from rtmpose.ops.decoders import DECODERS, BoxDecoder, ClassDecoder, KeypointDecoder, PeopleDecoder
 from rtmpose.ops.letterbox import letterbox_centered, unletterbox_centered
-from rtmpose.tracking import TrackerParams
-from rtmpose.tracking.video import VideoTracker
 
 ENGINES = [
     "onnxruntime",
@@ -39,17 +27,6 @@ ENGINES = [
         ),
     ),
 ]
-CPU = BackendOptions("onnxruntime", "cpu", 1)
-
-
-def black(width=64, height=64):
-    return np.zeros((height, width, 3), np.uint8)
-
-
-def spot(x, y, size=(320, 240), color=(0, 0, 255)):
-    image = black(*size)
-    cv2.circle(image, (round(x), round(y)), max(2, max(size) // 40), color, -1)
-    return cv2.GaussianBlur(image, (0, 0), max(size) / 100)
 
 
 @pytest.fixture(params=ENGINES)
@@ -233,66 +210,6 @@ def test_every_kind_of_codec_has_a_decoder():
         assert isinstance(row, rows[OUTPUTS[kind]])
 
 
-# ---- recognizing files
-
-
-@pytest.mark.parametrize("declared", [True, False])
-def test_files_are_recognized_by_their_outputs(tmp_path, declared):
-    path = fixed_people(tmp_path / "mine.onnx", [[4, 4, 24, 60, 0.9]], declared=declared)
-    names = [name for name, _ in onnx_outputs(path.read_bytes())]
-    assert names == ["dets", "keypoints"]
-    assert is_one_stage(path)
-    pipeline = Pipeline(pose=path, backend="onnxruntime", threads=1)
-    assert isinstance(pipeline.model, OneStage)
-    assert pipeline.detector is None
-    assert pipeline.pose.card.input_wh == (64, 64)
-    assert not is_one_stage(spot_pose(tmp_path / "spot.onnx"))
-    assert not is_one_stage(fixed_detector(tmp_path / "d.onnx", [[0, 0, 1, 1, 0.9]]))
-
-
-def test_folders_of_the_deployment_sdk(tmp_path):
-    """As the publisher's archives hold them; no other SDK of this kind reads RTMO."""
-    folder = tmp_path / "rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211"
-    folder.mkdir()
-    fixed_people(folder / "end2end.onnx", [[4, 4, 24, 60, 0.9]], size=640)
-    (folder / "deploy.json").write_text(json.dumps({"models": [{"net": "end2end.onnx"}]}))
-    tasks = {"pipeline": {"tasks": [{"transforms": [{"type": "BottomupResize"}]}]}}
-    (folder / "pipeline.json").write_text(json.dumps(tasks))
-    assert open_model(pose=folder, options=CPU).describe()["pose"] == "rtmo-s_body8_640x640"
-    other = folder.rename(tmp_path / "mine")
-    model = open_model(pose=other, options=CPU)
-    assert model.describe()["pose"] == "end2end.onnx"
-    assert len(model.estimate([black(640, 360)])[0]) == 1
-
-
-def test_outputs_of_other_and_damaged_files(tmp_path):
-    content = spot_pose(tmp_path / "spot.onnx").read_bytes()
-    assert onnx_outputs(content) == [
-        ("simcc_x", (None, 17, 96)),
-        ("simcc_y", (None, 17, 128)),
-    ]
-    for part in (b"", b"nothing of the kind", content[: len(content) // 2]):
-        assert isinstance(onnx_outputs(part), list)
-
-
-def test_a_card_inside_the_file(tmp_path):
-    path = fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]])
-    card = ModelCard(
-        "mine",
-        "body",
-        "rtmo-s",
-        (64, 64),
-        Normalization((0, 0, 0), (1, 1, 1), "bgr"),
-        Codec("rtmo"),
-        "coco17",
-    )
-    assert card_from_json(card_to_json(card)) == card
-    named = write_card(path, card, tmp_path / "named.onnx")
-    model = open_model(pose=named, options=CPU)
-    assert model.describe()["pose"] == "mine"
-    assert model(black()).box_scores.tolist() == pytest.approx([0.9])
-
-
 # ---- one seam
 
 
@@ -349,172 +266,3 @@ def test_pipeline_limits(tmp_path):
     assert len(Pipeline(pose=path, box_thr=0.5)(black())) == 2
     poses = Pipeline(pose=path, max_people=1)(black())
     assert poses.box_scores.tolist() == pytest.approx([0.9])
-
-
-# ---- tracking
-
-
-def moving(count, size=(320, 240)):
-    return [spot(60 + 6 * k, 120, size) for k in range(count)]
-
-
-def test_ids_stay_whatever_the_interval(tmp_path):
-    model = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
-    for interval in (1, 5):
-        tracker = PoseTracker(None, model, TrackerParams(det_interval=interval, smooth="off"))
-        for k, image in enumerate(moving(12)):
-            poses = tracker(image, time_s=k / 30)
-            assert poses.ids.tolist() == [1]
-            # The whole frame is looked at every time, not only when a detector would run.
-            np.testing.assert_allclose(poses.keypoints[0, 0], [60 + 6 * k, 120], atol=8)
-            np.testing.assert_allclose(poses.boxes[0], model(image).boxes[0], atol=1e-4)
-
-
-def test_nobody_then_somebody_then_nobody(tmp_path):
-    tracker = PoseTracker(None, OneStage(spot_person(tmp_path / "p.onnx"), options=CPU))
-    scene = [black(320, 240)] * 3 + moving(6) + [black(320, 240)] * 60
-    counts = [len(tracker(image, time_s=k / 30)) for k, image in enumerate(scene)]
-    assert counts[:3] == [0, 0, 0]
-    assert counts[4:9] == [1] * 5
-    assert sum(counts[9:]) == 0
-    assert tracker.state.tracks == []
-
-
-def test_weak_scores_count_only_where_somebody_is_expected(tmp_path):
-    model = OneStage(spot_person(tmp_path / "p.onnx"), options=CPU)
-    tracker = PoseTracker(None, model, TrackerParams(det_thr=0.5))
-    dim = [(image * 0.6).astype(np.uint8) for image in moving(8)]
-    assert len(tracker(dim[0], time_s=0)) == 0
-    tracker.reset()
-    bright = moving(8)
-    for k in range(4):
-        assert len(tracker(bright[k], time_s=k / 30)) == 1
-    assert tracker(dim[4], time_s=4 / 30).ids.tolist() == [1]
-
-
-def test_at_most_so_many_people(tmp_path):
-    people = [[4, 4, 24, 60, 0.9], [30, 4, 50, 60, 0.6]]
-    path = fixed_people(tmp_path / "p.onnx", people)
-    for params, count in (
-        ({}, 2),
-        ({"pose_max_num_bboxes": 1}, 1),
-        ({"det_thr": 0.7}, 1),
-        ({"det_min_bbox_size": 100}, 0),
-        ({"pose_min_bbox_size": 100}, 0),
-    ):
-        tracker = PoseTracker(None, path, TrackerParams(**params), backend="onnxruntime")
-        assert len(tracker(black())) == count, params
-
-
-def avi(path, images):
-    height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (width, height))
-    for image in images:
-        writer.write(image)
-    writer.release()
-    return path
-
-
-def test_videos_ahead_or_not(tmp_path):
-    video = avi(tmp_path / "a.avi", moving(14))
-    path = spot_person(tmp_path / "p.onnx")
-    runs = []
-    for cores, interval in ((1, 1), (3, 1), (3, "auto"), (3, 7)):
-        options = BackendOptions("onnxruntime", "cpu", cores)
-        follower = VideoTracker(
-            PoseTracker(None, OneStage(path, options=options)), interval=interval
-        )
-        tracked = list(follower.run(rtmpose.sources.expand_sources([str(video)])))
-        assert [t.frame.index for t in tracked] == list(range(14))
-        assert all(t.poses.ids.tolist() == [1] for t in tracked)
-        assert follower.statistics.detections == 14
-        runs.append(np.stack([t.poses.keypoints[0] for t in tracked]))
-    for other in runs[1:]:
-        np.testing.assert_allclose(other, runs[0], atol=1e-3)
-    assert threads() == 0
-
-
-# ---- evaluation and timing
-
-
-def test_evaluation_finds_the_people_itself(tmp_path):
-    data = read(coco_folder(tmp_path / "set"))
-    model = OneStage(fixed_people(tmp_path / "p.onnx", [[4, 4, 24, 60, 0.9]]), options=CPU)
-    result = evaluate(data, model)
-    assert result.settings["boxes"] == "detect"
-    assert result.settings["detector"] is None
-    assert result.settings["box_thr"] == 0.05
-    assert "AP" in result.metrics
-    # Ranked by the box score alone, as published.
-    assert [row["score"] for row in result.results] == pytest.approx([0.9] * 3)
-    for boxes in ("gt", str(tmp_path / "boxes.json")):
-        with pytest.raises(InputError, match="scored with boxes='detect'"):
-            evaluate(data, model, boxes=boxes)
-    with pytest.raises(InputError, match="no flip test"):
-        evaluate(data, model, flip_test=True)
-
-
-def test_evaluation_by_path_and_name(tmp_path):
-    folder = coco_folder(tmp_path / "set")
-    path = spot_pose(tmp_path / "spot.onnx")
-    options = BackendOptions("onnxruntime", "cpu", 1)
-    by_name = evaluate(folder, path, options=options)
-    opened = evaluate(read(folder), PoseEstimator(path, options=options))
-    assert by_name.metrics == opened.metrics
-    detector = fixed_detector(tmp_path / "yolox_t.onnx", [[4, 4, 40, 60, 0.9]])
-    found = evaluate(folder, path, boxes="detect", detector=detector, options=options)
-    assert found.settings["detector"] == "yolox_t.onnx"
-    assert found.people_per_image == 1
-
-
-def test_stages(tmp_path):
-    pipeline = Pipeline(pose=spot_person(tmp_path / "p.onnx"), backend="onnxruntime", threads=1)
-    result = measure(pipeline, [spot(60, 60)], 5, warm_up=1)
-    times = {stage.name: stage.mean_ms for stage in result.stages}
-    assert times["network"] > 0
-    assert times["crop"] > 0
-    assert times["detect"] < times["total"]
-    assert times["total"] == pytest.approx(
-        sum(times[n] for n in ("detect", "crop", "network", "decode")), abs=0.01
-    )
-    assert result.settings["detector"] == "none"
-    assert result.people_per_frame == 1
-    with pytest.raises(InputError, match="finds people by itself"):
-        measure(pipeline, [spot(60, 60)], 1, people=3)
-
-
-def test_networks_alone(tmp_path):
-    backend, card = open_network(spot_person(tmp_path / "p.onnx"), CPU)
-    assert card.codec.kind == "rtmo"
-    assert len(backend(np.zeros((1, 64, 64, 3), np.uint8))) == 2
-
-
-# ---- commands
-
-
-def test_commands(tmp_path, capsys, monkeypatch):
-    model = str(spot_person(tmp_path / "p.onnx"))
-    photo = str(tmp_path / "photo.png")
-    cv2.imwrite(photo, spot(100, 90))
-    poses = tmp_path / "poses.json"
-    engine = ["--backend", "onnxruntime", "--threads", "1"]
-    assert main(["predict", photo, "--pose", model, "--json", str(poses), *engine]) == 0
-    people = json.loads(poses.read_text())
-    assert len(people) == 1
-    assert people[0]["keypoints"][:2] == pytest.approx([100, 90], abs=8)
-
-    video = str(avi(tmp_path / "a.avi", moving(6)))
-    out = tmp_path / "tracks"
-    arguments = ["track", video, "--pose", model, "--output", str(out), *engine]
-    assert main([*arguments, "--jsonl", str(out)]) == 0
-    lines = (out / "a.jsonl").read_text().splitlines()[1:]
-    assert len(lines) == 6
-    assert '"track_id": 1' in lines[-1] or '"track_id":1' in lines[-1]
-
-    data = str(coco_folder(tmp_path / "set"))
-    report = tmp_path / "report.json"
-    evaluation = ["eval", data, "--pose", model, "--json", str(report), "--backend", "onnxruntime"]
-    assert main([*evaluation, "--boxes", "detect"]) == 0
-    assert json.loads(report.read_text())["settings"]["boxes"] == "detect"
-    assert main(["bench", photo, "--pose", model, "--limit", "3", *engine]) == 0
-    assert "network" in capsys.readouterr().out

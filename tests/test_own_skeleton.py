@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rtmpose.card_io import card_from_json, card_to_json
+from rtmpose.cards.io import card_from_json, card_to_json
 from rtmpose.model_card import ModelCard
 from rtmpose.pose_estimator import PoseEstimator
 from rtmpose.skeletons import load_skeleton, skeleton_of

@@ -113,6 +113,8 @@ def test_the_command(small_set, tmp_path, capsys):
     for arguments, text in (
         (["--macs", "9G"], "costs"),
         (["--macs", "much"], "0.35G"),
+        (["--macs", "50"], "50%"),
+        (["--macs", "50%", "--params", "3"], "3M"),
         (["--macs", "50%", "--criterion", "luck"], "fisher"),
         (["--macs", "50%", "--set", "batch"], "FIELD=VALUE"),
     ):

@@ -24,7 +24,7 @@ from networks import (  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import rtmpose  # noqa: E402
-from rtmpose.card_io import card_to_json  # noqa: E402
+from rtmpose.cards.io import card_to_json  # noqa: E402
 from rtmpose.pose_card import assumed_card  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

@@ -302,6 +302,18 @@ def test_validation_data_with_splits_is_read_as_its_val_split(tmp_path, base):
     assert {s.path.parent.parent.name for s in task.validation} == {"val"}
 
 
+def test_images_that_are_trained_and_evaluated_on_are_counted(tmp_path, base, caplog):
+    path = write_set(tmp_path / "set")
+    fitted = fit_to_data(find_recipe("finetune"), [path], init=str(base))
+    common = {"init": str(base), "skeleton": fitted.skeleton}
+    make_task(fitted.recipe, fitted.data, **common, evaluate_on=[str(path)])
+    assert "16 of 16 images of --val are in --data too" in caplog.text
+    caplog.clear()
+    other = write_set(tmp_path / "other")
+    make_task(fitted.recipe, fitted.data, **common, evaluate_on=[str(other)])
+    assert "--val" not in caplog.text
+
+
 def test_one_category_of_two_keypoint_sets(tmp_path, base):
     path = write_set(tmp_path / "set")
     content = json.loads(path.read_text())

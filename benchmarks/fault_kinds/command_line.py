@@ -1,10 +1,13 @@
 """Values that make no sense, for every option of every command, and paths that are no files."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
 import random
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +41,14 @@ PATHS = (
     "http://[::1/x.jpg",
     "https://host:port/x.jpg",
 )
-# They open a window, print help, or fetch every model.
-LEFT_OUT = {"--show", "--help", "--version", "--all"}
+# They open a window, print help, fetch every model, or look for a cluster.
+LEFT_OUT = {"--show", "--help", "--version", "--all", "--ray", "--address"}
 SLOW = (("models", "table"),)
 """Builds every network, and takes no values."""
 ASKED_FOR = {"--limit", "--warmup"}
 """Of ``bench``: a long measurement is what one asks for."""
+SERVED_S = 1.0
+"""``serve`` is told to end every so many seconds, until it does."""
 HEAVY = ("train", "prune", "export", "verify")
 """Commands that need torch."""
 
@@ -109,6 +114,7 @@ def prepare(folder: Path) -> Lines:
     for name in ("red", "green"):
         photo(folder / "classes" / name / "a.png")
     image = photo(folder / "photo.png")
+    results = str(folder / "results.jsonl")
     (folder / "empty.json").touch()
     (folder / "unreadable.json").write_text("[]")
     (folder / "unreadable.json").chmod(0)
@@ -118,6 +124,7 @@ def prepare(folder: Path) -> Lines:
     data = str(folder / "set" / "annotations.json")
     models = ["--pose", pose, "--detector", detector, *ENGINE]
     out = str(folder / "out")
+    run_command(["track", image, *models, "--jsonl", results])
     values = {
         "predict": [image, *models, "-o", out],
         "track": [image, *models, "-o", out],
@@ -128,6 +135,12 @@ def prepare(folder: Path) -> Lines:
         "data check": [data],
         "data convert": [data, "-o", out + ".json"],
         "data show": [data, "-o", out + ".jpg"],
+        "batch": [image, *models, "--out", out],
+        "serve": ["--port", "0", *models],
+        "convert": [results, "--to", "trc", "-o", out],
+        "angles": [results, "-o", out + ".csv"],
+        "plot": [results, "-o", out + ".png"],
+        "view": [results, "-o", out + ".html"],
         "models info": ["rtmpose-s"],
         "models download": ["rtmdet-nano-finetuned"],
     }
@@ -167,10 +180,32 @@ def _try(lines: Lines, rng: random.Random, *, heavy: bool) -> str:
         option = rng.choice(options)
         arguments += [option.name] if option.flag else [option.name, _value(lines, rng)]
     _clean(lines.folder)
-    ended = run_command([*path, *arguments])
+    with _told_to_end() if path == ("serve",) else contextlib.nullcontext():
+        ended = run_command([*path, *arguments])
     if not (lines.folder / "photo.png").stat().st_size:
         raise PromiseError(f"a source is gone: {' '.join(arguments)}")
     return label(ended)
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[None]:
+    """A service ends by a signal only."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(SERVED_S):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    # Ignored until the service listens.
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    thread = threading.Thread(target=tell)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _clean(folder: Path) -> None:

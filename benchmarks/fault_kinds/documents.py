@@ -15,7 +15,7 @@ from annotated import coco_folder
 from fault_kinds.commands import ENGINE, Ended, label, photo, run_command, tiny_models
 from fault_kinds.damage import damage_json, damage_toml
 from fault_kinds.engine import Kind, PromiseError
-from rtmpose.card_io import card_to_json
+from rtmpose.cards.io import card_to_json
 from rtmpose.model_card import Codec, ModelCard, Normalization
 
 

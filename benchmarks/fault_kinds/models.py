@@ -16,7 +16,7 @@ from fault_kinds.damage import damage_bytes, damage_json
 from fault_kinds.documents import Documents, prepare, tiny_card
 from fault_kinds.engine import Kind, PromiseError
 from rtmpose.backends.bf16_calibration import calibration_file, load_calibration
-from rtmpose.card_io import KEY, card_to_json, embedded_card
+from rtmpose.cards.io import KEY, card_to_json, embedded_card
 
 # ---- ONNX
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtmpose.card_io import sidecar_card_path
+from rtmpose.cards.file_record import check_file, read_records
+from rtmpose.cards.io import sidecar_card_path
 from rtmpose.errors import ModelError
-from rtmpose.file_record import check_file, read_records
 
 MAGIC = "7767517"
 LARGEST_TEXT = 50_000_000

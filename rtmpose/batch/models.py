@@ -269,7 +269,7 @@ def _card(name: str | None) -> ModelCard | None:
         return None
     from pathlib import Path
 
-    from rtmpose.card_io import read_card_file
+    from rtmpose.cards.io import read_card_file
     from rtmpose.zoo import find
 
     return read_card_file(Path(name)) if name.lower().endswith(".json") else find(name)

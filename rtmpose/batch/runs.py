@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rtmpose.errors import InputError, OutputError
-from rtmpose.file_locks import OutputLock, ProcessLock, try_lock
 from rtmpose.files import output_errors, write_text
+from rtmpose.files.locks import OutputLock, ProcessLock, try_lock
 from rtmpose.text_files import read_json, to_json
 
 LOCK = ".lock"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
-from rtmpose.file_locks import ProcessLock
 from rtmpose.files import make_folder, output_errors, write_text
+from rtmpose.files.locks import ProcessLock
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 from rtmpose.ranges import check_choice
 from rtmpose.text_files import parse_json, read_json, to_json

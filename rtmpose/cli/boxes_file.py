@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 BOX_SCORE = Range(0, 1000)
 """Of any detector; most give 0..1."""
 
+TABLE_SUFFIXES = (".txt", ".csv", ".tsv", ".xml", ".parquet", ".xlsx")
+
 Rows = dict[tuple[str, int], list[tuple[list[float], float]]]
 """Name of an image and index of a frame to boxes (x1, y1, x2, y2) with scores."""
 
@@ -70,6 +72,12 @@ def read_boxes(path: Path) -> FileBoxes:
     Raises:
         InputError: the file cannot be read, or a box is not usable.
     """
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        raise InputError(
+            f"the boxes file {path} should be JSON: a list of objects with image, bbox (x, y, w, h)"
+            " and, for videos, frame; tables and MOT's text files are not read"
+        )
+
     # Read and checked as a whole, before the first frame.
     entries = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
     try:

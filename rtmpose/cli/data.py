@@ -51,6 +51,7 @@ OtherImages = Annotated[
 ERRORS_FOUND = 1
 IMAGES_SKIPPED = 1
 DEFAULT_SHEET = Path("sheet.jpg")
+SHEET_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".pdf")
 
 
 # ---- check
@@ -193,7 +194,8 @@ def convert_data(
     for path in outputs:
         data_output.check_replaceable(path, data)
     with data_output.reading(data):
-        dataset = data_output.with_found_images(_read_to_convert(data, reading, output))
+        dataset = _read_to_convert(data, reading, output)
+    data_output.count_missing_images(dataset)
     for path in outputs:
         data_output.check_replaceable(path, dataset.path)
     data_output.write_parts(_converted(dataset, to), outputs, holding.hold_out, holding.group_by)
@@ -282,9 +284,13 @@ def show_data(
     from rtmpose.cli import data_output
     from rtmpose.datasets.contact_sheet import contact_sheet, save_image
 
+    if output is not None and output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir():
+        raise InputError(f"-o {output} is a folder of drawn images: --sheet {output} draws one")
+
     # Converted first, so that the drawing shows what training would get.
     with data_output.reading(data):
-        dataset = data_output.with_found_images(reading.read(data))
+        dataset = reading.read(data)
+    data_output.count_missing_images(dataset)
     dataset = _converted(dataset, to)
     skipped = 0
 

@@ -111,16 +111,9 @@ def _is_ours(path: Path) -> bool:
     return False
 
 
-def with_found_images(dataset: KeypointDataset) -> KeypointDataset:
-    """Images found under another suffix than is written; those that are nowhere are counted."""
-    from dataclasses import replace
-
-    from rtmpose.datasets.image_index import with_other_suffixes
-
-    images = with_other_suffixes(dataset.images)
-    changed = sum(images[i] != dataset.images[i] for i in images)
-    if changed:
-        typer.echo(f"{changed} images have another suffix than is written", err=True)
+def count_missing_images(dataset: KeypointDataset) -> None:
+    """Say how many images are nowhere, and which."""
+    images = dataset.images
     missing = [str(path) for path in images.values() if not is_existing_file(path)]
     if missing:
         shown = "".join(f"\n  {path}" for path in missing[:SHOWN_MISSING])
@@ -128,7 +121,6 @@ def with_found_images(dataset: KeypointDataset) -> KeypointDataset:
             f"\n  and {len(missing) - SHOWN_MISSING} more" if len(missing) > SHOWN_MISSING else ""
         )
         typer.echo(f"{len(missing)} of {len(images)} images are missing:{shown}{more}", err=True)
-    return replace(dataset, images=images)
 
 
 @contextmanager

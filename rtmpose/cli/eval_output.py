@@ -207,7 +207,7 @@ def _write_card(
     model: PoseModel, name: str, report: CalibrationReport, calibration: CalibrationOptions
 ) -> None:
     """Put a calibration into a copy of the model, into a card next to it, or both."""
-    from rtmpose.card_io import sidecar_card_path, write_card
+    from rtmpose.cards.io import sidecar_card_path, write_card
 
     path = model.pose.path
     # The card of the result is complete, whatever the file said before.

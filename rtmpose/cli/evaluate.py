@@ -49,6 +49,7 @@ A model is a name from `rtmpose models list`, or a file of any engine.
 
 
 KINDS = ("pose", "detector", "classifier")
+RESULT_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
 
 def with_kind(arguments: list[str]) -> list[str]:
@@ -308,5 +309,13 @@ def _box_model(boxes: BoxOptions, engine: EngineOptions) -> str | Path | Detecto
 def _model(name: str) -> str | Path:
     """A path where there is such a file or folder, so that ``exports/mine`` is not taken for a
     name.
+
+    Raises:
+        InputError: it is a file of results.
     """
+    if Path(name).suffix.lower() in RESULT_SUFFIXES:
+        raise InputError(
+            f"{name} is no model: name the one that made these results; --against FILE compares a"
+            " model with the COCO results of another"
+        )
     return Path(name) if Path(name).exists() else name

@@ -9,6 +9,7 @@ import typer
 
 from rtmpose.cli.named_models import named_card, named_skeleton
 from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet
+from rtmpose.cli.training_options import output_folder
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import FRACTION, OPSET
 
@@ -50,16 +51,7 @@ _InputSize = Annotated[
         rich_help_panel=FORMAT,
     ),
 ]
-_Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        "--out",
-        help="Folder for the result and its report.",
-        rich_help_panel=OUTPUT,
-    ),
-]
+_Output = Annotated[Path, output_folder("Folder for the result and its report.")]
 _Normalize = Annotated[
     bool,
     typer.Option(

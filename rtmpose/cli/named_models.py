@@ -1,4 +1,4 @@
-"""Keypoint sets and cards that options name."""
+"""Keypoint sets, cards and models that options name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rtmpose.cli.options import ModelOptions
     from rtmpose.model_card import ModelCard
     from rtmpose.types import Skeleton
 
@@ -34,9 +35,30 @@ def named_card(name: str | None) -> ModelCard | None:
     if name is None:
         return None
     if name.lower().endswith(".json"):
-        from rtmpose.card_io import read_card_file
+        from rtmpose.cards.io import read_card_file
 
         return read_card_file(Path(name))
     from rtmpose.zoo import find
 
     return find(name)
+
+
+def settings_of_models(models: ModelOptions, boxes: Path | None) -> dict[str, object]:
+    """What a resumed job must have the same: models and boxes as they were named.
+
+    Args:
+        models: The options of the command.
+        boxes: The file of ``--boxes``.
+    """
+    settings: dict[str, object] = {
+        "models": [models.pose, models.detector],
+        "boxes": str(boxes or ""),
+        "skeleton": models.skeleton or "",
+        "card": models.card or "",
+    }
+    # Journals of before these options lack them.
+    if models.det_label:
+        settings["det_label"] = models.det_label
+    if models.detector_card:
+        settings["detector_card"] = models.detector_card
+    return settings

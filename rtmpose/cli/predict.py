@@ -70,6 +70,7 @@ def predict(
       rtmpose predict 0 --show          (camera)
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
     from rtmpose.writers.job import predict_to_files
@@ -96,13 +97,8 @@ def predict(
             outputs,
             boxes=boxes_of,
             settings={
-                "models": [models.pose, models.detector],
-                "boxes": str(boxes or ""),
+                **settings_of_models(models, boxes),
                 "antialias": detection.antialias,
-                "skeleton": models.skeleton or "",
-                **({"det_label": models.det_label} if models.det_label else {}),
-                "card": models.card or "",
-                **({"detector_card": models.detector_card} if models.detector_card else {}),
             },
             resume=written.resume,
             on_progress=on_progress,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
+from rtmpose.cli.options import DATA, MODELS
+from rtmpose.cli.training_options import ResultId, TeacherBackend, TorchThreads, output_folder
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import (
     CHUNK,
@@ -20,7 +21,6 @@ from rtmpose.ranges import (
     HEAD_KERNEL,
     LEARNING_RATE,
     SHARE_BELOW_1,
-    THREADS,
 )
 from rtmpose.text_files import to_json
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from rtmpose.training.task import Task
 
 T = TypeVar("T", bound=str)
+
+SMALLEST_SHARE = 1000
+"""A budget below this part of what the network costs is a slip."""
 
 BUDGET = "Budget"
 REMOVAL = "Removal of channels"
@@ -58,16 +61,7 @@ _Data = Annotated[
         help="Annotations or their folder; may be given several times.", rich_help_panel=DATA
     ),
 ]
-_Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        "--out",
-        help="Folder for pruned.safetensors and pruned.json.",
-        rich_help_panel=OUTPUT,
-    ),
-]
+_Output = Annotated[Path, output_folder("Folder for pruned.safetensors and pruned.json.")]
 _RecipeName = Annotated[
     str,
     typer.Option(help="Recipe whose data, losses and batch size are used.", rich_help_panel=DATA),
@@ -75,15 +69,6 @@ _RecipeName = Annotated[
 _Teacher = Annotated[
     str | None,
     typer.Option(help="Model to distill from meanwhile; MODEL by default.", rich_help_panel=MODELS),
-]
-_TeacherBackend = Annotated[
-    str,
-    typer.Option(
-        "--teacher-backend",
-        "--teacher-engine",
-        help="How to run the teacher: auto, inference (the fastest engine installed) or torch.",
-        rich_help_panel=MODELS,
-    ),
 ]
 _Rounds = Annotated[
     int, COUNT, typer.Option(help="Removals until the budget is met.", rich_help_panel=REMOVAL)
@@ -153,12 +138,6 @@ _GauUnits = Annotated[
         rich_help_panel=REMOVAL,
     ),
 ]
-_Name = Annotated[
-    str | None, typer.Option(help="Id of the result in its card.", rich_help_panel=MODELS)
-]
-_Threads = Annotated[
-    int, THREADS, typer.Option(help="CPU threads; 0 takes all cores.", rich_help_panel=HARDWARE)
-]
 _Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -178,7 +157,7 @@ def prune(
     output: _Output = Path("pruned"),
     recipe: _RecipeName = "finetune",
     teacher: _Teacher = None,
-    teacher_backend: _TeacherBackend = "auto",
+    teacher_backend: TeacherBackend = "auto",
     rounds: _Rounds = 150,
     steps: _Steps = 4,
     chunk: _Chunk = 8,
@@ -190,8 +169,8 @@ def prune(
     lr: _LearningRate = 1e-4,
     head_kernel: _HeadKernel = None,
     gau_units: _GauUnits = None,
-    name: _Name = None,
-    threads: _Threads = 0,
+    name: ResultId = None,
+    threads: TorchThreads = 0,
     settings: _Settings = None,
 ) -> int:
     """Remove the least important channels of a model until it meets a budget; see docs/pruning.md.
@@ -301,14 +280,11 @@ def _require_torch(threads: int) -> None:
 
 
 def _recipe_of(name: str, settings: list[str], model: str) -> Recipe:
+    from rtmpose.cli.training import parse_settings
     from rtmpose.training import find_recipe, with_settings
     from rtmpose.zoo import find, model_kind, resolve
 
-    # FIELD=VALUE pairs; a value may contain further equals signs.
-    pairs = dict(s.partition("=")[::2] for s in settings)
-    if any(not value for value in pairs.values()):
-        raise InputError("--set takes FIELD=VALUE, such as --set augment.rotate=40")
-    recipe = with_settings(find_recipe(name), pairs)
+    recipe = with_settings(find_recipe(name), parse_settings(settings))
 
     # A detector cannot be trained with the losses of a pose model, or the other way round.
     card = find(model) if model_kind(model) == "name" else resolve(model)[1]
@@ -346,6 +322,16 @@ def _budgets(task: Task, model: str, macs: str, params: str | None) -> tuple[int
     full_macs, full_params = _cost(task)
     max_macs = parse_budget(macs, full_macs)
     max_params = None if params is None else parse_budget(params, full_params, "--params", "3.4M")
+    for option, text, budget, full in (
+        ("--macs", macs, max_macs, full_macs),
+        ("--params", params, max_params, full_params),
+    ):
+        # A forgotten unit would be noticed after hours of work only.
+        if budget is not None and budget < full / SMALLEST_SHARE:
+            raise InputError(
+                f"{option} {text} is less than a thousandth of the {full / 1e6:.2f} M that {model}"
+                f" has: {text}% or {text}M is a share or millions"
+            )
     if max_macs >= full_macs and (max_params is None or max_params >= full_params):
         raise InputError(
             f"{model} costs {full_macs / 1e9:.3f} G multiply-adds already: --macs {macs} leaves it"

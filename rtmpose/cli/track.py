@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,9 +26,12 @@ from rtmpose.ranges import (
 if TYPE_CHECKING:
     from rtmpose.cli.boxes_file import FileBoxes
     from rtmpose.detector import Detector
+    from rtmpose.sources import SourceItem
     from rtmpose.tracking import TrackerParams
     from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.outputs import Outputs
+
+log = logging.getLogger(__name__)
 
 TRACKING = "Tracking"
 PUBLISHED = "Published tracker parameters"
@@ -233,12 +238,14 @@ def track(
       rtmpose track jump.mp4 --smooth offline --npz out
     """
     from rtmpose.cli.boxes_file import read_boxes
+    from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
     from rtmpose.writers.job import track_to_files
 
     # Sources and settings first: a mistake should not cost the loading of models.
     named = read_sources(sources, frames)
+    _tell_of_single_images(named.items)
     params = tracker_params(tracking, published)
     outputs = _outputs(written, formats, drawing, tracking)
 
@@ -252,14 +259,7 @@ def track(
             outputs,
             together=tracking.together,
             smooth_offline=tracking.smooth == "offline",
-            settings={
-                "models": [models.pose, models.detector],
-                "boxes": str(tracking.boxes or ""),
-                "skeleton": models.skeleton or "",
-                **({"det_label": models.det_label} if models.det_label else {}),
-                "card": models.card or "",
-                **({"detector_card": models.detector_card} if models.detector_card else {}),
-            },
+            settings=settings_of_models(models, tracking.boxes),
             resume=written.resume,
             on_progress=on_progress,
         )
@@ -267,6 +267,18 @@ def track(
         boxes.warn_if_unmatched()
     named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
+
+
+def _tell_of_single_images(items: Sequence[SourceItem]) -> None:
+    """Say that images which are not taken as a sequence are clips of one frame."""
+    images = sum(item.kind == "image" for item in items)
+    if images > 1:
+        log.warning(
+            "%d images are %d clips of one frame each, whose ids have nothing in common;"
+            " --sequence takes the images of a folder as one clip",
+            images,
+            images,
+        )
 
 
 def _open_tracker(

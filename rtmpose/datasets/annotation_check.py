@@ -9,6 +9,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.datasets.annotation_repair import box_around
 from rtmpose.datasets.box_forms import (
     image_size_of,
     is_centered,
@@ -81,7 +82,8 @@ def check_annotation(
         context.add("keypoints-not-numbers", short(points))
         return
     if not _fits(points, keypoints):
-        context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}")
+        hint = " (x, y without v?)" if len(points) == 2 * keypoints else ""
+        context.add("wrong-keypoint-count", f"{len(points)} values, not {3 * keypoints}{hint}")
         return
     if not is_number_list(points):
         wrong = next((v for v in points if not is_usable_number(v)), None)
@@ -106,6 +108,20 @@ def is_usable(annotation: Mapping[str, Json], keypoints: int) -> bool:
     if not is_box(annotation.get("bbox")):
         return False
     return any(v > 0 for v in points[2::3])
+
+
+def with_box(annotation: JsonObject, keypoints: int) -> JsonObject:
+    """The annotation as reading completes it: a box that is missing is put around the points.
+
+    Args:
+        annotation: A COCO annotation.
+        keypoints: Number of keypoints of the set; 0 where unknown.
+    """
+    points = annotation.get("keypoints") or []
+    missing = annotation.get("bbox") is None
+    if not missing or not is_number_list(points) or not points or not _fits(points, keypoints):
+        return annotation
+    return {**annotation, "bbox": box_around(points)}
 
 
 def is_box(values: Json) -> TypeGuard[Sequence[float]]:

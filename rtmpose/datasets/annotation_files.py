@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from rtmpose import text_files
 from rtmpose.datasets.coco_types import Json
+from rtmpose.datasets.image_index import ImageNames
 from rtmpose.errors import InputError
 from rtmpose.paths import is_existing_file
+
+log = logging.getLogger(__name__)
 
 SAMPLED_NAMES = 20
 """Number of file names that are tried when looking for the folder of the images."""
@@ -76,7 +80,8 @@ def locate_images(
     Annotation tools write names in several ways: relative to the export, with backslashes, or with
     the folders of the machine they ran on. Leading folders are left out, one after the other, until
     a name leads to an existing file. The first way (and folder) that does so for one of the first
-    images is used for all.
+    images is used for all. Images whose name differs in the suffix, in upper and lower case, in how
+    accents are stored or in percent signs are found too, with a warning.
 
     Args:
         file_names: Image id to file name, as written.
@@ -87,16 +92,52 @@ def locate_images(
     sample = list(islice(names.values(), SAMPLED_NAMES))
     folders = [Path(folder)] if folder is not None else _image_folders(path)
 
-    # Leave out leading folders until one of the first names leads to a file.
+    # Leave out leading folders until one of the first names leads to a file; exactly as it is
+    # written, or else to one of nearly that name.
+    there = ImageNames()
     deepest = max((name.count("/") for name in sample), default=0)
-    for skipped in range(deepest + 1):
-        for start in folders:
-            if any(is_existing_file(start / _without_folders(name, skipped)) for name in sample):
-                return {i: start / _without_folders(name, skipped) for i, name in names.items()}
+    for leads in (is_existing_file, there.find):
+        for skipped in range(deepest + 1):
+            for start in folders:
+                if any(leads(start / _without_folders(name, skipped)) for name in sample):
+                    rest = {i: _without_folders(n, skipped) for i, n in names.items()}
+                    return _as_they_are_called(start, rest, there, path)
 
     # None of them exists: name the place where they should be.
     start = folders[0] if folder is not None else path.parent / "images"
     return {i: start / name for i, name in names.items()}
+
+
+def _as_they_are_called(
+    start: Path, names: Mapping[int, str], there: ImageNames, annotations: Path
+) -> dict[int, Path]:
+    """Paths of the files that are there for names below a folder; names that lead to none stay as
+    they are.
+    """
+    paths = {i: start / name for i, name in names.items()}
+    listed: dict[str, frozenset[str]] = {}
+    changed: list[int] = []
+    first = ""
+    for i, name in names.items():
+        # Nearly all are there: sets have a hundred thousand images.
+        folder, _, last = name.rpartition("/")
+        if folder not in listed:
+            listed[folder] = there.names_in(start / folder)
+        if last in listed[folder]:
+            continue
+        found = there.find(paths[i])
+        if found is not None:
+            first = first or f"{found.name} for {last}"
+            paths[i] = found
+            changed.append(i)
+    if changed:
+        log.warning(
+            "%s: %d images have another name than is written, such as %s",
+            annotations,
+            len(changed),
+            first,
+        )
+    return paths
 
 
 def _without_folders(name: str, skipped: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.datasets.annotation_check import check_annotation, is_usable
+from rtmpose.datasets.annotation_check import check_annotation, is_usable, with_box
 from rtmpose.datasets.annotation_files import locate_images
 from rtmpose.datasets.annotation_repair import count_labeled
 from rtmpose.datasets.category_skeletons import (
@@ -73,6 +73,7 @@ def check(
     annotations = _usable_annotations(data.content, images, issues)
     for annotation in annotations:
         check_annotation(annotation, images[annotation["image_id"]], len(names), issues)
+    annotations = [with_box(a, len(names)) for a in annotations]
     usable = [a for a in annotations if is_usable(a, len(names))]
     if issues.counts["box-centered"] > MAX_FAR_FRACTION * max(len(usable), 1):
         issues.rename("box-centered", "center-boxes")

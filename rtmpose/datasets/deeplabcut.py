@@ -13,9 +13,9 @@ from rtmpose.datasets.coco_content import Annotations
 from rtmpose.datasets.deeplabcut_h5 import read_h5_table
 from rtmpose.datasets.image_index import ImageIndex, is_there
 from rtmpose.datasets.image_size import image_size
-from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
 from rtmpose.datasets.labeled_objects import VISIBLE, LabeledObject, content_from_objects
 from rtmpose.errors import InputError
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 from rtmpose.types import Skeleton
 
 log = logging.getLogger(__name__)

@@ -109,9 +109,12 @@ def hold_out(dataset: KeypointDataset, what: str, group_by: str = BY_IMAGE) -> t
     sizes: dict[str, int] = {}
     for image_id, group in groups.items():
         sizes[group] = sizes.get(group, 0) + bool(dataset.labeled(image_id))
+    if len(groups) < 2:
+        count = "1 image" if groups else "no images"
+        raise InputError(f"{dataset.path} has {count}: there is nothing to hold out from")
     if len(sizes) < 2:
         raise InputError(
-            f"{dataset.path} is all of one group ({next(iter(sizes), 'no images')}): it cannot be"
+            f"{dataset.path} is all of one group ({next(iter(sizes))}): it cannot be"
             f" split by {group_by!r}"
         )
     # A number may also be the name of a group, such as that of a subject.

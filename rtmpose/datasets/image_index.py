@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
-from rtmpose.paths import is_existing_file
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -88,29 +89,58 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def _is_folder(path: Path) -> bool:
-    return is_there(path) and path.is_dir()
+class ImageNames:
+    """The files of folders, found under the names that tools and other systems write.
 
-
-def with_other_suffixes(images: Mapping[int, Path]) -> dict[int, Path]:
-    """Images that are not there, replaced by those of the same name with another suffix.
-
-    Args:
-        images: Image id to path.
+    Names are compared as they are first; then without what is percent-encoded, in one form of
+    accents (macOS takes them apart), in lower case, and last without the suffix. Each folder is
+    listed once.
     """
-    stems: dict[Path, dict[str, Path]] = {}
-    found = {}
-    for image_id, path in images.items():
-        found[image_id] = path
-        if is_existing_file(path):
-            continue
-        # Each folder is listed once.
-        if path.parent not in stems:
-            files = sorted(path.parent.glob("*")) if _is_folder(path.parent) else []
-            usable = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-            stems[path.parent] = {file.stem: file for file in usable}
-        found[image_id] = stems[path.parent].get(path.stem, path)
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, frozenset[str]] = {}
+        self._alike: dict[Path, dict[str, str]] = {}
+
+    def find(self, path: Path) -> Path | None:
+        """The file that is there for a path; None for none."""
+        folder, name = path.parent, path.name
+        if name in self.names_in(folder):
+            return path
+        if folder not in self._alike:
+            self._alike[folder] = _by_plain_name(self.names_in(folder))
+        alike = self._alike[folder]
+        plain = _plain_name(unquote(name.partition("?")[0]))
+        found = alike.get(plain) or alike.get(_stem(plain))
+        return folder / found if found else None
+
+    def names_in(self, folder: Path) -> frozenset[str]:
+        """What lies in a folder; nothing where there is none."""
+        if folder not in self._listed:
+            try:
+                with os.scandir(folder) as entries:
+                    self._listed[folder] = frozenset(entry.name for entry in entries)
+            except (OSError, ValueError):  # no folder, or a name that no system has
+                self._listed[folder] = frozenset()
+        return self._listed[folder]
+
+
+def _by_plain_name(names: Iterable[str]) -> dict[str, str]:
+    """Images by their plain names, with and without suffix; of several the first counts."""
+    found: dict[str, str] = {}
+    images = sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+    for name in images:
+        found.setdefault(_plain_name(name), name)
+    for name in images:
+        found.setdefault(_stem(_plain_name(name)), name)
     return found
+
+
+def _plain_name(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
 
 
 def plain_path(written: str) -> str:

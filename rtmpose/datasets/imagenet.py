@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtmpose.errors import InputError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,17 @@ from rtmpose.datasets.deeplabcut import is_deeplabcut_csv, label_files
 from rtmpose.datasets.label_studio import is_label_studio
 from rtmpose.datasets.labelme import is_labelme
 from rtmpose.errors import InputError
+from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SAMPLED_FILES = 5
 MAX_LABELME_BYTES = 64 * 1024 * 1024
 """A labelme file is that of one image, at most with its pixels."""
 
+LINE_SUFFIXES = (".jsonl", ".ndjson")
+OF_RESULTS = (
+    "`rtmpose convert FILE --to coco` writes annotations from results of predict and track,"
+    " `rtmpose eval DATA --against FILE` compares COCO results"
+)
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
 REMEDIES: Mapping[str, str] = {
     "VIA": "in VIA choose Annotation > Export Annotations (COCO format)",
@@ -31,7 +37,7 @@ def format_by_suffix(path: Path) -> str:
     """Format of a file by its name, where that says it; else empty.
 
     Raises:
-        InputError: it is an archive, or one of many files of labels.
+        InputError: it is an archive, one of many files of labels, an image, or results.
     """
     suffix = path.suffix.lower()
     if suffix in (".zip", ".tar", ".gz"):
@@ -40,6 +46,11 @@ def format_by_suffix(path: Path) -> str:
         raise InputError(
             f"{path} has the labels of one image: name the data.yaml or the folder of the set"
         )
+    if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES and path.is_file():
+        kind = "an image" if suffix in IMAGE_SUFFIXES else "a video"
+        raise InputError(f"{path} is {kind}: name its annotations, a file or a folder of them")
+    if suffix in LINE_SUFFIXES:
+        raise InputError(f"{path} has one object on each line, as results have: {OF_RESULTS}")
     if suffix == ".slp":
         return "sleap"
     if suffix == ".xml":
@@ -96,10 +107,20 @@ def format_of_json(content: Json) -> str:
         return "labelme"
     if is_label_studio(content):
         return "label-studio"
+    if _is_results(content):
+        raise InputError(f"these are results of a model, not annotations: {OF_RESULTS}")
     tool = _other_tool(content)
     if tool:
         raise InputError(f"this is {tool}'s own JSON, which is not read: {REMEDIES[tool]}")
     return ""
+
+
+def _is_results(content: Json) -> bool:
+    """Whether JSON is COCO results: a list of instances with scores, and no images."""
+    if not isinstance(content, list) or not content or not isinstance(content[0], dict):
+        return False
+    first = content[0]
+    return "score" in first and ("image_id" in first or "image" in first)
 
 
 def _other_tool(content: Json) -> str:

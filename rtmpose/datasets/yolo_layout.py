@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from rtmpose.datasets.annotation_files import read_lines
 from rtmpose.datasets.coco_types import Json, JsonObject
 from rtmpose.datasets.image_index import is_there
-from rtmpose.datasets.imagenet import IMAGE_SUFFIXES
 from rtmpose.datasets.simple_yaml import read_simple_yaml
 from rtmpose.errors import InputError
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 

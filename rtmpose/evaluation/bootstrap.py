@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.datasets.coco_types import CocoContent, JsonObject
+from rtmpose.datasets.coco_types import CocoContent, Json, JsonObject
 from rtmpose.errors import InputError
 from rtmpose.evaluation.coco import CocoEvaluator, CocoResults, coco_evaluator
 from rtmpose.ranges import SEED, check_count
@@ -149,14 +149,21 @@ def read_results(path: Path) -> list[JsonObject]:
         InputError: the file is missing or something else.
     """
     # The rows are looked into, so that a wrong file is refused here.
-    rows: list[JsonObject] = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
+    content: Json = read_json(path, allow_nan=True, limit=MAX_DATA_BYTES)
+    fault = "" if isinstance(content, list) else "it is no list, as annotations are none"
     try:
-        for row in rows:
+        for row in () if fault else content:
             float(row["score"]), row["image_id"], row["bbox"]
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        fault = f"an entry has no {error}"
+    except (ValueError, TypeError) as error:
+        fault = str(error)
+    if fault:
         raise InputError(
-            f"{path} does not hold COCO results (image_id, bbox, score): {error!r}"
-        ) from error
+            f"{path} does not hold COCO results (image_id, bbox, score), as --results writes them:"
+            f" {fault}"
+        )
+    rows: list[JsonObject] = content
     return rows
 
 

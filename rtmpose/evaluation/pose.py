@@ -130,55 +130,96 @@ def evaluate(
     check_number("box_thr", box_thr, FRACTION)
     check_optional("limit", limit, FRAMES)
 
-    # Model, boxes, keypoints and metrics: what does not fit is said before any image is read.
-    model = _as_model(pose, detector, options)
+    # What does not fit is said before any image is read.
+    plan = _planned(dataset, _as_model(pose, detector, options), boxes, metrics)
+
+    # All images, then the metrics over all of them.
+    run = _Run(plan, flip_test, box_thr)
+    run.over(list(plan.dataset.images)[:limit], on_progress)
+    return _scored(plan, run, nme_points)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is scored on what, checked to go together.
+
+    Attributes:
+        dataset: With keypoints.
+        model: Of any family.
+        source: Where its boxes are from: ``gt``, ``detect`` or a file.
+        points: The keypoints that model and set have in common.
+        metrics: Their names.
+        from_file: Boxes of a file, by image.
+    """
+
+    dataset: KeypointDataset
+    model: PoseModel
+    source: str
+    points: KeypointMap
+    metrics: Sequence[str]
+    from_file: Mapping[int, Detections]
+
+    def boxes_of(self, image_id: int) -> Detections | None:
+        """The boxes of an image; None where the model is to find the people."""
+        if self.source == "gt":
+            return Detections.from_boxes(self.dataset.boxes(image_id))
+        if self.source == "detect":
+            return None
+        return self.from_file.get(image_id, Detections.empty())
+
+
+def _planned(
+    data: KeypointDataset | str | Path,
+    model: PoseModel,
+    boxes: str | Path | None,
+    metrics: Sequence[str] | None,
+) -> _Plan:
+    """The plan of an evaluation; :func:`evaluate` says what is refused."""
+    # Boxes and keypoints that the model can be scored with on this set.
     source = _box_source(model, boxes)
     dataset = scorable(
-        dataset if isinstance(dataset, KeypointDataset) else read(dataset, split=SCORING_SPLITS)
+        data if isinstance(data, KeypointDataset) else read(data, split=SCORING_SPLITS)
     )
     points = keypoint_map(dataset, model.skeleton)
-    chosen = (
-        check_metrics(metrics, source)
-        if metrics
-        else choose_metrics(
-            dataset, source, len(points), model_has_sigmas=bool(model.skeleton.sigmas)
-        )
-    )
+
+    # The metrics that were asked for, or those the set is published with.
+    has_sigmas = bool(model.skeleton.sigmas)
+    if metrics:
+        chosen = check_metrics(metrics, source)
+    else:
+        chosen = choose_metrics(dataset, source, len(points), model_has_sigmas=has_sigmas)
     if any(metric.endswith("-ap") for metric in chosen):
         require_pycocotools()
+
     from_file: Mapping[int, Detections] = {}
     if source not in ("gt", "detect"):
         from_file = load_boxes(Path(source), _labeled_categories(dataset))
+    return _Plan(dataset, model, source, points, chosen, from_file)
 
-    def boxes_of(image_id: int) -> Detections | None:
-        """The boxes of an image; None where the model is to find the people."""
-        if source == "gt":
-            return Detections.from_boxes(dataset.boxes(image_id))
-        return None if source == "detect" else from_file.get(image_id, Detections.empty())
 
-    # All images, then the metrics over all of them.
-    run = _Run(dataset, model, boxes_of, points, flip_test, box_thr)
-    run.over(list(dataset.images)[:limit], on_progress)
-    pairs = run.pairs() if source == "gt" else None
+def _scored(plan: _Plan, run: _Run, nme_points: tuple[str, str] | None) -> Evaluation:
+    """The metrics over all images of a run, with what they depend on."""
+    dataset, model, points = plan.dataset, plan.model, plan.points
+    pairs = run.pairs() if plan.source == "gt" else None
     scores = score(
-        dataset, run.results, run.done, points, model.skeleton, chosen, pairs, nme_points
+        dataset, run.results, run.done, points, model.skeleton, plan.metrics, pairs, nme_points
     )
     settings = {
         "data": str(dataset.path),
-        **_model_settings(model, source, box_thr),
-        "flip_test": flip_test,
+        **_model_settings(model, plan.source, run.box_thr),
+        "flip_test": run.flip_test,
         "keypoints": len(points),
-        "metrics": list(chosen),
-        "sigmas": sigmas_in_words(dataset, model.skeleton) if "coco-ap" in chosen else "",
+        "metrics": list(plan.metrics),
+        "sigmas": sigmas_in_words(dataset, model.skeleton) if "coco-ap" in plan.metrics else "",
     }
-    n = len(run.done)
+    images = len(run.done)
     return Evaluation(
         scores,
         settings,
-        n,
+        images,
         run.skipped,
-        run.people / n,
-        run.seconds * 1000 / n,
+        run.people / images,
+        run.seconds * 1000 / images,
         run.results,
         tuple(run.done),
         pairs,
@@ -252,28 +293,20 @@ class _Called:
 class _Run:
     """The loop over the images, and what it gathers."""
 
-    def __init__(
-        self,
-        dataset: KeypointDataset,
-        model: PoseModel,
-        boxes_of: Callable[[int], Detections | None],
-        points: KeypointMap,
-        flip_test: bool,
-        box_thr: float,
-    ) -> None:
-        self.dataset = dataset
-        self.model = model
-        self.boxes_of = boxes_of
-        self.points = points
+    def __init__(self, plan: _Plan, flip_test: bool, box_thr: float) -> None:
+        self.dataset = plan.dataset
+        self.model = plan.model
+        self.boxes_of = plan.boxes_of
+        self.points = plan.points
         self.flip_test = flip_test
         self.box_thr = box_thr
-        k = len(points)
+        k = len(plan.points)
 
         # A keypoint set without names or limbs: the scored points are all that is used of it.
         self.part = Skeleton(
             "scored", ("",) * k, tuple(range(k)), (), ("center",) * k, (), ((0, 0, 0),) * k
         )
-        categories = [int(c["id"]) for c in dataset.content.get("categories", ())]
+        categories = [int(c["id"]) for c in plan.dataset.content.get("categories", ())]
         self.category = categories[0] if categories else 1
 
         # Gathered over the images.

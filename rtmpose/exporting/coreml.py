@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtmpose.card_io import KEY, card_to_json
+from rtmpose.cards.io import KEY, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.exporting.silence import no_logging, no_output
 from rtmpose.exporting.tracing import trace_network

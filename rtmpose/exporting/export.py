@@ -14,7 +14,6 @@ import onnx
 from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
-from rtmpose.atomic_folders import copy_folder
 from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.coreml import write_coreml
@@ -36,6 +35,7 @@ from rtmpose.exporting.verify_export import (
     verify_export,
 )
 from rtmpose.files import copy_file, write_text
+from rtmpose.files.folders import copy_folder
 from rtmpose.model_card import ModelCard
 from rtmpose.skeletons import skeleton_of
 from rtmpose.types import Skeleton

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtmpose.card_io import write_sidecar_card
+from rtmpose.cards.io import write_sidecar_card
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.exporting.silence import no_output
 from rtmpose.exporting.tracing import trace_network

@@ -11,7 +11,7 @@ import logging
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from rtmpose.card_io import KEY, card_to_json
+from rtmpose.cards.io import KEY, card_to_json
 from rtmpose.exporting.graph import Graph
 from rtmpose.exporting.silence import no_logging
 from rtmpose.model_card import ModelCard

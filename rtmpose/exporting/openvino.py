@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtmpose.backends.openvino_import import load_openvino
-from rtmpose.card_io import KEY, card_to_json
+from rtmpose.cards.io import KEY, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
 

@@ -50,10 +50,9 @@ def config_for(model: str | ModelCard) -> Config:
     card = find(model) if isinstance(model, str) else model
     match = _ARCHITECTURE.fullmatch(card.architecture)
     if match is None:
-        raise ModelError(
-            f"{card.id} is a {card.architecture}, which is not a network of this family: it runs"
-            " from ONNX"
-        )
+        named = card.architecture != "unknown"
+        what = f"is a {card.architecture}, which is" if named else "does not say what it is, and is"
+        raise ModelError(f"{card.id} {what} not a network of this family: it runs from ONNX")
     family, size, reduced, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]

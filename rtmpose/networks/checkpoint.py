@@ -18,7 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from rtmpose.card_io import KEY, card_from_json, card_to_json
+from rtmpose.cards.io import KEY, card_from_json, card_to_json
 from rtmpose.errors import MissingDependencyError, ModelError
 from rtmpose.files import write_bytes
 from rtmpose.model_card import ModelCard
@@ -324,6 +324,8 @@ def _refusal(error: Exception) -> str:
     """What the file asked for, from torch's long message."""
     # torch's message names what was refused after one of these words.
     text = " ".join(str(error).split())
+    if "ultralytics" in text:
+        return "(it is a checkpoint of Ultralytics: export it to ONNX there)"
     for marker in (
         "Unsupported global:",
         "Unsupported operand",

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtmpose.draw import id_color
 from rtmpose.errors import InputError, MissingDependencyError
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.clip_names import clip_names
 

@@ -71,58 +71,95 @@ def prune(
             finite number.
         InputError: the batches ran out.
     """
-    # The graph stays valid while channels go; the groups are made anew after each removal.
-    graph = trace(network, input_wh)
-    groups = channel_groups(network, graph)
-    names = [group.name for group in groups]
-    full_sizes = [len(group) for group in groups]
-    start = _cost(network, input_wh)
-    multiply_adds, parameters = start
+    rounds = _Rounds(network, input_wh, options)
+    done: list[PruneRound] = []
 
-    # What is carried over the rounds: Adam's state, and the importance found so far.
-    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
-    scores: Scores = [np.zeros(size) for size in full_sizes]
-    rounds: list[PruneRound] = []
+    # Norms keep their statistics; the mode comes back at the end.
     training = network.training
     network.eval()
-
     for number in range(1, options.rounds + 1):
-        # Train a little, which also measures importance; older measurements fade.
-        _set_learning_rate(optimizer, options, number)
-        mean_loss, found, moments = _train(network, groups, batches, loss, optimizer, options)
-        scores = [options.score_decay * old + new for old, new in zip(scores, found, strict=True)]
+        done.append(rounds.one(number, batches, loss))
+        if on_round:
+            on_round(done[-1])
+    network.train(training)
+    return PruneResult(tuple(done), rounds.widths())
 
-        # A round may run ahead of its share of the budget, but not past the budget.
-        target, target_parameters = _targets(start, options, number)
-        selected = select_units(
-            network,
-            groups,
-            scores,
-            options,
-            full_sizes,
-            excess_multiply_adds=multiply_adds - target,
-            excess_parameters=parameters - target_parameters,
-            max_overshoot=target - options.max_multiply_adds * (1 - TOLERANCE),
+
+class _Rounds:
+    """The network that gets narrower, and what is carried from round to round.
+
+    Args:
+        network: Changed in place.
+        input_wh: Width and height of the images that the budget is for.
+        options: Budget and pace.
+    """
+
+    def __init__(
+        self, network: nn.Module, input_wh: tuple[int, int], options: PruneOptions
+    ) -> None:
+        self.network = network
+        self.input_wh = input_wh
+        self.options = options
+
+        # The graph stays valid while channels go; the groups are made anew after each removal.
+        self.graph = trace(network, input_wh)
+        self.groups = channel_groups(network, self.graph)
+        self.names = [group.name for group in self.groups]
+        self.full_sizes = [len(group) for group in self.groups]
+        self.start = _cost(network, input_wh)
+        self.cost = self.start
+
+        # Adam's state, and the importance found so far.
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+        self.scores: Scores = [np.zeros(size) for size in self.full_sizes]
+
+    def one(self, number: int, batches: Iterator[BatchT], loss: Loss[BatchT]) -> PruneRound:
+        """Train a little, remove the least important channels, and count what is left."""
+        # The training also measures importance; older measurements fade.
+        options = self.options
+        _set_learning_rate(self.optimizer, options, number)
+        mean_loss, found, moments = _train(
+            self.network, self.groups, batches, loss, self.optimizer, options
         )
-
-        # Weights are corrected while the channels they correct for are still there.
-        if options.compensate:
-            compensate(network, groups, selected, moments)
-        remove_channels(network, zip(groups, selected, strict=True), optimizer)
-        scores = [np.delete(s, units) for s, units in zip(scores, selected, strict=True)]
-        groups = channel_groups(network, graph)
+        pairs = zip(self.scores, found, strict=True)
+        self.scores = [options.score_decay * old + new for old, new in pairs]
 
         # The cost of what is left decides how much the next round takes.
-        multiply_adds, parameters = _cost(network, input_wh)
-        removed = sum(map(len, selected))
-        rounds.append(PruneRound(number, mean_loss, removed, multiply_adds, parameters))
-        if on_round:
-            on_round(rounds[-1])
+        selected = self._selected(number)
+        self._remove(selected, moments)
+        self.cost = _cost(self.network, self.input_wh)
+        return PruneRound(number, mean_loss, sum(map(len, selected)), *self.cost)
 
-    # Widths before and after, by group.
-    network.train(training)
-    sizes = zip(full_sizes, map(len, groups), strict=True)
-    return PruneResult(tuple(rounds), dict(zip(names, sizes, strict=True)))
+    def widths(self) -> dict[str, tuple[int, int]]:
+        """Widths before and after, by group."""
+        sizes = zip(self.full_sizes, map(len, self.groups), strict=True)
+        return dict(zip(self.names, sizes, strict=True))
+
+    def _selected(self, number: int) -> list[list[int]]:
+        """The units of every group that go in a round."""
+        # A round may run ahead of its share of the budget, but not past the budget.
+        multiply_adds, parameters = self.cost
+        target, target_parameters = _targets(self.start, self.options, number)
+        return select_units(
+            self.network,
+            self.groups,
+            self.scores,
+            self.options,
+            self.full_sizes,
+            excess_multiply_adds=multiply_adds - target,
+            excess_parameters=parameters - target_parameters,
+            max_overshoot=target - self.options.max_multiply_adds * (1 - TOLERANCE),
+        )
+
+    def _remove(self, selected: list[list[int]], moments: dict[str, Moments]) -> None:
+        """Take units out of the network."""
+        # Weights are corrected while the channels they correct for are still there.
+        if self.options.compensate:
+            compensate(self.network, self.groups, selected, moments)
+        remove_channels(self.network, zip(self.groups, selected, strict=True), self.optimizer)
+        pairs = zip(self.scores, selected, strict=True)
+        self.scores = [np.delete(values, units) for values, units in pairs]
+        self.groups = channel_groups(self.network, self.graph)
 
 
 def _cost(network: nn.Module, input_wh: tuple[int, int]) -> tuple[int, int]:

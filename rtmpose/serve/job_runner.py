@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from rtmpose.errors import InputError, OutputError, RtmposeError
-from rtmpose.file_locks import OutputLock
+from rtmpose.files.locks import OutputLock
 from rtmpose.pipeline import Pipeline
 from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.engine_model import EngineModel

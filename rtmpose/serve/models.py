@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from rtmpose.backends import Backend
-from rtmpose.card_io import card_to_json
+from rtmpose.cards.io import card_to_json
 from rtmpose.detector import Detector
 from rtmpose.families import Network, OneStage, PoseModel
 from rtmpose.pose_estimator import PoseEstimator

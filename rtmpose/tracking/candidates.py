@@ -20,6 +20,9 @@ from rtmpose.types import Detections, Poses
 DOUBTFUL_THR = 0.1
 """Detections down to this score count where a tracked person is expected."""
 
+FOLLOWED = -1
+"""Label of the box of somebody whom the detector does not see."""
+
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -76,6 +79,9 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
         found: Detections that count; None where the detector did not run.
         tracks: People, with where they are expected.
         params: Settings.
+
+    Returns:
+        Boxes with label 0, or :data:`FOLLOWED`.
     """
     followed = [t for t in tracks if t.follow and t.missing <= 1]
     # (T, 4)
@@ -90,20 +96,39 @@ def merge(found: Detections | None, tracks: Sequence[Track], params: TrackerPara
         scores = scores[~same]
 
     # Detected boxes first: with equal scores the sort below keeps them.
+    labels = np.full(len(boxes), FOLLOWED, np.int64)
     if found is not None:
         boxes = np.concatenate([found.boxes, boxes])
         scores = np.concatenate([found.scores, scores])
+        labels = np.concatenate([np.zeros(len(found), np.int64), labels])
 
     # Small boxes and those beyond the largest number are dropped.
     if len(boxes) and params.pose_min_bbox_size > 0:
         large = box_size(boxes) >= params.pose_min_bbox_size
         boxes = boxes[large]
         scores = scores[large]
+        labels = labels[large]
     if params.pose_max_num_bboxes >= 0:
         first = np.argsort(-scores, kind="stable")[: params.pose_max_num_bboxes]
         boxes = boxes[first]
         scores = scores[first]
-    return Detections(boxes.reshape(-1, 4), scores, np.zeros(len(boxes), np.int64))
+        labels = labels[first]
+    return Detections(boxes.reshape(-1, 4), scores, labels)
+
+
+def of_people_seen(boxes: Detections, poses: Poses, params: TrackerParams) -> Poses:
+    """The poses without those of people whom neither the detector nor one keypoint shows: black
+    frames, and somebody who has gone.
+
+    Args:
+        boxes: From :func:`merge`.
+        poses: One in each of them.
+        params: Settings: with ``pose_min_keypoints=0`` people are followed unseen.
+    """
+    if params.min_keypoints(len(poses.skeleton)) == 0:
+        return poses
+    unseen = (boxes.labels == FOLLOWED) & (poses.instance_scores <= 0)
+    return poses[~unseen] if unseen.any() else poses
 
 
 def precomputed_rows(boxes: Detections, poses: Poses | None) -> Rows:

@@ -31,6 +31,7 @@ from rtmpose.tracking.candidates import (
     accepted,
     join_precomputed,
     merge,
+    of_people_seen,
     precomputed_rows,
 )
 from rtmpose.tracking.kalman import BoxFilter
@@ -276,17 +277,15 @@ class PoseTracker:
                 merged.append(merge(found, state.tracks, self.params))
 
         # Poses that are there already; -1 where a box has none.
-        rows = [
-            precomputed_rows(all_of, poses)
-            for all_of, poses in zip(merged, precomputed, strict=True)
-        ]
+        rows = [precomputed_rows(*pair) for pair in zip(merged, precomputed, strict=True)]
         unknown = [all_of[row < 0] for all_of, row in zip(merged, rows, strict=True)]
         estimated = self.model.estimate(images, unknown)  # one call for all streams
 
-        return [
-            new if poses is None else join_precomputed(all_of, row, poses, new)
-            for all_of, row, poses, new in zip(merged, rows, precomputed, estimated, strict=True)
-        ]
+        found_poses = []
+        for all_of, row, poses, new in zip(merged, rows, precomputed, estimated, strict=True):
+            joined = new if poses is None else join_precomputed(all_of, row, poses, new)
+            found_poses.append(of_people_seen(all_of, joined, self.params))
+        return found_poses
 
     def _detections(
         self, state: TrackState, image: Image, detect: bool | None, boxes: Boxes | None

@@ -7,9 +7,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rtmpose.errors import InputError
-from rtmpose.file_locks import OutputLock
 from rtmpose.files import make_folder
-from rtmpose.temporaries import remove_leftovers
+from rtmpose.files.locks import OutputLock
+from rtmpose.files.temporaries import remove_leftovers
 from rtmpose.training.checkpoint import STATE, TrainState, load_state
 from rtmpose.training.devices import make_fabric, resolve_precision
 from rtmpose.training.recipes import Recipe

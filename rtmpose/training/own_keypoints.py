@@ -27,6 +27,7 @@ from rtmpose.training.open_data import (
     open_sets,
 )
 from rtmpose.training.recipes import Recipe, with_settings
+from rtmpose.training.recipes.detector import for_few_images
 from rtmpose.training.recipes.finetune import for_few_people, for_own_keypoints
 from rtmpose.training.start import NOT_A_MODEL, follows_init, parse_skeleton
 from rtmpose.types import Skeleton
@@ -90,7 +91,7 @@ def fit_to_data(
     settings = settings or {}
     told = with_settings(recipe, settings)
     if told.kind == "detector":
-        return FittedTraining(told, open_sets(data, options=options), skeleton)
+        return _fitted_detector(recipe, open_sets(data, options=options), settings, skeleton)
     if told.kind not in ("pose", "heatmap") or not data:
         return FittedTraining(told, data, skeleton)
 
@@ -127,6 +128,18 @@ def fit_to_data(
         log.info("no left and right among the keypoints: crops are not mirrored")
         recipe = _without_flip(recipe)
     return FittedTraining(with_settings(recipe, settings), sets, points)
+
+
+def _fitted_detector(
+    recipe: Recipe, sets: Sequence[OpenedSet], settings: Mapping[str, str], skeleton: str | None
+) -> FittedTraining:
+    """A training of a detector whose batches the images fill."""
+    images = sum(bool(rows) for s in sets for rows in s.dataset.annotations.values())
+    told = with_settings(recipe, settings)
+    fitted = with_settings(for_few_images(told, images), settings)
+    if fitted.schedule.batch_size != told.schedule.batch_size:
+        log.info("%d images: batches of %d", images, fitted.schedule.batch_size)
+    return FittedTraining(fitted, sets, skeleton)
 
 
 def _fit_recipe(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rtmpose.datasets import read_image_folder
+from rtmpose.datasets import KeypointDataset, read_image_folder
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for
@@ -162,6 +162,7 @@ def pose_task(
     reading = ReadOptions(category=setup.category)
     datasets, shares = open_data(data, skeleton, reading)
     evaluate_on, _ = open_data(setup.evaluate_on, skeleton, replace(reading, to_score=True))
+    _warn_of_shared_images(datasets, evaluate_on)
 
     # The card of the result: its id and its data; its files do not exist yet.
     trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in datasets))
@@ -189,6 +190,25 @@ def pose_task(
     )
     log.info("%d people to train on, %d to evaluate on", len(task.training), len(task.validation))
     return task
+
+
+def _warn_of_shared_images(
+    datasets: Sequence[KeypointDataset], evaluate_on: Sequence[KeypointDataset]
+) -> None:
+    """Say how many images are trained and evaluated on: scores on them say little."""
+    if not evaluate_on:
+        return
+    trained_on = {path.resolve() for dataset in datasets for path in dataset.images.values()}
+    asked = [path.resolve() for dataset in evaluate_on for path in dataset.images.values()]
+    shared = [path for path in asked if path in trained_on]
+    if shared:
+        log.warning(
+            "%d of %d images of --val are in --data too, such as %s: the scores will be better than"
+            " on new images",
+            len(shared),
+            len(asked),
+            shared[0],
+        )
 
 
 def classifier_task(

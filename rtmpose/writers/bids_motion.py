@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtmpose.atomic_folders import AtomicFolder
+from rtmpose.files.folders import AtomicFolder
 from rtmpose.text_files import to_json
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, positions

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, positions
 from rtmpose.writers.marker_names import marker_names

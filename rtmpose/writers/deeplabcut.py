@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.files import atomic_text
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 

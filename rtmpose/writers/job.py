@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError, OutputError
-from rtmpose.file_locks import OutputLock
+from rtmpose.files.locks import OutputLock
 from rtmpose.signals import JobInterrupted, signals_deferred
 from rtmpose.sources import SourceItem, open_frames, probe
 from rtmpose.types import Detections, Frame, Poses, Skeleton

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from rtmpose import __version__
 from rtmpose.errors import InputError
 from rtmpose.files import atomic_text, make_folder, output_errors
+from rtmpose.files.temporaries import free_name
 from rtmpose.shown_names import shown_name
-from rtmpose.temporaries import free_name
 from rtmpose.text_files import parse_json, to_json
 from rtmpose.types import FloatArray, Poses, Skeleton
 from rtmpose.writers.base import FrameRecord

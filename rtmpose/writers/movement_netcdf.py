@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.atomic_folders import AtomicFolder
+from rtmpose.files.folders import AtomicFolder
 from rtmpose.text_files import to_json
 from rtmpose.types import FloatArray
 from rtmpose.writers.base import FrameRecord, WriterContext

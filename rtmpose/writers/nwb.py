@@ -12,7 +12,7 @@ from uuid import uuid4
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip, PersonTracks
 from rtmpose.writers.lab_options import LabOptions, person_name, rising_times, title_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtmpose.atomic_folders import AtomicFolder
 from rtmpose.files import write_text
+from rtmpose.files.folders import AtomicFolder
 from rtmpose.text_files import to_json
 from rtmpose.writers.base import FrameRecord, WriterContext
 from rtmpose.writers.openpose_layouts import OpenPoseLayout, fill_layout, openpose_layout

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from rtmpose.atomic_folders import check_folder
 from rtmpose.draw import DrawStyle
 from rtmpose.errors import InputError
-from rtmpose.file_locks import OutputLock
 from rtmpose.files import follow_link, is_special, is_stdout, make_folder
+from rtmpose.files.folders import check_folder
+from rtmpose.files.locks import OutputLock
+from rtmpose.files.temporaries import remove_leftovers
 from rtmpose.sources import SourceItem
-from rtmpose.temporaries import remove_leftovers
 from rtmpose.writers.drawn import is_drawn_file
 from rtmpose.writers.journal import FOLDER_DONE, FOLDER_PART, PART
 from rtmpose.writers.names import output_names

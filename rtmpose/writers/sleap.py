@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rtmpose.library_files import file_of_library
+from rtmpose.files.library import file_of_library
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import LabOptions, person_name
 

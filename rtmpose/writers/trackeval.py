@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtmpose.atomic_folders import AtomicFolder
+from rtmpose.files.folders import AtomicFolder
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.clip_names import clip_names
 from rtmpose.writers.lab_options import LabOptions

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rtmpose.atomic_folders import AtomicFolder
 from rtmpose.errors import InputError
+from rtmpose.files.folders import AtomicFolder
 from rtmpose.text_files import to_json
 from rtmpose.types import Skeleton
 from rtmpose.writers.clip import Clip

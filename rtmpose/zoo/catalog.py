@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
-from rtmpose.card_io import calibration_from
+from rtmpose.cards.io import calibration_from
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ModelCard, ModelFile, Normalization, Source
 from rtmpose.text_files import parse_toml

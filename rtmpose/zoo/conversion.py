@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol, cast
 
-from rtmpose.file_locks import ProcessLock
+from rtmpose.files.locks import ProcessLock
 from rtmpose.model_card import ModelCard
 from rtmpose.zoo.cache import weights_folder
 from rtmpose.zoo.download import disk_errors

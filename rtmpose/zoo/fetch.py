@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rtmpose.errors import ModelError
-from rtmpose.file_locks import ProcessLock
 from rtmpose.files import move_file
+from rtmpose.files.locks import ProcessLock
 from rtmpose.model_card import ModelFile, Source
 from rtmpose.onnx_file import onnx_flaw
 from rtmpose.zoo import cache

@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from rtmpose.backend_table import FOREIGN_SUFFIXES, model_suffixes
-from rtmpose.card_io import embedded_card
+from rtmpose.cards.io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard, ModelFile, Source
 from rtmpose.web import WebError, checked_url

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rtmpose.card_check import check_card
-from rtmpose.card_io import embedded_card
+from rtmpose.cards.check import check_card
+from rtmpose.cards.io import embedded_card
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Codec, ColorOrder, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_outputs

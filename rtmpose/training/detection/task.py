@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmpose.datasets import KeypointDataset
+from rtmpose.datasets.hold_out import GROUP_FIELD
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.letterbox import CELL, rectangle
@@ -24,7 +25,7 @@ from rtmpose.training.data.detection_samples import (
     is_partial,
     read_detection_samples,
 )
-from rtmpose.training.data.images import ReadFailures, validation_mask
+from rtmpose.training.data.images import ReadFailures, image_key, validation_mask
 from rtmpose.training.data.mosaic import DetectionSample, DetectorInput, ImageCache, MosaicLoader
 from rtmpose.training.data.prefetch import PrefetchLoader
 from rtmpose.training.detection.distill import DetectorTeacher, dense_losses
@@ -108,7 +109,8 @@ class DetectorTask:
         settings = self.settings
         partial = is_partial(dataset)
         samples = read_detection_samples(dataset, self.classes)
-        keys = [str(sample.path.stem) for sample in samples]
+        groups = {int(i["id"]): image_key(i) for i in dataset.content["images"] if GROUP_FIELD in i}
+        keys = [groups.get(sample.id, sample.path.stem) for sample in samples]
         val_fraction = 0.0 if partial else self.recipe.data.val_fraction
         mask = validation_mask(keys, val_fraction)
         validation = [s for s, v in zip(samples, mask, strict=True) if v]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rtmpose.training.data.mosaic import MosaicConfig
+from rtmpose.training.recipes.overrides import override
 from rtmpose.training.recipes.recipe import (
     BatchNormSettings,
     Data,
@@ -129,6 +130,24 @@ def person_detector() -> Recipe:
             pseudo_label_model="yolox-tiny",
         ),
     )
+
+
+def for_few_images(recipe: Recipe, images: int) -> Recipe:
+    """A recipe whose batches are filled by so few images; unchanged where there are enough, and
+    where norms learn, which small batches would spoil.
+
+    Args:
+        recipe: Of a detector.
+        images: With boxes, those held out included.
+    """
+    left = int(images * (1 - recipe.data.val_fraction))
+    schedule = recipe.schedule
+    if left >= schedule.batch_size or recipe.batch_norm.bn_mode != "frozen":
+        return recipe
+    batch_size = 1
+    while batch_size * 2 <= left:
+        batch_size *= 2
+    return override(recipe, batch_size=batch_size)
 
 
 DETECTORS: dict[str, Callable[[], Recipe]] = {

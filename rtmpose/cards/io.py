@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from rtmpose.card_check import check_card
+from rtmpose.cards.check import check_card
+from rtmpose.cards.file_record import RECORD_KEY, read_records, records_to_table
 from rtmpose.errors import InputError, ModelError
-from rtmpose.file_record import RECORD_KEY, read_records, records_to_table
 from rtmpose.files import write_bytes, write_text
 from rtmpose.model_card import OUTPUTS, Codec, ModelCard, Normalization
 from rtmpose.onnx_file import onnx_metadata, with_onnx_metadata

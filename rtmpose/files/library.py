@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rtmpose.errors import OutputError
 from rtmpose.files import follow_link, output_errors
-from rtmpose.temporaries import clean_once, create_temporary_folder, release, sync_file
+from rtmpose.files.temporaries import clean_once, create_temporary_folder, release, sync_file
 
 
 @contextmanager

@@ -5,7 +5,7 @@ What holds for everything written through this module:
 
 - A new file is written next to its target under a temporary name, synced, and renamed. After an
   exception nothing with a temporary name stays; what a killed run leaves is removed by the next run
-  that writes into the folder (:mod:`rtmpose.temporaries`).
+  that writes into the folder (:mod:`rtmpose.files.temporaries`).
 - A symbolic link keeps pointing to its target: the target is replaced, not the link.
 - Devices, pipes and standard output (``-`` or ``/dev/stdout``) are written straight, never renamed.
 - A folder that holds files this package did not write is never replaced.
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from rtmpose.errors import OutputError
-from rtmpose.temporaries import clean_once, create_temporary_file, release, sync_file
+from rtmpose.files.temporaries import clean_once, create_temporary_file, release, sync_file
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rtmpose.file_locks import HAS_LOCKS, try_lock
+from rtmpose.files.locks import HAS_LOCKS, try_lock
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from rtmpose.errors import OutputError
 from rtmpose.files import follow_link, output_errors
-from rtmpose.temporaries import (
+from rtmpose.files.temporaries import (
     FOLDER_RECORD,
     clean_once,
     create_temporary_folder,

@@ -1,0 +1,1 @@
+"""Model cards as text: read, written, checked. The card itself is :mod:`rtmpose.model_card`."""
