@@ -188,7 +188,7 @@ class PeopleOptions:
         float | None,
         FRACTION,
         typer.Option(
-            help="Lowest score of a detected box; predict 0.3, track 0.5.",
+            help="Lowest score of a detected box; 0.3 by default.",
             rich_help_panel=options.MODELS,
         ),
     ] = None
