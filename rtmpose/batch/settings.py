@@ -13,6 +13,7 @@ from rtmpose.files import make_folder, output_errors, write_text
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 from rtmpose.ranges import check_choice
 from rtmpose.text_files import parse_json, read_json, to_json
+from rtmpose.writers.lab_table import LAB_FORMATS
 from rtmpose.writers.table import FORMATS, format_named
 
 TASKS = ("predict", "track")
@@ -77,6 +78,11 @@ class BatchSettings:
 
     def __post_init__(self) -> None:
         check_choice("task", self.task, TASKS)
+        if self.format in (row.name for row in LAB_FORMATS):
+            raise InputError(
+                f"a batch does not write {self.format} itself: write parquet, and then"
+                f" `rtmpose convert OUT --to {self.format}` makes it of the results"
+            )
         check_choice("format", self.format, tuple(row.name for row in FORMATS))
 
     @property
