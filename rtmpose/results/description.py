@@ -82,8 +82,8 @@ class Description:
 
     def skeleton(self, count: int, path: Path) -> Skeleton:
         """The keypoint set of ``count`` points in a file."""
-        known = self.skeleton_name in skeleton_names()
-        named = get_skeleton(self.skeleton_name) if known else None
+        name = self.skeleton_name or name_of_set(self.keypoints)
+        named = get_skeleton(name) if name in skeleton_names() else None
         if self.keypoints and len(self.keypoints) != count:
             raise InputError(
                 f"{path} has {count} keypoints, but is said to have {len(self.keypoints)}"
@@ -115,6 +115,12 @@ class Description:
             return find(self.models.get("pose", "")).calibration
         except ModelError:
             return None
+
+
+def name_of_set(keypoints: tuple[str, ...]) -> str:
+    """The keypoint set that has these names; empty where none has."""
+    sets = (get_skeleton(name) for name in skeleton_names())
+    return next((found.name for found in sets if found.keypoints == keypoints), "")
 
 
 def plain_skeleton(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description, SourceInfo
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 from rtmpose.types import Calibration, FloatArray, Skeleton
 from rtmpose.writers.clip import DEFAULT_FPS, Clip
 
@@ -64,6 +65,14 @@ class SourceRows:
         self.ids.append(number)
         self.box_scores.append(box_score)
         self.filled.append(filled)
+
+
+def box_around(points: FloatArray) -> tuple[float, ...]:
+    """The box around ``(K, 3)`` points as xyxy, for formats without boxes; without points zeros."""
+    known = points[np.isfinite(points).all(axis=1), :2]
+    if not len(known):
+        return (0.0, 0.0, 0.0, 0.0)
+    return (*known.min(axis=0).tolist(), *known.max(axis=0).tolist())
 
 
 def make_clips(
@@ -129,8 +138,15 @@ def _clip(
         _probabilities(rows, order, scores, missing, calibration),
         info.fps,
         info.size_wh or rows.size_wh,
-        rows.still or info.still,
+        rows.still or info.still or _is_photo(name, rows, info),
     )
+
+
+def _is_photo(name: str, rows: SourceRows, info: SourceInfo) -> bool:
+    """Whether a source is a photo, by its name, where the file does not say it."""
+    said = info.fps is not None or info.last_frame is not None
+    suffix = PurePath(name.split("?")[0]).suffix.lower()
+    return not said and list(rows.seen) == [0] and suffix in IMAGE_SUFFIXES
 
 
 def _probabilities(
