@@ -1,6 +1,7 @@
 """Made-up clips for the formats of labs, and programs of others that read the files back."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -81,11 +82,17 @@ def photo(source, seed=0):
     )
 
 
-def read_by(code, *arguments, python=READERS, timeout=240):
-    """What a program of others, in an environment of its own, prints as JSON in its last line."""
+def read_by(code, *arguments, python=READERS, timeout=240, path=None):
+    """What a program of others, in an environment of its own, prints as JSON in its last line.
+
+    With a path the program may import from there what its own environment lacks.
+    """
     if not python.exists():
         pytest.skip("the readers are not installed: make readers")
     line = [python, "-W", "ignore", "-c", code, *map(str, arguments)]
-    run = subprocess.run(line, capture_output=True, text=True, timeout=timeout, check=False)
+    variables = os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)}
+    run = subprocess.run(
+        line, capture_output=True, text=True, timeout=timeout, check=False, env=variables
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout.strip().splitlines()[-1])
