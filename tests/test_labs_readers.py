@@ -1,6 +1,8 @@
 """Every format of the labs is read back by the program it is for, and equals our arrays."""
 
+import json
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -442,11 +444,13 @@ def test_cvat_in_datumaro(tmp_path, kind):
 
 YOLO = """
 import json, sys, numpy as np, sleap_io
+from pathlib import Path
 labels = sleap_io.load_ultralytics(sys.argv[1])
 images = {}
 for frame in labels.labeled_frames:
     points = [person.numpy() for person in frame.instances]
-    name = str(frame.video.filename).replace(chr(92), "/").rsplit("/", 1)[-1]
+    name = frame.video.filename
+    name = Path(name[0] if isinstance(name, list) else name).name
     images[name] = np.where(np.isnan(points), None, points).tolist()
 print(json.dumps({"images": images, "nodes": labels.skeletons[0].node_names}))
 """
@@ -509,25 +513,46 @@ def test_supervision_draws(skeleton):
 
 LABEL_STUDIO = """
 import json, sys
+from pathlib import Path
+from label_studio_sdk.converter import Converter
 from label_studio_sdk.label_interface import LabelInterface
 names = json.loads(sys.argv[2])
-points = "".join(f'<Label value="{n}"/>' for n in names)
-interface = LabelInterface('<View><Image name="image" value="$image"/>'
+points = "".join(f'<Label value="{n}" model_index="{k}"/>' for k, n in enumerate(names))
+setup = ('<View><Image name="image" value="$image"/>'
     '<RectangleLabels name="box" toName="image"><Label value="person"/></RectangleLabels>'
     f'<KeyPointLabels name="keypoints" toName="image">{points}</KeyPointLabels></View>')
+interface = LabelInterface(setup)
 tasks = json.load(open(sys.argv[1]))
-good = [all(
-    interface.validate_prediction(p) for p in t["predictions"]) for t in tasks]
-print(json.dumps({"good": good,
-  "bad": interface.validate_prediction({**tasks[0]["predictions"][0], "result": [{"id": "x"}]})}))
+good = [all(interface.validate_prediction(p) for p in t["predictions"]) for t in tasks]
+bad = interface.validate_prediction({**tasks[0]["predictions"][0], "result": [{"id": "x"}]})
+
+# Somebody accepts every prediction, and exports what is then there.
+accepted = [{"id": k, "data": t["data"], "annotations": [{"id": k, "result": p["result"]}]}
+    for k, t in enumerate(tasks) for p in t["predictions"]]
+out = Path(sys.argv[3])
+out.mkdir()
+(out / "accepted.json").write_text(json.dumps(accepted))
+Converter(setup, str(out)).convert_to_yolo(str(out / "accepted.json"), str(out), is_dir=False)
+labels = {path.stem: [[float(v) for v in line.split()] for line in path.read_text().splitlines()]
+    for path in (out / "labels").iterdir()}
+print(json.dumps({"good": good, "bad": bad, "labels": labels}))
 """
 
 
 def test_label_studio(tmp_path):
-    import json
-
-    clips = [photo("p/a.jpg"), photo("p/b.jpg", 1)]
+    clips = [photo(str(tmp_path / f"{name}.jpg"), seed) for seed, name in enumerate("ab")]
+    clips[1].keypoints[0, 3] = np.nan
+    for clip in clips:
+        Path(clip.source).touch()
     (path,) = convert(clips, "label-studio", tmp_path / "tasks.json")
     names = json.dumps(list(clips[0].skeleton.keypoints))
-    found = read_by(LABEL_STUDIO, path, names, python=LABELING)
+    found = read_by(LABEL_STUDIO, path, names, tmp_path / "exported", python=LABELING)
     assert (found["good"], found["bad"]) == ([True, True], False)
+    for name, clip in zip("ab", clips, strict=True):
+        rows = np.array(found["labels"][name])
+        points = rows[:, 5:].reshape(2, 17, 3)
+        np.testing.assert_allclose(points[..., :2] * SIZE, np.nan_to_num(clip.keypoints), atol=1e-3)
+        known = np.isfinite(clip.keypoints[..., 0])
+        np.testing.assert_array_equal(points[..., 2], np.where(known, 2, 0))
+        corners = [rows[:, 1:3] - rows[:, 3:5] / 2, rows[:, 1:3] + rows[:, 3:5] / 2]
+        np.testing.assert_allclose(np.hstack(corners) * (SIZE * 2), clip.boxes, atol=1e-3)
