@@ -10,8 +10,7 @@ import typer
 from rtmpose.cli.groups import expand_groups
 from rtmpose.cli.result_options import ResultOptions, next_to
 from rtmpose.errors import InputError
-from rtmpose.ranges import FINITE, KEYPOINT_SCORE
-from rtmpose.writers.lab_options import SCALE
+from rtmpose.ranges import FINITE, KEYPOINT_SCORE, METERS_PER_PIXEL
 from rtmpose.writers.lab_table import LAB_FORMATS
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def convert(
     ] = 0.0,
     meters_per_pixel: Annotated[
         float | None,
-        SCALE,
+        METERS_PER_PIXEL,
         typer.Option(
             help="Length of a pixel, for trc, c3d and bids-motion in meters (c3d: mm) with y up;"
             " left out: pixels with y down.",

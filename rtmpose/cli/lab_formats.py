@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +12,13 @@ import typer
 from rtmpose.cli.options import OUTPUT
 from rtmpose.errors import InputError
 from rtmpose.files import is_special
-from rtmpose.ranges import FINITE
-from rtmpose.writers.lab_options import SCALE, LabOptions
+from rtmpose.ranges import FINITE, METERS_PER_PIXEL
 from rtmpose.writers.lab_table import LAB_FORMATS, Holds, LabFormat, lab_format
 from rtmpose.writers.table import format_named
 
 if TYPE_CHECKING:
     from rtmpose.sources import SourceItem
+    from rtmpose.writers.lab_options import LabOptions
     from rtmpose.writers.report import JobReport
 
 RESULTS = "jsonl"
@@ -45,7 +45,7 @@ class LabFormatOptions:
     ] = None
     meters_per_pixel: Annotated[
         float | None,
-        SCALE,
+        METERS_PER_PIXEL,
         typer.Option(
             help="Length of a pixel in meters, for --to trc, c3d and bids-motion.",
             show_default=False,
@@ -77,7 +77,7 @@ class LabOutputs:
 
     formats: Mapping[str, Path]
     targets: Sequence[tuple[LabFormat, Path]] = ()
-    options: LabOptions = field(default_factory=LabOptions)
+    options: LabOptions | None = None
     sources: Sequence[Path] = ()
     names: Sequence[str] = ()
 
@@ -92,7 +92,7 @@ class LabOutputs:
 
         files = self._results(report)
         for row, path in self.targets if files else ():
-            options = self.options if row.in_meters else LabOptions()
+            options = self.options if row.in_meters else None
             try:
                 convert_clips(
                     Results(*files),
@@ -145,6 +145,7 @@ def lab_outputs(
             raise InputError("--meters-per-pixel and --floor-y are for --to trc, c3d, bids-motion")
         return LabOutputs(formats)
     from rtmpose.writers.drawn import is_drawn_file
+    from rtmpose.writers.lab_options import LabOptions
     from rtmpose.writers.names import output_names
 
     folder = output or default

@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtmpose.errors import InputError, MissingDependencyError
-from rtmpose.writers.clip import Clip
-from rtmpose.writers.lab_options import LabOptions
 from rtmpose.writers.table import FORMATS
+
+if TYPE_CHECKING:
+    # Help texts need only this table.
+    from rtmpose.writers.clip import Clip
+    from rtmpose.writers.lab_options import LabOptions
 
 
 class Holds(str, Enum):
