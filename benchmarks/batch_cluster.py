@@ -338,6 +338,19 @@ def measure(options, sources: Sources, folder: Path) -> None:
     print(f"N workers / (N x one worker) = {ratio:.3f} (wanted: 0.9 or more)")
 
 
+def prove(options, sources: Sources, folder: Path) -> list[str]:
+    """Kill parts of a run, and compare it with one on one machine; what is not as it should be."""
+    seconds = run(batch(options, sources, folder / "single"), options.timeout)
+    units = finished(folder / "single")
+    print(f"one machine: {seconds:.1f} s, {units} units")
+    told = run_and_kill(options, sources, folder / "cluster", units)
+    print("; ".join(told))
+    wrong = check(sources, folder / "cluster", folder / "single")
+    if len(told) < 3:
+        wrong.append(f"only {len(told)} of 3 were killed before the end")
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     shared = os.environ.get("RTMPOSE_SHARED", str(ROOT.parent / "shared"))
@@ -354,7 +367,10 @@ def main() -> None:
     parser.add_argument("--person-thr", type=float)
     parser.add_argument("--quick", action="store_true", help="20 clips, 100 photos, no speed")
     parser.add_argument("--no-speed", action="store_true")
+    parser.add_argument("--only-speed", action="store_true", help="no proof, and no photos")
     options = parser.parse_args()
+    if options.only_speed:
+        options.photos = 0
     if options.quick:
         options.clips, options.photos, options.photos_per_file = 20, 100, 10
         options.timeout = min(options.timeout, 600)
@@ -368,14 +384,7 @@ def main() -> None:
             folder / "in", options.images, options.clips, options.photos, options.frames
         )
         print(f"{len(sources.good)} good sources, {len(sources.broken)} broken")
-        seconds = run(batch(options, sources, folder / "single"), options.timeout)
-        units = finished(folder / "single")
-        print(f"one machine: {seconds:.1f} s, {units} units")
-        told = run_and_kill(options, sources, folder / "cluster", units)
-        print("; ".join(told))
-        wrong = check(sources, folder / "cluster", folder / "single")
-        if len(told) < 3:
-            wrong.append(f"only {len(told)} of 3 were killed before the end")
+        wrong = [] if options.only_speed else prove(options, sources, folder)
         if not (options.quick or options.no_speed):
             measure(options, sources, folder)
     for line in wrong:

@@ -427,6 +427,13 @@ def test_a_folder_of_somebody_else_is_refused(batch, sources):
     assert list(batch.out.iterdir()) == [batch.out / "data"]
 
 
+def test_a_folder_within_another_batch_is_refused(batch, sources):
+    batch(sources / "0.png")
+    status, _, err = batch(sources / "1.png", out="out/data")
+    assert status == 1
+    assert "belongs to the batch in" in err
+
+
 def test_other_files_in_the_folder_stay(batch, sources):
     batch.out.mkdir()
     (batch.out / "notes.txt").write_text("mine")

@@ -405,41 +405,50 @@ def test_fiftyone(tmp_path):
 
 CVAT = """
 import json, sys, datumaro
-data = datumaro.Dataset.import_from(sys.argv[1], "cvat")
-labels = data.categories()[datumaro.AnnotationType.label]
-items = {item.id: [[labels[a.label].name, *a.points] for a in item.annotations] for item in data}
-sizes = [list(item.media.size) for item in data]
-print(json.dumps({"items": items, "sizes": sizes, "labels": [label.name for label in labels]}))
+found = []
+for folder in sys.argv[1:]:
+    data = datumaro.Dataset.import_from(folder, "cvat")
+    labels = data.categories()[datumaro.AnnotationType.label]
+    items = {item.id: [[labels[a.label].name, *a.points] for a in item.annotations]
+        for item in data}
+    found.append({"items": items, "sizes": [list(item.media.size) for item in data],
+        "labels": [label.name for label in labels]})
+print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("kind", ["photos", "video"])
-def test_cvat_in_datumaro(tmp_path, kind):
+def test_cvat_in_datumaro(tmp_path):
     """Its reader has no skeletons: their points come as they are, those outside at 0, 0."""
     import cv2
 
-    clips = [photo("p/a.jpg"), photo("p/b.jpg", 1)] if kind == "photos" else [made_clip()]
-    convert(clips, "cvat", tmp_path / "annotations.xml")
-    names = [clip.source if clip.still else f"frame_{frame:06d}" for clip in clips
-             for frame in clip.frames.tolist()]  # fmt: skip
-    for name in names:
-        target = tmp_path / "images" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-        target.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    found = read_by(CVAT, tmp_path, python=LABELING)
-    keypoints = clips[0].skeleton.keypoints
-    assert found["labels"] == ["person", *keypoints]
-    assert {tuple(size) for size in found["sizes"]} == {(SIZE[1], SIZE[0])}
-    place_of = {name.removesuffix(".jpg"): k for k, name in enumerate(names)}
-    assert set(found["items"]) == set(place_of)
-    for name, points in found["items"].items():
-        place = place_of[name]
-        clip = clips[place] if kind == "photos" else clips[0]
-        expected = clip.keypoints[clip.rows == (0 if kind == "photos" else place)]
-        assert [point[0] for point in points] == list(keypoints) * len(expected)
-        places = np.array([point[1:] for point in points]).reshape(-1, len(keypoints), 2)
-        np.testing.assert_allclose(places, np.nan_to_num(expected), atol=0.0051)
+    photos = [photo("p/a.jpg"), photo("p/b.jpg", 1)]
+    video = made_clip()
+    rows_of = [
+        {clip.source: clip.keypoints for clip in photos},
+        {
+            f"frame_{frame:06d}.jpg": video.keypoints[video.rows == place]
+            for place, frame in enumerate(video.frames.tolist())
+        },
+    ]
+    image = cv2.imencode(".png", np.zeros((SIZE[1], SIZE[0], 3), np.uint8))[1].tobytes()
+    for name, clips, rows in zip("pv", (photos, [video]), rows_of, strict=True):
+        convert(clips, "cvat", tmp_path / name / "annotations.xml")
+        for source in rows:
+            # Frames of a video have no suffix.
+            target = tmp_path / name / "images" / (source if name == "p" else source[:-4])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(image)
+    found = read_by(CVAT, tmp_path / "p", tmp_path / "v", python=LABELING)
+    for data, rows, clip in zip(found, rows_of, (photos[0], video), strict=True):
+        keypoints = clip.skeleton.keypoints
+        assert data["labels"] == ["person", *keypoints]
+        assert {tuple(size) for size in data["sizes"]} == {(SIZE[1], SIZE[0])}
+        assert set(data["items"]) == {name.removesuffix(".jpg") for name in rows}
+        for name, expected in rows.items():
+            points = data["items"][name.removesuffix(".jpg")]
+            assert [point[0] for point in points] == list(keypoints) * len(expected)
+            places = np.array([point[1:] for point in points]).reshape(-1, len(keypoints), 2)
+            np.testing.assert_allclose(places, np.nan_to_num(expected), atol=0.0051)
 
 
 YOLO = """
@@ -475,40 +484,38 @@ def test_yolo_pose_in_sleap_io(tmp_path):
 
 SUPERVISION = """
 import json, sys, numpy as np, supervision as sv
-import rtmpose
 from rtmpose import Poses, get_skeleton
-skeleton = get_skeleton(sys.argv[1])
-count = len(skeleton)
-rng = np.random.default_rng(0)
-points = rng.uniform(20, 400, (2, count, 2)).astype(np.float32)
-poses = Poses(np.array([[0, 0, 300, 400], [100, 50, 420, 420.0]]), np.array([0.9, 0.6]), points,
-    np.full((2, count), 0.8), skeleton, np.array([7, 9]))
-given = poses.to_supervision()
-scene = np.zeros((480, 640, 3), np.uint8)
-edges = sv.EdgeAnnotator(color=sv.Color.WHITE, thickness=1, edges=skeleton.links_from_1)
-drawn = edges.annotate(scene.copy(), given)
-first, second = skeleton.links[0]
-middles = ((points[:, first] + points[:, second]) / 2).round().astype(int)
-dots = sv.VertexAnnotator(radius=3).annotate(scene.copy(), given)
-kept = given.with_nms(threshold=0.99)
-print(json.dumps({"drawn": int(drawn.any(axis=2).sum()), "version": sv.__version__,
-  "on_a_link": [bool(drawn[y - 2 : y + 3, x - 2 : x + 3].any()) for x, y in middles.tolist()],
-  "dots": [bool(dots[y, x].any()) for x, y in points[:, 0].round().astype(int).tolist()],
-  "ids": given.data["tracker_id"].tolist(), "kept": len(kept),
-  "boxes": given.detection_confidence.tolist(), "classes": given.class_id.tolist()}))
+def drawn_of(name):
+    skeleton = get_skeleton(name)
+    points = np.random.default_rng(0).uniform(20, 400, (2, len(skeleton), 2)).astype(np.float32)
+    poses = Poses(np.array([[0, 0, 300, 400], [100, 50, 420, 420.0]]), np.array([0.9, 0.6]),
+        points, np.full((2, len(skeleton)), 0.8), skeleton, np.array([7, 9]))
+    given = poses.to_supervision()
+    scene = np.zeros((480, 640, 3), np.uint8)
+    edges = sv.EdgeAnnotator(color=sv.Color.WHITE, thickness=1, edges=skeleton.links_from_1)
+    drawn = edges.annotate(scene.copy(), given)
+    dots = sv.VertexAnnotator(radius=3).annotate(scene.copy(), given)
+    ends = points[:, list(skeleton.links[0])]
+    middles = ends.mean(axis=1).round().astype(int).tolist()
+    noses = points[:, 0].round().astype(int).tolist()
+    return {"drawn": int(drawn.any(axis=2).sum()),
+      "on_a_link": [bool(drawn[y - 2 : y + 3, x - 2 : x + 3].any()) for x, y in middles],
+      "dots": [bool(dots[y, x].any()) for x, y in noses], "ids": given.data["tracker_id"].tolist(),
+      "kept": len(given.with_nms(threshold=0.99)), "classes": given.class_id.tolist(),
+      "boxes": given.detection_confidence.tolist()}
+print(json.dumps({"version": sv.__version__, "sets": [drawn_of(name) for name in sys.argv[1:]]}))
 """
 
 
-@pytest.mark.parametrize("skeleton", ["halpe26", "coco-wholebody133"])
-def test_supervision_draws(skeleton):
+def test_supervision_draws():
     """Sets of 26 and 133 points draw nothing unless their links are given, counted from 1."""
-    found = read_by(SUPERVISION, skeleton, path=ROOT)
+    found = read_by(SUPERVISION, "halpe26", "coco-wholebody133", path=ROOT)
     assert found["version"] == "0.31.2"
-    assert found["drawn"] > 200
-    assert found["on_a_link"] == [True, True]
-    assert found["dots"] == [True, True]
-    assert (found["ids"], found["classes"], found["kept"]) == ([7, 9], [0, 0], 2)
-    np.testing.assert_allclose(found["boxes"], [0.9, 0.6], atol=1e-6)
+    for drawn in found["sets"]:
+        assert drawn["drawn"] > 200
+        assert (drawn["on_a_link"], drawn["dots"]) == ([True, True], [True, True])
+        assert (drawn["ids"], drawn["classes"], drawn["kept"]) == ([7, 9], [0, 0], 2)
+        np.testing.assert_allclose(drawn["boxes"], [0.9, 0.6], atol=1e-6)
 
 
 LABEL_STUDIO = """

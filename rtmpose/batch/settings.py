@@ -155,6 +155,9 @@ def agree_on_settings(out: Path, settings: BatchSettings) -> None:
                 f"{out} has a folder {name!r} that `rtmpose batch` did not make; choose another"
                 " --out"
             )
+    # The folder of another batch has files of one kind only.
+    if out.name in FOLDERS and (out.parent / SETTINGS_FILE).exists():
+        raise InputError(f"{out} belongs to the batch in {out.parent}; choose another --out")
     format_named(settings.format).check_installed()
     # The settings come first: folders without them belong to somebody else.
     make_folder(out)
