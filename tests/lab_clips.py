@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from rtmpose import get_skeleton
+from rtmpose.errors import MissingDependencyError
 from rtmpose.writers.clip import Clip
+from rtmpose.writers.convert import convert_clips
+from rtmpose.writers.lab_options import LabOptions
+from rtmpose.writers.lab_table import lab_format
 
 ROOT = Path(__file__).parents[1]
 READERS = ROOT / ".venv-readers" / "bin" / "python"
@@ -96,3 +100,18 @@ def read_by(code, *arguments, python=READERS, timeout=240, path=None):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout.strip().splitlines()[-1])
+
+
+def convert(clips, name, output, **options):
+    """Write clips in a format; the test is left out where its packages are not installed."""
+    row = lab_format(name)
+    try:
+        row.check_installed()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    return convert_clips(clips, row, output, LabOptions(**options))
+
+
+def array(values):
+    """Numbers that were printed as JSON; null is NaN."""
+    return np.array(values, dtype=object).astype(float)
