@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -90,7 +90,6 @@ def make_clips(
         InputError: numbers are missing or out of range.
     """
     skeleton = description.skeleton(count, path)
-    calibration = description.calibration()
     names = dict.fromkeys([*description.sources, *sources])
     clips = []
     for name in names:
@@ -98,8 +97,8 @@ def make_clips(
         info = description.sources.get(name, SourceInfo())
         if not rows.seen and info.last_frame is None and not info.still:
             continue
-        clips.append(_clip(name, rows, info, skeleton, calibration, path))
-    return [replace(clip, models=dict(description.models)) for clip in clips]
+        clips.append(_clip(name, rows, info, skeleton, description, path))
+    return clips
 
 
 def _clip(
@@ -107,7 +106,7 @@ def _clip(
     rows: SourceRows,
     info: SourceInfo,
     skeleton: Skeleton,
-    calibration: Calibration | None,
+    description: Description,
     path: Path,
 ) -> Clip:
     frames, times = all_frames(rows, info)
@@ -135,10 +134,11 @@ def _clip(
         np.ascontiguousarray(points[..., :2]),
         scores,
         np.array(rows.filled, bool)[order],
-        _probabilities(rows, order, scores, missing, calibration),
+        _probabilities(rows, order, scores, missing, description.calibration()),
         info.fps,
         info.size_wh or rows.size_wh,
         rows.still or info.still or _is_photo(name, rows, info),
+        dict(description.models),
     )
 
 
