@@ -35,7 +35,7 @@ def test_our_table_of_deeplabcut_comes_back(ids, tmp_path, caplog):
     made = made_clip(ids=ids)
     (path,) = convert_clips([made], lab_format("deeplabcut"), tmp_path)
     (found,) = read_results(path)
-    assert "30 frames per second are taken; see --fps" in caplog.text
+    assert "30 frames per second are taken unless --fps says another" in caplog.text
     assert found.frames.tolist() == list(range(FIRST + COUNT))
     # A single person has no name there.
     assert found.person_ids == (ids if len(ids) > 1 else (1,))
@@ -130,7 +130,13 @@ def test_the_same_results_in_several_formats(tmp_path):
     for suffix in ("json", "csv", "jsonl"):
         write_results(tmp_path / f"walk.{suffix}", "walk.mp4")
     write_results(tmp_path / "run.csv", "run.mp4")
-    assert [clip.source for clip in read_results(tmp_path)] == ["run.mp4", "walk.mp4"]
+    for name, row in (("walk_people", "npz"), ("walk_openpose", "openpose"), ("jump_json", None)):
+        writer = format_named(row or "openpose").writer(
+            tmp_path / name, WriterContext(SKELETON, frame_rates={"walk.mp4": 10.0})
+        )
+        writer.write(record("walk.mp4", 0, poses(1, ids=[1])))
+        writer.close()
+    assert [clip.source for clip in read_results(tmp_path)] == ["run.mp4", "walk.mp4", "jump"]
 
 
 def test_a_video_that_was_moved_with_its_results(tmp_path, capsys, monkeypatch):

@@ -73,7 +73,9 @@ def read_deeplabcut(text: str, path: Path) -> list[Clip]:
                     " frame: a table of labeled images is read by `rtmpose data`"
                 ) from error
             raise InputError(f"line {number} of {path} is damaged: {error}") from error
-    log.warning("%s tells no frame rate: 30 frames per second are taken; see --fps", path)
+    log.warning(
+        "%s tells no frame rate: 30 frames per second are taken unless --fps says another", path
+    )
     name = SCORER.sub("", path.stem).rstrip("_") or path.stem
     description = Description("", columns.keypoints)
     return make_clips({name: rows}, description, len(columns.keypoints), path)

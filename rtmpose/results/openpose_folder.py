@@ -62,7 +62,9 @@ def read_openpose_folder(folder: Path) -> list[Clip]:
             raise InputError(f"{path} is no frame of OpenPose's: {error}") from error
     if not count:
         raise InputError(f"the files of {folder} have nobody in them")
-    log.warning("%s tells no frame rate: 30 frames per second are taken; see --fps", folder)
+    log.warning(
+        "%s tells no frame rate: 30 frames per second are taken unless --fps says another", folder
+    )
     return make_clips({name: rows}, _description(count), count, folder)
 
 

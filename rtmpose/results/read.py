@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from rtmpose.results.npz_folder import is_npz_folder, read_npz_folder
 from rtmpose.results.openpose_folder import is_openpose_folder, read_openpose_folder
 from rtmpose.results.parquet_files import files_together, read_parquet, read_parquet_files
 from rtmpose.results.tables import read_csv
+from rtmpose.sources.kinds import VIDEO_SUFFIXES
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.run_info import INFO_SUFFIX
 
@@ -26,6 +28,13 @@ READERS: dict[str, Reader] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
 }
+FOLDER_READERS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
+    (is_npz_folder, read_npz_folder),
+    (is_openpose_folder, read_openpose_folder),
+)
+"""What a folder of one source must hold, and its reader; the first is preferred."""
+FOLDER_END = re.compile("_(people|openpose|json)$")
+"""What stands behind the name of a source."""
 PREFERRED = (".parquet", ".jsonl", ".json", ".csv")
 """Which is read of files that differ in their suffix only."""
 PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst", ".7z")
@@ -111,9 +120,12 @@ def _part_of_file(path: Path) -> Part:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(READERS)
+        remedy = MADE
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            remedy = f"`rtmpose track {path} --to FORMAT` finds the people and converts"
         raise InputError(
             f"{path} is none of the formats of results: {known}, or a folder of --npz,"
-            f" --openpose or `rtmpose batch`; {MADE}"
+            f" --openpose or `rtmpose batch`; {remedy}"
         )
     return partial(reader, path)
 
@@ -139,11 +151,14 @@ def _parts_of_folder(folder: Path) -> list[Part]:
     parts += [_part_of_file(file) for file in files if file not in tables]
 
     # What --npz and --openpose were given: a folder with one folder per source.
-    for inside in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if is_npz_folder(inside):
-            parts.append(partial(read_npz_folder, inside))
-        elif is_openpose_folder(inside):
-            parts.append(partial(read_openpose_folder, inside))
+    taken = set(chosen)
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    for is_one, read in FOLDER_READERS:
+        for inside in folders:
+            name = FOLDER_END.sub("", inside.name)
+            if name not in taken and is_one(inside):
+                taken.add(name)
+                parts.append(partial(read, inside))
     if not parts:
         raise InputError(
             f"{folder} is a folder without results: name a file, or a folder of --npz, --openpose"
