@@ -95,6 +95,7 @@ KEYPOINT_SCORE = Range(0, 100)
 IMAGE_SIDE = Range(16, 16_384, whole=True)
 """Long side of a drawn image, in pixels."""
 LINE_WIDTH = Range(0, 1000, above=True)
+METERS_PER_PIXEL = Range(0, 1000, above=True)
 TRAIL = Range(0, 100_000, whole=True)
 FPS = Range(0.1, 1000)
 SEQUENCE_FPS = Range(0.001, 1000)

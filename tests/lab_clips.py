@@ -1,6 +1,7 @@
 """Made-up clips for the formats of labs, and programs of others that read the files back."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import numpy as np
 import pytest
 
 from rtmpose import get_skeleton
+from rtmpose.errors import MissingDependencyError
 from rtmpose.writers.clip import Clip
+from rtmpose.writers.convert import convert_clips
+from rtmpose.writers.lab_options import LabOptions
+from rtmpose.writers.lab_table import lab_format
 
 ROOT = Path(__file__).parents[1]
 READERS = ROOT / ".venv-readers" / "bin" / "python"
@@ -81,11 +86,32 @@ def photo(source, seed=0):
     )
 
 
-def read_by(code, *arguments, python=READERS, timeout=240):
-    """What a program of others, in an environment of its own, prints as JSON in its last line."""
+def read_by(code, *arguments, python=READERS, timeout=240, path=None):
+    """What a program of others, in an environment of its own, prints as JSON in its last line.
+
+    With a path the program may import from there what its own environment lacks.
+    """
     if not python.exists():
         pytest.skip("the readers are not installed: make readers")
     line = [python, "-W", "ignore", "-c", code, *map(str, arguments)]
-    run = subprocess.run(line, capture_output=True, text=True, timeout=timeout, check=False)
+    variables = os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)}
+    run = subprocess.run(
+        line, capture_output=True, text=True, timeout=timeout, check=False, env=variables
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout.strip().splitlines()[-1])
+
+
+def convert(clips, name, output, **options):
+    """Write clips in a format; the test is left out where its packages are not installed."""
+    row = lab_format(name)
+    try:
+        row.check_installed()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    return convert_clips(clips, row, output, LabOptions(**options))
+
+
+def array(values):
+    """Numbers that were printed as JSON; null is NaN."""
+    return np.array(values, dtype=object).astype(float)

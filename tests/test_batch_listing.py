@@ -63,6 +63,15 @@ def test_manifests_have_a_column_with_sources(tmp_path, name, delimiter):
         list_sources([str(tmp_path / name)], column="movie")
 
 
+@pytest.mark.parametrize("head", ["Video path", " FILE_NAME", "Path", "uri"])
+def test_columns_are_found_whatever_their_case(tmp_path, head):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "m.csv").write_text(f"subject,{head},age\n1,a.mp4,30\n")
+    assert list_sources([str(tmp_path / "m.csv")]).sources == [str(tmp_path / "a.mp4")]
+    asked = list_sources([str(tmp_path / "m.csv")], column=head.strip().upper())
+    assert asked.sources == [str(tmp_path / "a.mp4")]
+
+
 def test_manifests_with_semicolons_and_without_entries(tmp_path):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "list.csv").write_text('path;note\n"a.mp4";"one, two"\n')

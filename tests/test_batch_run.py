@@ -427,6 +427,13 @@ def test_a_folder_of_somebody_else_is_refused(batch, sources):
     assert list(batch.out.iterdir()) == [batch.out / "data"]
 
 
+def test_a_folder_within_another_batch_is_refused(batch, sources):
+    batch(sources / "0.png")
+    status, _, err = batch(sources / "1.png", out="out/data")
+    assert status == 1
+    assert "belongs to the batch in" in err
+
+
 def test_other_files_in_the_folder_stay(batch, sources):
     batch.out.mkdir()
     (batch.out / "notes.txt").write_text("mine")
@@ -466,6 +473,12 @@ def test_mistakes_are_told_at_once(batch, arguments, words):
     assert not (batch.out / "ledger").exists()
 
 
+def test_formats_of_labs_are_made_of_the_results(batch):
+    status, _, err = batch("x.png", form="trc")
+    assert status != 0
+    assert "`rtmpose convert OUT --to trc`" in err
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "mot", "openpose", "npz"])
 def test_every_format_of_track(batch, sources, form):
     batch(sources, form=form)
@@ -482,8 +495,8 @@ def test_probabilities_have_columns_where_the_model_is_calibrated(tmp_path):
     import pyarrow.parquet
 
     from rtmpose import Calibration, Poses, get_skeleton
-    from rtmpose.batch.table import DatasetWriter
     from rtmpose.writers import FrameRecord, WriterContext
+    from rtmpose.writers.parquet import ParquetTable
 
     skeleton = get_skeleton("coco17")
     poses = Poses(
@@ -494,9 +507,10 @@ def test_probabilities_have_columns_where_the_model_is_calibrated(tmp_path):
         skeleton,
         calibration=Calibration((4.0,), (-1.0,)),
     )
-    writer = DatasetWriter(tmp_path / "a.parquet", WriterContext(skeleton), calibrated=True)
+    context = WriterContext(skeleton)
+    writer = ParquetTable(tmp_path / "a.parquet", context, with_probabilities=True)
     writer.write(FrameRecord("a.mp4", 7, 7 / 240, poses, size_wh=(80, 60)))
-    writer.close("{}")
+    writer.close()
     (row,) = pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pylist()
     assert row["time_s"] == 7 / 240
     for k, name in enumerate(skeleton.keypoints):

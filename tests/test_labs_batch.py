@@ -8,7 +8,7 @@ import pytest
 from lab_clips import made_clip, photo
 from results import SKELETON, poses, record
 
-from rtmpose.batch.table import DatasetWriter
+from rtmpose.batch.ledger import FOOTER
 from rtmpose.cli import main
 from rtmpose.errors import InputError
 from rtmpose.results import read_results
@@ -17,6 +17,7 @@ from rtmpose.writers import WriterContext, format_named
 from rtmpose.writers.convert import convert_clips, with_people
 from rtmpose.writers.lab_options import LabOptions
 from rtmpose.writers.lab_table import lab_format
+from rtmpose.writers.parquet import ParquetTable
 
 FPS = 240.0
 SEEN = (0, 1, 2, 7)
@@ -35,11 +36,12 @@ def write_part(out, name, frames, *, source="v.mp4", part=0, parts=1):
     for folder in ("data", "ledger"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     context = WriterContext(SKELETON, models={"pose": "own"}, frame_rates={source: FPS})
-    writer = DatasetWriter(out / "data" / f"{name}.parquet", context, calibrated=True)
+    path = out / "data" / f"{name}.parquet"
+    writer = ParquetTable(path, context, with_probabilities=True)
     for k in frames:
         writer.write(record(source, k, people(k), time_s=k / FPS))
     entry = {"part": part, "parts": parts, "sources": [{"source": source}]}
-    writer.close(json.dumps(entry))
+    writer.close({FOOTER: json.dumps(entry)})
 
 
 def in_parts(out):
@@ -163,7 +165,7 @@ def test_people_of_several_clips(tmp_path, caplog):
     assert (kept.source, kept.person_ids) == ("b.mp4", (3,))
     assert "no person 3 in a.mp4: it is left out" in caplog.text
     with pytest.raises(InputError, match=r"no person 9 in a\.mp4; the ids are 1"):
-        with_people(videos, [1, 9])
+        list(with_people(videos, [1, 9]))
 
 
 def test_photos_among_videos_are_left_out(tmp_path, caplog):

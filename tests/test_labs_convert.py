@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lab_clips import COUNT, FIRST, FPS, SIZE, made_clip, photo
+from lab_clips import COUNT, FIRST, FPS, SIZE, convert, made_clip, photo
 from results import SKELETON, poses, record
 
 from rtmpose.cli import main
@@ -15,21 +15,11 @@ from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.types import Poses
 from rtmpose.writers import WriterContext, format_named
 from rtmpose.writers.clip_names import clip_names
-from rtmpose.writers.convert import convert_clips
 from rtmpose.writers.lab_options import LabOptions
 from rtmpose.writers.lab_table import LAB_FORMATS, lab_format
 from rtmpose.writers.marker_names import marker_names
 
 NO_IDS = ("coco", "yolo-pose", "cvat", "label-studio", "fiftyone")
-
-
-def convert(clips, name, output, **options):
-    row = lab_format(name)
-    try:
-        row.check_installed()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
-    return convert_clips(clips, row, output, LabOptions(**options))
 
 
 def tracked(path, *, ids=(1, 3), source="v.mp4"):

@@ -8,35 +8,16 @@ from lab_clips import (
     COUNT,
     FIRST,
     FPS,
-    LABELING,
     READERS,
     SEEN,
     SIZE,
+    array,
+    convert,
     made_clip,
-    photo,
     read_by,
 )
 
-from rtmpose.errors import MissingDependencyError
-from rtmpose.writers.convert import convert_clips
-from rtmpose.writers.lab_options import LabOptions
-from rtmpose.writers.lab_table import lab_format
-
 pytestmark = pytest.mark.slow
-
-
-def convert(clips, name, output, **options):
-    row = lab_format(name)
-    try:
-        row.check_installed()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
-    return convert_clips(clips, row, output, LabOptions(**options))
-
-
-def array(values):
-    """Numbers that were printed as JSON; null is NaN."""
-    return np.array(values, dtype=object).astype(float)
 
 
 # ---- motion
@@ -331,96 +312,3 @@ def test_boxes_in_motmetrics(tmp_path):
     boxes = np.array(found["boxes"]) + [1, 1, 0, 0]
     np.testing.assert_allclose(boxes[:, :2], clip.boxes[:, :2], atol=0.01)
     np.testing.assert_allclose(boxes[:, 2:], clip.boxes[:, 2:] - clip.boxes[:, :2], atol=0.01)
-
-
-# ---- labeling and curation
-
-
-DATUMARO = """
-import json, sys, datumaro
-data = datumaro.Dataset.import_from(sys.argv[1], "coco_person_keypoints")
-items = {}
-for item in data:
-    people = sorted((a for a in item.annotations if a.type.name == "points"), key=lambda a: a.id)
-    items[item.id] = [{"points": a.points, "flags": [int(v.value) for v in a.visibility]}
-        for a in people]
-print(json.dumps(items))
-"""
-
-
-def test_coco_in_datumaro(tmp_path):
-    clip = made_clip()
-    folder = tmp_path / "annotations"
-    (tmp_path / "images").mkdir()
-    convert([clip], "coco", folder / "person_keypoints_all.json")
-    found = read_by(DATUMARO, tmp_path, python=LABELING)
-    assert len(found) == COUNT
-    place, row = 5, int(np.searchsorted(clip.rows, 5))
-    people = found[f"my clip.v2/{FIRST + place:06d}"]
-    assert len(people) == 2
-    np.testing.assert_allclose(
-        np.reshape(people[0]["points"], (-1, 2)), clip.keypoints[row], atol=1e-2
-    )
-    assert [person["flags"].count(0) for person in people] == [0, 1]
-
-
-FIFTYONE = """
-import json, sys, fiftyone
-content = json.load(open(sys.argv[1]))
-samples = [fiftyone.Sample.from_dict(s) for s in content["samples"]]
-skeleton = fiftyone.KeypointSkeleton(**content["skeleton"])
-people = [[k.points for k in s.keypoints.keypoints] for s in samples]
-def plain(point):
-    return [None if v is None or v != v else v for v in point]
-people = [[[plain(p) for p in person] for person in image] for image in people]
-print(json.dumps({"people": people, "paths": [s.filepath for s in samples],
-  "index": [[k.index for k in s.keypoints.keypoints] for s in samples],
-  "confidence": max(max(k.confidence) for s in samples for k in s.keypoints.keypoints),
-  "boxes": [[d.bounding_box for d in s.detections.detections] for s in samples],
-  "labels": skeleton.labels}))
-"""
-
-
-def test_fiftyone(tmp_path):
-    clip = made_clip(top=1.2)
-    (path,) = convert([clip], "fiftyone", tmp_path / "samples.json")
-    found = read_by(FIFTYONE, path, python=LABELING)
-    assert found["labels"] == list(clip.skeleton.keypoints)
-    assert len(found["paths"]) == COUNT
-    assert found["paths"][0].endswith(f"my clip.v2/{FIRST:06d}.jpg")
-    assert found["confidence"] <= 1
-    assert found["index"][5] == [1, 3]
-    row = int(np.searchsorted(clip.rows, 5))
-    np.testing.assert_allclose(array(found["people"][5][0]) * SIZE, clip.keypoints[row], atol=1e-3)
-    x, y, width, height = found["boxes"][5][0]
-    np.testing.assert_allclose(
-        [x * SIZE[0], y * SIZE[1], (x + width) * SIZE[0], (y + height) * SIZE[1]],
-        clip.boxes[row],
-        atol=1e-3,
-    )
-
-
-LABEL_STUDIO = """
-import json, sys
-from label_studio_sdk.label_interface import LabelInterface
-names = json.loads(sys.argv[2])
-points = "".join(f'<Label value="{n}"/>' for n in names)
-interface = LabelInterface('<View><Image name="image" value="$image"/>'
-    '<RectangleLabels name="box" toName="image"><Label value="person"/></RectangleLabels>'
-    f'<KeyPointLabels name="keypoints" toName="image">{points}</KeyPointLabels></View>')
-tasks = json.load(open(sys.argv[1]))
-good = [all(
-    interface.validate_prediction(p) for p in t["predictions"]) for t in tasks]
-print(json.dumps({"good": good,
-  "bad": interface.validate_prediction({**tasks[0]["predictions"][0], "result": [{"id": "x"}]})}))
-"""
-
-
-def test_label_studio(tmp_path):
-    import json
-
-    clips = [photo("p/a.jpg"), photo("p/b.jpg", 1)]
-    (path,) = convert(clips, "label-studio", tmp_path / "tasks.json")
-    names = json.dumps(list(clips[0].skeleton.keypoints))
-    found = read_by(LABEL_STUDIO, path, names, python=LABELING)
-    assert (found["good"], found["bad"]) == ([True, True], False)

@@ -28,8 +28,11 @@ STANDARD_INPUT = "-"
 WITH_AN_END = ("http", "https", "ftp")
 LIST = ".txt"
 MANIFESTS = (".csv", ".tsv", ".parquet")
-COLUMNS = ("source", "path", "file", "filename", "uri", "url", "video", "image")
-"""Names of the column with the sources, where none is given."""
+COLUMNS = (
+    "source", "path", "file", "filename", "uri", "url", "video", "image", "filepath", "file_path",
+    "file_name", "video_path", "image_path", "video_file", "image_file",
+)  # fmt: skip
+"""Names of the column with the sources, where none is given; case and spaces do not matter."""
 MAX_LIST = 2**30
 """Bytes of a list or manifest in text."""
 LOOKED_AT = 50
@@ -187,13 +190,21 @@ def _parquet_column(path: Path, column: str | None) -> list[str]:
 
 def _column_name(path: Path, names: list[str], column: str | None) -> str:
     wanted = COLUMNS if column is None else (column,)
+    known = {_plain(name): name for name in names}
     for name in wanted:
         if name in names:
             return name
+        if _plain(name) in known:
+            return known[_plain(name)]
     raise InputError(
         f"{path} has no column {' or '.join(wanted)}: its columns are {', '.join(names)}; name the"
         " one with the sources by --column"
     )
+
+
+def _plain(name: str) -> str:
+    """People write Path, "Video path" or video_path."""
+    return name.strip().lower().replace(" ", "_")
 
 
 def _resolved(entries: list[str], place: Path) -> list[str]:

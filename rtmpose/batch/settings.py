@@ -13,6 +13,7 @@ from rtmpose.files.locks import ProcessLock
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
 from rtmpose.ranges import check_choice
 from rtmpose.text_files import parse_json, read_json, to_json
+from rtmpose.writers.lab_table import LAB_FORMATS
 from rtmpose.writers.table import FORMATS, format_named
 
 TASKS = ("predict", "track")
@@ -77,6 +78,11 @@ class BatchSettings:
 
     def __post_init__(self) -> None:
         check_choice("task", self.task, TASKS)
+        if self.format in (row.name for row in LAB_FORMATS):
+            raise InputError(
+                f"a batch does not write {self.format} itself: write parquet, and then"
+                f" `rtmpose convert OUT --to {self.format}` makes it of the results"
+            )
         check_choice("format", self.format, tuple(row.name for row in FORMATS))
 
     @property
@@ -149,6 +155,9 @@ def agree_on_settings(out: Path, settings: BatchSettings) -> None:
                 f"{out} has a folder {name!r} that `rtmpose batch` did not make; choose another"
                 " --out"
             )
+    # The folder of another batch has files of one kind only.
+    if out.name in FOLDERS and (out.parent / SETTINGS_FILE).exists():
+        raise InputError(f"{out} belongs to the batch in {out.parent}; choose another --out")
     format_named(settings.format).check_installed()
     # The settings come first: folders without them belong to somebody else.
     make_folder(out)

@@ -131,10 +131,9 @@ def _store(name: str) -> Iterator[tuple[Any, str]]:
     try:
         yield fsspec.core.url_to_fs(name)
     except ImportError as error:
-        package = PACKAGES.get(scheme, str(error))
-        raise MissingDependencyError(
-            f"{name} cannot be read: {scheme}:// needs {package}"
-        ) from error
+        package = PACKAGES.get(scheme)
+        remedy = f"{scheme}:// needs {package}: pip install {package}" if package else str(error)
+        raise MissingDependencyError(f"{name} cannot be read: {remedy}") from error
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist") from error
     except InputError:

@@ -6,19 +6,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rtmpose.batch.ledger import Entry
+from rtmpose.batch.ledger import FOOTER, Entry
 from rtmpose.batch.models import Models
 from rtmpose.batch.settings import BatchSettings
-from rtmpose.batch.table import DatasetWriter
 from rtmpose.batch.units import Unit
 from rtmpose.files import move_file, output_errors
 from rtmpose.worker_threads import BackgroundWriter
 from rtmpose.writers.base import FrameRecord, Writer, WriterContext
+from rtmpose.writers.parquet import ParquetTable
 from rtmpose.writers.run_info import info_path
 from rtmpose.writers.table import format_named
 
 WAITING = 16
 """Frames that wait to be written."""
+GROUP_ROWS = 5000
+"""Rows of the data set held in memory and written at once."""
 
 
 class UnitFiles:
@@ -53,7 +55,7 @@ class UnitFiles:
         self._folder = folder
         self._data = data
         self._path: Path | None = None
-        self._writer: DatasetWriter | Writer | None = None
+        self._writer: ParquetTable | Writer | None = None
         self._kept: list[FrameRecord] = []
         self._keeps = len(unit.sources) > 1
         self._background = BackgroundWriter(self._write, WAITING)
@@ -104,9 +106,9 @@ class UnitFiles:
         self._background.close()
         if self._writer is None or self._path is None:
             return make_entry(())
-        if isinstance(self._writer, DatasetWriter):
+        if isinstance(self._writer, ParquetTable):
             entry = make_entry((self._path.name,))
-            self._writer.close(entry.to_text())
+            self._writer.close({FOOTER: entry.to_text()})
             move_file(self._path, self._data / self._path.name)
             return entry
 
@@ -143,7 +145,7 @@ class UnitFiles:
             self._writer = self._open(record.still)
         self._writer.write(record)
 
-    def _open(self, still: bool) -> DatasetWriter | Writer:
+    def _open(self, still: bool) -> ParquetTable | Writer:
         context = WriterContext(
             self._models.skeleton,
             still=still,
@@ -152,6 +154,14 @@ class UnitFiles:
         )
         if self._dataset:
             self._path = self._folder / f"{self._unit.name}.parquet"
-            return DatasetWriter(self._path, context, calibrated=self._models.calibrated)
+            return ParquetTable(
+                self._path,
+                context,
+                with_probabilities=self._models.calibrated,
+                group_rows=GROUP_ROWS,
+                compression="zstd",
+                asked_by="the data set",
+                extra="scale",
+            )
         self._path = self._row.path_for(self._folder, self._unit.name, still=still)
         return self._row.writer(self._path, context)

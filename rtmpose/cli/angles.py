@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rtmpose.cli.groups import expand_groups
-from rtmpose.cli.result_options import ResultOptions, Results
+from rtmpose.cli.result_options import ResultOptions, Results, next_to
 from rtmpose.ranges import COUNT_OR_ZERO, KEYPOINT_SCORE, POSITIVE, Range
 
 HEIGHT = Range(0, 100, above=True)
@@ -126,15 +126,13 @@ def angles(
     # Settings first: a mistake should not cost the reading of a large file.
     options = AngleOptions(kpt_thr, gap, filter.value, cutoff, facing.value)
     settings = MeterSettings.parsed(meters.height_m, meters.length, meters.floor)
-    stem = results.stem if results.is_file() else results.name
-    target = output or results.with_name(f"{stem}_angles.csv")
+    target = output or next_to(results, "_angles.csv")
     check_angles_path(target, results)
     if plot is not None:
         from rtmpose.plots.figures import check_picture
 
         check_picture(plot)
-    clips = taken.read(results)
-    measured = [clip_angles(clip, options, settings) for clip in clips]
+    measured = [clip_angles(clip, options, settings) for clip in taken.clips(results)]
     for note in (note for clip in measured for note in clip.notes):
         typer.echo(note)
     written = write_angles(measured, target, options)

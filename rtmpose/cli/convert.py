@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose.cli.groups import expand_groups
+from rtmpose.cli.result_options import ResultOptions, next_to
 from rtmpose.errors import InputError
-from rtmpose.ranges import FINITE, KEYPOINT_SCORE
-from rtmpose.writers.lab_options import SCALE
+from rtmpose.ranges import FINITE, KEYPOINT_SCORE, METERS_PER_PIXEL
 from rtmpose.writers.lab_table import LAB_FORMATS
 
 if TYPE_CHECKING:
-    from rtmpose.writers.clip import Clip
+    from collections.abc import Iterable
 
-SHOWN = 10
-"""Sources that an error names."""
+    from rtmpose.writers.clip import Clip
 
 
 @expand_groups
@@ -28,11 +27,12 @@ def convert(
             metavar="RESULTS",
             help=(
                 "Results of `predict` or `track`: .json, .jsonl, .csv or .parquet files, or folders"
-                " of --npz or --openpose; or the folder of `batch`."
+                " of them, of --npz, --openpose or `batch`; OpenPose's folders, DeepLabCut's .csv."
             ),
             show_default=False,
         ),
     ],
+    taken: ResultOptions,
     to: Annotated[
         str,
         typer.Option(
@@ -51,18 +51,6 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    person: Annotated[
-        list[int] | None,
-        typer.Option(help="Number of a person to take; may be given again.", show_default=False),
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Source to take of several in the results: its path or its name; may be given"
-            " again.",
-            show_default=False,
-        ),
-    ] = None,
     kpt_thr: Annotated[
         float,
         KEYPOINT_SCORE,
@@ -70,7 +58,7 @@ def convert(
     ] = 0.0,
     meters_per_pixel: Annotated[
         float | None,
-        SCALE,
+        METERS_PER_PIXEL,
         typer.Option(
             help="Length of a pixel, for trc, c3d and bids-motion in meters (c3d: mm) with y up;"
             " left out: pixels with y down.",
@@ -124,8 +112,7 @@ def convert(
 
       rtmpose convert photos.json --to coco -o annotations.json --kpt-thr 0.3
     """
-    from rtmpose.results.read import check_sources, read_results
-    from rtmpose.writers.convert import check_name, convert_clips, with_people
+    from rtmpose.writers.convert import check_name, convert_clips
     from rtmpose.writers.lab_options import LabOptions
     from rtmpose.writers.lab_table import lab_format
 
@@ -135,42 +122,21 @@ def convert(
     options = LabOptions(meters_per_pixel, floor_y, session_start, subject, age, scorer, task)
     target = output or _default_output(results, row.name)
     check_name(target, row)
-    clips = [clip for path in results for clip in read_results(path)]
-    check_sources(clips, " and ".join(str(path) for path in results))
-    if source:
-        clips = _named(clips, source)
-    if person:
-        clips = with_people(clips, person)
+
+    # One clip after the other: a data set may be larger than the memory.
+    clips: Iterable[Clip] = taken.clips(*results)
     if kpt_thr:
-        clips = [clip.without_points_below(kpt_thr) for clip in clips]
-    for path in convert_clips(clips, row, target, options, sources=results):
-        typer.echo(f"wrote {path}")
+        clips = (clip.without_points_below(kpt_thr) for clip in clips)
+    convert_clips(clips, row, target, options, sources=results, on_written=_tell)
     return 0
+
+
+def _tell(path: Path) -> None:
+    typer.echo(f"wrote {path}")
 
 
 def _default_output(results: list[Path], name: str) -> Path:
     """A folder next to the results, called after them and the format."""
     if len(results) > 1:
         raise InputError("name the output of several results with -o")
-    # The current folder has a name too.
-    path = results[0] if results[0].name else results[0].absolute()
-    stem = path.stem if path.is_file() else path.name
-    return path.with_name(f"{stem}_{name}")
-
-
-def _named(clips: list[Clip], names: list[str]) -> list[Clip]:
-    """The clips of the sources that were asked for."""
-    for name in names:
-        if not any(_is_named(clip.source, name) for clip in clips):
-            known = [Path(clip.source).name for clip in clips]
-            more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-            raise InputError(
-                f"there is no source {name!r} in the results; there are"
-                f" {', '.join(known[:SHOWN])}{more}"
-            )
-    return [clip for clip in clips if any(_is_named(clip.source, name) for name in names)]
-
-
-def _is_named(source: str, name: str) -> bool:
-    path = Path(source)
-    return name in (source, path.name, path.stem)
+    return next_to(results[0], f"_{name}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rtmpose.cli.groups import expand_groups
-from rtmpose.cli.result_options import ResultOptions, Results
+from rtmpose.cli.result_options import ResultOptions, Results, are_several, next_to
 from rtmpose.errors import InputError
 from rtmpose.ranges import KEYPOINT_SCORE
 
@@ -74,23 +74,22 @@ def plot(
     from rtmpose.plots.frame import background
     from rtmpose.plots.results import overview, plot_results
 
-    stem = results.stem if results.is_file() else results.name
-    check_picture(output or Path(f"{stem}_plot.png"))
-    clips = taken.read(results)
-    if video is not None and len(clips) > 1:
+    check_picture(output or next_to(results, "_plot.png"))
+    several, clips = are_several(taken.clips(results))
+    if video is not None and several:
         raise InputError("--video belongs to one source, and there are several: add --source")
-    several = results.with_name(f"{stem}_plot")
-    target = output or (several if len(clips) > 1 else several.with_name(f"{stem}_plot.png"))
+    target = output or next_to(results, "_plot" if several else "_plot.png")
     needs_frame = kind in (Kind.all, Kind.trajectories)
-    views = [
+    # One after the other, as each holds a frame.
+    views = (
         overview(
             clip,
             kpt_thr=kpt_thr,
             points=point or (),
-            image=background(clip, video) if needs_frame else None,
+            image=background(clip, video, results) if needs_frame else None,
         )
         for clip in clips
-    ]
+    )
     for path in plot_results(views, target, kind.value):
         typer.echo(f"wrote {path}")
     return 0

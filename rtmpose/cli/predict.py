@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
+from rtmpose.cli.lab_formats import LabFormatOptions, lab_outputs
 from rtmpose.ranges import COUNT, FRACTION
 
 if TYPE_CHECKING:
     from rtmpose.pipeline import Pipeline
+
+DEFAULT_FOLDER = Path("poses")
+"""Of formats of labs that are given no place."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ def predict(
     detection: DetectionOptions,
     written: options.OutputOptions,
     formats: FormatPaths,
+    labs: LabFormatOptions,
     frames: options.InputOptions,
     drawing: options.DrawOptions,
     speed: options.SpeedOptions,
@@ -67,6 +73,8 @@ def predict(
 
       rtmpose predict videos/ --jsonl results/ --limit 100
 
+      rtmpose predict photos/ --to coco --to cvat=people.xml
+
       rtmpose predict 0 --show          (camera)
     """
     from rtmpose.cli.boxes_file import read_boxes
@@ -80,11 +88,12 @@ def predict(
     named = read_sources(sources, frames)
     boxes = detection.boxes
     boxes_of = read_boxes(boxes) if boxes else None
+    made = lab_outputs(labs, formats.paths, written.output, named.items, DEFAULT_FOLDER)
 
     # The models, then what is written.
     pipeline = _open_pipeline(models, detection, speed)
     outputs = Outputs(
-        formats.paths,
+        made.formats,
         written.output,
         written.show,
         drawing.style(),
@@ -105,6 +114,7 @@ def predict(
         )
     if boxes_of is not None:
         boxes_of.warn_if_unmatched()
+    made.write(report)
     named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 

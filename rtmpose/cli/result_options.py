@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import difflib
+import os
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +15,12 @@ from rtmpose.errors import InputError
 from rtmpose.ranges import SEQUENCE_FPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rtmpose.writers.clip import Clip
+
+SHOWN = 10
+"""Sources that an error names."""
 
 Results = Annotated[
     Path,
@@ -20,7 +28,7 @@ Results = Annotated[
         metavar="RESULTS",
         help=(
             "Results of `track` or `predict`: a .json, .jsonl, .csv or .parquet file, or a folder"
-            " of --npz or --openpose."
+            " of them, of --npz, --openpose or `batch`; OpenPose's folders, DeepLabCut's .csv."
         ),
         show_default=False,
     ),
@@ -53,38 +61,68 @@ class ResultOptions:
         ),
     ] = None
 
-    def read(self, path: Path) -> list[Clip]:
-        """The clips that are meant.
+    def clips(self, *paths: Path) -> Iterator[Clip]:
+        """The clips that are meant, read one after the other.
 
         Raises:
-            InputError: there is no such source or person.
+            InputError: there are no such results, or in them no such source or person.
         """
-        from rtmpose.results import read_results
+        from rtmpose.results import Results
+        from rtmpose.writers.convert import with_people
 
-        clips = read_results(path)
+        clips: Iterable[Clip] = Results(*paths)
         if self.source:
-            names = self.source
-            clips = [clip for clip in clips if _is_named(clip.source, names)]
-            if not clips:
-                raise InputError(f"there is no source {names[0]!r} in {path}")
+            clips = _with_sources(clips, self.source)
         if self.person:
-            clips = _of_people(clips, self.person)
-        if self.fps:
-            rate = self.fps
-            clips = [replace(clip, fps=rate, times=clip.frames / rate) for clip in clips]
-        return clips
+            clips = with_people(clips, self.person)
+        rate = self.fps
+        if rate:
+            clips = (clip.at_rate(rate) for clip in clips)
+        yield from clips
 
 
-def _of_people(clips: list[Clip], numbers: list[int]) -> list[Clip]:
-    """The clips that show one of some people; ids of several sources have nothing in common."""
-    missing = set(numbers) - {number for clip in clips for number in clip.person_ids}
+def are_several(clips: Iterable[Clip]) -> tuple[bool, Iterator[Clip]]:
+    """Whether there is more than one clip, and all of them."""
+    rest = iter(clips)
+    first = list(islice(rest, 2))
+    return len(first) > 1, chain(first, rest)
+
+
+def _with_sources(clips: Iterable[Clip], names: list[str]) -> Iterator[Clip]:
+    """The clips of the sources that were asked for."""
+    missing = dict.fromkeys(names)
+    known: list[str] = []
+    for clip in clips:
+        found = [name for name in names if _is_named(clip.source, name)]
+        known.append(clip.source)
+        for name in found:
+            missing.pop(name, None)
+        if found:
+            yield clip
     if missing:
-        # Says which ids there are.
-        return [clip.people(numbers) for clip in clips]
-    kept = [(clip, [n for n in numbers if n in clip.person_ids]) for clip in clips]
-    return [clip.people(those) for clip, those in kept if those]
+        raise InputError(_no_source(next(iter(missing)), known))
 
 
-def _is_named(source: str, names: list[str]) -> bool:
+def next_to(results: Path, end: str) -> Path:
+    """A path next to the results, called after them; the current folder has a name too."""
+    path = results
+    if path.name in ("", ".."):
+        path = Path(os.path.abspath(path))  # noqa: PTH100 (links stay)
+    stem = path.stem if path.is_file() else path.name
+    return path.with_name(f"{stem}{end}")
+
+
+def _no_source(name: str, known: list[str]) -> str:
+    """What is said of a name that is no source: those like it, or the first there are."""
+    names = list(dict.fromkeys(PurePath(source.replace("\\", "/")).name for source in known))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.7)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    hint = f"there are {', '.join(names[:SHOWN])}{more}"
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    return f"there is no source {name!r} in the results; {hint}"
+
+
+def _is_named(source: str, name: str) -> bool:
     path = PurePath(source.replace("\\", "/"))
-    return any(name in (source, path.name, path.stem) for name in names)
+    return name in (source, path.name, path.stem)

@@ -12,6 +12,7 @@ import typer
 
 from rtmpose.cli import options
 from rtmpose.cli.groups import FormatPaths, expand_groups
+from rtmpose.cli.lab_formats import LabFormatOptions, lab_outputs
 from rtmpose.errors import InputError
 from rtmpose.ranges import (
     COUNT,
@@ -24,6 +25,8 @@ from rtmpose.ranges import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rtmpose.cli.boxes_file import FileBoxes
     from rtmpose.detector import Detector
     from rtmpose.sources import SourceItem
@@ -213,6 +216,7 @@ def track(
     models: options.ModelOptions,
     written: options.OutputOptions,
     formats: FormatPaths,
+    labs: LabFormatOptions,
     frames: options.InputOptions,
     tracking: TrackOptions,
     drawing: options.DrawOptions,
@@ -236,6 +240,8 @@ def track(
       rtmpose track rtsp://camera-1/live rtsp://camera-2/live --together --jsonl -
 
       rtmpose track jump.mp4 --smooth offline --npz out
+
+      rtmpose track walk.mp4 --to trc --meters-per-pixel 0.0042
     """
     from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.cli.named_models import settings_of_models
@@ -247,7 +253,8 @@ def track(
     named = read_sources(sources, frames)
     _tell_of_single_images(named.items)
     params = tracker_params(tracking, published)
-    outputs = _outputs(written, formats, drawing, tracking)
+    made = lab_outputs(labs, formats.paths, written.output, named.items, DEFAULT_FOLDER)
+    outputs = _outputs(written, made.formats, drawing, tracking)
 
     # The models, then the job.
     boxes = read_boxes(tracking.boxes) if tracking.boxes else None
@@ -265,6 +272,7 @@ def track(
         )
     if boxes is not None:
         boxes.warn_if_unmatched()
+    made.write(report)
     named.add_to(report)
     return print_report(report, results_on_stdout=outputs.uses_stdout, shown=written.show)
 
@@ -323,7 +331,7 @@ def _label_of(detector: str | Detector | None) -> int:
 
 def _outputs(
     written: options.OutputOptions,
-    formats: FormatPaths,
+    formats: Mapping[str, Path],
     drawing: options.DrawOptions,
     tracking: TrackOptions,
 ) -> Outputs:
@@ -332,11 +340,11 @@ def _outputs(
 
     # Somebody who only names a video wants to see something.
     folder = written.output
-    if folder is None and not formats.paths and not written.show:
+    if folder is None and not formats and not written.show:
         folder = DEFAULT_FOLDER
     style = drawing.style(draw_ids=tracking.ids, trail=tracking.trail)
     return Outputs(
-        formats.paths, folder, written.show, style, openpose_format=written.openpose_format.value
+        formats, folder, written.show, style, openpose_format=written.openpose_format.value
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rtmpose.cli.groups import expand_groups
-from rtmpose.cli.result_options import ResultOptions, Results
+from rtmpose.cli.result_options import ResultOptions, Results, are_several, next_to
 from rtmpose.errors import InputError
 from rtmpose.ranges import KEYPOINT_SCORE
 
@@ -76,24 +76,27 @@ def view(
 
       rtmpose view walk.jsonl old_camera.avi -o walk.html
     """
+    from rtmpose.plots.frame import source_file
     from rtmpose.plots.media import Place, media_of
     from rtmpose.plots.page import write_page
-    from rtmpose.writers.clip_names import clip_names
+    from rtmpose.writers.clip_names import ClipNames
 
     if output is not None and output.suffix and output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output} is no .html file and no folder")
-    clips = taken.read(results)
-    several = len(clips) > 1
+    several, clips = are_several(taken.clips(results))
     if several and (video is not None or (output is not None and output.suffix)):
         raise InputError(
-            f"{results} has {len(clips)} sources, and a page and a video belong to one: add"
+            f"{results} has several sources, and a page and a video belong to one: add"
             " --source, or name a folder for all pages"
         )
-    stem = results.stem if results.is_file() else results.name
-    target = output or results.with_name(f"{stem}_view" + ("" if several else ".html"))
-    for clip, name in zip(clips, clip_names(clips), strict=True):
+    target = output or next_to(results, "_view" if several else "_view.html")
+    names = ClipNames()
+    for clip in clips:
+        name = names.name(clip)
         page = target if target.suffix else target / f"{name}.html"
-        media = media_of(clip, video, page, place=Place(place.value), webm=webm)
+        media = media_of(
+            clip, video or source_file(clip, results), page, place=Place(place.value), webm=webm
+        )
         write_page(clip, media, page, kpt_thr=kpt_thr)
         typer.echo(f"wrote {page}" + (f"; {media.words}" if media else "; without a video"))
     return 0

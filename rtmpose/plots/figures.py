@@ -56,7 +56,7 @@ def picture_paths(clips: Sequence[Clip], path: Path) -> list[Path]:
     if path.suffix and not path.is_dir():
         if len(clips) != 1:
             raise InputError(
-                f"{path} would hold {len(clips)} sources: name a folder, or choose with --source"
+                f"{path} would hold several sources: name a folder, or choose with --source"
             )
         return [path]
     return [path / f"{name}.png" for name in clip_names(clips)]

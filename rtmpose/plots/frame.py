@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+import os
+from pathlib import Path, PurePath
 
 from rtmpose.errors import InputError
 from rtmpose.sources import expand_sources, open_frames
@@ -13,7 +14,22 @@ from rtmpose.writers.clip import Clip
 log = logging.getLogger(__name__)
 
 
-def background(clip: Clip, video: Path | None) -> Image | None:
+def source_file(clip: Clip, results: Path) -> Path | None:
+    """The video or image that results were made of: where they say, or else where both were moved
+    to, next to the results or in the folder around them; None where it is not there.
+
+    Args:
+        clip: The results of one source.
+        results: The file or folder that they were read from.
+    """
+    name = PurePath(clip.source.replace("\\", "/")).name
+    folder = results if results.is_dir() else results.parent
+    around = Path(os.path.abspath(folder)).parent  # noqa: PTH100 (links stay)
+    places = [Path(clip.source), folder / name, around / name]
+    return next((place for place in places if _is_file(place)), None)
+
+
+def background(clip: Clip, video: Path | None, results: Path) -> Image | None:
     """The middle processed frame of a clip as BGR, from its source or a video that is named.
 
     None where the source is not there and no video is named.
@@ -21,8 +37,8 @@ def background(clip: Clip, video: Path | None) -> Image | None:
     Raises:
         InputError: the named video cannot be read.
     """
-    path = video or Path(clip.source)
-    if video is None and not _is_file(path):
+    path = video or source_file(clip, results)
+    if path is None:
         return None
     moment = float(clip.times[len(clip.times) // 2]) if len(clip.times) else 0.0
     try:
@@ -50,5 +66,5 @@ def _frame_at(path: Path, start_s: float) -> Image:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):
         return False

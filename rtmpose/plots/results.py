@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rtmpose.plots.figures import (
 )
 from rtmpose.types import Image, Skeleton
 from rtmpose.writers.clip import Clip
+from rtmpose.writers.clip_names import ClipNames
 from rtmpose.writers.lab_options import title_of
 
 KINDS = ("all", "trajectories", "people", "speeds", "scores")
@@ -113,8 +115,8 @@ def followed(skeleton: Skeleton) -> tuple[str, ...]:
     return body or skeleton.keypoints[:4]
 
 
-def plot_results(views: Sequence[Overview], path: Path, kind: str = "all") -> list[Path]:
-    """Draw clips, a picture for each.
+def plot_results(views: Iterable[Overview], path: Path, kind: str = "all") -> Iterator[Path]:
+    """Draw clips, a picture for each; gives each path when it is written.
 
     Args:
         views: What to draw.
@@ -125,10 +127,18 @@ def plot_results(views: Sequence[Overview], path: Path, kind: str = "all") -> li
         InputError: the name of one file for several clips.
         OutputError: it cannot be written.
     """
-    paths = picture_paths([view.clip for view in views], path)
-    for view, target in zip(views, paths, strict=True):
+    if path.suffix and not path.is_dir():
+        # A second clip is noticed before the only picture is written.
+        first = list(islice(views, 2))
+        picture_paths([view.clip for view in first], path)
+        save_figure(results_figure(first[0], kind), path)
+        yield path
+        return
+    names = ClipNames()
+    for view in views:
+        target = path / f"{names.name(view.clip)}.png"
         save_figure(results_figure(view, kind), target)
-    return paths
+        yield target
 
 
 def results_figure(view: Overview, kind: str = "all") -> Any:

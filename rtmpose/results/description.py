@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ class Description:
 
     def skeleton(self, count: int, path: Path) -> Skeleton:
         """The keypoint set of ``count`` points in a file."""
-        known = self.skeleton_name in skeleton_names()
-        named = get_skeleton(self.skeleton_name) if known else None
+        name = self.skeleton_name or name_of_set(self.keypoints)
+        named = get_skeleton(name) if name in known_sets() else None
         if self.keypoints and len(self.keypoints) != count:
             raise InputError(
                 f"{path} has {count} keypoints, but is said to have {len(self.keypoints)}"
@@ -111,10 +112,29 @@ class Description:
 
     def calibration(self) -> Calibration | None:
         """How scores become probabilities: that of the model, where it is a known one."""
-        try:
-            return find(self.models.get("pose", "")).calibration
-        except ModelError:
-            return None
+        return calibration_of(self.models.get("pose", ""))
+
+
+@cache
+def known_sets() -> tuple[str, ...]:
+    """Names of the keypoint sets; looked for once, as there may be thousands of sources."""
+    return skeleton_names()
+
+
+@cache
+def calibration_of(model: str) -> Calibration | None:
+    """How scores of a known model become probabilities; None for others."""
+    try:
+        return find(model).calibration
+    except ModelError:
+        return None
+
+
+@cache
+def name_of_set(keypoints: tuple[str, ...]) -> str:
+    """The keypoint set that has these names; empty where none has."""
+    sets = (get_skeleton(name) for name in known_sets())
+    return next((found.name for found in sets if found.keypoints == keypoints), "")
 
 
 def plain_skeleton(

@@ -1,4 +1,4 @@
-"""COCO results and JSON lines, read back; COCO results of other programs too."""
+"""COCO results, read back; those of other programs too."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.results.description import (
-    description_from,
-    description_next_to,
-)
-from rtmpose.results.rows import NO_ID, SourceRows, make_clips
-from rtmpose.text_files import MAX_DATA_BYTES, parse_json, read_json, read_text
+from rtmpose.results.description import description_next_to
+from rtmpose.results.rows import NO_ID, SourceRows, box_around, make_clips
+from rtmpose.text_files import MAX_DATA_BYTES, read_json
 from rtmpose.types import FloatArray
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.coco_json import WHOLE_BODY_PARTS
@@ -52,42 +49,6 @@ def read_coco_json(path: Path) -> list[Clip]:
     return make_clips(sources, description, count, path)
 
 
-def read_json_lines(path: Path) -> list[Clip]:
-    """The clips of a file with a line per frame.
-
-    Raises:
-        InputError: it is something else, or damaged.
-    """
-    lines = read_text(path, limit=MAX_DATA_BYTES).splitlines()
-    if not lines:
-        raise InputError(f"{path} is empty")
-    first = parse_json(lines[0], f"line 1 of {path}")
-    if not isinstance(first, Mapping) or "keypoints" not in first or "links" not in first:
-        raise InputError(f"{path} does not begin with the line of keypoints that --jsonl writes")
-    description = description_from(first, path)
-    sources: dict[str, SourceRows] = {}
-    count = len(description.keypoints)
-    for number, text in enumerate(lines[1:], 2):
-        if not text.strip():
-            continue
-        line = parse_json(text, f"line {number} of {path}")
-        try:
-            _add_line(sources, line, count)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"line {number} of {path} is damaged: {_word(error)}") from error
-    return make_clips(sources, description, count, path)
-
-
-def _add_line(sources: dict[str, SourceRows], line: Entry, count: int) -> None:
-    rows = sources.setdefault(str(line["source"]), SourceRows(complete=True))
-    frame = int(line["frame"])
-    rows.seen[frame] = float(line["time_s"])
-    if rows.size_wh is None and line.get("width"):
-        rows.size_wh = (int(line["width"]), int(line["height"]))
-    for person in line["people"]:
-        _add_person(rows, frame, person, count)
-
-
 def _add_entry(sources: dict[str, SourceRows], entry: Entry, count: int) -> None:
     # Other programs name the image only by its number.
     rows = sources.setdefault(str(entry.get("image", entry["image_id"])), SourceRows())
@@ -97,10 +58,15 @@ def _add_entry(sources: dict[str, SourceRows], entry: Entry, count: int) -> None
     rows.seen[frame] = None if time is None else float(time)
     if rows.size_wh is None and entry.get("width"):
         rows.size_wh = (int(entry["width"]), int(entry["height"]))
-    _add_person(rows, frame, entry, count)
+    add_person(rows, frame, entry, count)
 
 
-def _add_person(rows: SourceRows, frame: int, person: Entry, count: int) -> None:
+def add_person(rows: SourceRows, frame: int, person: Entry, count: int) -> None:
+    """Add a COCO result to the rows of its source.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none, or has other keypoints.
+    """
     points = _points(person, count)
     score = float(person.get("box_score", person.get("score", 1)))
     rows.add(
@@ -126,10 +92,7 @@ def _box(person: Entry, points: FloatArray) -> tuple[float, ...]:
     if "bbox" in person:
         x, y, width, height = (float(v) for v in person["bbox"])
         return (x, y, x + width, y + height)
-    known = points[np.isfinite(points).all(axis=1), :2]
-    if not len(known):
-        return (0.0, 0.0, 0.0, 0.0)
-    return (*known.min(axis=0).tolist(), *known.max(axis=0).tolist())
+    return box_around(points)
 
 
 def _count_of(entry: Entry) -> int:
@@ -145,8 +108,9 @@ def _entry_fault(path: Path, number: int, error: Exception, count: int) -> str:
     if isinstance(error, KeyError) and error.args[0] == "keypoints":
         return f"entry {number} of {path} has no keypoints; are these results of a detector?"
     expected = f" (there should be {count} keypoints)" if count else ""
-    return f"entry {number} of {path} is damaged: {_word(error)}{expected}"
+    return f"entry {number} of {path} is damaged: {fault_word(error)}{expected}"
 
 
-def _word(error: Exception) -> str:
+def fault_word(error: Exception) -> str:
+    """What was wrong with an entry, in words."""
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

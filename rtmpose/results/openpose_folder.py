@@ -11,7 +11,7 @@ import numpy as np
 
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description
-from rtmpose.results.rows import NO_ID, SourceRows, make_clips
+from rtmpose.results.rows import NO_ID, SourceRows, box_around, make_clips
 from rtmpose.skeletons import skeleton_for_count
 from rtmpose.text_files import read_json
 from rtmpose.types import FloatArray
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"(\d+)(?=(_keypoints)?\.json$)")
 """The last number of a name is the frame."""
+FRAME_BYTES = 16_000_000
+"""A frame has less, even with a crowd in it."""
 SUFFIXES = ("_openpose", "_json")
 BODIES = {25: ("body25", BODY25), 18: ("coco18", COCO18)}
 
@@ -60,12 +62,20 @@ def read_openpose_folder(folder: Path) -> list[Clip]:
             raise InputError(f"{path} is no frame of OpenPose's: {error}") from error
     if not count:
         raise InputError(f"the files of {folder} have nobody in them")
-    log.warning("%s tells no frame rate: 30 frames per second are taken", folder)
+    log.warning(
+        "%s tells no frame rate: 30 frames per second are taken unless --fps says another", folder
+    )
     return make_clips({name: rows}, _description(count), count, folder)
 
 
 def _is_frame(path: Path) -> bool:
-    content = read_json(path)
+    # Results of other formats may be large, or no JSON at all.
+    if not path.is_file() or path.stat().st_size > FRAME_BYTES:
+        return False
+    try:
+        content = read_json(path)
+    except InputError:
+        return False
     return isinstance(content, dict) and "people" in content
 
 
@@ -81,12 +91,8 @@ def _add(
     if len(points) != count:
         raise ValueError(f"it has {len(points)} points where others have {count}")
     numbers = person.get("person_id", [NO_ID])
-    known = points[np.isfinite(points).all(axis=1), :2]
-    box = [0.0] * 4
-    if len(known):
-        box = [*known.min(axis=0).tolist(), *known.max(axis=0).tolist()]
     number = int(numbers[0]) if numbers else NO_ID
-    rows.add(frame, points, box, number=number)
+    rows.add(frame, points, box_around(points), number=number)
 
 
 def _description(count: int) -> Description:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description, SourceInfo
+from rtmpose.sources.kinds import IMAGE_SUFFIXES
 from rtmpose.types import Calibration, FloatArray, Skeleton
 from rtmpose.writers.clip import DEFAULT_FPS, Clip
 
@@ -66,6 +67,14 @@ class SourceRows:
         self.filled.append(filled)
 
 
+def box_around(points: FloatArray) -> tuple[float, ...]:
+    """The box around ``(K, 3)`` points as xyxy, for formats without boxes; without points zeros."""
+    known = points[np.isfinite(points).all(axis=1), :2]
+    if not len(known):
+        return (0.0, 0.0, 0.0, 0.0)
+    return (*known.min(axis=0).tolist(), *known.max(axis=0).tolist())
+
+
 def make_clips(
     sources: dict[str, SourceRows], description: Description, count: int, path: Path
 ) -> list[Clip]:
@@ -81,7 +90,6 @@ def make_clips(
         InputError: numbers are missing or out of range.
     """
     skeleton = description.skeleton(count, path)
-    calibration = description.calibration()
     names = dict.fromkeys([*description.sources, *sources])
     clips = []
     for name in names:
@@ -89,8 +97,8 @@ def make_clips(
         info = description.sources.get(name, SourceInfo())
         if not rows.seen and info.last_frame is None and not info.still:
             continue
-        clips.append(_clip(name, rows, info, skeleton, calibration, path))
-    return [replace(clip, models=dict(description.models)) for clip in clips]
+        clips.append(_clip(name, rows, info, skeleton, description, path))
+    return clips
 
 
 def _clip(
@@ -98,7 +106,7 @@ def _clip(
     rows: SourceRows,
     info: SourceInfo,
     skeleton: Skeleton,
-    calibration: Calibration | None,
+    description: Description,
     path: Path,
 ) -> Clip:
     frames, times = all_frames(rows, info)
@@ -126,11 +134,19 @@ def _clip(
         np.ascontiguousarray(points[..., :2]),
         scores,
         np.array(rows.filled, bool)[order],
-        _probabilities(rows, order, scores, missing, calibration),
+        _probabilities(rows, order, scores, missing, description.calibration()),
         info.fps,
         info.size_wh or rows.size_wh,
-        rows.still or info.still,
+        rows.still or info.still or _is_photo(name, rows, info),
+        dict(description.models),
     )
+
+
+def _is_photo(name: str, rows: SourceRows, info: SourceInfo) -> bool:
+    """Whether a source is a photo, by its name, where the file does not say it."""
+    said = info.fps is not None or info.last_frame is not None
+    suffix = PurePath(name.split("?")[0]).suffix.lower()
+    return not said and list(rows.seen) == [0] and suffix in IMAGE_SUFFIXES
 
 
 def _probabilities(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rtmpose.files.folders import AtomicFolder
@@ -22,7 +22,7 @@ Made by rtmpose. Every participant is one person of one video; participants.tsv 
 """
 
 
-def write_bids_motion(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_bids_motion(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write a data set: a participant for every person of every clip.
 
     Each has a table of x and y of every keypoint with its confidence, a row per frame, ``n/a``

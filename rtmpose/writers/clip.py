@@ -16,6 +16,8 @@ DEFAULT_FPS = 30.0
 """Of clips whose frames say nothing of their rate: a single one."""
 MOST_IDS = 20
 """Listed in an error."""
+MOST_BYTES = 4 << 30
+"""Of arrays with a place for everybody in every frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,10 @@ class Clip:
         """Whether scores above 1 are cut off in :attr:`confidences`."""
         return self.probabilities is None and bool((self.scores > 1).any())
 
+    def at_rate(self, fps: float) -> Clip:
+        """The same at another number of frames per second, and times that follow from it."""
+        return replace(self, fps=fps, times=self.frames / fps)
+
     def people(self, ids: Sequence[int]) -> Clip:
         """The same clip with some of its people.
 
@@ -211,11 +217,18 @@ class Clip:
                 were processed.
 
         Raises:
-            InputError: see :meth:`with_ids`.
+            InputError: see :meth:`with_ids`; or these arrays would fill the memory.
         """
         clip = self.with_ids().from_frame_0() if from_frame_0 else self.with_ids()
         assert clip.ids is not None
         ids = clip.person_ids
+        # x, y, score and confidence of each point.
+        size = len(clip.frames) * len(ids) * len(clip.skeleton) * 4 * np.float32().nbytes
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{clip.source} has {len(ids)} people in {len(clip.frames)} frames: a place for"
+                f" everybody in every frame takes {size / 1e9:.0f} GB; choose people with --person"
+            )
         column = np.searchsorted(np.array(ids, np.int64), clip.ids)
         shape = (len(clip.frames), len(ids))
 

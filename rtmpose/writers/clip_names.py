@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import title_of
@@ -13,21 +13,32 @@ MAX_LETTERS = 60
 FRAME_DIGITS = 6
 
 
-def clip_names(clips: Sequence[Clip]) -> list[str]:
-    """A different name for each clip, without suffix: that of its source, numbered where it is
+class ClipNames:
+    """Gives every clip a name of its own, without suffix: that of its source, numbered where it is
     taken; names that differ only in case count as the same.
     """
-    names: list[str] = []
-    taken: set[str] = set()
-    for clip in clips:
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def name(self, clip: Clip) -> str:
+        """The name of the next clip."""
         name = plain = UNSAFE.sub("_", title_of(clip))[:MAX_LETTERS]
-        number = 2
-        while name.casefold() in taken:
+        # Of thousands with one name, counting goes on where it was.
+        number = self._next.get(plain.casefold(), 2)
+        while name.casefold() in self._taken:
             name = f"{plain}_{number}"
             number += 1
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+        self._next[plain.casefold()] = number
+        self._taken.add(name.casefold())
+        return name
+
+
+def clip_names(clips: Iterable[Clip]) -> list[str]:
+    """The name of each clip, as :class:`ClipNames` gives them."""
+    names = ClipNames()
+    return [names.name(clip) for clip in clips]
 
 
 def image_name(clip: Clip, name: str, frame: int) -> str:

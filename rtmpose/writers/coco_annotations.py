@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
-from rtmpose.files import write_text
+from rtmpose.files import atomic_text
 from rtmpose.text_files import to_json
+from rtmpose.types import Skeleton
 from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names, image_name
+from rtmpose.writers.clip_names import ClipNames, image_name
+from rtmpose.writers.json_items import JsonItems
 from rtmpose.writers.lab_options import LabOptions
 
 LABELED = 2
 """Of COCO's visibility: the point has a place."""
 
 
-def write_coco_annotations(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_coco_annotations(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write one file: every frame is an image, with or without people.
 
     Images of videos are called as :func:`image_name` says. A missing point is 0, 0, 0.
@@ -26,29 +30,34 @@ def write_coco_annotations(clips: Sequence[Clip], path: Path, options: LabOption
     Raises:
         OutputError: it cannot be written.
     """
-    skeleton = clips[0].skeleton
-    category = {
+    names = ClipNames()
+    info = {"description": "Poses found by rtmpose"}
+    categories: list[dict[str, Any]] = []
+    # Images stand before people in the file, and both come clip by clip.
+    with atomic_text(path) as file, TemporaryFile("w+", encoding="utf-8") as later:
+        file.write(f'{{"info": {to_json(info)}, "images": [')
+        images, people = JsonItems(file), JsonItems(later)
+        for clip in clips:
+            categories = categories or [_category(clip.skeleton)]
+            first = images.count + 1
+            images.add_all(_images(clip, names.name(clip), first))
+            for person in _people(clip, first):
+                people.add({"id": people.count + 1, **person})
+        file.write('], "annotations": [')
+        later.seek(0)
+        shutil.copyfileobj(later, file)
+        file.write(f'], "categories": {to_json(categories)}}}\n')
+    return [path]
+
+
+def _category(skeleton: Skeleton) -> dict[str, Any]:
+    return {
         "id": 1,
         "name": "person",
         "supercategory": "person",
         "keypoints": list(skeleton.keypoints),
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
     }
-    images: list[dict[str, Any]] = []
-    people: list[dict[str, Any]] = []
-    for clip, name in zip(clips, clip_names(clips), strict=True):
-        first = len(images) + 1
-        images += _images(clip, name, first)
-        for person in _people(clip, first):
-            people.append({"id": len(people) + 1, **person})
-    content = {
-        "info": {"description": "Poses found by rtmpose"},
-        "images": images,
-        "annotations": people,
-        "categories": [category],
-    }
-    write_text(path, to_json(content) + "\n")
-    return [path]
 
 
 def _images(clip: Clip, name: str, first: int) -> list[dict[str, Any]]:

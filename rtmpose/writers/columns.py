@@ -30,10 +30,18 @@ INTEGERS = frozenset({"frame", "person", "id", "filled", "image_width", "image_h
 DOUBLES = frozenset({"time_s"})
 
 
-def columns(skeleton: Skeleton) -> list[str]:
-    """Names of the columns: :data:`HEAD`, then x, y and score of each keypoint."""
-    points = [f"{name}_{part}" for name in skeleton.keypoints for part in ("x", "y", "score")]
-    return [*HEAD, *points]
+BOX_DIGITS = 2
+SCORE_DIGITS = 5
+POINT_DIGITS = 4
+"""Digits behind the point of pixels of a box, its score, and all numbers of a keypoint."""
+
+
+def columns(skeleton: Skeleton, *, with_probabilities: bool = False) -> list[str]:
+    """Names of the columns: :data:`HEAD`, then x, y, score and, where they are written, probability
+    of each keypoint.
+    """
+    parts = ("x", "y", "score", "probability") if with_probabilities else ("x", "y", "score")
+    return [*HEAD, *(f"{name}_{part}" for name in skeleton.keypoints for part in parts)]
 
 
 def row(record: FrameRecord, i: int) -> list[str | float]:
@@ -50,9 +58,9 @@ def row(record: FrameRecord, i: int) -> list[str | float]:
         i,
         record.person_id(i),
         int(record.is_filled(i)),
-        *(round(float(v), 2) for v in poses.boxes[i]),
-        round(float(poses.box_scores[i]), 5),
-        round(float(poses.instance_scores[i]), 5),
+        *(round(float(v), BOX_DIGITS) for v in poses.boxes[i]),
+        round(float(poses.box_scores[i]), SCORE_DIGITS),
+        round(float(poses.instance_scores[i]), SCORE_DIGITS),
         *(record.size_wh or (0, 0)),
-        *(round(float(v), 4) for v in points),
+        *(round(float(v), POINT_DIGITS) for v in points),
     ]

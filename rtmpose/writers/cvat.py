@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -17,7 +17,7 @@ from rtmpose.writers.lab_options import LabOptions
 LABEL = "person"
 
 
-def write_cvat(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_cvat(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write one file: a skeleton ``person`` for everybody in every image, with a sub-label for
     each keypoint. A missing point is marked as outside.
 
@@ -28,16 +28,19 @@ def write_cvat(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[P
         InputError: there are several videos, or the size of a source is not known.
         OutputError: it cannot be written.
     """
-    if len(clips) > 1 and not all(clip.still for clip in clips):
-        raise InputError(
-            "a task of CVAT holds one video; convert them one by one with --source NAME"
-        )
     with atomic_text(path) as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n')
         file.write("  <version>1.1</version>\n")
-        file.writelines(line + "\n" for line in _labels(clips[0].skeleton))
         number = 0
-        for clip in clips:
+        videos = 0
+        for place, clip in enumerate(clips):
+            videos += not clip.still
+            if videos and place:
+                raise InputError(
+                    "a task of CVAT holds one video; convert them one by one with --source NAME"
+                )
+            if not place:
+                file.writelines(line + "\n" for line in _labels(clip.skeleton))
             for line in _images(clip, number):
                 file.write(line + "\n")
             number += len(clip)

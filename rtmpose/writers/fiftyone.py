@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.files import write_text
+from rtmpose.files import atomic_text
 from rtmpose.text_files import to_json
+from rtmpose.types import Skeleton
 from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names, image_name
+from rtmpose.writers.clip_names import ClipNames, image_name
+from rtmpose.writers.json_items import JsonItems
 from rtmpose.writers.lab_options import LabOptions
 
 LABEL = "person"
 
 
-def write_fiftyone(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_fiftyone(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write ``samples`` and the ``skeleton``; ``fiftyone.Sample.from_dict`` reads each sample.
 
     Points, boxes and confidences are in 0..1 of the image; a missing point is null. ``index`` is
@@ -29,19 +31,23 @@ def write_fiftyone(clips: Sequence[Clip], path: Path, options: LabOptions) -> li
         InputError: the size of a source is not known.
         OutputError: it cannot be written.
     """
-    skeleton = clips[0].skeleton
-    samples: list[dict[str, Any]] = []
-    for clip, name in zip(clips, clip_names(clips), strict=True):
-        samples += _samples(clip, name)
-    content = {
-        "skeleton": {
-            "labels": list(skeleton.keypoints),
-            "edges": [list(link) for link in skeleton.links],
-        },
-        "samples": samples,
-    }
-    write_text(path, to_json(content) + "\n")
+    names = ClipNames()
+    with atomic_text(path) as file:
+        samples: JsonItems | None = None
+        for clip in clips:
+            if samples is None:
+                file.write(f'{{"skeleton": {to_json(_skeleton(clip.skeleton))}, "samples": [')
+                samples = JsonItems(file)
+            samples.add_all(_samples(clip, names.name(clip)))
+        file.write("]}\n")
     return [path]
+
+
+def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    return {
+        "labels": list(skeleton.keypoints),
+        "edges": [list(link) for link in skeleton.links],
+    }
 
 
 def _samples(clip: Clip, name: str) -> list[dict[str, Any]]:

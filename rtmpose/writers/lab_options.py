@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
-from rtmpose.ranges import FINITE, Range, check_fields
+from rtmpose.ranges import FINITE, METERS_PER_PIXEL, check_fields
 from rtmpose.writers.clip import Clip
 
 log = logging.getLogger(__name__)
 
-SCALE = Range(0, 1000, above=True)
 DURATION = r"P(?=.)(\d+(\.\d+)?Y)?(\d+(\.\d+)?M)?(\d+(\.\d+)?W)?(\d+(\.\d+)?D)?"
 AGE = re.compile(rf"{DURATION}(/({DURATION})?)?")
 """An age, or the bounds of one: what archives take."""
@@ -49,7 +48,7 @@ class LabOptions:
     task: str = "video"
 
     def __post_init__(self) -> None:
-        check_fields(self, meters_per_pixel=SCALE.optional(), floor_y=FINITE.optional())
+        check_fields(self, meters_per_pixel=METERS_PER_PIXEL.optional(), floor_y=FINITE.optional())
         if self.age and not AGE.fullmatch(self.age):
             raise InputError(f"an age is written as P30Y (30 years) or P8M, not {self.age!r}")
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtmpose.errors import InputError, MissingDependencyError
-from rtmpose.writers.clip import Clip
-from rtmpose.writers.lab_options import LabOptions
+from rtmpose.writers.table import FORMATS
+
+if TYPE_CHECKING:
+    # Help texts need only this table.
+    from rtmpose.writers.clip import Clip
+    from rtmpose.writers.lab_options import LabOptions
 
 
 class Holds(str, Enum):
@@ -32,11 +37,12 @@ class LabFormat:
         suffix: End of a file; empty for a folder.
         holds: What one file or folder holds.
         module: File in this folder.
-        function: Function in it that writes a clip, or a list of clips.
+        function: Function in it that writes a clip, or all clips as they come.
         help: Who reads it, in a line.
         needs_ids: Whether people must be told apart from frame to frame.
         in_meters: Whether it has meters where the size of a pixel is given.
         packages: Optional packages it needs, all of the extra ``labs``.
+        also: Other names that people have for it; an error tells ours.
     """
 
     name: str
@@ -48,6 +54,7 @@ class LabFormat:
     needs_ids: bool = True
     in_meters: bool = False
     packages: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def check_installed(self) -> None:
         """Refuse early what would fail later.
@@ -61,11 +68,11 @@ class LabFormat:
                     f"--to {self.name} needs {package}: pip install 'rtmpose[labs]'"
                 )
 
-    def write(self, clips: Clip | Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+    def write(self, clips: Clip | Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
         """Write a file or folder; the paths of what was written.
 
         Args:
-            clips: One clip, or for :attr:`Holds.all` all of them.
+            clips: One clip, or for :attr:`Holds.all` all of them, at least one.
             path: Where.
             options: What results do not say.
 
@@ -88,6 +95,7 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
         "write_trc",
         "OpenSim, Sports2D: markers over time.",
         in_meters=True,
+        also=("opensim", "sports2d"),
     ),
     LabFormat(
         "c3d",
@@ -106,6 +114,7 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
         "deeplabcut",
         "write_deeplabcut_csv",
         "DeepLabCut's table, for what reads it.",
+        also=("dlc",),
     ),
     LabFormat(
         "deeplabcut-h5",
@@ -143,6 +152,7 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
         "write_movement",
         "movement: a data set of positions and confidences.",
         packages=("xarray", "netCDF4"),
+        also=("netcdf",),
     ),
     LabFormat(
         "bids-motion",
@@ -152,6 +162,7 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
         "write_bids_motion",
         "MRI and EEG labs: a folder, BIDS data set of motion.",
         in_meters=True,
+        also=("bids",),
     ),
     LabFormat(
         "trackeval",
@@ -186,6 +197,7 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
         "write_yolo_pose",
         "YOLO's labels of poses: a folder.",
         needs_ids=False,
+        also=("yolo", "ultralytics"),
     ),
     LabFormat(
         "cvat",
@@ -226,5 +238,17 @@ def lab_format(name: str) -> LabFormat:
     for row in LAB_FORMATS:
         if row.name == name.lower():
             return row
-    known = ", ".join(row.name for row in LAB_FORMATS)
-    raise InputError(f"there is no format {name!r} to convert to; there are {known}")
+    names = [row.name for row in LAB_FORMATS]
+    raise InputError(
+        f"there is no format {name!r} to convert to; {_hint(name)}there are {', '.join(names)}"
+    )
+
+
+def _hint(name: str) -> str:
+    """Formats of a like name or suffix; or that it is one of our own."""
+    wanted = name.lower().removeprefix(".").replace("_", "-")
+    if wanted in (row.name for row in FORMATS):
+        return f"`rtmpose track` and `rtmpose predict` write it with --{wanted}; "
+    near = [row.name for row in LAB_FORMATS if wanted in (row.suffix[1:], *row.also)]
+    near = near or difflib.get_close_matches(wanted, [row.name for row in LAB_FORMATS], n=3)
+    return f"did you mean {' or '.join(near)}? " if near else ""

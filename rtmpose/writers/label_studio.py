@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rtmpose.errors import InputError
-from rtmpose.files import write_text
-from rtmpose.text_files import to_json
+from rtmpose.files import atomic_text
 from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names, image_name
+from rtmpose.writers.clip_names import ClipNames, image_name
+from rtmpose.writers.json_items import JsonItems
 from rtmpose.writers.lab_options import LabOptions
 
 BOX_NAME = "box"
@@ -21,7 +21,7 @@ POINT_WIDTH = 0.5
 """Of a point as it is shown, in percent of the image."""
 
 
-def write_label_studio(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_label_studio(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write one file: a task per image, with a rectangle for everybody and a keypoint for each
     point that is not missing; ``parentID`` says whose it is.
 
@@ -33,10 +33,13 @@ def write_label_studio(clips: Sequence[Clip], path: Path, options: LabOptions) -
         InputError: the size of a source is not known.
         OutputError: it cannot be written.
     """
-    tasks: list[dict[str, Any]] = []
-    for clip, name in zip(clips, clip_names(clips), strict=True):
-        tasks += _tasks(clip, name)
-    write_text(path, to_json(tasks) + "\n")
+    names = ClipNames()
+    with atomic_text(path) as file:
+        file.write("[")
+        tasks = JsonItems(file)
+        for clip in clips:
+            tasks.add_all(_tasks(clip, names.name(clip)))
+        file.write("]\n")
     return [path]
 
 

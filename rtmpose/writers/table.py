@@ -119,7 +119,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "parquet",
         ".parquet",
-        _writer("parquet", "ParquetWriter"),
+        _writer("parquet", "parquet_writer"),
         "The same table as Parquet; needs pyarrow.",
         single_file=".parquet",
         package="pyarrow",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from rtmpose.files.folders import AtomicFolder
 from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names
+from rtmpose.writers.clip_names import ClipNames
 from rtmpose.writers.lab_options import LabOptions
 
 BENCHMARK = "rtmpose"
@@ -17,7 +17,7 @@ SPLIT = "all"
 TRACKER = "rtmpose"
 
 
-def write_trackeval(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_trackeval(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write results: ``trackers/rtmpose-all/rtmpose/data/SEQUENCE.txt``, with the description of
     each sequence in ``gt/rtmpose-all/SEQUENCE/seqinfo.ini`` and their list in ``gt/seqmaps``.
 
@@ -31,7 +31,7 @@ def write_trackeval(clips: Sequence[Clip], path: Path, options: LabOptions) -> l
     return _write(clips, path, as_truth=False)
 
 
-def write_trackeval_truth(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_trackeval_truth(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write the same people as annotations, ``gt/rtmpose-all/SEQUENCE/gt/gt.txt``: what others are
     compared with, once it was corrected by hand.
 
@@ -42,12 +42,15 @@ def write_trackeval_truth(clips: Sequence[Clip], path: Path, options: LabOptions
     return _write(clips, path, as_truth=True)
 
 
-def _write(clips: Sequence[Clip], path: Path, *, as_truth: bool) -> list[Path]:
+def _write(clips: Iterable[Clip], path: Path, *, as_truth: bool) -> list[Path]:
     folder = AtomicFolder(path)
     benchmark = f"{BENCHMARK}-{SPLIT}"
     try:
-        names = clip_names(clips)
-        for clip, name in zip(clips, names, strict=True):
+        namer = ClipNames()
+        names: list[str] = []
+        for clip in clips:
+            name = namer.name(clip)
+            names.append(name)
             folder.write_text(f"gt/{benchmark}/{name}/seqinfo.ini", _sequence(clip, name))
             place = f"trackers/{benchmark}/{TRACKER}/data/{name}.txt"
             if as_truth:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,13 +12,13 @@ from rtmpose.files.folders import AtomicFolder
 from rtmpose.text_files import to_json
 from rtmpose.types import Skeleton
 from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names, image_name
+from rtmpose.writers.clip_names import ClipNames, image_name
 from rtmpose.writers.lab_options import LabOptions
 
 LABELED = 2
 
 
-def write_yolo_pose(clips: Sequence[Clip], path: Path, options: LabOptions) -> list[Path]:
+def write_yolo_pose(clips: Iterable[Clip], path: Path, options: LabOptions) -> list[Path]:
     """Write ``labels/NAME.txt`` for every image and ``data.yaml``; images go to ``images``.
 
     A line per person: class 0, middle and size of the box, then x, y and visibility of each point
@@ -30,8 +30,10 @@ def write_yolo_pose(clips: Sequence[Clip], path: Path, options: LabOptions) -> l
         OutputError: it cannot be written.
     """
     folder = AtomicFolder(path)
+    names = ClipNames()
     try:
-        for clip, name in zip(clips, clip_names(clips), strict=True):
+        for clip in clips:
+            name = names.name(clip)
             lines = _lines(clip)
             for k, frame in enumerate(clip.frames.tolist()):
                 # Photos lie in one folder, under different names.
@@ -39,7 +41,8 @@ def write_yolo_pose(clips: Sequence[Clip], path: Path, options: LabOptions) -> l
                 label = PurePosixPath(image).with_suffix(".txt")
                 text = "".join(line + "\n" for line in lines.get(k, ()))
                 folder.write_text(f"labels/{label}", text)
-        folder.write_text("data.yaml", _data(clips[0].skeleton))
+            skeleton = clip.skeleton
+        folder.write_text("data.yaml", _data(skeleton))
         folder.commit()
     except BaseException:
         folder.abandon()
@@ -76,9 +79,8 @@ def _lines(clip: Clip) -> dict[int, list[str]]:
 
 def _data(skeleton: Skeleton) -> str:
     lines = [
-        "path: .",
-        "train: images",
-        "val: images",
+        "train: ./images",
+        "val: ./images",
         f"kpt_shape: [{len(skeleton)}, 3]",
         f"flip_idx: {to_json(list(skeleton.flip_indices))}",
         "names:",
