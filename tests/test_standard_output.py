@@ -38,6 +38,7 @@ def test_outputs_keep_links_and_devices(tmp_path, job_pipeline):
         (["models", "list"], "> /dev/full", 1, "standard output cannot be written: No space", "1"),
         (["models", "list"], "| head -c 1 > /dev/null", 1, "", ""),
         (["models", "list"], ">&-", 0, "", ""),
+        (["doctor"], ">&- 2>&-", 0, "", ""),
         (["--version"], "> /dev/full", 1, "standard output cannot be written: No space", ""),
         (["--version"], ">&-", 0, "", ""),
         (["--help"], "> /dev/full", 1, "standard output cannot be written: No space", ""),
@@ -45,7 +46,8 @@ def test_outputs_keep_links_and_devices(tmp_path, job_pipeline):
 )
 def test_standard_output_that_is_gone(arguments, end, status, words, unbuffered):
     command = " ".join([sys.executable, "-m", "rtmpose", *arguments])
-    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    # COLUMNS would decide the width without a look at the terminal.
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "COLUMNS": ""}
     line = f"set -o pipefail; {command} {end}"
     run = subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, env=environment, check=False

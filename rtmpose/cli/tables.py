@@ -28,7 +28,9 @@ def room() -> int | None:
 
     COLUMNS overrides both.
     """
-    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+    # Closed standard output is None.
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if on_terminal or os.environ.get("COLUMNS", "").isdigit():
         return shutil.get_terminal_size().columns
     return None
 

@@ -28,8 +28,7 @@ def no_logging() -> Iterator[None]:
 def no_output() -> Iterator[None]:
     """Drop what is printed, also from C++."""
     # C++ writes to the file descriptors: sys.stdout alone would not catch it.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]  # stdout and stderr
     with open(os.devnull, "wb") as null:  # noqa: PTH123
         for descriptor, _ in saved:
@@ -38,8 +37,14 @@ def no_output() -> Iterator[None]:
             yield
         finally:
             # Python's buffers belong to the block: they are dropped too.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             for descriptor, copy in saved:
                 os.dup2(copy, descriptor)
                 os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Closed ones are None.
+        if stream is not None:
+            stream.flush()

@@ -265,7 +265,7 @@ def shown(progress: Progress | None, title: str) -> Iterator[Progress]:
     if progress is not None:
         yield progress
         return
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _silent
         return
     from rich import progress as bars
