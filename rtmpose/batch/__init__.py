@@ -7,9 +7,10 @@ ledger, so that a run that is killed goes on where it was. Nothing of the runtim
 folder; ``ray_engine.py`` alone imports Ray.
 """
 
+from rtmpose.batch.cluster import ClusterOptions
 from rtmpose.batch.listing import list_sources
 from rtmpose.batch.report import BatchReport
-from rtmpose.batch.run import BatchOptions, ClusterOptions, run_batch, status
+from rtmpose.batch.run import BatchOptions, run_batch, status
 from rtmpose.batch.settings import BatchSettings, EngineOptions
 
 __all__ = [

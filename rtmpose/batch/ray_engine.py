@@ -13,9 +13,10 @@ import logging
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtmpose import errors
+from rtmpose.batch.cluster import ClusterOptions
 from rtmpose.batch.ledger import Entry
 from rtmpose.batch.segments import cut
 from rtmpose.batch.settings import BatchSettings
@@ -23,9 +24,6 @@ from rtmpose.batch.units import Unit
 from rtmpose.batch.worker import Worker, WorkerOptions
 from rtmpose.errors import InputError, MissingDependencyError, RtmposeError
 from rtmpose.text_files import parse_json, to_json
-
-if TYPE_CHECKING:
-    from rtmpose.batch.run import ClusterOptions
 
 log = logging.getLogger(__name__)
 

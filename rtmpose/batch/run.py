@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtmpose.batch import runs
+from rtmpose.batch.cluster import ClusterOptions
 from rtmpose.batch.ledger import Entry, Ledger, SourceState, states_of
 from rtmpose.batch.listing import Listing
 from rtmpose.batch.report import BatchReport, report_of
@@ -33,29 +34,6 @@ LOOKING = 16
 """Sources that are looked at together, to see whether they have changed."""
 TELL_S = 0.2
 """Least time between two words on the progress."""
-
-
-@dataclass(frozen=True)
-class ClusterOptions:
-    """Where the workers are.
-
-    Attributes:
-        address: None for one worker in this process. Else Ray's: ``local`` for this machine,
-            ``auto`` for a cluster that is up, or ``HOST:PORT``.
-        workers: Their number; 0 for as many as the cluster has room for.
-        cpus_per_worker: Cores that each has; 0 chooses.
-        gpus_per_worker: GPUs that each has, such as 0.5; None for one where there are GPUs.
-    """
-
-    address: str | None = None
-    workers: int = 0
-    cpus_per_worker: int = 0
-    gpus_per_worker: float | None = None
-
-    @property
-    def uses_ray(self) -> bool:
-        """Whether Ray is needed: for more than one worker, or if it was named."""
-        return self.address is not None or self.workers > 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +73,7 @@ class BatchOptions:
     retry_failed: bool = False
     redo_changed: bool = False
     photos: int = PHOTOS
-    cluster: ClusterOptions = ClusterOptions()
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
 
 def run_batch(

@@ -334,7 +334,8 @@ def _settings(
 
 
 def _options(work: WorkOptions) -> BatchOptions:
-    from rtmpose.batch.run import BatchOptions, ClusterOptions
+    from rtmpose.batch.cluster import ClusterOptions
+    from rtmpose.batch.run import BatchOptions
     from rtmpose.batch.units import parse_shard
 
     cluster = ClusterOptions(work.address, work.workers, work.cpus_per_worker, work.gpus_per_worker)

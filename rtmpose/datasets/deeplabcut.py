@@ -6,16 +6,15 @@ import csv
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rtmpose.datasets.coco_content import Annotations
 from rtmpose.datasets.deeplabcut_h5 import read_h5_table
+from rtmpose.datasets.deeplabcut_table import LabelTable, refuse_predictions
 from rtmpose.datasets.image_index import ImageIndex, is_there
 from rtmpose.datasets.image_size import image_size
 from rtmpose.datasets.labeled_objects import VISIBLE, LabeledObject, content_from_objects
 from rtmpose.errors import InputError
-from rtmpose.sources.kinds import IMAGE_SUFFIXES
 from rtmpose.types import Skeleton
 
 log = logging.getLogger(__name__)
@@ -25,19 +24,6 @@ LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 SINGLE = "single"
 """The individual that has the points of the scene, not of an animal."""
 DEFAULT_CLASS = "animal"
-
-
-@dataclass(frozen=True)
-class LabelTable:
-    """A file of labels.
-
-    Attributes:
-        columns: Individual, body part and coordinate (``x``, ``y``, ``likelihood``) of each column.
-        rows: Image (a path as written) and values, NaN where there is no label.
-    """
-
-    columns: Sequence[tuple[str, str, str]]
-    rows: Sequence[tuple[str, Sequence[float]]]
 
 
 def is_deeplabcut_csv(path: Path) -> bool:
@@ -166,16 +152,3 @@ def _rows(
         except ValueError as error:
             raise InputError(f"{path}, row of {'/'.join(line[:first])}: {error}") from error
         yield "/".join(part.strip() for part in line[:first] if part.strip()), values
-
-
-def refuse_predictions(path: Path, names: Sequence[str]) -> None:
-    """Tables of analyzed videos number their frames and have no images.
-
-    Raises:
-        InputError: it is one.
-    """
-    if names and not any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
-        raise InputError(
-            f"{path} has no images ({names[0]!r} where their paths should be): predictions of a"
-            " video are not labels; give a CollectedData file of labeled-data"
-        )

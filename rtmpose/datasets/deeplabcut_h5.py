@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rtmpose.datasets.coco_types import Json
+from rtmpose.datasets.deeplabcut_table import LabelTable, refuse_predictions
 from rtmpose.errors import InputError, MissingDependencyError
-
-if TYPE_CHECKING:
-    from rtmpose.datasets.deeplabcut import LabelTable
 
 COORDINATES = ("x", "y", "likelihood")
 
@@ -27,8 +24,6 @@ def read_h5_table(path: Path) -> LabelTable:
         InputError: it is something else, or holds pickled Python objects, which are not opened.
         MissingDependencyError: h5py is not installed.
     """
-    from rtmpose.datasets.deeplabcut import LabelTable, refuse_predictions
-
     try:
         import h5py
     except ImportError as error:
