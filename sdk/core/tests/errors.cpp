@@ -204,8 +204,18 @@ void nobody_is_not_the_whole_image(const rtmpose_detector* detector,
   rtmpose::check(
       rtmpose_pose_detector_apply(pose, &image, found->boxes, found->count, -1, &poses));
   checks::that(poses->count == 0, "nobody is found where no boxes are");
-  rtmpose_poses_release(poses);
+
+  // Values of a result that nobody keeps are copies, which live as long as the loop.
   rtmpose_detections_release(found);
+  rtmpose_detect_params params;
+  rtmpose_detect_params_init(&params, sizeof(params));
+  params.box_thr = 0;
+  rtmpose::check(rtmpose_detector_apply(detector, &image, &params, &found));
+  const std::size_t count = static_cast<std::size_t>(found->count);
+  std::size_t sane = 0;
+  for (const float score : rtmpose::Detections(found).scores()) sane += score >= 0 && score <= 1;
+  checks::that(count > 0 && sane == count, "scores of a result that nobody keeps");
+  rtmpose_poses_release(poses);
 }
 
 void model_infos(const rtmpose_model* model) {
