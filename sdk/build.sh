@@ -93,7 +93,13 @@ built "C++ names of the deployment SDK: sdk/compat"
 
 # ---- programs
 
-if [ -f /usr/include/opencv4/opencv2/core.hpp ] || [ -n "${OpenCV_DIR:-}" ]; then
+readers=yes
+for header in jpeglib.h png.h; do
+  [ -f "/usr/include/$header" ] || [ -n "${CMAKE_PREFIX_PATH:-}" ] || readers=no
+done
+if [ $readers = no ]; then
+  skip "programs: libjpeg or libpng is not installed (libjpeg-dev, libpng-dev)"
+elif [ -f /usr/include/opencv4/opencv2/core.hpp ] || [ -n "${OpenCV_DIR:-}" ]; then
   note "programs"
   cmake -S sdk/programs -B "$out/programs" -DCMAKE_PREFIX_PATH="$out/install" > "$out/programs.log"
   cmake --build "$out/programs" -j "$jobs"
@@ -185,14 +191,17 @@ cross() {
 if [ "$windows" = yes ] && have x86_64-w64-mingw32-g++-posix; then
   note "Windows x64"
   cross windows mingw-w64
-  built "Windows x64: build/sdk/windows/librtmpose.dll"
+  built "Windows x64: build/sdk/windows/rtmpose.dll"
   dll=sdk/js/node_modules/onnxruntime-node/bin/napi-v6/win32/x64/onnxruntime.dll
   dll=${RTMPOSE_ONNXRUNTIME_DLL:-$dll}
   wine=$(command -v wine64 || command -v wine || echo /usr/lib/wine/wine64)
   if [ "$tests" = yes ] && [ -x "$wine" ] && [ -f "$dll" ]; then
-    for name in bare_tracker errors; do
-      WINEDEBUG=-all RTMPOSE_ONNXRUNTIME="$dll" "$wine" "$out/windows/tests/$name.exe"
-    done
+    # A Windows of its own, without .NET and a browser; the first start makes it.
+    export WINEPREFIX="$out/wine" WINEDLLOVERRIDES="mscoree=;mshtml=" WINEDEBUG=-all
+    in_windows() { RTMPOSE_ONNXRUNTIME="$dll" timeout 900 "$wine" "$out/windows/tests/$@"; }
+    in_windows bare_tracker.exe
+    in_windows errors.exe
+    in_windows conformance.exe sdk/conformance/cases.json "$images" .
   else
     skip "the tests for Windows: wine or onnxruntime.dll is not there (wine64, npm install)"
   fi

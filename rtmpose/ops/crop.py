@@ -67,8 +67,11 @@ def crop_matrices(
         udp: The unbiased variant (Huang et al., CVPR 2020): sizes are measured between pixel
             centers.
     """
-    # The rotation is about the center of the box.
     width, height = input_wh
+    if not udp and rotation == 0:
+        return _upright_maps(center, scale, input_wh)
+
+    # The rotation is about the center of the box.
     theta = np.deg2rad(rotation)
     sin = np.sin(theta)
     cos = np.cos(theta)
@@ -106,6 +109,30 @@ def crop_matrices(
         [sin * sy, cos * sy, sy * (-x * sin - y * cos + 0.5 * h)],
     ]
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)  # (N, 2, 3)
+
+
+def _upright_maps(
+    center: FloatArray, scale: FloatArray, input_wh: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The maps without rotation: the same three points, solved by hand. A solver's last bit depends
+    on the processor, and over many frames of a followed person it would grow.
+    """
+    width, height = input_wh
+    source = _three_points(center, np.array([1.0, 0.0]) * np.asarray(scale)[:, :1] * -0.5)
+    first, second, third = source.astype(np.float64).transpose(1, 0, 2)  # each (N, 2)
+    span = np.stack([first[:, 0] - second[:, 0], third[:, 1] - second[:, 1]], axis=1)
+
+    # A box without extent has no map: its crop is one pixel all over.
+    nothing = (span == 0).any(axis=1)
+    span[nothing] = 1
+    factor = width * 0.5 / span
+    maps = np.zeros((len(factor), 2, 3))
+    maps[:, 0, 0] = factor[:, 0]
+    maps[:, 1, 1] = factor[:, 1]
+    maps[:, 0, 2] = -factor[:, 0] * second[:, 0]
+    maps[:, 1, 2] = height * 0.5 - factor[:, 1] * second[:, 1]
+    maps[nothing] = 0
+    return maps
 
 
 def _three_points(center: NDArray[np.floating], offset: NDArray[np.floating]) -> FloatArray:

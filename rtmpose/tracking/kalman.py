@@ -35,17 +35,17 @@ class BoxFilter:
         self.pace: Vector = np.zeros(4)
         """Their change per second."""
         # Generous at the start: the first pace is unknown.
-        self._place_variance = (2 * position * self._height) ** 2
+        self._place_variance = _square(2 * position * self._height)
         self._shared = 0.0  # covariance of place and pace
-        self._pace_variance = (10 * velocity * self._height / FRAME_S) ** 2
+        self._pace_variance = _square(10 * velocity * self._height / FRAME_S)
 
     def predict(self, step_s: float) -> FloatArray:
         """The box ``(4,)`` xyxy after ``step_s`` more seconds; the filter moves there."""
         frames = max(step_s / FRAME_S, 1e-3)
 
         # Uncertainty grows with time, and that of the pace adds to that of the place.
-        noise = (self._position * self._height) ** 2 * frames
-        pace_noise = (self._velocity * self._height / FRAME_S) ** 2 * frames
+        noise = _square(self._position * self._height) * frames
+        pace_noise = _square(self._velocity * self._height / FRAME_S) * frames
         self.place = self.place + self.pace * step_s
         self._place_variance += (2 * self._shared + self._pace_variance * step_s) * step_s + noise
         self._shared += self._pace_variance * step_s
@@ -64,7 +64,7 @@ class BoxFilter:
     def update(self, box: FloatArray) -> None:
         """Take a measured box in."""
         # How far the measurement is believed, for the place and for the pace.
-        total = self._place_variance + (self._position * self._height) ** 2
+        total = self._place_variance + _square(self._position * self._height)
         gain = self._place_variance / total
         pace_gain = self._shared / total
         surprise = _measure(box) - self.place  # the innovation
@@ -88,6 +88,11 @@ class BoxFilter:
     @property
     def _height(self) -> float:
         return max(float(self.place[3]), 1.0)
+
+
+def _square(value: float) -> float:
+    # Not a power: its last bit depends on the math library.
+    return value * value
 
 
 def _measure(box: FloatArray) -> Vector:

@@ -67,6 +67,7 @@ class Span {
   const T* begin() const { return data_; }
   const T* end() const { return data_ + size_; }
   const T& operator[](std::size_t index) const { return data_[index]; }
+  std::vector<T> copy() const { return std::vector<T>(begin(), end()); }
 
  private:
   const T* data_ = nullptr;
@@ -157,9 +158,14 @@ class Detections {
 
   std::size_t size() const { return static_cast<std::size_t>(data_->count); }
   bool empty() const { return size() == 0; }
-  Span<Box> boxes() const { return {data_->boxes, size()}; }
-  Span<float> scores() const { return {data_->scores, size()}; }
-  Span<std::int32_t> labels() const { return {data_->labels, size()}; }
+  Span<Box> boxes() const& { return {data_->boxes, size()}; }
+  Span<float> scores() const& { return {data_->scores, size()}; }
+  Span<std::int32_t> labels() const& { return {data_->labels, size()}; }
+
+  // Copies of a result that nobody keeps: `for (float score : detector.apply(image).scores())`.
+  std::vector<Box> boxes() && { return std::as_const(*this).boxes().copy(); }
+  std::vector<float> scores() && { return std::as_const(*this).scores().copy(); }
+  std::vector<std::int32_t> labels() && { return std::as_const(*this).labels().copy(); }
 
  private:
   detail::Handle<const rtmpose_detections, rtmpose_detections_release> data_;
@@ -203,7 +209,8 @@ class Poses {
   bool empty() const { return size() == 0; }
   std::size_t keypoint_count() const { return static_cast<std::size_t>(data_->keypoint_count); }
   Person operator[](std::size_t row) const { return {data_.get(), row}; }
-  Span<Box> boxes() const { return {data_->boxes, size()}; }
+  Span<Box> boxes() const& { return {data_->boxes, size()}; }
+  std::vector<Box> boxes() && { return std::as_const(*this).boxes().copy(); }
   const rtmpose_poses* get() const { return data_.get(); }
 
   // Each person once, and nobody who is too doubtful; see rtmpose_poses_people.

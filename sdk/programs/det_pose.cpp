@@ -1,7 +1,6 @@
 // Detects people in an image and draws their poses.
 #include <cmath>
 #include <cstdio>
-#include <opencv2/imgcodecs.hpp>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -10,6 +9,7 @@
 #include "arguments.hpp"
 #include "drawing.hpp"
 #include "handles.hpp"
+#include "image_files.hpp"
 
 namespace {
 
@@ -68,8 +68,7 @@ std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& ima
 }
 
 int run(const Settings& s) {
-  cv::Mat image = cv::imread(s.image);
-  if (image.empty()) throw programs::UsageError{"cannot read the image " + s.image};
+  cv::Mat image = programs::read_image(s.image);
   const rtmpose_image pixels = programs::as_image(image);
   const std::vector<rtmpose_box> boxes = find_people(s, pixels);
 
@@ -95,9 +94,7 @@ int run(const Settings& s) {
                         s.pose_thr, 1);
   }
   std::printf("%d %s\n", poses->count, poses->count == 1 ? "person" : "people");
-  if (!s.output.empty() && !cv::imwrite(s.output, image)) {
-    throw programs::UsageError{"cannot write the image " + s.output};
-  }
+  if (!s.output.empty()) programs::write_image(s.output, image);
   return 0;
 }
 

@@ -16,6 +16,8 @@ configure_package_config_file(cmake/rtmposeConfig.cmake.in rtmposeConfig.cmake
 write_basic_package_version_file(rtmposeConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rtmposeConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/rtmposeConfigVersion.cmake DESTINATION ${package_folder})
+# From the file's own place: what is installed may be moved.
+file(RELATIVE_PATH way_to_prefix "/p/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/p/")
 configure_file(cmake/rtmpose.pc.in rtmpose.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rtmpose.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

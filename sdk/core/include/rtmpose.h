@@ -164,7 +164,7 @@ typedef struct rtmpose_detect_params {
 
 RTMPOSE_API void rtmpose_detect_params_init(rtmpose_detect_params* params, uint32_t struct_size);
 
-/* Highest score first. */
+/* Highest score first. The arrays are never NULL, also where count is 0. */
 typedef struct rtmpose_detections {
   int32_t count;
   const rtmpose_box* boxes; /* count; they may reach past the image */
@@ -187,7 +187,7 @@ RTMPOSE_API void rtmpose_detections_release(const rtmpose_detections* detections
 
 typedef struct rtmpose_pose_detector rtmpose_pose_detector;
 
-/* N people with K keypoints each, as arrays without gaps. */
+/* N people with K keypoints each, as arrays without gaps; of these only ids may be NULL. */
 typedef struct rtmpose_poses {
   int32_t count;            /* N */
   int32_t keypoint_count;   /* K, also where nobody is there */
@@ -203,7 +203,7 @@ RTMPOSE_API rtmpose_status rtmpose_pose_detector_create(const rtmpose_model* mod
                                                         rtmpose_pose_detector** pose);
 RTMPOSE_API void rtmpose_pose_detector_destroy(rtmpose_pose_detector* pose);
 
-/* The pose in each box, all in one call of the network; results in the order of the boxes.
+/* The pose in each box, up to 64 in one call of the network; results in the order of the boxes.
  *
  * boxes: with box_count 0 and boxes NULL, the whole image is the box of one person; with box_count
  * 0 and boxes not NULL there is nobody. One-stage models find people themselves: boxes must be
@@ -218,7 +218,8 @@ RTMPOSE_API void rtmpose_poses_release(const rtmpose_poses* poses);
 /* The people of an image in one call: boxes by the detector, the pose in each of them, each person
  * once, and nobody who is too doubtful. Box scores of the result are the detector's.
  *
- * detector: NULL for one-stage models. params: NULL for the defaults. person_thr: as below.
+ * detector: one-stage models ignore it; NULL is allowed there. params: NULL for the defaults.
+ * person_thr: as below.
  */
 RTMPOSE_API rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
                                                const rtmpose_pose_detector* pose,
@@ -231,7 +232,8 @@ RTMPOSE_API rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
  *
  * person_thr: lowest person score (box score times the mean of the keypoint scores above 0.2); 0
  * keeps everything; a negative number: 0.12 where the keypoints are those of whole people, and 0
- * for hands, faces, animals and unknown sets. people: a new result, in the same order.
+ * for hands, faces, animals and unknown sets. people: a new result, in the same order, with the
+ * ids of tracked people.
  */
 RTMPOSE_API rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, float person_thr,
                                                 const rtmpose_poses** people);
@@ -241,8 +243,8 @@ RTMPOSE_API rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, floa
 typedef struct rtmpose_tracker rtmpose_tracker;
 typedef struct rtmpose_stream rtmpose_stream;
 
-/* Names, meaning and defaults of the published tracker's settings, but for det_thr, which is that of
- * images and 0.5 there; the last six are additions.
+/* Names, meaning and defaults of the published tracker's settings, but for det_thr, which is that
+ * of images and 0.5 there; the last six are additions.
  */
 typedef struct rtmpose_tracker_params {
   uint32_t struct_size;
@@ -273,7 +275,7 @@ typedef struct rtmpose_tracker_params {
 
 RTMPOSE_API void rtmpose_tracker_params_init(rtmpose_tracker_params* params, uint32_t struct_size);
 
-/* detector: NULL where boxes come with the frames, and for one-stage models. pose: a pose network
+/* detector: NULL where boxes come with the frames; one-stage models ignore it. pose: a pose network
  * or a one-stage model. params: NULL for the defaults; they are copied.
  */
 RTMPOSE_API rtmpose_status rtmpose_tracker_create(const rtmpose_model* detector,
@@ -292,7 +294,7 @@ RTMPOSE_API rtmpose_status rtmpose_stream_reset(rtmpose_stream* stream);
 
 typedef struct rtmpose_frame {
   uint32_t struct_size;
-  int32_t detect;           /* 1: run the detector, 0: do not, -1: as det_interval says */
+  int32_t detect;           /* 1: run the detector, if any; 0: do not; -1: as det_interval says */
   rtmpose_stream* stream;   /* of this frame */
   const rtmpose_image* image;
   double time_s;            /* seconds; NaN: frames come 30 times a second */
@@ -310,7 +312,8 @@ RTMPOSE_API rtmpose_status rtmpose_tracker_apply(const rtmpose_tracker* tracker,
 
 /* One frame each of several streams; their people share the calls of the pose network.
  *
- * frames: frame_count pointers, each with another stream. poses: as many, all set or none.
+ * frames: frame_count pointers (1 to 1024), each with another stream. poses: as many, all set or,
+ * after an error, all NULL.
  */
 RTMPOSE_API rtmpose_status rtmpose_tracker_apply_batch(const rtmpose_tracker* tracker,
                                                        const rtmpose_frame* const* frames,

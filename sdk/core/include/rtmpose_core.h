@@ -26,7 +26,9 @@ RTMPOSE_API rtmpose_status rtmpose_tracker_create_bare(const char* skeleton, int
                                                        const rtmpose_tracker_params* params,
                                                        rtmpose_tracker** tracker);
 
-/* 1 where det_interval wants the detector to run in the stream's next frame, else 0. */
+/* 1 where det_interval wants the detector to run in the stream's next frame, else 0; also 0 where
+ * stream is NULL or in use by another call.
+ */
 RTMPOSE_API int32_t rtmpose_stream_wants_detection(const rtmpose_stream* stream);
 
 /* Lowest score that detections need to be of use, such as 0.1: doubtful ones count where a tracked

@@ -45,7 +45,14 @@ rtmpose_status rtmpose_poses_people(const rtmpose_poses* poses, float person_thr
     if (std::isnan(person_thr)) fail_argument("person_thr is not a number");
     const PosesResult& given = *static_cast<const PosesResult*>(poses);
     const float thr = person_thr_for(*given.skeleton, person_thr);
-    Poses kept = people_of(given.data, *given.skeleton, thr);
-    *people = new PosesResult(std::move(kept), {}, false, given.skeleton);
+    const Rows rows = people_rows(given.data, *given.skeleton, thr);
+
+    // People who are tracked keep their ids.
+    const bool tracked = given.ids != nullptr;
+    std::vector<std::int64_t> ids;
+    for (const std::size_t row : rows) {
+      if (tracked) ids.push_back(given.id_numbers[row]);
+    }
+    *people = new PosesResult(given.data.select(rows), std::move(ids), tracked, given.skeleton);
   });
 }

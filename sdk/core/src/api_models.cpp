@@ -116,7 +116,7 @@ rtmpose_status rtmpose_model_get_info(const rtmpose_model* model, rtmpose_model_
   return guarded([&] {
     check_given(model, "model");
     check_given(info, "info");
-    if (info->struct_size < 2 * sizeof(std::uint32_t)) {
+    if (!is_struct_size(info->struct_size)) {
       fail_argument("rtmpose_model_info has no struct_size: set it first");
     }
     const Model& data = *model->data;
@@ -222,8 +222,7 @@ rtmpose_status rtmpose_find_people(const rtmpose_detector* detector,
     if (std::isnan(person_thr)) fail_argument("person_thr is not a number");
     const Poses found = found_poses(detector, estimator, view, settings);
     const Skeleton& skeleton = estimator.skeleton();
-    *people = new PosesResult(
-        people_of(found, skeleton, person_thr_for(skeleton, person_thr)), {}, false,
-        estimator.shared_skeleton());
+    const Rows rows = people_rows(found, skeleton, person_thr_for(skeleton, person_thr));
+    *people = new PosesResult(found.select(rows), {}, false, estimator.shared_skeleton());
   });
 }

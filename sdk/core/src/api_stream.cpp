@@ -130,7 +130,13 @@ rtmpose_status rtmpose_stream_reset(rtmpose_stream* stream) {
 // ---- the two halves of a frame
 
 std::int32_t rtmpose_stream_wants_detection(const rtmpose_stream* stream) {
-  return stream && stream->tracker->wants_detection(stream->state) ? 1 : 0;
+  std::int32_t wants = 0;
+  guarded([&] {
+    check_given(stream, "stream");
+    const StreamLock lock(stream);
+    wants = stream->tracker->wants_detection(stream->state) ? 1 : 0;
+  });
+  return wants;
 }
 
 rtmpose_status rtmpose_stream_begin(rtmpose_stream* stream, std::int32_t width, std::int32_t height,

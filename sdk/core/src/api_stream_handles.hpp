@@ -21,7 +21,7 @@ struct rtmpose_tracker {
 struct rtmpose_stream {
   std::shared_ptr<const rtmpose::core::Tracker> tracker;
   rtmpose::core::TrackState state;
-  std::atomic<bool> busy{false};
+  mutable std::atomic<bool> busy{false};  // a call has it
 };
 
 namespace rtmpose::core {
@@ -29,7 +29,7 @@ namespace rtmpose::core {
 // Holds a stream for one call; throws where another call has it.
 class StreamLock {
  public:
-  explicit StreamLock(rtmpose_stream* stream) : stream_(stream) {
+  explicit StreamLock(const rtmpose_stream* stream) : stream_(stream) {
     if (stream_->busy.exchange(true)) {
       throw Error(RTMPOSE_ERROR_BUSY, "the stream is in use by another call");
     }
@@ -42,7 +42,7 @@ class StreamLock {
   StreamLock& operator=(const StreamLock&) = delete;
 
  private:
-  rtmpose_stream* stream_;
+  const rtmpose_stream* stream_;
 };
 
 // Throws where it is infinite; no number stands for a stream without a clock.

@@ -97,36 +97,53 @@ void check_fraction(float value, const char* name) {
   }
 }
 
+namespace {
+
+// With an address also where it is empty: boxes that are NULL would stand for the whole image, ids
+// for people who are not tracked.
+template <typename T>
+std::vector<T> addressed(std::vector<T> values) {
+  if (values.empty()) values.reserve(1);
+  return values;
+}
+
+Detections addressed(Detections found) {
+  found.boxes = addressed(std::move(found.boxes));
+  found.scores = addressed(std::move(found.scores));
+  return found;
+}
+
+Poses addressed(Poses people) {
+  people.boxes = addressed(std::move(people.boxes));
+  people.box_scores = addressed(std::move(people.box_scores));
+  people.points = addressed(std::move(people.points));
+  people.scores = addressed(std::move(people.scores));
+  return people;
+}
+
+}  // namespace
+
 DetectionsResult::DetectionsResult(Detections found)
-    : rtmpose_detections{}, data(std::move(found)) {
-  class_numbers.assign(data.labels.begin(), data.labels.end());
+    : rtmpose_detections{},
+      data(addressed(std::move(found))),
+      class_numbers(addressed(std::vector<std::int32_t>(data.labels.begin(), data.labels.end()))) {
   count = static_cast<std::int32_t>(data.size());
   boxes = data.boxes.data();
   scores = data.scores.data();
   labels = class_numbers.data();
 }
 
-namespace {
-
-// With an address also where it is empty: NULL means that people are not tracked.
-std::vector<std::int64_t> addressed(std::vector<std::int64_t> numbers) {
-  numbers.reserve(1);
-  return numbers;
-}
-
-}  // namespace
-
 PosesResult::PosesResult(Poses people, std::vector<std::int64_t> numbers, bool tracked,
                          std::shared_ptr<const Skeleton> set)
     : rtmpose_poses{},
-      data(std::move(people)),
+      data(addressed(std::move(people))),
       id_numbers(addressed(std::move(numbers))),
       skeleton(std::move(set)) {
   count = static_cast<std::int32_t>(data.size());
   keypoint_count = static_cast<std::int32_t>(data.keypoint_count);
   boxes = data.boxes.data();
   box_scores = data.box_scores.data();
-  keypoints = data.points.empty() ? nullptr : &data.points.front().x;
+  keypoints = reinterpret_cast<const float*>(data.points.data());
   scores = data.scores.data();
   ids = tracked ? id_numbers.data() : nullptr;
 }

@@ -46,6 +46,12 @@ void check_given(const void* pointer, const char* name);
 
 // ---- structs that grow
 
+// Whether somebody has set it: a larger one is memory that nobody has written to.
+constexpr bool is_struct_size(std::uint32_t size) {
+  constexpr std::uint32_t kLargest = 4096;
+  return size >= 2 * sizeof(std::uint32_t) && size <= kLargest;
+}
+
 // Fills a caller's struct, which may be shorter or longer than this library's.
 template <typename Struct>
 void fill_struct(Struct* target, std::uint32_t struct_size, Struct values) noexcept {
@@ -60,7 +66,7 @@ void fill_struct(Struct* target, std::uint32_t struct_size, Struct values) noexc
 template <typename Struct>
 Struct read_struct(const Struct* given, Struct defaults, const char* name) {
   if (!given) return defaults;
-  if (given->struct_size < 2 * sizeof(std::uint32_t)) {
+  if (!is_struct_size(given->struct_size)) {
     fail_argument(std::string(name) + " has no struct_size: fill it with " + name + "_init first");
   }
   std::memcpy(&defaults, given,
@@ -88,7 +94,7 @@ struct DetectionsResult : rtmpose_detections {
   explicit DetectionsResult(Detections found);
 
   const Detections data;
-  std::vector<std::int32_t> class_numbers;
+  const std::vector<std::int32_t> class_numbers;
 };
 
 struct PosesResult : rtmpose_poses {

@@ -157,7 +157,21 @@ void apply_batch(const rtmpose_tracker* tracker, const rtmpose_frame* const* fra
   }
   std::vector<StreamLock> locks;
   for (const FrameTask& task : tasks) locks.emplace_back(task.given.stream);
-  std::vector<std::unique_ptr<PosesResult>> results = track(*tracker, tasks);
+  for (const FrameTask& task : tasks) {
+    if (task.given.stream->state.pending.active) {
+      fail_argument(
+          "the stream's last frame has no poses yet: rtmpose_stream_begin needs"
+          " rtmpose_stream_finish");
+    }
+  }
+  std::vector<std::unique_ptr<PosesResult>> results;
+  try {
+    results = track(*tracker, tasks);
+  } catch (...) {
+    // The next frame starts anew.
+    for (const FrameTask& task : tasks) task.given.stream->state.pending = PendingFrame();
+    throw;
+  }
   for (std::size_t i = 0; i < results.size(); ++i) poses[i] = results[i].release();
 }
 

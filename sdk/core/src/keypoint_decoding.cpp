@@ -72,7 +72,7 @@ std::string expected_outputs(const Arrays& outputs, const Card& card, KeypointFo
   if (card.coding == Coding::kSimcc) {
     const std::int64_t x = std::lrint(card.input.width * card.split_ratio);
     const std::int64_t y = std::lrint(card.input.height * card.split_ratio);
-    const bool right = outputs.size() == 2 && fits(0, 3) && fits(1, 3) &&
+    const bool right = outputs.size() == 2 && fits(0, 3) && fits(1, 3) && x > 0 && y > 0 &&
                        outputs[0].shape[2] == x && outputs[1].shape[2] == y;
     return right ? "" : "SimCC vectors (N, K, " + std::to_string(x) + ") and (N, K, " +
                             std::to_string(y) + ")";

@@ -106,7 +106,16 @@ Outputs run_single(const Network& network, std::vector<float>& pixels, Size size
   for (int i = 1; i < batch; ++i) {
     std::copy_n(pixels.data(), one, pixels.data() + one * static_cast<std::size_t>(i));
   }
-  return network.run(pixels.data(), batch, size);
+  Outputs outputs = network.run(pixels.data(), batch, size);
+
+  // The decoders read the rows of the first image.
+  for (const Array& output : outputs.arrays()) {
+    if (output.rank() >= 3 && output.shape[0] < 1) {
+      fail_model(network.path() + " returns nothing for an image: arrays of shape " +
+                 shapes_text(outputs.arrays()));
+    }
+  }
+  return outputs;
 }
 
 }  // namespace rtmpose::core

@@ -108,18 +108,21 @@ std::vector<float> person_scores(const Poses& poses) {
   return result;
 }
 
-Poses people_of(const Poses& poses, const Skeleton& skeleton, float person_thr) {
-  if (person_thr <= 0) return poses;
+Rows people_rows(const Poses& poses, const Skeleton& skeleton, float person_thr) {
   const std::vector<float> scores = person_scores(poses);
   Rows likely;
   for (std::size_t row = 0; row < poses.size(); ++row) {
-    if (scores[row] >= person_thr) likely.push_back(row);
+    if (person_thr <= 0 || scores[row] >= person_thr) likely.push_back(row);
   }
+  if (person_thr <= 0 || likely.size() < 2) return likely;
+
+  // Each person once.
   const Poses people = poses.select(likely);
-  if (people.size() < 2) return people;
   const int half = static_cast<int>(skeleton.size() + 1) / 2;
   const Extents found = extents(people, kSeenScore, kExtentScale, half, -1);
-  return people.select(distinct(people, found.boxes, skeleton, kSamePersonOks));
+  Rows rows = distinct(people, found.boxes, skeleton, kSamePersonOks);
+  for (std::size_t& row : rows) row = likely[row];
+  return rows;
 }
 
 Extents extents(const Poses& poses, float kpt_thr, float scale, int min_keypoints,

@@ -13,8 +13,8 @@ float person_thr_for(const Skeleton& skeleton, float given);
 // Box score times the mean of the keypoint scores above 0.2.
 std::vector<float> person_scores(const Poses& poses);
 
-// Those of found poses who are people, in the same order; person_thr 0 keeps all.
-Poses people_of(const Poses& poses, const Skeleton& skeleton, float person_thr);
+// Rows of found poses that are people, in ascending order; person_thr 0 keeps all.
+Rows people_rows(const Poses& poses, const Skeleton& skeleton, float person_thr);
 
 // The box around the seen keypoints of each pose, and whether it is seen well enough for one; the
 // others keep the box that their pose was estimated in.

@@ -61,7 +61,11 @@ struct Cell {
 // image, while relative ones lie within a few cells of 0.
 std::vector<Cell> grid_of(const Table& table, Size input) {
   std::vector<float> places;
-  for (std::size_t i = 0; i < table.count; ++i) places.push_back(std::fabs(table.at(i, 0)));
+  for (std::size_t i = 0; i < table.count; ++i) {
+    // What is no number has no order.
+    const float place = std::fabs(table.at(i, 0));
+    places.push_back(std::isnan(place) ? 0.0f : place);
+  }
   const auto middle = places.begin() + static_cast<std::ptrdiff_t>(places.size() / 2);
   std::nth_element(places.begin(), middle, places.end());
   if (places.empty() || *middle > static_cast<float>(input.width) / 8) return {};

@@ -102,6 +102,45 @@ void followed_people_are_wanted() {
   rtmpose_detections_release(wanted);
 }
 
+void nobody_is_an_empty_result() {
+  BareTracker bare;
+  const rtmpose_detections* wanted = nullptr;
+  const rtmpose_poses* poses = nullptr;
+  rtmpose::check(rtmpose_stream_begin(bare.stream, kWidth, kHeight, std::nan(""), nullptr, nullptr,
+                                      nullptr, 0, &wanted));
+  checks::that(wanted->count == 0 && wanted->boxes && wanted->scores && wanted->labels,
+               "nobody is wanted, with arrays");
+  rtmpose_detections_release(wanted);
+  rtmpose::check(rtmpose_stream_finish(bare.stream, nullptr, nullptr, 0, &poses));
+  checks::that(poses->count == 0 && poses->keypoint_count == kPoints, "nobody is in the frame");
+  checks::that(poses->ids && poses->boxes && poses->box_scores && poses->keypoints && poses->scores,
+               "arrays have an address where nobody is there");
+  rtmpose_poses_release(poses);
+}
+
+void people_keep_their_ids() {
+  BareTracker bare;
+  ids_in_frame(bare, {person_at(100), person_at(400)});
+  const rtmpose_detections* wanted = nullptr;
+  const rtmpose_poses* poses = nullptr;
+  const rtmpose_box boxes[] = {person_at(102), person_at(401)};
+  rtmpose::check(rtmpose_stream_begin(bare.stream, kWidth, kHeight, std::nan(""), boxes, nullptr,
+                                      nullptr, 2, &wanted));
+  std::vector<float> keypoints;
+  std::vector<float> scores;
+  for (int i = 0; i < wanted->count; ++i) add_pose(wanted->boxes[i], keypoints, scores);
+  rtmpose::check(rtmpose_stream_finish(bare.stream, keypoints.data(), scores.data(), wanted->count,
+                                       &poses));
+  rtmpose_detections_release(wanted);
+
+  // All of them, and nobody.
+  const rtmpose::Poses all(poses);
+  const rtmpose::Poses same = all.people(0);
+  checks::that(same.size() == 2 && same[1].id() == 2, "people of tracked poses keep their ids");
+  const rtmpose::Poses nobody = all.people(1);
+  checks::that(nobody.empty() && nobody.get()->ids, "nobody of tracked poses is tracked, too");
+}
+
 void wrong_order_and_values() {
   BareTracker bare;
   const rtmpose_poses* poses = nullptr;
@@ -124,6 +163,9 @@ void wrong_order_and_values() {
   rtmpose_detections_release(wanted);
   checks::fails(begin(&box, 1), RTMPOSE_ERROR_ARGUMENT, "rtmpose_stream_finish first",
                 "begin twice");
+  rtmpose::check(rtmpose_stream_reset(bare.stream));
+  rtmpose::check(begin(&box, 1));  // allowed after a reset
+  rtmpose_detections_release(wanted);
   checks::fails(rtmpose_stream_finish(bare.stream, nullptr, nullptr, 1, &poses),
                 RTMPOSE_ERROR_ARGUMENT, "keypoints is NULL", "no keypoints");
   checks::fails(rtmpose_stream_finish(bare.stream, nullptr, nullptr, 3, &poses),
@@ -148,6 +190,8 @@ int main() {
   ids_return_and_are_not_used_twice();
   detection_interval();
   followed_people_are_wanted();
+  nobody_is_an_empty_result();
+  people_keep_their_ids();
   wrong_order_and_values();
   return checks::result();
 }

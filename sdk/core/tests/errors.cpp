@@ -5,6 +5,7 @@
 
 #include "check.hpp"
 #include "model_errors.hpp"
+#include "rtmpose_core.h"
 
 namespace {
 
@@ -153,7 +154,20 @@ void wrong_frames(const rtmpose_model* detector, const rtmpose_model* pose) {
   const rtmpose_frame* both[] = {&frame, &second};
   rtmpose::check(rtmpose_tracker_apply_batch(tracker, both, 2, results));
   checks::that(results[0]->count == 0 && results[0]->ids, "nobody in a gray image");
+  checks::that(results[0]->boxes && results[0]->keypoints && results[0]->scores,
+               "arrays have an address where nobody is there");
   for (const rtmpose_poses* result : results) rtmpose_poses_release(result);
+
+  // The two halves of a frame may not be mixed with whole frames.
+  const rtmpose_detections* wanted = nullptr;
+  rtmpose::check(rtmpose_stream_begin(stream, 64, 64, std::nan(""), nullptr, nullptr, nullptr, 0,
+                                      &wanted));
+  rtmpose_detections_release(wanted);
+  fails("has no poses yet", "a whole frame within another");
+  rtmpose::check(rtmpose_stream_finish(stream, nullptr, nullptr, 0, &poses));
+  rtmpose_poses_release(poses);
+  rtmpose::check(rtmpose_tracker_apply(tracker, &frame, &poses));
+  rtmpose_poses_release(poses);
 
   // Streams keep what they need of a tracker.
   rtmpose_tracker_destroy(tracker);
@@ -177,6 +191,48 @@ void people_in_one_call(const rtmpose_detector* detector, const rtmpose_pose_det
   rtmpose_poses_release(people);
 }
 
+// What a detector finds goes to a pose detector as it is: nobody stays nobody.
+void nobody_is_not_the_whole_image(const rtmpose_detector* detector,
+                                   const rtmpose_pose_detector* pose) {
+  const std::vector<std::uint8_t> pixels(3 * 64 * 64, 90);
+  const rtmpose_image image = image_of(pixels, 64, 64);
+  const rtmpose_detections* found = nullptr;
+  const rtmpose_poses* poses = nullptr;
+  rtmpose::check(rtmpose_detector_apply(detector, &image, nullptr, &found));
+  checks::that(found->count == 0 && found->boxes && found->scores && found->labels,
+               "arrays have an address where nothing is found");
+  rtmpose::check(
+      rtmpose_pose_detector_apply(pose, &image, found->boxes, found->count, -1, &poses));
+  checks::that(poses->count == 0, "nobody is found where no boxes are");
+
+  // Values of a result that nobody keeps are copies, which live as long as the loop.
+  rtmpose_detections_release(found);
+  rtmpose_detect_params params;
+  rtmpose_detect_params_init(&params, sizeof(params));
+  params.box_thr = 0;
+  rtmpose::check(rtmpose_detector_apply(detector, &image, &params, &found));
+  const std::size_t count = static_cast<std::size_t>(found->count);
+  std::size_t sane = 0;
+  for (const float score : rtmpose::Detections(found).scores()) sane += score >= 0 && score <= 1;
+  checks::that(count > 0 && sane == count, "scores of a result that nobody keeps");
+  rtmpose_poses_release(poses);
+}
+
+void model_infos(const rtmpose_model* model) {
+  rtmpose_model_info info;
+  std::memset(&info, 0x55, sizeof(info));  // memory that nobody has written to
+  checks::fails(rtmpose_model_get_info(model, &info), RTMPOSE_ERROR_ARGUMENT, "struct_size",
+                "an info without size");
+  info.struct_size = 12;
+  rtmpose::check(rtmpose_model_get_info(model, &info));
+  checks::that(info.kind == RTMPOSE_KIND_POSE && info.input_width == 144, "a short info is filled");
+  checks::that(info.input_height == 0x55555555, "nothing is written behind a short info");
+  checks::fails(rtmpose_model_get_info(nullptr, &info), RTMPOSE_ERROR_ARGUMENT, "model is NULL",
+                "the info of nothing");
+  checks::fails(rtmpose_model_get_info(model, nullptr), RTMPOSE_ERROR_ARGUMENT, "info is NULL",
+                "nowhere to put the info");
+}
+
 void short_structs() {
   // As of a program that was built when there were fewer fields.
   rtmpose_tracker_params params;
@@ -197,7 +253,13 @@ void release_nothing() {
   rtmpose_poses_release(nullptr);
   rtmpose_detections_release(nullptr);
   rtmpose_image_init(nullptr, 4);
+  rtmpose_options_init(nullptr, 4);
+  rtmpose_frame_init(nullptr, 4);
   checks::that(rtmpose_stream_reset(nullptr) == RTMPOSE_ERROR_ARGUMENT, "resetting nothing");
+  checks::that(*rtmpose_last_error() != 0, "a failure has a text");
+  checks::that(rtmpose_version_number() == 10000 * RTMPOSE_VERSION_MAJOR +
+                                               100 * RTMPOSE_VERSION_MINOR + RTMPOSE_VERSION_PATCH,
+               "the version of the header");
 }
 
 }  // namespace
@@ -220,6 +282,8 @@ int main() {
     wrong_boxes(pose);
     wrong_frames(detector_model.get(), pose_model.get());
     people_in_one_call(detector, pose);
+    nobody_is_not_the_whole_image(detector, pose);
+    model_infos(pose_model.get());
     rtmpose_detector_destroy(detector);
     rtmpose_pose_detector_destroy(pose);
   } catch (const rtmpose::Error& error) {
