@@ -1,4 +1,4 @@
-"""JavaScript's Detector and PoseDetector against the package, on models that are made in the test."""
+"""JavaScript's Detector and PoseDetector against the package, on models made in the test."""
 
 from __future__ import annotations
 
