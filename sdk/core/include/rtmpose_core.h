@@ -1,8 +1,15 @@
-/* rtmpose without an engine: the tracker for programs that run the networks themselves.
+/* rtmpose without an engine, for programs that run the networks themselves: what comes before and
+ * after them, and the tracker.
  *
- * These functions need neither ONNX Runtime nor threads, so they also build for WebAssembly. A
- * frame takes two calls: rtmpose_stream_begin says where poses are wanted, rtmpose_stream_finish
- * takes them and says who is who. Parameters, results, threads and errors are those of rtmpose.h.
+ * These functions need neither ONNX Runtime nor threads, so they also build for WebAssembly.
+ * Parameters, results, threads and errors are those of rtmpose.h.
+ *
+ * Models: describe one with rtmpose_bare_model_create and rtmpose_bare_model_check. For each image
+ * rtmpose_bare_input_of_image or rtmpose_bare_input_of_boxes says what the network gets,
+ * rtmpose_bare_detections or rtmpose_bare_poses reads what it returns.
+ *
+ * Tracker: a frame takes two calls. rtmpose_stream_begin says where poses are wanted,
+ * rtmpose_stream_finish takes them and says who is who.
  */
 #ifndef RTMPOSE_CORE_H_
 #define RTMPOSE_CORE_H_
@@ -12,6 +19,104 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- models */
+
+typedef enum rtmpose_element {
+  RTMPOSE_FLOAT32 = 0,
+  RTMPOSE_INT64 = 1,
+  RTMPOSE_INT32 = 2,
+  RTMPOSE_OTHER_ELEMENT = 3
+} rtmpose_element;
+
+/* An input or output of a network: as its file declares it, or with its numbers. */
+typedef struct rtmpose_tensor {
+  const char* name;
+  int32_t element; /* rtmpose_element */
+  int32_t rank;
+  const int64_t* shape; /* rank numbers; in declarations -1 where it may vary */
+  const void* data;     /* NULL in declarations */
+} rtmpose_tensor;
+
+typedef struct rtmpose_bare_model rtmpose_bare_model;
+
+/* A model by what its file says.
+ *
+ * path: its file, whose name counts where there is no card; for errors. card: the text of its
+ * metadata "rtmpose.card"; NULL: without one the model is recognized. layers: names of layers or
+ * weights, as one text, for recognition; NULL for none. input, outputs: as the file declares them.
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_model_create(const char* path, const char* card,
+                                                     const char* layers,
+                                                     const rtmpose_tensor* input,
+                                                     const rtmpose_tensor* outputs,
+                                                     int32_t output_count,
+                                                     rtmpose_bare_model** model);
+
+/* The size of a batch that the file fixes; 0 where it may vary. */
+RTMPOSE_API int32_t rtmpose_bare_model_batch(const rtmpose_bare_model* model);
+
+/* Looks at what the network returned for one black image of info->input_width and input_height, all
+ * numbers 0, repeated where the file fixes the batch. Needed once, before any other use.
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_model_check(rtmpose_bare_model* model,
+                                                    const rtmpose_tensor* outputs,
+                                                    int32_t output_count);
+
+/* As rtmpose_model_get_info; keypoints are known after the check. */
+RTMPOSE_API rtmpose_status rtmpose_bare_model_get_info(const rtmpose_bare_model* model,
+                                                       rtmpose_model_info* info);
+
+RTMPOSE_API void rtmpose_bare_model_close(rtmpose_bare_model* model);
+
+/* What a network gets, and what is needed to read its outputs. */
+typedef struct rtmpose_bare_input {
+  int32_t count; /* N: people or images, as many as a fixed batch wants */
+  int32_t height;
+  int32_t width;
+  const float* pixels; /* N * 3 * height * width */
+} rtmpose_bare_input;
+
+/* The whole image, for detectors and one-stage models. */
+RTMPOSE_API rtmpose_status rtmpose_bare_input_of_image(const rtmpose_bare_model* model,
+                                                       const rtmpose_image* image,
+                                                       const rtmpose_bare_input** input);
+
+/* The people in boxes, at most 64 or as many as a fixed batch has, for pose networks. boxes: NULL:
+ * the whole image is one person's. box_scores: NULL: all 1.
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_input_of_boxes(const rtmpose_bare_model* model,
+                                                       const rtmpose_image* image,
+                                                       const rtmpose_box* boxes,
+                                                       const float* box_scores, int32_t box_count,
+                                                       const rtmpose_bare_input** input);
+
+RTMPOSE_API void rtmpose_bare_input_release(const rtmpose_bare_input* input);
+
+/* What a detector returned for an input. params: NULL for the defaults. */
+RTMPOSE_API rtmpose_status rtmpose_bare_detections(const rtmpose_bare_input* input,
+                                                   const rtmpose_tensor* outputs,
+                                                   int32_t output_count,
+                                                   const rtmpose_detect_params* params,
+                                                   const rtmpose_detections** detections);
+
+/* What a pose network or one-stage model returned for an input. box_thr: of one-stage models, the
+ * lowest score of a person (a negative number: 0.3).
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_poses(const rtmpose_bare_input* input,
+                                              const rtmpose_tensor* outputs, int32_t output_count,
+                                              float box_thr, const rtmpose_poses** poses);
+
+/* rtmpose_poses_people for poses as plain arrays, such as those of several calls: boxes (count),
+ * box_scores (count), keypoints (count * K * 2), scores (count * K).
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_people(const rtmpose_bare_model* model,
+                                               const rtmpose_box* boxes, const float* box_scores,
+                                               const float* keypoints, const float* scores,
+                                               int32_t count, float person_thr,
+                                               const rtmpose_poses** people);
+
+/* ---- tracker */
 
 /* A tracker of poses that are computed elsewhere; it makes streams as any other tracker does.
  *

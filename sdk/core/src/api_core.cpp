@@ -28,6 +28,10 @@ void rtmpose_image_init(rtmpose_image* image, std::uint32_t struct_size) {
   fill_struct(image, struct_size, default_image());
 }
 
+void rtmpose_detect_params_init(rtmpose_detect_params* params, std::uint32_t struct_size) {
+  fill_struct(params, struct_size, default_detect_params());
+}
+
 void rtmpose_detections_release(const rtmpose_detections* detections) {
   delete static_cast<const DetectionsResult*>(detections);
 }

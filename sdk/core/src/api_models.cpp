@@ -9,22 +9,12 @@ using namespace rtmpose::core;
 
 namespace {
 
-constexpr float kBoxThr = 0.3f;
 constexpr std::int32_t kMostThreads = 1024;
 
 rtmpose_options default_options() {
   rtmpose_options options{};
   options.struct_size = sizeof(options);
   return options;
-}
-
-rtmpose_detect_params default_detect_params() {
-  rtmpose_detect_params params{};
-  params.struct_size = sizeof(params);
-  params.box_thr = kBoxThr;
-  params.label = kPeopleLabel;
-  params.max_people = -1;
-  return params;
 }
 
 EngineOptions engine_options(const rtmpose_options* given) {
@@ -38,30 +28,6 @@ EngineOptions engine_options(const rtmpose_options* given) {
   if (options.device) result.device = options.device;
   result.allow_spinning = options.allow_spinning != 0;
   return result;
-}
-
-// The boxes of a call: those given, or the whole image.
-std::vector<PoseTask> tasks_of(const ImageView& image, const rtmpose_box* boxes,
-                               std::int32_t count) {
-  check_boxes(boxes, count);
-  std::vector<PoseTask> tasks;
-  if (!boxes) {
-    const Box whole{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)};
-    tasks.push_back({&image, whole, 1});
-  }
-  for (std::int32_t i = 0; i < count; ++i) tasks.push_back({&image, boxes[i], 1});
-  return tasks;
-}
-
-rtmpose_detect_params checked_detect_params(const rtmpose_detect_params* given) {
-  const rtmpose_detect_params params =
-      read_struct(given, default_detect_params(), "rtmpose_detect_params");
-  check_fraction(params.box_thr, "box_thr");
-  if (params.label < kPeopleLabel) {
-    fail_argument("label is " + std::to_string(params.label) +
-                  "; a class, -1 for all or -2 for people is needed");
-  }
-  return params;
 }
 
 // Everybody whom the networks find in an image, also twice.
@@ -119,30 +85,13 @@ rtmpose_status rtmpose_model_get_info(const rtmpose_model* model, rtmpose_model_
     if (!is_struct_size(info->struct_size)) {
       fail_argument("rtmpose_model_info has no struct_size: set it first");
     }
-    const Model& data = *model->data;
-    rtmpose_model_info values{};
-    values.kind = data.kind;
-    values.input_width = data.card.input.width;
-    values.input_height = data.card.input.height;
-    values.keypoints = static_cast<std::int32_t>(data.skeleton.size());
-    values.links = static_cast<std::int32_t>(data.skeleton.links.size());
-    values.id = data.card.id.c_str();
-    values.skeleton = data.skeleton.name.c_str();
-    values.keypoint_names = data.keypoint_names.data();
-    values.link_pairs = data.link_pairs.data();
-    values.classes = static_cast<std::int32_t>(data.class_names.size());
-    values.class_names = data.class_names.data();
-    fill_struct(info, info->struct_size, values);
+    fill_struct(info, info->struct_size, info_of(*model->data));
   });
 }
 
 void rtmpose_model_close(rtmpose_model* model) { delete model; }
 
 // ---- detectors
-
-void rtmpose_detect_params_init(rtmpose_detect_params* params, std::uint32_t struct_size) {
-  fill_struct(params, struct_size, default_detect_params());
-}
 
 rtmpose_status rtmpose_detector_create(const rtmpose_model* model, rtmpose_detector** detector) {
   return guarded([&] {
@@ -198,11 +147,9 @@ rtmpose_status rtmpose_pose_detector_apply(const rtmpose_pose_detector* pose,
       if (boxes || box_count) {
         fail_argument("a one-stage model finds people by itself: it takes no boxes");
       }
-      const float thr = box_thr < 0 ? kBoxThr : box_thr;
-      check_fraction(thr, "box_thr");
-      found = estimator.find(view, thr);
+      found = estimator.find(view, person_box_thr(box_thr));
     } else {
-      found = estimator.estimate(tasks_of(view, boxes, box_count));
+      found = estimator.estimate(tasks_of(view, boxes, nullptr, box_count));
     }
     *poses = new PosesResult(std::move(found), {}, false, estimator.shared_skeleton());
   });

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "boxes.hpp"
+#include "detector_stages.hpp"
 
 namespace rtmpose::core {
 namespace {
@@ -13,6 +14,7 @@ constexpr std::size_t kLongestError = 2048;
 thread_local char g_error[kLongestError] = "";
 
 constexpr std::int32_t kLargestImageSide = 100000;
+constexpr float kBoxThr = 0.3f;
 
 // Bytes per pixel, and where blue, green and red are.
 void set_format(std::int32_t format, ImageView& view) {
@@ -95,6 +97,50 @@ void check_fraction(float value, const char* name) {
   if (!(value >= 0 && value <= 1)) {
     fail_argument(std::string(name) + " is " + std::to_string(value) + ", not a number in 0..1");
   }
+}
+
+rtmpose_detect_params default_detect_params() noexcept {
+  rtmpose_detect_params params{};
+  params.struct_size = sizeof(params);
+  params.box_thr = kBoxThr;
+  params.label = kPeopleLabel;
+  params.max_people = -1;
+  return params;
+}
+
+rtmpose_detect_params checked_detect_params(const rtmpose_detect_params* given) {
+  const rtmpose_detect_params params =
+      read_struct(given, default_detect_params(), "rtmpose_detect_params");
+  check_fraction(params.box_thr, "box_thr");
+  if (params.label < kPeopleLabel) {
+    fail_argument("label is " + std::to_string(params.label) +
+                  "; a class, -1 for all or -2 for people is needed");
+  }
+  return params;
+}
+
+float person_box_thr(float given) {
+  const float thr = given < 0 ? kBoxThr : given;
+  check_fraction(thr, "box_thr");
+  return thr;
+}
+
+std::vector<PoseTask> tasks_of(const ImageView& image, const rtmpose_box* boxes,
+                               const float* scores, std::int32_t count) {
+  check_boxes(boxes, count);
+  std::vector<PoseTask> tasks;
+  if (!boxes) {
+    const Box whole{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)};
+    tasks.push_back({&image, whole, 1});
+  }
+  for (std::int32_t i = 0; i < count; ++i) {
+    const float score = scores ? scores[i] : 1.0f;
+    if (!std::isfinite(score)) {
+      fail_argument("the score of box " + std::to_string(i) + " is not a number");
+    }
+    tasks.push_back({&image, boxes[i], score});
+  }
+  return tasks;
 }
 
 namespace {

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "skeleton.hpp"
-#include "types.hpp"
+#include "pose_stages.hpp"
 
 namespace rtmpose::core {
 
@@ -86,6 +85,19 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count);
 
 // Throws where it is no number in 0..1.
 void check_fraction(float value, const char* name);
+
+rtmpose_detect_params default_detect_params() noexcept;
+
+// The given settings, or the defaults for NULL. Throws where one makes no sense.
+rtmpose_detect_params checked_detect_params(const rtmpose_detect_params* given);
+
+// The lowest score of a one-stage model's people: the given one, or where it is negative the default.
+float person_box_thr(float given);
+
+// The boxes of a call: those given, or without any the whole image. scores: NULL: all 1. The image
+// must outlive the tasks. Throws where a box or score is none.
+std::vector<PoseTask> tasks_of(const ImageView& image, const rtmpose_box* boxes,
+                               const float* scores, std::int32_t count);
 
 // ---- results
 

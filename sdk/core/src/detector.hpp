@@ -1,12 +1,10 @@
 // Boxes of the people (or other things) in an image.
 #pragma once
 
+#include "detector_stages.hpp"
 #include "model.hpp"
 
 namespace rtmpose::core {
-
-constexpr int kAnyLabel = -1;
-constexpr int kPeopleLabel = -2;  // where the model knows which class is a person
 
 class Detector {
  public:
@@ -19,7 +17,6 @@ class Detector {
 
  private:
   std::shared_ptr<const Model> model_;
-  int people_label_ = 0;
 };
 
 }  // namespace rtmpose::core

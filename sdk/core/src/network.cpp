@@ -180,14 +180,15 @@ std::string Network::metadata(const std::string& key) const {
   return text;
 }
 
-int Network::fixed_batch() const {
-  const std::int64_t batch = input_.shape[0];
-  return batch > 0 ? static_cast<int>(batch) : 0;
-}
-
-Size Network::declared_size() const {
-  const auto side = [](std::int64_t value) { return value > 0 ? static_cast<int>(value) : 0; };
-  return {side(input_.shape[3]), side(input_.shape[2])};
+NetworkForm Network::form() const {
+  NetworkForm form;
+  form.path = path_;
+  form.input = input_.shape;
+  for (const TensorSpec& output : outputs_) {
+    form.output_names.push_back(output.name);
+    form.output_shapes.push_back(output.shape);
+  }
+  return form;
 }
 
 Outputs Network::run(const float* pixels, int n, Size size) const {

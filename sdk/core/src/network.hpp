@@ -7,6 +7,7 @@
 
 #include "array.hpp"
 #include "engine.hpp"
+#include "network_form.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -50,21 +51,14 @@ class Network {
 
   const std::string& path() const { return path_; }
 
-  // (N, 3, H, W), 32-bit floats.
-  const TensorSpec& input() const { return input_; }
-  const std::vector<TensorSpec>& outputs() const { return outputs_; }
+  // What the file declares; the input is (N, 3, H, W), 32-bit floats.
+  NetworkForm form() const;
 
   // A text from the file; empty where there is none of that key.
   std::string metadata(const std::string& key) const;
 
   // Pixels (n, 3, height, width) to outputs.
   Outputs run(const float* pixels, int n, Size size) const;
-
-  // The size of the batch where the file fixes it, else 0.
-  int fixed_batch() const;
-
-  // Width and height where the file fixes them; 0 for each that may vary.
-  Size declared_size() const;
 
  private:
   TensorSpec spec_of(bool input, std::size_t index) const;

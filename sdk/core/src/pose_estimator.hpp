@@ -2,15 +2,9 @@
 #pragma once
 
 #include "model.hpp"
+#include "pose_stages.hpp"
 
 namespace rtmpose::core {
-
-// Whose pose is wanted: a box of one of several images.
-struct PoseTask {
-  const ImageView* image = nullptr;
-  Box box{};
-  float box_score = 1;
-};
 
 class PoseEstimator {
  public:

@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.InteropServices;
 
 namespace Rtmpose
 {
@@ -34,38 +33,14 @@ namespace Rtmpose
         public Detections Apply(
             Image image, float boxThr = 0.3f, int? label = null, int maxPeople = -1)
         {
-            if (image == null)
+            using (var kept = new KeptHandles())
             {
-                throw new ArgumentNullException(nameof(image));
-            }
-            NativeDetectParams values;
-            Native.rtmpose_detect_params_init(out values, Native.SizeOf<NativeDetectParams>());
-            values.BoxThr = boxThr;
-            values.MaxPeople = maxPeople;
-            if (label != null)
-            {
-                values.Label = label.Value;
-            }
-
-            GCHandle pixels = GCHandle.Alloc(image.Pixels, GCHandleType.Pinned);
-            try
-            {
-                NativeImage native = image.ToNative(pixels.AddrOfPinnedObject());
+                NativeImage pixels = kept.Add(image);
+                NativeDetectParams values = NativeDetectParams.Of(boxThr, label, maxPeople);
                 IntPtr found;
                 Native.Check(
-                    Native.rtmpose_detector_apply(handle, ref native, ref values, out found));
-                try
-                {
-                    return new Detections(Marshal.PtrToStructure<NativeDetections>(found));
-                }
-                finally
-                {
-                    Native.rtmpose_detections_release(found);
-                }
-            }
-            finally
-            {
-                pixels.Free();
+                    Native.rtmpose_detector_apply(handle, ref pixels, ref values, out found));
+                return Detections.Take(found);
             }
         }
 

@@ -3,61 +3,49 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Rtmpose
 {
-    // Handles of the library. The runtime closes them once, after the last call that uses them, also
-    // when they are forgotten; a call with a closed one throws ObjectDisposedException.
-
-    internal sealed class ModelHandle : SafeHandleZeroOrMinusOneIsInvalid
+    /// <summary>A handle of the library. The runtime closes it once, after the last call that uses
+    /// it, also when it is forgotten; a call with a closed one throws ObjectDisposedException.
+    /// </summary>
+    internal abstract class LibraryHandle : SafeHandleZeroOrMinusOneIsInvalid
     {
-        internal ModelHandle() : base(true) { }
+        private readonly Action<IntPtr> close;
+
+        protected LibraryHandle(Action<IntPtr> close) : base(true)
+        {
+            this.close = close;
+        }
 
         protected override bool ReleaseHandle()
         {
-            Native.rtmpose_model_close(handle);
+            close(handle);
             return true;
         }
     }
 
-    internal sealed class DetectorHandle : SafeHandleZeroOrMinusOneIsInvalid
-    {
-        internal DetectorHandle() : base(true) { }
+    // A type for each kind: calls cannot take one for another, and the runtime makes no generic ones.
 
-        protected override bool ReleaseHandle()
-        {
-            Native.rtmpose_detector_destroy(handle);
-            return true;
-        }
+    internal sealed class ModelHandle : LibraryHandle
+    {
+        internal ModelHandle() : base(Native.rtmpose_model_close) { }
     }
 
-    internal sealed class PoseDetectorHandle : SafeHandleZeroOrMinusOneIsInvalid
+    internal sealed class DetectorHandle : LibraryHandle
     {
-        internal PoseDetectorHandle() : base(true) { }
-
-        protected override bool ReleaseHandle()
-        {
-            Native.rtmpose_pose_detector_destroy(handle);
-            return true;
-        }
+        internal DetectorHandle() : base(Native.rtmpose_detector_destroy) { }
     }
 
-    internal sealed class TrackerHandle : SafeHandleZeroOrMinusOneIsInvalid
+    internal sealed class PoseDetectorHandle : LibraryHandle
     {
-        internal TrackerHandle() : base(true) { }
-
-        protected override bool ReleaseHandle()
-        {
-            Native.rtmpose_tracker_destroy(handle);
-            return true;
-        }
+        internal PoseDetectorHandle() : base(Native.rtmpose_pose_detector_destroy) { }
     }
 
-    internal sealed class StreamHandle : SafeHandleZeroOrMinusOneIsInvalid
+    internal sealed class TrackerHandle : LibraryHandle
     {
-        internal StreamHandle() : base(true) { }
+        internal TrackerHandle() : base(Native.rtmpose_tracker_destroy) { }
+    }
 
-        protected override bool ReleaseHandle()
-        {
-            Native.rtmpose_stream_destroy(handle);
-            return true;
-        }
+    internal sealed class StreamHandle : LibraryHandle
+    {
+        internal StreamHandle() : base(Native.rtmpose_stream_destroy) { }
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.InteropServices;
 
 namespace Rtmpose
 {
@@ -21,8 +22,7 @@ namespace Rtmpose
         Gray = 4,
     }
 
-    /// <summary>8-bit pixels, row by row from the top. The array is not copied, and only read.
-    /// </summary>
+    /// <summary>8-bit pixels, row by row from the top. They are not copied, and only read.</summary>
     public sealed class Image
     {
         /// <summary>Refers to pixels.</summary>
@@ -43,8 +43,13 @@ namespace Rtmpose
             Format = format;
             Stride = stride;
 
+            if (stride < 0)
+            {
+                throw new ArgumentException("negative: rows go from the top", nameof(stride));
+            }
+
             // Sizes that make no sense are refused by the library; here only what it cannot know.
-            if (width > 0 && height > 0 && stride >= 0)
+            if (width > 0 && height > 0)
             {
                 long row = (long)width * BytesOf(format);
                 long needed = (stride == 0 ? row : stride) * (height - 1L) + row;
@@ -55,14 +60,52 @@ namespace Rtmpose
                         + " bytes, not " + pixels.LongLength, nameof(pixels));
                 }
             }
-            else if (stride < 0)
+        }
+
+        /// <summary>Refers to memory of somebody else, such as a locked bitmap (BitmapData.Scan0) or
+        /// a matrix of OpenCV, which must stay there during the calls that get this image.</summary>
+        /// <param name="pixels">The first pixel of the top row.</param>
+        /// <param name="width">Pixels of a row.</param>
+        /// <param name="height">Rows.</param>
+        /// <param name="format">Order of the bytes of a pixel; Bgr is what System.Drawing calls
+        /// Format24bppRgb, Bgra its Format32bppArgb.</param>
+        /// <param name="stride">Bytes from one row to the next; 0 for rows without gaps. Where it is
+        /// negative (bitmaps that are stored from the bottom), the pixels are copied.</param>
+        /// <exception cref="ArgumentException">There is no memory, or rows overlap.</exception>
+        public Image(
+            IntPtr pixels, int width, int height, PixelFormat format = PixelFormat.Bgr,
+            int stride = 0)
+        {
+            if (pixels == IntPtr.Zero)
             {
-                throw new ArgumentException("negative: rows go from the top", nameof(stride));
+                throw new ArgumentException("there are no pixels at address 0", nameof(pixels));
+            }
+            Width = width;
+            Height = height;
+            Format = format;
+            if (stride >= 0 || width < 1 || height < 1)
+            {
+                Address = pixels;
+                Stride = Math.Max(stride, 0);
+                return;
+            }
+            long row = (long)width * BytesOf(format);
+            if (-(long)stride < row)
+            {
+                throw new ArgumentException("rows of " + row + " bytes overlap", nameof(stride));
+            }
+            Pixels = new byte[row * height];
+            for (int y = 0; y < height; y++)
+            {
+                Marshal.Copy(
+                    new IntPtr(pixels.ToInt64() + (long)y * stride), Pixels, checked((int)(y * row)), (int)row);
             }
         }
 
-        /// <summary>All rows.</summary>
+        /// <summary>All rows; null where they are memory of somebody else.</summary>
         public byte[] Pixels { get; }
+
+        internal IntPtr Address { get; }
 
         /// <summary>Pixels of a row.</summary>
         public int Width { get; }

@@ -3,119 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Rtmpose
 {
-    // The C interface; layouts and meanings are those of rtmpose.h.
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeImage
-    {
-        public uint StructSize;
-        public int Format;
-        public IntPtr Data;
-        public int Width;
-        public int Height;
-        public long Stride;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeOptions
-    {
-        public uint StructSize;
-        public int Threads;
-        public IntPtr Device;
-        public int AllowSpinning;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeModelInfo
-    {
-        public uint StructSize;
-        public int Kind;
-        public int InputWidth;
-        public int InputHeight;
-        public int Keypoints;
-        public int Links;
-        public IntPtr Id;
-        public IntPtr Skeleton;
-        public IntPtr KeypointNames;
-        public IntPtr LinkPairs;
-        public int Classes;
-        public IntPtr ClassNames;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeDetectParams
-    {
-        public uint StructSize;
-        public float BoxThr;
-        public int Label;
-        public int MaxPeople;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeDetections
-    {
-        public int Count;
-        public IntPtr Boxes;
-        public IntPtr Scores;
-        public IntPtr Labels;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativePoses
-    {
-        public int Count;
-        public int KeypointCount;
-        public IntPtr Boxes;
-        public IntPtr BoxScores;
-        public IntPtr Keypoints;
-        public IntPtr Scores;
-        public IntPtr Ids;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeTrackerParams
-    {
-        public uint StructSize;
-        public int DetInterval;
-        public int DetLabel;
-        public float DetThr;
-        public float DetMinBboxSize;
-        public float DetNmsThr;
-        public int PoseMaxNumBboxes;
-        public float PoseKptThr;
-        public int PoseMinKeypoints;
-        public float PoseBboxScale;
-        public float PoseMinBboxSize;
-        public float PoseNmsThr;
-        public float TrackIouThr;
-        public int TrackMaxMissing;
-        public int TrackHistorySize;
-        public float StdWeightPosition;
-        public float StdWeightVelocity;
-        public float SmoothBeta;
-        public float SmoothFcMin;
-        public float SmoothFcDerivative;
-        public int Smooth;
-        public int RepairSwaps;
-        public float RememberS;
-        public int Confirm;
-        public float PersonThr;
-        public int WholeImage;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct NativeFrame
-    {
-        public uint StructSize;
-        public int Detect;
-        public IntPtr Stream;
-        public IntPtr Image;
-        public double TimeS;
-        public IntPtr Boxes;
-        public IntPtr BoxScores;
-        public int BoxCount;
-    }
-
+    /// <summary>The functions of rtmpose.h, which says what they mean.</summary>
     internal static class Native
     {
         private const string Library = "rtmpose";
@@ -219,23 +107,22 @@ namespace Rtmpose
         internal static extern int rtmpose_tracker_apply_batch(
             TrackerHandle tracker, [In] IntPtr[] frames, int frameCount, [Out] IntPtr[] poses);
 
-        /// <summary>Throws where a call failed, with the library's text.</summary>
-        // Called before all else: the runtime's own text is only the library's name.
+        /// <summary>Called before all else: the runtime's own text is only the library's name.
+        /// </summary>
         internal static void CheckLoaded()
         {
             try
             {
                 rtmpose_version();
             }
-            catch (DllNotFoundException error)
+            catch (Exception error)
+                when (error is DllNotFoundException || error is BadImageFormatException)
             {
-                throw new DllNotFoundException(
-                    "librtmpose.so (on Windows rtmpose.dll) was not found, or not loaded: put it next"
-                    + " to Rtmpose.dll, or where the system finds libraries",
-                    error);
+                throw new DllNotFoundException(MissingLibrary.Text(), error);
             }
         }
 
+        /// <summary>Throws where a call failed, with the library's text.</summary>
         internal static void Check(int status)
         {
             if (status != 0)

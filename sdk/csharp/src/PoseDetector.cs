@@ -1,5 +1,4 @@
 using System;
-using System.Runtime.InteropServices;
 
 namespace Rtmpose
 {
@@ -28,27 +27,17 @@ namespace Rtmpose
         /// <exception cref="RtmposeException">The image or a box makes no sense.</exception>
         public Poses Apply(Image image, Box[] boxes = null, float boxThr = -1)
         {
-            if (image == null)
-            {
-                throw new ArgumentNullException(nameof(image));
-            }
             int count = boxes == null ? 0 : boxes.Length;
             // An empty array may reach the library as null, which means something else.
             Box[] given = boxes != null && count == 0 ? new Box[1] : boxes;
-
-            GCHandle pixels = GCHandle.Alloc(image.Pixels, GCHandleType.Pinned);
-            try
+            using (var kept = new KeptHandles())
             {
-                NativeImage native = image.ToNative(pixels.AddrOfPinnedObject());
+                NativeImage pixels = kept.Add(image);
                 IntPtr poses;
                 Native.Check(
                     Native.rtmpose_pose_detector_apply(
-                        handle, ref native, given, count, boxThr, out poses));
+                        handle, ref pixels, given, count, boxThr, out poses));
                 return Poses.Take(poses, false);
-            }
-            finally
-            {
-                pixels.Free();
             }
         }
 
@@ -66,32 +55,16 @@ namespace Rtmpose
             Detector detector, Image image, float boxThr = 0.3f, float personThr = -1,
             int maxPeople = -1)
         {
-            if (image == null)
+            using (var kept = new KeptHandles())
             {
-                throw new ArgumentNullException(nameof(image));
-            }
-            NativeDetectParams values;
-            Native.rtmpose_detect_params_init(out values, Native.SizeOf<NativeDetectParams>());
-            values.BoxThr = boxThr;
-            values.MaxPeople = maxPeople;
-
-            GCHandle pixels = GCHandle.Alloc(image.Pixels, GCHandleType.Pinned);
-            try
-            {
-                using (var kept = new KeptHandles())
-                {
-                    NativeImage native = image.ToNative(pixels.AddrOfPinnedObject());
-                    IntPtr found = detector == null ? IntPtr.Zero : kept.Add(detector.Handle);
-                    IntPtr people;
-                    Native.Check(
-                        Native.rtmpose_find_people(
-                            found, handle, ref native, ref values, personThr, out people));
-                    return Poses.Take(people, false);
-                }
-            }
-            finally
-            {
-                pixels.Free();
+                NativeImage pixels = kept.Add(image);
+                NativeDetectParams values = NativeDetectParams.Of(boxThr, null, maxPeople);
+                IntPtr found = detector == null ? IntPtr.Zero : kept.Add(detector.Handle);
+                IntPtr people;
+                Native.Check(
+                    Native.rtmpose_find_people(
+                        found, handle, ref pixels, ref values, personThr, out people));
+                return Poses.Take(people, false);
             }
         }
 

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.InteropServices;
 
 namespace Rtmpose
 {
@@ -126,7 +125,7 @@ namespace Rtmpose
                 var pointers = new IntPtr[frames.Count];
                 for (int i = 0; i < pointers.Length; i++)
                 {
-                    pointers[i] = kept.Add(ToNative(frames[i], kept));
+                    pointers[i] = kept.Add((object)ToNative(frames[i], kept));
                 }
                 var results = new IntPtr[frames.Count];
                 Native.Check(
@@ -150,7 +149,7 @@ namespace Rtmpose
             NativeFrame native;
             Native.rtmpose_frame_init(out native, Native.SizeOf<NativeFrame>());
             native.Stream = kept.Add(frame.Stream.Handle);
-            native.Image = kept.Add(frame.Image.ToNative(kept.Add(frame.Image.Pixels)));
+            native.Image = kept.Add((object)kept.Add(frame.Image));
             native.TimeS = frame.TimeS;
             native.Detect = frame.Detect == null ? -1 : frame.Detect.Value ? 1 : 0;
             if (frame.Boxes != null)
@@ -168,42 +167,6 @@ namespace Rtmpose
                 native.BoxScores = kept.Add(frame.BoxScores);
             }
             return native;
-        }
-    }
-
-    /// <summary>What must stay where it is until a call is over.</summary>
-    internal sealed class KeptHandles : IDisposable
-    {
-        private readonly List<GCHandle> pinned = new List<GCHandle>();
-        private readonly List<SafeHandle> used = new List<SafeHandle>();
-
-        /// <summary>Pins an array or a struct.</summary>
-        internal IntPtr Add(object values)
-        {
-            GCHandle handle = GCHandle.Alloc(values, GCHandleType.Pinned);
-            pinned.Add(handle);
-            return handle.AddrOfPinnedObject();
-        }
-
-        /// <summary>Keeps a handle from being closed.</summary>
-        internal IntPtr Add(SafeHandle handle)
-        {
-            bool added = false;
-            handle.DangerousAddRef(ref added);
-            used.Add(handle);
-            return handle.DangerousGetHandle();
-        }
-
-        public void Dispose()
-        {
-            foreach (GCHandle handle in pinned)
-            {
-                handle.Free();
-            }
-            foreach (SafeHandle handle in used)
-            {
-                handle.DangerousRelease();
-            }
         }
     }
 }

@@ -38,7 +38,7 @@ namespace Rtmpose
     /// <summary>Boxes of N people or other objects, highest score first.</summary>
     public sealed class Detections
     {
-        internal Detections(NativeDetections native)
+        private Detections(NativeDetections native)
         {
             Boxes = Copies.Boxes(native.Boxes, native.Count);
             Scores = Copies.Floats(native.Scores, native.Count);
@@ -60,6 +60,19 @@ namespace Rtmpose
 
         /// <summary>N classes.</summary>
         public int[] Labels { get; }
+
+        // Takes over a result of the library.
+        internal static Detections Take(IntPtr result)
+        {
+            try
+            {
+                return new Detections(Marshal.PtrToStructure<NativeDetections>(result));
+            }
+            finally
+            {
+                Native.rtmpose_detections_release(result);
+            }
+        }
     }
 
     /// <summary>N people with K keypoints each.</summary>

@@ -1,6 +1,6 @@
-import { RtmposeError } from "./errors.js";
+import { readMetadata } from "./onnx_file.js";
 
-/** What a model file says about itself. */
+/** What the file of a one-graph export says about itself. */
 export interface ModelCard {
   /** Such as `rtmpose-s_body8-halpe26_256x192`. */
   id: string;
@@ -14,41 +14,19 @@ export interface ModelCard {
   ownSkeleton: string;
 }
 
-const METADATA_FIELD = 14; // ModelProto.metadata_props
-const LENGTH_DELIMITED = 2;
+const CARD_KEY = "rtmpose.card";
 
-/**
- * Reads the model card of an ONNX file: the engines do not show it to JavaScript.
- *
- * Fields are skipped by their lengths, so the weights are not touched.
- */
-export function readCard(bytes: Uint8Array): ModelCard {
-  const entries = new Map<string, string>();
-  try {
-    for (const [field, value] of fields(bytes)) {
-      if (field === METADATA_FIELD) addEntry(entries, value);
-    }
-  } catch (error) {
-    throw new RtmposeError("model", "this is not an ONNX file, or it is cut off", error);
-  }
-  return toCard(entries);
+/** The text of a file's card; null where it has none. */
+export function cardText(file: Uint8Array): string | null {
+  return readMetadata(file).get(CARD_KEY) ?? null;
 }
 
-function addEntry(entries: Map<string, string>, message: Uint8Array): void {
-  const text = new TextDecoder();
-  let key = "";
-  let value = "";
-  for (const [field, content] of fields(message)) {
-    if (field === 1) key = text.decode(content);
-    if (field === 2) value = text.decode(content);
-  }
-  entries.set(key, value);
-}
-
-function toCard(entries: Map<string, string>): ModelCard {
+/** Reads the card of a one-graph export. */
+export function readCard(file: Uint8Array): ModelCard {
+  const entries = readMetadata(file);
   let card: Record<string, unknown> = {};
   try {
-    card = JSON.parse(entries.get("rtmpose.card") ?? "{}") as Record<string, unknown>;
+    card = JSON.parse(entries.get(CARD_KEY) ?? "{}") as Record<string, unknown>;
   } catch {
     // A card that is no JSON is as good as none: the graph's inputs decide.
   }
@@ -60,37 +38,4 @@ function toCard(entries: Map<string, string>): ModelCard {
     boxThr: Number(entries.get("rtmpose.box_thr") ?? Number.NaN),
     ownSkeleton: own ? JSON.stringify(own) : "",
   };
-}
-
-/** The length-delimited fields of a protobuf message. */
-function* fields(bytes: Uint8Array): Generator<[number, Uint8Array]> {
-  let at = 0;
-
-  // Lengths reach past 32 bits in big files, so no bit operators.
-  const varint = (): number => {
-    let value = 0;
-    for (let factor = 1; factor < 2 ** 63; factor *= 128) {
-      if (at >= bytes.length) throw new RangeError("a number reaches past the end");
-      const byte = bytes[at++];
-      value += (byte % 128) * factor;
-      if (byte < 128) return value;
-    }
-    throw new RangeError("a number has too many bytes");
-  };
-
-  while (at < bytes.length) {
-    const tag = varint();
-    const wire = tag % 8;
-    let length = 0;
-    if (wire === 0) varint();
-    else if (wire === 1) length = 8;
-    else if (wire === 5) length = 4;
-    else if (wire === LENGTH_DELIMITED) length = varint();
-    else throw new RangeError(`wire type ${wire}`);
-    if (at + length > bytes.length) throw new RangeError("a field reaches past the end");
-    if (wire === LENGTH_DELIMITED) {
-      yield [Math.floor(tag / 8), bytes.subarray(at, at + length)];
-    }
-    at += length;
-  }
 }

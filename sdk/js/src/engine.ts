@@ -29,24 +29,35 @@ export type ModelSource = string | URL | ArrayBuffer | Uint8Array;
 /** How sessions are opened. */
 export interface EngineOptions {
   /** ONNX Runtime, where the package of the entry point is not to be used. */
-  ort?: Ort;
+  ort?: Ort | undefined;
   /**
    * Engines to try in this order: `cpu`, `cuda`, `dml`, `coreml` in Node, `webgpu`, `wasm` in
    * browsers. By default `cpu` and `wasm`.
    */
-  executionProviders?: readonly (string | { name: string })[];
+  executionProviders?: readonly (string | { name: string })[] | undefined;
   /** CPU threads; without it ONNX Runtime chooses. In browsers more than one need isolation. */
-  threads?: number;
+  threads?: number | undefined;
   /** Where the `.wasm` files of onnxruntime-web lie: a folder's URL, or one URL per file. */
-  wasmPaths?: string | Record<string, string>;
+  wasmPaths?: string | Record<string, string> | undefined;
   /** More options for `InferenceSession.create`. */
-  sessionOptions?: Record<string, unknown>;
+  sessionOptions?: Record<string, unknown> | undefined;
 }
+
+/** Names of {@link EngineOptions}. */
+export const ENGINE_OPTIONS = [
+  "ort",
+  "executionProviders",
+  "threads",
+  "wasmPaths",
+  "sessionOptions",
+] as const satisfies readonly (keyof EngineOptions)[];
 
 /** What differs between Node and browsers. */
 export interface Platform {
   loadOrt(): Promise<Ort>;
   readFile(path: string): Promise<Uint8Array>;
+  /** A text file next to a model; null where there is none, or none can be. */
+  readBeside(path: string): Promise<string | null>;
   /** Used where the caller names no execution provider. */
   provider: string;
 }
@@ -58,15 +69,17 @@ export function setPlatform(value: Platform): void {
   platform = value;
 }
 
-function currentPlatform(): Platform {
+/** What the entry point brings. */
+export function currentPlatform(): Platform {
   if (!platform) {
     throw new RtmposeError("engine", "import 'rtmpose', 'rtmpose/node' or 'rtmpose/web'");
   }
   return platform;
 }
 
-/** The engine, with its settings for the whole page made. */
+/** The engine, with its settings for the whole page made; the options are checked. */
 export async function openEngine(options: EngineOptions): Promise<Ort> {
+  providersOf(options);
   const ort = options.ort ?? (await currentPlatform().loadOrt());
   if (typeof ort.InferenceSession?.create !== "function") {
     throw new RtmposeError("argument", "ort is not onnxruntime-node or onnxruntime-web");
@@ -112,14 +125,40 @@ export async function openSession(
   } catch (error) {
     const names = providers.map((p) => (typeof p === "string" ? p : p.name)).join(", ");
     const text = `the model could not be opened with ${names}: ${messageOf(error)}`;
-    throw new RtmposeError("engine", text, error);
+    throw new RtmposeError("engine", text + hintFor(messageOf(error)), error);
   }
+}
+
+/** What to do where the engine's own text only says that its WebAssembly is not there. */
+function hintFor(text: string): string {
+  if (!/wasm|dynamically imported module/i.test(text)) return "";
+  if (/unsafe-eval|Content Security Policy/i.test(text)) {
+    return "; the page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'";
+  }
+  return (
+    "; does the server have the .wasm and .mjs files of onnxruntime-web (its folder dist)? " +
+    "wasmPaths says where"
+  );
 }
 
 /** The bytes of a model. */
 export async function readModel(source: ModelSource): Promise<Uint8Array> {
-  if (source instanceof Uint8Array) return source;
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  const bytes = await bytesOf(source);
+  if (bytes.length > 0) return bytes;
+  const name = nameOf(source);
+  throw new RtmposeError("model", `${name} is empty: an unfinished download or export?`);
+}
+
+/** What a model is called in errors: its path. */
+export function nameOf(source: ModelSource): string {
+  return typeof source === "string" || source instanceof URL ? String(source) : "the model";
+}
+
+async function bytesOf(source: ModelSource): Promise<Uint8Array> {
+  // By their tags: arrays of another realm are no instances of this one's classes.
+  const tag = Object.prototype.toString.call(source);
+  if (tag === "[object Uint8Array]") return source as Uint8Array;
+  if (tag === "[object ArrayBuffer]") return new Uint8Array(source as ArrayBuffer);
   if (typeof source !== "string" && !(source instanceof URL)) {
     throw new RtmposeError("argument", "model is a path, an URL or the bytes of an .onnx file");
   }
@@ -127,7 +166,11 @@ export async function readModel(source: ModelSource): Promise<Uint8Array> {
   try {
     return await currentPlatform().readFile(path);
   } catch (error) {
-    throw new RtmposeError("model", `${path} cannot be read: ${messageOf(error)}`, error);
+    const isFolder = (error as { code?: unknown } | null)?.code === "EISDIR";
+    const text = isFolder
+      ? `${path} is a folder: give the .onnx file in it, and its card as the option card`
+      : `${path} cannot be read: ${messageOf(error)}`;
+    throw new RtmposeError("model", text, error);
   }
 }
 

@@ -5,7 +5,7 @@ export type ErrorCode =
   | "boxes" // boxes are not numbers, or not boxes
   | "model" // a model file is missing, damaged or of another kind
   | "engine" // ONNX Runtime is missing, or failed
-  | "tracker" // the tracker's WebAssembly is missing, or failed
+  | "core" // the package's own WebAssembly is missing, or failed
   | "disposed"; // an object was used after dispose()
 
 /** Every error of this package; `code` tells programs, `message` tells people. */

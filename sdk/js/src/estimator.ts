@@ -3,8 +3,9 @@ import { type BoxList, toBoxes, toScores } from "./boxes.js";
 import type { EngineOptions, ModelSource } from "./engine.js";
 import { RtmposeError } from "./errors.js";
 import { Graph } from "./graph.js";
-import { type BgrImage, type ImageSource, toBgr } from "./images.js";
-import { type Person, type Poses, toPeople } from "./people.js";
+import { type BgrImage, type ImageSource, toBgr, toRaw } from "./images.js";
+import { type Person, type Poses, scaled, toPeople } from "./people.js";
+import type { Opened } from "./provider_check.js";
 import { Queue } from "./queue.js";
 import { checkNumber, checkWhole } from "./ranges.js";
 import { type Skeleton, skeletonOf } from "./skeleton.js";
@@ -14,53 +15,50 @@ export interface EstimatorOptions extends EngineOptions {
   /** What `rtmpose export MODEL --to pipeline` wrote. */
   model: ModelSource;
   /** Lowest score of a found box, 0.3; those below the threshold of the file are not there. */
-  boxThr?: number;
+  boxThr?: number | undefined;
   /** Lowest score of a person; 0 shows everybody. */
-  personThr?: number;
+  personThr?: number | undefined;
   /** At most this many people. */
-  maxPeople?: number;
+  maxPeople?: number | undefined;
   /** Larger canvases, photos and videos of browsers are shrunk to so many pixels, 2 ** 24. */
-  maxPixels?: number;
+  maxPixels?: number | undefined;
 }
 
 /** How one image is looked at. */
 export interface EstimateOptions {
   /** Where people are, instead of finding them; the results are in their order. */
-  boxes?: BoxList;
+  boxes?: BoxList | undefined;
   /** Scores of `boxes`; without them all are 1. */
-  boxScores?: ArrayLike<number>;
+  boxScores?: ArrayLike<number> | undefined;
 }
 
 /** Finds people and their keypoints in images. */
 export class PoseEstimator {
   /** The keypoint set: names, and what is drawn connected. */
   readonly skeleton: Skeleton;
+  /** Which engine runs: `cpu`, `wasm`, `webgpu`, ... */
+  readonly provider: string;
+  /** Why the first of `executionProviders` is not used; empty where it is. */
+  readonly fallback: string;
   readonly #graph: Graph;
   readonly #options: EstimatorOptions;
   readonly #queue = new Queue();
   #buffer: Uint8Array | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(graph: Graph, options: EstimatorOptions) {
-    this.#graph = graph;
+  private constructor(opened: Opened<Graph>, options: EstimatorOptions) {
+    this.#graph = opened.network;
+    this.provider = opened.provider;
+    this.fallback = opened.fallback;
     this.#options = options;
-    this.skeleton = skeletonOf(graph.card.skeleton, graph.card.ownSkeleton);
+    const { skeleton, ownSkeleton } = this.#graph.card;
+    this.skeleton = skeletonOf(skeleton, ownSkeleton);
   }
 
   /** Opens a model. */
   static async create(options: EstimatorOptions): Promise<PoseEstimator> {
     checkOptions(options);
     return new PoseEstimator(await Graph.open(options.model, options), options);
-  }
-
-  /** Which engine runs: `cpu`, `wasm`, `webgpu`, ... */
-  get provider(): string {
-    return this.#graph.provider;
-  }
-
-  /** Why the first of `executionProviders` is not used; empty where it is. */
-  get fallback(): string {
-    return this.#graph.fallback;
   }
 
   /** Name of the model, from its card. */
@@ -82,7 +80,7 @@ export class PoseEstimator {
 
     const { boxThr = 0.3, personThr = 0, maxPeople = Number.POSITIVE_INFINITY } = this.#options;
     const { poses, scale } = await this.#enqueue(image, async (bgr) => ({
-      poses: await this.#run(bgr, boxes),
+      poses: await this.#graph.run(bgr, boxes && scaled(boxes, 1 / bgr.scale)),
       scale: bgr.scale,
     }));
     if (given) return toPeople({ ...poses, boxScores: given }, scale);
@@ -109,35 +107,30 @@ export class PoseEstimator {
     task: (bgr: BgrImage, run: Run) => Promise<T>,
   ): Promise<T> {
     return estimator.#enqueue(image, (bgr) =>
-      task(bgr, (boxes) => estimator.#run(bgr, boxes)),
+      task(bgr, (boxes) => estimator.#graph.run(bgr, boxes)),
     );
   }
 
-  /** Names of the keypoint set for the tracker. @internal */
-  static keypointSet(estimator: PoseEstimator): { name: string; own: string } {
+  /** The keypoint set for the tracker: its name, or one of one's own as JSON. @internal */
+  static skeletonText(estimator: PoseEstimator): string {
     const { skeleton, ownSkeleton } = estimator.#graph.card;
-    return { name: skeleton, own: ownSkeleton };
+    return ownSkeleton || skeleton;
   }
 
   async #enqueue<T>(image: ImageSource, task: (bgr: BgrImage) => Promise<T>): Promise<T> {
     if (this.#closed) throw new RtmposeError("disposed", "this estimator was disposed of");
     return this.#queue.run(async () => {
       const { maxPixels = 2 ** 24 } = this.#options;
-      const bgr = await toBgr(image, maxPixels, this.#buffer);
+      const raw = await toRaw(image, maxPixels);
+      const bgr = toBgr(raw, this.#buffer);
       // The caller's own array is not kept.
-      const own = !("data" in image) || image.data.buffer !== bgr.data.buffer;
-      if (own) this.#buffer = new Uint8Array(bgr.data.buffer);
+      if (raw.data.buffer !== bgr.data.buffer) this.#buffer = new Uint8Array(bgr.data.buffer);
       return task(bgr);
     });
   }
-
-  #run(bgr: BgrImage, boxes: Float32Array | null): Promise<Poses> {
-    if (!boxes || bgr.scale === 1) return this.#graph.run(bgr, boxes);
-    return this.#graph.run(bgr, boxes.map((value) => value / bgr.scale));
-  }
 }
 
-/** Poses in boxes of the image, null: of people who are found. */
+/** Poses in boxes of the image that was read, null: of people who are found. */
 export type Run = (boxes: Float32Array | null) => Promise<Poses>;
 
 // Older browsers do not know the symbol.

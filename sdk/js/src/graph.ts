@@ -7,69 +7,48 @@ import {
   type Ort,
   type OrtSession,
   type OrtTensor,
-  providersOf,
   readModel,
 } from "./engine.js";
 import { messageOf, RtmposeError } from "./errors.js";
-import type { BgrImage } from "./images.js";
+import { type BgrImage, toBgr } from "./images.js";
 import type { Poses } from "./people.js";
-import { isTrusted } from "./provider_check.js";
+import {
+  difference,
+  type Opened,
+  openTrusted,
+  pattern,
+  PATTERN_BOXES,
+  slowness,
+} from "./provider_check.js";
 
 const INPUTS = ["image", "boxes_in", "detect"];
 const OUTPUTS = ["keypoints", "scores", "boxes", "box_scores"];
 
-/** Engines that have returned wrong numbers without an error. */
-const DOUBTFUL = ["webgpu", "webnn", "webgl"];
-
 /** The whole pipeline in one network: an image in, people out. */
 export class Graph {
   readonly card: ModelCard;
-  /** Which engine runs, such as `cpu`, `wasm` or `webgpu`. */
-  readonly provider: string;
-  /** Why the first engine asked for does not run; empty where it does. */
-  readonly fallback: string;
   readonly #ort: Ort;
   readonly #session: OrtSession;
 
-  constructor(ort: Ort, session: OrtSession, card: ModelCard, provider: string, fallback = "") {
+  constructor(ort: Ort, session: OrtSession, card: ModelCard) {
     this.#ort = ort;
     this.#session = session;
     this.card = card;
-    this.provider = provider;
-    this.fallback = fallback;
   }
 
-  static async open(model: ModelSource, options: EngineOptions): Promise<Graph> {
-    const providers = providersOf(options);
-    const first = nameOf(providers[0]);
+  static async open(model: ModelSource, options: EngineOptions): Promise<Opened<Graph>> {
+    const ort = await openEngine(options);
     const bytes = await readModel(model);
     const card = readCard(bytes);
-    const ort = await openEngine(options);
-
-    // Engines whose results need no second look.
-    const open = async (names: typeof providers): Promise<OrtSession> => {
-      const session = await openSession(ort, bytes, options, names);
-      checkForm(session, card);
-      return session;
-    };
-    if (!DOUBTFUL.includes(first)) return new Graph(ort, await open(providers), card, first);
-
-    // The others are compared with WebAssembly once.
-    const safe = new Graph(ort, await open(["wasm"]), card, "wasm");
-    let reason = "";
-    try {
-      // Alone: beside others the engine drops one that is not there, without an error.
-      const fast = new Graph(ort, await open([providers[0]]), card, first);
-      reason = await isTrusted(fast, safe);
-      if (!reason) {
-        await safe.release();
-        return fast;
-      }
-      await fast.release();
-    } catch (error) {
-      reason = messageOf(error);
-    }
-    return new Graph(ort, safe.#session, card, "wasm", `${first} is not used: ${reason}`);
+    return openTrusted(
+      options,
+      async (providers) => {
+        const session = await openSession(ort, bytes, options, providers);
+        checkForm(session, card);
+        return new Graph(ort, session, card);
+      },
+      compare,
+    );
   }
 
   /**
@@ -110,8 +89,19 @@ export class Graph {
   }
 }
 
-function nameOf(provider: string | { name: string }): string {
-  return typeof provider === "string" ? provider : provider.name;
+/** Compares people in given boxes, then those that are found: in the pattern mostly nobody. */
+async function compare(tested: Graph, right: Graph): Promise<string> {
+  const image = toBgr(pattern());
+  const expected = await right.run(image, PATTERN_BOXES);
+  const apart = difference(await tested.run(image, PATTERN_BOXES), expected);
+  if (apart) return apart;
+  const slow = await slowness(
+    () => tested.run(image, PATTERN_BOXES),
+    () => right.run(image, PATTERN_BOXES),
+  );
+  if (slow) return slow;
+  const people = await right.run(image, null);
+  return difference(await tested.run(image, null), people);
 }
 
 /** Refuses networks that are not the one graph, and says what to do. */
@@ -127,6 +117,7 @@ function checkForm(session: OrtSession, card: ModelCard): void {
   throw new RtmposeError(
     "model",
     `${id} (with the inputs ${inputs}) is not a whole pipeline; ` +
-      "make one with: rtmpose export MODEL --to pipeline",
+      "make one with: rtmpose export MODEL --to pipeline, " +
+      "or open it with Detector or PoseDetector",
   );
 }

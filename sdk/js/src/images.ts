@@ -9,54 +9,59 @@ export interface PixelImage {
   data: Uint8Array | Uint8ClampedArray;
   width: number;
   height: number;
-  /** Without it: gray, rgb or rgba, by the number of bytes. */
-  format?: PixelFormat;
+  /** Without it, or as `raw`: gray, rgb or rgba, by the number of bytes. */
+  format?: PixelFormat | "raw" | undefined;
   /** Bytes from one row to the next; without it rows have no gaps. */
-  stride?: number;
+  stride?: number | undefined;
 }
 
 /** Anything that has pixels. */
 export type ImageSource = PixelImage | Drawable;
 
-/** Pixels as the network takes them: BGR without gaps. */
+/** Checked pixels in the order they came in. */
+export interface RawImage {
+  data: Uint8Array;
+  width: number;
+  height: number;
+  format: PixelFormat;
+  stride: number;
+  /** Pixels of the caller's image per pixel of this one: 1 unless it had to be shrunk. */
+  scale: number;
+}
+
+/** Pixels as the one-graph network takes them: BGR without gaps. */
 export interface BgrImage {
   data: Uint8Array;
   width: number;
   height: number;
-  /** Pixels of the caller's image per pixel of this one: 1 unless it had to be shrunk. */
+  /** As of {@link RawImage}. */
   scale: number;
 }
 
 const CHANNELS: Record<PixelFormat, number> = { rgba: 4, bgra: 4, rgb: 3, bgr: 3, gray: 1 };
 const BY_CHANNELS: Record<number, PixelFormat> = { 1: "gray", 3: "rgb", 4: "rgba" };
+const BYTES = ["[object Uint8Array]", "[object Uint8ClampedArray]"];
 
 /** Images whose pixels would not fit a 32-bit WebAssembly memory anyway. */
 const MOST_BYTES = 2 ** 31 - 1;
 
-/**
- * Checks an image and brings it into BGR.
- *
- * @param buffer Reused where it is large enough.
- */
-export async function toBgr(
-  image: ImageSource,
-  maxPixels: number,
-  buffer?: Uint8Array,
-): Promise<BgrImage> {
+/** Reads and checks the pixels of an image. */
+export async function toRaw(image: ImageSource, maxPixels: number): Promise<RawImage> {
   if (image === null || typeof image !== "object") {
     throw new RtmposeError("image", `an image is an object with pixels, not ${describe(image)}`);
   }
-  if (isDrawable(image)) {
-    const { pixels, scale } = await readPixels(image, maxPixels);
-    return convert(pixels, scale, buffer);
-  }
-  return convert(image, 1, buffer);
+  if (!isDrawable(image)) return checked(image, 1);
+  const { pixels, scale } = await readPixels(image, maxPixels);
+  return checked(pixels, scale);
 }
 
-function convert(image: PixelImage, scale: number, buffer?: Uint8Array): BgrImage {
-  const { format, stride } = checked(image);
-  const { width, height } = image;
-  const data = new Uint8Array(image.data.buffer, image.data.byteOffset, image.data.byteLength);
+/**
+ * Brings an image into BGR.
+ *
+ * @param buffer Reused where it is large enough.
+ */
+export function toBgr(image: RawImage, buffer?: Uint8Array): BgrImage {
+  const { data, width, height, format, stride, scale } = image;
 
   // What is there already is not copied.
   const size = width * height * 3;
@@ -82,12 +87,15 @@ function convert(image: PixelImage, scale: number, buffer?: Uint8Array): BgrImag
   return { data: out, width, height, scale };
 }
 
-function checked(image: PixelImage): { format: PixelFormat; stride: number } {
+function checked(image: PixelImage, scale: number): RawImage {
   const { data, width, height } = image;
   if (!isSide(width) || !isSide(height)) {
-    throw new RtmposeError("image", `an image of ${width}x${height} pixels has nothing to look at`);
+    const text = `an image of ${width}x${height} pixels has nothing to look at`;
+    throw new RtmposeError("image", `${text}${hintFor(image)}`);
   }
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+
+  // Arrays of another realm (test runners, iframes) are no instances of this one's classes.
+  if (!BYTES.includes(Object.prototype.toString.call(data))) {
     throw new RtmposeError("image", `pixels are a Uint8Array, not ${describe(data)}`);
   }
   if (width * height * 3 > MOST_BYTES) {
@@ -95,10 +103,13 @@ function checked(image: PixelImage): { format: PixelFormat; stride: number } {
   }
 
   // The format says how long the array is, or its length says the format.
-  const format = image.format ?? BY_CHANNELS[data.length / (width * height)];
+  const named = image.format === "raw" ? undefined : image.format;
+  const format = named ?? BY_CHANNELS[data.length / (width * height)];
   if (format === undefined) {
     const text = `${data.length} bytes are no ${width}x${height} image of 1, 3 or 4 bytes a pixel`;
-    throw new RtmposeError("image", `${text}: encoded files (JPEG, PNG) have to be decoded first`);
+    const files = "encoded files (JPEG, PNG) have to be decoded first";
+    const hint = image.stride === undefined ? files : "rows with gaps need a format";
+    throw new RtmposeError("image", `${text}: ${hint}`);
   }
   const channels = CHANNELS[format];
   if (channels === undefined) {
@@ -112,12 +123,26 @@ function checked(image: PixelImage): { format: PixelFormat; stride: number } {
     throw new RtmposeError("image", `a stride of ${stride} bytes is less than a row of ${row}`);
   }
   const needed = stride * (height - 1) + row;
-  const exact = image.format === undefined || image.stride === undefined;
+  const exact = named === undefined || image.stride === undefined;
   if (data.length < needed || (exact && data.length !== needed && stride === row)) {
     const text = `${width}x${height} pixels in ${format} need ${needed} bytes, not ${data.length}`;
     throw new RtmposeError("image", text);
   }
-  return { format, stride };
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { data: bytes, width, height, format, stride, scale };
+}
+
+/** What somebody may have meant who gives an object without width and height. */
+function hintFor(image: object): string {
+  if (ArrayBuffer.isView(image) || image instanceof ArrayBuffer) {
+    return ": files (JPEG, PNG) have to be decoded first; then give { data, width, height }";
+  }
+  if ("info" in image && "data" in image) return ": of sharp's result give { data, ...info }";
+  if ("bitmap" in image) return ": give its property bitmap";
+  if ("rows" in image && "cols" in image) {
+    return ": give { data, width: cols, height: rows, format }";
+  }
+  return "";
 }
 
 function isSide(value: unknown): boolean {

@@ -1,10 +1,14 @@
 export { type BoxList } from "./boxes.js";
+export { type Detections } from "./core_memory.js";
+export { type DetectOptions, Detector } from "./detector.js";
 export { type Drawable } from "./drawables.js";
 export { type EngineOptions, type ModelSource, type Ort } from "./engine.js";
 export { type ErrorCode, RtmposeError } from "./errors.js";
 export { type EstimateOptions, type EstimatorOptions, PoseEstimator } from "./estimator.js";
 export { type ImageSource, type PixelFormat, type PixelImage } from "./images.js";
+export { type ModelOptions } from "./model.js";
 export { type Person } from "./people.js";
+export { type FindOptions, PoseDetector, type PoseOptions } from "./pose_detector.js";
 export { type Skeleton } from "./skeleton.js";
 export { PoseTracker, type TrackedPerson, type TrackOptions, type TrackStream } from "./tracker.js";
-export { type TrackerOptions, type TrackerParams } from "./tracker_params.js";
+export { type TrackerNetworks, type TrackerOptions, type TrackerParams } from "./tracker_params.js";

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 import { download, setPlatform, type Ort } from "./engine.js";
-import { RtmposeError } from "./errors.js";
+import { messageOf, RtmposeError } from "./errors.js";
 
 setPlatform({
   provider: "cpu",
@@ -11,13 +11,45 @@ setPlatform({
     try {
       return (await import("onnxruntime-node")) as unknown as Ort;
     } catch (error) {
-      throw new RtmposeError("engine", "install the engine: npm install onnxruntime-node", error);
+      throw new RtmposeError("engine", whyNoEngine(error), error);
     }
   },
   async readFile(path: string): Promise<Uint8Array> {
-    if (/^https?:/.test(path)) return download(path);
-    return readFile(path.startsWith("file:") ? fileURLToPath(path) : path);
+    if (isAddress(path)) return download(path);
+    return readFile(fileOf(path));
+  },
+  async readBeside(path: string): Promise<string | null> {
+    if (isAddress(path)) return null;
+    try {
+      return await readFile(fileOf(path), "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw new RtmposeError("model", `${path} cannot be read: ${messageOf(error)}`, error);
+    }
   },
 });
+
+function isAddress(path: string): boolean {
+  return /^https?:/.test(path);
+}
+
+function fileOf(path: string): string {
+  return path.startsWith("file:") ? fileURLToPath(path) : path;
+}
+
+/** A package that is not there is another fault than one that does not fit the machine. */
+function whyNoEngine(error: unknown): string {
+  const text = messageOf(error);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "ERR_MODULE_NOT_FOUND" && text.includes("'onnxruntime-node'")) {
+    return "onnxruntime-node is not installed: npm install --ignore-scripts onnxruntime-node";
+  }
+  const place = `${process.platform} on ${process.arch}`;
+  return (
+    `onnxruntime-node is installed, but cannot be loaded (${place}): ${text}. It has libraries for ` +
+    "Windows, macOS and Linux with glibc; install it anew on this machine, or give another engine, " +
+    'such as onnxruntime-web: { ort: await import("onnxruntime-web") }'
+  );
+}
 
 export * from "./index.js";

@@ -1,4 +1,4 @@
-/** Arrays for all people of an image, as the graph returns them. */
+/** Arrays for all people of an image. */
 export interface Poses {
   count: number;
   keypointCount: number;
@@ -50,6 +50,44 @@ function meanOfSeen(scores: Float32Array): number {
   return seen.length ? seen.reduce((sum, score) => sum + score, 0) / seen.length : 0;
 }
 
-function scaled(values: Float32Array, scale: number): Float32Array {
+/** Coordinates in pixels of an image that is so many times larger. */
+export function scaled(values: Float32Array, scale: number): Float32Array {
   return scale === 1 ? values : values.map((value) => value * scale);
+}
+
+/** The people of several calls as one list. */
+export function joined(parts: readonly Poses[], keypointCount: number): Poses {
+  return {
+    count: parts.reduce((sum, part) => sum + part.count, 0),
+    keypointCount,
+    boxes: concatenated(parts.map((part) => part.boxes)),
+    boxScores: concatenated(parts.map((part) => part.boxScores)),
+    keypoints: concatenated(parts.map((part) => part.keypoints)),
+    scores: concatenated(parts.map((part) => part.scores)),
+  };
+}
+
+/** Some of the people, by their rows. */
+export function selected(poses: Poses, rows: readonly number[]): Poses {
+  const k = poses.keypointCount;
+  const pick = (values: Float32Array, size: number): Float32Array =>
+    concatenated(rows.map((row) => values.subarray(row * size, (row + 1) * size)));
+  return {
+    count: rows.length,
+    keypointCount: k,
+    boxes: pick(poses.boxes, 4),
+    boxScores: pick(poses.boxScores, 1),
+    keypoints: pick(poses.keypoints, 2 * k),
+    scores: pick(poses.scores, k),
+  };
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

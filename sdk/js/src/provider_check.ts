@@ -1,37 +1,74 @@
-import type { Graph } from "./graph.js";
-import type { BgrImage } from "./images.js";
+import { type EngineOptions, providersOf } from "./engine.js";
+import { messageOf } from "./errors.js";
+import type { RawImage } from "./images.js";
 import type { Poses } from "./people.js";
 
 const WIDTH = 160;
 const HEIGHT = 120;
-const BOXES = Float32Array.of(10, 5, 90, 115, 60, 20, 150, 100, -20, 40, 70, 140);
 const MOST_SCORE_DIFFERENCE = 0.02;
 const MOST_PIXELS = 1;
+const MOST_OUTPUT_DIFFERENCE = 0.05;
 /** So many times slower than WebAssembly is no gain: a GPU in software, or none at all. */
 const MOST_SLOWNESS = 2;
 
-/**
- * Compares an engine with one that is known to be right, on a fixed image.
- *
- * Returns why the first is not to be trusted; empty where they agree.
- */
-export async function isTrusted(tested: Graph, right: Graph): Promise<string> {
-  const image = pattern();
-  const expected = await right.run(image, BOXES);
-  const found = await tested.run(image, BOXES);
-  const reason = difference(found, expected) || (await slowness(tested, right, image));
-  if (reason) return reason;
+/** Engines that have returned wrong numbers without an error. */
+const DOUBTFUL = ["webgpu", "webnn", "webgl"];
 
-  // The detector as well; the pattern holds nobody, so mostly there is nobody to compare.
-  const people = await right.run(image, null);
-  return difference(await tested.run(image, null), people);
+/** People in {@link pattern}. */
+export const PATTERN_BOXES = Float32Array.of(10, 5, 90, 115, 60, 20, 150, 100, -20, 40, 70, 140);
+
+type Providers = ReturnType<typeof providersOf>;
+
+/** A network, and which engine runs it. */
+export interface Opened<T> {
+  network: T;
+  /** Such as `cpu`, `wasm` or `webgpu`. */
+  provider: string;
+  /** Why the first engine asked for does not run; empty where it does. */
+  fallback: string;
+}
+
+/**
+ * Opens a network with the engines asked for. Doubtful ones are compared with WebAssembly once.
+ *
+ * @param compare Why the first network is not to be trusted; empty where both agree.
+ */
+export async function openTrusted<T extends { release(): Promise<void> }>(
+  options: EngineOptions,
+  open: (providers: Providers) => Promise<T>,
+  compare: (tested: T, right: T) => Promise<string>,
+): Promise<Opened<T>> {
+  const providers = providersOf(options);
+  const first = nameOf(providers[0]);
+  if (!DOUBTFUL.includes(first)) {
+    return { network: await open(providers), provider: first, fallback: "" };
+  }
+
+  const safe = await open(["wasm"]);
+  let reason = "";
+  try {
+    // Alone: beside others the engine drops one that is not there, without an error.
+    const fast = await open([providers[0]]);
+    reason = await compare(fast, safe);
+    if (!reason) {
+      await safe.release();
+      return { network: fast, provider: first, fallback: "" };
+    }
+    await fast.release();
+  } catch (error) {
+    reason = messageOf(error);
+  }
+  return { network: safe, provider: "wasm", fallback: `${first} is not used: ${reason}` };
 }
 
 /** Compares second calls: the first ones compile. */
-async function slowness(tested: Graph, right: Graph, image: BgrImage): Promise<string> {
-  const time = async (graph: Graph): Promise<number> => {
+export async function slowness(
+  tested: () => Promise<unknown>,
+  right: () => Promise<unknown>,
+): Promise<string> {
+  const time = async (run: () => Promise<unknown>): Promise<number> => {
     const start = performance.now();
-    await graph.run(image, BOXES);
+    await run();
     return performance.now() - start;
   };
   const most = MOST_SLOWNESS * (await time(right));
@@ -40,7 +77,8 @@ async function slowness(tested: Graph, right: Graph, image: BgrImage): Promise<s
   return `it takes ${taken.toFixed(0)} ms where wasm takes ${(most / MOST_SLOWNESS).toFixed(0)} ms`;
 }
 
-function difference(found: Poses, expected: Poses): string {
+/** How people differ from those that are known to be right; empty where they do not. */
+export function difference(found: Poses, expected: Poses): string {
   if (found.count !== expected.count) {
     return `it finds ${found.count} people instead of ${expected.count}`;
   }
@@ -53,19 +91,24 @@ function difference(found: Poses, expected: Poses): string {
   return "";
 }
 
-function distances(a: Float32Array, b: Float32Array): number[] {
-  return Array.from(a, (value, i) => Math.abs(value - b[i]));
-}
-
-function median(values: number[]): number {
-  if (values.length === 0) return 0;
-  // Sorting would hide NaN anywhere in the array.
-  if (values.some(Number.isNaN)) return Number.NaN;
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+/** How the numbers of a network differ from those that are known to be right. */
+export function outputDifference(found: Float32Array, expected: Float32Array): string {
+  if (found.length !== expected.length) {
+    return `it returns ${found.length} numbers instead of ${expected.length}`;
+  }
+  let apart = 0;
+  let size = 0;
+  expected.forEach((value, i) => {
+    apart += Math.abs(found[i] - value);
+    size += Math.abs(value);
+  });
+  const share = apart / Math.max(size, Number.EPSILON);
+  if (share <= MOST_OUTPUT_DIFFERENCE) return "";
+  return `its numbers are ${(100 * share).toFixed(0)} % off`;
 }
 
 /** Rectangles and a gradient: edges in both directions, the same in every engine. */
-function pattern(): BgrImage {
+export function pattern(): RawImage {
   const data = new Uint8Array(WIDTH * HEIGHT * 3);
   for (let y = 0; y < HEIGHT; y++) {
     for (let x = 0; x < WIDTH; x++) {
@@ -76,5 +119,20 @@ function pattern(): BgrImage {
       data[at + 2] = inside ? 160 : (x + y) >> 1;
     }
   }
-  return { data, width: WIDTH, height: HEIGHT, scale: 1 };
+  return { data, width: WIDTH, height: HEIGHT, format: "bgr", stride: WIDTH * 3, scale: 1 };
+}
+
+function nameOf(provider: string | { name: string }): string {
+  return typeof provider === "string" ? provider : provider.name;
+}
+
+function distances(a: Float32Array, b: Float32Array): number[] {
+  return Array.from(a, (value, i) => Math.abs(value - b[i]));
+}
+
+function median(values: number[]): number {
+  if (values.length === 0) return 0;
+  // Sorting would hide NaN anywhere in the array.
+  if (values.some(Number.isNaN)) return Number.NaN;
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }

@@ -16,3 +16,12 @@ export function checkWhole(name: string, value: unknown, low: number): void {
     throw new RtmposeError("argument", `${name} is a whole number, not ${String(value)}`);
   }
 }
+
+/** Refuses names that are no option: a misspelt one would be ignored in silence. */
+export function checkNames(options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const text = `there is no option ${unknown}; there are: ${known.join(", ")}`;
+    throw new RtmposeError("argument", text);
+  }
+}

@@ -1,11 +1,24 @@
 import { type BoxList, toBoxes, toScores } from "./boxes.js";
-import { Core, type Wanted } from "./core.js";
+import { loadCore } from "./core_memory.js";
+import { type CoreStream, CoreTracker, type Wanted } from "./core_tracker.js";
+import { Detector } from "./detector.js";
+import { ENGINE_OPTIONS } from "./engine.js";
 import { RtmposeError } from "./errors.js";
-import { type EstimatorOptions, PoseEstimator, type Run } from "./estimator.js";
-import type { BgrImage, ImageSource } from "./images.js";
-import { type Person, type Poses, toPeople } from "./people.js";
+import { type EstimatorOptions, PoseEstimator } from "./estimator.js";
+import {
+  estimatorSource,
+  type Found,
+  type FrameSource,
+  networkSource,
+  type ReadFrame,
+} from "./frame_source.js";
+import type { ImageSource } from "./images.js";
+import { joined, type Person, type Poses, scaled, selected, toPeople } from "./people.js";
+import { PoseDetector } from "./pose_detector.js";
 import { Queue } from "./queue.js";
-import { checkNames, type TrackerOptions } from "./tracker_params.js";
+import { checkNames } from "./ranges.js";
+import type { Skeleton } from "./skeleton.js";
+import { FIELDS, type TrackerNetworks, type TrackerOptions } from "./tracker_params.js";
 
 /** A person of a video. */
 export interface TrackedPerson extends Person {
@@ -16,13 +29,13 @@ export interface TrackedPerson extends Person {
 /** How one frame is looked at. */
 export interface TrackOptions {
   /** Seconds of this frame; without it frames are taken to come 30 times a second. */
-  timeS?: number;
+  timeS?: number | undefined;
   /** Whether people are looked for now; without it `detInterval` says. */
-  detect?: boolean;
+  detect?: boolean | undefined;
   /** Boxes that were found elsewhere, instead of looking. */
-  boxes?: BoxList;
+  boxes?: BoxList | undefined;
   /** Scores of `boxes`; without them all are 1. */
-  boxScores?: ArrayLike<number>;
+  boxScores?: ArrayLike<number> | undefined;
 }
 
 /** What the tracker remembers of one video or camera; each has ids of its own. */
@@ -33,55 +46,72 @@ export interface TrackStream {
   dispose(): void;
 }
 
-const ESTIMATOR_OPTIONS = [
-  "model",
-  "ort",
-  "executionProviders",
-  "threads",
-  "wasmPaths",
-  "sessionOptions",
-  "maxPixels",
-  "estimator",
-] as const;
+const NETWORK_OPTIONS = ["model", ...ENGINE_OPTIONS, "maxPixels", "estimator", "detector", "pose"];
 
 /** Follows people through videos. */
 export class PoseTracker {
-  readonly estimator: PoseEstimator;
-  readonly #core: Core;
-  readonly #tracker: number;
+  /** The keypoint set: names, and what is drawn connected. */
+  readonly skeleton: Skeleton;
+  readonly #estimator: PoseEstimator | null;
+  readonly #source: FrameSource;
+  readonly #tracker: CoreTracker;
   readonly #ownsEstimator: boolean;
   readonly #streams = new Set<Stream>();
   readonly #stream: Stream;
   #closed: Promise<void> | undefined;
 
-  private constructor(estimator: PoseEstimator, core: Core, options: TrackerOptions) {
-    this.estimator = estimator;
-    this.#core = core;
-    this.#ownsEstimator = !("estimator" in options);
-    const { name, own } = PoseEstimator.keypointSet(estimator);
-    this.#tracker = core.createTracker(own || name, estimator.skeleton.keypoints.length, options);
+  private constructor(
+    networks: PoseEstimator | TrackerNetworks,
+    tracker: (source: FrameSource) => CoreTracker,
+    ownsEstimator: boolean,
+  ) {
+    const single = networks instanceof PoseEstimator;
+    this.#estimator = single ? networks : null;
+    this.#ownsEstimator = ownsEstimator;
+    this.skeleton = single ? networks.skeleton : networks.pose.skeleton;
+    this.#source = single
+      ? estimatorSource(networks)
+      : networkSource(networks.detector ?? null, networks.pose);
+    this.#tracker = tracker(this.#source);
     this.#stream = this.#newStream();
   }
 
-  /** Opens a model, or takes an estimator that is there already. */
+  /** Opens a one-graph model, or takes networks that are there already. */
   static async create(options: TrackerOptions): Promise<PoseTracker> {
     if (options === null || typeof options !== "object") {
       throw new RtmposeError("argument", "create() needs an object with the model");
     }
-    checkNames(options, ESTIMATOR_OPTIONS);
-    const core = await Core.load();
-    if ("estimator" in options) return new PoseTracker(options.estimator, core, options);
+    checkNames(options, [...Object.keys(FIELDS), ...NETWORK_OPTIONS]);
+    const core = await loadCore();
+    const tracker = (source: FrameSource): CoreTracker => {
+      const { skeletonText, keypointCount, oneStage, finds } = source;
+      const params = finds ? { ...options, wholeImage: undefined } : options;
+      return new CoreTracker(core, skeletonText, keypointCount, oneStage, params);
+    };
+    if ("pose" in options) return new PoseTracker(checkedNetworks(options), tracker, false);
+    if ("estimator" in options) {
+      if (!(options.estimator instanceof PoseEstimator)) {
+        throw new RtmposeError("argument", "estimator is a PoseEstimator");
+      }
+      return new PoseTracker(options.estimator, tracker, false);
+    }
 
     // The tracker has thresholds of its own.
     const { model, ...rest } = options;
     const engine = { ...rest, personThr: undefined } as Partial<EstimatorOptions>;
     const estimator = await PoseEstimator.create({ ...engine, model });
     try {
-      return new PoseTracker(estimator, core, options);
+      return new PoseTracker(estimator, tracker, true);
     } catch (error) {
       await estimator.dispose();
       throw error;
     }
+  }
+
+  /** The estimator of a one-graph model. */
+  get estimator(): PoseEstimator {
+    if (this.#estimator) return this.#estimator;
+    throw new RtmposeError("argument", "this tracker has a pose detector, and no estimator");
   }
 
   /** The people in the next frame with ids, in the order of the ids. */
@@ -111,13 +141,13 @@ export class PoseTracker {
   async #close(): Promise<void> {
     const streams = Array.from(this.#streams);
     await Promise.all(streams.map((stream) => stream.close()));
-    this.#core.destroyTracker(this.#tracker);
-    if (this.#ownsEstimator) await this.estimator.dispose();
+    this.#tracker.destroy();
+    if (this.#ownsEstimator) await this.#estimator?.dispose();
   }
 
   #newStream(): Stream {
-    const handle = this.#core.createStream(this.#tracker);
-    const stream = new Stream(this.#core, handle, this.estimator, () => {
+    const memory = this.#tracker.createStream();
+    const stream = new Stream(memory, this.#source, this.#tracker.lowestScore, () => {
       this.#streams.delete(stream);
     });
     this.#streams.add(stream);
@@ -132,27 +162,30 @@ if (Symbol.asyncDispose) {
 }
 
 class Stream implements TrackStream {
-  readonly #core: Core;
-  readonly #handle: number;
-  readonly #estimator: PoseEstimator;
+  readonly #memory: CoreStream;
+  readonly #source: FrameSource;
+  readonly #lowestScore: number;
   readonly #forget: () => void;
   readonly #queue = new Queue();
   #closed: Promise<void> | undefined;
 
-  constructor(core: Core, handle: number, estimator: PoseEstimator, forget: () => void) {
-    this.#core = core;
-    this.#handle = handle;
-    this.#estimator = estimator;
+  constructor(memory: CoreStream, source: FrameSource, lowestScore: number, forget: () => void) {
+    this.#memory = memory;
+    this.#source = source;
+    this.#lowestScore = lowestScore;
     this.#forget = forget;
   }
 
   async track(image: ImageSource, options: TrackOptions = {}): Promise<TrackedPerson[]> {
     if (this.#closed) throw new RtmposeError("disposed", "this stream was disposed of");
     const given = checkFrame(options);
+    if (given && this.#source.oneStage) {
+      throw new RtmposeError("boxes", "a one-stage model finds people by itself: it takes no boxes");
+    }
     return this.#queue.run(() =>
-      PoseEstimator.enqueue(this.#estimator, image, async (bgr, run) => {
-        const tracked = await this.#frame(bgr, run, options, given);
-        const people = toPeople(tracked, bgr.scale);
+      this.#source.enqueue(image, this.#lowestScore, async (frame) => {
+        const tracked = await this.#frame(frame, options, given);
+        const people = toPeople(tracked, frame.scale);
         return people.map((person, i) => ({ id: tracked.ids[i], ...person }));
       }),
     );
@@ -161,7 +194,7 @@ class Stream implements TrackStream {
   reset(): void {
     if (this.#closed) throw new RtmposeError("disposed", "this stream was disposed of");
     // After the frames that are under way.
-    void this.#queue.run(async () => this.#core.resetStream(this.#handle));
+    void this.#queue.run(async () => this.#memory.reset());
   }
 
   dispose(): void {
@@ -171,59 +204,66 @@ class Stream implements TrackStream {
   /** Frees the memory after the frames that are under way. */
   close(): Promise<void> {
     this.#closed ??= this.#queue.run(async () => {
-      this.#core.destroyStream(this.#handle);
+      this.#memory.destroy();
       this.#forget();
     });
     return this.#closed;
   }
 
-  async #frame(bgr: BgrImage, run: Run, options: TrackOptions, given: Poses | null) {
-    // Found people have poses already: the graph finds both at once.
-    const look = given === null && (options.detect ?? this.#core.wantsDetection(this.#handle));
-    const found = look ? await run(null) : given;
-    const time = options.timeS ?? Number.NaN;
-    const boxes = given && bgr.scale !== 1 ? given.boxes.map((v) => v / bgr.scale) : found?.boxes;
-    const wanted = this.#core.begin(
-      this.#handle,
-      bgr.width,
-      bgr.height,
-      time,
-      boxes ?? null,
-      found?.boxScores ?? new Float32Array(0),
-    );
+  async #frame(frame: ReadFrame, options: TrackOptions, given: Found | null) {
+    const found = given
+      ? { ...given, boxes: scaled(given.boxes, 1 / frame.scale) }
+      : await this.#look(frame, options);
+    const { width, height } = frame;
+    const wanted = this.#memory.begin(width, height, options.timeS ?? Number.NaN, found);
     try {
-      const { keypoints, scores } = await posesIn(wanted, look ? found : null, run);
-      return this.#core.finish(this.#handle, keypoints, scores, wanted.sources.length);
+      const { keypoints, scores } = await posesIn(wanted, found?.poses ?? null, frame);
+      return this.#memory.finish(keypoints, scores, wanted.sources.length);
     } catch (error) {
       // The frame is half done: only a reset makes the stream usable again.
-      this.#core.resetStream(this.#handle);
+      this.#memory.reset();
       throw error;
     }
   }
+
+  /** Who is found in a frame; null where nobody is looked for. */
+  async #look(frame: ReadFrame, options: TrackOptions): Promise<Found | null> {
+    const wanted =
+      this.#source.oneStage || (options.detect ?? this.#memory.wantsDetection());
+    return wanted && frame.find ? frame.find() : null;
+  }
 }
 
-/** The poses in the wanted boxes: those of found people, and new ones where people are followed. */
-async function posesIn(wanted: Wanted, found: Poses | null, run: Run) {
+/** The poses in the wanted boxes: those that were found, and new ones in the other boxes. */
+async function posesIn(wanted: Wanted, found: Poses | null, frame: ReadFrame): Promise<Poses> {
   const rows = Array.from(wanted.sources, (source) => (found ? source : -1));
   const missing = rows.flatMap((row, i) => (row < 0 ? [i] : []));
   const boxes = missing.flatMap((i) => Array.from(wanted.boxes.subarray(i * 4, i * 4 + 4)));
-  const followed = missing.length ? await run(Float32Array.from(boxes)) : null;
+  const estimated = missing.length ? await frame.estimate(Float32Array.from(boxes)) : null;
+  if (!found || !estimated) {
+    const nobody = joined([], 0);
+    return estimated ?? (found ? selected(found, rows) : nobody);
+  }
 
-  const k = followed?.keypointCount ?? found?.keypointCount ?? 0;
-  const keypoints = new Float32Array(rows.length * k * 2);
-  const scores = new Float32Array(rows.length * k);
-  let next = 0;
-  rows.forEach((row, i) => {
-    const from = (row < 0 ? followed : found) as Poses;
-    const at = row < 0 ? next++ : row;
-    keypoints.set(from.keypoints.subarray(at * k * 2, (at + 1) * k * 2), i * k * 2);
-    scores.set(from.scores.subarray(at * k, (at + 1) * k), i * k);
-  });
-  return { keypoints, scores };
+  // Found people first, then those who were estimated in their order.
+  let next = found.count;
+  const order = rows.map((row) => (row < 0 ? next++ : row));
+  return selected(joined([found, estimated], found.keypointCount), order);
 }
 
-/** Checks the options of a frame; the boxes given, without poses. */
-function checkFrame(options: TrackOptions): Poses | null {
+/** Refuses what are no networks of this package. */
+function checkedNetworks({ detector, pose }: TrackerNetworks): TrackerNetworks {
+  if (!(pose instanceof PoseDetector)) {
+    throw new RtmposeError("argument", "pose is a PoseDetector, and detector a Detector");
+  }
+  if (detector && !(detector instanceof Detector)) {
+    throw new RtmposeError("argument", "detector is a Detector");
+  }
+  return { detector, pose };
+}
+
+/** Checks the options of a frame; the boxes given. */
+function checkFrame(options: TrackOptions): Found | null {
   const { timeS, detect, boxes, boxScores } = options;
   if (timeS !== undefined && !Number.isFinite(timeS)) {
     throw new RtmposeError("argument", `timeS is a number of seconds, not ${String(timeS)}`);
@@ -236,14 +276,5 @@ function checkFrame(options: TrackOptions): Poses | null {
     return null;
   }
   const flat = toBoxes(boxes);
-  const count = flat.length / 4;
-  const nothing = new Float32Array(0);
-  return {
-    count,
-    keypointCount: 0,
-    boxes: flat,
-    boxScores: toScores(boxScores, count),
-    keypoints: nothing,
-    scores: nothing,
-  };
+  return { boxes: flat, scores: toScores(boxScores, flat.length / 4) };
 }

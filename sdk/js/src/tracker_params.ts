@@ -1,11 +1,15 @@
 import { RtmposeError } from "./errors.js";
+import type { Detector } from "./detector.js";
 import type { EstimatorOptions, PoseEstimator } from "./estimator.js";
+import type { PoseDetector } from "./pose_detector.js";
 import { checkNumber, checkWhole } from "./ranges.js";
 
 /** Settings of the tracker; the names are those of the published one in camel case. */
 export interface TrackerParams {
   /** Frames from one detection to the next, 1. */
   detInterval: number;
+  /** Class of a person, 0; -1 for any. Of trackers with a detector of their own. */
+  detLabel: number;
   /** Lowest score of a detected box, 0.3. */
   detThr: number;
   /** Smallest detected box: root of its area in pixels; -1 (as it is without) for any. */
@@ -44,17 +48,34 @@ export interface TrackerParams {
   confirm: number;
   /** Lowest person score of a new track: 0.12 for keypoint sets of whole people, else 0. */
   personThr: number;
+  /** Whether without a detector each frame is one person's box, false. */
+  wholeImage: boolean;
 }
 
-/** How a tracker is made: with a model, or with an estimator that is there already. */
-export type TrackerOptions = Partial<TrackerParams> &
-  (Omit<EstimatorOptions, "boxThr" | "personThr" | "maxPeople"> | { estimator: PoseEstimator });
+/** A tracker's networks, opened already; it does not dispose of them. */
+export interface TrackerNetworks {
+  /** Without it boxes come with the frames; one-stage models need none. */
+  detector?: Detector | null | undefined;
+  pose: PoseDetector;
+}
+
+/**
+ * How a tracker is made: with a one-graph model, with an estimator that is there already, or with a
+ * detector and a pose detector.
+ */
+export type TrackerOptions = { [Name in keyof TrackerParams]?: TrackerParams[Name] | undefined } &
+  (
+    | Omit<EstimatorOptions, "boxThr" | "personThr" | "maxPeople">
+    | { estimator: PoseEstimator }
+    | TrackerNetworks
+  );
 
 type Kind = "whole" | "number" | "flag" | "triple";
 
 /** Where each setting lies in rtmpose_tracker_params, and its least value; see rtmpose.h. */
 export const FIELDS: Record<keyof TrackerParams, readonly [number, Kind, number]> = {
   detInterval: [4, "whole", 1],
+  detLabel: [8, "whole", -1],
   detThr: [12, "number", 0],
   detMinBboxSize: [16, "number", -1],
   detNmsThr: [20, "number", 0],
@@ -74,6 +95,7 @@ export const FIELDS: Record<keyof TrackerParams, readonly [number, Kind, number]
   rememberS: [88, "number", 0],
   confirm: [92, "whole", 0],
   personThr: [96, "number", 0],
+  wholeImage: [100, "flag", 0],
 };
 
 /** Size of rtmpose_tracker_params in bytes. */
@@ -96,16 +118,6 @@ export function writeParams(view: DataView, at: number, params: Partial<TrackerP
       checkNumber(name, value, low);
       view.setFloat32(at + offset, value as number, true);
     }
-  }
-}
-
-/** Refuses names that are no setting: a misspelt one would be ignored in silence. */
-export function checkNames(options: object, others: readonly string[]): void {
-  const known = [...Object.keys(FIELDS), ...others];
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    const text = `there is no option ${unknown}; the tracker's are: ${known.join(", ")}`;
-    throw new RtmposeError("argument", text);
   }
 }
 

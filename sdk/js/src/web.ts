@@ -13,6 +13,7 @@ setPlatform({
     }
   },
   readFile: download,
+  readBeside: () => Promise.resolve(null),
 });
 
 export * from "./index.js";

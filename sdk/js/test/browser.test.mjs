@@ -8,7 +8,7 @@ import { PoseEstimator } from "rtmpose";
 
 import { readPng } from "./helpers/png.mjs";
 import { serve } from "./helpers/server.mjs";
-import { MODEL, NO_MODEL, NO_TRACKER } from "./helpers/setup.mjs";
+import { DETECTOR, MODEL, NO_MODEL, NO_TRACKER, POSE } from "./helpers/setup.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const NO_BROWSER = existsSync(CHROMIUM) ? false : "chromium is not installed";
@@ -20,6 +20,8 @@ const FOLDERS = {
   pages: path("pages"),
   images: path("../../conformance/images"),
   "model.onnx": MODEL,
+  "detector.onnx": DETECTOR,
+  "pose.onnx": POSE,
 };
 const PHOTO = "/images/541055.png";
 const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-unsafe-swiftshader"];
@@ -91,6 +93,23 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
     const ids = await page.evaluate((url) => calls.track("bitmap", url, 3), PHOTO);
     assert.deepEqual(ids[0], [1, 2, 3, 4]);
     assert.deepEqual(ids, [ids[0], ids[0], ids[0]]);
+  });
+
+  it("finds and follows people by networks of their own", { skip: NO_TRACKER }, async () => {
+    const found = await page.evaluate((url) => calls.networks(url), PHOTO);
+    assert.equal(found.provider, "wasm");
+    same(found.people);
+    found.inBoxes.forEach(({ keypoints }, i) => near(keypoints, found.people[i].keypoints, 1e-3));
+    assert.deepEqual(found.ids[0], found.ids[0].map((_, n) => n + 1));
+    assert.deepEqual(found.ids[1], found.ids[0]);
+  });
+
+  it("says that the engine's files are not where they should be", async () => {
+    const other = await open(server);
+    const { code, message } = await other.evaluate(() => calls.noEngineFiles());
+    await other.close();
+    assert.equal(code, "engine");
+    assert.match(message, /the \.wasm and \.mjs files of onnxruntime-web/);
   });
 
   it("says what is wrong", async () => {

@@ -40,16 +40,24 @@ function readPhoto(name) {
   return photos.get(name);
 }
 
+// Which byte of an RGB pixel each byte of the others is; alpha is 128.
+const ORDERS = {
+  bgr: [2, 1, 0],
+  rgb: [0, 1, 2],
+  bgra: [2, 1, 0, null],
+  rgba: [0, 1, 2, null],
+  gray: [1],
+};
+
 /** The same image in another order of bytes. */
 export function withPixels(image, format) {
-  const count = image.width * image.height;
-  const channels = { bgr: 3, rgb: 3, bgra: 4, rgba: 4, gray: 1 }[format];
-  const data = new Uint8Array(count * channels);
-  for (let i = 0; i < count; i++) {
-    const [r, g, b] = image.data.subarray(i * 3, i * 3 + 3);
-    const pixel = { bgr: [b, g, r], rgb: [r, g, b], bgra: [b, g, r, 128], rgba: [r, g, b, 128] };
-    data.set(pixel[format] ?? [g], i * channels);
-  }
+  const order = ORDERS[format];
+  const size = order.length;
+  const data = new Uint8Array(image.width * image.height * size).fill(128);
+  order.forEach((from, to) => {
+    if (from === null) return;
+    for (let at = from; to < data.length; at += 3, to += size) data[to] = image.data[at];
+  });
   return { data, width: image.width, height: image.height, format };
 }
 

@@ -1,5 +1,5 @@
 /** What the browser test calls from outside. */
-import { PoseEstimator, PoseTracker } from "rtmpose";
+import { Detector, PoseDetector, PoseEstimator, PoseTracker } from "rtmpose";
 
 const WASM = "/ort/";
 
@@ -79,6 +79,29 @@ globalThis.calls = {
     }
     await tracker.dispose();
     return ids;
+  },
+  /** People by networks of their own files: once found, then followed. */
+  async networks(url) {
+    const detector = await Detector.create({ model: "/detector.onnx", wasmPaths: WASM });
+    const pose = await PoseDetector.create({ model: "/pose.onnx", wasmPaths: WASM });
+    const image = await sources.blob(url);
+    const people = plain(await pose.findPeople(detector, image, { personThr: 0 }));
+    const inBoxes = plain(
+      await pose.apply(image, { boxes: people.map((person) => person.box) }),
+    );
+    const tracker = await PoseTracker.create({ detector, pose });
+    const ids = [];
+    for (let i = 0; i < 2; i++) {
+      ids.push((await tracker.track(image, { timeS: i / 10 })).map((person) => person.id));
+    }
+    const { provider } = pose;
+    await tracker.dispose();
+    await Promise.all([detector.dispose(), pose.dispose()]);
+    return { people, inBoxes, ids, provider };
+  },
+  async noEngineFiles() {
+    const options = { model: "/model.onnx", wasmPaths: "/nowhere/" };
+    return failure(() => PoseEstimator.create(options));
   },
   async faults() {
     const closed = await createImageBitmap(new ImageData(4, 4));

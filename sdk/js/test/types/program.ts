@@ -1,7 +1,10 @@
 /** A program of somebody else: it has to pass the compiler with the package's types. */
 import {
+  type Detections,
+  Detector,
   type ImageSource,
   type Person,
+  PoseDetector,
   PoseEstimator,
   PoseTracker,
   RtmposeError,
@@ -32,6 +35,25 @@ export async function program(image: ImageSource, video: HTMLVideoElement): Prom
   void PoseTracker.create({ detInterval: 5 });
 
   return first ? tracked.map((person) => person.id) : [];
+}
+
+export async function networks(frame: ImageData, boxThr: number | undefined): Promise<number> {
+  const detector = await Detector.create({ model: "rtmdet.onnx", threads: undefined });
+  const pose = await PoseDetector.create({ model: new Uint8Array(8), card: { id: "mine" } });
+  const found: Detections = await detector.apply(frame, { boxThr, label: Detector.ALL });
+  const people: Person[] = await pose.apply(frame, { boxes: found.boxes, boxScores: found.scores });
+  people.push(...(await pose.findPeople(detector, frame, { personThr: 0 })));
+  people.push(...(await pose.findPeople(null, frame)));
+  const tracker = await PoseTracker.create({ detector, pose, detInterval: 5, detLabel: -1 });
+  people.push(...(await tracker.track(frame)));
+
+  // @ts-expect-error: boxes belong to the pose detector.
+  void detector.apply(frame, { boxes: [] });
+  // @ts-expect-error: thresholds belong to the calls.
+  void Detector.create({ model: "rtmdet.onnx", boxThr: 0.5 });
+  // @ts-expect-error: people are found by a detector, or by null and a one-stage model.
+  void pose.findPeople(frame);
+  return people.length + tracker.skeleton.links.length;
 }
 
 export function isFatal(error: unknown): boolean {

@@ -40,7 +40,7 @@ public final class Box {
     }
 
     /** In the layout of the library; not null for a list without boxes, which means nobody. */
-    static Memory write(Box[] boxes) {
+    static Pointer write(Box[] boxes) {
         if (boxes == null) {
             return null;
         }

@@ -26,7 +26,7 @@ public final class Detections {
         try {
             return new Detections(new Native.CDetections(result));
         } finally {
-            Native.C.rtmpose_detections_release(result);
+            Loader.library().rtmpose_detections_release(result);
         }
     }
 }

@@ -1,6 +1,5 @@
 package rtmpose;
 
-import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Reference;
 
@@ -19,14 +18,12 @@ public final class Detector implements AutoCloseable {
      * @throws RtmposeException the model is no detector
      */
     public Detector(Model model) {
+        Native library = Loader.library();
         PointerByReference made = new PointerByReference();
-        Pointer opened = model.handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_detector_create(opened, made));
-        } finally {
-            model.handle.release();
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_detector_create(uses.add(model.handle), made));
         }
-        handle = new Handle("detector", made.getValue(), Native.C::rtmpose_detector_destroy);
+        handle = new Handle("detector", made.getValue(), library::rtmpose_detector_destroy);
     }
 
     /** The boxes of people in an image that score at least 0.3, highest score first. */
@@ -45,18 +42,13 @@ public final class Detector implements AutoCloseable {
      * @throws IllegalStateException this detector is closed
      */
     public Detections apply(Image image, float boxThr, int label, int maxPeople) {
+        Native library = Loader.library();
         Native.CImage pixels = image.toNative();
-        Native.CDetectParams params = new Native.CDetectParams();
-        Native.C.rtmpose_detect_params_init(params, params.size());
-        params.boxThr = boxThr;
-        params.label = label;
-        params.maxPeople = maxPeople;
+        Native.CDetectParams params = Native.CDetectParams.of(boxThr, label, maxPeople);
         PointerByReference found = new PointerByReference();
-        Pointer detector = handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_detector_apply(detector, pixels, params, found));
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_detector_apply(uses.add(handle), pixels, params, found));
         } finally {
-            handle.release();
             Reference.reachabilityFence(image);
         }
         return Detections.take(found.getValue());

@@ -7,12 +7,14 @@ public final class Engine {
 
     /** Version of this library. */
     public static String libraryVersion() {
-        return Native.text(Native.C.rtmpose_version());
+        Native library = Loader.library();
+        return Calls.text(library.rtmpose_version());
     }
 
     /** Version of the loaded engine; empty before it is loaded. */
     public static String version() {
-        return Native.text(Native.C.rtmpose_engine_version());
+        Native library = Loader.library();
+        return Calls.text(library.rtmpose_engine_version());
     }
 
     /**
@@ -21,7 +23,7 @@ public final class Engine {
      * @param path the library's file; null looks for it
      */
     public static void load(String path) {
-        Native.check(
-                Native.C.rtmpose_load_engine(path == null ? null : Native.utf8(path, "path")));
+        Native library = Loader.library();
+        Calls.check(library.rtmpose_load_engine(path == null ? null : Calls.utf8(path, "path")));
     }
 }

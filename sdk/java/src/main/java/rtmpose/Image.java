@@ -1,8 +1,6 @@
 package rtmpose;
 
-import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
-import java.awt.image.DataBufferByte;
 import java.nio.ByteBuffer;
 
 /** 8-bit pixels, row by row from the top. */
@@ -35,7 +33,12 @@ public final class Image {
 
     /** Copies pixels without gaps between the rows. */
     public Image(byte[] pixels, int width, int height, Format format) {
-        this(copied(pixels), width, height, format, 0);
+        this(pixels, width, height, format, 0);
+    }
+
+    /** Copies pixels; stride: bytes from one row to the next, 0 for rows without gaps. */
+    public Image(byte[] pixels, int width, int height, Format format, int stride) {
+        this(copied(pixels), width, height, format, stride);
     }
 
     /**
@@ -73,17 +76,12 @@ public final class Image {
         this.stride = stride;
     }
 
-    /** The pixels of an image of the platform, such as ImageIO reads; transparency is ignored. */
+    /**
+     * The pixels of an image of the platform, such as ImageIO reads: a copy. Transparency is ignored,
+     * of 16 bits the upper 8 count.
+     */
     public static Image of(BufferedImage image) {
-        BufferedImage bgr = image;
-        if (image.getType() != BufferedImage.TYPE_3BYTE_BGR || image.getRaster().getParent() != null) {
-            bgr = new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_3BYTE_BGR);
-            Graphics2D graphics = bgr.createGraphics();
-            graphics.drawImage(image, 0, 0, null);
-            graphics.dispose();
-        }
-        byte[] bytes = ((DataBufferByte) bgr.getRaster().getDataBuffer()).getData();
-        return new Image(bytes, bgr.getWidth(), bgr.getHeight(), Format.BGR);
+        return BufferedImages.toImage(image);
     }
 
     /** Pixels of a row. */
@@ -99,7 +97,7 @@ public final class Image {
     // The buffer has to stay reachable while the library reads: callers keep this image.
     Native.CImage toNative() {
         Native.CImage image = new Native.CImage();
-        Native.C.rtmpose_image_init(image, image.size());
+        Loader.library().rtmpose_image_init(image, image.size());
         image.format = format.ordinal();
         image.data = com.sun.jna.Native.getDirectBufferPointer(pixels);
         image.width = width;

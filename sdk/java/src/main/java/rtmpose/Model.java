@@ -1,6 +1,5 @@
 package rtmpose;
 
-import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Reference;
@@ -52,31 +51,33 @@ public final class Model implements AutoCloseable {
      * @param threads CPU threads; 0: one per physical core
      * @param allowSpinning idle threads burn CPU: faster alone, slower beside other programs
      * @throws RtmposeException it cannot be opened
+     * @throws LinkageError JNA or the C library is not there, or does not fit this machine
      */
     public Model(String path, String device, int threads, boolean allowSpinning) {
-        Memory file = Native.utf8(path, "path");
-        Memory where = Native.utf8(device, "device");
+        Native library = Loader.library();
+        Pointer file = Calls.utf8(path, "path");
+        Pointer where = Calls.utf8(device, "device");
         Native.COptions options = new Native.COptions();
-        Native.C.rtmpose_options_init(options, options.size());
+        library.rtmpose_options_init(options, options.size());
         options.threads = threads;
         options.device = where;
         options.allowSpinning = allowSpinning ? 1 : 0;
         PointerByReference opened = new PointerByReference();
-        Native.check(Native.C.rtmpose_model_open(file, options, opened));
+        Calls.check(library.rtmpose_model_open(file, options, opened));
         Reference.reachabilityFence(where);
-        handle = new Handle("model", opened.getValue(), Native.C::rtmpose_model_close);
+        handle = new Handle("model", opened.getValue(), library::rtmpose_model_close);
 
         // What it is, once and for all.
         Native.CModelInfo info = new Native.CModelInfo();
         info.structSize = info.size();
-        Native.check(Native.C.rtmpose_model_get_info(opened.getValue(), info));
+        Calls.check(library.rtmpose_model_get_info(opened.getValue(), info));
         kind = Kind.values()[info.kind - 1];
-        id = Native.text(info.id);
+        id = Calls.text(info.id);
         inputWidth = info.inputWidth;
         inputHeight = info.inputHeight;
-        skeleton = Native.text(info.skeleton);
-        keypointNames = texts(info.keypointNames, info.keypoints);
-        classNames = texts(info.classNames, info.classes);
+        skeleton = Calls.text(info.skeleton);
+        keypointNames = Calls.texts(info.keypointNames, info.keypoints);
+        classNames = Calls.texts(info.classNames, info.classes);
         links = new int[info.links][];
         for (int i = 0; i < links.length; i++) {
             links[i] = info.linkPairs.getIntArray(8L * i, 2);
@@ -87,13 +88,5 @@ public final class Model implements AutoCloseable {
     @Override
     public void close() {
         handle.close();
-    }
-
-    private static String[] texts(Pointer at, int count) {
-        String[] texts = new String[count];
-        for (int i = 0; i < count; i++) {
-            texts[i] = Native.text(at.getPointer((long) i * com.sun.jna.Native.POINTER_SIZE));
-        }
-        return texts;
     }
 }

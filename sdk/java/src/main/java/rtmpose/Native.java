@@ -1,30 +1,13 @@
 package rtmpose;
 
 import com.sun.jna.Library;
-import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
 import com.sun.jna.Structure;
 import com.sun.jna.Structure.FieldOrder;
 import com.sun.jna.ptr.PointerByReference;
-import java.nio.charset.StandardCharsets;
 
 /** The C interface; layouts and meanings are those of rtmpose.h. */
 interface Native extends Library {
-    Native C = load();
-
-    private static Native load() {
-        try {
-            return com.sun.jna.Native.load("rtmpose", Native.class);
-        } catch (UnsatisfiedLinkError error) {
-            String name = System.mapLibraryName("rtmpose");
-            String text = name + " was not found, or not loaded: name its folder in"
-                + " -Djna.library.path, or put it where the system finds libraries: ";
-            Error clear = new UnsatisfiedLinkError(text + error.getMessage());
-            clear.initCause(error);
-            throw clear;
-        }
-    }
-
     /** 8-bit pixels. */
     @FieldOrder({"structSize", "format", "data", "width", "height", "stride"})
     final class CImage extends Structure {
@@ -70,6 +53,15 @@ interface Native extends Library {
         public float boxThr;
         public int label;
         public int maxPeople;
+
+        static CDetectParams of(float boxThr, int label, int maxPeople) {
+            CDetectParams params = new CDetectParams();
+            Loader.library().rtmpose_detect_params_init(params, params.size());
+            params.boxThr = boxThr;
+            params.label = label;
+            params.maxPeople = maxPeople;
+            return params;
+        }
     }
 
     /** Boxes. */
@@ -210,30 +202,4 @@ interface Native extends Library {
 
     int rtmpose_tracker_apply_batch(
             Pointer tracker, Pointer[] frames, int frameCount, Pointer[] poses);
-
-    /** Throws where a call failed, with the library's text. */
-    static void check(int status) {
-        if (status != 0) {
-            throw new RtmposeException(status, text(C.rtmpose_last_error()));
-        }
-    }
-
-    static String text(Pointer utf8) {
-        return utf8 == null ? "" : utf8.getString(0, "UTF-8");
-    }
-
-    /** A text as UTF-8 with a zero at the end. */
-    static Memory utf8(String text, String name) {
-        if (text == null) {
-            throw new NullPointerException(name + " is null");
-        }
-        if (text.indexOf('\0') >= 0) {
-            throw new IllegalArgumentException("there is a zero character in " + name);
-        }
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        Memory memory = new Memory(bytes.length + 1L);
-        memory.write(0, bytes, 0, bytes.length);
-        memory.setByte(bytes.length, (byte) 0);
-        return memory;
-    }
 }

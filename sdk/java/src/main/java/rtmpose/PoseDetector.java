@@ -1,6 +1,5 @@
 package rtmpose;
 
-import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Reference;
@@ -15,14 +14,12 @@ public final class PoseDetector implements AutoCloseable {
      * @throws RtmposeException the model finds no keypoints
      */
     public PoseDetector(Model model) {
+        Native library = Loader.library();
         PointerByReference made = new PointerByReference();
-        Pointer opened = model.handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_pose_detector_create(opened, made));
-        } finally {
-            model.handle.release();
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_pose_detector_create(uses.add(model.handle), made));
         }
-        handle = new Handle("pose detector", made.getValue(), Native.C::rtmpose_pose_detector_destroy);
+        handle = new Handle("pose detector", made.getValue(), library::rtmpose_pose_detector_destroy);
     }
 
     /** The pose in each box, in the order of the boxes; see the longer form. */
@@ -41,15 +38,15 @@ public final class PoseDetector implements AutoCloseable {
      * @throws IllegalStateException this pose detector is closed
      */
     public Poses apply(Image image, Box[] boxes, float boxThr) {
+        Native library = Loader.library();
         Native.CImage pixels = image.toNative();
-        Memory given = Box.write(boxes);
+        Pointer given = Box.write(boxes);
+        int count = boxes == null ? 0 : boxes.length;
         PointerByReference found = new PointerByReference();
-        Pointer pose = handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_pose_detector_apply(
-                    pose, pixels, given, boxes == null ? 0 : boxes.length, boxThr, found));
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_pose_detector_apply(
+                    uses.add(handle), pixels, given, count, boxThr, found));
         } finally {
-            handle.release();
             Reference.reachabilityFence(image);
             Reference.reachabilityFence(given);
         }
@@ -76,25 +73,16 @@ public final class PoseDetector implements AutoCloseable {
      */
     public Poses findPeople(
             Detector detector, Image image, float boxThr, float personThr, int maxPeople) {
+        Native library = Loader.library();
         Native.CImage pixels = image.toNative();
-        Native.CDetectParams params = new Native.CDetectParams();
-        Native.C.rtmpose_detect_params_init(params, params.size());
-        params.boxThr = boxThr;
-        params.maxPeople = maxPeople;
+        Native.CDetectParams params =
+                Native.CDetectParams.of(boxThr, Detector.PEOPLE, maxPeople);
         PointerByReference people = new PointerByReference();
-        Pointer boxes = detector == null ? null : detector.handle.acquire();
-        try {
-            Pointer pose = handle.acquire();
-            try {
-                Native.check(Native.C.rtmpose_find_people(
-                        boxes, pose, pixels, params, personThr, people));
-            } finally {
-                handle.release();
-            }
+        try (Uses uses = new Uses()) {
+            Pointer boxes = uses.addIfAny(detector == null ? null : detector.handle);
+            Calls.check(library.rtmpose_find_people(
+                    boxes, uses.add(handle), pixels, params, personThr, people));
         } finally {
-            if (detector != null) {
-                detector.handle.release();
-            }
             Reference.reachabilityFence(image);
         }
         return Poses.take(people.getValue(), false);

@@ -7,16 +7,14 @@ public final class PoseStream implements AutoCloseable {
     final Handle handle;
 
     PoseStream(Pointer stream) {
-        handle = new Handle("stream", stream, Native.C::rtmpose_stream_destroy);
+        handle = new Handle("stream", stream, Loader.library()::rtmpose_stream_destroy);
     }
 
     /** Forgets the people; ids go on. */
     public void reset() {
-        Pointer stream = handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_stream_reset(stream));
-        } finally {
-            handle.release();
+        Native library = Loader.library();
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_stream_reset(uses.add(handle)));
         }
     }
 

@@ -25,27 +25,23 @@ public final class PoseTracker implements AutoCloseable {
      * @throws RtmposeException a model is of the wrong kind, or a setting makes no sense
      */
     public PoseTracker(Model detector, Model pose, TrackerParams params) {
+        Native library = Loader.library();
         Native.CTrackerParams values = params.toNative();
         PointerByReference made = new PointerByReference();
-        List<Handle> used = new ArrayList<>();
-        try {
-            Pointer found = detector == null ? null : acquire(detector.handle, used);
-            Pointer network = acquire(pose.handle, used);
-            Native.check(Native.C.rtmpose_tracker_create(found, network, values, made));
-        } finally {
-            used.forEach(Handle::release);
+        try (Uses uses = new Uses()) {
+            Pointer found = uses.addIfAny(detector == null ? null : detector.handle);
+            Pointer network = uses.add(pose.handle);
+            Calls.check(library.rtmpose_tracker_create(found, network, values, made));
         }
-        handle = new Handle("tracker", made.getValue(), Native.C::rtmpose_tracker_destroy);
+        handle = new Handle("tracker", made.getValue(), library::rtmpose_tracker_destroy);
     }
 
     /** The memory for one more video. */
     public PoseStream createStream() {
+        Native library = Loader.library();
         PointerByReference made = new PointerByReference();
-        Pointer tracker = handle.acquire();
-        try {
-            Native.check(Native.C.rtmpose_stream_create(tracker, made));
-        } finally {
-            handle.release();
+        try (Uses uses = new Uses()) {
+            Calls.check(library.rtmpose_stream_create(uses.add(handle), made));
         }
         return new PoseStream(made.getValue());
     }
@@ -71,19 +67,18 @@ public final class PoseTracker implements AutoCloseable {
         if (frames.isEmpty()) {
             return people;
         }
-        List<Handle> used = new ArrayList<>();
+        Native library = Loader.library();
         List<Object> kept = new ArrayList<>();
         Pointer[] results = new Pointer[frames.size()];
-        try {
-            Pointer tracker = acquire(handle, used);
+        try (Uses uses = new Uses()) {
+            Pointer tracker = uses.add(handle);
             Pointer[] pointers = new Pointer[frames.size()];
             for (int i = 0; i < pointers.length; i++) {
-                pointers[i] = toNative(frames.get(i), used, kept);
+                pointers[i] = toNative(frames.get(i), uses, kept);
             }
-            Native.check(Native.C.rtmpose_tracker_apply_batch(
+            Calls.check(library.rtmpose_tracker_apply_batch(
                     tracker, pointers, pointers.length, results));
         } finally {
-            used.forEach(Handle::release);
             Reference.reachabilityFence(kept);
             Reference.reachabilityFence(frames);
         }
@@ -98,24 +93,18 @@ public final class PoseTracker implements AutoCloseable {
         handle.close();
     }
 
-    private static Pointer acquire(Handle handle, List<Handle> used) {
-        Pointer pointer = handle.acquire();
-        used.add(handle);
-        return pointer;
-    }
-
     // kept: what the struct points to.
-    private static Pointer toNative(Frame frame, List<Handle> used, List<Object> kept) {
+    private static Pointer toNative(Frame frame, Uses uses, List<Object> kept) {
         Native.CFrame values = new Native.CFrame();
-        Native.C.rtmpose_frame_init(values, values.size());
+        Loader.library().rtmpose_frame_init(values, values.size());
         Native.CImage image = frame.image.toNative();
         image.write();
-        values.stream = acquire(frame.stream.handle, used);
+        values.stream = uses.add(frame.stream.handle);
         values.image = image.getPointer();
         values.timeS = frame.timeS;
         values.detect = frame.detect == null ? -1 : frame.detect ? 1 : 0;
         if (frame.boxes != null) {
-            Memory boxes = Box.write(frame.boxes);
+            Pointer boxes = Box.write(frame.boxes);
             values.boxes = boxes;
             values.boxCount = frame.boxes.length;
             kept.add(boxes);

@@ -55,7 +55,7 @@ public final class Poses {
         try {
             return new Poses(new Native.CPoses(result), tracked);
         } finally {
-            Native.C.rtmpose_poses_release(result);
+            Loader.library().rtmpose_poses_release(result);
         }
     }
 }

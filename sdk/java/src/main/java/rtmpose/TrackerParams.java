@@ -52,8 +52,9 @@ public final class TrackerParams {
 
     /** The defaults. */
     public TrackerParams() {
+        Native library = Loader.library();
         Native.CTrackerParams values = new Native.CTrackerParams();
-        Native.C.rtmpose_tracker_params_init(values, values.size());
+        library.rtmpose_tracker_params_init(values, values.size());
         detInterval = values.detInterval;
         detLabel = values.detLabel;
         detThr = values.detThr;
@@ -84,7 +85,7 @@ public final class TrackerParams {
                     "smoothParams are three numbers: beta, fc_min, fc_derivative");
         }
         Native.CTrackerParams values = new Native.CTrackerParams();
-        Native.C.rtmpose_tracker_params_init(values, values.size());
+        Loader.library().rtmpose_tracker_params_init(values, values.size());
         values.detInterval = detInterval;
         values.detLabel = detLabel;
         values.detThr = detThr;

@@ -15,6 +15,8 @@ final class Tests {
         System.out.println("rtmpose " + Engine.libraryVersion());
         Path root = Path.of(arguments[0]);
         boolean good = Misuse.run(root);
+        good &= Pixels.run();
+        good &= Missing.run(root);
         good &= Cases.run(root, Path.of(arguments[1]));
         System.out.println("ONNX Runtime " + Engine.version() + (good ? ": passed" : ": FAILED"));
         System.exit(good ? 0 : 1);

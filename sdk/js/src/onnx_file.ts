@@ -1,0 +1,139 @@
+/** ONNX files as far as JavaScript needs them: engines show it neither metadata nor shapes. */
+import { RtmposeError } from "./errors.js";
+
+/** An input or output as a file declares it. */
+export interface Declaration {
+  name: string;
+  /** `float32`, `int64`, `int32` or `other`. */
+  type: string;
+  /** -1 where it may vary. */
+  dims: readonly number[];
+}
+
+/** The network in a file. */
+export interface NetworkDeclaration {
+  inputs: Declaration[];
+  outputs: Declaration[];
+  /** Names of layers and weights, one in each line. */
+  layers: string;
+}
+
+// Fields of ONNX's messages, which are protobuf.
+const MODEL = { graph: 7, metadata: 14 };
+const ENTRY = { key: 1, value: 2 };
+const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 };
+const NODE_NAME = 3;
+const TENSOR_NAME = 8;
+const VALUE = { name: 1, type: 2 };
+const TYPE_TENSOR = 1;
+const TENSOR_TYPE = { element: 1, shape: 2 };
+const SHAPE_DIMENSION = 1;
+const DIMENSION_VALUE = 1;
+const ELEMENTS: Record<number, string> = { 1: "float32", 6: "int32", 7: "int64" };
+
+const decoder = new TextDecoder();
+
+/** The texts of a file's metadata. */
+export function readMetadata(file: Uint8Array): Map<string, string> {
+  return guarded(() => {
+    const entries = new Map<string, string>();
+    for (const [field, value] of fields(file)) {
+      if (field !== MODEL.metadata) continue;
+      const parts = fieldMap(bytesOf(value));
+      entries.set(textOf(parts.get(ENTRY.key)), textOf(parts.get(ENTRY.value)));
+    }
+    return entries;
+  });
+}
+
+/** What the file declares of its network; weights are skipped. */
+export function readNetwork(file: Uint8Array): NetworkDeclaration {
+  return guarded(() => {
+    const inputs: Declaration[] = [];
+    const outputs: Declaration[] = [];
+    const layers: string[] = [];
+    for (const [field, graph] of fields(file)) {
+      if (field !== MODEL.graph) continue;
+      for (const [part, value] of fields(bytesOf(graph))) {
+        if (part === GRAPH.node) layers.push(textOf(fieldMap(bytesOf(value)).get(NODE_NAME)));
+        if (part === GRAPH.initializer) {
+          layers.push(textOf(fieldMap(bytesOf(value)).get(TENSOR_NAME)));
+        }
+        if (part === GRAPH.input) inputs.push(declaration(bytesOf(value)));
+        if (part === GRAPH.output) outputs.push(declaration(bytesOf(value)));
+      }
+    }
+    return { inputs, outputs, layers: layers.join("\n") };
+  });
+}
+
+function declaration(message: Uint8Array): Declaration {
+  const value = fieldMap(message);
+  const tensor = fieldMap(bytesOf(fieldMap(bytesOf(value.get(VALUE.type))).get(TYPE_TENSOR)));
+  const dims: number[] = [];
+  for (const [field, content] of fields(bytesOf(tensor.get(TENSOR_TYPE.shape)))) {
+    if (field !== SHAPE_DIMENSION) continue;
+    const size = fieldMap(bytesOf(content)).get(DIMENSION_VALUE);
+    dims.push(typeof size === "number" && size > 0 ? size : -1);
+  }
+  const element = tensor.get(TENSOR_TYPE.element);
+  const type = (typeof element === "number" && ELEMENTS[element]) || "other";
+  return { name: textOf(value.get(VALUE.name)), type, dims };
+}
+
+function guarded<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new RtmposeError("model", "this is not an ONNX file, or it is cut off", error);
+  }
+}
+
+// ---- protobuf
+
+type Value = Uint8Array | number;
+
+function bytesOf(value: Value | undefined): Uint8Array {
+  return value instanceof Uint8Array ? value : new Uint8Array(0);
+}
+
+function textOf(value: Value | undefined): string {
+  return decoder.decode(bytesOf(value));
+}
+
+function fieldMap(message: Uint8Array): Map<number, Value> {
+  return new Map(fields(message));
+}
+
+/** The fields of a message: numbers, and parts with a length; others are left out. */
+function* fields(bytes: Uint8Array): Generator<[number, Value]> {
+  let at = 0;
+
+  // Lengths reach past 32 bits in big files, so no bit operators.
+  const varint = (): number => {
+    let value = 0;
+    for (let factor = 1; factor < 2 ** 70; factor *= 128) {
+      if (at >= bytes.length) throw new RangeError("a number reaches past the end");
+      const byte = bytes[at++];
+      value += (byte % 128) * factor;
+      if (byte < 128) return value;
+    }
+    throw new RangeError("a number has too many bytes");
+  };
+
+  while (at < bytes.length) {
+    const tag = varint();
+    const field = Math.floor(tag / 8);
+    const wire = tag % 8;
+    if (wire === 0) {
+      yield [field, varint()];
+      continue;
+    }
+    const fixed: Record<number, number> = { 1: 8, 5: 4 };
+    const length = wire === 2 ? varint() : fixed[wire];
+    if (length === undefined) throw new RangeError(`wire type ${wire}`);
+    if (at + length > bytes.length) throw new RangeError("a field reaches past the end");
+    if (wire === 2) yield [field, bytes.subarray(at, at + length)];
+    at += length;
+  }
+}
