@@ -23,7 +23,7 @@ from networks import (  # noqa: E402
 from test_sdk_models import BOXES, ORT, photo, random_maps  # noqa: E402
 
 import rtmpose  # noqa: E402
-from rtmpose.card_io import card_to_json  # noqa: E402
+from rtmpose.cards.io import card_to_json  # noqa: E402
 from rtmpose.pose_card import assumed_card  # noqa: E402
 
 SDK = Path(__file__).parents[1] / "sdk" / "js"
