@@ -30,17 +30,19 @@ struct BareTracker {
 rtmpose_box person_at(float x) { return {x, 100, x + 80, 300}; }
 
 // A pose whose points are spread over the box.
-void add_pose(const rtmpose_box& box, std::vector<float>& keypoints, std::vector<float>& scores) {
+void add_pose(const rtmpose_box& box, std::vector<float>& keypoints, std::vector<float>& scores,
+              float score = 0.9f) {
   for (std::size_t k = 0; k < kPoints; ++k) {
     const float part = static_cast<float>(k) / (kPoints - 1);
     keypoints.push_back(box.x1 + (box.x2 - box.x1) * std::fmod(part * 5, 1.0f));
     keypoints.push_back(box.y1 + (box.y2 - box.y1) * part);
-    scores.push_back(0.9f);
+    scores.push_back(score);
   }
 }
 
-// One frame: the ids of the people in it. boxes: what was detected.
-std::vector<std::int64_t> ids_in_frame(BareTracker& bare, const std::vector<rtmpose_box>& boxes) {
+// One frame: the ids of the people in it. boxes: what was detected; score: of all keypoints.
+std::vector<std::int64_t> ids_in_frame(BareTracker& bare, const std::vector<rtmpose_box>& boxes,
+                                       float score = 0.9f) {
   static const rtmpose_box nowhere{};
   const rtmpose_detections* wanted = nullptr;
   rtmpose::check(rtmpose_stream_begin(bare.stream, kWidth, kHeight, std::nan(""),
@@ -48,7 +50,7 @@ std::vector<std::int64_t> ids_in_frame(BareTracker& bare, const std::vector<rtmp
                                       static_cast<int>(boxes.size()), &wanted));
   std::vector<float> keypoints;
   std::vector<float> scores;
-  for (int i = 0; i < wanted->count; ++i) add_pose(wanted->boxes[i], keypoints, scores);
+  for (int i = 0; i < wanted->count; ++i) add_pose(wanted->boxes[i], keypoints, scores, score);
   const int count = wanted->count;
   rtmpose_detections_release(wanted);
   const rtmpose_poses* poses = nullptr;
@@ -100,6 +102,16 @@ void followed_people_are_wanted() {
                                       nullptr, 0, &wanted));
   checks::that(wanted->count == 1 && wanted->labels[0] == -1, "a person is followed");
   rtmpose_detections_release(wanted);
+}
+
+void nobody_is_shown_in_black_frames() {
+  BareTracker bare;
+  for (int i = 0; i < 5; ++i) ids_in_frame(bare, {person_at(100)});
+  for (int i = 0; i < 3; ++i) {
+    checks::that(ids_in_frame(bare, {}, 0.1f).empty(), "nobody is shown where nothing is seen");
+  }
+  const auto ids = ids_in_frame(bare, {person_at(100)});
+  checks::that(ids == std::vector<std::int64_t>{1}, "who comes back has the same id");
 }
 
 void nobody_is_an_empty_result() {
@@ -190,6 +202,7 @@ int main() {
   ids_return_and_are_not_used_twice();
   detection_interval();
   followed_people_are_wanted();
+  nobody_is_shown_in_black_frames();
   nobody_is_an_empty_result();
   people_keep_their_ids();
   wrong_order_and_values();

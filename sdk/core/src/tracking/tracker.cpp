@@ -99,6 +99,21 @@ void Tracker::choose_boxes(TrackState& state, const Detections* found) const {
   }
 }
 
+// Without those of people whom neither the detector nor one keypoint shows: black frames, and
+// somebody who has gone. Where no keypoints are needed people are followed unseen.
+Poses Tracker::people_in_sight(const Detections& wanted, Poses poses) const {
+  if (one_stage_ || params_.given.whole_image || params_.min_keypoints(skeleton_->size()) == 0) {
+    return poses;
+  }
+  const std::vector<float> scores = person_scores(poses);
+  Rows kept;
+  for (std::size_t row = 0; row < poses.size(); ++row) {
+    const bool followed = wanted.labels[row] < 0;
+    if (!followed || scores[row] > 0) kept.push_back(row);
+  }
+  return kept.size() == poses.size() ? std::move(poses) : poses.select(kept);
+}
+
 Tracker::Seen Tracker::seen_people(Poses poses) const {
   Seen seen;
   if (!one_stage_ && params_.given.whole_image) {
@@ -181,7 +196,7 @@ void Tracker::forget(TrackState& state, const std::vector<const Track*>& present
 TrackedPoses Tracker::finish(TrackState& state, Poses poses) const {
   const PendingFrame frame = std::move(state.pending);
   state.pending = PendingFrame();
-  const Seen seen = seen_people(std::move(poses));
+  const Seen seen = seen_people(people_in_sight(frame.wanted, std::move(poses)));
   const std::vector<Match> matches =
       assign(state.tracks, seen.poses, seen.boxes, *skeleton_, params_.given.track_iou_thr);
 

@@ -46,6 +46,7 @@ class Tracker {
  private:
   struct Seen;  // the poses of a frame, each person once
 
+  Poses people_in_sight(const Detections& wanted, Poses poses) const;
   Seen seen_people(Poses poses) const;
   void update(Track& track, const Seen& seen, std::size_t row) const;
   Track* start(TrackState& state, const Seen& seen, std::size_t row, bool duplicate) const;
