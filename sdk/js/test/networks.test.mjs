@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
 
 import { Detector, PoseDetector, PoseTracker } from "rtmpose";
 
+import { withPixels } from "./helpers/cases.mjs";
 import {
   DETECTOR,
   fails,
@@ -148,6 +150,41 @@ describe("networks", { skip: NO_NETWORKS }, () => {
     assert.equal((await pose.findPeople(detector, photo, { maxPeople: 1 })).length, 1);
     await fails(() => pose.findPeople(null, photo), "argument", /needs a detector/);
     await fails(() => pose.findPeople(pose, photo), "argument", /needs a Detector/);
+  });
+
+  it("takes pixels as decoders, canvases and other realms have them", async () => {
+    const { width, height } = photo;
+    const boxes = [BOX];
+    const [expected] = await pose.apply(photo, { boxes });
+    const same = async (image) => {
+      assert.deepEqual(await pose.apply(image, { boxes }), [expected], image.format);
+    };
+    for (const format of ["rgba", "bgra", "bgr"]) await same(withPixels(photo, format));
+    await same({ data: Buffer.from(photo.data), width, height, channels: 3, format: "raw" });
+    await same({ ...withPixels(photo, "rgba"), format: undefined });
+    const data = runInNewContext(`new Uint8ClampedArray(${photo.data.length})`);
+    data.set(photo.data);
+    await same({ data, width, height });
+    const stride = width * 3 + 7;
+    const gaps = new Uint8Array(stride * height);
+    for (let y = 0; y < height; y++) {
+      gaps.set(photo.data.subarray(y * width * 3, (y + 1) * width * 3), y * stride);
+    }
+    await same({ data: gaps, width, height, format: "rgb", stride });
+  });
+
+  it("says what to give instead", async () => {
+    const run = (image) => () => pose.apply(image);
+    const { data, width, height } = photo;
+    await fails(run(Buffer.from("JPEG")), "image", /have to be decoded first; then give/);
+    await fails(run({ data, info: { width, height } }), "image", /give \{ data, \.\.\.info \}/);
+    await fails(run({ bitmap: photo }), "image", /give its property bitmap/);
+    await fails(run({ data, rows: height, cols: width }), "image", /width: cols/);
+    await fails(run({ data, width, height, stride: 4 * width }), "image", /need|format/);
+    await fails(run({ data: new Uint16Array(3), width: 1, height: 1 }), "image", /not Uint16Array/);
+    const typo = () => pose.apply(photo, { box: [BOX] });
+    await fails(typo, "argument", /no option box; there are: boxes/);
+    await fails(() => Detector.create({ model: DETECTOR, boxThr: 1 }), "argument", /no option boxThr/);
   });
 
   it("refuses images, boxes and numbers that are none", async () => {
