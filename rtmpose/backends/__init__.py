@@ -11,9 +11,11 @@ from pathlib import Path
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
+from rtmpose.backends.automatic import tried_way
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
+from rtmpose.backends.cpu import threads_within_quota, usable_cpus
 from rtmpose.backends.loading import open_with
-from rtmpose.backends.parallel import calls_at_once, usable_cpus
+from rtmpose.backends.parallel import calls_at_once
 from rtmpose.backends.selection import BackendChoice, check_precision, choose, for_file, installed
 from rtmpose.model_card import ModelCard
 
@@ -50,19 +52,32 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
     options = options or BackendOptions()
 
     # The file's format comes first: most formats are run by one backend only.
-    choice = choose(for_file(path, options))
-    row = table.row(choice.backend)
-    check_precision(row, choice.device, options.precision)
+    options = for_file(path, options)
+    choice = choose(options)
+    reason = choice.reason
+    check_precision(table.row(choice.backend), choice.device, options.precision)
+
+    # On CPUs a trial of this model on this machine goes before what holds for any.
+    options = replace(options, device=choice.device)
+    tried = tried_way(path, options) if choice.device == "cpu" else None
+    if tried is None:
+        options = replace(options, backend=choice.backend)
+    else:
+        way, reason = tried
+        options = replace(options, backend=way.backend, precision=way.precision)
+
+    # Engines count the cores of the machine, not those that a container may use.
+    if not options.threads:
+        options = replace(options, threads=threads_within_quota())
 
     # The engine sees what was chosen, never "auto".
-    options = replace(options, backend=choice.backend, device=choice.device)
-    backend = open_with(row, path, card, options)
+    backend = open_with(table.row(options.backend), path, card, options)
     log.info(
         "%s: %s on %s, %s (%s)",
         path.name,
         backend.engine,
         backend.device,
         backend.precision,
-        choice.reason,
+        reason,
     )
     return backend

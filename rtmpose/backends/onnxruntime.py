@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
-from rtmpose.backends.parallel import usable_cpus
+from rtmpose.backends.cpu import usable_cpus
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.paths import cache_folder

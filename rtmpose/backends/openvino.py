@@ -19,7 +19,7 @@ from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.bf16_calibration import calibrated_network
-from rtmpose.backends.parallel import usable_cpus
+from rtmpose.backends.cpu import usable_cpus
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard, Normalization
 
@@ -48,6 +48,16 @@ def devices() -> dict[str, tuple[Precision, ...]]:
         device: both if device != "cpu" or net.cpu_has_bf16() else ("fp32",)
         for device in (str(d).lower().replace(".", ":") for d in net.core().available_devices)
     }
+
+
+def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Precision, ...]:
+    """The precisions that a network runs in on the CPU without losing accuracy, the fastest first.
+
+    A network that was not judged yet is judged, which takes about ten seconds.
+    """
+    options = BackendOptions("openvino", "cpu", threads)
+    _, bf16 = calibrated_network(path, card, options)
+    return ("bf16", "fp32") if bf16 else ("fp32",)
 
 
 # ---- the backend

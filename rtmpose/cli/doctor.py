@@ -40,12 +40,14 @@ def examine() -> tuple[Report, list[str], bool]:
 
     import rtmpose
     from rtmpose.backends import BackendOptions, choose, usable_cpus
+    from rtmpose.backends.cpu import this_cpu
     from rtmpose.errors import RtmposeError
 
     # What every bug report should contain.
     report: Report = {
         "rtmpose": rtmpose.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
+        "cpu": f"{this_cpu().name} ({this_cpu().kind})",
         "cores": usable_cpus(),
         "numpy": importlib.metadata.version("numpy"),
         "opencv": cv2.__version__,
@@ -58,6 +60,8 @@ def examine() -> tuple[Report, list[str], bool]:
     try:
         choice = choose(BackendOptions())
         report["auto chooses"] = f"{choice.backend} on {choice.device}: {choice.reason}"
+        if choice.device == "cpu":
+            _examine_trials(report)
     except RtmposeError as error:
         report["auto chooses"] = "nothing"
         remedies.append(str(error))
@@ -112,6 +116,24 @@ def _examine_backends(report: Report) -> list[str]:
         )
         report.update({f"{row.name} {name}": value for name, value in facts.items()})
     return remedies
+
+
+def _examine_trials(report: Report) -> None:
+    """What was measured here for the default models goes into the report."""
+    from rtmpose.backends import BackendOptions
+    from rtmpose.backends.automatic import tried_way
+    from rtmpose.detector import DEFAULT_DETECTOR
+    from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
+    from rtmpose.zoo import resolve
+
+    for name in (DEFAULT_DETECTOR, DEFAULT_POSE_MODEL):
+        path, _ = resolve(name)
+        tried = tried_way(path, BackendOptions())
+        text = "as above; not measured on this machine (`rtmpose models prepare` does)"
+        if tried is not None:
+            way, reason = tried
+            text = f"{way.name}: {reason}"
+        report[f"auto for {name}"] = text
 
 
 def _examine_cache(report: Report) -> list[str]:
