@@ -24,7 +24,7 @@ from typing import Literal, get_args
 
 from rtmpose.errors import BackendError, MissingDependencyError
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
@@ -52,6 +52,8 @@ class BackendRow:
         automatic: Whether ``--backend auto`` may choose it for files that several engines run.
         behind_on: Kinds of processors (:data:`rtmpose.backends.cpu.CpuKind`) on which the engines
             below it in the table are faster.
+        int8_on: Kinds of processors on which it is the fastest engine for networks that have been
+            prepared for int8.
         auto_devices: What ``--device auto`` tries, in this order.
         num_streams: Whether it knows :attr:`BackendOptions.num_streams`.
         export_target: What ``rtmpose export --to`` makes its files; empty where nothing does.
@@ -72,6 +74,7 @@ class BackendRow:
     gpu_extra: str = ""
     automatic: bool = False
     behind_on: tuple[str, ...] = ()
+    int8_on: tuple[str, ...] = ()
     auto_devices: tuple[str, ...] = ("cpu",)
     num_streams: bool = False
     export_target: str = ""
@@ -133,9 +136,14 @@ BACKENDS: tuple[BackendRow, ...] = (
         extra="openvino",
         own_suffixes=(".xml",),
         runs_onnx=True,
-        devices={"cpu": ("fp32", "bf16"), "gpu": ("fp32", "bf16"), "npu": ("fp32", "bf16")},
+        devices={
+            "cpu": ("fp32", "bf16", "int8"),
+            "gpu": ("fp32", "bf16"),
+            "npu": ("fp32", "bf16"),
+        },
         automatic=True,
         behind_on=("avx2-amd",),
+        int8_on=("vnni", "avx2-intel", "avx2-amd"),
         num_streams=True,
         export_target="openvino",
         weights_suffix=".bin",

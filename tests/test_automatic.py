@@ -351,7 +351,7 @@ def test_a_cache_that_cannot_be_written(engines, caplog):
 
 
 def test_a_busy_machine_keeps_nothing(engines):
-    engines.milliseconds["usual", "fp32"] = (40, 40, 90, 90)
+    engines.milliseconds["usual", "fp32"] = (4, 9, 9)
     result = engines.prepare()
     assert result.verdict.busy
     assert not result.kept
@@ -378,7 +378,7 @@ def test_the_command(engines, monkeypatch, capsys):
     monkeypatch.setattr(automatic, "run_trial", _with_clock(engines.clock))
     assert main(["models", "prepare", "mine.onnx"]) == 0
     assert capsys.readouterr().out.startswith("mine.onnx: other bf16, the fastest here (")
-    engines.milliseconds["usual", "fp32"] = (40, 40, 90, 90)
+    engines.milliseconds["usual", "fp32"] = (4, 9, 9)
     assert main(["models", "prepare", "mine.onnx"]) == 0
     assert "run this again" in capsys.readouterr().err
 

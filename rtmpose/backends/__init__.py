@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
-from rtmpose.backends.automatic import tried_way
+from rtmpose.backends.automatic import resolve_auto
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
 from rtmpose.backends.cpu import threads_within_quota, usable_cpus
 from rtmpose.backends.loading import open_with
 from rtmpose.backends.parallel import calls_at_once
-from rtmpose.backends.selection import BackendChoice, check_precision, choose, for_file, installed
+from rtmpose.backends.selection import BackendChoice, choose, installed
 from rtmpose.model_card import ModelCard
 
 __all__ = [
@@ -49,22 +49,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         MissingDependencyError: the backend is not installed.
         ModelError: the file cannot be read.
     """
-    options = options or BackendOptions()
-
-    # The file's format comes first: most formats are run by one backend only.
-    options = for_file(path, options)
-    choice = choose(options)
-    reason = choice.reason
-    check_precision(table.row(choice.backend), choice.device, options.precision)
-
-    # On CPUs a trial of this model on this machine goes before what holds for any.
-    options = replace(options, device=choice.device)
-    tried = tried_way(path, options) if choice.device == "cpu" else None
-    if tried is None:
-        options = replace(options, backend=choice.backend)
-    else:
-        way, reason = tried
-        options = replace(options, backend=way.backend, precision=way.precision)
+    options, reason = resolve_auto(path, options or BackendOptions())
 
     # Engines count the cores of the machine, not those that a container may use.
     if not options.threads:

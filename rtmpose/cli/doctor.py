@@ -121,18 +121,19 @@ def _examine_backends(report: Report) -> list[str]:
 def _examine_trials(report: Report) -> None:
     """What was measured here for the default models goes into the report."""
     from rtmpose.backends import BackendOptions
-    from rtmpose.backends.automatic import tried_way
+    from rtmpose.backends.automatic import resolve_auto, tried_way
     from rtmpose.detector import DEFAULT_DETECTOR
     from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
     from rtmpose.zoo import resolve
 
     for name in (DEFAULT_DETECTOR, DEFAULT_POSE_MODEL):
         path, _ = resolve(name)
-        tried = tried_way(path, BackendOptions())
-        text = "as above; not measured on this machine (`rtmpose models prepare` does)"
-        if tried is not None:
-            way, reason = tried
-            text = f"{way.name}: {reason}"
+        chosen, reason = resolve_auto(path, BackendOptions())
+        text = f"{chosen.backend}: {reason}"
+        if chosen.precision != "auto":
+            text = f"{chosen.backend} {chosen.precision}: {reason}"
+        if tried_way(path, BackendOptions()) is None:
+            text += "; not measured on this machine (`rtmpose models prepare` does)"
         report[f"auto for {name}"] = text
 
 

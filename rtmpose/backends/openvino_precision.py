@@ -1,0 +1,89 @@
+"""Which form of a network OpenVINO compiles: as it is, calibrated for bf16, or in 8 bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtmpose import backend_table as table
+from rtmpose.backend_table import Precision
+from rtmpose.backends import openvino_network as net
+from rtmpose.backends.base import BackendOptions
+from rtmpose.backends.bf16_calibration import calibrated_network, can_be_calibrated
+from rtmpose.backends.cpu import this_cpu
+from rtmpose.backends.int8_preparation import prepare_int8, stored_int8
+from rtmpose.errors import BackendError
+from rtmpose.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+def network_to_compile(
+    path: Path, card: ModelCard, options: BackendOptions
+) -> tuple[Model, Precision]:
+    """The network, and the precision it is to be computed in.
+
+    ``fp32`` leaves the file as it is. ``bf16`` calibrates it, ``int8`` prepares it. ``auto`` means
+    the fastest of them that the processor has and the network is trusted in; int8 only where it has
+    been prepared before.
+
+    Raises:
+        BackendError: the network cannot be computed in 8 bits.
+        ModelError: the file cannot be read.
+    """
+    if options.precision == "int8":
+        return _in_int8(path, card, options), "int8"
+
+    # What is in the package, or was prepared once, costs nothing to look up.
+    here = options.device == "cpu" and this_cpu().kind in table.row("openvino").int8_on
+    if here and options.precision == "auto":
+        found = stored_int8(path)
+        if found is not None and found[1].trusted:
+            return found[0], "int8"
+
+    network, bf16 = calibrated_network(path, card, options)
+    return network, "bf16" if bf16 else "fp32"
+
+
+def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Precision, ...]:
+    """The precisions that a network runs in on the CPU without losing accuracy, the default first.
+
+    A network that was not judged yet is judged, which takes about ten seconds for each.
+    """
+    options = BackendOptions("openvino", "cpu", threads)
+    _, bf16 = calibrated_network(path, card, options)
+    network = net.read_network(path)
+    int8 = False
+    if can_be_calibrated(network, _card_of_size(network, card)):
+        int8 = prepare_int8(path, _card_of_size(network, card), threads=threads)[1].trusted
+
+    # The default is what `network_to_compile` takes.
+    found: list[Precision] = ["fp32"]
+    if int8:
+        faster = this_cpu().kind in table.row("openvino").int8_on
+        found.insert(0 if faster else 1, "int8")
+    if bf16:
+        found.insert(0, "bf16")
+    return tuple(found)
+
+
+def _in_int8(path: Path, card: ModelCard, options: BackendOptions) -> Model:
+    if options.device != "cpu":
+        raise BackendError("precision int8 was asked for, but OpenVINO has it on the CPU only")
+    network = net.read_network(path)
+    card = _card_of_size(network, card)
+    if net.is_quantized(network):
+        return network
+    if not can_be_calibrated(network, card):
+        raise BackendError(
+            f"{path.name} cannot be prepared for int8: only networks whose keypoints or boxes can"
+            " be compared with those in fp32 are; `rtmpose export --precision int8` makes a file"
+        )
+    return prepare_int8(path, card, threads=options.threads)[0]
+
+
+def _card_of_size(network: Model, card: ModelCard) -> ModelCard:
+    """The card with the size of the file: one that the zoo does not know may have another."""
+    _, _, height, width = net.dims_of(network.inputs[0].get_partial_shape())
+    return replace(card, input_wh=(width, height)) if height and width else card
