@@ -28,9 +28,16 @@ def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
 
 
 def local_facts(row: BackendRow) -> Mapping[str, str]:
-    """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
-    facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
-    return cast("Mapping[str, str]", facts())
+    """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any.
+
+    Raises:
+        BackendError: the engine is installed, but does not load.
+    """
+    try:
+        facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
+        return cast("Mapping[str, str]", facts())
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_loading(row, error) from error
 
 
 def trusted_precisions(

@@ -19,7 +19,11 @@ from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.cpu import usable_cpus
-from rtmpose.backends.openvino_precision import network_to_compile, trusted_precisions
+from rtmpose.backends.openvino_precision import (
+    OpenedNetwork,
+    open_network,
+    trusted_precisions,
+)
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard, Normalization
 
@@ -82,11 +86,12 @@ class OpenVinoBackend:
         # Reduced precision is settled first, because calibration changes the network.
         if isinstance(model, Path):
             name = model.name
-            network, precision = network_to_compile(model, card, options)
+            self._opened = open_network(model, card, options)
         else:
             name = card.id
-            network = model
-            precision = "bf16" if options.precision == "bf16" else "fp32"
+            self._opened = OpenedNetwork(model, "bf16" if options.precision == "bf16" else "fp32")
+        network = self._opened.network
+        precision = self._opened.precision
         bf16 = precision == "bf16"
         # A file may be in 8 bits itself.
         self.precision = "int8" if not bf16 and net.is_quantized(network) else precision
@@ -248,7 +253,8 @@ class _Compiler:
 
 
 def _check_device(options: BackendOptions) -> None:
-    here = devices()
+    # The CPU is always there: listing the others loads their libraries.
+    here = {"cpu": ()} if options.device == "cpu" else devices()
     # With two GPUs the engine lists gpu:0 and gpu:1, and takes gpu for the first.
     if options.device not in here and f"{options.device}:0" not in here:
         raise BackendError(

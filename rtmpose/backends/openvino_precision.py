@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
@@ -18,6 +19,46 @@ from rtmpose.model_card import ModelCard
 
 if TYPE_CHECKING:
     from openvino import Model
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedNetwork:
+    """A network that was read, its weights unpacked, and the precision to compute it in. It is not
+    changed any more.
+    """
+
+    network: Model
+    precision: Precision
+
+
+_opened: WeakValueDictionary[tuple[object, ...], OpenedNetwork] = WeakValueDictionary()
+
+
+def open_network(path: Path, card: ModelCard, options: BackendOptions) -> OpenedNetwork:
+    """The network to compile.
+
+    For several calls at once it is the one that is open already for single calls, if there is such
+    a one: its weights are in memory once.
+
+    Raises:
+        BackendError: the network cannot be computed in 8 bits.
+        ModelError: the file cannot be read.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        key: tuple[object, ...] = (path,)  # reading it says what is wrong
+    else:
+        key = (path, state.st_mtime_ns, state.st_size, options.precision, options.device)
+    if options.num_streams > 1 and key in _opened:
+        return _opened[key]
+
+    network, precision = network_to_compile(path, card, options)
+    net.unpack_weights(network)
+    opened = OpenedNetwork(network, precision)
+    _opened[key] = opened
+    return opened
+
 
 def network_to_compile(
     path: Path, card: ModelCard, options: BackendOptions
