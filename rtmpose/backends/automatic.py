@@ -216,7 +216,7 @@ def ways(path: Path, card: ModelCard, options: BackendOptions) -> list[Way]:
     else:
         rows = [row for row in rows if row.name == options.backend.lower()]
 
-    found = []
+    found: list[Way] = []
     for row in rows:
         for precision in trusted_precisions(row, path, card, options.threads):
             way = Way(row.name, precision)

@@ -142,6 +142,25 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
     Returns:
         The changed ``openvino.Model`` and the record.
     """
+    medians, record = find_medians(path, card, threads=threads)
+    network = net.read_network(path)
+    change_for_bf16(network, medians)
+    return network, record
+
+
+def change_for_bf16(network: Model, medians: Medians) -> None:
+    """Make a network insensitive to the rounding of bf16, in place. Convolutions in 8 bits stay as
+    they are.
+    """
+    subtract_medians(network, medians)
+    keep_biases(network)
+
+
+def find_medians(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Medians, Bf16Record]:
+    """The medians of a network and the record: measured now, or as they were before.
+
+    Arguments as of :func:`calibrate`.
+    """
     digest = digest_of(path)
     medians, record = load_calibration(digest)
     network = net.read_network(path)
@@ -156,10 +175,7 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
         if not record.convolutions:
             medians = {}
         _save(digest, medians, record)
-
-    subtract_medians(network, medians)
-    keep_biases(network)
-    return network, record
+    return medians, record
 
 
 def _compare(

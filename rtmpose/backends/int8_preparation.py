@@ -205,14 +205,9 @@ def _checked(content: Json, arrays: Arrays) -> tuple[dict[str, LayerRanges], Int
     names = [name.partition("/")[2] for name in arrays if name.startswith("center/")]
     ranges = {}
     for name in names:
-        values = {field: np.asarray(arrays[f"{field}/{name}"], np.float32) for field in _FIELDS}
-        layer = LayerRanges(
-            values["center"],
-            values["scale"],
-            float(values["low"]),
-            float(values["high"]),
-            values["correction"],
-        )
+        of = {field: np.asarray(arrays[f"{field}/{name}"], np.float32) for field in _FIELDS}
+        low, high = float(of["low"]), float(of["high"])
+        layer = LayerRanges(of["center"], of["scale"], low, high, of["correction"])
         if not (layer.scale > 0).all() or layer.low >= layer.high:
             raise ValueError("its ranges are empty")
         ranges[name] = layer

@@ -89,12 +89,13 @@ class OpenVinoBackend:
             self._opened = open_network(model, card, options)
         else:
             name = card.id
-            self._opened = OpenedNetwork(model, "bf16" if options.precision == "bf16" else "fp32")
+            bf16 = options.precision == "bf16"
+            self._opened = OpenedNetwork(model, "bf16" if bf16 else "fp32", bf16)
         network = self._opened.network
-        precision = self._opened.precision
-        bf16 = precision == "bf16"
+        bf16 = self._opened.bf16
         # A file may be in 8 bits itself.
-        self.precision = "int8" if not bf16 and net.is_quantized(network) else precision
+        quantized = not bf16 and net.is_quantized(network)
+        self.precision: str = "int8" if quantized else self._opened.precision
 
         # What the network looks like from outside.
         shape = net.dims_of(network.inputs[0].get_partial_shape())

@@ -11,7 +11,12 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions
-from rtmpose.backends.bf16_calibration import calibrated_network, can_be_calibrated
+from rtmpose.backends.bf16_calibration import (
+    calibrated_network,
+    can_be_calibrated,
+    change_for_bf16,
+    find_medians,
+)
 from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.int8_preparation import prepare_int8, stored_int8
 from rtmpose.errors import BackendError
@@ -23,12 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class OpenedNetwork:
-    """A network that was read, its weights unpacked, and the precision to compute it in. It is not
-    changed any more.
+    """A network that was read, its weights unpacked. It is not changed any more.
+
+    Attributes:
+        network: What is compiled.
+        precision: What it is computed in.
+        bf16: Whether what is not in 8 bits is computed in bf16.
     """
 
     network: Model
     precision: Precision
+    bf16: bool
 
 
 _opened: WeakValueDictionary[tuple[object, ...], OpenedNetwork] = WeakValueDictionary()
@@ -53,17 +63,14 @@ def open_network(path: Path, card: ModelCard, options: BackendOptions) -> Opened
     if options.num_streams > 1 and key in _opened:
         return _opened[key]
 
-    network, precision = network_to_compile(path, card, options)
-    net.unpack_weights(network)
-    opened = OpenedNetwork(network, precision)
+    opened = network_to_compile(path, card, options)
+    net.unpack_weights(opened.network)
     _opened[key] = opened
     return opened
 
 
-def network_to_compile(
-    path: Path, card: ModelCard, options: BackendOptions
-) -> tuple[Model, Precision]:
-    """The network, and the precision it is to be computed in.
+def network_to_compile(path: Path, card: ModelCard, options: BackendOptions) -> OpenedNetwork:
+    """The network in the precision that is asked for.
 
     ``fp32`` leaves the file as it is. ``bf16`` calibrates it, ``int8`` prepares it. ``auto`` means
     the fastest of them that the processor has and the network is trusted in; int8 only where it has
@@ -74,17 +81,17 @@ def network_to_compile(
         ModelError: the file cannot be read.
     """
     if options.precision == "int8":
-        return _in_int8(path, card, options), "int8"
+        return _in_int8(path, card, options)
 
     # What is in the package, or was prepared once, costs nothing to look up.
     here = options.device == "cpu" and this_cpu().kind in table.row("openvino").int8_on
     if here and options.precision == "auto":
         found = stored_int8(path)
         if found is not None and found[1].trusted:
-            return found[0], "int8"
+            return OpenedNetwork(found[0], "int8", bf16=False)
 
     network, bf16 = calibrated_network(path, card, options)
-    return network, "bf16" if bf16 else "fp32"
+    return OpenedNetwork(network, "bf16" if bf16 else "fp32", bf16)
 
 
 def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Precision, ...]:
@@ -109,19 +116,27 @@ def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Preci
     return tuple(found)
 
 
-def _in_int8(path: Path, card: ModelCard, options: BackendOptions) -> Model:
+def _in_int8(path: Path, card: ModelCard, options: BackendOptions) -> OpenedNetwork:
     if options.device != "cpu":
         raise BackendError("precision int8 was asked for, but OpenVINO has it on the CPU only")
     network = net.read_network(path)
     card = _card_of_size(network, card)
     if net.is_quantized(network):
-        return network
+        return OpenedNetwork(network, "int8", bf16=False)
     if not can_be_calibrated(network, card):
         raise BackendError(
             f"{path.name} cannot be prepared for int8: only networks whose keypoints or boxes can"
             " be compared with those in fp32 are; `rtmpose export --precision int8` makes a file"
         )
-    return prepare_int8(path, card, threads=options.threads)[0]
+    network, _ = prepare_int8(path, card, threads=options.threads)
+
+    # Where the processor has bf16, all that is not in 8 bits is computed in it.
+    if not net.cpu_has_bf16():
+        return OpenedNetwork(network, "int8", bf16=False)
+    medians, record = find_medians(path, card, threads=options.threads)
+    if record.trusted:
+        change_for_bf16(network, medians)
+    return OpenedNetwork(network, "int8", record.trusted)
 
 
 def _card_of_size(network: Model, card: ModelCard) -> ModelCard:
