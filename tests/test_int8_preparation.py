@@ -1,5 +1,6 @@
 """Preparation for int8: the same function but for rounding, remembered, trusted if it agrees."""
 
+import gc
 import importlib.util
 from dataclasses import replace
 
@@ -17,7 +18,6 @@ if not importlib.util.find_spec("openvino"):
 from networks import spot_pose
 
 from rtmpose.backends import int8_graph, int8_preparation, openvino_network, openvino_precision
-from rtmpose.backends.cpu import Cpu
 from rtmpose.backends.openvino import OpenVinoBackend
 
 SCALING = Normalization((0, 0, 0), (255, 255, 255), "bgr")
@@ -192,40 +192,46 @@ def test_damaged_ranges_are_not_used(kept, field, value):
 # ---- chosen
 
 
-def on(monkeypatch, kind):
-    monkeypatch.setattr(openvino_precision, "this_cpu", lambda: Cpu("A CPU", frozenset(), kind))
-    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: kind in ("amx", "avx512-bf16"))
-
-
-def precision_of(path, precision="auto"):
+def precision_of(path, precision):
     options = BackendOptions("openvino", "cpu", 1, precision=precision)
     return OpenVinoBackend(path, CARD, options).precision
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [("avx2-amd", "int8"), ("avx2-intel", "int8"), ("vnni", "int8"), ("other", "fp32")],
-)
-def test_auto_takes_what_is_prepared_where_it_is_faster(kept, monkeypatch, kind, expected):
-    path = kept[0]
-    on(monkeypatch, kind)
-    assert precision_of(path) == expected
-    assert precision_of(path, "fp32") == "fp32"
-    assert precision_of(path, "int8") == "int8"
-
-
-def test_auto_distrusts(kept, monkeypatch):
+def test_int8_is_asked_for_or_measured(kept, monkeypatch):
+    """``auto`` does not take it by itself: opening such a network takes longer."""
     path, file, ranges, record = kept
-    int8_preparation.keep_ranges(file, ranges, replace(record, trusted=False))
-    on(monkeypatch, "avx2-intel")
-    assert precision_of(path) == "fp32"
+    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: False)
+    assert precision_of(path, "auto") == "fp32"
     assert precision_of(path, "int8") == "int8"
+    assert openvino_precision.trusted_precisions(path, CARD, 1) == ("fp32", "int8")
+    int8_preparation.keep_ranges(file, ranges, replace(record, trusted=False))
+    assert openvino_precision.trusted_precisions(path, CARD, 1) == ("fp32",)
+    assert not int8_preparation.is_trusted_int8(path)
 
 
-def test_auto_prepares_nothing(tmp_path, home, monkeypatch):
-    on(monkeypatch, "avx2-intel")
-    assert precision_of(saved(tmp_path)) == "fp32"
-    assert not home.exists()
+def test_calls_at_once_share_the_network(kept):
+    """Its weights are in memory once, as long as one of them is open."""
+    path = kept[0]
+    single = OpenVinoBackend(path, CARD, BackendOptions("openvino", "cpu", 1, precision="fp32"))
+    several = BackendOptions("openvino", "cpu", 2, precision="fp32", num_streams=2)
+    parallel = OpenVinoBackend(path, CARD, several)
+    assert parallel._opened is single._opened
+    np.testing.assert_array_equal(parallel(PIXELS)[0], single(PIXELS)[0])
+    del single, parallel
+    gc.collect()
+    assert not [k for k in openvino_precision._opened if k[0] == path]
+
+
+def test_weights_of_half_precision_are_unpacked(tmp_path):
+    import openvino
+
+    path = tmp_path / "half.xml"
+    openvino.save_model(small_network(), path, compress_to_fp16=True)
+    network = openvino_network.read_network(path)
+    exact = run(network.clone())
+    openvino_network.unpack_weights(network)
+    assert "Convert" not in {node.get_type_name() for node in network.get_ops()}
+    np.testing.assert_array_equal(run(network), exact)
 
 
 def test_a_network_that_cannot_be_judged(tmp_path):

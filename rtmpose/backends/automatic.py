@@ -17,10 +17,8 @@ from typing import cast
 import numpy as np
 
 from rtmpose import backend_table as table
-from rtmpose.backend_table import BackendRow, Precision
+from rtmpose.backend_table import Precision
 from rtmpose.backends.base import Backend, BackendOptions
-from rtmpose.backends.cpu import this_cpu
-from rtmpose.backends.int8_preparation import is_trusted_int8
 from rtmpose.backends.loading import open_with, trusted_precisions
 from rtmpose.backends.selection import check_precision, choose, for_file, in_order, installed
 from rtmpose.backends.trial import Clock, Timing, Verdict, judge_trial, run_trial
@@ -96,17 +94,7 @@ def resolve_auto(path: Path, options: BackendOptions) -> tuple[BackendOptions, s
         way, reason = tried
         return replace(chosen, backend=way.backend, precision=way.precision), reason
 
-    # Without a trial a network that was prepared for 8 bits runs where that is the fastest.
-    if options.backend.lower() == options.precision == "auto":
-        for row in table.rows_for_file(path):
-            if _int8_first(row) and row.name in installed() and is_trusted_int8(path):
-                reason = f"int8 with {row.title} is the fastest on CPUs of this kind"
-                return replace(chosen, backend=row.name), reason
     return chosen, choice.reason
-
-
-def _int8_first(row: BackendRow) -> bool:
-    return row.automatic and this_cpu().kind in row.int8_on
 
 
 # ---- using a trial
@@ -220,11 +208,8 @@ def ways(path: Path, card: ModelCard, options: BackendOptions) -> list[Way]:
     for row in rows:
         for precision in trusted_precisions(row, path, card, options.threads):
             way = Way(row.name, precision)
-            if not _allowed(way, options):
-                continue
-            # In the order of `resolve_auto`.
-            first = precision == "int8" and _int8_first(row)
-            found.insert(0 if first else len(found), way)
+            if _allowed(way, options):
+                found.append(way)
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions
@@ -17,8 +16,7 @@ from rtmpose.backends.bf16_calibration import (
     change_for_bf16,
     find_medians,
 )
-from rtmpose.backends.cpu import this_cpu
-from rtmpose.backends.int8_preparation import prepare_int8, stored_int8
+from rtmpose.backends.int8_preparation import prepare_int8
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard
 
@@ -73,8 +71,7 @@ def network_to_compile(path: Path, card: ModelCard, options: BackendOptions) -> 
     """The network in the precision that is asked for.
 
     ``fp32`` leaves the file as it is. ``bf16`` calibrates it, ``int8`` prepares it. ``auto`` means
-    the fastest of them that the processor has and the network is trusted in; int8 only where it has
-    been prepared before.
+    bf16 for a network that is trusted in it, on a CPU that has it, else fp32.
 
     Raises:
         BackendError: the network cannot be computed in 8 bits.
@@ -82,13 +79,6 @@ def network_to_compile(path: Path, card: ModelCard, options: BackendOptions) -> 
     """
     if options.precision == "int8":
         return _in_int8(path, card, options)
-
-    # What is in the package, or was prepared once, costs nothing to look up.
-    here = options.device == "cpu" and this_cpu().kind in table.row("openvino").int8_on
-    if here and options.precision == "auto":
-        found = stored_int8(path)
-        if found is not None and found[1].trusted:
-            return OpenedNetwork(found[0], "int8", bf16=False)
 
     network, bf16 = calibrated_network(path, card, options)
     return OpenedNetwork(network, "bf16" if bf16 else "fp32", bf16)
@@ -107,12 +97,9 @@ def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Preci
         int8 = prepare_int8(path, _card_of_size(network, card), threads=threads)[1].trusted
 
     # The default is what `network_to_compile` takes.
-    found: list[Precision] = ["fp32"]
+    found: list[Precision] = ["bf16", "fp32"] if bf16 else ["fp32"]
     if int8:
-        faster = this_cpu().kind in table.row("openvino").int8_on
-        found.insert(0 if faster else 1, "int8")
-    if bf16:
-        found.insert(0, "bf16")
+        found.append("int8")
     return tuple(found)
 
 
