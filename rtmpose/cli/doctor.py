@@ -81,11 +81,12 @@ def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
     from rtmpose import backend_table as table
     from rtmpose.backends.loading import local_devices, local_facts
+    from rtmpose.backends.selection import in_order
     from rtmpose.errors import BackendError
 
     # The preferred engine is worth installing where another one is used.
     remedies = []
-    automatic = [row for row in table.BACKENDS if row.automatic]
+    automatic = in_order(row for row in table.BACKENDS if row.automatic)
     if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
         remedies.append(f"{automatic[0].install_command} makes CPUs faster")
 
@@ -133,7 +134,7 @@ def _examine_trials(report: Report) -> None:
         if chosen.precision != "auto":
             text = f"{chosen.backend} {chosen.precision}: {reason}"
         if tried_way(path, BackendOptions()) is None:
-            text += "; not measured on this machine (`rtmpose models prepare` does)"
+            text += "; not measured here with all cores (`rtmpose models prepare` does)"
         report[f"auto for {name}"] = text
 
 
