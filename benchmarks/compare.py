@@ -10,7 +10,9 @@ time is taken inside the process, from image to keypoints. rtmlib has no option 
 ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
-for everyone. Ratios are those of medians and of 10th percentiles; above 1 means that we are faster.
+for everyone. "ours-auto" is what the package chooses by itself: run `rtmpose models prepare
+DETECTOR POSE --threads CORES` first, or it is the default for this kind of processor. Ratios are
+those of medians and of 10th percentiles; above 1 means that we are faster.
 
 Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
 are left out). mmdeploy-runtime needs an old numpy, so it needs a separate environment, named by
@@ -34,7 +36,7 @@ from typing import Any
 import numpy as np
 
 PEOPLE = (1, 4, 10)
-OURS = ("ours-onnxruntime", "ours-openvino", "ours-openvino-fp32")
+OURS = ("ours-auto", "ours-onnxruntime", "ours-openvino", "ours-openvino-fp32")
 OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino", "mmdeploy-onnxruntime")
 PAIRS = (
     ("ours-onnxruntime", "rtmlib-onnxruntime"),
@@ -42,6 +44,8 @@ PAIRS = (
     ("ours-openvino-fp32", "rtmlib-openvino"),
     ("ours-onnxruntime", "mmdeploy-onnxruntime"),
     ("ours-openvino", "mmdeploy-onnxruntime"),
+    ("ours-auto", "rtmlib-onnxruntime"),
+    ("ours-auto", "rtmlib-openvino"),
 )
 
 
@@ -101,7 +105,8 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
         detect = Detector(detector, options=options)
         estimate = PoseEstimator(pose, options=options)
-        precision = estimate.backend.precision
+        # "auto" says which engine it took, too.
+        precision = f"{estimate.backend.engine} {estimate.backend.precision}"
         return lambda image, boxes: (detect(image), estimate(image, boxes)), precision
 
     import onnxruntime

@@ -24,7 +24,7 @@ from typing import Literal, get_args
 
 from rtmpose.errors import BackendError, MissingDependencyError
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
@@ -50,6 +50,8 @@ class BackendRow:
         extra: The extra of this package that installs it; empty for a plain dependency.
         gpu_extra: The extra for GPUs, where it is another one.
         automatic: Whether ``--backend auto`` may choose it for files that several engines run.
+        behind_on: Kinds of processors (:data:`rtmpose.backends.cpu.CpuKind`) on which the engines
+            below it in the table are faster.
         auto_devices: What ``--device auto`` tries, in this order.
         num_streams: Whether it knows :attr:`BackendOptions.num_streams`.
         export_target: What ``rtmpose export --to`` makes its files; empty where nothing does.
@@ -69,6 +71,7 @@ class BackendRow:
     extra: str = ""
     gpu_extra: str = ""
     automatic: bool = False
+    behind_on: tuple[str, ...] = ()
     auto_devices: tuple[str, ...] = ("cpu",)
     num_streams: bool = False
     export_target: str = ""
@@ -117,9 +120,9 @@ class BackendRow:
         )
 
 
-# In the order in which `auto` prefers them.
+# In the order in which `auto` prefers them, unless a trial on the machine says otherwise.
 BACKENDS: tuple[BackendRow, ...] = (
-    # Fastest on CPUs; also drives Intel GPUs and NPUs.
+    # Fastest on most CPUs; also drives Intel GPUs and NPUs.
     BackendRow(
         name="openvino",
         title="OpenVINO",
@@ -130,8 +133,13 @@ BACKENDS: tuple[BackendRow, ...] = (
         extra="openvino",
         own_suffixes=(".xml",),
         runs_onnx=True,
-        devices={"cpu": ("fp32", "bf16"), "gpu": ("fp32", "bf16"), "npu": ("fp32", "bf16")},
+        devices={
+            "cpu": ("fp32", "bf16", "int8"),
+            "gpu": ("fp32", "bf16"),
+            "npu": ("fp32", "bf16"),
+        },
         automatic=True,
+        behind_on=("avx2-amd",),
         num_streams=True,
         export_target="openvino",
         weights_suffix=".bin",

@@ -152,7 +152,7 @@ def test_a_calibration_that_does_not_fit_is_made_again(tmp_path, cache, monkeypa
 
     path = tmp_path / "m.xml"
     engine.save_model(biased_network(np.zeros(16, np.float32)), path)
-    digest = bf16_calibration.hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = bf16_calibration.digest_of(path)
     record = bf16_calibration.Bf16Record(
         "m.xml", digest, bf16_calibration.METHOD_VERSION, 1, 1, 0.9, 0.99, trusted=True
     )

@@ -10,7 +10,7 @@ import pytest
 
 import rtmpose
 from rtmpose import pipeline, zoo
-from rtmpose.backends import bf16_calibration
+from rtmpose.backends import bf16_calibration, int8_preparation
 from rtmpose.backends.openvino_network import cpu_has_bf16
 from rtmpose.cards.io import embedded_card
 from rtmpose.cli import main, options
@@ -70,6 +70,7 @@ def test_preparations(card, fresh):
     assert record is not None
     assert (record.sha256, record.trusted) == (digest, True)
     assert bool(medians) == bool(record.convolutions)
+    assert int8_preparation.is_trusted_int8(zoo.resolve(card.id)[0])
     if importlib.util.find_spec("openvino") and cpu_has_bf16():
         bf16_calibration.calibrate(zoo.resolve(card.id)[0], card)
         assert not list(fresh.rglob("*.npz"))

@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
 def test_a_model_is_prepared_and_used_all_the_same(
     rtmpose_s, tmp_path, monkeypatch, caplog, number
 ):
-    from rtmpose.backends import bf16_calibration, openvino_network
+    from rtmpose.backends import openvino_network, prepared_files
 
     if not openvino_network.cpu_has_bf16():
         pytest.skip("this CPU has no bfloat16")
@@ -48,7 +48,7 @@ def test_a_model_is_prepared_and_used_all_the_same(
     def refuse(*_, **__):
         raise OSError(number, "not written")
 
-    monkeypatch.setattr(bf16_calibration, "atomic_binary", refuse)
+    monkeypatch.setattr(prepared_files, "atomic_binary", refuse)
     crop = np.random.default_rng(0).integers(0, 255, (256, 192, 3), np.uint8)
     with caplog.at_level(logging.WARNING, "rtmpose"):
         model = PoseEstimator(rtmpose_s, options=BackendOptions("openvino", "cpu", 1))

@@ -281,7 +281,7 @@ def stored(tmp_path, monkeypatch):
     record = calibration.Bf16Record(
         "m.onnx", digest, calibration.METHOD_VERSION, 1, 4, 0.9, 0.99, trusted=True
     )
-    path = calibration.calibration_file(digest)
+    path = calibration.prepared_file(digest, calibration.ENDING)
     path.parent.mkdir(parents=True)
     write_calibration(path, record, np.zeros(8, np.float32))
     assert calibration.load_calibration(digest)[1] == record

@@ -6,6 +6,7 @@ import pytest
 
 from rtmpose import backend_table as table
 from rtmpose.backends import selection
+from rtmpose.backends.cpu import Cpu
 from rtmpose.cli import main
 from rtmpose.cli.doctor import examine
 
@@ -36,6 +37,7 @@ def rows_with(monkeypatch, **installed):
 
 
 def test_a_faster_backend_is_recommended(monkeypatch):
+    monkeypatch.setattr(selection, "this_cpu", lambda: Cpu("A CPU", frozenset(), "other"))
     rows_with(monkeypatch, onnxruntime={"onnxruntime": "1.0"})
     report, remedies, broken = examine()
     assert report["openvino"] == "not installed (pip install 'rtmpose[openvino]')"
@@ -44,6 +46,14 @@ def test_a_faster_backend_is_recommended(monkeypatch):
     assert not broken
     rows_with(monkeypatch, openvino={"openvino": "1.0"}, onnxruntime={"onnxruntime": "1.0"})
     assert not any("faster" in remedy for remedy in examine()[1])
+
+
+def test_no_slower_backend_is_recommended(monkeypatch):
+    monkeypatch.setattr(selection, "this_cpu", lambda: Cpu("A CPU", frozenset(), "avx2-amd"))
+    rows_with(monkeypatch, onnxruntime={"onnxruntime": "1.0"})
+    report, remedies, _ = examine()
+    assert not any("faster" in remedy for remedy in remedies)
+    assert "the fastest on CPUs of this kind" in report["auto chooses"]
 
 
 def test_two_builds_of_one_engine_are_a_problem(monkeypatch):

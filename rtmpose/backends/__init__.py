@@ -11,10 +11,12 @@ from pathlib import Path
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
+from rtmpose.backends.automatic import resolve_auto
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
+from rtmpose.backends.cpu import threads_within_quota, usable_cpus
 from rtmpose.backends.loading import open_with
-from rtmpose.backends.parallel import calls_at_once, usable_cpus
-from rtmpose.backends.selection import BackendChoice, check_precision, choose, for_file, installed
+from rtmpose.backends.parallel import calls_at_once
+from rtmpose.backends.selection import BackendChoice, choose, installed
 from rtmpose.model_card import ModelCard
 
 __all__ = [
@@ -47,22 +49,20 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         MissingDependencyError: the backend is not installed.
         ModelError: the file cannot be read.
     """
-    options = options or BackendOptions()
+    options, reason = resolve_auto(path, options or BackendOptions())
 
-    # The file's format comes first: most formats are run by one backend only.
-    choice = choose(for_file(path, options))
-    row = table.row(choice.backend)
-    check_precision(row, choice.device, options.precision)
+    # Engines count the cores of the machine, not those that a container may use.
+    if not options.threads:
+        options = replace(options, threads=threads_within_quota())
 
     # The engine sees what was chosen, never "auto".
-    options = replace(options, backend=choice.backend, device=choice.device)
-    backend = open_with(row, path, card, options)
+    backend = open_with(table.row(options.backend), path, card, options)
     log.info(
         "%s: %s on %s, %s (%s)",
         path.name,
         backend.engine,
         backend.device,
         backend.precision,
-        choice.reason,
+        reason,
     )
     return backend

@@ -13,9 +13,7 @@ the two is kept, and only one that agrees is trusted by ``precision="auto"``.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +32,16 @@ from rtmpose.backends.bf16_graph import (
     medians_fit,
     subtract_medians,
 )
-from rtmpose.files import atomic_binary
+from rtmpose.backends.prepared_files import (
+    Arrays,
+    digest_of,
+    find_prepared,
+    keep_prepared,
+    prepared_file,
+)
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.decoders import decoder_inside
-from rtmpose.paths import bundled_folder, cache_folder
-from rtmpose.text_files import parse_json, to_json
+from rtmpose.text_files import Json
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -139,8 +142,26 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
     Returns:
         The changed ``openvino.Model`` and the record.
     """
-    # The content identifies the file: its name says nothing about the weights.
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    medians, record = find_medians(path, card, threads=threads)
+    network = net.read_network(path)
+    change_for_bf16(network, medians)
+    return network, record
+
+
+def change_for_bf16(network: Model, medians: Medians) -> None:
+    """Make a network insensitive to the rounding of bf16, in place. Convolutions in 8 bits stay as
+    they are.
+    """
+    subtract_medians(network, medians)
+    keep_biases(network)
+
+
+def find_medians(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Medians, Bf16Record]:
+    """The medians of a network and the record: measured now, or as they were before.
+
+    Arguments as of :func:`calibrate`.
+    """
+    digest = digest_of(path)
     medians, record = load_calibration(digest)
     network = net.read_network(path)
     if record is None or not medians_fit(network, medians):
@@ -154,10 +175,7 @@ def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, 
         if not record.convolutions:
             medians = {}
         _save(digest, medians, record)
-
-    subtract_medians(network, medians)
-    keep_biases(network)
-    return network, record
+    return medians, record
 
 
 def _compare(
@@ -215,9 +233,8 @@ def _run(
 # ---- stored calibrations
 
 
-def calibration_file(digest: str) -> Path:
-    """Where the calibration of a model file with that sha256 is kept."""
-    return cache_folder() / "prepared" / f"{digest[:16]}-v{METHOD_VERSION}.npz"
+ENDING = f"v{METHOD_VERSION}"
+"""Of the names of stored calibrations."""
 
 
 def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
@@ -226,48 +243,29 @@ def load_calibration(digest: str) -> tuple[Medians, Bf16Record | None]:
 
     They come from the package, for its bundled models, or from the cache.
     """
-    # The package's own first: it needs no write access and no measurement.
-    cached = calibration_file(digest)
-    for path in (bundled_folder() / cached.name, cached):
-        if not path.is_file():
-            continue
-        try:
-            return _read_stored(path, digest)
-        # A damaged archive raises whatever its damage leads to; it is measured again then.
-        except Exception as error:  # noqa: BLE001
-            log.warning("%s is damaged, so the model is calibrated again: %r", path, error)
-    return {}, None
+    return find_prepared(digest, ENDING, _checked) or ({}, None)
 
 
-def _read_stored(path: Path, digest: str) -> tuple[Medians, Bf16Record]:
-    """What :func:`_save` wrote for the model file with that sha256."""
-    # Opened here, as numpy leaves the file of a damaged archive open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        record = Bf16Record(**parse_json(str(stored["record"]), path.name))
-        # "m/" + name of the convolution.
-        medians = {k[2:]: stored[k] for k in stored.files if k.startswith("m/")}
-    if record.sha256 != digest or record.method != METHOD_VERSION:
-        raise ValueError("it is of another model")
+def _checked(content: Json, arrays: Arrays) -> tuple[Medians, Bf16Record]:
+    """What :func:`_save` wrote, from the content of the file."""
+    record = Bf16Record(**content)
+    # "m/" + name of the convolution.
+    medians = {
+        name[2:]: np.asarray(values, np.float32)
+        for name, values in arrays.items()
+        if name.startswith("m/")
+    }
+    if record.method != METHOD_VERSION:
+        raise ValueError("it was made by another version")
     if len(medians) != record.convolutions or not isinstance(record.trusted, bool):
         raise ValueError("it is incomplete")
-    for values in medians.values():
-        if values.ndim != 1 or values.dtype != np.float32 or not np.isfinite(values).all():
+    for name, values in medians.items():
+        stored = arrays[f"m/{name}"]
+        if stored.ndim != 1 or stored.dtype != np.float32 or not np.isfinite(values).all():
             raise ValueError("its medians are no finite numbers")
     return medians, record
 
 
 def _save(digest: str, medians: Medians, record: Bf16Record) -> None:
-    """Atomic; a cache that cannot be written only costs the measurement next time."""
-    path = calibration_file(digest)
-    # Strings become 0-d arrays, which load without pickle.
-    arrays: Mapping[str, NDArray[np.generic]] = {
-        "record": np.array(to_json(asdict(record))),
-        **{f"m/{name}": values for name, values in medians.items()},
-    }
-    try:
-        with atomic_binary(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type, unused-ignore]
-    except OSError as error:
-        log.warning(
-            "the calibration of %s could not be kept in %s: %s", record.model, path.parent, error
-        )
+    arrays = {f"m/{name}": values for name, values in medians.items()}
+    keep_prepared(prepared_file(digest, ENDING), asdict(record), arrays)

@@ -96,7 +96,7 @@ def subtract_medians(network: Model, medians: Medians) -> int:
     changed = 0
     for node in pointwise_convolutions(network):
         center = medians.get(node.get_friendly_name())
-        weights = _constant(node.input_value(1))
+        weights = constant_of(node.input_value(1))
         if center is None or weights is None:
             continue
 
@@ -168,7 +168,7 @@ def _kernel(convolution: Node) -> list[int]:
     return list(convolution.input_value(1).get_partial_shape().to_shape()[-2:])
 
 
-def _constant(output: Output) -> NDArray[np.float32] | None:
+def constant_of(output: Output) -> NDArray[np.float32] | None:
     """The data of a constant, also through a conversion from half precision."""
     # Files in half precision store their constants as fp16, followed by a conversion.
     node = output.get_node()

@@ -28,9 +28,37 @@ def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
 
 
 def local_facts(row: BackendRow) -> Mapping[str, str]:
-    """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any."""
-    facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
-    return cast("Mapping[str, str]", facts())
+    """What else ``rtmpose doctor`` shows: from a function ``facts()`` in the file, if any.
+
+    Raises:
+        BackendError: the engine is installed, but does not load.
+    """
+    try:
+        facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
+        return cast("Mapping[str, str]", facts())
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _not_loading(row, error) from error
+
+
+def trusted_precisions(
+    row: BackendRow, path: Path, card: ModelCard, threads: int
+) -> tuple[Precision, ...]:
+    """The precisions that a network can run in on this CPU without losing accuracy, the fastest
+    first: from a function of that name in the engine's file, if any.
+
+    A network that was not judged yet is judged, which may take seconds.
+
+    Raises:
+        BackendError: the engine is installed, but does not load.
+        ModelError: the file cannot be read.
+    """
+    try:
+        module = importlib.import_module(row.module)
+        find = getattr(module, "trusted_precisions", None)
+        found = (row.native_precision,) if find is None else find(path, card, threads)
+    except ImportError as error:
+        raise _not_loading(row, error) from error
+    return cast("tuple[Precision, ...]", found)
 
 
 def card_of_file(path: Path) -> ModelCard | None:

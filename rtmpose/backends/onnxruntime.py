@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
-from rtmpose.backends.parallel import usable_cpus
+from rtmpose.backends.cpu import usable_cpus
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.paths import cache_folder
@@ -49,10 +49,13 @@ def devices() -> dict[str, tuple[Precision, ...]]:
     The GPU build lists its providers on any machine; without a driver they would fail when a model
     is opened. With one they may still lack a library, which only opening a model shows.
     """
-    built = providers()
-    # Fastest first, because "auto" takes the first that works.
-    kinds = ("cuda", "tensorrt", "cpu") if _nvidia_gpu_present() else ("cpu",)
     precisions = table.row("onnxruntime").devices
+    if not _nvidia_gpu_present():
+        return {"cpu": precisions["cpu"]}  # every build has it: the engine need not be imported
+
+    # Fastest first, because "auto" takes the first that works.
+    kinds = ("cuda", "tensorrt", "cpu")
+    built = providers()
     return {kind: precisions[kind] for kind in kinds if PROVIDERS[kind] in built}
 
 

@@ -18,13 +18,19 @@ from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
-from rtmpose.backends.bf16_calibration import calibrated_network
-from rtmpose.backends.parallel import usable_cpus
+from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.openvino_precision import (
+    OpenedNetwork,
+    open_network,
+    trusted_precisions,
+)
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard, Normalization
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, InferRequest, Model
+
+__all__ = ["OpenVinoBackend", "devices", "trusted_precisions"]
 
 SIZES_KEPT = 8
 """Compiled sizes of one network kept at the same time."""
@@ -43,11 +49,13 @@ Settings = Mapping[str, str | int | bool]
 def devices() -> dict[str, tuple[Precision, ...]]:
     """Devices here (``cpu``, ``gpu``, ``gpu:1``, ``npu``) and the precisions of each."""
     # The engine writes GPU.0 where this package writes gpu:0.
-    both: tuple[Precision, ...] = ("fp32", "bf16")
-    return {
-        device: both if device != "cpu" or net.cpu_has_bf16() else ("fp32",)
-        for device in (str(d).lower().replace(".", ":") for d in net.core().available_devices)
-    }
+    here: dict[str, tuple[Precision, ...]] = {}
+    for name in net.core().available_devices:
+        device = str(name).lower().replace(".", ":")
+        here[device] = ("fp32", "bf16")
+        if device == "cpu":
+            here[device] = ("fp32", "bf16", "int8") if net.cpu_has_bf16() else ("fp32", "int8")
+    return here
 
 
 # ---- the backend
@@ -61,7 +69,8 @@ class OpenVinoBackend:
             without calibration for bf16.
         card: Its description. The normalization is folded into the network.
         options: ``device`` ``cpu``, ``gpu[:N]`` or ``npu``; ``precision`` ``fp32``, ``bf16`` or
-            ``auto``: bf16 on CPUs that have it, for networks whose calibration is trusted.
+            ``auto`` (see :func:`rtmpose.backends.openvino_precision.network_to_compile`), or
+            ``int8``.
 
     Raises:
         BackendError: the device is not there or cannot compute in that precision.
@@ -77,14 +86,16 @@ class OpenVinoBackend:
         # Reduced precision is settled first, because calibration changes the network.
         if isinstance(model, Path):
             name = model.name
-            network, bf16 = calibrated_network(model, card, options)
+            self._opened = open_network(model, card, options)
         else:
             name = card.id
-            network = model
             bf16 = options.precision == "bf16"
-        self.precision = "int8" if net.is_quantized(network) else "fp32"
-        if bf16:
-            self.precision = "bf16"
+            self._opened = OpenedNetwork(model, "bf16" if bf16 else "fp32", bf16)
+        network = self._opened.network
+        bf16 = self._opened.bf16
+        # A file may be in 8 bits itself.
+        quantized = not bf16 and net.is_quantized(network)
+        self.precision: str = "int8" if quantized else self._opened.precision
 
         # What the network looks like from outside.
         shape = net.dims_of(network.inputs[0].get_partial_shape())
@@ -243,7 +254,8 @@ class _Compiler:
 
 
 def _check_device(options: BackendOptions) -> None:
-    here = devices()
+    # The CPU is always there: listing the others loads their libraries.
+    here = {"cpu": ()} if options.device == "cpu" else devices()
     # With two GPUs the engine lists gpu:0 and gpu:1, and takes gpu for the first.
     if options.device not in here and f"{options.device}:0" not in here:
         raise BackendError(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rtmpose.backends.base import channels_last
 from rtmpose.backends.openvino_import import load_openvino
 from rtmpose.errors import ModelError
@@ -66,6 +68,24 @@ def read_network(path: Path) -> Model:
             f" {[str(s) for s in shapes]}; it is not a model this package can run"
         )
     return network
+
+
+def unpack_weights(network: Model) -> None:
+    """Turn weights stored in half precision into float32, in place.
+
+    The engine would do it for each network that it compiles, and keep a copy for each of them. Done
+    before, the compiled networks share one.
+    """
+    from openvino import opset13 as ops
+
+    for node in network.get_ops():
+        if node.get_type_name() != "Convert":
+            continue
+        stored = node.input_value(0).get_node()
+        packed = stored.get_type_name() == "Constant" and stored.get_element_type().is_real()
+        if packed and node.get_element_type().to_string() == "f32":
+            weights = np.asarray(stored.data, np.float32)
+            node.output(0).replace(ops.constant(weights, shared_memory=False).output(0))
 
 
 def _flaw_of(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
 from rtmpose.backends.base import Backend, BackendOptions, Outputs, TensorSpec
+from rtmpose.backends.cpu import usable_cpus
 
 MAX_PARALLEL_CALLS = 8
 """Each running call holds the memory of a batch; where there are more cores, each has several."""
@@ -25,14 +25,6 @@ def calls_at_once(backend: Backend, options: BackendOptions) -> int:
     if backend.device != "cpu" or backend.engine not in with_streams:
         return 1
     return min(MAX_PARALLEL_CALLS, options.threads or usable_cpus())
-
-
-def usable_cpus() -> int:
-    """Cores that this process may use."""
-    # Linux only: the cores this process is pinned to, not all of the machine.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class ParallelBackend:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import PRECISIONS, BackendRow
 from rtmpose.backends.base import BackendOptions
+from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.loading import local_devices
 from rtmpose.errors import BackendError, MissingDependencyError
 
@@ -32,8 +34,16 @@ def installed() -> tuple[str, ...]:
     return tuple(row.name for row in table.BACKENDS if row.is_installed())
 
 
+def in_order(rows: Iterable[BackendRow]) -> list[BackendRow]:
+    """Rows in the order of preference on the CPU of this machine."""
+    kind = this_cpu().kind
+    return sorted(rows, key=lambda row: kind in row.behind_on)  # stable: else that of the table
+
+
 def choose(options: BackendOptions) -> BackendChoice:
     """Resolve ``auto`` in backend and device; what was asked for by name is taken as it is.
+
+    This is the default for any model; :mod:`rtmpose.backends.automatic` knows of trials.
 
     Raises:
         BackendError: the backend is unknown, or it cannot drive the device.
@@ -41,7 +51,7 @@ def choose(options: BackendOptions) -> BackendChoice:
     """
     device = options.device.lower().replace(".", ":")  # some engines write GPU.0
     if options.backend.lower() == "auto":
-        return _choose_backend(device)
+        return _choose_backend(device, options.precision)
 
     # A backend asked for by name is not replaced by another.
     row = table.row(options.backend)
@@ -106,7 +116,7 @@ def check_precision(row: BackendRow, device: str, precision: str) -> None:
     )
 
 
-def _choose_backend(device: str) -> BackendChoice:
+def _choose_backend(device: str, precision: str) -> BackendChoice:
     """The preferred one of the installed backends that drive the device."""
     # Only engines that may be chosen without being asked for.
     rows = [row for row in table.BACKENDS if row.automatic]
@@ -127,16 +137,16 @@ def _choose_backend(device: str) -> BackendChoice:
             if gpu != "cpu":
                 return BackendChoice(row.name, gpu, f"{row.title} here has {gpu}, and a GPU for it")
 
-    # All that remains runs on the CPU, where the order of the table decides.
-    chosen = here[0]
-    if chosen is rows[0]:
-        reason = f"{chosen.title} is installed; it is the fastest on CPUs"
+    # All that remains runs on the CPU, where the kind of processor decides.
+    able = [row for row in here if precision in ("auto", *row.devices["cpu"])]
+    best = in_order(rows)[0]
+    chosen = in_order(able or here)[0]
+    if chosen is best:
+        reason = f"{chosen.title} is installed; it is the fastest on CPUs of this kind"
+    elif len(here) == 1:
+        reason = f"{chosen.title} is the only engine installed; {best.install_command} is faster"
     else:
-        reason = (
-            f"{chosen.title} is the only engine installed; {rows[0].install_command} is faster"
-            if len(here) == 1
-            else f"{chosen.title} is the fastest engine installed"
-        )
+        reason = f"{chosen.title} is the fastest engine installed"
     return BackendChoice(chosen.name, "cpu", reason)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtmpose import backend_table as table
 from rtmpose.backend_table import PRECISIONS, Precision
 from rtmpose.backends import Backend, BackendOptions, choose, installed, open_backend
+from rtmpose.backends.int8_preparation import is_trusted_int8
 from rtmpose.backends.loading import local_devices
 from rtmpose.backends.selection import for_file
 from rtmpose.errors import InputError, RtmposeError
@@ -68,7 +69,8 @@ def run_configs(
         backends: Names; ``all`` for the installed ones that ``auto`` chooses from (of formats that
             only one backend runs, that one), ``auto`` for the one that it would choose.
         device: As in :class:`BackendOptions`; backends without it are left out of ``all``.
-        precisions: ``all`` for those that backend and device compute in, or names.
+        precisions: ``all`` for those that backend and device compute in, int8 only where the model
+            has been prepared for it; or names.
 
     Raises:
         InputError: nothing that was asked for can run it.
@@ -88,6 +90,9 @@ def run_configs(
         # A device with a number may be listed without it, or the other way round.
         able = here.get(where) or here.get(kind) or row.devices[kind]
         chosen = able if "all" in precisions else precisions
+        # Nobody asked for what would have to be prepared first.
+        if "all" in precisions and not is_trusted_int8(model):
+            chosen = [precision for precision in able if precision != "int8"]
         for precision in chosen:
             if precision == "auto" or precision in able:
                 configs.append(RunConfig(name, where, precision))  # type: ignore[arg-type]

@@ -40,12 +40,14 @@ def examine() -> tuple[Report, list[str], bool]:
 
     import rtmpose
     from rtmpose.backends import BackendOptions, choose, usable_cpus
+    from rtmpose.backends.cpu import this_cpu
     from rtmpose.errors import RtmposeError
 
     # What every bug report should contain.
     report: Report = {
         "rtmpose": rtmpose.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
+        "cpu": f"{this_cpu().name} ({this_cpu().kind})",
         "cores": usable_cpus(),
         "numpy": importlib.metadata.version("numpy"),
         "opencv": cv2.__version__,
@@ -58,6 +60,8 @@ def examine() -> tuple[Report, list[str], bool]:
     try:
         choice = choose(BackendOptions())
         report["auto chooses"] = f"{choice.backend} on {choice.device}: {choice.reason}"
+        if choice.device == "cpu":
+            _examine_trials(report)
     except RtmposeError as error:
         report["auto chooses"] = "nothing"
         remedies.append(str(error))
@@ -77,11 +81,12 @@ def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
     from rtmpose import backend_table as table
     from rtmpose.backends.loading import local_devices, local_facts
+    from rtmpose.backends.selection import in_order
     from rtmpose.errors import BackendError
 
     # The preferred engine is worth installing where another one is used.
     remedies = []
-    automatic = [row for row in table.BACKENDS if row.automatic]
+    automatic = in_order(row for row in table.BACKENDS if row.automatic)
     if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
         remedies.append(f"{automatic[0].install_command} makes CPUs faster")
 
@@ -112,6 +117,25 @@ def _examine_backends(report: Report) -> list[str]:
         )
         report.update({f"{row.name} {name}": value for name, value in facts.items()})
     return remedies
+
+
+def _examine_trials(report: Report) -> None:
+    """What was measured here for the default models goes into the report."""
+    from rtmpose.backends import BackendOptions
+    from rtmpose.backends.automatic import resolve_auto, tried_way
+    from rtmpose.detector import DEFAULT_DETECTOR
+    from rtmpose.pose_estimator import DEFAULT_POSE_MODEL
+    from rtmpose.zoo import resolve
+
+    for name in (DEFAULT_DETECTOR, DEFAULT_POSE_MODEL):
+        path, _ = resolve(name)
+        chosen, reason = resolve_auto(path, BackendOptions())
+        text = f"{chosen.backend}: {reason}"
+        if chosen.precision != "auto":
+            text = f"{chosen.backend} {chosen.precision}: {reason}"
+        if tried_way(path, BackendOptions()) is None:
+            text += "; not measured here with all cores (`rtmpose models prepare` does)"
+        report[f"auto for {name}"] = text
 
 
 def _examine_cache(report: Report) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 from rtmpose import zoo
 from rtmpose.cli import model_output
+from rtmpose.cli.prepare import prepare
 from rtmpose.cli.tables import print_lines, print_table
 from rtmpose.errors import InputError, MissingDependencyError, ModelError
 from rtmpose.model_card import ModelCard
@@ -280,6 +281,12 @@ def download(
             count = f"{len(failures)} of {len(requested)}"
             message = f"{count} could not be downloaded.\n{message}"
         raise ModelError(message)
+
+
+# ---- prepare
+
+
+app.command()(prepare)
 
 
 # ---- verify

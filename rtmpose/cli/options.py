@@ -170,7 +170,7 @@ Precision = Annotated[
     typer.Option(
         help=(
             f"{_PRECISIONS}, as far as engine and device compute in it (`rtmpose doctor` tells);"
-            " for bf16 on a CPU the model is calibrated once."
+            " for bf16 and int8 on a CPU the model is prepared once."
         ),
         rich_help_panel=SPEED,
     ),

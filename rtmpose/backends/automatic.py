@@ -1,0 +1,235 @@
+"""What ``auto`` means for one model on this machine: engine and precision together.
+
+On a CPU a network may run in several ways: with each engine that is installed, in each precision
+that is trusted not to cost accuracy. The table of backends knows which of them is the default on
+which kind of processor. ``rtmpose models prepare`` times all of them (:func:`prepare`); from then
+on the fastest one is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from rtmpose import backend_table as table
+from rtmpose.backend_table import Precision
+from rtmpose.backends.base import Backend, BackendOptions
+from rtmpose.backends.loading import open_with, trusted_precisions
+from rtmpose.backends.selection import check_precision, choose, for_file, in_order, installed
+from rtmpose.backends.trial import Clock, Timing, Verdict, judge_trial, run_trial
+from rtmpose.backends.trial_record import TrialRecord, find_trial, keep_trial, trial_key
+from rtmpose.errors import BackendError, RtmposeError
+from rtmpose.model_card import ModelCard
+
+log = logging.getLogger(__name__)
+
+PEOPLE_PER_CALL = 4
+"""Crops in one call of a trial, as of a frame with a few people."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a network on the CPU: an engine and a precision."""
+
+    backend: str
+    precision: Precision
+
+    @property
+    def name(self) -> str:
+        """Such as ``openvino bf16``."""
+        return f"{self.backend} {self.precision}"
+
+    @classmethod
+    def from_name(cls, name: str) -> Way:
+        """The way of that name."""
+        backend, _, precision = name.partition(" ")
+        return cls(backend, cast(Precision, precision))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was prepared for a model.
+
+    Attributes:
+        verdict: The way that ``auto`` takes from now on, and why.
+        timings: By name of the way: milliseconds for one image.
+        failed: By name of the way: why the network does not run in it.
+        kept: Whether the result could be kept.
+    """
+
+    verdict: Verdict
+    timings: dict[str, Timing]
+    failed: dict[str, str]
+    kept: bool
+
+
+# ---- choosing
+
+
+def resolve_auto(path: Path, options: BackendOptions) -> tuple[BackendOptions, str]:
+    """The options with backend and device chosen for a model file, and why.
+
+    The precision stays ``auto`` where the backend is to choose it.
+
+    Raises:
+        BackendError: backend, device or precision are not available here.
+        MissingDependencyError: the backend is not installed.
+    """
+    # The file's format comes first: most formats are run by one backend only.
+    options = for_file(path, options)
+    choice = choose(options)
+    check_precision(table.row(choice.backend), choice.device, options.precision)
+    chosen = replace(options, backend=choice.backend, device=choice.device)
+    if choice.device != "cpu":
+        return chosen, choice.reason
+
+    # On CPUs a trial of this model on this machine goes before what holds for any.
+    tried = tried_way(path, options)
+    if tried is not None:
+        way, reason = tried
+        return replace(chosen, backend=way.backend, precision=way.precision), reason
+
+    return chosen, choice.reason
+
+
+# ---- using a trial
+
+
+def tried_way(path: Path, options: BackendOptions) -> tuple[Way, str] | None:
+    """The way that a trial on this machine found the fastest, and why; None without a trial.
+
+    Args:
+        path: The model file.
+        options: What they name is obeyed: only ways with that backend and that precision count.
+    """
+    if "auto" not in (options.backend.lower(), options.precision):
+        return None  # nothing is left to choose
+    record = find_trial(path, options.threads)
+    if record is None:
+        return None
+
+    # The first one is the default where the default itself was not asked for.
+    timings = {
+        name: timing
+        for name, timing in record.timings.items()
+        if _allowed(Way.from_name(name), options)
+    }
+    if not timings:
+        return None
+    default = record.default if record.default in timings else next(iter(timings))
+    verdict = judge_trial(timings, default)
+    return Way.from_name(verdict.chosen), verdict.reason
+
+
+def _allowed(way: Way, options: BackendOptions) -> bool:
+    backend = options.backend.lower()
+    return backend in ("auto", way.backend) and options.precision in ("auto", way.precision)
+
+
+# ---- making one
+
+
+def prepare(
+    path: Path,
+    card: ModelCard,
+    options: BackendOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    on_progress: Callable[[str], None] = log.info,
+) -> Preparation:
+    """Time the ways to run a network on this machine, and keep the result.
+
+    What the precisions need is made first: a network is calibrated for bf16 where the processor has
+    it.
+
+    Args:
+        path: The model file.
+        card: Its description.
+        options: Backend and precision limit what is timed; ``auto`` means all.
+        clock: For tests.
+        on_progress: Told of each step.
+
+    Raises:
+        BackendError: nothing here runs the network.
+    """
+    options = for_file(path, options or BackendOptions())
+    device = choose(options).device
+    if device != "cpu":
+        raise BackendError(f"there is nothing to choose on {device}: trials are for CPUs")
+
+    # Everything is opened before the first call is timed.
+    backends: dict[str, Backend] = {}
+    failed: dict[str, str] = {}
+    for way in ways(path, card, options):
+        on_progress(f"opening {path.name} with {way.name} ...")
+        try:
+            backends[way.name] = _open(way, path, card, options)
+        except RtmposeError as error:
+            failed[way.name] = str(error)
+    if not backends:
+        raise BackendError(f"nothing here runs {path.name}: {'; '.join(failed.values())}")
+
+    on_progress(f"timing {path.name} ...")
+    timings = _timed(backends, card, clock)
+    default = next(iter(backends))
+    if not timings:
+        verdict = Verdict(default, "its calls are too slow for a trial", busy=True)
+        return Preparation(verdict, {}, failed, kept=False)
+
+    # What a busy machine measured is worth nothing later.
+    verdict = judge_trial(timings, default)
+    kept = False
+    if not verdict.busy:
+        key = trial_key(path, options.threads)
+        kept = keep_trial(TrialRecord(key, path.name, timings, default))
+    return Preparation(verdict, timings, failed, kept)
+
+
+def ways(path: Path, card: ModelCard, options: BackendOptions) -> list[Way]:
+    """The ways to run a network on the CPU of this machine, the default first.
+
+    Args:
+        path: The model file.
+        card: Its description; says what reduced precision is judged by.
+        options: What they name is obeyed.
+    """
+    rows = [row for row in in_order(table.rows_for_file(path)) if row.name in installed()]
+    if options.backend.lower() == "auto":
+        rows = [row for row in rows if row.automatic]
+    else:
+        rows = [row for row in rows if row.name == options.backend.lower()]
+
+    found: list[Way] = []
+    for row in rows:
+        for precision in trusted_precisions(row, path, card, options.threads):
+            way = Way(row.name, precision)
+            if _allowed(way, options):
+                found.append(way)
+    return found
+
+
+def _open(way: Way, path: Path, card: ModelCard, options: BackendOptions) -> Backend:
+    wanted = replace(options, backend=way.backend, device="cpu", precision=way.precision)
+    return open_with(table.row(way.backend), path, card, wanted)
+
+
+def _timed(backends: dict[str, Backend], card: ModelCard, clock: Clock | None) -> dict[str, Timing]:
+    """The times of opened networks, on noise: they do not depend on what is seen."""
+    first = next(iter(backends.values()))
+    count = first.input.shape[0] or (PEOPLE_PER_CALL if card.is_pose else 1)
+    width, height = card.input_wh
+    size_hw = (first.input.shape[2] or height, first.input.shape[3] or width)
+    images = np.random.default_rng(0).integers(0, 256, (count, *size_hw, 3), np.uint8)
+
+    def call_of(backend: Backend) -> Callable[[], object]:
+        return lambda: backend(images)
+
+    calls = {name: call_of(backend) for name, backend in backends.items()}
+    if clock is None:
+        return run_trial(calls, count)
+    return run_trial(calls, count, clock=clock)

@@ -1,0 +1,116 @@
+"""What this processor is, and how much of it this process may use."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+CpuKind = Literal["amx", "avx512-bf16", "vnni", "avx2-intel", "avx2-amd", "other"]
+"""What matters for the speed of networks, the best first. ``amx`` and ``avx512-bf16`` compute in
+bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``other`` is any processor
+that is not known: other makes, and systems that do not tell."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A processor.
+
+    Attributes:
+        name: Its model, as the system calls it.
+        flags: What it can do, as Linux names it; empty on other systems.
+        kind: What matters for speed.
+    """
+
+    name: str
+    flags: frozenset[str]
+    kind: CpuKind
+
+
+@lru_cache(maxsize=1)
+def this_cpu() -> Cpu:
+    """The processor of this machine. Loads no engine."""
+    try:
+        return parse_cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return Cpu(platform.processor() or platform.machine(), frozenset(), "other")
+
+
+def parse_cpuinfo(text: str) -> Cpu:
+    """The first processor in the text of ``/proc/cpuinfo``."""
+    # Lines "name : value"; those of the first core come first.
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        name, found, value = line.partition(":")
+        if found:
+            values.setdefault(name.strip(), value.strip())
+
+    flags = frozenset(values.get("flags", values.get("Features", "")).split())
+    name = values.get("model name") or platform.machine()
+    return Cpu(name, flags, _kind(flags, values.get("vendor_id", "")))
+
+
+def _kind(flags: frozenset[str], vendor: str) -> CpuKind:
+    if "amx_bf16" in flags:
+        return "amx"
+    if "avx512_bf16" in flags:
+        return "avx512-bf16"
+    if flags & {"avx512_vnni", "avx_vnni"}:
+        return "vnni"
+    if "avx2" in flags:
+        return "avx2-amd" if vendor == "AuthenticAMD" else "avx2-intel"
+    return "other"
+
+
+# ---- how much of it
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use: those it is bound to, and no more than a container's quota
+    pays for.
+    """
+    return min(_bound_cpus(), cpu_quota() or _bound_cpus())
+
+
+def threads_within_quota() -> int:
+    """Threads for engines that count all cores: as many as a container's quota pays for; 0 where it
+    pays for all of them.
+    """
+    quota = cpu_quota()
+    return quota if quota is not None and quota < _bound_cpus() else 0
+
+
+def _bound_cpus() -> int:
+    # Linux only: the cores this process is pinned to, not all of the machine.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Cores that the container's quota pays for, rounded up; None where there is none.
+
+    Args:
+        root: Where control groups are mounted.
+    """
+    # Version 2 has one file with both numbers, version 1 has two.
+    both = _read(root / "cpu.max").split()
+    if len(both) != 2:
+        both = [_read(root / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    try:
+        quota, period = map(int, both)
+    except ValueError:  # "max", or no such file
+        return None
+    if quota <= 0 or period <= 0:
+        return None
+    return -(-quota // period)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,86 @@
+"""What was measured of a model once, kept in the package or in the cache folder.
+
+A file holds a record and arrays. Its name begins with the digest of the model file: the content
+identifies a model, its name says nothing about the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmpose.files import atomic_binary
+from rtmpose.paths import bundled_folder, cache_folder
+from rtmpose.text_files import Json, parse_json, to_json
+
+log = logging.getLogger(__name__)
+
+Arrays = Mapping[str, NDArray[np.generic]]
+Found = TypeVar("Found")
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a model file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def prepared_file(digest: str, ending: str) -> Path:
+    """Where something about the model file with that sha256 is kept in the cache folder.
+
+    Args:
+        digest: In hex.
+        ending: Says what it is, and the version of its procedure.
+    """
+    return cache_folder() / "prepared" / f"{digest[:16]}-{ending}.npz"
+
+
+def find_prepared(digest: str, ending: str, check: Callable[[Json, Arrays], Found]) -> Found | None:
+    """What is kept of the model file with that sha256; None where there is nothing of use.
+
+    Args:
+        digest: In hex.
+        ending: As in :func:`prepared_file`.
+        check: Makes something of the record and the arrays; raises what it likes where they are
+            damaged.
+    """
+    # The package's own first: it needs no write access and no measurement.
+    cached = prepared_file(digest, ending)
+    for path in (bundled_folder() / cached.name, cached):
+        if not path.is_file():
+            continue
+        try:
+            # Opened here, as numpy leaves the file of a damaged archive open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            record = parse_json(str(arrays.pop("record")), path.name)
+            if record["sha256"] != digest:
+                raise ValueError("it is of another model")
+            return check(record, arrays)
+        # A damaged archive raises whatever its damage leads to; it is made again then.
+        except Exception as error:  # noqa: BLE001
+            log.warning("%s is damaged, so the model is calibrated again: %r", path, error)
+    return None
+
+
+def keep_prepared(path: Path, record: Mapping[str, Json], arrays: Arrays) -> None:
+    """Keep a record and arrays; a folder that cannot be written only costs the measurement next
+    time.
+    """
+    # Strings become 0-d arrays, which load without pickle.
+    content: Arrays = {"record": np.array(to_json(record)), **arrays}
+    try:
+        with atomic_binary(path) as file:
+            np.savez(file, **content)  # type: ignore[arg-type, unused-ignore]
+    except OSError as error:
+        log.warning(
+            "the calibration of %s could not be kept in %s: %s",
+            record["model"],
+            path.parent,
+            error,
+        )
