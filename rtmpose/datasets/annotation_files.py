@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 SAMPLED_NAMES = 20
 """Number of file names that are tried when looking for the folder of the images."""
+MOST_FOLDERS = 40
+"""Leading folders that are left out one after the other; no image lies deeper."""
 
 
 def find_annotation_file(path: Path) -> Path:
@@ -95,7 +97,7 @@ def locate_images(
     # Leave out leading folders until one of the first names leads to a file; exactly as it is
     # written, or else to one of nearly that name.
     there = ImageNames()
-    deepest = max((name.count("/") for name in sample), default=0)
+    deepest = min(max((name.count("/") for name in sample), default=0), MOST_FOLDERS)
     for leads in (is_existing_file, there.find):
         for skipped in range(deepest + 1):
             for start in folders:
