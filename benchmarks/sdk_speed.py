@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 
 import rtmpose
 
@@ -30,6 +31,11 @@ POSE = MODELS / "rtmpose-s_finetuned-halpe26_256x192.onnx"
 PHOTO = ROOT / "rtmpose" / "assets" / "photos" / "000000541055.jpg"
 PEOPLE = (1, 4, 10)
 WARM_UP = 5
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def frame() -> np.ndarray:
@@ -70,10 +76,10 @@ def speeds(library: Path, rounds: int) -> None:
 
 def peak_mb(command: list[str]) -> float:
     """Largest resident memory of a program."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return usage.ru_maxrss / 1024
+    # Started by a small process: a child counts the memory of its parent from before it runs.
+    line = [sys.executable, "-S", "-c", PEAK, *command]
+    done = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.splitlines()[-1]) / 1024
 
 
 def memory(program: Path, folder: Path) -> None:
@@ -95,8 +101,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--det-pose", type=Path, help="program whose peak memory is measured")
     arguments = parser.parse_args()
+    if "RTMPOSE_ONNXRUNTIME" not in os.environ:
+        package = Path(onnxruntime.__file__).parent
+        os.environ["RTMPOSE_ONNXRUNTIME"] = str(next(package.glob("capi/libonnxruntime.so*")))
     speeds(arguments.library, arguments.rounds)
     if arguments.det_pose:
+        # For the program, wherever it was built.
+        os.environ["LD_LIBRARY_PATH"] = str(arguments.library.parent)
         memory(arguments.det_pose, built)
 
 
