@@ -15,7 +15,8 @@ from fault_kinds.commands import Ended, label
 from fault_kinds.damage import damage_bytes, damage_json
 from fault_kinds.documents import Documents, prepare, tiny_card
 from fault_kinds.engine import Kind, PromiseError
-from rtmpose.backends.bf16_calibration import calibration_file, load_calibration
+from rtmpose.backends.bf16_calibration import ENDING, load_calibration
+from rtmpose.backends.prepared_files import prepared_file
 from rtmpose.cards.io import KEY, card_to_json, embedded_card
 
 # ---- ONNX
@@ -68,7 +69,7 @@ def _safetensors(documents: Documents, rng: random.Random) -> str:
 
 def _calibrations(documents: Documents, rng: random.Random) -> str:
     digest = hashlib.sha256(rng.randbytes(8)).hexdigest()
-    path = calibration_file(digest)
+    path = prepared_file(digest, ENDING)
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"model": "a.onnx", "agreement": 0.99, "trusted": True}
     text = damage_json(record, rng) if rng.random() < 0.5 else json.dumps(record)
