@@ -24,7 +24,15 @@ AnnotationsPath = Annotated[
         show_default=False,
     ),
 ]
-
+CategoryName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Of a COCO file: take the instances of this category only.",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 
 HOLD_OUT = "Holding out"
 
@@ -118,15 +126,7 @@ class DataOptions:
             rich_help_panel=DATA,
         ),
     ] = ""
-    category: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Of a COCO file: take the instances of this category only.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = ""
+    category: CategoryName = ""
 
     def read(self, data: Path) -> KeypointDataset:
         """The set, checked and repaired."""

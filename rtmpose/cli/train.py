@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from rtmpose.cli.data_options import CategoryName
 from rtmpose.cli.groups import expand_groups
 from rtmpose.cli.options import DATA, HARDWARE, MODELS, OUTPUT
 from rtmpose.cli.training_options import ResultId, TeacherBackend, TorchThreads, output_folder
@@ -64,15 +65,7 @@ class DataChoice:
             rich_help_panel=DATA,
         ),
     ] = None
-    category: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Of a COCO file: take the instances of this category only.",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = ""
+    category: CategoryName = ""
     skeleton: Annotated[
         str | None,
         typer.Option(
