@@ -81,11 +81,7 @@ rtmpose_status rtmpose_model_open(const char* path, const rtmpose_options* optio
 rtmpose_status rtmpose_model_get_info(const rtmpose_model* model, rtmpose_model_info* info) {
   return guarded([&] {
     check_given(model, "model");
-    check_given(info, "info");
-    if (!is_struct_size(info->struct_size)) {
-      fail_argument("rtmpose_model_info has no struct_size: set it first");
-    }
-    fill_struct(info, info->struct_size, info_of(*model->data));
+    give_info(*model->data, info);
   });
 }
 

@@ -99,6 +99,14 @@ void check_fraction(float value, const char* name) {
   }
 }
 
+void give_info(const ModelDescription& model, rtmpose_model_info* info) {
+  check_given(info, "info");
+  if (!is_struct_size(info->struct_size)) {
+    fail_argument("rtmpose_model_info has no struct_size: set it first");
+  }
+  fill_struct(info, info->struct_size, info_of(model));
+}
+
 rtmpose_detect_params default_detect_params() noexcept {
   rtmpose_detect_params params{};
   params.struct_size = sizeof(params);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model_description.hpp"
 #include "pose_stages.hpp"
 
 namespace rtmpose::core {
@@ -85,6 +86,9 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count);
 
 // Throws where it is no number in 0..1.
 void check_fraction(float value, const char* name);
+
+// Writes what a model is, as much as the struct has room for.
+void give_info(const ModelDescription& model, rtmpose_model_info* info);
 
 rtmpose_detect_params default_detect_params() noexcept;
 
