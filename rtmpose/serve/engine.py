@@ -3,14 +3,16 @@
     submit -> [queue] -> people in images of many requests in one call (a thread)
            -> [queue] -> poses of many requests in one call (another thread)
 
-On a CPU the detector takes one image after the other. Both queues take turns between clients, and
-what is in them is bounded: whoever comes when they are full is told to come again. Every device has
-its own model, and two threads that take from the same queues.
+On a CPU the detector takes one image after the other, and a call of the pose network is short: an
+image with many people takes several, between which those with few people come. Both queues are fair
+to clients, and what is in them is bounded: whoever comes when they are full is told to come again.
+Every device has its own model, and two threads that take from the same queues.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +21,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from rtmpose.crowds import joined
 from rtmpose.families import PoseModel
 from rtmpose.people import people_of
 from rtmpose.serve.admission import Admission
+from rtmpose.serve.call_size import CallSize
 from rtmpose.serve.fair_queue import FairQueue
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import SharedDetection
@@ -66,7 +70,7 @@ class Estimated:
         boxes: Where they were looked for; None for models that need no boxes.
         wait_s: Seconds in the queues.
         detect_s: Seconds of the call that found the boxes.
-        pose_s: Seconds of the call that gave the poses.
+        pose_s: Seconds of the calls that gave the poses.
     """
 
     poses: Poses
@@ -87,10 +91,32 @@ class _Ticket:
     submitted: float = field(default_factory=time.perf_counter)
     detect_s: float = 0.0
     pose_s: float = 0.0
+    share_s: float = 0.0  # of calls that are shared with others, the share
+    poses: list[Poses] = field(default_factory=list)
+    done: int = 0  # people
 
     @property
     def people(self) -> int:
         return 1 if self.boxes is None else len(self.boxes)
+
+    @property
+    def left(self) -> int:
+        """People whose poses are not there yet."""
+        return self.people - self.done
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """People of one image in one call: the next ``people`` of those who are left."""
+
+    ticket: _Ticket
+    people: int
+
+    @property
+    def boxes(self) -> Detections:
+        boxes = self.ticket.boxes
+        assert boxes is not None
+        return boxes[self.ticket.done : self.ticket.done + self.people]
 
 
 # ---- the engine
@@ -159,7 +185,9 @@ class Engine:
         # Two threads per device; models that find people by themselves need one.
         self._threads: list[threading.Thread] = []
         for number, model in enumerate(models):
-            self._start(f"rtmpose-estimate-{number}", self._estimate_loop, model)
+            longest_s = self.settings.max_call_ms / 1000
+            size = CallSize(self.settings.max_batch, longest_s if _takes_any(model) else math.inf)
+            self._start(f"rtmpose-estimate-{number}", self._estimate_loop, model, size)
             if model.needs_boxes:
                 detection = SharedDetection(model, self.settings.detector_batch)
                 self._start(f"rtmpose-detect-{number}", self._detect_loop, model, detection)
@@ -199,7 +227,7 @@ class Engine:
 
         Args:
             tasks: The images; no more than half of ``max_queue``.
-            client: Whose they are; clients take turns.
+            client: Whose they are; who had much lately waits for the others.
 
         Returns:
             As many futures. Cancel those that nobody waits for.
@@ -238,11 +266,14 @@ class Engine:
 
     def _put(self, ticket: _Ticket) -> None:
         if ticket.boxes is not None or not self.model.needs_boxes:
-            self._to_estimate.put(ticket.client, ticket)
+            self._put_to_estimate(ticket)
             return
         with self._lock:
             self._finding += 1
         self._to_detect.put(ticket.client, ticket)
+
+    def _put_to_estimate(self, ticket: _Ticket) -> None:
+        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.submitted)
 
     # ---- the threads
 
@@ -254,11 +285,13 @@ class Engine:
     def _detect_loop(self, model: PoseModel, detection: SharedDetection) -> None:
         while (first := self._to_detect.take()) is not None:
             # Those that wait already; nobody waits for others.
+            self._to_detect.charge(first.client, 1)
             tickets = [first]
             while len(tickets) < detection.images:
                 more = self._to_detect.take(0.0)
                 if more is None:
                     break
+                self._to_detect.charge(more.client, 1)
                 tickets.append(more)
             wanted = [t for t in tickets if t.future.set_running_or_notify_cancel()]
             if wanted:
@@ -288,56 +321,74 @@ class Engine:
             if ticket.task.boxes_only or not len(boxes):
                 self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
             else:
-                self._to_estimate.put(ticket.client, ticket)
+                self._put_to_estimate(ticket)
 
-    def _estimate_loop(self, model: PoseModel) -> None:
+    def _estimate_loop(self, model: PoseModel, size: CallSize) -> None:
         while (first := self._to_estimate.take()) is not None:
-            tickets = [t for t in self._batch(first) if self._is_wanted(t)]
-            if tickets:
-                self._estimate(model, tickets)
+            parts = [p for p in self._call(first, size.people) if self._is_wanted(p.ticket)]
+            if parts:
+                self._estimate(model, parts, size)
 
-    def _batch(self, first: _Ticket) -> list[_Ticket]:
-        """Requests that share a call: as many as there are, or come within the longest wait."""
-        tickets = [first]
-        people = first.people
-        most = self.settings.max_batch
+    def _call(self, first: _Ticket, most: int) -> list[_Part]:
+        """What shares a call of that many people: of the first image as many as there is room for,
+        and all of others, as many as there are or come within the longest wait.
+        """
+        parts = [self._part(first, most)]
+        people = parts[0].people
         deadline = time.monotonic() + self.settings.max_wait_ms / 1000
         while people < most:
             more = self._to_estimate.take(
                 max(0.0, deadline - time.monotonic()),
-                fits=partial(_fits, most - people),
+                room=most - people,
                 hopeless=lambda: self._finding == 0,
             )
             if more is None:
                 break
-            tickets.append(more)
-            people += more.people
-        return tickets
+            parts.append(self._part(more, most - people))
+            people += parts[-1].people
+        return parts
+
+    def _part(self, ticket: _Ticket, most: int) -> _Part:
+        part = _Part(ticket, min(ticket.left, most))
+        self._to_estimate.charge(ticket.client, part.people)
+        return part
 
     def _is_wanted(self, ticket: _Ticket) -> bool:
-        # Those that were detected are running already.
+        # Those that were detected, or begun, are running already.
         return ticket.future.running() or ticket.future.set_running_or_notify_cancel()
 
-    def _estimate(self, model: PoseModel, tickets: list[_Ticket]) -> None:
+    def _estimate(self, model: PoseModel, parts: list[_Part], size: CallSize) -> None:
         started = time.perf_counter()
         try:
-            poses = _poses(model, tickets)
+            poses = _poses(model, parts)
         except Exception as error:  # noqa: BLE001 (handed to who asked)
             # One bad request must not fail those it shared a call with.
-            if len(tickets) > 1:
-                for ticket in tickets:
-                    self._estimate(model, [ticket])
+            if len(parts) > 1:
+                for part in parts:
+                    self._estimate(model, [part], size)
             else:
-                tickets[0].future.set_exception(error)
+                parts[0].ticket.future.set_exception(error)
             return
         seconds = time.perf_counter() - started
-        self._seen("pose", sum(ticket.people for ticket in tickets), seconds)
-        for ticket, found in zip(tickets, poses, strict=True):
-            ticket.pose_s = seconds
-            given = ticket.task.boxes is not None or model.whole_image
-            thr = 0.0 if given else ticket.task.person_thr
-            self._finish(ticket, people_of(found, thr))
-        self._admission.took(seconds / len(tickets) + tickets[0].detect_s)
+        people = sum(part.people for part in parts)
+        size.took(people, seconds)
+        self._seen("pose", people, seconds)
+        for part, found in zip(parts, poses, strict=True):
+            ticket = part.ticket
+            ticket.poses.append(found)
+            ticket.done += part.people
+            ticket.pose_s += seconds
+            ticket.share_s += seconds / len(parts)
+            if ticket.left:
+                self._put_to_estimate(ticket)
+            else:
+                self._finish_people(model, ticket)
+
+    def _finish_people(self, model: PoseModel, ticket: _Ticket) -> None:
+        given = ticket.task.boxes is not None or model.whole_image
+        thr = 0.0 if given else ticket.task.person_thr
+        self._finish(ticket, people_of(joined(ticket.poses), thr))
+        self._admission.took(ticket.share_s + ticket.detect_s)
 
     def _finish(self, ticket: _Ticket, poses: Poses) -> None:
         total = time.perf_counter() - ticket.submitted
@@ -351,19 +402,22 @@ class Engine:
             self.on_batch(stage, count, seconds)
 
 
-def _fits(room: int, ticket: _Ticket) -> bool:
-    return ticket.people <= room
-
-
-def _poses(model: PoseModel, tickets: Sequence[_Ticket]) -> list[Poses]:
-    """The poses of all tickets, in one call where the model takes boxes."""
+def _poses(model: PoseModel, parts: Sequence[_Part]) -> list[Poses]:
+    """The poses of all parts, in one call where the model takes boxes."""
     if model.needs_boxes:
-        boxes = [ticket.boxes for ticket in tickets if ticket.boxes is not None]
-        return model.estimate([ticket.task.image for ticket in tickets], boxes)
+        images = [part.ticket.task.image for part in parts]
+        return model.estimate(images, [part.boxes for part in parts])
+    tasks = [part.ticket.task for part in parts]
     return [
-        model.estimate([t.task.image], box_thr=t.task.box_thr, max_people=t.task.max_people)[0]
-        for t in tickets
+        model.estimate([task.image], box_thr=task.box_thr, max_people=task.max_people)[0]
+        for task in tasks
     ]
+
+
+def _takes_any(model: PoseModel) -> bool:
+    """Whether calls of fewer people are shorter: not where the file fixes their number."""
+    backend = getattr(model.pose, "backend", None)
+    return backend is None or backend.input.shape[0] in (None, 1)
 
 
 def _calibration(model: PoseModel) -> Calibration | None:
