@@ -17,14 +17,8 @@ from rtmpose.serve.engine_model import EngineModel
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import IMAGES_ON_GPU, SharedDetection
-from rtmpose.skeletons import get_skeleton
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Detections
-
-
-@pytest.fixture
-def fake():
-    return FakeModel(get_skeleton("coco17"))
 
 
 def task(value=0, **options):

@@ -30,12 +30,6 @@ def say(socket, **message):
     socket.send(json.dumps(message))
 
 
-@pytest.fixture
-def service(job_pipeline):
-    with serving(job_pipeline.model, person_thr=0.0) as running:
-        yield running
-
-
 def test_people_keep_their_ids(service):
     with connect(service) as socket:
         say(socket, type="settings", smooth="off")
