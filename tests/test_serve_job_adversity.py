@@ -124,6 +124,10 @@ def test_names_of_videos(fake, tmp_path, video, name):
         file = service.get(f"/v1/jobs/{job['id']}/files/people.csv")
         assert file.status == 200
         assert file.headers["content-disposition"].isascii()
+        assert (
+            quote("视频" if "视频" in name else "-people.csv")
+            in file.headers["content-disposition"]
+        )
         asked = service.call("HEAD", f"/v1/jobs/{job['id']}/files/people.csv")
         assert (asked.status, asked.body) == (200, b"")
         assert int(asked.headers["content-length"]) == len(file.body)

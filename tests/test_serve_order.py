@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from serving import FakeModel, wait_for
 
+from rtmpose.serve import fair_queue
 from rtmpose.serve.call_size import SEEN, CallSize
 from rtmpose.serve.engine import Engine, ImageTask
 from rtmpose.serve.fair_queue import MANY_CLIENTS, PATIENCE_S, REMEMBERED_S, FairQueue
@@ -159,8 +160,11 @@ def task(value, people):
 
 @pytest.fixture
 def limited(monkeypatch):
-    """An engine whose calls have at most four people, and its model."""
+    """An engine whose calls have at most four people, and its model; nothing ages on a slow
+    machine.
+    """
     monkeypatch.setattr(CallSize, "people", 4)
+    monkeypatch.setattr(fair_queue, "PATIENCE_S", 1e6)
     model = SlowModel()
     engine = Engine([model], ServeSettings(max_wait_ms=0))
     yield engine, model

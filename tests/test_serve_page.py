@@ -134,6 +134,17 @@ def test_files_that_cannot_be_read(browser, page_service, tmp_path):
             assert page.locator("#error").is_hidden()
 
 
+def test_a_heic_that_the_server_does_not_read(browser, page_service, monkeypatch, tmp_path):
+    from rtmpose.serve import images
+
+    monkeypatch.setattr(images, "heif_is_installed", lambda: False)
+    photo = tmp_path / "IMG_0001.HEIC"
+    photo.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with opened(browser, page_service, faults=["415"]) as page:
+        page.set_input_files("#file", photo)
+        page.wait_for_selector("#error:has-text('HEIC photo, which this server does not read')")
+
+
 def test_below_a_prefix_and_with_small_limits(browser, pipeline):
     limits = {"root_path": "/pose", "max_body_bytes": 500_000}
     with serving(pipeline.model, **limits) as service, opened(browser, service) as page:

@@ -51,6 +51,31 @@ def test_cameras_that_cannot_be_used(playwright, page_service):
             assert page.locator("#error").is_hidden()
 
 
+def test_the_camera_is_unplugged(browser_with_camera, page_service):
+    keep = """() => {
+      const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wish) => (window.media = await get(wish));
+    }"""
+    with opened(browser_with_camera, page_service) as page:
+        page.evaluate(keep)
+        page.get_by_role("button", name="Camera").click()
+        wait_for_people(page)
+        page.evaluate("media.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+        page.wait_for_selector("#error:has-text('The camera is gone')")
+        # It can be started again.
+        page.get_by_role("button", name="Camera", exact=True).click()
+        page.wait_for_selector("#numbers:has-text('results/s')")
+        assert page.locator("#error").is_hidden()
+
+
+def test_a_browser_that_does_not_tell_of_frames(browser_with_camera, page_service):
+    forget = "delete HTMLVideoElement.prototype.requestVideoFrameCallback"
+    with opened(browser_with_camera, page_service) as page:
+        page.evaluate(forget)
+        page.get_by_role("button", name="Camera").click()
+        page.wait_for_selector("#numbers:has-text('results/s')")
+
+
 def test_the_server_is_gone_and_comes_back(browser_with_camera, pipeline):
     faults = ["ERR_CONNECTION_REFUSED", "WebSocket"]
     with ExitStack() as ends:
