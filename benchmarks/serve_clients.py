@@ -99,6 +99,13 @@ def moments(arguments: argparse.Namespace) -> list[float] | None:
     return list(accumulate(gaps))
 
 
+def ask(connection: http.client.HTTPConnection, path: str, body: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer."""
+    connection.request("POST", path, body, IMAGE_TYPE)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
 def run_clients(arguments: argparse.Namespace) -> dict:
     """The clients of one process."""
     photos = json.loads(arguments.photos.read_text(encoding="utf-8"))
@@ -130,16 +137,19 @@ def run_clients(arguments: argparse.Namespace) -> dict:
             due, number = turn
             time.sleep(max(0.0, due - time.perf_counter()))
             body, path = bodies[number % len(bodies)]
-            connection.request("POST", path, body, IMAGE_TYPE)
-            response = connection.getresponse()
-            content = response.read()
+            try:
+                status, content = ask(connection, path, body)
+            except (http.client.HTTPException, OSError):
+                # The service closes connections on which nothing comes for long.
+                connection.close()
+                status, content = ask(connection, path, body)
             with lock:
-                if response.status == 200:
+                if status == 200:
                     answers.append((time.perf_counter() - due, number % len(bodies)))
                     counts["people"] += len(json.loads(content)["annotations"])
                 else:
                     counts["refused"] += 1
-            if response.status == 429:
+            if status == 429:
                 time.sleep(0.05)
 
     threads = [threading.Thread(target=one) for _ in range(arguments.clients)]
