@@ -4,12 +4,15 @@ import threading
 
 import numpy as np
 import pytest
-from serving import FakeModel, wait_for
+from serving import FakeModel, picture, wait_for
 
+from rtmpose import Pipeline
+from rtmpose.serve import engine as engine_module
 from rtmpose.serve import fair_queue
 from rtmpose.serve.call_size import SEEN, CallSize
 from rtmpose.serve.engine import Engine, ImageTask
 from rtmpose.serve.fair_queue import MANY_CLIENTS, PATIENCE_S, REMEMBERED_S, FairQueue
+from rtmpose.serve.parallel_model import calls_of
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Detections
@@ -211,6 +214,67 @@ def test_a_crowd_that_fails_in_the_middle(limited):
     wait_for(lambda: engine.in_work == 0)
     model.go_on.release(1)
     assert len(engine.submit([task(1, 1)], "a")[0].result(30).poses) == 1
+
+
+# ---- several calls at the same time
+
+
+@pytest.fixture
+def two_calls(monkeypatch):
+    """An engine with two calls at the same time, of at most four people, and its model."""
+    monkeypatch.setattr(CallSize, "people", 4)
+    monkeypatch.setattr(engine_module, "calls_of", lambda model: 2)
+    monkeypatch.setattr(engine_module, "for_calls", lambda model, calls: model)
+    model = SlowModel()
+    engine = Engine([model])
+    yield engine, model
+    model.go_on.release(1000)
+    assert engine.close()
+
+
+def test_a_crowd_has_both_calls_where_nobody_else_is_there(two_calls):
+    engine, model = two_calls
+    crowd = engine.submit([task(22, 9)], "a")[0]
+    for _ in range(2):
+        assert model.begun.acquire(timeout=30)
+    assert engine.waiting == (0, 1)
+    model.go_on.release(100)
+    found = crowd.result(30)
+    assert sorted(map(sum_people, model.calls)) == [1, 4, 4]
+    # In their order, whichever call ended first.
+    assert found.poses.boxes[:, 0].tolist() == [10.0 * i for i in range(9)]
+
+
+def test_both_calls_of_a_crowd_fail(two_calls):
+    engine, model = two_calls
+    model.fail = 22
+    crowd = engine.submit([task(22, 10)], "a")[0]
+    model.go_on.release(100)
+    with pytest.raises(ValueError, match="bad"):
+        crowd.result(30)
+    wait_for(lambda: engine.waiting == (0, 0))
+    assert len(engine.submit([task(1, 1)], "a")[0].result(30).poses) == 1
+    assert engine.alive
+
+
+def test_how_many_calls_there_are(job_models, fake, monkeypatch):
+    assert calls_of(fake) == 1
+    for threads, calls in ((1, 1), (2, 2), (8, 2), (16, 4)):
+        cpu = Pipeline(*job_models, backend="onnxruntime", device="cpu", threads=threads)
+        assert calls_of(cpu.model) == calls
+    monkeypatch.setattr(cpu.model.networks[1].backend, "device", "cuda:0")
+    assert calls_of(cpu.model) == 1
+
+
+def test_calls_at_the_same_time_find_what_one_finds(job_models):
+    pipeline = Pipeline(*job_models, backend="onnxruntime", device="cpu", threads=2)
+    engine = Engine([pipeline.model], ServeSettings(max_call_ms=1))
+    rows = np.array([[5 * i, 0, 5 * i + 20, 40] for i in range(12)], np.float32)
+    found = engine.submit([ImageTask(picture(), Detections.from_boxes(rows))], "a")[0].result(30)
+    expected = pipeline.model.estimate([picture()], [rows])[0]
+    np.testing.assert_allclose(found.poses.keypoints, expected.keypoints, atol=0.01)
+    np.testing.assert_allclose(found.poses.scores, expected.scores, atol=1e-4)
+    assert engine.close()
 
 
 def test_the_whole_crowd_shares_calls_with_a_file_of_one_batch_size():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 from collections import deque
 
 SEEN = 9
@@ -10,7 +11,7 @@ SEEN = 9
 
 
 class CallSize:
-    """Learns how long a person takes. Before the first calls it sets no limit.
+    """Learns how long a person takes. Before the first calls it sets no limit. For any thread.
 
     Args:
         most: People of a call, however fast they are.
@@ -20,16 +21,19 @@ class CallSize:
     def __init__(self, most: int, longest_s: float) -> None:
         self._most = most
         self._longest_s = longest_s
+        self._lock = threading.Lock()
         self._seconds_each = deque([0.0] * SEEN, maxlen=SEEN)
 
     @property
     def people(self) -> int:
         """People of the next call."""
-        each = statistics.median(self._seconds_each)
+        with self._lock:
+            each = statistics.median(self._seconds_each)
         if each * self._most <= self._longest_s:
             return self._most
         return max(1, int(self._longest_s / each))
 
     def took(self, people: int, seconds: float) -> None:
         """Note how long a call took."""
-        self._seconds_each.append(seconds / max(1, people))
+        with self._lock:
+            self._seconds_each.append(seconds / max(1, people))
