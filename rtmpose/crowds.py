@@ -28,12 +28,12 @@ def in_parts(
     found = []
     for image, people in zip(images, detections, strict=True):
         starts = range(0, max(1, len(people)), LARGEST_CROWD)
-        found.append(_joined([estimate(image, people[i : i + LARGEST_CROWD]) for i in starts]))
+        found.append(joined([estimate(image, people[i : i + LARGEST_CROWD]) for i in starts]))
     return found
 
 
-def _joined(parts: Sequence[Poses]) -> Poses:
-    """The people of all parts, one after the other."""
+def joined(parts: Sequence[Poses]) -> Poses:
+    """The people of all parts, at least one, one after the other."""
     if len(parts) == 1:
         return parts[0]
     return replace(

@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from serve_fixtures import (  # noqa: F401 (of the tests of the service)
+    browser,
+    browser_with_camera,
+    camera_file,
+    fake,
+    page_service,
+    pipeline,
+    playwright,
+    service,
+    street_clip,
+    video,
+)
 
 if TYPE_CHECKING:
     from rtmpose import Pipeline

@@ -95,6 +95,7 @@ def test_heic_with_and_without_its_package(service, monkeypatch):
     monkeypatch.setattr(images, "heif_is_installed", lambda: False)
     refused = service.post("/v1/poses", head, PNG)
     assert refused.status == 415
+    assert refused.json()["error"]["code"] == "no_heic"
     assert "HEIC" in refused.json()["error"]["message"]
     monkeypatch.undo()
     heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
@@ -102,6 +103,23 @@ def test_heic_with_and_without_its_package(service, monkeypatch):
     heif.from_pillow(Image.new("RGB", (64, 48))).save(file)
     assert service.post("/v1/poses", file.getvalue(), PNG).json()["images"][0]["width"] == 64
     assert service.post("/v1/poses", file.getvalue()[:200], PNG).status == 422
+
+
+def test_what_curl_sends_without_being_told(service):
+    """``curl --data-binary @photo.jpg``; other forms of that type are no images."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert service.post("/v1/poses", encoded(), kind).json()["images"][0]["width"] == 80
+    refused = service.post("/v1/poses", b"image=%FF%D8%FF", kind)
+    assert (refused.status, refused.json()["error"]["code"]) == (415, "no_image")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a.jpg", "HTTP://a/b", "file:///etc/passwd"]
+)
+def test_addresses_are_not_opened(service, address):
+    refused = service.post("/v1/poses", {"image": address})
+    assert refused.status == 400
+    assert "address" in refused.json()["error"]["message"]
 
 
 # ---- names and heads

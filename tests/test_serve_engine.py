@@ -14,18 +14,11 @@ from rtmpose import Detector, read_image
 from rtmpose.backends import BackendOptions
 from rtmpose.serve.engine import Engine, ImageTask
 from rtmpose.serve.engine_model import EngineModel
-from rtmpose.serve.fair_queue import FairQueue
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import IMAGES_ON_GPU, SharedDetection
-from rtmpose.skeletons import get_skeleton
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Detections
-
-
-@pytest.fixture
-def fake():
-    return FakeModel(get_skeleton("coco17"))
 
 
 def task(value=0, **options):
@@ -199,25 +192,6 @@ def test_a_patient_model_waits_for_a_place(fake):
     assert len(done[0]) == 1
     results(taken)
     engine.close()
-
-
-def test_a_closed_queue_gives_what_is_left():
-    queue = FairQueue()
-    queue.put("a", 1)
-    queue.close()
-    assert queue.take() == 1
-    assert queue.take() is None
-
-
-def test_turns_go_round_however_many_somebody_has():
-    queue = FairQueue()
-    for item in ("a1", "a2", "a3"):
-        queue.put("a", item)
-    queue.put("b", "b1")
-    queue.put("c", "c1")
-    assert [queue.take() for _ in range(5)] == ["a1", "b1", "c1", "a2", "a3"]
-    assert len(queue) == 0
-    assert queue.take(0.01) is None
 
 
 # ---- images of several requests in one call of the detector

@@ -17,7 +17,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 from urllib.parse import quote
 
 from clips import clip
-from serving import FakeModel, encoded, form, serving, wait_for
+from serving import encoded, form, serving, wait_for
 
 from rtmpose.errors import OutputError
 from rtmpose.serve import job_runner
@@ -25,21 +25,10 @@ from rtmpose.serve.job_settings import JobSettings
 from rtmpose.serve.job_store import JobStore
 from rtmpose.serve.server import RunningServer
 from rtmpose.serve.settings import ServeSettings
-from rtmpose.skeletons import get_skeleton
 from rtmpose.text_files import to_json
 
 AVI = {"Content-Type": "video/x-msvideo"}
 ENDS = ("done", "failed", "canceled")
-
-
-@pytest.fixture
-def fake():
-    return FakeModel(get_skeleton("coco17"))
-
-
-@pytest.fixture
-def video(tmp_path):
-    return clip(tmp_path / "clip.avi", frames=5).read_bytes()
 
 
 def ended(service, job):
@@ -135,6 +124,10 @@ def test_names_of_videos(fake, tmp_path, video, name):
         file = service.get(f"/v1/jobs/{job['id']}/files/people.csv")
         assert file.status == 200
         assert file.headers["content-disposition"].isascii()
+        assert (
+            quote("视频" if "视频" in name else "-people.csv")
+            in file.headers["content-disposition"]
+        )
         asked = service.call("HEAD", f"/v1/jobs/{job['id']}/files/people.csv")
         assert (asked.status, asked.body) == (200, b"")
         assert int(asked.headers["content-length"]) == len(file.body)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from clips import clip
 from jobs import FORMATS
-from serving import FakeModel, form, serving, wait_for
+from serving import form, serving, wait_for
 
 from rtmpose.errors import OutputError
 from rtmpose.files import AtomicFile
@@ -22,21 +22,10 @@ from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.job_files import JobFolders, check_head
 from rtmpose.serve.job_settings import JobSettings
 from rtmpose.serve.job_store import JobStore
-from rtmpose.skeletons import get_skeleton
 from rtmpose.text_files import to_json
 
 AVI = {"Content-Type": "video/x-msvideo"}
 ENDS = ("done", "failed", "canceled")
-
-
-@pytest.fixture
-def video(tmp_path):
-    return clip(tmp_path / "clip.avi", frames=5).read_bytes()
-
-
-@pytest.fixture
-def fake():
-    return FakeModel(get_skeleton("coco17"))
 
 
 def send(service, video, *, name="clip.avi", **settings):

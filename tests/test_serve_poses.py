@@ -20,12 +20,6 @@ from serving import encoded, form, picture, serving, wait_for
 PNG = {"Content-Type": "image/png"}
 
 
-@pytest.fixture
-def service(job_pipeline):
-    with serving(job_pipeline.model, person_thr=0.0) as running:
-        yield running
-
-
 def test_an_image_in_people_out(service, job_pipeline):
     answer = service.post("/v1/poses", encoded(), PNG)
     assert answer.status == 200

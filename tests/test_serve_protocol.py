@@ -23,12 +23,6 @@ LENGTH = "Inference-Header-Content-Length"
 MODEL = "/v2/models/rtmpose"
 
 
-@pytest.fixture
-def service(job_pipeline):
-    with serving(job_pipeline.model, person_thr=0.0) as running:
-        yield running
-
-
 def infer(service, head, raw=b"", **headers):
     text = json.dumps(head).encode()
     if raw:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from socket import SHUT_RDWR
 
 import pytest
@@ -13,6 +14,7 @@ sync_client = pytest.importorskip("websockets.sync.client", reason="needs the ex
 from serving import FakeModel, encoded, serving, wait_for  # noqa: E402
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
+from rtmpose.serve import stream_routes  # noqa: E402
 from rtmpose.skeletons import get_skeleton  # noqa: E402
 
 TOKEN = "a-token-that-is-long"
@@ -28,12 +30,6 @@ def receive(socket):
 
 def say(socket, **message):
     socket.send(json.dumps(message))
-
-
-@pytest.fixture
-def service(job_pipeline):
-    with serving(job_pipeline.model, person_thr=0.0) as running:
-        yield running
 
 
 def test_people_keep_their_ids(service):
@@ -167,3 +163,23 @@ def test_a_client_that_is_gone_leaves_nothing(service):
             socket.socket.shutdown(SHUT_RDWR)
     wait_for(lambda: b"rtmpose_streams 0.0" in service.get("/metrics").body)
     wait_for(lambda: service.server.engine.in_work == 0)
+
+
+def test_a_stream_without_messages_ends(service, monkeypatch):
+    monkeypatch.setattr(stream_routes, "IDLE_S", 0.2)
+    with connect(service) as socket:
+        assert receive(socket)["code"] == "idle"
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=30)
+        assert closed.value.rcvd.code == 1001
+
+
+def test_a_client_that_takes_no_results_is_left(service, monkeypatch):
+    monkeypatch.setattr(stream_routes, "SEND_S", 0.2)
+    # As much comes back as is sent.
+    ping = json.dumps({"type": "ping", "t": "x" * 60_000})
+    with connect(service, max_queue=1) as socket:
+        with suppress(ConnectionClosed, OSError):
+            for _ in range(2000):
+                socket.send(ping)
+        wait_for(lambda: b"rtmpose_streams 0.0" in service.get("/metrics").body)

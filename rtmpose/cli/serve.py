@@ -132,6 +132,15 @@ class SharingOptions:
             rich_help_panel=SHARING,
         ),
     ] = 4.0
+    max_call_ms: Annotated[
+        float,
+        Range(1, 10_000),
+        typer.Option(
+            help="How long a call of the pose network should take, in milliseconds: an image with"
+            " more people takes several, and others come between.",
+            rich_help_panel=SHARING,
+        ),
+    ] = 30.0
     detector_batch: Annotated[
         int | None,
         BATCH,
@@ -301,6 +310,7 @@ def _settings(
     return ServeSettings(
         max_batch=sharing.max_batch,
         max_wait_ms=sharing.max_wait_ms,
+        max_call_ms=sharing.max_call_ms,
         detector_batch=sharing.detector_batch,
         max_queue=sharing.max_queue,
         max_body_bytes=round(limits.max_body * MEBI),

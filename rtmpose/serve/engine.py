@@ -3,28 +3,34 @@
     submit -> [queue] -> people in images of many requests in one call (a thread)
            -> [queue] -> poses of many requests in one call (another thread)
 
-On a CPU the detector takes one image after the other. Both queues take turns between clients, and
-what is in them is bounded: whoever comes when they are full is told to come again. Every device has
-its own model, and two threads that take from the same queues.
+On a CPU the detector takes one image after the other, and a call of the pose network is short: an
+image with many people takes several, between which those with few people come. Both queues are fair
+to clients, and what is in them is bounded: whoever comes when they are full is told to come again.
+Every device has its own model, and threads that take from the same queues; on a CPU several calls
+run at the same time, each with a share of the cores.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from rtmpose.families import PoseModel
 from rtmpose.people import people_of
 from rtmpose.serve.admission import Admission
+from rtmpose.serve.call_size import CallSize
 from rtmpose.serve.fair_queue import FairQueue
+from rtmpose.serve.parallel_model import calls_of, for_calls
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import SharedDetection
+from rtmpose.serve.tickets import Part, Ticket
 from rtmpose.types import Calibration, Detections, Image, Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
@@ -66,7 +72,7 @@ class Estimated:
         boxes: Where they were looked for; None for models that need no boxes.
         wait_s: Seconds in the queues.
         detect_s: Seconds of the call that found the boxes.
-        pose_s: Seconds of the call that gave the poses.
+        pose_s: Seconds of the calls that gave the poses.
     """
 
     poses: Poses
@@ -74,23 +80,6 @@ class Estimated:
     wait_s: float
     detect_s: float
     pose_s: float
-
-
-@dataclass(eq=False)
-class _Ticket:
-    """An image on its way."""
-
-    task: ImageTask
-    client: str
-    boxes: Detections | None
-    future: Future[Estimated] = field(default_factory=Future)
-    submitted: float = field(default_factory=time.perf_counter)
-    detect_s: float = 0.0
-    pose_s: float = 0.0
-
-    @property
-    def people(self) -> int:
-        return 1 if self.boxes is None else len(self.boxes)
 
 
 # ---- the engine
@@ -150,19 +139,15 @@ class Engine:
         self.settings = settings or ServeSettings()
         self._model = models[0]
         self.on_batch = on_batch
-        self._to_detect: FairQueue[_Ticket] = FairQueue()
-        self._to_estimate: FairQueue[_Ticket] = FairQueue()
+        self._to_detect: FairQueue[Ticket] = FairQueue()
+        self._to_estimate: FairQueue[Ticket] = FairQueue()
         self._lock = threading.Lock()
         self._admission = Admission(self.settings)
         self._finding = 0
 
-        # Two threads per device; models that find people by themselves need one.
         self._threads: list[threading.Thread] = []
         for number, model in enumerate(models):
-            self._start(f"rtmpose-estimate-{number}", self._estimate_loop, model)
-            if model.needs_boxes:
-                detection = SharedDetection(model, self.settings.detector_batch)
-                self._start(f"rtmpose-detect-{number}", self._detect_loop, model, detection)
+            self._start_model(number, model)
 
     @property
     def model(self) -> PoseModel:
@@ -199,7 +184,7 @@ class Engine:
 
         Args:
             tasks: The images; no more than half of ``max_queue``.
-            client: Whose they are; clients take turns.
+            client: Whose they are; who had much lately waits for the others.
 
         Returns:
             As many futures. Cancel those that nobody waits for.
@@ -212,7 +197,7 @@ class Engine:
             check_image(task.image)
         pixels = sum(pixels_of(task.image) for task in tasks)
         self._admission.admit(len(tasks), pixels, client)
-        tickets = [_Ticket(task, client, task.boxes) for task in tasks]
+        tickets = [Ticket(task, client, task.boxes) for task in tasks]
         for ticket in tickets:
             # Called once, when it is done, failed or canceled.
             ticket.future.add_done_callback(partial(self._leave, ticket))
@@ -233,18 +218,36 @@ class Engine:
             thread.join(max(0.1, deadline - time.monotonic()))
         return finished
 
-    def _leave(self, ticket: _Ticket, _: Future[Estimated]) -> None:
+    def _leave(self, ticket: Ticket, _: Future[Estimated]) -> None:
         self._admission.leave(pixels_of(ticket.task.image), ticket.client)
 
-    def _put(self, ticket: _Ticket) -> None:
+    def _put(self, ticket: Ticket) -> None:
         if ticket.boxes is not None or not self.model.needs_boxes:
-            self._to_estimate.put(ticket.client, ticket)
+            self._put_to_estimate(ticket)
             return
         with self._lock:
             self._finding += 1
         self._to_detect.put(ticket.client, ticket)
 
+    def _put_to_estimate(self, ticket: Ticket) -> None:
+        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.submitted)
+
     # ---- the threads
+
+    def _start_model(self, number: int, model: PoseModel) -> None:
+        """The threads of a device. Models that find people by themselves need no detector's."""
+        calls = calls_of(model)
+        opened = for_calls(model, calls)
+        longest_s = self.settings.max_call_ms / 1000
+        size = CallSize(self.settings.max_batch, longest_s if _takes_any(model) else math.inf)
+        # Of calls beside others nobody waits for company: it gains little on a CPU.
+        wait_s = self.settings.max_wait_ms / 1000 if calls == 1 else 0.0
+        for call in range(calls):
+            name = f"rtmpose-estimate-{number}.{call}"
+            self._start(name, self._estimate_loop, opened, size, wait_s)
+        for call in range(max(1, calls // 2) if model.needs_boxes else 0):
+            detection = SharedDetection(opened, self.settings.detector_batch)
+            self._start(f"rtmpose-detect-{number}.{call}", self._detect_loop, opened, detection)
 
     def _start(self, name: str, loop: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=loop, args=arguments, name=name, daemon=True)
@@ -254,11 +257,13 @@ class Engine:
     def _detect_loop(self, model: PoseModel, detection: SharedDetection) -> None:
         while (first := self._to_detect.take()) is not None:
             # Those that wait already; nobody waits for others.
+            self._to_detect.charge(first.client, 1)
             tickets = [first]
             while len(tickets) < detection.images:
                 more = self._to_detect.take(0.0)
                 if more is None:
                     break
+                self._to_detect.charge(more.client, 1)
                 tickets.append(more)
             wanted = [t for t in tickets if t.future.set_running_or_notify_cancel()]
             if wanted:
@@ -268,7 +273,7 @@ class Engine:
                 self._finding -= len(tickets)
             self._to_estimate.wake()
 
-    def _detect(self, model: PoseModel, detection: SharedDetection, tickets: list[_Ticket]) -> None:
+    def _detect(self, model: PoseModel, detection: SharedDetection, tickets: list[Ticket]) -> None:
         started = time.perf_counter()
         try:
             found = detection([ticket.task for ticket in tickets])
@@ -288,58 +293,100 @@ class Engine:
             if ticket.task.boxes_only or not len(boxes):
                 self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
             else:
-                self._to_estimate.put(ticket.client, ticket)
+                self._put_to_estimate(ticket)
 
-    def _estimate_loop(self, model: PoseModel) -> None:
+    def _estimate_loop(self, model: PoseModel, size: CallSize, wait_s: float) -> None:
         while (first := self._to_estimate.take()) is not None:
-            tickets = [t for t in self._batch(first) if self._is_wanted(t)]
-            if tickets:
-                self._estimate(model, tickets)
+            call = self._call(first, size.people, wait_s)
+            parts = [part for part in call if self._is_wanted(part.ticket)]
+            if parts:
+                self._estimate(model, parts, size)
 
-    def _batch(self, first: _Ticket) -> list[_Ticket]:
-        """Requests that share a call: as many as there are, or come within the longest wait."""
-        tickets = [first]
-        people = first.people
-        most = self.settings.max_batch
-        deadline = time.monotonic() + self.settings.max_wait_ms / 1000
+    def _call(self, first: Ticket, most: int, wait_s: float) -> list[Part]:
+        """What shares a call of that many people: of the first image as many as there is room for,
+        and all of others, as many as there are or come within the longest wait.
+        """
+        parts = [self._part(first, most)]
+        people = parts[0].people
+        deadline = time.monotonic() + wait_s
         while people < most:
             more = self._to_estimate.take(
                 max(0.0, deadline - time.monotonic()),
-                fits=partial(_fits, most - people),
+                room=most - people,
                 hopeless=lambda: self._finding == 0,
             )
             if more is None:
                 break
-            tickets.append(more)
-            people += more.people
-        return tickets
+            parts.append(self._part(more, most - people))
+            people += parts[-1].people
+        return parts
 
-    def _is_wanted(self, ticket: _Ticket) -> bool:
-        # Those that were detected are running already.
-        return ticket.future.running() or ticket.future.set_running_or_notify_cancel()
+    def _part(self, ticket: Ticket, most: int) -> Part:
+        part = ticket.part(most)
+        self._to_estimate.charge(ticket.client, part.people)
+        # The others wait for the next call, or are taken by another thread.
+        if ticket.left:
+            self._put_to_estimate(ticket)
+        return part
 
-    def _estimate(self, model: PoseModel, tickets: list[_Ticket]) -> None:
+    def _is_wanted(self, ticket: Ticket) -> bool:
+        # Those that were detected, or begun, are running already.
+        future = ticket.future
+        with self._lock:
+            if future.done():
+                return False
+            return future.running() or future.set_running_or_notify_cancel()
+
+    def _estimate(self, model: PoseModel, parts: list[Part], size: CallSize) -> None:
+        with self._lock:
+            for part in parts:
+                part.ticket.part_begins()
         started = time.perf_counter()
+        poses: list[Poses] = []
+        failure: Exception | None = None
         try:
-            poses = _poses(model, tickets)
+            poses = _poses(model, parts)
         except Exception as error:  # noqa: BLE001 (handed to who asked)
-            # One bad request must not fail those it shared a call with.
-            if len(tickets) > 1:
-                for ticket in tickets:
-                    self._estimate(model, [ticket])
-            else:
-                tickets[0].future.set_exception(error)
-            return
+            failure = error
         seconds = time.perf_counter() - started
-        self._seen("pose", sum(ticket.people for ticket in tickets), seconds)
-        for ticket, found in zip(tickets, poses, strict=True):
-            ticket.pose_s = seconds
-            given = ticket.task.boxes is not None or model.whole_image
-            thr = 0.0 if given else ticket.task.person_thr
-            self._finish(ticket, people_of(found, thr))
-        self._admission.took(seconds / len(tickets) + tickets[0].detect_s)
+        with self._lock:
+            for part in parts:
+                part.ticket.part_ends()
+                part.ticket.share_s += seconds / len(parts)
+        if failure is not None:
+            self._try_alone(model, parts, size, failure)
+            return
+        people = sum(part.people for part in parts)
+        size.took(people, seconds)
+        self._seen("pose", people, seconds)
+        for part, found in zip(parts, poses, strict=True):
+            with self._lock:
+                whole = part.ticket.add(part, found)
+            if whole:
+                self._finish_people(model, part.ticket)
 
-    def _finish(self, ticket: _Ticket, poses: Poses) -> None:
+    def _try_alone(
+        self, model: PoseModel, parts: list[Part], size: CallSize, failure: Exception
+    ) -> None:
+        """One bad request must not fail those it shared a call with."""
+        if len(parts) > 1:
+            for part in parts:
+                self._estimate(model, [part], size)
+            return
+        ticket = parts[0].ticket
+        with self._lock:
+            first = not ticket.failed
+            ticket.failed = True
+        if first:
+            ticket.future.set_exception(failure)
+
+    def _finish_people(self, model: PoseModel, ticket: Ticket) -> None:
+        given = ticket.task.boxes is not None or model.whole_image
+        thr = 0.0 if given else ticket.task.person_thr
+        self._finish(ticket, people_of(ticket.poses(), thr))
+        self._admission.took(ticket.share_s + ticket.detect_s)
+
+    def _finish(self, ticket: Ticket, poses: Poses) -> None:
         total = time.perf_counter() - ticket.submitted
         wait = max(0.0, total - ticket.detect_s - ticket.pose_s)
         ticket.future.set_result(
@@ -351,19 +398,22 @@ class Engine:
             self.on_batch(stage, count, seconds)
 
 
-def _fits(room: int, ticket: _Ticket) -> bool:
-    return ticket.people <= room
-
-
-def _poses(model: PoseModel, tickets: Sequence[_Ticket]) -> list[Poses]:
-    """The poses of all tickets, in one call where the model takes boxes."""
+def _poses(model: PoseModel, parts: Sequence[Part]) -> list[Poses]:
+    """The poses of all parts, in one call where the model takes boxes."""
     if model.needs_boxes:
-        boxes = [ticket.boxes for ticket in tickets if ticket.boxes is not None]
-        return model.estimate([ticket.task.image for ticket in tickets], boxes)
+        images = [part.ticket.task.image for part in parts]
+        return model.estimate(images, [part.boxes for part in parts])
+    tasks = [part.ticket.task for part in parts]
     return [
-        model.estimate([t.task.image], box_thr=t.task.box_thr, max_people=t.task.max_people)[0]
-        for t in tickets
+        model.estimate([task.image], box_thr=task.box_thr, max_people=task.max_people)[0]
+        for task in tasks
     ]
+
+
+def _takes_any(model: PoseModel) -> bool:
+    """Whether calls of fewer people are shorter: not where the file fixes their number."""
+    backend = getattr(model.pose, "backend", None)
+    return backend is None or backend.input.shape[0] in (None, 1)
 
 
 def _calibration(model: PoseModel) -> Calibration | None:

@@ -168,7 +168,12 @@ class Guard:
             host = _header(scope, b"x-forwarded-host") or host
         origin = _header(scope, b"origin")
         if origin and urlsplit(origin).netloc.lower() != host.lower():
-            raise ServiceError(403, "origin", "requests of pages from other origins are refused")
+            raise ServiceError(
+                403,
+                "origin",
+                "requests of pages from other origins are refused; for the service's own page, a"
+                " proxy in front must pass on the header Host",
+            )
         # A name that somebody made point to this machine is an origin of its own.
         local = self._settings.is_loopback and self._settings.token is None
         if local and host and not self._settings.trust_proxy:
@@ -177,8 +182,8 @@ class Guard:
                 raise ServiceError(
                     403,
                     "host",
-                    "this service is for programs of its own machine: with a token it can be"
-                    " reached by other names",
+                    "this service is for programs of its own machine: with a token, or behind a"
+                    " proxy with --trust-proxy, it can be reached by other names",
                 )
 
     def _largest_body(self, path: str) -> int:

@@ -57,7 +57,10 @@ def decode_upload(data: bytes, name: str, max_pixels: int) -> Image:
         )
     if is_heic(data) and not heif_is_installed():
         raise ServiceError(
-            415, "no_image", f"{name} is a HEIC image, which this service does not read"
+            415,
+            "no_heic",
+            f"{name} is a HEIC image, which this service does not read: send it as JPEG (or install"
+            " rtmpose[heif] where the service runs)",
         )
     try:
         with at_most_pixels(max_pixels):

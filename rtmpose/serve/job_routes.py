@@ -33,6 +33,8 @@ MISSING: dict[int | str, dict[str, Any]] = {
     **ERRORS,
 }
 JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
+SHOWN_STEM = 60
+"""Letters of a video's name in the names of its results."""
 
 
 def job_routes(service: Service, runner: JobRunner) -> APIRouter:
@@ -113,8 +115,9 @@ def job_routes(service: Service, runner: JobRunner) -> APIRouter:
             # The list is ours; the client's name is only compared.
             if entry["name"] == name:
                 path = runner.folders.results(row.id) / entry["name"]
-                stem = re.sub(r"[^A-Za-z0-9._-]+", "-", row.name.rpartition(".")[0] or row.name)
-                shown = f"{stem.strip('-.') or 'video'}-{entry['name']}"
+                stem = re.sub(r"[^\w.-]+", "-", row.name.rpartition(".")[0] or row.name)
+                # Long names of other letters would be too long for file systems.
+                shown = f"{stem.strip('-.')[:SHOWN_STEM] or 'video'}-{entry['name']}"
                 return FileResponse(path, media_type=entry["media_type"], filename=shown)
         raise not_found("the job has no such file")
 

@@ -30,6 +30,8 @@ from rtmpose.types import Detections
 FORM = "multipart/form-data"
 JSON = "application/json"
 BYTES = "application/octet-stream"
+CURL = "application/x-www-form-urlencoded"
+"""What ``curl --data-binary`` says of every body."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ async def read_pose_request(
         found = await _read_form(request, options, boxes, settings)
     elif media_type == JSON:
         found = _read_json(await json_body(request), options, settings)
-    elif media_type.startswith("image/") or media_type in ("", BYTES):
+    elif media_type.startswith("image/") or media_type in ("", BYTES, CURL):
         body = await request.body()
         given = None if boxes is None else read_boxes(boxes, settings)
         found = PoseRequest((Upload("the image", body, given),), options)

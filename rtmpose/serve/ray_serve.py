@@ -117,6 +117,7 @@ def ray_engine(
         of_replica = ServeSettings(
             max_batch=settings.max_batch,
             max_wait_ms=settings.max_wait_ms,
+            max_call_ms=settings.max_call_ms,
             detector_batch=settings.detector_batch,
             max_queue=settings.max_queue,
             max_queue_pixels=settings.max_queue_pixels,

@@ -36,6 +36,8 @@ class ServeSettings:
     Attributes:
         max_batch: People in one call of the pose network.
         max_wait_ms: Longest wait of a request for others to share a call with.
+        max_call_ms: How long a call of the pose network should take; an image with more people
+            takes several, between which others come.
         detector_batch: Images in one call of the detector; None for 8 on a GPU, 1 on a CPU.
         max_queue: Images that wait or are worked on, of all clients together.
         max_queue_pixels: Their pixels together.
@@ -76,6 +78,7 @@ class ServeSettings:
 
     max_batch: int = 16
     max_wait_ms: float = 4.0
+    max_call_ms: float = 30.0
     detector_batch: int | None = None
     max_queue: int = 128
     max_queue_pixels: int = 500_000_000
@@ -114,6 +117,7 @@ class ServeSettings:
             self,
             max_batch=BATCH,
             max_wait_ms=Range(0, 10_000),
+            max_call_ms=Range(1, 10_000),
             detector_batch=BATCH.optional(),
             max_queue=COUNT,
             max_queue_pixels=Range(1, 1 << 40, whole=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from typing import Any
 
@@ -68,10 +69,13 @@ class _Stream:
         self._session = StreamSession(service, client, StreamSettings())
         self._news = asyncio.Event()
         self._time_s: float | None = None
+        self._heard = time.monotonic()
+        self._sending: float | None = None  # since when
 
     async def run(self) -> None:
         """Until the client leaves."""
-        tasks = [asyncio.ensure_future(self._take()), asyncio.ensure_future(self._work())]
+        parts = (self._take(), self._work(), self._watch())
+        tasks = [asyncio.ensure_future(part) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -84,7 +88,8 @@ class _Stream:
         """Take messages."""
         try:
             while True:
-                message = await asyncio.wait_for(self._socket.receive(), IDLE_S)
+                message = await self._socket.receive()
+                self._heard = time.monotonic()
                 if message["type"] == "websocket.disconnect":
                     return
                 data = message.get("bytes")
@@ -94,10 +99,21 @@ class _Stream:
                     self._news.set()
                 elif not await self._text(message.get("text") or ""):
                     return
-        except asyncio.TimeoutError:
-            await _end(self._socket, GOING_AWAY, "idle", f"nothing came for {IDLE_S:g} s")
         except (WebSocketDisconnect, RuntimeError):
             return
+
+    async def _watch(self) -> None:
+        """Returns when nothing came for too long, or a result is not taken. One timer for all
+        messages: a limit of each would be a task more for every frame.
+        """
+        while True:
+            now = time.monotonic()
+            if self._sending is not None and now - self._sending > SEND_S:
+                return
+            if now - self._heard > IDLE_S:
+                await _end(self._socket, GOING_AWAY, "idle", f"nothing came for {IDLE_S:g} s")
+                return
+            await asyncio.sleep(min(IDLE_S, SEND_S) / 5)
 
     async def _text(self, text: str) -> bool:
         """Handle a message of text; False ends the stream."""
@@ -139,12 +155,14 @@ class _Stream:
             result = await loop.run_in_executor(self._session.thread, self._session.work, frame)
             try:
                 await self._send(result)
-            except (asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):
+            except (WebSocketDisconnect, RuntimeError):
                 return
 
     async def _send(self, message: dict[str, Any]) -> None:
         text = to_json(message, separators=(",", ":"))
-        await asyncio.wait_for(self._socket.send_text(text), SEND_S)
+        self._sending = time.monotonic()
+        await self._socket.send_text(text)
+        self._sending = None
 
     def _ready(self) -> dict[str, Any]:
         engine = self._service.engine

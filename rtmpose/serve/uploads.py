@@ -99,6 +99,8 @@ def from_base64(text: object, name: str) -> bytes:
     """
     if not isinstance(text, str):
         raise bad_request(f"{name} is not a text in base64")
+    if text[:8].lower().startswith(("http://", "https://", "file://")):
+        raise bad_request(f"{name} is an address, which is not opened: send the file, in base64")
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:

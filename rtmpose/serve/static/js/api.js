@@ -64,9 +64,10 @@ export async function upload(path, file, onProgress, signal) {
 /** Words for a person about what went wrong with a file of that name. */
 export function explain(error, name) {
   if (error.code === "gone") return text("gone");
-  if (error.code === "no_image" || error.code === "no_video") return text(error.code, { name });
+  if (["no_image", "no_heic", "no_video"].includes(error.code)) return text(error.code, { name });
   if (error.status === 413) return text("too_large", { name });
   if (error.status === 429) return text("too_fast");
+  if (error.status >= 500) return text("server_trouble", { reason: error.message });
   if (error instanceof ApiError) return text("file_unreadable", { name, reason: error.message });
   return error.message;
 }

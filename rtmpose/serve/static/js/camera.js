@@ -3,8 +3,9 @@
 
 import { callJson } from "./api.js";
 import { offerPicture } from "./downloads.js";
+import { onNextFrame } from "./frames.js";
 import { clearError, say, sayError } from "./messages.js";
-import { currentScene, peopleWords, showScene } from "./scene.js";
+import { currentScene, peopleWords, showScene, useKeypointSet } from "./scene.js";
 import { chosen } from "./settings.js";
 import { PoseStream } from "./stream.js";
 import { text } from "./texts.js";
@@ -64,15 +65,18 @@ export class CameraRun {
   #shownAt = [];
   #dropped = 0;
 
-  /** `finder` has `free`, `find(bitmap, blob)`, `use()`, `stop()`; see ServerFinder. */
-  constructor(media, finder) {
+  /**
+   * `finder` has `free`, `find(bitmap, blob)`, `use()`, `stop()`; see ServerFinder. `onEnded` is
+   * told when the camera is gone.
+   */
+  constructor(media, finder, onEnded) {
     this.#media = media;
     this.#finder = finder;
     finder.onPeople = (frame, people, result) => this.#show(frame, people, result);
     this.#video.muted = true;
     this.#video.playsInline = true;
     this.#video.srcObject = media;
-    media.getVideoTracks()[0].onended = () => sayError(text("camera_none"), "camera");
+    media.getVideoTracks()[0].onended = onEnded;
     this.#begin();
   }
 
@@ -95,7 +99,7 @@ export class CameraRun {
 
   #next() {
     if (this.#stopped) return;
-    this.#video.requestVideoFrameCallback(async (now) => {
+    onNextFrame(this.#video, async (now) => {
       try {
         if (this.#finder.free && !this.#stopped) await this.#take(now);
         else this.#dropped += 1;
@@ -143,7 +147,11 @@ export class ServerFinder {
 
   constructor() {
     this.#stream = new PoseStream(chosen(), {
-      onReady: () => clearError("stream"),
+      onReady: (message) => {
+        // A service that was started again may have another model.
+        useKeypointSet(message.keypoint_set);
+        clearError("stream");
+      },
       onResult: (message, frame) => this.onPeople(frame, message.people, message),
       onError: (message) => sayError(message.message, "stream"),
       onLost: (why) => this.#lost(why),

@@ -189,8 +189,16 @@ async function toggleCamera(deviceId) {
     return;
   }
   say(() => [text("camera_on")]);
-  page.run = new CameraRun(media, engine ? new PrivateFinder(engine) : new ServerFinder());
+  const finder = engine ? new PrivateFinder(engine) : new ServerFinder();
+  page.run = new CameraRun(media, finder, cameraEnded);
   await listCameras(media);
+}
+
+/** The camera was unplugged, or taken away. */
+function cameraEnded() {
+  begin();
+  say();
+  sayError(text("camera_lost"), "camera");
 }
 
 /** Thresholds changed: a photo is looked at again, a camera goes on with them. */

@@ -1,5 +1,6 @@
 // A video with the people of its frames, and the timeline below it.
 
+import { onNextFrame } from "./frames.js";
 import { clock, say } from "./messages.js";
 import { peopleWords, showScene } from "./scene.js";
 import { text } from "./texts.js";
@@ -90,7 +91,7 @@ export class Player {
   }
 
   #follow() {
-    this.#video.requestVideoFrameCallback((_, { mediaTime }) => {
+    onNextFrame(this.#video, (_, { mediaTime }) => {
       if (this.#stopped) return;
       if (!this.#video.seeking) this.#show(mediaTime);
       this.#follow();

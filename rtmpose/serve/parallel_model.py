@@ -1,0 +1,39 @@
+"""A model for several calls at the same time, each with a share of the cores.
+
+Two calls on one core each do more than one call on two: a network's operations are too short to be
+worth sharing, and its threads wait for each other after every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtmpose.backends import Backend, open_backend
+from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.parallel import calls_at_once
+from rtmpose.families import Network, PoseModel
+
+CORES_PER_CALL = 4
+"""With more cores than twice as many, a single call still gets this many, so that nobody who is
+alone waits long.
+"""
+
+
+def calls_of(model: PoseModel) -> int:
+    """How many calls of a model to make at the same time: 1 on GPUs and on a single core."""
+    networks = model.networks
+    if not networks:
+        return 1
+    most = min(calls_at_once(network.backend, network.options) for network in networks)
+    cores = min(network.options.threads or usable_cpus() for network in networks)
+    return max(1, min(most, cores, max(2, cores // CORES_PER_CALL)))
+
+
+def for_calls(model: PoseModel, calls: int) -> PoseModel:
+    """The same model for so many calls at the same time, its networks opened once more."""
+
+    def narrow(network: Network) -> Backend:
+        options = replace(network.options, num_streams=calls)
+        return open_backend(network.path, network.card, options)
+
+    return model if calls == 1 else model.with_backends(narrow)

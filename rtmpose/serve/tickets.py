@@ -1,0 +1,96 @@
+"""Images on their way through the engine, and what shares a call of the pose network."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rtmpose.crowds import joined
+from rtmpose.types import Detections, Poses
+
+if TYPE_CHECKING:
+    from rtmpose.serve.engine import Estimated, ImageTask
+
+
+@dataclass(eq=False)
+class Ticket:
+    """An image on its way. Its people are handed out in parts, in order; several parts may be at
+    work at the same time. Not for several threads at once: the engine has a lock for it.
+    """
+
+    task: ImageTask
+    client: str
+    boxes: Detections | None
+    future: Future[Estimated] = field(default_factory=Future)
+    submitted: float = field(default_factory=time.perf_counter)
+    detect_s: float = 0.0
+    pose_s: float = 0.0  # with a part at work
+    share_s: float = 0.0  # of calls that are shared with others, the share
+    begun: int = 0  # people that were handed out
+    failed: bool = False
+    _found: dict[int, Poses] = field(default_factory=dict)  # by the first of a part's people
+    _done: int = 0
+    _at_work: int = 0
+    _since: float = 0.0
+
+    @property
+    def people(self) -> int:
+        """All people of the image."""
+        return 1 if self.boxes is None else len(self.boxes)
+
+    @property
+    def left(self) -> int:
+        """People who were not handed out yet."""
+        return self.people - self.begun
+
+    def part(self, most: int) -> Part:
+        """The next people, at most so many."""
+        part = Part(self, self.begun, min(self.left, most))
+        self.begun += part.people
+        return part
+
+    def part_begins(self) -> None:
+        """A part is at work."""
+        if not self._at_work:
+            self._since = time.perf_counter()
+        self._at_work += 1
+
+    def part_ends(self) -> None:
+        """A part is not at work any more."""
+        self._at_work -= 1
+        if not self._at_work:
+            self.pose_s += time.perf_counter() - self._since
+
+    def add(self, part: Part, poses: Poses) -> bool:
+        """The poses of a part; whether they were the last ones of a good ticket."""
+        self._found[part.start] = poses
+        self._done += part.people
+        return self._done == self.people and not self.failed
+
+    def poses(self) -> Poses:
+        """The people of all parts."""
+        return joined([self._found[start] for start in sorted(self._found)])
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some people of one image in one call.
+
+    Attributes:
+        ticket: The image.
+        start: The first of them.
+        people: How many.
+    """
+
+    ticket: Ticket
+    start: int
+    people: int
+
+    @property
+    def boxes(self) -> Detections:
+        """Where they are."""
+        boxes = self.ticket.boxes
+        assert boxes is not None
+        return boxes[self.start : self.start + self.people]
