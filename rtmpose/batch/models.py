@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.batch.settings import BatchSettings, EngineOptions
 from rtmpose.model_card import ModelCard
 from rtmpose.sources import SourceItem, open_frames
+from rtmpose.sources.containers import limit_decoder_threads
 from rtmpose.types import Frame, Poses, Skeleton
 from rtmpose.worker_threads import Prefetch
 from rtmpose.writers.output_checks import refuse_non_numbers
@@ -67,6 +69,8 @@ class Models:
     """
 
     def __init__(self, settings: BatchSettings, engine: EngineOptions) -> None:
+        if engine.shares_cores:
+            keep_to_threads(engine.threads)
         self._settings = settings
         self._pipeline: Pipeline | None = None
         self._tracker: VideoTracker | None = None
@@ -173,6 +177,14 @@ class Models:
             yield frame, poses, filled
 
 
+def keep_to_threads(count: int) -> None:
+    """Hold what works beside the networks in this process to a number of threads: decoders, and
+    OpenCV, which would take a thread for each core of the machine.
+    """
+    cv2.setNumThreads(count)
+    limit_decoder_threads(count)
+
+
 def _decoded(sources: Sequence[Open]) -> Generator[Found, None, None]:
     """Frames of sources, one after the other, with the end of each."""
     for place, open_source in enumerate(sources):
@@ -232,7 +244,12 @@ def _open_tracker(settings: BatchSettings, engine: EngineOptions) -> VideoTracke
         skeleton=_skeleton(settings.skeleton),
         card=_card(settings.card),
     )
-    return VideoTracker(tracker, interval=settings.det_interval, fps_limit=settings.fps_limit)
+    return VideoTracker(
+        tracker,
+        interval=settings.det_interval,
+        fps_limit=settings.fps_limit,
+        detect_ahead=not (engine.shares_cores and engine.threads == 1),
+    )
 
 
 def _detector(settings: BatchSettings, engine: EngineOptions) -> str | Detector:
