@@ -17,10 +17,12 @@ from rtmpose.writers.clip import Clip
 REMEDY = "give the .csv of the same name, which DeepLabCut writes with save_as_csv=True"
 NUMBERS = "values_block_0"
 PLAIN_OPERATIONS = frozenset({
-    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2",
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1",
+    "BININT2",
     "LONG", "LONG1", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE",
     "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE",
-    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "PUT", "BINPUT",
+    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "PUT",
+    "BINPUT",
     "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "MEMOIZE",
 })  # fmt: skip
 """What a pickle of plain lists is made of; none of it runs code."""

@@ -229,6 +229,29 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
 )
 
 
+RESULTS = LabFormat(
+    "jsonl",
+    ".jsonl",
+    Holds.all,
+    "results_lines",
+    "write_results",
+    "rtmpose itself: the results again, such as with corrected ids.",
+    needs_ids=False,
+)
+"""Results as ``--jsonl`` of ``track`` and ``predict`` writes them."""
+CONVERTED = (*LAB_FORMATS, RESULTS)
+"""What ``rtmpose convert`` writes."""
+
+
+def converted_format(name: str) -> LabFormat:
+    """The row of that name, that of results included.
+
+    Raises:
+        InputError: there is none.
+    """
+    return RESULTS if name.lower() == RESULTS.name else lab_format(name)
+
+
 def lab_format(name: str) -> LabFormat:
     """The row of that name.
 
