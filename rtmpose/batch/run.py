@@ -18,9 +18,15 @@ from rtmpose.batch import runs
 from rtmpose.batch.cluster import ClusterOptions
 from rtmpose.batch.ledger import Entry, Ledger, SourceState, states_of
 from rtmpose.batch.listing import Listing
-from rtmpose.batch.report import BatchReport, report_of
+from rtmpose.batch.remote_folder import RemoteFolder
+from rtmpose.batch.report import REPORT_FILE, BatchReport, report_of
 from rtmpose.batch.segments import cut
-from rtmpose.batch.settings import BatchSettings, EngineOptions, agree_on_settings
+from rtmpose.batch.settings import (
+    SETTINGS_FILE,
+    BatchSettings,
+    EngineOptions,
+    agree_on_settings,
+)
 from rtmpose.batch.storage import fingerprint
 from rtmpose.batch.units import PHOTOS, Unit, in_shard, make_units
 from rtmpose.batch.worker import Worker, WorkerOptions
@@ -83,6 +89,7 @@ def run_batch(
     engine: EngineOptions | None = None,
     options: BatchOptions | None = None,
     on_progress: Callable[[BatchProgress], None] | None = None,
+    remote: RemoteFolder | None = None,
 ) -> BatchReport:
     """Do what is missing of some sources.
 
@@ -93,6 +100,7 @@ def run_batch(
         engine: What the networks run on.
         options: What is asked of this run.
         on_progress: Called now and then.
+        remote: The folder in a store whose mirror ``out`` is.
 
     Returns:
         The state of the whole folder.
@@ -107,14 +115,24 @@ def run_batch(
     engine = engine or EngineOptions()
     out = Path(os.path.abspath(out))  # noqa: PTH100 (links stay: other machines see them)
     agree_on_settings(out, settings)
+    ledger = Ledger(out, remote)
+    # Before any work: a store that refuses is known at once.
+    ledger.send(out / SETTINGS_FILE)
     with runs.begun(out, options.shard, len(listing.sources)) as run:
+        ledger.send(run.path)
         began_s = time.perf_counter()
-        ledger = Ledger(out)
         notes = _reconcile(ledger, out, options.shard)
         missing, states, more = _missing(listing.sources, ledger, options)
         tries = {source: state.tries for source, state in states.items()}
         units = make_units(missing, settings, tries=tries, photos=options.photos)
-        worker = WorkerOptions(str(out), settings, engine, run.summary.name, options.retry_failed)
+        worker = WorkerOptions(
+            str(out),
+            settings,
+            engine,
+            run.summary.name,
+            options.retry_failed,
+            "" if remote is None else remote.url,
+        )
         progress = _Progress(run.summary.name, len(missing), on_progress)
         try:
             finished = _entries(units, worker, options.cluster, progress.frame)
@@ -136,6 +154,7 @@ def run_batch(
     report.problems = list(listing.problems)
     report.notes += [*notes, *more, *_words(listing), *listing.left_out]
     report.write(out)
+    ledger.send(run.path, out / REPORT_FILE)
     return report
 
 
@@ -182,6 +201,7 @@ def _reconcile(ledger: Ledger, out: Path, shard: tuple[int, int] | None) -> list
         unfinished = out / "work" / f"{entry.key}.json"
         write_text(unfinished, entry.to_text())
         move_file(unfinished, ledger.path(entry.key))
+        ledger.send(ledger.path(entry.key))
         log.info("%s is whole: its entry is added to the ledger", name)
 
     # A file that somebody removed is made again, by whoever its sources belong to.

@@ -150,22 +150,24 @@ def angles(
     settings = MeterSettings.parsed(meters.height_m, meters.length, meters.floor)
     target = output or next_to(results, "_angles.csv")
     check_angles_path(target, results)
-    if plot is not None:
-        from rtmpose.plots.figures import check_picture
-
-        check_picture(plot)
+    pictures = None if plot is None else _pictures(plot)
     several, clips = are_several(taken.clips(results))
-    pictures = None
-    if plot is not None:
-        from rtmpose.plots.angles import AnglePictures
-
-        pictures = AnglePictures(plot, several=several)
+    if pictures is not None:
+        pictures.check(several=several)
 
     # One source after the other: a data set may be larger than the memory.
     written = write_angles(_measured(clips, options, settings, pictures), target, options)
     for path in [*written, *(pictures.written if pictures else [])]:
         typer.echo(f"wrote {path}")
     return 0
+
+
+def _pictures(path: Path) -> AnglePictures:
+    from rtmpose.plots.angles import AnglePictures
+    from rtmpose.plots.figures import check_picture
+
+    check_picture(path)
+    return AnglePictures(path)
 
 
 def _measured(

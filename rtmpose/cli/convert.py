@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtmpose.cli.groups import expand_groups
-from rtmpose.cli.result_options import OTHERS, ResultOptions, next_to
+from rtmpose.cli.result_options import ResultOptions, SeveralResults, next_to
 from rtmpose.errors import InputError
 from rtmpose.ranges import FINITE, KEYPOINT_SCORE, METERS_PER_PIXEL
 from rtmpose.writers.lab_table import CONVERTED, converted_format
@@ -69,17 +69,7 @@ class FormatOptions:
 
 @expand_groups
 def convert(
-    results: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RESULTS",
-            help=(
-                "Results of `predict` or `track`: .json, .jsonl, .csv or .parquet files, or folders"
-                f" of them, of --npz, --openpose or `batch`; {OTHERS}."
-            ),
-            show_default=False,
-        ),
-    ],
+    results: SeveralResults,
     taken: ResultOptions,
     to: Annotated[
         str,

@@ -40,6 +40,18 @@ Results = Annotated[
 ]
 
 
+SeveralResults = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RESULTS",
+        help=(
+            "Results of `predict` or `track`: .json, .jsonl, .csv or .parquet files, or folders"
+            f" of them, of --npz, --openpose or `batch`; {OTHERS}."
+        ),
+        show_default=False,
+    ),
+]
+
 IDS = "Correcting ids"
 
 

@@ -73,7 +73,7 @@ class AngleRows:
     """Rows of many clips, kept on the disk: which columns a table has is known after the last."""
 
     def __init__(self) -> None:
-        self._file = TemporaryFile()
+        self._file = TemporaryFile()  # noqa: SIM115 (closed by __exit__)
         self._count = 0
         self._points: dict[str, None] = {}
 
@@ -156,14 +156,17 @@ def write_parquet(rows: AngleRows, path: Path, about: dict[str, Any]) -> None:
     fields = [(name, types.get(name, pyarrow.float64())) for name in rows.columns]
     schema = pyarrow.schema(fields, metadata={"rtmpose_angles": to_json(about)})
     each = iter(rows)
-    with atomic_binary(path) as file, output_errors(path):
-        with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            while group := list(islice(each, GROUP_ROWS)):
-                columns = zip(*group, strict=True)
-                arrays = [
-                    pyarrow.array(c, field.type) for c, field in zip(columns, schema, strict=True)
-                ]
-                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+    with (
+        atomic_binary(path) as file,
+        output_errors(path),
+        pyarrow.parquet.ParquetWriter(file, schema) as writer,
+    ):
+        while group := list(islice(each, GROUP_ROWS)):
+            columns = zip(*group, strict=True)
+            arrays = [
+                pyarrow.array(c, field.type) for c, field in zip(columns, schema, strict=True)
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
 def write_mot(person: PersonAngles, path: Path, note: str) -> None:

@@ -53,18 +53,22 @@ class AnglePictures:
 
     Attributes:
         written: Paths so far.
-
-    Raises:
-        InputError: the name of one file for several clips.
     """
 
-    def __init__(self, path: Path, *, several: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.written: list[Path] = []
         self._path = path
         self._names = ClipNames()
         self._is_file = bool(path.suffix) and not path.is_dir()
+
+    def check(self, *, several: bool) -> None:
+        """Refuse the name of one file for several clips.
+
+        Raises:
+            InputError: it is one.
+        """
         if several and self._is_file:
-            raise one_picture(path)
+            raise one_picture(self._path)
 
     def draw(self, clip: ClipAngles) -> None:
         """Draw the next clip.
