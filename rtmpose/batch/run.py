@@ -125,25 +125,12 @@ def run_batch(
         missing, states, more = _missing(listing.sources, ledger, options)
         tries = {source: state.tries for source, state in states.items()}
         units = make_units(missing, settings, tries=tries, photos=options.photos)
-        worker = WorkerOptions(
-            str(out),
-            settings,
-            engine,
-            run.summary.name,
-            options.retry_failed,
-            "" if remote is None else remote.url,
-        )
+        url = "" if remote is None else remote.url
+        name, retry = run.summary.name, options.retry_failed
+        worker = WorkerOptions(str(out), settings, engine, name, retry, url)
         progress = _Progress(run.summary.name, len(missing), on_progress)
         try:
-            finished = _entries(units, worker, options.cluster, progress.frame)
-            with closing(finished):
-                for entry in finished:
-                    progress.add(entry)
-        except KeyboardInterrupt as error:
-            raise JobInterrupted(
-                f"{progress.done:.0f} of {len(missing)} sources are done and kept in {out}; go on"
-                " with the same command"
-            ) from error
+            _do(units, worker, options.cluster, ledger, progress)
         finally:
             runs.ended(run, began_s, round(progress.done), progress.frames)
     report = report_of(out)
@@ -156,6 +143,32 @@ def run_batch(
     report.write(out)
     ledger.send(run.path, out / REPORT_FILE)
     return report
+
+
+def _do(
+    units: Sequence[Unit],
+    worker: WorkerOptions,
+    cluster: ClusterOptions,
+    ledger: Ledger,
+    progress: _Progress,
+) -> None:
+    """Do all units.
+
+    Raises:
+        JobInterrupted: the run was interrupted.
+    """
+    try:
+        with closing(_entries(units, worker, cluster, progress.frame)) as finished:
+            for entry in finished:
+                # Workers on other machines have mirrors of their own.
+                if worker.remote and not ledger.path(entry.key).exists():
+                    write_text(ledger.path(entry.key), entry.to_text())
+                progress.add(entry)
+    except KeyboardInterrupt as error:
+        raise JobInterrupted(
+            f"{progress.done:.0f} of {progress.total} sources are done and kept in {worker.out}; go"
+            " on with the same command"
+        ) from error
 
 
 def status(out: Path) -> BatchReport:
@@ -276,7 +289,7 @@ class _Progress:
         self.failed = 0
         self.frames = 0
         self._run = run
-        self._total = total
+        self.total = total
         self._tell = tell
         self._running = 0
         self._source = ""
@@ -306,4 +319,4 @@ class _Progress:
         self._told_s = now
         frames = self.frames + self._running
         fps = frames / max(now - self._began_s, 1e-9)
-        self._tell(BatchProgress(self.done, self.failed, self._total, frames, fps, self._source))
+        self._tell(BatchProgress(self.done, self.failed, self.total, frames, fps, self._source))

@@ -86,7 +86,7 @@ class AngleRows:
     def add(self, clip: ClipAngles) -> None:
         """Add everybody in a clip."""
         for person in clip.people:
-            meters = {}
+            meters: dict[str, NDArray[np.float64]] = {}
             if clip.scale is not None:
                 points = person.body.points
                 meters = {name: clip.scale.to_meters(person.body.at(name)) for name in points}

@@ -68,7 +68,9 @@ def _description(content: Entry) -> Description:
     if not sets:
         return Description()
     # Links count from 1 there.
-    links = tuple((int(a) - 1, int(b) - 1) for a, b in with_points[0].get("skeleton") or ())
+    links: tuple[tuple[int, int], ...] = tuple(
+        (int(a) - 1, int(b) - 1) for a, b in with_points[0].get("skeleton") or ()
+    )
     (keypoints,) = sets
     if any(not 0 <= end < len(keypoints) for link in links for end in link):
         links = ()

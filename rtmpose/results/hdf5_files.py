@@ -103,7 +103,7 @@ def _kind_of(path: Path) -> str:
 def _analysis(content: Any, path: Path) -> list[Clip]:
     """The clip of SLEAP's analysis file."""
     tracks = content["tracks"]
-    order = MATLAB_ORDER
+    order: tuple[str, ...] = MATLAB_ORDER
     if "dims" in tracks.attrs:
         order = tuple(json.loads(tracks.attrs["dims"]))
     if sorted(order) != sorted(CANONICAL) or tracks.ndim != len(CANONICAL):
@@ -118,7 +118,7 @@ def _analysis(content: Any, path: Path) -> list[Clip]:
     names = _texts(content["track_names"]) if "track_names" in content else []
     if len(names) != people:
         names = [str(number) for number in range(1, people + 1)]
-    edges = np.asarray(content["edge_inds"]).reshape(-1, 2) if "edge_inds" in content else []
+    edges = np.asarray(content["edge_inds"] if "edge_inds" in content else []).reshape(-1, 2)
     source = path.name.removesuffix(path.suffix).removesuffix(".analysis")
     if "video_path" in content:
         source = _text(content["video_path"][()]) or source
@@ -130,7 +130,7 @@ def _analysis(content: Any, path: Path) -> list[Clip]:
         None,
         points.astype(np.float32),
         scores.astype(np.float32),
-        tuple((int(a), int(b)) for a, b in edges),
+        tuple((int(a), int(b)) for a, b in edges.tolist()),
     ).clips(path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.results.track_arrays import TrackArrays, numbers_of
@@ -56,13 +57,15 @@ def _arrays(content: Any, path: Path) -> TrackArrays:
     fps = content.attrs.get("fps")
     rate = float(fps) if fps and float(fps) > 0 else None
     times = content["time"].values.astype(np.float64)
-    frames = np.arange(len(times))
+    frames: NDArray[np.int64] = np.arange(len(times))
+    seconds: NDArray[np.float64] | None = times
     if content.attrs.get("time_unit") == "frames" or not rate:
-        frames, seconds = times.round().astype(np.int64), None if rate is None else times / rate
+        frames = times.round().astype(np.int64)
+        seconds = None if rate is None else times / rate
     else:
         # A clip that begins later in its video keeps the numbers of its frames.
         numbers = (times * rate).round().astype(np.int64)
-        frames, seconds = (numbers if (np.diff(numbers) > 0).all() else frames), times
+        frames = numbers if (np.diff(numbers) > 0).all() else frames
     ids = numbers_of(_texts(content["individuals"]))
     return TrackArrays(
         str(content.attrs.get("source_file") or path.stem),

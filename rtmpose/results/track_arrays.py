@@ -67,8 +67,9 @@ class TrackArrays:
         if not self.ids:
             log.warning("nobody is in %s", path)
         rows = SourceRows(complete=True)
-        times = [None] * len(self.frames) if self.times is None else self.times.tolist()
-        rows.seen = dict(zip(self.frames.tolist(), times, strict=True))
+        rows.seen = dict.fromkeys(self.frames.tolist())
+        if self.times is not None:
+            rows.seen = dict(zip(self.frames.tolist(), self.times.tolist(), strict=True))
         triples = np.concatenate([self.points, self.confidences[..., None]], axis=3)
         seen = np.isfinite(self.points).all(axis=3).any(axis=2)
         for place, person in np.argwhere(seen).tolist():

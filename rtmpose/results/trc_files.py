@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description, SourceInfo
 from rtmpose.results.rows import SourceRows, box_around, make_clips
 from rtmpose.text_files import MAX_DATA_BYTES, read_text
-from rtmpose.types import FloatArray
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.marker_names import marker_name
 from rtmpose.writers.openpose_layouts import HALPE26
@@ -52,7 +52,7 @@ class Track:
     markers: tuple[str, ...]
     frames: list[int]
     times: list[float]
-    places: FloatArray
+    places: NDArray[np.float64]
     unit: str
     fps: float
 
@@ -109,10 +109,11 @@ def _add(rows: SourceRows, track: Track, number: int, path: Path) -> None:
             path,
             track.unit,
         )
-    for frame, time, person in zip(track.frames, track.times, points, strict=True):
+    people = points.astype(np.float32)
+    for frame, time, person in zip(track.frames, track.times, people, strict=True):
         rows.seen[frame] = time
         if np.isfinite(person).all(axis=1).any():
-            rows.add(frame, person.astype(np.float32), box_around(person), number=number)
+            rows.add(frame, person, box_around(person), number=number)
 
 
 def _parsed(path: Path) -> Track:
@@ -142,9 +143,11 @@ def _parsed(path: Path) -> Track:
     return Track(markers, frames, times, places, unit, fps)
 
 
-def _table(lines: Sequence[str], count: int) -> tuple[list[int], list[float], FloatArray]:
+def _table(lines: Sequence[str], count: int) -> tuple[list[int], list[float], NDArray[np.float64]]:
     """Frames, times and places of the rows; what is blank is missing."""
-    frames, times, rows = [], [], []
+    frames: list[int] = []
+    times: list[float] = []
+    rows: list[list[float]] = []
     for number, line in enumerate(lines, HEAD + 1):
         if not line.strip():
             continue
