@@ -112,7 +112,6 @@ def run_batch(
         MissingDependencyError: Ray or pyarrow is needed and not installed.
     """
     options = options or BatchOptions()
-    engine = engine or EngineOptions()
     out = Path(os.path.abspath(out))  # noqa: PTH100 (links stay: other machines see them)
     agree_on_settings(out, settings)
     ledger = Ledger(out, remote)
@@ -127,7 +126,7 @@ def run_batch(
         units = make_units(missing, settings, tries=tries, photos=options.photos)
         url = "" if remote is None else remote.url
         name, retry = run.summary.name, options.retry_failed
-        worker = WorkerOptions(str(out), settings, engine, name, retry, url)
+        worker = WorkerOptions(str(out), settings, engine or EngineOptions(), name, retry, url)
         progress = _Progress(run.summary.name, len(missing), on_progress)
         try:
             _do(units, worker, options.cluster, ledger, progress)

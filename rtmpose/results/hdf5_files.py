@@ -118,7 +118,7 @@ def _analysis(content: Any, path: Path) -> list[Clip]:
     names = _texts(content["track_names"]) if "track_names" in content else []
     if len(names) != people:
         names = [str(number) for number in range(1, people + 1)]
-    edges = np.asarray(content["edge_inds"] if "edge_inds" in content else []).reshape(-1, 2)
+    edges = np.asarray(content.get("edge_inds", [])).reshape(-1, 2)
     source = path.name.removesuffix(path.suffix).removesuffix(".analysis")
     if "video_path" in content:
         source = _text(content["video_path"][()]) or source
