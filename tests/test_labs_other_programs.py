@@ -8,7 +8,9 @@ from lab_clips import COUNT, FIRST, FPS, made_clip
 
 from rtmpose.cli import main
 from rtmpose.errors import InputError
+from rtmpose.plots.frame import source_file
 from rtmpose.results import read_results
+from rtmpose.writers.clip_names import ClipNames
 from rtmpose.writers.convert import convert_clips
 from rtmpose.writers.lab_options import LabOptions
 from rtmpose.writers.lab_table import lab_format
@@ -262,3 +264,23 @@ def test_annotations_of_photos_stay_photos(tmp_path):
     assert first.ids is None
     assert len(second.rows) == 0
     assert first.skeleton.links == ((0, 1),)
+
+
+# ---- where things lie
+
+
+def test_the_video_of_another_program_is_found(tmp_path):
+    """They name it without its suffix."""
+    table = "scorer,s,s\nbodyparts,nose,nose\ncoords,x,y\n0,1,2\n"
+    path = tmp_path / "day.2 walkDLC_resnet50_walkMay1shuffle1_1000.csv"
+    path.write_text(table)
+    (clip,) = read_results(path)
+    assert source_file(clip, path) is None
+    (tmp_path / "day.2 walk.MOV").touch()
+    assert source_file(clip, path) == tmp_path / "day.2 walk.MOV"
+    assert ClipNames().name(clip) == "day.2 walk"
+
+
+def test_results_in_a_store_are_to_be_copied(capsys):
+    assert main(["convert", "s3://bucket/results", "--to", "trc"]) == 1
+    assert "copy the results to this machine" in capsys.readouterr().err

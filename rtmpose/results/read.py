@@ -46,6 +46,7 @@ PREFERRED = (".parquet", ".jsonl", ".json", ".csv")
 """Which is read of files that differ in their suffix only."""
 FOREIGN = (".slp", ".h5", ".hdf5", ".nc")
 """Files of other programs that are looked for in a folder where there are none of ours."""
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst", ".7z")
 MADE = "`rtmpose track VIDEO --jsonl results.jsonl` makes results"
 
@@ -116,6 +117,9 @@ def _refuse_twice(clip: Clip, path: Path, seen: dict[str, Path]) -> None:
 
 def _parts_of(path: Path) -> list[Part]:
     if not path.exists():
+        # A path keeps one of the two slashes.
+        if ADDRESS.match(str(path)):
+            raise InputError(f"{path} is an address: copy the results to this machine first")
         raise InputError(f"there are no results at {path}")
     return _parts_of_folder(path) if path.is_dir() else [_part_of_file(path)]
 
