@@ -3,18 +3,23 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 from batch_runs import csv_rows, parquet_rows, snapshot
 from clips import clip
 from jobs import image
 
 import rtmpose
+from rtmpose.batch import models
 from rtmpose.batch.ledger import key_in_name
 from rtmpose.batch.report import report_of
+from rtmpose.batch.settings import BatchSettings, EngineOptions
 from rtmpose.batch.units import in_shard
 from rtmpose.cli import main
+from rtmpose.sources.containers import opened_file
 
 
 def test_every_source_once_and_failures_cost_only_themselves(batch, sources):
@@ -233,3 +238,35 @@ def test_probabilities_have_columns_where_the_model_is_calibrated(tmp_path):
     for k, name in enumerate(skeleton.keypoints):
         assert row[f"{name}_probability"] == float(poses.probabilities[0, k])
         assert row[f"{name}_x"] == float(poses.keypoints[0, k, 0])
+
+
+def test_a_worker_that_shares_cores_keeps_to_its_own(job_models, monkeypatch):
+    """Decoders and OpenCV would take a thread for each core of the machine."""
+    told = []
+    monkeypatch.setattr(models, "keep_to_threads", told.append)
+    settings = BatchSettings(
+        task="track", detector=job_models[0], pose=job_models[1], tracker={"pose_min_keypoints": 0}
+    )
+    engine = EngineOptions("onnxruntime", "cpu", 1)
+    alone = models.Models(settings, engine)
+    shared = models.Models(settings, replace(engine, shares_cores=True))
+    assert told == [1]
+    assert [opened.tracker.detect_ahead for opened in (alone, shared)] == [True, False]
+    # Two cores are used by both at once.
+    two = replace(engine, shares_cores=True, threads=2)
+    assert models.Models(settings, two).tracker.detect_ahead
+
+
+def test_decoders_are_held_to_some_threads(tmp_path):
+    path = clip(tmp_path / "clip.avi", 2)
+    before = cv2.getNumThreads()
+    models.keep_to_threads(1)
+    try:
+        assert cv2.getNumThreads() == 1
+        with opened_file(path, "clip") as video:
+            assert video.stream.codec_context.thread_count == 1
+    finally:
+        models.keep_to_threads(0)
+        cv2.setNumThreads(before)
+    with opened_file(path, "clip") as video:
+        assert video.stream.codec_context.thread_count == 0

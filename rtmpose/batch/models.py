@@ -73,13 +73,13 @@ class Models:
             keep_to_threads(engine.threads)
         self._settings = settings
         self._pipeline: Pipeline | None = None
-        self._tracker: VideoTracker | None = None
+        self.tracker: VideoTracker | None = None
         if settings.task == "predict":
             self._pipeline = _open_pipeline(settings, engine)
             self.model = self._pipeline.model
         else:
-            self._tracker = _open_tracker(settings, engine)
-            self.model = self._tracker.tracker.model
+            self.tracker = _open_tracker(settings, engine)
+            self.model = self.tracker.tracker.model
 
     @property
     def skeleton(self) -> Skeleton:
@@ -157,8 +157,8 @@ class Models:
     def _tracked(
         self, item: SourceItem
     ) -> Generator[tuple[Frame, Poses, NDArray[np.bool_] | None], None, None]:
-        assert self._tracker is not None
-        tracked = self._tracker.run([item])
+        assert self.tracker is not None
+        tracked = self.tracker.run([item])
         if not self._settings.smooth_offline:
             for one in tracked:
                 yield one.frame, one.poses, None

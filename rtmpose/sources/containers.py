@@ -113,7 +113,8 @@ def opened_file(
         options["format_whitelist"] = _formats_that_stand_alone()
     with _opened(source, shown_name(name), options) as video:
         video.stream.thread_type = "AUTO"
-        video.stream.codec_context.thread_count = _decoder_threads
+        if _decoder_threads:
+            video.stream.codec_context.thread_count = _decoder_threads
         yield video
 
 
