@@ -50,6 +50,32 @@ def test_deeplabcuts_hdf5(tmp_path, caplog):
     assert NO_RATE in caplog.text
 
 
+@pytest.mark.parametrize("individuals", [False, True])
+def test_hdf5_as_movement_saves_it(individuals, tmp_path):
+    """pandas' fixed form, in which DeepLabCut keeps labeled images."""
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    for package in ("tables", "h5py"):
+        pytest.importorskip(package, reason=f"needs {package}")
+    names = [("bob",), ("ann",)] if individuals else [()]
+    labels = [
+        ("s", *name, part, axis)
+        for name in names for part in ("tail", "nose") for axis in ("x", "y", "likelihood")
+    ]  # fmt: skip
+    levels = ["scorer", *(["individuals"] if individuals else []), "bodyparts", "coords"]
+    values = np.arange(3.0 * len(labels)).reshape(3, -1) / 100
+    frame = pandas.DataFrame(values, columns=pandas.MultiIndex.from_tuples(labels, names=levels))
+    frame.to_hdf(tmp_path / "a.h5", key="df_with_missing")
+    (found,) = read_results(tmp_path / "a.h5")
+    assert found.skeleton.keypoints == ("tail", "nose")
+    assert found.frames.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.tracks().keypoints[2, -1, 1], values[2, -3:-1], atol=1e-6)
+    np.testing.assert_allclose(found.tracks().scores[2, -1, 1], values[2, -1], atol=1e-6)
+    frame.index = [f"labeled-data/a/img{k}.png" for k in range(3)]
+    frame.to_hdf(tmp_path / "b.h5", key="df_with_missing")
+    with pytest.raises(InputError, match="`rtmpose data` reads"):
+        read_results(tmp_path / "b.h5")
+
+
 def test_objects_in_hdf5_are_not_opened(tmp_path):
     h5py = pytest.importorskip("h5py", reason="needs h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -123,6 +149,18 @@ def test_the_analysis_file_of_sleap(order, tmp_path):
     people = found.tracks().keypoints
     np.testing.assert_array_equal(people[4, 1, 2], tracks[1, :, 2, 4])
     assert np.isnan(people[2, 1]).all()
+
+
+@pytest.mark.parametrize("preset", ["matlab", "standard"])
+def test_the_analysis_file_that_sleap_io_writes(preset, tmp_path):
+    sleap_io = pytest.importorskip("sleap_io", reason="needs sleap-io")
+    if not hasattr(sleap_io, "save_analysis_h5"):
+        pytest.skip("this sleap-io does not write it")
+    (path,) = written("sleap", tmp_path)
+    labels = sleap_io.load_slp(str(path), open_videos=False)
+    sleap_io.save_analysis_h5(labels, str(tmp_path / "a.h5"), preset=preset)
+    (found,) = read_results(tmp_path / "a.h5")
+    same_people(found, made_clip())
 
 
 # ---- movement

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rtmpose.datasets.deeplabcut_h5 import read_fixed_frame
 from rtmpose.errors import InputError
 from rtmpose.results.deeplabcut_table import LEVELS, Columns, columns_of, source_name
 from rtmpose.results.track_arrays import TrackArrays
@@ -40,22 +42,48 @@ def read_pandas_table(content: Any, path: Path) -> list[Clip]:
         InputError: it is another data frame, or one of labeled images.
     """
     group = next(content[name] for name in content if is_pandas_table(content[name]))
-    if "axis0_level0" in group or "axis1_level0" in group:
-        raise InputError(
-            f"{path} is a table of labeled images, which `rtmpose data` reads; for a video {REMEDY}"
-        )
+    # movement writes the fixed form, and so does DeepLabCut of labeled images.
+    if "axis0_level0" in group:
+        return _fixed_frame(path)
     table = group.get("table")
     if table is None or table.dtype.names != ("index", NUMBERS):
         raise InputError(f"{path} is a table of pandas, but none of DeepLabCut's; {REMEDY}")
-    columns = _columns(group, path)
     rows = np.asarray(table)
     if rows["index"].dtype.kind not in "iu":
         raise InputError(f"{path} has no numbers of frames: `rtmpose data` reads labeled images")
-
-    # Column 0 is that of a likelihood which is not there: sure.
     numbers = rows[NUMBERS].reshape(len(rows), -1)
-    values = np.concatenate([np.ones((len(rows), 1)), numbers], axis=1)
-    shape = (len(rows), len(columns.people), len(columns.keypoints))
+    return _clips(_columns(group, path), rows["index"].astype(np.int64), numbers, path)
+
+
+def _fixed_frame(path: Path) -> list[Clip]:
+    table = read_fixed_frame(path)
+    names = [name for name, _ in table.rows]
+    if not all(name.isdecimal() for name in names):
+        raise InputError(
+            f"{path} is a table of labeled images, which `rtmpose data` reads; for a video {REMEDY}"
+        )
+    individuals, parts, coordinates = zip(*table.columns, strict=True)
+    levels = [["bodyparts", *parts], ["coords", *coordinates]]
+    if any(individuals):
+        levels.insert(0, ["individuals", *individuals])
+    numbers = np.array([values for _, values in table.rows], np.float64)
+    numbers = numbers.reshape(len(names), len(table.columns))
+    return _clips(columns_of(levels, path), np.array(names, np.int64), numbers, path)
+
+
+def _clips(
+    columns: Columns, frames: NDArray[np.int64], numbers: NDArray[np.float64], path: Path
+) -> list[Clip]:
+    """The clip of a table: numbers of frames, and ``(F, columns)`` numbers.
+
+    Raises:
+        InputError: there are more or less columns than names.
+    """
+    if numbers.shape[1] < max(max(places) for places in columns.places.values()):
+        raise InputError(f"{path} is damaged: it has {numbers.shape[1]} columns; {REMEDY}")
+    # Column 0 is that of a likelihood which is not there: sure.
+    values = np.concatenate([np.ones((len(frames), 1)), numbers], axis=1)
+    shape = (len(frames), len(columns.people), len(columns.keypoints))
     triples = np.full((*shape, 3), np.nan)
     for (person, keypoint), places in columns.places.items():
         i, k = columns.people.index(person), columns.keypoints.index(keypoint)
@@ -64,7 +92,7 @@ def read_pandas_table(content: Any, path: Path) -> list[Clip]:
         source_name(path),
         columns.keypoints,
         columns.people,
-        rows["index"].astype(np.int64),
+        frames,
         None,
         triples[..., :2].astype(np.float32),
         triples[..., 2].astype(np.float32),
