@@ -1,6 +1,7 @@
 """Batches whose results lie in a store: in memory here, on S3 in `test_batch_s3.py`."""
 
 import json
+import sys
 
 import pytest
 from batch_runs import csv_rows
@@ -114,3 +115,14 @@ def test_a_store_without_its_package_is_told(batch, sources):
     assert status == 1
     assert "nosuchstore://bucket/run cannot be written" in err
     assert "Traceback" not in err
+
+
+def test_the_package_of_a_store_is_named(batch, sources, monkeypatch):
+    fsspec = pytest.importorskip("fsspec", reason="reads stores")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    for scheme in ("s3", "s3a"):
+        fsspec.registry._registry.pop(scheme, None)
+    status, _, err = batch(sources, out="s3://bucket/run")
+    assert status == 1
+    assert "s3:// needs s3fs: pip install s3fs" in err
+    assert len(err.strip().splitlines()) == 1

@@ -122,7 +122,7 @@ def test_ids_belong_to_one_source(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.csv"]
 
 
-def test_results_of_photos_and_videos_stay_what_they_are(tmp_path):
+def test_results_are_written_again(tmp_path):
     made = [made_clip(), made_clip(source="other.mp4", seed=1)]
     (path,) = convert_clips(made, RESULTS, tmp_path / "out.jsonl")
     found = read_results(path)
