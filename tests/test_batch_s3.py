@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import urllib.request
 import uuid
 
 import pytest
@@ -109,3 +110,22 @@ def test_no_credentials(bucket, sources, batch, monkeypatch, tmp_path):
     assert status == 1
     assert "AWS_ACCESS_KEY_ID" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_wrong_credentials(bucket, sources, batch, server):
+    def check_keys(after):
+        address, plain = f"{server}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        request = urllib.request.Request(address, after, plain, method="POST")
+        urllib.request.urlopen(request).close()
+
+    check_keys(b"0")
+    try:
+        for arguments, out in (([f"s3://{bucket}/in"], "out"), ([sources], f"s3://{bucket}/out")):
+            s3fs.S3FileSystem.clear_instance_cache()
+            status, _, err = batch(*arguments, out=out)
+            assert status == 1
+            assert f"s3://{bucket}" in err
+            assert "are the credentials right" in err
+            assert len(err.strip().splitlines()) == 1
+    finally:
+        check_keys(b"inf")

@@ -172,7 +172,7 @@ def _column(path: Path, column: str | None) -> list[str]:
     found = []
     for row in rows:
         value = row.get(name) or ""
-        more = row.get(None)  # type: ignore[call-overload]
+        more = row.get(None)
         if more and any(cell.strip() for cell in more):
             # Nothing but names with commas can make more cells of one column.
             if len(names) > 1:

@@ -162,6 +162,8 @@ def _words(error: Exception, scheme: str) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "redentials" in text and scheme == "s3":
         text += "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    elif isinstance(error, PermissionError):
+        text += "; are the credentials right, and do they allow it?"
     return text
 
 
