@@ -71,7 +71,7 @@ class TrackArrays:
         if self.times is not None:
             rows.seen = dict(zip(self.frames.tolist(), self.times.tolist(), strict=True))
         triples = np.concatenate([self.points, self.confidences[..., None]], axis=3)
-        seen = np.isfinite(self.points).all(axis=3).any(axis=2)
+        seen = np.any(np.isfinite(self.points).all(axis=3), axis=2)
         for place, person in np.argwhere(seen).tolist():
             points = triples[place, person].astype(np.float32)
             # What is there counts, even if nothing is said of how sure it is.
