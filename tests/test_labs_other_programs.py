@@ -1,6 +1,7 @@
 """Results of other programs, told apart by content: SLEAP, DeepLabCut, movement, TRC, COCO."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -175,6 +176,18 @@ def test_movements_netcdf(tmp_path, caplog):
     assert (found.frames[0], found.fps) == (FIRST, FPS)
     np.testing.assert_allclose(found.times, made_clip().times)
     assert NO_RATE not in caplog.text
+
+
+def test_movements_netcdf_at_an_uneven_rate(tmp_path):
+    """Frames are counted where times do not tell their numbers."""
+    pytest.importorskip("xarray", reason="needs xarray")
+    pytest.importorskip("netCDF4", reason="needs netCDF4")
+    made = made_clip()
+    uneven = replace(made, times=made.times + np.arange(COUNT) % 2 * 0.3 / FPS)
+    (path,) = written("movement", tmp_path, uneven)
+    (found,) = read_results(path)
+    assert found.frames.tolist() == list(range(COUNT))
+    np.testing.assert_allclose(found.times, uneven.times)
 
 
 # ---- other HDF5

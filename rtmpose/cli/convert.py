@@ -12,7 +12,7 @@ from rtmpose.cli.groups import expand_groups
 from rtmpose.cli.result_options import ResultOptions, SeveralResults, next_to
 from rtmpose.errors import InputError
 from rtmpose.ranges import FINITE, KEYPOINT_SCORE, METERS_PER_PIXEL
-from rtmpose.writers.lab_table import CONVERTED, converted_format
+from rtmpose.writers.lab_table import CONVERTED, lab_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +116,7 @@ def convert(
     from rtmpose.writers.lab_options import LabOptions
 
     # Settings first: a mistake should not cost the reading of a large file.
-    row = converted_format(to)
+    row = lab_format(to, CONVERTED)
     row.check_installed()
     options = LabOptions(**vars(said))
     target = output or _default_output(results, row.name)

@@ -13,6 +13,8 @@ from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.results.track_arrays import TrackArrays, numbers_of
 from rtmpose.writers.clip import Clip
 
+OFF = 0.1
+"""Part of a frame by which times may be off a steady rate."""
 AXES = ("time", "individuals", "keypoints", "space")
 
 
@@ -63,9 +65,11 @@ def _arrays(content: Any, path: Path) -> TrackArrays:
         frames = times.round().astype(np.int64)
         seconds = None if rate is None else times / rate
     else:
-        # A clip that begins later in its video keeps the numbers of its frames.
+        # A clip that begins later in its video keeps the numbers of its frames. At an uneven rate
+        # they are counted.
         numbers = (times * rate).round().astype(np.int64)
-        frames = numbers if (np.diff(numbers) > 0).all() else frames
+        steady = np.abs(times * rate - numbers).max(initial=0) < OFF
+        frames = numbers if steady and (np.diff(numbers) > 0).all() else frames
     ids = numbers_of(_texts(content["individuals"]))
     return TrackArrays(
         str(content.attrs.get("source_file") or path.stem),
