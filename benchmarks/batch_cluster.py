@@ -1,13 +1,16 @@
 """Proof of `rtmpose batch`: workers and a machine are killed, every source is done exactly once.
 
-Two Ray nodes on this machine, each held to one core, work through clips and photos of which one in
-twenty is broken. A worker, and then a whole node, is killed at a random moment. Then:
+Two Ray nodes on this machine, each held to one core (batch_nodes.py), work through clips and photos
+of which one in twenty is broken. A worker, and then a whole node, is killed at a random moment.
+Then:
 
 - every good source is done, once; every broken one failed;
 - the rows equal those of a run on one machine, number by number.
 
 After that, the speed: `rtmpose track` and one worker of `rtmpose batch --task track` on the same
-clips, and one worker and several of a cluster. The ratios mean something on an idle machine only.
+clips; a machine of one core with a worker and several such machines, with the cores that workers,
+the command and Ray used. The ratios mean something on an idle machine only; `--only-speed --clips
+40` takes about four minutes there.
 
     python benchmarks/batch_cluster.py --images FOLDER [--quick]
 
@@ -24,15 +27,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+from batch_nodes import CoreUse, add_node, core_at, keep_to_core, start_cluster, workers_of
 
 ROOT = Path(__file__).resolve().parents[1]
-OBJECT_STORE = 100_000_000
 WIDTH, HEIGHT, FPS = 256, 192, 10
 BROKEN_EVERY = 20
 MODELS = ["--device", "cpu", "--threads", "1"]
@@ -123,75 +125,6 @@ def run(arguments: list[str], timeout_s: float) -> float:
     return time.perf_counter() - begin
 
 
-def start_cluster():
-    """Two nodes of one core each; the driver runs on the first."""
-    from ray.cluster_utils import Cluster
-
-    # Ray's workers yield to all others by default, which no other run here does.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1,
-            "object_store_memory": OBJECT_STORE,
-            "include_dashboard": False,
-        },
-    )
-    second = cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE)
-    for place, node in enumerate((cluster.head_node, second)):
-        keep_to_core(node, place)
-    return cluster, second
-
-
-def keep_to_core(node, place: int) -> None:
-    """Hold a node to one core, as it is a machine with one: what decodes and writes beside the
-    networks would take the other node's.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    cores = sorted(os.sched_getaffinity(0))
-    raylets = raylets_of_node(node)
-    # What a raylet starts later has its cores too.
-    for pid in [*raylets, *(child for raylet in raylets for child in children_of(raylet))]:
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(pid, {cores[place % len(cores)]})
-
-
-def children_of(pid: int) -> dict[int, bytes]:
-    """Processes that a process started, with their command lines."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            name = (folder / "cmdline").read_bytes()
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        if parent == pid:
-            found[int(folder.name)] = name
-    return found
-
-
-def workers_below(pid: int) -> list[int]:
-    """Processes of actors that hold models, below a process."""
-    children = children_of(pid).items()
-    return [child for child, name in children if name.startswith(b"ray::") and b"_Actor" in name]
-
-
-def raylets_of(cluster) -> list[int]:
-    """Process ids of the cluster's raylets: our workers are their children, nobody else's."""
-    return [pid for node in cluster.list_all_nodes() for pid in raylets_of_node(node)]
-
-
-def raylets_of_node(node) -> list[int]:
-    found = []
-    for kind, processes in node.all_processes.items():
-        if "raylet" in str(kind):
-            found += [info.process.pid for info in processes]
-    return found
-
-
 def finished(out: Path) -> int:
     """Units that are done."""
     return sum(1 for path in (out / "ledger").glob("*.json") if "busy" not in path.name)
@@ -200,7 +133,7 @@ def finished(out: Path) -> int:
 def run_and_kill(options, sources: Sources, out: Path, units: int) -> list[str]:
     """The run on the cluster; what was killed, in words."""
     rng = random.Random(options.seed)
-    cluster, second = start_cluster()
+    cluster, (second,) = start_cluster()
     told: list[str] = []
     # A worker early, a worker later, then a whole node.
     moments = sorted(rng.uniform(0.1, 0.8) for _ in range(3))
@@ -216,7 +149,7 @@ def run_and_kill(options, sources: Sources, out: Path, units: int) -> list[str]:
                 continue
             part = finished(out) / units
             if len(moments) > 1:
-                workers = [pid for raylet in raylets_of(cluster) for pid in workers_below(raylet)]
+                workers = workers_of(cluster)
                 if not workers:
                     continue
                 victim = rng.choice(workers)
@@ -297,45 +230,148 @@ def check(sources: Sources, out: Path, single: Path) -> list[str]:
 # ---- speed
 
 
-def steady_rate(folder: Path, pattern: str, frames: int) -> float:
-    """Frames per second between a fifth of the clips and nine tenths, by the times of their files:
+@dataclass(frozen=True)
+class Steady:
+    """The part of a run between a fifth of the clips and nine tenths, by the times of their files:
     without the opening of models at the start and the last worker's loneliness at the end.
     """
-    times = sorted(path.stat().st_mtime for path in folder.glob(pattern))
-    first, last = len(times) // 5, len(times) - 1 - len(times) // 10
-    return (last - first) * frames / max(times[last] - times[first], 1e-9)
+
+    begin: float
+    end: float
+    clips: int
+
+    @classmethod
+    def of(cls, folder: Path, pattern: str) -> Steady:
+        times = sorted(path.stat().st_mtime for path in folder.glob(pattern))
+        first, last = len(times) // 5, len(times) - 1 - len(times) // 10
+        return cls(times[first], times[last], last - first)
+
+    def rate(self, frames: int) -> float:
+        """Frames per second."""
+        return self.clips * frames / max(self.end - self.begin, 1e-9)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the speeds are measured with.
+
+    Attributes:
+        options: Of the command line.
+        clips: Good clips.
+        folder: For results.
+    """
+
+    options: argparse.Namespace
+    clips: list[str]
+    folder: Path
+
+    @property
+    def models(self) -> list[str]:
+        return [*MODELS, *model_options(self.options)]
+
+    def track(self, name: str, place: int | None = None) -> subprocess.Popen:
+        """Start `rtmpose track` on all clips, held to a core or not."""
+        arguments = ["track", *self.clips, "--parquet", self.folder / name, *self.models]
+        return start(command(*arguments), place)
+
+    def batch(self, name: str, *more: object) -> list[str]:
+        """The command of a batch of all clips."""
+        listed = self.folder / "clips.txt"
+        listed.write_text("\n".join(self.clips))
+        task = ["--out", self.folder / name, "--task", "track", *self.models, *more]
+        return command("batch", listed, *task)
+
+    def steady(self, name: str) -> Steady:
+        """The steady part of a batch."""
+        return Steady.of(self.folder / name / "ledger", "*.json")
+
+
+def start(arguments: list[str], place: int | None = None) -> subprocess.Popen:
+    """Start a command, held to a core or not."""
+    process = subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    if place is not None:
+        keep_to_core([process.pid], place)
+    return process
 
 
 def measure(options, sources: Sources, folder: Path) -> None:
-    """Print the two ratios."""
-    clips = [path for path in sorted(sources.good) if path.endswith(".avi")]
-    listed = folder / "clips.txt"
-    listed.write_text("\n".join(clips))
-    models = [*MODELS, *model_options(options)]
-    track = folder / "track"
-    run(command("track", *clips, "--parquet", track, *models), options.timeout)
-    expected = steady_rate(track, "*.parquet", options.frames)
+    """Print one worker by `track`, and several machines of one core by one such machine."""
+    speed = Speed(options, [p for p in sorted(sources.good) if p.endswith(".avi")], folder)
+    measure_one_worker(speed)
+    if len(core_at(0) | core_at(1)) == 2:
+        measure_cores(speed)
+    measure_nodes(speed)
 
-    def rate(name: str, *more: object) -> float:
-        out = folder / name
-        task = ["--out", out, "--task", "track", *models, *more]
-        run(command("batch", listed, *task), options.timeout)
-        return steady_rate(out / "ledger", "*.json", options.frames)
 
-    one = rate("one")
-    print(f"rtmpose track: {expected:.1f} frames/s; batch, 1 worker: {one:.1f}")
-    print(f"one worker / track = {one / expected:.3f} (wanted: 0.95 or more)")
+def measure_one_worker(speed: Speed) -> None:
+    """`rtmpose batch` without Ray, by `rtmpose track` on the same clips."""
+    speed.track("track").wait(speed.options.timeout)
+    track = Steady.of(speed.folder / "track", "*.parquet").rate(speed.options.frames)
+    run(speed.batch("one"), speed.options.timeout)
+    one = speed.steady("one").rate(speed.options.frames)
+    print(f"rtmpose track: {track:.1f} frames/s; batch, 1 worker: {one:.1f}", flush=True)
+    print(f"one worker / track = {one / track:.3f} (wanted: 0.95 or more)", flush=True)
 
-    cluster, _ = start_cluster()
+
+def measure_cores(speed: Speed) -> None:
+    """Two `rtmpose track` at once, each on its core, by one alone: what the machine can give."""
+
+    def rate(*names: str) -> float:
+        running = [speed.track(name, place) for place, name in enumerate(names)]
+        for process in running:
+            process.wait(speed.options.timeout)
+        parts = [Steady.of(speed.folder / name, "*.parquet") for name in names]
+        return sum(part.rate(speed.options.frames) for part in parts)
+
+    alone = rate("core_alone")
+    both = rate("core_0", "core_1")
+    print(f"rtmpose track on one core: {alone:.1f} frames/s; two, each on its core: {both:.1f}")
+    print(f"two cores / (2 x one core) = {both / (2 * alone):.3f}: the machine's own", flush=True)
+
+
+def measure_nodes(speed: Speed) -> None:
+    """Machines of one core with a worker each, by one such machine; in turn, so that what changes
+    on this machine meets both.
+    """
+    alone, several = [], []
+    cluster, _ = start_cluster(1)
     try:
-        address = ["--address", cluster.address, "--cpus-per-worker", 1]
-        alone = rate("ray_1", "--workers", 1, *address)
-        several = rate("ray_n", "--workers", options.workers, *address)
+        for number in range(speed.options.rounds):
+            alone.append(rate_on(speed, cluster, f"alone_{number}", 1))
+            nodes = [add_node(cluster, place) for place in range(1, speed.options.workers)]
+            several.append(rate_on(speed, cluster, f"several_{number}", speed.options.workers))
+            for node in nodes:
+                cluster.remove_node(node)
     finally:
         cluster.shutdown()
-    ratio = several / (options.workers * alone)
-    print(f"Ray: 1 worker {alone:.1f} frames/s, {options.workers} workers {several:.1f}")
+    ratio = np.median(several) / (speed.options.workers * np.median(alone))
     print(f"N workers / (N x one worker) = {ratio:.3f} (wanted: 0.9 or more)")
+
+
+def rate_on(speed: Speed, cluster, name: str, workers: int) -> float:
+    """Frames per second of a batch on a cluster; the command runs on its first node."""
+    where = ["--address", cluster.address, "--cpus-per-worker", 1, "--workers", workers]
+    driver = start(speed.batch(name, *where), 0)
+    use = CoreUse()
+    try:
+        deadline = time.monotonic() + speed.options.timeout
+        while driver.poll() is None:
+            if time.monotonic() > deadline:
+                sys.exit(f"{workers} workers did not finish in {speed.options.timeout} s")
+            use.look(cluster, driver.pid)
+            time.sleep(1)
+    finally:
+        driver.kill()
+    if driver.returncode:
+        sys.exit(f"the batch with {workers} workers ended with {driver.returncode}")
+    steady = speed.steady(name)
+    rate = steady.rate(speed.options.frames)
+    cores = use.between(steady.begin, steady.end)
+    told = ", ".join(f"{kind} {count:.2f}" for kind, count in cores.items())
+    print(f"Ray, {workers} workers: {rate:.1f} frames/s; cores used: {told}", flush=True)
+    return rate
 
 
 def prove(options, sources: Sources, folder: Path) -> list[str]:
@@ -361,6 +397,7 @@ def main() -> None:
     parser.add_argument("--photos-per-file", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2, choices=(1, 2))
     parser.add_argument("--seed", type=int, default=0, help="of the moments of killing")
+    parser.add_argument("--rounds", type=int, default=1, help="of the speed of machines, in turn")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for each run")
     parser.add_argument("--pose")
     parser.add_argument("--detector")

@@ -24,6 +24,8 @@ from serve_fixtures import (  # noqa: F401 (of the tests of the service)
 )
 
 if TYPE_CHECKING:
+    from batch_runs import BatchRuns
+
     from rtmpose import Pipeline
 
 # The same examples in every run; slow machines are no failure.
@@ -117,3 +119,19 @@ def job_pipeline(job_models: tuple[str, str]) -> Pipeline:
     from rtmpose import Pipeline
 
     return Pipeline(*job_models, backend="onnxruntime", device="cpu", threads=1, person_thr=0)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A folder of five photos, a clip, and two files that are neither."""
+    from batch_runs import make_sources
+
+    return make_sources(tmp_path / "in")
+
+
+@pytest.fixture
+def batch(tmp_path: Path, job_options: list[str], capsys: pytest.CaptureFixture[str]) -> BatchRuns:
+    """Runs `rtmpose batch` with small models."""
+    from batch_runs import BatchRuns
+
+    return BatchRuns(tmp_path, job_options, capsys)

@@ -82,6 +82,23 @@ def test_manifests_with_semicolons_and_without_entries(tmp_path):
             list_sources([str(tmp_path / name)])
 
 
+def test_names_with_commas_and_lists_made_on_windows(tmp_path):
+    """As people bring them: a byte order mark, CRLF, backslashes, tabs in a .csv."""
+    rows = b"\xef\xbb\xbfpath\r\nday 1, left.mp4\r\nclips\\b.mp4\r\n\r\n"
+    (tmp_path / "one.csv").write_bytes(rows)
+    expected = [str(tmp_path / "day 1, left.mp4"), str(tmp_path / "clips" / "b.mp4")]
+    assert list_sources([str(tmp_path / "one.csv")]).sources == expected
+    (tmp_path / "tabs.csv").write_text("subject\tpath\n1\tday 1, left.mp4\n")
+    assert list_sources([str(tmp_path / "tabs.csv")]).sources == expected[:1]
+    for text, words in (
+        ("path,subject\na.mp4,1\nday 1, left.mp4,2\n", "line 3 of .* 3 cells for 2 columns"),
+        ("a.mp4\nb.mp4\n", "first line must name the columns"),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(InputError, match=words):
+            list_sources([str(tmp_path / "bad.csv")])
+
+
 def test_a_parquet_manifest(tmp_path):
     pyarrow = pytest.importorskip("pyarrow", reason="reads Parquet")
     parquet = pytest.importorskip("pyarrow.parquet", reason="reads Parquet")

@@ -1,68 +1,25 @@
 """Batches in this process: what is missing is done, and nothing else."""
 
-import csv
 import json
-import os
 import re
 import shutil
-import signal
-import sys
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
+from batch_runs import csv_rows, parquet_rows, snapshot
 from clips import clip
-from jobs import image, in_a_process, posix, wait_for
+from jobs import image
 
 import rtmpose
-from rtmpose.batch.ledger import Ledger, key_in_name
+from rtmpose.batch import models
+from rtmpose.batch.ledger import key_in_name
 from rtmpose.batch.report import report_of
+from rtmpose.batch.settings import BatchSettings, EngineOptions
 from rtmpose.batch.units import in_shard
 from rtmpose.cli import main
-
-
-def parquet_rows(out):
-    """All rows of a data set, in one order."""
-    dataset = pytest.importorskip("pyarrow.dataset", reason="reads Parquet")
-    table = dataset.dataset(out / "data", format="parquet").to_table()
-    return table.sort_by([(name, "ascending") for name in ("source", "frame", "person")])
-
-
-def csv_rows(out):
-    rows = []
-    for path in sorted((out / "data").glob("*.csv")):
-        with path.open() as file:
-            rows += list(csv.DictReader(file))
-    return sorted((row["source"], int(row["frame"])) for row in rows)
-
-
-@pytest.fixture
-def sources(tmp_path):
-    """Five photos, a clip, and two files that are neither."""
-    folder = tmp_path / "in"
-    for number in range(5):
-        image(folder / f"{number}.png", 60 + 20 * number)
-    clip(folder / "clip.avi", 6)
-    (folder / "bad.jpg").write_text("no picture")
-    (folder / "empty.mp4").touch()
-    return folder
-
-
-@pytest.fixture
-def batch(tmp_path, job_options, capsys):
-    """Runs the command; its status, output and errors."""
-
-    def run(*arguments, out="out", form="csv"):
-        line = ["batch", *map(str, arguments), "--out", str(tmp_path / out), *job_options]
-        status = main([*line, "--format", form])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    run.out = tmp_path / "out"
-    return run
-
-
-def snapshot(out):
-    return {p: p.stat().st_mtime_ns for name in ("data", "ledger") for p in (out / name).iterdir()}
+from rtmpose.sources.containers import opened_file
 
 
 def test_every_source_once_and_failures_cost_only_themselves(batch, sources):
@@ -189,156 +146,6 @@ def test_status_tells_what_is_missing(batch, sources):
     assert "holds no batch" in err
 
 
-# ---- killed between two steps
-
-
-def test_a_file_without_an_entry_is_taken_up(batch, sources):
-    pytest.importorskip("pyarrow", reason="writes Parquet")
-    batch(sources, form="parquet")
-    before = {p: p.stat().st_mtime_ns for p in (batch.out / "data").iterdir()}
-    rows = parquet_rows(batch.out)
-    for path in (batch.out / "ledger").iterdir():
-        path.unlink()
-    # More photos, so that they would be put together in another way.
-    image(sources / "00.png")
-    batch(sources, form="parquet")
-    assert (
-        before.items() <= {p: p.stat().st_mtime_ns for p in (batch.out / "data").iterdir()}.items()
-    )
-    assert len(parquet_rows(batch.out)) == len(rows) + 1
-    assert not report_of(batch.out).twice
-
-
-def test_a_file_that_was_removed_is_made_again(batch, sources):
-    batch(sources)
-    rows = csv_rows(batch.out)
-    next((batch.out / "data").glob("clip*.csv")).unlink()
-    _, out, _ = batch(sources)
-    assert csv_rows(batch.out) == rows
-    assert "1 files were missing" in out
-
-
-def test_a_source_that_ends_its_worker_again_and_again_fails(batch, sources):
-    batch(sources / "0.png")
-    ledger = Ledger(batch.out)
-    (key,) = ledger.keys()
-    shutil.move(ledger.path(key), ledger.busy_path(key))
-    next((batch.out / "data").iterdir()).unlink()
-    # As two killed workers left it.
-    name = str(sources / "0.png")
-    busy = {"begun": 2, "current": name, "ended_with": {name: 1}}
-    ledger.busy_path(key).write_text(json.dumps(busy))
-    _, out, err = batch(sources / "0.png", sources / "1.png")
-    assert "1 of 2 sources done, 1 failed" in out
-    assert "workers ended, crashed or killed" in err
-
-
-def test_photos_that_share_a_file_with_such_a_source_are_done(batch, sources):
-    pytest.importorskip("pyarrow", reason="writes Parquet")
-    photos = [str(sources / f"{number}.png") for number in range(5)]
-    batch(*photos, form="parquet")
-    rows = parquet_rows(batch.out)
-    ledger = Ledger(batch.out)
-    (key,) = ledger.keys()
-
-    # Once ended: one after the other. Twice ended with the same photo: without it.
-    for busy, done in (
-        ({"begun": 1}, 5),
-        ({"begun": 3, "current": photos[2], "ended_with": {photos[2]: 1}}, 4),
-    ):
-        ledger.path(key).unlink()
-        next((batch.out / "data").iterdir()).unlink()
-        ledger.busy_path(key).write_text(json.dumps(busy))
-        batch(*photos, form="parquet")
-        assert len(parquet_rows(batch.out)) == done
-        report = report_of(batch.out)
-        assert (report.done, len(report.failed)) == (done, 5 - done)
-    assert list(report.failed) == [photos[2]]
-    batch(*photos, "--retry-failed", form="parquet")
-    assert parquet_rows(batch.out).equals(rows)
-    assert not report_of(batch.out).twice
-
-
-def test_a_damaged_entry_is_taken_from_its_file(batch, sources):
-    pytest.importorskip("pyarrow", reason="writes Parquet")
-    batch(sources, form="parquet")
-    rows = parquet_rows(batch.out)
-    for path in (batch.out / "ledger").iterdir():
-        path.write_text("")
-    image(sources / "00.png")
-    batch(sources, form="parquet")
-    assert len(parquet_rows(batch.out)) == len(rows) + 1
-    assert report_of(batch.out).done == 7
-    assert not report_of(batch.out).twice
-
-
-def test_a_file_that_changes_while_it_is_read_fails(batch, sources, monkeypatch):
-    from rtmpose.batch import models
-
-    check = models.refuse_non_numbers
-
-    def still_being_copied(frame, poses):
-        if frame.source.endswith("clip.avi"):
-            with (sources / "clip.avi").open("ab") as file:
-                file.write(b"more")
-        check(frame, poses)
-
-    monkeypatch.setattr(models, "refuse_non_numbers", still_being_copied)
-    _, _, err = batch(sources / "clip.avi", sources / "0.png")
-    assert "clip.avi: it was changed, or went away, while it was read" in err
-    assert len(csv_rows(batch.out)) == 1
-
-
-def test_a_full_disk_ends_the_run_and_blames_no_source(batch, sources, monkeypatch):
-    from rtmpose.batch import unit_files
-    from rtmpose.errors import OutputError
-
-    move = unit_files.move_file
-
-    def full(source, target):
-        raise OutputError(f"{target} cannot be written: no space left")
-
-    for _ in range(3):
-        monkeypatch.setattr(unit_files, "move_file", full)
-        status, _, err = batch(sources / "0.png")
-        assert status == 1
-        assert "no space left" in err
-    monkeypatch.setattr(unit_files, "move_file", move)
-    assert "1 of 1 sources done, 0 failed" in batch(sources / "0.png")[1]
-    assert list((batch.out / "work").iterdir()) == []
-
-
-@posix
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_goes_on(batch, sources, job_options, number):
-    code = (
-        "import sys, time\n"
-        "import rtmpose.batch.models as models\n"
-        "check = models.refuse_non_numbers\n"
-        "models.refuse_non_numbers = lambda *a: (time.sleep(0.1), check(*a))\n"
-        "from rtmpose.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    line = [sys.executable, "-c", code, "batch", sources, "--out", batch.out, *job_options]
-    ledger = Ledger(batch.out)
-    with in_a_process([*line, "--format", "csv"]) as process:
-        wait_for(lambda: len(list(ledger.folder.glob("*.json"))) >= 3)
-        process.send_signal(number)
-        _, err = process.communicate()
-    if number == signal.SIGTERM:
-        assert "go on with the same command" in err
-        assert list((batch.out / "work").iterdir()) == []
-    batch(sources)
-    assert len(csv_rows(batch.out)) == 5 + 6
-    assert len(set(csv_rows(batch.out))) == 5 + 6
-    assert not list(ledger.folder.glob("*.busy.json"))
-    assert list((batch.out / "work").iterdir()) == []
-    assert list((batch.out / "runs").glob("*.lock")) == []
-
-
-# ---- what users do
-
-
 def test_sources_that_change_are_told_and_redone_when_asked(batch, sources):
     pytest.importorskip("pyarrow", reason="writes Parquet")
     batch(sources, form="parquet")
@@ -354,60 +161,6 @@ def test_sources_that_change_are_told_and_redone_when_asked(batch, sources):
     assert not report_of(batch.out).twice
 
 
-def test_two_runs_on_the_same_sources_are_refused(batch, sources):
-    from rtmpose.batch.runs import begun
-
-    batch(sources)
-    with begun(batch.out, (0, 2), 8):
-        for arguments in ([], ["--shard", "0/2"], ["--shard", "1/3"]):
-            status, _, err = batch(sources, *arguments)
-            assert status == 1
-            assert "is being filled by another run" in err
-        assert batch(sources, "--shard", "1/2")[0] in (0, 1)
-        assert "at work" in batch("--status")[1]
-    assert "is being filled" not in batch(sources)[2]
-
-
-@posix
-def test_a_lock_that_cannot_be_taken_counts_as_a_run(batch, sources, monkeypatch):
-    from rtmpose.batch import runs
-
-    def no_locks(descriptor):
-        raise OSError("this disk has no locks")
-
-    def refused(*_):
-        raise PermissionError("of another user")
-
-    batch(sources)
-    with runs.begun(batch.out, None, 8):
-        monkeypatch.setattr(runs, "try_lock", no_locks)
-        assert len(runs.at_work(batch.out)) == 1
-        monkeypatch.setattr(runs.os, "open", refused)
-        assert len(runs.at_work(batch.out)) == 1
-        monkeypatch.undo()
-    # One that ended without removing its lock, on a disk without locks.
-    summary = next((batch.out / "runs").glob("*.json"))
-    monkeypatch.setattr(runs, "try_lock", no_locks)
-    for process, count in ((os.getpid(), 1), (2**22 + 1, 0)):
-        table = {**json.loads(summary.read_text()), "pid": process}
-        summary.write_text(json.dumps(table))
-        summary.with_suffix(".lock").touch()
-        assert len(runs.at_work(batch.out)) == count
-
-
-def test_a_folder_that_cannot_be_written_is_told(batch, sources, monkeypatch):
-    from rtmpose.files import locks as file_locks
-
-    def read_only(*_):
-        raise OSError(30, "Read-only file system")
-
-    batch.out.mkdir()
-    monkeypatch.setattr(file_locks.os, "open", read_only)
-    status, _, err = batch(sources)
-    assert status == 1
-    assert "cannot be written: Read-only file system" in err
-
-
 def test_only_one_file_knows_ray_and_no_other_part_knows_batches():
     root = Path(rtmpose.__file__).parent
     for path in root.rglob("*.py"):
@@ -417,37 +170,6 @@ def test_only_one_file_knows_ray_and_no_other_part_knows_batches():
         assert knows_ray == (place in ("batch/ray_engine.py", "serve/ray_serve.py")), place
         ours = place.startswith("batch/") or place == "cli/batch.py"
         assert ours or "rtmpose.batch" not in text, place
-
-
-def test_a_folder_of_somebody_else_is_refused(batch, sources):
-    (batch.out / "data").mkdir(parents=True)
-    status, _, err = batch(sources)
-    assert status == 1
-    assert "did not make" in err
-    assert list(batch.out.iterdir()) == [batch.out / "data"]
-
-
-def test_a_folder_within_another_batch_is_refused(batch, sources):
-    batch(sources / "0.png")
-    status, _, err = batch(sources / "1.png", out="out/data")
-    assert status == 1
-    assert "belongs to the batch in" in err
-
-
-def test_other_files_in_the_folder_stay(batch, sources):
-    batch.out.mkdir()
-    (batch.out / "notes.txt").write_text("mine")
-    batch(sources)
-    assert (batch.out / "notes.txt").read_text() == "mine"
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs rights that are kept")
-def test_sources_may_be_read_only(batch, sources):
-    sources.chmod(0o500)
-    try:
-        assert "6 of 8 sources done" in batch(sources)[1]
-    finally:
-        sources.chmod(0o700)
 
 
 def test_a_clip_without_people_is_done(batch, sources, tmp_path, job_models):
@@ -516,3 +238,35 @@ def test_probabilities_have_columns_where_the_model_is_calibrated(tmp_path):
     for k, name in enumerate(skeleton.keypoints):
         assert row[f"{name}_probability"] == float(poses.probabilities[0, k])
         assert row[f"{name}_x"] == float(poses.keypoints[0, k, 0])
+
+
+def test_a_worker_that_shares_cores_keeps_to_its_own(job_models, monkeypatch):
+    """Decoders and OpenCV would take a thread for each core of the machine."""
+    told = []
+    monkeypatch.setattr(models, "keep_to_threads", told.append)
+    settings = BatchSettings(
+        task="track", detector=job_models[0], pose=job_models[1], tracker={"pose_min_keypoints": 0}
+    )
+    engine = EngineOptions("onnxruntime", "cpu", 1)
+    alone = models.Models(settings, engine)
+    shared = models.Models(settings, replace(engine, shares_cores=True))
+    assert told == [1]
+    assert [opened.tracker.detect_ahead for opened in (alone, shared)] == [True, False]
+    # Two cores are used by both at once.
+    two = replace(engine, shares_cores=True, threads=2)
+    assert models.Models(settings, two).tracker.detect_ahead
+
+
+def test_decoders_are_held_to_some_threads(tmp_path):
+    path = clip(tmp_path / "clip.avi", 2)
+    before = cv2.getNumThreads()
+    models.keep_to_threads(1)
+    try:
+        assert cv2.getNumThreads() == 1
+        with opened_file(path, "clip") as video:
+            assert video.stream.codec_context.thread_count == 1
+    finally:
+        models.keep_to_threads(0)
+        cv2.setNumThreads(before)
+    with opened_file(path, "clip") as video:
+        assert video.stream.codec_context.thread_count == 0

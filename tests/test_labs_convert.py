@@ -14,7 +14,7 @@ from rtmpose.datasets import read
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.types import Poses
 from rtmpose.writers import WriterContext, format_named
-from rtmpose.writers.clip_names import clip_names
+from rtmpose.writers.clip_names import ClipNames
 from rtmpose.writers.lab_options import LabOptions
 from rtmpose.writers.lab_table import LAB_FORMATS, lab_format
 from rtmpose.writers.marker_names import marker_names
@@ -235,9 +235,10 @@ def test_photos_and_people_without_ids(tmp_path):
 
 
 def test_names_of_clips():
-    sources = ("a/v.mp4", "b/V.avi", "c\\v.mp4", "rtsp://x/live", "we:ird?.mp4")
-    names = clip_names([made_clip(source=source, ids=(1,)) for source in sources])
-    assert names == ["v", "V_2", "v_3", "clip", "we_ird_"]
+    sources = ("a/v.mp4", "b/V.avi", "c\\v.mp4", "rtsp://x/live", "we:ird?.mp4", "day.2 take.1")
+    names = ClipNames()
+    found = [names.name(made_clip(source=source, ids=(1,))) for source in sources]
+    assert found == ["v", "V_2", "v_3", "clip", "we_ird_", "day.2 take.1"]
 
 
 def test_one_file_for_several_people_is_refused(tmp_path):

@@ -1,14 +1,19 @@
 """Data sets larger than the memory: one clip is read and written at a time."""
 
+import csv
 import json
 import weakref
 
 import numpy as np
 import pytest
 from results import SKELETON, poses, record
+from walker import walker
 
 from rtmpose.cli import main
 from rtmpose.errors import InputError
+from rtmpose.kinematics.angles import AngleOptions
+from rtmpose.kinematics.clips import MeterSettings, clip_angles
+from rtmpose.kinematics.files import write_angles
 from rtmpose.results import Results, read_results
 from rtmpose.types import Poses
 from rtmpose.writers import WriterContext, format_named
@@ -173,3 +178,29 @@ def test_one_file_is_refused_for_several_clips_before_it_is_written(tmp_path):
     with pytest.raises(InputError, match="would hold 3 people or clips"):
         convert_clips(clips, lab_format("trc"), tmp_path / "a.trc", LabOptions())
     assert not (tmp_path / "a.trc").exists()
+
+
+def test_angles_are_measured_one_source_at_a_time(tmp_path):
+    results = write_lines(tmp_path / "many.jsonl", 40)
+    clips = Watched(Results(results))
+    measured = (clip_angles(clip) for clip in clips)
+    (path,) = write_angles(measured, tmp_path / "angles.csv", AngleOptions())
+    assert clips.most <= 3
+    rows = path.read_text().splitlines()
+    assert len(rows) == 1 + 40 * 2
+    assert rows[-1].startswith("v39.mp4,1,")
+    about = json.loads((tmp_path / "angles.info.json").read_text())
+    assert [entry["source"] for entry in about["sources"]] == [f"v{k}.mp4" for k in range(40)]
+
+
+def test_columns_of_meters_are_those_of_all_sources(tmp_path):
+    """Only the second clip has a scale, which the first could not know of."""
+    first, second = walker(frames=20)[0], walker(frames=20, source="b.mp4")[0]
+    scaled = MeterSettings(length=("left_knee", "left_ankle", 0.42))
+    measured = [clip_angles(first), clip_angles(second, None, scaled)]
+    (path,) = write_angles(measured, tmp_path / "angles.csv", AngleOptions())
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    places = [row["hip_y_m"] for row in rows]
+    assert not any(places[:20])
+    assert all(places[20:])

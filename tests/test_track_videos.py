@@ -1,6 +1,7 @@
 """Tracking of whole videos and streams: ids, order of frames, errors, what is left behind."""
 
 import json
+import threading
 import time
 
 import cv2
@@ -96,6 +97,28 @@ def test_the_resolution_changes_and_time_goes_back(tmp_path):
     assert len(tracker(image, time_s=1.0)) == 1
     assert len(tracker(cv2.resize(image, (160, 120)), time_s=0.5)) <= 2
     assert np.isfinite(tracker(image, time_s=0.5).keypoints).all()
+
+
+def test_people_are_found_ahead_or_in_turn(tmp_path, monkeypatch):
+    """A process with one core does all of it in one thread, with the same results."""
+    items = expand_sources([str(clip(tmp_path / "a.avi", 6))])
+    found = {}
+    for ahead in (True, False):
+        tracker = tiny_tracker(tmp_path)
+        find = tracker.find_people
+        names = set()
+
+        def watched(*arguments, names=names, find=find):
+            names.add(threading.current_thread() is threading.main_thread())
+            return find(*arguments)
+
+        monkeypatch.setattr(tracker, "find_people", watched)
+        run = VideoTracker(tracker, detect_ahead=ahead).run(items)
+        found[ahead] = [tracked.poses.keypoints for tracked in run]
+        assert names == {not ahead}
+    assert len(found[True]) == 6
+    for first, second in zip(found[True], found[False], strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_four_streams_at_once(tmp_path):

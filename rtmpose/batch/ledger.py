@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rtmpose.batch.remote_folder import RemoteFolder, emptied
 from rtmpose.batch.storage import Fingerprint
 from rtmpose.batch.units import Unit
 from rtmpose.errors import InputError
@@ -138,11 +139,35 @@ class Ledger:
 
     Args:
         out: The output folder.
+        remote: Where it is in a store, of which it is the mirror.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, remote: RemoteFolder | None = None) -> None:
         self.folder = out / "ledger"
         self.data = out / "data"
+        self._out = out
+        self._remote = remote
+
+    def send(self, *paths: Path) -> None:
+        """Copy files of the folder to the store that it mirrors, where it does.
+
+        Raises:
+            OutputError: they cannot be written there.
+        """
+        if self._remote is not None:
+            for path in paths:
+                self._remote.send(self._out, path.relative_to(self._out).as_posix())
+
+    def send_results(self, entry: Entry) -> None:
+        """Copy the files of a unit likewise; their names stay here.
+
+        Raises:
+            OutputError: they cannot be written there.
+        """
+        if self._remote is not None:
+            for name in entry.files:
+                self.send(self.data / name)
+                emptied(self.data / name)
 
     def path(self, key: str) -> Path:
         """Where the entry of a unit lies."""
@@ -202,6 +227,10 @@ class Ledger:
             with suppress(FileNotFoundError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.path(entry.key).unlink(missing_ok=True)
+        if self._remote is not None:
+            for name in entry.files:
+                self._remote.remove(f"data/{name}")
+            self._remote.remove(f"ledger/{entry.key}.json")
 
 
 def key_in_name(name: str) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -163,12 +163,27 @@ def _column(path: Path, column: str | None) -> list[str]:
     text = read_text(path, MAX_LIST)
     first = text.partition("\n")[0]
     # Spreadsheet programs write semicolons in some languages.
-    delimiter = ";" if first.count(";") > first.count(",") else ","
+    delimiter = max(",;\t", key=first.count)
     if path.suffix.lower() == ".tsv":
         delimiter = "\t"
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    name = _column_name(path, list(rows.fieldnames or []), column)
-    return [value.strip() for row in rows if (value := row.get(name) or "").strip()]
+    names = list(rows.fieldnames or [])
+    name = _column_name(path, names, column)
+    found = []
+    for row in rows:
+        value = row.get(name) or ""
+        more = row.get(None)
+        if more and any(cell.strip() for cell in more):
+            # Nothing but names with commas can make more cells of one column.
+            if len(names) > 1:
+                raise InputError(
+                    f"line {rows.line_num} of {path} has {len(names) + len(more)} cells for"
+                    f" {len(names)} columns; put names with {delimiter!r} in quotes"
+                )
+            value = delimiter.join([value, *more])
+        if value.strip():
+            found.append(value.strip())
+    return found
 
 
 def _parquet_column(path: Path, column: str | None) -> list[str]:
@@ -196,9 +211,11 @@ def _column_name(path: Path, names: list[str], column: str | None) -> str:
             return name
         if _plain(name) in known:
             return known[_plain(name)]
+    remedy = "name the one with the sources by --column"
+    if any(Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES for name in names):
+        remedy = "its first line must name the columns; a list without one is a .txt file"
     raise InputError(
-        f"{path} has no column {' or '.join(wanted)}: its columns are {', '.join(names)}; name the"
-        " one with the sources by --column"
+        f"{path} has no column {' or '.join(wanted)}: its columns are {', '.join(names)}; {remedy}"
     )
 
 
@@ -209,6 +226,7 @@ def _plain(name: str) -> str:
 
 def _resolved(entries: list[str], place: Path) -> list[str]:
     """Entries of a list: relative ones begin at its folder, or at this one if they are there."""
+    entries = [_from_windows(entry) for entry in entries]
     relative = [e for e in entries if "://" not in e and not Path(e).expanduser().is_absolute()]
     looked_at = relative[:LOOKED_AT]
     at_list = sum(os.path.lexists(place.parent / entry) for entry in looked_at)
@@ -217,3 +235,10 @@ def _resolved(entries: list[str], place: Path) -> list[str]:
         return entries
     among = set(relative)
     return [str(place.parent / entry) if entry in among else entry for entry in entries]
+
+
+def _from_windows(entry: str) -> str:
+    """A relative path of a list that was made on Windows; a name may have its slash here too."""
+    if os.sep == "\\" or "\\" not in entry or "://" in entry or PureWindowsPath(entry).drive:
+        return entry
+    return entry if os.path.lexists(entry) else entry.replace("\\", "/")

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.batch.settings import BatchSettings, EngineOptions
 from rtmpose.model_card import ModelCard
 from rtmpose.sources import SourceItem, open_frames
+from rtmpose.sources.containers import limit_decoder_threads
 from rtmpose.types import Frame, Poses, Skeleton
 from rtmpose.worker_threads import Prefetch
 from rtmpose.writers.output_checks import refuse_non_numbers
@@ -67,15 +69,17 @@ class Models:
     """
 
     def __init__(self, settings: BatchSettings, engine: EngineOptions) -> None:
+        if engine.shares_cores:
+            keep_to_threads(engine.threads)
         self._settings = settings
         self._pipeline: Pipeline | None = None
-        self._tracker: VideoTracker | None = None
+        self.tracker: VideoTracker | None = None
         if settings.task == "predict":
             self._pipeline = _open_pipeline(settings, engine)
             self.model = self._pipeline.model
         else:
-            self._tracker = _open_tracker(settings, engine)
-            self.model = self._tracker.tracker.model
+            self.tracker = _open_tracker(settings, engine)
+            self.model = self.tracker.tracker.model
 
     @property
     def skeleton(self) -> Skeleton:
@@ -153,8 +157,8 @@ class Models:
     def _tracked(
         self, item: SourceItem
     ) -> Generator[tuple[Frame, Poses, NDArray[np.bool_] | None], None, None]:
-        assert self._tracker is not None
-        tracked = self._tracker.run([item])
+        assert self.tracker is not None
+        tracked = self.tracker.run([item])
         if not self._settings.smooth_offline:
             for one in tracked:
                 yield one.frame, one.poses, None
@@ -171,6 +175,14 @@ class Models:
             people.append((one.frame.time_s, one.poses))
         for frame, (poses, filled) in zip(frames, smooth_clip(people, self.skeleton), strict=True):
             yield frame, poses, filled
+
+
+def keep_to_threads(count: int) -> None:
+    """Hold what works beside the networks in this process to a number of threads: decoders, and
+    OpenCV, which would take a thread for each core of the machine.
+    """
+    cv2.setNumThreads(count)
+    limit_decoder_threads(count)
 
 
 def _decoded(sources: Sequence[Open]) -> Generator[Found, None, None]:
@@ -232,7 +244,12 @@ def _open_tracker(settings: BatchSettings, engine: EngineOptions) -> VideoTracke
         skeleton=_skeleton(settings.skeleton),
         card=_card(settings.card),
     )
-    return VideoTracker(tracker, interval=settings.det_interval, fps_limit=settings.fps_limit)
+    return VideoTracker(
+        tracker,
+        interval=settings.det_interval,
+        fps_limit=settings.fps_limit,
+        detect_ahead=not (engine.shares_cores and engine.threads == 1),
+    )
 
 
 def _detector(settings: BatchSettings, engine: EngineOptions) -> str | Detector:

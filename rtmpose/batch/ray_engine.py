@@ -59,8 +59,9 @@ def ray_entries(
             _connect(ray, cluster)
         cpus, gpus, workers = _layout(ray, options, cluster)
         log.info("%d workers with %g cores and %g GPUs each", workers, cpus, gpus)
-        if not options.engine.threads:
-            options = replace(options, engine=replace(options.engine, threads=max(1, int(cpus))))
+        threads = options.engine.threads or max(1, int(cpus))
+        engine = replace(options.engine, threads=threads, shares_cores=True)
+        options = replace(options, engine=engine)
         results = _dataset(ray, units, options, cpus, gpus, workers)
         for row in results.iter_rows():
             yield _entry(row)

@@ -18,9 +18,15 @@ from rtmpose.batch import runs
 from rtmpose.batch.cluster import ClusterOptions
 from rtmpose.batch.ledger import Entry, Ledger, SourceState, states_of
 from rtmpose.batch.listing import Listing
-from rtmpose.batch.report import BatchReport, report_of
+from rtmpose.batch.remote_folder import RemoteFolder
+from rtmpose.batch.report import REPORT_FILE, BatchReport, report_of
 from rtmpose.batch.segments import cut
-from rtmpose.batch.settings import BatchSettings, EngineOptions, agree_on_settings
+from rtmpose.batch.settings import (
+    SETTINGS_FILE,
+    BatchSettings,
+    EngineOptions,
+    agree_on_settings,
+)
 from rtmpose.batch.storage import fingerprint
 from rtmpose.batch.units import PHOTOS, Unit, in_shard, make_units
 from rtmpose.batch.worker import Worker, WorkerOptions
@@ -83,6 +89,7 @@ def run_batch(
     engine: EngineOptions | None = None,
     options: BatchOptions | None = None,
     on_progress: Callable[[BatchProgress], None] | None = None,
+    remote: RemoteFolder | None = None,
 ) -> BatchReport:
     """Do what is missing of some sources.
 
@@ -93,6 +100,7 @@ def run_batch(
         engine: What the networks run on.
         options: What is asked of this run.
         on_progress: Called now and then.
+        remote: The folder in a store whose mirror ``out`` is.
 
     Returns:
         The state of the whole folder.
@@ -104,28 +112,24 @@ def run_batch(
         MissingDependencyError: Ray or pyarrow is needed and not installed.
     """
     options = options or BatchOptions()
-    engine = engine or EngineOptions()
     out = Path(os.path.abspath(out))  # noqa: PTH100 (links stay: other machines see them)
     agree_on_settings(out, settings)
+    ledger = Ledger(out, remote)
+    # Before any work: a store that refuses is known at once.
+    ledger.send(out / SETTINGS_FILE)
     with runs.begun(out, options.shard, len(listing.sources)) as run:
+        ledger.send(run.path)
         began_s = time.perf_counter()
-        ledger = Ledger(out)
         notes = _reconcile(ledger, out, options.shard)
         missing, states, more = _missing(listing.sources, ledger, options)
         tries = {source: state.tries for source, state in states.items()}
         units = make_units(missing, settings, tries=tries, photos=options.photos)
-        worker = WorkerOptions(str(out), settings, engine, run.summary.name, options.retry_failed)
+        url = "" if remote is None else remote.url
+        name, retry = run.summary.name, options.retry_failed
+        worker = WorkerOptions(str(out), settings, engine or EngineOptions(), name, retry, url)
         progress = _Progress(run.summary.name, len(missing), on_progress)
         try:
-            finished = _entries(units, worker, options.cluster, progress.frame)
-            with closing(finished):
-                for entry in finished:
-                    progress.add(entry)
-        except KeyboardInterrupt as error:
-            raise JobInterrupted(
-                f"{progress.done:.0f} of {len(missing)} sources are done and kept in {out}; go on"
-                " with the same command"
-            ) from error
+            _do(units, worker, options.cluster, ledger, progress)
         finally:
             runs.ended(run, began_s, round(progress.done), progress.frames)
     report = report_of(out)
@@ -136,7 +140,34 @@ def run_batch(
     report.problems = list(listing.problems)
     report.notes += [*notes, *more, *_words(listing), *listing.left_out]
     report.write(out)
+    ledger.send(run.path, out / REPORT_FILE)
     return report
+
+
+def _do(
+    units: Sequence[Unit],
+    worker: WorkerOptions,
+    cluster: ClusterOptions,
+    ledger: Ledger,
+    progress: _Progress,
+) -> None:
+    """Do all units.
+
+    Raises:
+        JobInterrupted: the run was interrupted.
+    """
+    try:
+        with closing(_entries(units, worker, cluster, progress.frame)) as finished:
+            for entry in finished:
+                # Workers on other machines have mirrors of their own.
+                if worker.remote and not ledger.path(entry.key).exists():
+                    write_text(ledger.path(entry.key), entry.to_text())
+                progress.add(entry)
+    except KeyboardInterrupt as error:
+        raise JobInterrupted(
+            f"{progress.done:.0f} of {progress.total} sources are done and kept in {worker.out}; go"
+            " on with the same command"
+        ) from error
 
 
 def status(out: Path) -> BatchReport:
@@ -182,6 +213,7 @@ def _reconcile(ledger: Ledger, out: Path, shard: tuple[int, int] | None) -> list
         unfinished = out / "work" / f"{entry.key}.json"
         write_text(unfinished, entry.to_text())
         move_file(unfinished, ledger.path(entry.key))
+        ledger.send(ledger.path(entry.key))
         log.info("%s is whole: its entry is added to the ledger", name)
 
     # A file that somebody removed is made again, by whoever its sources belong to.
@@ -256,7 +288,7 @@ class _Progress:
         self.failed = 0
         self.frames = 0
         self._run = run
-        self._total = total
+        self.total = total
         self._tell = tell
         self._running = 0
         self._source = ""
@@ -286,4 +318,4 @@ class _Progress:
         self._told_s = now
         frames = self.frames + self._running
         fps = frames / max(now - self._began_s, 1e-9)
-        self._tell(BatchProgress(self.done, self.failed, self._total, frames, fps, self._source))
+        self._tell(BatchProgress(self.done, self.failed, self.total, frames, fps, self._source))

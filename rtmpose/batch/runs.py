@@ -64,10 +64,15 @@ class Run:
         self._folder = folder
         self._lock = lock
 
+    @property
+    def path(self) -> Path:
+        """Where its summary lies."""
+        return self._folder / f"{self.summary.name}{SUMMARY}"
+
     def note(self, summary: RunSummary) -> None:
         """Write what is known of it."""
         self.summary = summary
-        write_text(self._folder / f"{summary.name}{SUMMARY}", to_json(asdict(summary)))
+        write_text(self.path, to_json(asdict(summary)))
 
     def end(self) -> None:
         """Others may begin."""

@@ -128,6 +128,8 @@ class EngineOptions:
         threads: Likewise; 0 for all cores, of a Ray worker for those it was given.
         precision: Likewise.
         allow_spinning: Likewise.
+        shares_cores: The worker is one of several that share the cores of a machine: it decodes
+            with ``threads`` threads, and with one it finds people and poses in turn.
     """
 
     backend: str = "auto"
@@ -135,6 +137,7 @@ class EngineOptions:
     threads: int = 0
     precision: str = "auto"
     allow_spinning: bool = False
+    shares_cores: bool = False
 
 
 def key_of(*parts: str) -> str:

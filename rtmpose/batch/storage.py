@@ -1,4 +1,4 @@
-"""Files that lie elsewhere, read through fsspec: ``s3://``, ``gs://``, ``memory://``, ...
+"""Files that lie elsewhere, reached through fsspec: ``s3://``, ``gs://``, ``memory://``, ...
 
 A file is copied to this machine while it is worked on, and removed afterwards.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtmpose.errors import InputError, MissingDependencyError
+from rtmpose.errors import InputError, MissingDependencyError, OutputError, RtmposeError
 from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_url
 
 SAMPLE = 65536
@@ -60,7 +60,7 @@ def listed(name: str, *, recursive: bool) -> list[str]:
         InputError: there is nothing, or the store cannot be reached.
         MissingDependencyError: fsspec or the store's package is not installed.
     """
-    with _store(name) as (system, path):
+    with store(name) as (system, path):
         if any(mark in path for mark in "*?["):
             found = [match for match in system.glob(path) if system.isfile(match)]
         elif system.isdir(path):
@@ -84,7 +84,7 @@ def fetched(name: str) -> Iterator[Path]:
     suffix = Path(name.split("?")[0]).suffix
     with tempfile.TemporaryDirectory(prefix="rtmpose-batch-") as folder:
         copy = Path(folder) / f"source{suffix}"
-        with _store(name) as (system, path):
+        with store(name) as (system, path):
             if not system.isfile(path):
                 raise InputError(f"{name} does not exist")
             system.get_file(path, str(copy))
@@ -101,7 +101,7 @@ def fingerprint(name: str) -> Fingerprint:
         except (OSError, ValueError):
             return Fingerprint()
         return Fingerprint(status.st_size, str(status.st_mtime_ns))
-    with _store(name) as (system, path):
+    with store(name) as (system, path):
         info = system.info(path)
     version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created")
     return Fingerprint(int(info.get("size") or 0), str(version or ""))
@@ -121,26 +121,50 @@ def sample_of(path: Path) -> str:
 
 
 @contextmanager
-def _store(name: str) -> Iterator[tuple[Any, str]]:
-    """The file system of an address, and the path in it; its errors name the address."""
+def store(
+    name: str, kind: type[InputError] | type[OutputError] = InputError
+) -> Iterator[tuple[Any, str]]:
+    """The file system of an address, and the path in it.
+
+    Args:
+        name: The address.
+        kind: Of the errors, which name the address.
+
+    Raises:
+        InputError, OutputError: the store cannot be reached, or refuses.
+        MissingDependencyError: fsspec or the store's package is not installed.
+    """
     if importlib.util.find_spec("fsspec") is None:
         raise MissingDependencyError(f"{name} needs fsspec: pip install 'rtmpose[scale]'")
     import fsspec
 
     scheme = name.split("://", 1)[0]
+    verb = "read" if kind is InputError else "written"
     try:
         yield fsspec.core.url_to_fs(name)
     except ImportError as error:
         package = PACKAGES.get(scheme)
         remedy = f"{scheme}:// needs {package}: pip install {package}" if package else str(error)
-        raise MissingDependencyError(f"{name} cannot be read: {remedy}") from error
+        raise MissingDependencyError(f"{name} cannot be {verb}: {remedy}") from error
     except FileNotFoundError as error:
-        raise InputError(f"{name} does not exist") from error
-    except InputError:
+        if kind is InputError:
+            raise InputError(f"{name} does not exist") from error
+        raise OutputError(f"{name} cannot be written: {_words(error, scheme)}") from error
+    except RtmposeError:
         raise
     # Each store has errors of its own: names, rights, networks.
     except Exception as error:
-        raise InputError(f"{name} cannot be read: {error or type(error).__name__}") from error
+        raise kind(f"{name} cannot be {verb}: {_words(error, scheme)}") from error
+
+
+def _words(error: Exception, scheme: str) -> str:
+    """What a store says, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "redentials" in text and scheme == "s3":
+        text += "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    elif isinstance(error, PermissionError):
+        text += "; are the credentials right, and do they allow it?"
+    return text
 
 
 def _is_media(file: str) -> bool:

@@ -30,7 +30,8 @@ from rtmpose.batch.ledger import (
     entry_in_file,
 )
 from rtmpose.batch.models import Found, Models
-from rtmpose.batch.settings import BatchSettings, EngineOptions
+from rtmpose.batch.remote_folder import RemoteFolder
+from rtmpose.batch.settings import FOLDERS, BatchSettings, EngineOptions
 from rtmpose.batch.storage import Fingerprint, fetched, fingerprint, is_remote, sample_of
 from rtmpose.batch.unit_files import UnitFiles
 from rtmpose.batch.units import Unit
@@ -61,6 +62,7 @@ class WorkerOptions:
         engine: What the networks run on.
         run: Name of the run.
         retry_failed: Do units again that failed.
+        remote: Address of the folder in a store whose mirror ``out`` is; empty where it is none.
     """
 
     out: str
@@ -68,6 +70,7 @@ class WorkerOptions:
     engine: EngineOptions
     run: str = ""
     retry_failed: bool = False
+    remote: str = ""
 
 
 class Worker:
@@ -84,7 +87,11 @@ class Worker:
 
     def __init__(self, options: WorkerOptions, on_frame: Callable[[], None] | None = None) -> None:
         self.options = options
-        self.ledger = Ledger(Path(options.out))
+        remote = RemoteFolder(options.remote) if options.remote else None
+        self.ledger = Ledger(Path(options.out), remote)
+        # On another machine there is no mirror yet.
+        for folder in FOLDERS if remote else ():
+            make_folder(Path(options.out) / folder)
         self.models = Models(options.settings, options.engine)
         self._on_frame = on_frame
         self._engine_failures = 0
@@ -118,7 +125,9 @@ class Worker:
             with suppress(OSError):
                 self.ledger.busy_path(unit.key).unlink(missing_ok=True)
             raise
+        self.ledger.send_results(entry)
         self._record(entry)
+        self.ledger.send(self.ledger.path(entry.key))
         self.ledger.busy_path(unit.key).unlink(missing_ok=True)
         self._count_engine_failures(entry)
         return entry

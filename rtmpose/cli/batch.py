@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,11 +34,12 @@ class WorkOptions:
     """What is done, by whom."""
 
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Results, ledger and report; on a disk that all workers share.",
+            help="Results, ledger and report; on a disk that all workers share, or in a store such"
+            " as s3://.",
             rich_help_panel=WORK,
         ),
     ]
@@ -270,10 +270,12 @@ def batch(
 
       rtmpose batch --status --out results
     """
+    from rtmpose.batch.remote_out import output_folder
     from rtmpose.batch.run import run_batch, status
 
     if work.status:
-        return _print(status(work.out))
+        with output_folder(work.out) as (out, _):
+            return _print(status(out))
     if not sources:
         raise InputError("no source was given: name files, folders, patterns, lists or addresses")
 
@@ -287,8 +289,8 @@ def batch(
     engine = EngineOptions(
         speed.backend, speed.device, speed.threads, speed.precision, speed.allow_spinning
     )
-    with _progress() as tell:
-        report = run_batch(listing, work.out, settings, engine, asked, tell)
+    with output_folder(work.out) as (out, remote), _progress() as tell:
+        report = run_batch(listing, out, settings, engine, asked, tell, remote)
     return _print(report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -24,10 +25,28 @@ class Kind(str, Enum):
     scores = "scores"
 
 
+@dataclass(frozen=True)
+class DrawnOptions:
+    """What is drawn."""
+
+    kind: Annotated[Kind, typer.Option(help="What to draw.")] = Kind.all
+    point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keypoint whose speed is drawn; may be given again; left out: wrists and ankles.",
+            show_default=False,
+        ),
+    ] = None
+    kpt_thr: Annotated[
+        float, KEYPOINT_SCORE, typer.Option(help="Points that score lower are not used.")
+    ] = 0.3
+
+
 @expand_groups
 def plot(
     results: Results,
     taken: ResultOptions,
+    drawn: DrawnOptions,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -39,7 +58,6 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    kind: Annotated[Kind, typer.Option(help="What to draw.")] = Kind.all,
     video: Annotated[
         Path | None,
         typer.Option(
@@ -48,16 +66,6 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    point: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Keypoint whose speed is drawn; may be given again; left out: wrists and ankles.",
-            show_default=False,
-        ),
-    ] = None,
-    kpt_thr: Annotated[
-        float, KEYPOINT_SCORE, typer.Option(help="Points that score lower are not used.")
-    ] = 0.3,
 ) -> int:
     """Draw trajectories, a time line of people, speeds and scores.
 
@@ -79,17 +87,17 @@ def plot(
     if video is not None and several:
         raise InputError("--video belongs to one source, and there are several: add --source")
     target = output or next_to(results, "_plot" if several else "_plot.png")
-    needs_frame = kind in (Kind.all, Kind.trajectories)
+    needs_frame = drawn.kind in (Kind.all, Kind.trajectories)
     # One after the other, as each holds a frame.
     views = (
         overview(
             clip,
-            kpt_thr=kpt_thr,
-            points=point or (),
+            kpt_thr=drawn.kpt_thr,
+            points=drawn.point or (),
             image=background(clip, video, results) if needs_frame else None,
         )
         for clip in clips
     )
-    for path in plot_results(views, target, kind.value):
+    for path in plot_results(views, target, drawn.kind.value):
         typer.echo(f"wrote {path}")
     return 0

@@ -22,22 +22,42 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Sources that an error names."""
 
+OTHERS = (
+    "those of other programs: OpenPose's folders, DeepLabCut's .csv and .h5, SLEAP's .slp and"
+    " analysis .h5, movement's .nc, .trc"
+)
+
 Results = Annotated[
     Path,
     typer.Argument(
         metavar="RESULTS",
         help=(
             "Results of `track` or `predict`: a .json, .jsonl, .csv or .parquet file, or a folder"
-            " of them, of --npz, --openpose or `batch`; OpenPose's folders, DeepLabCut's .csv."
+            f" of them, of --npz, --openpose or `batch`; {OTHERS}."
         ),
         show_default=False,
     ),
 ]
 
 
+SeveralResults = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RESULTS",
+        help=(
+            "Results of `predict` or `track`: .json, .jsonl, .csv or .parquet files, or folders"
+            f" of them, of --npz, --openpose or `batch`; {OTHERS}."
+        ),
+        show_default=False,
+    ),
+]
+
+IDS = "Correcting ids"
+
+
 @dataclass(frozen=True)
 class ResultOptions:
-    """What is taken of the results."""
+    """What is taken of the results, and what is corrected in them."""
 
     person: Annotated[
         list[int] | None,
@@ -60,19 +80,52 @@ class ResultOptions:
             show_default=False,
         ),
     ] = None
+    swap_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B[@FRAME]",
+            help="Swap two people, from a frame on; may be given again, and is done first.",
+            show_default=False,
+            rich_help_panel=IDS,
+        ),
+    ] = None
+    merge_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Ids that are one person, who gets the first of them; may be given again.",
+            show_default=False,
+            rich_help_panel=IDS,
+        ),
+    ] = None
+    drop_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,...",
+            help="People to leave out; may be given again. --person keeps chosen ones only.",
+            show_default=False,
+            rich_help_panel=IDS,
+        ),
+    ] = None
 
     def clips(self, *paths: Path) -> Iterator[Clip]:
         """The clips that are meant, read one after the other.
 
         Raises:
-            InputError: there are no such results, or in them no such source or person.
+            InputError: there are no such results, or in them no such source, person or frame.
         """
         from rtmpose.results import Results
+        from rtmpose.results.identities import IdCorrections
         from rtmpose.writers.convert import with_people
 
         clips: Iterable[Clip] = Results(*paths)
         if self.source:
             clips = _with_sources(clips, self.source)
+        corrections = IdCorrections.parsed(
+            self.swap_ids or (), self.merge_ids or (), self.drop_ids or ()
+        )
+        if corrections:
+            clips = corrections.of_only(clips)
         if self.person:
             clips = with_people(clips, self.person)
         rate = self.fps

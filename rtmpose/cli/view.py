@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +23,36 @@ class VideoPlace(str, Enum):
     link = "link"
 
 
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page has, and how."""
+
+    place: Annotated[
+        VideoPlace,
+        typer.Option(
+            "--video-in",
+            help="embed: within the page; link: the file where it is; auto: within the page up to"
+            " 30 MB.",
+        ),
+    ] = VideoPlace.auto
+    webm: Annotated[
+        bool,
+        typer.Option(
+            "--webm",
+            help="Make the video anew as WebM (VP9, at most 1280 pixels), for browsers without"
+            " H.264; what no browser plays is made anew anyway.",
+        ),
+    ] = False
+    kpt_thr: Annotated[
+        float, KEYPOINT_SCORE, typer.Option(help="Points that score lower are hidden at first.")
+    ] = 0.3
+
+
 @expand_groups
 def view(
     results: Results,
     taken: ResultOptions,
+    page: PageOptions,
     video: Annotated[
         Path | None,
         typer.Argument(
@@ -45,25 +72,6 @@ def view(
             show_default=False,
         ),
     ] = None,
-    place: Annotated[
-        VideoPlace,
-        typer.Option(
-            "--video-in",
-            help="embed: within the page; link: the file where it is; auto: within the page up to"
-            " 30 MB.",
-        ),
-    ] = VideoPlace.auto,
-    webm: Annotated[
-        bool,
-        typer.Option(
-            "--webm",
-            help="Make the video anew as WebM (VP9, at most 1280 pixels), for browsers without"
-            " H.264; what no browser plays is made anew anyway.",
-        ),
-    ] = False,
-    kpt_thr: Annotated[
-        float, KEYPOINT_SCORE, typer.Option(help="Points that score lower are hidden at first.")
-    ] = 0.3,
 ) -> int:
     """Make a page that plays the video with skeletons and graphs.
 
@@ -93,10 +101,11 @@ def view(
     names = ClipNames()
     for clip in clips:
         name = names.name(clip)
-        page = target if target.suffix else target / f"{name}.html"
+        path = target if target.suffix else target / f"{name}.html"
+        place = Place(page.place.value)
         media = media_of(
-            clip, video or source_file(clip, results), page, place=Place(place.value), webm=webm
+            clip, video or source_file(clip, results), path, place=place, webm=page.webm
         )
-        write_page(clip, media, page, kpt_thr=kpt_thr)
-        typer.echo(f"wrote {page}" + (f"; {media.words}" if media else "; without a video"))
+        write_page(clip, media, path, kpt_thr=page.kpt_thr)
+        typer.echo(f"wrote {path}" + (f"; {media.words}" if media else "; without a video"))
     return 0

@@ -17,8 +17,20 @@ COORDINATES = ("x", "y", "likelihood")
 def read_h5_table(path: Path) -> LabelTable:
     """A table of labels from a ``CollectedData_*.h5``.
 
+    Raises:
+        InputError: it is something else, or see :func:`read_fixed_frame`.
+        MissingDependencyError: h5py is not installed.
+    """
+    table = read_fixed_frame(path)
+    refuse_predictions(path, [name for name, _ in table.rows])
+    return table
+
+
+def read_fixed_frame(path: Path) -> LabelTable:
+    """A table of DeepLabCut's in pandas' fixed form, of images or of a video.
+
     Args:
-        path: The file; it holds one data frame in pandas' fixed form.
+        path: The file; it holds one data frame.
 
     Raises:
         InputError: it is something else, or holds pickled Python objects, which are not opened.
@@ -44,7 +56,6 @@ def read_h5_table(path: Path) -> LabelTable:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read ({error}); {remedy}") from error
-    refuse_predictions(path, names)
     return LabelTable(columns, [(n, row.tolist()) for n, row in zip(names, values, strict=True)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.kinematics.angles import AngleOptions
 from rtmpose.kinematics.clips import ClipAngles
 from rtmpose.kinematics.smoothing import ORDER
-from rtmpose.kinematics.tables import filter_note, write_csv, write_mot, write_parquet
-from rtmpose.writers.clip_names import clip_names
+from rtmpose.kinematics.tables import AngleRows, filter_note, write_csv, write_mot, write_parquet
+from rtmpose.writers.clip_names import ClipNames
 
 TABLES = (".csv", ".parquet")
 MOT = ".mot"
@@ -40,8 +40,10 @@ def check_angles_path(path: Path, results: Path) -> None:
             ) from error
 
 
-def write_angles(clips: Sequence[ClipAngles], path: Path, options: AngleOptions) -> list[Path]:
-    """Write the angles of clips; the paths of what was written.
+def write_angles(clips: Iterable[ClipAngles], path: Path, options: AngleOptions) -> list[Path]:
+    """Write the angles of clips as they come; the paths of what was written.
+
+    Only one clip needs to be in memory: the rows of a table wait on the disk until the last.
 
     Args:
         clips: What was measured.
@@ -54,40 +56,59 @@ def write_angles(clips: Sequence[ClipAngles], path: Path, options: AngleOptions)
         OutputError: it cannot be written.
     """
     suffix = "" if path.is_dir() else path.suffix.lower()
-    if suffix == ".csv":
-        write_csv(clips, path, about_angles(clips, options))
+    if suffix in TABLES:
+        _write_table(clips, path, options)
         return [path]
-    if suffix == ".parquet":
-        write_parquet(clips, path, about_angles(clips, options))
-        return [path]
-
-    names = clip_names([clip.clip for clip in clips])
-    people = [
-        (person, path / f"{name}_person{person.id:02d}{MOT}")
-        for clip, name in zip(clips, names, strict=True)
-        for person in clip.people
-    ]
     if suffix == MOT:
-        if len(people) != 1:
-            raise InputError(
-                f"{path} holds one person, and there are {len(people)}: name a folder, or choose"
-                " with --person and --source"
-            )
-        people = [(people[0][0], path)]
-    for person, target in people:
-        write_mot(person, target, filter_note(person, options))
-    return [target for _, target in people]
+        _write_only_person(clips, path, options)
+        return [path]
+    written = []
+    names = ClipNames()
+    for clip in clips:
+        name = names.name(clip.clip)
+        for person in clip.people:
+            target = path / f"{name}_person{person.id:02d}{MOT}"
+            write_mot(person, target, filter_note(person, options))
+            written.append(target)
+    return written
 
 
-def about_angles(clips: Sequence[ClipAngles], options: AngleOptions) -> dict[str, Any]:
-    """How the angles were made, as it is written into the files."""
+def _write_table(clips: Iterable[ClipAngles], path: Path, options: AngleOptions) -> None:
+    with AngleRows() as rows:
+        sources = []
+        for clip in clips:
+            rows.add(clip)
+            sources.append(_about_clip(clip))
+        write = write_csv if path.suffix.lower() == ".csv" else write_parquet
+        write(rows, path, about_angles(sources, options))
+
+
+def _write_only_person(clips: Iterable[ClipAngles], path: Path, options: AngleOptions) -> None:
+    people = (person for clip in clips for person in clip.people)
+    first = next(people, None)
+    count = sum(1 for _ in people) + (first is not None)
+    if first is None or count > 1:
+        raise InputError(
+            f"{path} holds one person, and there are {count}: name a folder, or choose with"
+            " --person and --source"
+        )
+    write_mot(first, path, filter_note(first, options))
+
+
+def about_angles(sources: list[dict[str, Any]], options: AngleOptions) -> dict[str, Any]:
+    """How the angles were made, as it is written into the files.
+
+    Args:
+        sources: What is said of each clip.
+        options: How it was measured.
+    """
     about: dict[str, Any] = {
         "unit": "degrees",
         "kpt_thr": options.kpt_thr,
         "gap_frames": options.gap,
         "filter": options.filter,
         "facing": options.facing,
-        "sources": [_about_clip(clip) for clip in clips],
+        "sources": sources,
     }
     if options.filter != "none":
         about |= {"filter_order": ORDER, "cutoff_hz": options.cutoff, "zero_lag": True}

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
+import pickle
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose.errors import MissingDependencyError
 from rtmpose.files import atomic_binary, atomic_text, output_errors, write_text
@@ -23,33 +28,97 @@ DIGITS = 4
 """Of degrees in text."""
 METER_DIGITS = 5
 
+GROUP_ROWS = 20_000
+"""Rows of Parquet that are in memory at once."""
+
 Row = list[str | int | float | bool]
 
 
-def columns(clips: Sequence[ClipAngles]) -> list[str]:
-    """Names of the columns: those of the angles in degrees, with a scale also points in meters."""
-    return [*HEAD, *ANGLES, *(f"{point}_{axis}_m" for point in _points(clips) for axis in "xy")]
+@dataclass(frozen=True, eq=False)
+class PersonRows:
+    """The rows of one person: F frames.
+
+    Attributes:
+        source: Name of the source.
+        id: Number of the person.
+        frames: ``(F,)`` int64.
+        times: ``(F,)`` float64 in seconds.
+        right: ``(F,)`` bool: faces right.
+        filled: ``(F,)`` bool: a gap was filled.
+        values: ``(F, A)`` float64 degrees.
+        meters: Name of a point to its ``(F, 2)`` float64 place; empty without a scale.
+    """
+
+    source: str
+    id: int
+    frames: NDArray[np.int64]
+    times: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
+    values: NDArray[np.float64]
+    meters: dict[str, NDArray[np.float64]]
+
+    def rows(self, points: Sequence[str]) -> Iterator[Row]:
+        """A row per frame; NaN where an angle or a point is unknown."""
+        unknown = np.full((len(self.frames), 2), np.nan)
+        places = [self.meters.get(name, unknown) for name in points]
+        values = np.concatenate([self.values, *places], axis=1)
+        for i, frame in enumerate(self.frames.tolist()):
+            facing = "right" if self.right[i] else "left"
+            head: Row = [self.source, frame, float(self.times[i]), self.id, facing]
+            yield [*head, bool(self.filled[i]), *values[i].tolist()]
 
 
-def rows(clips: Sequence[ClipAngles]) -> Iterator[Row]:
-    """A row per person and frame; NaN where an angle or a point is unknown."""
-    points = _points(clips)
-    everybody = [(person, clip.scale) for clip in clips for person in clip.people]
-    for person, scale in everybody:
-        values = person.values
-        if points:
-            # Clips without a scale have no meters.
-            places = np.concatenate([person.body.at(name) for name in points], axis=1)
-            pairs = places.reshape(len(places), -1, 2)
-            meters = np.full_like(pairs, np.nan) if scale is None else scale.to_meters(pairs)
-            values = np.concatenate([values, meters.reshape(places.shape)], axis=1)
-        for i, frame in enumerate(person.frames.tolist()):
-            facing = "right" if person.facing.signs[i] > 0 else "left"
-            head: Row = [person.source, frame, float(person.times[i]), person.id, facing]
-            yield [*head, bool(person.filled[i]), *values[i].tolist()]
+class AngleRows:
+    """Rows of many clips, kept on the disk: which columns a table has is known after the last."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._count = 0
+        self._points: dict[str, None] = {}
+
+    def __enter__(self) -> AngleRows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, clip: ClipAngles) -> None:
+        """Add everybody in a clip."""
+        for person in clip.people:
+            meters: dict[str, NDArray[np.float64]] = {}
+            if clip.scale is not None:
+                points = person.body.points
+                meters = {name: clip.scale.to_meters(person.body.at(name)) for name in points}
+            self._points |= dict.fromkeys(meters)
+            rows = PersonRows(
+                person.source,
+                person.id,
+                person.frames,
+                person.times,
+                person.facing.signs > 0,
+                person.filled,
+                person.values,
+                meters,
+            )
+            pickle.dump(rows, self._file, pickle.HIGHEST_PROTOCOL)
+            self._count += 1
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns: the angles in degrees, with a scale also points in meters."""
+        return [*HEAD, *ANGLES, *(f"{point}_{axis}_m" for point in self._points for axis in "xy")]
+
+    def __iter__(self) -> Iterator[Row]:
+        """All rows."""
+        points = list(self._points)
+        self._file.seek(0)
+        for _ in range(self._count):
+            person: PersonRows = pickle.load(self._file)
+            yield from person.rows(points)
 
 
-def write_csv(clips: Sequence[ClipAngles], path: Path, about: dict[str, Any]) -> None:
+def write_csv(rows: AngleRows, path: Path, about: dict[str, Any]) -> None:
     """Write a table; empty cells are unknown. ``NAME.info.json`` next to it says how.
 
     Raises:
@@ -58,8 +127,8 @@ def write_csv(clips: Sequence[ClipAngles], path: Path, about: dict[str, Any]) ->
     count = len(HEAD) + len(ANGLES)
     with atomic_text(path) as file:
         table = csv.writer(file)
-        table.writerow(columns(clips))
-        for row in rows(clips):
+        table.writerow(rows.columns)
+        for row in rows:
             head: list[str] = [str(value) for value in row[: len(HEAD) - 1]]
             head.append(str(int(row[len(HEAD) - 1])))
             head[2] = repr(row[2])
@@ -68,7 +137,7 @@ def write_csv(clips: Sequence[ClipAngles], path: Path, about: dict[str, Any]) ->
     write_text(info_path(path), to_json(about, indent=1) + "\n")
 
 
-def write_parquet(clips: Sequence[ClipAngles], path: Path, about: dict[str, Any]) -> None:
+def write_parquet(rows: AngleRows, path: Path, about: dict[str, Any]) -> None:
     """Write the same table typed; the schema's metadata has ``rtmpose_angles``, as JSON.
 
     Raises:
@@ -84,14 +153,20 @@ def write_parquet(clips: Sequence[ClipAngles], path: Path, about: dict[str, Any]
         ) from error
     types = {"source": pyarrow.string(), "facing": pyarrow.string(), "filled": pyarrow.bool_()}
     types |= {"frame": pyarrow.int64(), "id": pyarrow.int64()}
-    fields = [(name, types.get(name, pyarrow.float64())) for name in columns(clips)]
+    fields = [(name, types.get(name, pyarrow.float64())) for name in rows.columns]
     schema = pyarrow.schema(fields, metadata={"rtmpose_angles": to_json(about)})
-    values = list(zip(*rows(clips), strict=True)) or [()] * len(fields)
-    arrays = [
-        pyarrow.array(column, field.type) for column, field in zip(values, schema, strict=True)
-    ]
-    with atomic_binary(path) as file, output_errors(path):
-        pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
+    each = iter(rows)
+    with (
+        atomic_binary(path) as file,
+        output_errors(path),
+        pyarrow.parquet.ParquetWriter(file, schema) as writer,
+    ):
+        while group := list(islice(each, GROUP_ROWS)):
+            columns = zip(*group, strict=True)
+            arrays = [
+                pyarrow.array(c, field.type) for c, field in zip(columns, schema, strict=True)
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
 def write_mot(person: PersonAngles, path: Path, note: str) -> None:
@@ -140,12 +215,6 @@ def filter_note(person: PersonAngles, options: AngleOptions) -> str:
         f"Points through a Butterworth low-pass filter of order 4 without lag, {person.cutoff:g} Hz"
         f" at {person.rate:g} frames per second; {gaps}."
     )
-
-
-def _points(clips: Sequence[ClipAngles]) -> list[str]:
-    """Points that are written in meters."""
-    people = (person for clip in clips if clip.scale is not None for person in clip.people)
-    return list(dict.fromkeys(name for person in people for name in person.body.points))
 
 
 def _text(value: object, digits: int) -> str:

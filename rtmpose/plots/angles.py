@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from rtmpose.plots.figures import (
     LEFT_COLOR,
     RIGHT_COLOR,
     new_figure,
-    picture_paths,
+    one_picture,
     save_figure,
     say_nothing,
     styled,
 )
+from rtmpose.writers.clip_names import ClipNames
 from rtmpose.writers.lab_options import title_of
 
 PANELS = (
@@ -44,17 +44,43 @@ MOST_PEOPLE = 6
 PARTS = (("left_", LEFT_COLOR), ("right_", RIGHT_COLOR), ("", CENTER_COLOR))
 
 
-def plot_angles(clips: Sequence[ClipAngles], path: Path) -> list[Path]:
-    """Draw the angles of clips, a block of panels for each person.
+class AnglePictures:
+    """Draws the angles of clips one after the other, a block of panels for each person.
 
-    Raises:
-        InputError: the name of one file for several clips.
-        OutputError: it cannot be written.
+    Args:
+        path: A picture, or a folder for several clips.
+        several: Whether there are several.
+
+    Attributes:
+        written: Paths so far.
     """
-    paths = picture_paths([clip.clip for clip in clips], path)
-    for clip, target in zip(clips, paths, strict=True):
+
+    def __init__(self, path: Path) -> None:
+        self.written: list[Path] = []
+        self._path = path
+        self._names = ClipNames()
+        self._is_file = bool(path.suffix) and not path.is_dir()
+
+    def check(self, *, several: bool) -> None:
+        """Refuse the name of one file for several clips.
+
+        Raises:
+            InputError: it is one.
+        """
+        if several and self._is_file:
+            raise one_picture(self._path)
+
+    def draw(self, clip: ClipAngles) -> None:
+        """Draw the next clip.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        target = self._path
+        if not self._is_file:
+            target = self._path / f"{self._names.name(clip.clip)}.png"
         save_figure(angles_figure(clip), target)
-    return paths
+        self.written.append(target)
 
 
 def angles_figure(clip: ClipAngles) -> Any:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rtmpose.draw import id_color
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.files.library import file_of_library
-from rtmpose.writers.clip import Clip
-from rtmpose.writers.clip_names import clip_names
 
 SUFFIXES = (".png", ".svg", ".pdf")
 DPI = 120
@@ -47,19 +44,9 @@ def check_picture(path: Path) -> None:
         raise MissingDependencyError(f"{path} needs matplotlib: pip install 'rtmpose[plot]'")
 
 
-def picture_paths(clips: Sequence[Clip], path: Path) -> list[Path]:
-    """Where the picture of each clip is written: a file for one, a folder for several.
-
-    Raises:
-        InputError: the name of one file for several clips.
-    """
-    if path.suffix and not path.is_dir():
-        if len(clips) != 1:
-            raise InputError(
-                f"{path} would hold several sources: name a folder, or choose with --source"
-            )
-        return [path]
-    return [path / f"{name}.png" for name in clip_names(clips)]
+def one_picture(path: Path) -> InputError:
+    """The error where one file is named for several clips."""
+    return InputError(f"{path} would hold several sources: name a folder, or choose with --source")
 
 
 def new_figure(width: float, height: float) -> Any:

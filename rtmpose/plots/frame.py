@@ -8,10 +8,14 @@ from pathlib import Path, PurePath
 
 from rtmpose.errors import InputError
 from rtmpose.sources import expand_sources, open_frames
+from rtmpose.sources.kinds import VIDEO_SUFFIXES
 from rtmpose.types import Image
 from rtmpose.writers.clip import Clip
 
 log = logging.getLogger(__name__)
+
+USUAL_SUFFIXES = (".mp4", ".MP4", ".mov", ".MOV", ".avi", ".AVI", ".mkv", ".webm", ".mts", ".MTS")
+"""Of videos that are looked for by the rest of their name."""
 
 
 def source_file(clip: Clip, results: Path) -> Path | None:
@@ -25,7 +29,9 @@ def source_file(clip: Clip, results: Path) -> Path | None:
     name = PurePath(clip.source.replace("\\", "/")).name
     folder = results if results.is_dir() else results.parent
     around = Path(os.path.abspath(folder)).parent  # noqa: PTH100 (links stay)
-    places = [Path(clip.source), folder / name, around / name]
+    # Other programs name the video without its suffix.
+    ends = ["", *(USUAL_SUFFIXES if PurePath(name).suffix.lower() not in VIDEO_SUFFIXES else ())]
+    places = [Path(clip.source), *(p / f"{name}{end}" for p in (folder, around) for end in ends)]
     return next((place for place in places if _is_file(place)), None)
 
 

@@ -17,8 +17,8 @@ from rtmpose.kinematics.body import mean_of_known
 from rtmpose.kinematics.smoothing import runs
 from rtmpose.plots.figures import (
     new_figure,
+    one_picture,
     person_hex,
-    picture_paths,
     save_figure,
     say_nothing,
     styled,
@@ -130,7 +130,8 @@ def plot_results(views: Iterable[Overview], path: Path, kind: str = "all") -> It
     if path.suffix and not path.is_dir():
         # A second clip is noticed before the only picture is written.
         first = list(islice(views, 2))
-        picture_paths([view.clip for view in first], path)
+        if len(first) != 1:
+            raise one_picture(path)
         save_figure(results_figure(first[0], kind), path)
         yield path
         return

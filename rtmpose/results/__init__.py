@@ -1,4 +1,4 @@
-"""Results that were written earlier, read back: JSON, JSON lines, CSV, Parquet, NumPy, OpenPose."""
+"""Results that were written earlier, by this package or by others, read back."""
 
 from rtmpose.results.read import Results, read_results
 from rtmpose.writers.clip import Clip, PersonTracks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ import numpy as np
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description
 from rtmpose.results.rows import SourceRows, box_around, make_clips
+from rtmpose.results.track_arrays import numbers_of, say_no_rate
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.deeplabcut import COORDINATES
 
-log = logging.getLogger(__name__)
-
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
-NUMBER = re.compile(r"(\d+)$")
 SCORER = re.compile(r"DLC_?[A-Za-z0-9].*$")
 """What DeepLabCut puts behind the name of a video."""
 
@@ -33,7 +30,7 @@ class Columns:
     Attributes:
         people: Number of each person.
         keypoints: Names of the body parts.
-        places: Person and keypoint to the columns of x, y and likelihood.
+        places: Person and keypoint to the columns of x, y and likelihood, from 1; 0 is none.
     """
 
     people: tuple[int, ...]
@@ -61,7 +58,7 @@ def read_deeplabcut(text: str, path: Path) -> list[Clip]:
     except csv.Error as error:
         raise InputError(f"{path} is damaged: {error}") from error
     levels = [line for line in lines[: len(LEVELS)] if line[0].strip().lower() in LEVELS]
-    columns = _columns(levels, path)
+    columns = columns_of(levels, path)
     rows = SourceRows()
     for number, values in enumerate(lines[len(levels) :], len(levels) + 1):
         try:
@@ -73,22 +70,28 @@ def read_deeplabcut(text: str, path: Path) -> list[Clip]:
                     " frame: a table of labeled images is read by `rtmpose data`"
                 ) from error
             raise InputError(f"line {number} of {path} is damaged: {error}") from error
-    log.warning(
-        "%s tells no frame rate: 30 frames per second are taken unless --fps says another", path
-    )
-    name = SCORER.sub("", path.stem).rstrip("_") or path.stem
+    say_no_rate(path)
     description = Description("", columns.keypoints)
-    return make_clips({name: rows}, description, len(columns.keypoints), path)
+    return make_clips({source_name(path): rows}, description, len(columns.keypoints), path)
 
 
-def _columns(levels: Sequence[Sequence[str]], path: Path) -> Columns:
-    """What the rows above the numbers say."""
+def source_name(path: Path) -> str:
+    """The name of a video, without what DeepLabCut puts behind it."""
+    return SCORER.sub("", path.stem).rstrip("_") or path.stem
+
+
+def columns_of(levels: Sequence[Sequence[str]], path: Path) -> Columns:
+    """What the rows above the numbers say; each begins with its name.
+
+    Raises:
+        InputError: they are incomplete.
+    """
     named = {line[0].strip().lower(): [cell.strip() for cell in line[1:]] for line in levels}
     parts, coordinates = named.get("bodyparts"), named.get("coords")
     if not parts or coordinates is None or len(parts) != len(coordinates):
         raise InputError(f"{path} is no whole table of DeepLabCut's: write it anew")
     names = named.get("individuals", [""] * len(parts))
-    numbers = _numbers(list(dict.fromkeys(names)))
+    numbers = numbers_of(list(dict.fromkeys(names)))
     found: dict[tuple[int, str], dict[str, int]] = {}
     for column, (name, part, axis) in enumerate(zip(names, parts, coordinates, strict=True), 1):
         found.setdefault((numbers[name], part), {})[axis] = column
@@ -99,15 +102,6 @@ def _columns(levels: Sequence[Sequence[str]], path: Path) -> Columns:
         key: (axes["x"], axes["y"], axes.get(COORDINATES[2], 0)) for key, axes in found.items()
     }
     return Columns(tuple(numbers.values()), tuple(dict.fromkeys(parts)), places)
-
-
-def _numbers(names: Sequence[str]) -> dict[str, int]:
-    """``person3`` is 3; names without numbers are counted."""
-    found = [NUMBER.search(name) for name in names]
-    numbers = [int(match[1]) for match in found if match]
-    if len(set(numbers)) == len(names):
-        return dict(zip(names, numbers, strict=True))
-    return {name: place for place, name in enumerate(names, 1)}
 
 
 def _add_frame(rows: SourceRows, values: Sequence[str], columns: Columns) -> None:

@@ -1,4 +1,4 @@
-"""COCO results, read back; those of other programs too."""
+"""COCO results, read back; those of other programs too, and annotations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtmpose.errors import InputError
+from rtmpose.results.coco_annotations import read_annotations
 from rtmpose.results.description import description_next_to
 from rtmpose.results.rows import NO_ID, SourceRows, box_around, make_clips
 from rtmpose.text_files import MAX_DATA_BYTES, read_json
@@ -17,6 +18,9 @@ from rtmpose.writers.clip import Clip
 from rtmpose.writers.coco_json import WHOLE_BODY_PARTS
 
 Entry = Mapping[str, Any]
+
+SHOWN = 6
+"""Names of a file that an error tells."""
 
 
 def read_coco_json(path: Path) -> list[Clip]:
@@ -27,13 +31,13 @@ def read_coco_json(path: Path) -> list[Clip]:
     """
     entries = read_json(path, limit=MAX_DATA_BYTES)
     if isinstance(entries, Mapping) and "annotations" in entries:
-        raise InputError(
-            f"{path} holds annotations, not results: `rtmpose data` reads it; results are a list"
-        )
+        return read_annotations(entries, path)
     if isinstance(entries, Mapping) and "people" in entries:
         raise InputError(f"{path} is one frame of OpenPose's; name its folder")
     if not isinstance(entries, list):
-        raise InputError(f"{path} is no list of COCO results, as --json writes it")
+        what = f"an object with {', '.join(map(repr, list(entries)[:SHOWN]))}" if entries else "{}"
+        what = what if isinstance(entries, Mapping) else repr(entries)[:40]
+        raise InputError(f"{path} is no list of COCO results, as --json writes it, but {what}")
 
     description = description_next_to(path)
     sources: dict[str, SourceRows] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ import numpy as np
 from rtmpose.errors import InputError
 from rtmpose.results.description import Description
 from rtmpose.results.rows import NO_ID, SourceRows, box_around, make_clips
+from rtmpose.results.track_arrays import say_no_rate
 from rtmpose.skeletons import skeleton_for_count
 from rtmpose.text_files import read_json
 from rtmpose.types import FloatArray
 from rtmpose.writers.clip import DEFAULT_FPS, Clip
 from rtmpose.writers.openpose_layouts import BODY25, COCO18
-
-log = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"(\d+)(?=(_keypoints)?\.json$)")
 """The last number of a name is the frame."""
@@ -62,9 +60,7 @@ def read_openpose_folder(folder: Path) -> list[Clip]:
             raise InputError(f"{path} is no frame of OpenPose's: {error}") from error
     if not count:
         raise InputError(f"the files of {folder} have nobody in them")
-    log.warning(
-        "%s tells no frame rate: 30 frames per second are taken unless --fps says another", folder
-    )
+    say_no_rate(folder)
     return make_clips({name: rows}, _description(count), count, folder)
 
 

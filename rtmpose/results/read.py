@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from rtmpose.errors import InputError
+from rtmpose.results.hdf5_files import SIGNATURE, read_hdf5
 from rtmpose.results.json_files import read_coco_json
 from rtmpose.results.json_lines import read_json_lines
 from rtmpose.results.npz_folder import is_npz_folder, read_npz_folder
 from rtmpose.results.openpose_folder import is_openpose_folder, read_openpose_folder
 from rtmpose.results.parquet_files import files_together, read_parquet, read_parquet_files
 from rtmpose.results.tables import read_csv
+from rtmpose.results.trc_files import read_trc, read_trc_files, source_name, trc_groups
 from rtmpose.sources.kinds import VIDEO_SUFFIXES
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.run_info import INFO_SUFFIX
@@ -27,6 +29,11 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_json_lines,
     ".csv": read_csv,
     ".parquet": read_parquet,
+    ".slp": read_hdf5,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".nc": read_hdf5,
+    ".trc": read_trc,
 }
 FOLDER_READERS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
     (is_npz_folder, read_npz_folder),
@@ -37,6 +44,9 @@ FOLDER_END = re.compile("_(people|openpose|json)$")
 """What stands behind the name of a source."""
 PREFERRED = (".parquet", ".jsonl", ".json", ".csv")
 """Which is read of files that differ in their suffix only."""
+FOREIGN = (".slp", ".h5", ".hdf5", ".nc")
+"""Files of other programs that are looked for in a folder where there are none of ours."""
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst", ".7z")
 MADE = "`rtmpose track VIDEO --jsonl results.jsonl` makes results"
 
@@ -53,7 +63,7 @@ class Results:
     Raises:
         InputError: there is no such file, or it is something else; while iterating: it is damaged,
             or has a source twice.
-        MissingDependencyError: reading Parquet needs pyarrow.
+        MissingDependencyError: the package that reads the format is not installed.
     """
 
     def __init__(self, *paths: str | Path) -> None:
@@ -77,15 +87,17 @@ class Results:
 def read_results(path: str | Path) -> list[Clip]:
     """Results that ``predict`` or ``track`` wrote, one clip per source, all at once.
 
-    Reads ``.json`` (COCO results, those of other programs too), ``.jsonl``, ``.csv`` and
-    ``.parquet`` files, folders of them, and those of ``--npz``, ``--openpose`` and
-    ``rtmpose batch`` (the folder itself, or its ``data``; a video in parts becomes one clip).
+    Reads ``.json`` (COCO results and annotations, those of other programs too), ``.jsonl``,
+    ``.csv`` and ``.parquet`` files, folders of them, and those of ``--npz``, ``--openpose`` and
+    ``rtmpose batch`` (the folder itself, or its ``data``; a video in parts becomes one clip). Of
+    other programs also ``.csv`` and ``.h5`` of DeepLabCut, ``.slp`` and analysis ``.h5`` of SLEAP,
+    ``.nc`` of movement and ``.trc``, or a folder of them; HDF5 is told apart by its content.
     Lengths, frame rates, sizes and models of JSON and CSV are read from ``NAME.info.json`` next to
     them. :class:`Results` reads large ones clip by clip.
 
     Raises:
         InputError: there is no such file, it is something else, or it is damaged.
-        MissingDependencyError: reading Parquet needs pyarrow.
+        MissingDependencyError: the package that reads the format is not installed.
     """
     return list(Results(path))
 
@@ -105,6 +117,9 @@ def _refuse_twice(clip: Clip, path: Path, seen: dict[str, Path]) -> None:
 
 def _parts_of(path: Path) -> list[Part]:
     if not path.exists():
+        # A path keeps one of the two slashes.
+        if ADDRESS.match(str(path)):
+            raise InputError(f"{path} is an address: copy the results to this machine first")
         raise InputError(f"there are no results at {path}")
     return _parts_of_folder(path) if path.is_dir() else [_part_of_file(path)]
 
@@ -120,11 +135,12 @@ def _part_of_file(path: Path) -> Part:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(READERS)
+        found = _content_word(path)
         remedy = MADE
         if path.suffix.lower() in VIDEO_SUFFIXES:
             remedy = f"`rtmpose track {path} --to FORMAT` finds the people and converts"
         raise InputError(
-            f"{path} is none of the formats of results: {known}, or a folder of --npz,"
+            f"{path} is none of the formats of results{found}: {known}, or a folder of --npz,"
             f" --openpose or `rtmpose batch`; {remedy}"
         )
     return partial(reader, path)
@@ -139,11 +155,7 @@ def _parts_of_folder(folder: Path) -> list[Part]:
     if (folder / "ledger").is_dir() and (folder / "data").is_dir():
         return _parts_of_folder(folder / "data")
 
-    # Of the same results in several formats one is enough.
-    chosen: dict[str, Path] = {}
-    for suffix in PREFERRED:
-        for file in _files(folder, suffix):
-            chosen.setdefault(file.stem, file)
+    chosen = _one_of_each(folder, PREFERRED)
     files = sorted(chosen.values())
     tables = [file for file in files if file.suffix.lower() == ".parquet"]
     groups = files_together(tables, folder) if tables else []
@@ -160,11 +172,45 @@ def _parts_of_folder(folder: Path) -> list[Part]:
                 taken.add(name)
                 parts.append(partial(read, inside))
     if not parts:
+        parts = _foreign_parts(folder)
+    if not parts:
         raise InputError(
             f"{folder} is a folder without results: name a file, or a folder of --npz, --openpose"
             " or `rtmpose batch`"
         )
     return parts
+
+
+def _one_of_each(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
+    """Name of the results to a file: of the same in several formats one is enough."""
+    chosen: dict[str, Path] = {}
+    for suffix in suffixes:
+        for file in _files(folder, suffix):
+            chosen.setdefault(file.stem, file)
+    return chosen
+
+
+def _foreign_parts(folder: Path) -> list[Part]:
+    """Files of other programs; a person each of TRC come together."""
+    chosen = _one_of_each(folder, FOREIGN)
+    parts = [_part_of_file(file) for file in sorted(chosen.values())]
+    for group in trc_groups(_files(folder, ".trc")):
+        if source_name(group[0]) not in chosen:
+            parts.append(partial(read_trc_files, group))
+    return parts
+
+
+def _content_word(path: Path) -> str:
+    """What is known of a file with an unknown name by how it begins, for an error."""
+    with path.open("rb") as file:
+        begin = file.read(64)
+    if begin.startswith(SIGNATURE):
+        return " by its name, but holds HDF5: name it .h5"
+    if begin[:4] == b"PAR1":
+        return " by its name, but holds Parquet: name it .parquet"
+    if begin.lstrip()[:1] in (b"[", b"{"):
+        return " by its name, but looks like JSON: name it .json or .jsonl"
+    return ""
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:

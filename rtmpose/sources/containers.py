@@ -39,6 +39,7 @@ MP4_BOXES = (b"ftyp", b"mdat", b"free", b"wide", b"skip")
 """What MP4 and QuickTime files begin with."""
 
 _log_lock = threading.Lock()
+_decoder_threads = 0
 
 
 class Video:
@@ -112,7 +113,17 @@ def opened_file(
         options["format_whitelist"] = _formats_that_stand_alone()
     with _opened(source, shown_name(name), options) as video:
         video.stream.thread_type = "AUTO"
+        if _decoder_threads:
+            video.stream.codec_context.thread_count = _decoder_threads
         yield video
+
+
+def limit_decoder_threads(count: int) -> None:
+    """Decode files with at most this many threads, in this process from now on; 0 lets FFmpeg take
+    one per core, which is too many where several processes share a machine.
+    """
+    global _decoder_threads
+    _decoder_threads = count
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rtmpose.sources.images import read_image
+from rtmpose.sources.images import decode_image, read_file
 from rtmpose.sources.items import SourceItem
 from rtmpose.sources.sequences import SEQUENCE_FPS, animation_frames, sequence_frames
 from rtmpose.types import Frame
@@ -26,5 +26,7 @@ def image_frames(item: SourceItem) -> Iterator[Frame]:
     elif item.kind == "animation":
         yield from animation_frames(item.name, item.path, fps)
     else:
-        image = read_image(item.path, strict=item.strict)
+        # A copy of what lies elsewhere is told by the name of that.
+        name = str(item.path) if item.content is None else item.name
+        image = decode_image(read_file(item.path), name, strict=item.strict)
         yield Frame(image, source=item.name)

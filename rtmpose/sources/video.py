@@ -128,7 +128,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     """Every frame of a source; of a video those before the range may be left out."""
     if item.frames is not None:
         yield from item.frames
-    elif item.kind == "image" and "://" in item.name:
+    elif item.kind == "image" and _is_remote(item):
         yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
     elif item.kind in IMAGE_KINDS:
         yield from image_frames(item)

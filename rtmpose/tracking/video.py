@@ -74,6 +74,8 @@ class VideoTracker:
         fps_limit: At most this many frames per second are taken.
         boxes: Gives the detected boxes of a source and frame index, to use instead of the detector;
             None from it leaves the frame to the interval.
+        detect_ahead: Find people in the next frames of a file while the poses of this one are
+            estimated. Off where a single core is all that the process was given.
 
     Raises:
         InputError: the interval is neither ``auto`` nor a positive number, or ``fps_limit`` is out
@@ -88,6 +90,7 @@ class VideoTracker:
         interval: int | str | None = None,
         fps_limit: float | None = None,
         boxes: Callable[[SourceItem, int], Boxes | None] | None = None,
+        detect_ahead: bool = True,
     ) -> None:
         if boxes is not None and not tracker.model.needs_boxes:
             raise InputError("a one-stage model finds people by itself: it takes no boxes")
@@ -98,6 +101,7 @@ class VideoTracker:
             self.interval = 1
         self.fps_limit = check_optional("fps_limit", fps_limit, FPS)
         self.boxes = boxes
+        self.detect_ahead = detect_ahead
         # Where boxes are given for some frames only, a detector is not needed for the others.
         self._detects = boxes is None or tracker.model.finds_people
         self.statistics = Statistics()
@@ -208,6 +212,8 @@ class VideoTracker:
         planned = self._planned(item, frames)
         if item.live:
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
+        if workers is None and not self.detect_ahead:
+            return TaskFeed(frames, map(prefetcher.prepare, planned), live=False)
         if workers is None:
             one = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
             return TaskFeed(frames, one, live=False)

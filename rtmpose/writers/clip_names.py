@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from rtmpose.writers.clip import Clip
 from rtmpose.writers.lab_options import title_of
@@ -33,12 +32,6 @@ class ClipNames:
         self._next[plain.casefold()] = number
         self._taken.add(name.casefold())
         return name
-
-
-def clip_names(clips: Iterable[Clip]) -> list[str]:
-    """The name of each clip, as :class:`ClipNames` gives them."""
-    names = ClipNames()
-    return [names.name(clip) for clip in clips]
 
 
 def image_name(clip: Clip, name: str, frame: int) -> str:

@@ -27,20 +27,7 @@ class JsonLinesWriter:
 
     def write(self, record: FrameRecord) -> None:
         """Add a frame."""
-        people = record.poses.to_coco(record.index)
-        for i, person in enumerate(people):
-            if record.is_filled(i):
-                person["filled"] = True
-        width, height = record.size_wh or (None, None)
-        line = {
-            "source": record.source,
-            "frame": record.index,
-            "time_s": record.time_s,
-            "width": width,
-            "height": height,
-            "people": people,
-        }
-        self._write_line(line)
+        self._write_line(line_of(record))
 
     def close(self) -> None:
         """Complete the file."""
@@ -51,4 +38,26 @@ class JsonLinesWriter:
         self._file.abandon()
 
     def _write_line(self, line: dict[str, object]) -> None:
-        self._file.write(to_json(line, separators=(",", ":")) + "\n")
+        self._file.write(line_text(line))
+
+
+def line_of(record: FrameRecord) -> dict[str, object]:
+    """What the line of a frame says."""
+    people = record.poses.to_coco(record.index)
+    for i, person in enumerate(people):
+        if record.is_filled(i):
+            person["filled"] = True
+    width, height = record.size_wh or (None, None)
+    return {
+        "source": record.source,
+        "frame": record.index,
+        "time_s": record.time_s,
+        "width": width,
+        "height": height,
+        "people": people,
+    }
+
+
+def line_text(line: dict[str, object]) -> str:
+    """A line as it is written, with its end."""
+    return to_json(line, separators=(",", ":")) + "\n"

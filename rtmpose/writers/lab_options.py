@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtmpose.errors import InputError
 from rtmpose.ranges import FINITE, METERS_PER_PIXEL, check_fields
+from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from rtmpose.writers.clip import Clip
 
 log = logging.getLogger(__name__)
@@ -90,8 +91,12 @@ def rising_times(clip: Clip) -> NDArray[np.float64]:
 
 def title_of(clip: Clip) -> str:
     """The name of a clip: that of its file, without folder and suffix."""
-    name = PurePath(clip.source.replace("\\", "/")).stem if "://" not in clip.source else ""
-    return name or "clip"
+    if "://" in clip.source:
+        return "clip"
+    path = PurePath(clip.source.replace("\\", "/"))
+    # Other programs leave the suffix out, and names have points of their own.
+    is_file = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    return (path.stem if is_file else path.name) or "clip"
 
 
 def person_name(number: int) -> str:

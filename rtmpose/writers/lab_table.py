@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -229,16 +229,34 @@ LAB_FORMATS: tuple[LabFormat, ...] = (
 )
 
 
-def lab_format(name: str) -> LabFormat:
+RESULTS = LabFormat(
+    "jsonl",
+    ".jsonl",
+    Holds.all,
+    "results_lines",
+    "write_results",
+    "rtmpose itself: the results again, such as with corrected ids.",
+    needs_ids=False,
+)
+"""Results as ``--jsonl`` of ``track`` and ``predict`` writes them."""
+CONVERTED = (*LAB_FORMATS, RESULTS)
+"""What ``rtmpose convert`` writes."""
+
+
+def lab_format(name: str, rows: Sequence[LabFormat] = LAB_FORMATS) -> LabFormat:
     """The row of that name.
+
+    Args:
+        name: As ``--to`` takes it.
+        rows: Those there are.
 
     Raises:
         InputError: there is none.
     """
-    for row in LAB_FORMATS:
+    for row in rows:
         if row.name == name.lower():
             return row
-    names = [row.name for row in LAB_FORMATS]
+    names = [row.name for row in rows]
     raise InputError(
         f"there is no format {name!r} to convert to; {_hint(name)}there are {', '.join(names)}"
     )

@@ -10,10 +10,13 @@ SIDES = {"left": "L", "right": "R"}
 
 def marker_names(skeleton: Skeleton) -> list[str]:
     """``left_big_toe`` becomes ``LBigToe``, for the points of a body; others keep their names."""
-    return [_marker(name) if name in HALPE26 else _one_word(name) for name in skeleton.keypoints]
+    return [
+        marker_name(name) if name in HALPE26 else _one_word(name) for name in skeleton.keypoints
+    ]
 
 
-def _marker(name: str) -> str:
+def marker_name(name: str) -> str:
+    """The marker of a point of a body."""
     first, *rest = name.split("_")
     words = [SIDES.get(first, first.capitalize())]
     return "".join(words + [word.capitalize() for word in rest])
