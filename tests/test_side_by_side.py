@@ -11,7 +11,7 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
 from rtmpose.backends import calls_at_once, open_backend
-from rtmpose.backends.parallel import MAX_PARALLEL_CALLS, ParallelBackend
+from rtmpose.backends.parallel import MAX_PARALLEL_CALLS, ParallelBackend, release
 from rtmpose.errors import BackendError, InputError
 from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
@@ -113,6 +113,28 @@ def test_a_batch_is_spread_over_the_calls(tmp_path):
                 np.testing.assert_allclose(a, b, atol=1e-6)
     assert wide == [1, 2]
     assert sorted(narrow) == [1, 1, 1, 2, 3, 3]
+
+
+def test_large_batches_are_the_same_in_parts(tmp_path):
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "pose.onnx"), options=BackendOptions("onnxruntime", "cpu", 1)
+    )
+    images = crops(19)
+    whole = pose.backend(images)
+    single = [pose.backend(images[i : i + 1]) for i in range(19)]
+    for together, parts in zip(whole, zip(*single, strict=True), strict=True):
+        np.testing.assert_allclose(together, np.concatenate(parts), atol=1e-6)
+
+
+def test_networks_that_do_nothing_meanwhile_are_released(tmp_path, monkeypatch):
+    released = []
+    monkeypatch.setattr("rtmpose.tracking.prefetch.release", released.append)
+    own = tracker(tmp_path)
+    with FramePrefetcher(own).at_work():
+        assert released == [network.backend for network in own.model.networks]
+
+    # Engines that cannot are left alone.
+    release(own.pose.backend)
 
 
 def test_files_of_one_batch_size_are_not_spread(tmp_path):
@@ -269,3 +291,15 @@ def test_leaving_early_leaves_nothing_behind(tmp_path):
         next(run)
         run.close()
     assert threads() == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_released_network_gives_the_same_again(engine, tmp_path):
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "pose.onnx"), options=BackendOptions(engine, "cpu", 1)
+    )
+    images = crops(3)
+    before = pose.backend(images)
+    release(pose.backend)
+    for a, b in zip(pose.backend(images), before, strict=True):
+        np.testing.assert_array_equal(a, b)

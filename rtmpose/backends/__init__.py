@@ -14,6 +14,7 @@ from rtmpose.backend_table import Precision
 from rtmpose.backends.automatic import resolve_auto
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
 from rtmpose.backends.cpu import threads_within_quota, usable_cpus
+from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.loading import open_with
 from rtmpose.backends.parallel import calls_at_once
 from rtmpose.backends.selection import BackendChoice, choose, installed
@@ -57,6 +58,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
 
     # The engine sees what was chosen, never "auto".
     backend = open_with(table.row(options.backend), path, card, options)
+    trim_heap()
     log.info(
         "%s: %s on %s, %s (%s)",
         path.name,

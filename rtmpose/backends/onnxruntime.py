@@ -32,6 +32,9 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
+LARGEST_CALL = 8
+"""Images of one call on the CPU."""
+
 Provider = str | tuple[str, dict[str, str]]
 """Name of an execution provider, or name and settings."""
 
@@ -142,6 +145,15 @@ class OnnxRuntimeBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
+        # The engine keeps the memory of its largest call, and large calls are no faster per image.
+        if self.device != "cpu" or self.input.shape[0] is not None or len(images) <= LARGEST_CALL:
+            return self._call(images)
+        starts = range(0, len(images), LARGEST_CALL)
+        parts = [self._call(images[start : start + LARGEST_CALL]) for start in starts]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _call(self, images: NDArray[np.uint8]) -> Outputs:
+        """One call of the session."""
         feed: NDArray[np.generic]
         if self._takes_pixels:
             # Normalization is inside the file.

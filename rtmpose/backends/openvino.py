@@ -19,6 +19,7 @@ from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.openvino_precision import (
     OpenedNetwork,
     open_network,
@@ -155,6 +156,11 @@ class OpenVinoBackend:
             return parts[0]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
+    def release(self) -> None:
+        """Give back the memory of the compiled networks; the next call compiles again."""
+        with self._compiling:
+            self._requests.cache_clear()
+
     def _call(self, images: NDArray[np.uint8], batch: int | None) -> Outputs:
         """One call of the network compiled for that batch; None for the one of any batch."""
         # Two threads must not compile the same size twice.
@@ -232,7 +238,10 @@ class _Compiler:
             raise BackendError(
                 f"OpenVINO could not compile {self.name}: {net.reason(error)}"
             ) from error
-        return _RequestPool(compiled)
+        pool = _RequestPool(compiled)
+        del sized, folded
+        trim_heap()
+        return pool
 
     def _of_size(self, size_hw: tuple[int, int]) -> Model:
         """A copy of a flexible network for one size."""

@@ -27,6 +27,13 @@ def calls_at_once(backend: Backend, options: BackendOptions) -> int:
     return min(MAX_PARALLEL_CALLS, options.threads or usable_cpus())
 
 
+def release(backend: Backend) -> None:
+    """Give back what an opened network holds for its next call only, where its engine can."""
+    free = getattr(backend, "release", None)
+    if free is not None:
+        free()
+
+
 class ParallelBackend:
     """Batches spread over calls that run in parallel. See :class:`rtmpose.backends.base.Backend`.
 

@@ -87,11 +87,14 @@ class LabOutputs:
         Raises:
             OutputError: the disk is full or gone; the results stay.
         """
+        files = self._results(report)
+        if not files or not self.targets:
+            return
+        # Readers of results need much that other runs do without.
         from rtmpose.results import Results
         from rtmpose.writers.convert import convert_clips
 
-        files = self._results(report)
-        for row, path in self.targets if files else ():
+        for row, path in self.targets:
             options = self.options if row.in_meters else None
             try:
                 convert_clips(

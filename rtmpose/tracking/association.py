@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rtmpose.ops.boxes import box_iou, oks_pairs
 from rtmpose.people import box_size
+from rtmpose.tracking.assignment import best_assignment
 from rtmpose.tracking.state import Track
 from rtmpose.types import FloatArray, Poses
 
@@ -31,8 +32,6 @@ def assign(
     Returns:
         Rows of ``poses`` with their tracks, in the order they were matched.
     """
-    from scipy.optimize import linear_sum_assignment
-
     # Whoever is in sight has the first choice of poses; unconfirmed tracks have negative ids.
     visible = [t for t in tracks if not t.missing]
     lost = [t for t in tracks if t.missing]
@@ -50,8 +49,8 @@ def assign(
             continue
         is_lost = candidates is lost
         similar = similarity(candidates, poses[free], boxes[free], iou_thr, lost=is_lost)
-        # The Hungarian method maximizes the sum; pairs of similarity 0 are no matches.
-        rows, columns = linear_sum_assignment(-similar)
+        # The sum is the largest; pairs of similarity 0 are no matches.
+        rows, columns = best_assignment(similar)
         for row, column in zip(rows, columns, strict=True):
             if similar[row, column] > 0:
                 matched[free[column]] = candidates[row]

@@ -17,13 +17,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from rtmpose.backends import Backend, calls_at_once, open_backend
-from rtmpose.backends.parallel import ParallelBackend
+from rtmpose.backends.parallel import ParallelBackend, release
 from rtmpose.families import Network
 from rtmpose.tracking.candidates import confident
 from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
 from rtmpose.worker_threads import Prefetch
 
+FEW_CALLS = 2
+"""Calls at once up to which the share of one call is enough for everything."""
 POLL_S = 0.005
 """Pause where none of several streams has a frame."""
 
@@ -129,7 +131,12 @@ class FramePrefetcher:
 
             def spread(network: Network) -> Backend:
                 narrow = self._narrow(network)  # one share of the cores for each call
-                return ParallelBackend(network.backend, narrow, self.at_once, people)
+                if self.at_once > FEW_CALLS:
+                    return ParallelBackend(network.backend, narrow, self.at_once, people)
+                # The other cores work on the next frames, so that one call with all of them gains
+                # nothing: the network is in memory once.
+                release(network.backend)
+                return ParallelBackend(narrow, narrow, self.at_once, people)
 
             model = self._tracker.model.with_backends(spread)
             try:
