@@ -38,6 +38,8 @@ class WorkOptions:
         Path,
         typer.Option(
             "--out",
+            "--output",
+            "-o",
             metavar="FOLDER",
             help="Results, ledger and report; on a disk that all workers share.",
             rich_help_panel=WORK,
