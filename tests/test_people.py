@@ -122,8 +122,9 @@ def test_the_default_hides_nobody_whom_it_was_not_measured_on():
 def test_hands_in_the_boxes_of_people_are_warned_of(task, words, job_models, caplog):
     boxes, pose = job_models
     card = replace(PoseEstimator(pose).card, task=task)
-    people_detector = Detector(boxes)
-    assert people_detector.card.task == "person detection"
+    found = replace(Detector(boxes).card, task="person detection")
+    people_detector = Detector(boxes, card=found)
+    caplog.clear()
     Pipeline(people_detector, pose)
     assert caplog.records == []
 
