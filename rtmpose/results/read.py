@@ -123,7 +123,9 @@ def _part_of_file(path: Path) -> Part:
         remedy = MADE
         if path.suffix.lower() in VIDEO_SUFFIXES:
             made = f"{path.stem}.jsonl"
-            remedy = f"find the people first: `rtmpose track {path} --jsonl {made}`, then use {made}"
+            remedy = (
+                f"find the people first: `rtmpose track {path} --jsonl {made}`, then use {made}"
+            )
         raise InputError(
             f"{path} is none of the formats of results: {known}, or a folder of --npz,"
             f" --openpose or `rtmpose batch`; {remedy}"
