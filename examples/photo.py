@@ -5,10 +5,8 @@ python examples/photo.py photo.jpg
 
 import sys
 
-import cv2
-
 import rtmpose
 
 for result in rtmpose.predict(sys.argv[1]):
     print(result.poses)
-    cv2.imwrite("poses.jpg", result.draw(scores=True))
+    result.save("poses.jpg", scores=True)

@@ -76,6 +76,24 @@ _FOLDERS = (
     "zoo",
 )
 
+# What other packages for these models call it -> the name here.
+_ELSEWHERE = {
+    "Body": "Pipeline",
+    "BodyWithFeet": "Pipeline",
+    "Custom": "Pipeline",
+    "Hand": "Pipeline",
+    "MMPoseInferencer": "Pipeline",
+    "PoseDetector": "PoseEstimator",
+    "RTMDet": "Detector",
+    "RTMO": "OneStage",
+    "RTMPose": "PoseEstimator",
+    "Wholebody": "Pipeline",
+    "YOLOX": "Detector",
+    "draw_skeleton": "draw_poses",
+    "inference_topdown": "PoseEstimator",
+    "init_model": "PoseEstimator",
+}
+
 # Verbs that need more than the base install -> the extra that brings it.
 _EXTRAS = {"export": "export", "train": "train"}
 
@@ -165,7 +183,8 @@ def __getattr__(name: str) -> Any:
     elif name in _FOLDERS:
         value = importlib.import_module(f"rtmpose.{name}")
     else:
-        raise AttributeError(f"module 'rtmpose' has no attribute {name!r}")
+        hint = f"; here it is rtmpose.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"module 'rtmpose' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

@@ -34,8 +34,10 @@ def check_image(image: object) -> NDArray[np.uint8]:
             f" rtmpose.read_image({str(image)!r}), or give the path to rtmpose.predict"
         )
     if not isinstance(image, np.ndarray):
+        why = ": cv2.imread returns None for a file that it cannot read" if image is None else ""
         raise InputError(
-            f"an image must be a numpy array (H, W, 3) of BGR uint8, not {type(image).__name__}"
+            "an image must be a numpy array (H, W, 3) of BGR uint8, not"
+            f" {type(image).__name__}{why}"
         )
     if image.ndim != 3 or image.shape[2] != 3:
         hint = {

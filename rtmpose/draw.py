@@ -148,7 +148,7 @@ def draw_poses(
         boxes: Draw the boxes too.
         scores: Write each person's score at the box.
         background: ``image`` or ``black``.
-        thickness: Width of limbs in pixels; by default a hundredth of the person's size, within
+        thickness: Width of limbs in pixels; by default a seventieth of the person's size, within
             limits.
         skeleton: Draw keypoints and limbs; False leaves only boxes and scores.
         color: ``side``, ``person`` or ``id``; see :class:`DrawStyle`.
@@ -311,7 +311,8 @@ def _point_radii(poses: Poses, width: float) -> list[float]:
     """Dense sets (face, hands) get small dots; a person's first 23 or 26 points are the body."""
     k = len(poses.skeleton)
     # Hands (21) and faces (68, 106) have no body points; whole-body sets (133) have 23.
-    body = 0 if k in (21, 68, 106) else 23 if k > 100 else k
+    is_part = k in (21, 68, 106) and "left_shoulder" not in poses.skeleton.keypoints
+    body = 0 if is_part else 23 if k > 100 else k
     return [width * (0.85 if j < body else 0.45) + 0.3 for j in range(k)]
 
 

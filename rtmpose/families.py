@@ -12,7 +12,7 @@ from typing import Protocol, TypeGuard, cast
 from rtmpose.backends import Backend, BackendOptions
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
-from rtmpose.model_card import ModelCard
+from rtmpose.model_card import HAND_DETECTOR, NOT_PEOPLE, PERSON_DETECTION, ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.pose_estimator import (
     DEFAULT_POSE_MODEL,
@@ -198,7 +198,26 @@ def open_model(
     # The detector comes last: a pose model of the wrong kind fails before it is opened.
     if isinstance(detector, str | Path | ModelCard):
         detector = Detector(detector, options=options)
+    if isinstance(detector, Detector) and isinstance(opened, PoseEstimator):
+        _warn_of_other_boxes(detector.card, opened.card)
     return TopDown(detector, cast(CropModel, opened), whole_image=whole_image)
+
+
+def _warn_of_other_boxes(detector: ModelCard, pose: ModelCard) -> None:
+    """Say it where hands, faces or animals would be looked for in the boxes of people."""
+    finds_people = "person" in detector.classes or not detector.classes
+    if detector.task != PERSON_DETECTION or not finds_people or pose.task not in NOT_PEOPLE:
+        return
+    better = f"take {HAND_DETECTOR}, which finds them; " if pose.task == "hand" else ""
+    log.warning(
+        "%s is for %ss, and the detector %s finds whole people: %swithout a detector"
+        " (--detector none) the whole image is one %s; or give boxes",
+        pose.id,
+        pose.task,
+        detector.id,
+        better,
+        pose.task,
+    )
 
 
 def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:

@@ -54,6 +54,11 @@ people with boxes and keypoints in a frame, or classes. How it is decoded is in
 :mod:`rtmpose.ops.decoders`.
 """
 
+PERSON_DETECTION = "person detection"
+NOT_PEOPLE = ("hand", "face", "animal")
+"""Tasks of pose models whose boxes are not those of people."""
+HAND_DETECTOR = "rtmdet-nano-hand"
+
 
 SPLIT_RATIO = Range(0, 1000, above=True)
 INPUT_SIDE = Range(0, 65_536, whole=True)

@@ -95,6 +95,25 @@ def rtmdet_nano_raw(shared: Path) -> Path:
 
 
 @pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Losses that are compared to the last digit need one thread."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small annotated set that a network learns in seconds: images with dots as keypoints."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    import trainable
+
+    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
+
+
+@pytest.fixture
 def job_models(tmp_path: Path) -> tuple[str, str]:
     """Detector and pose network of tests that run whole jobs."""
     from jobs import small_models

@@ -35,6 +35,16 @@ def test_every_public_name(name):
             value()
 
 
+@pytest.mark.parametrize(
+    ("other", "ours"),
+    [("Wholebody", "Pipeline"), ("MMPoseInferencer", "Pipeline"), ("draw_skeleton", "draw_poses")],
+)
+def test_names_of_other_packages_lead_to_ours(other, ours):
+    with pytest.raises(AttributeError, match=rf"{other}.*; here it is rtmpose\.{ours}$"):
+        getattr(rtmpose, other)
+    assert callable(getattr(rtmpose, ours))
+
+
 def test_the_verbs_are_functions():
     for verb in ("predict", "track", "evaluate"):
         assert callable(getattr(rtmpose, verb))

@@ -14,7 +14,8 @@ from rtmpose.cli.terminal import print_report
 from rtmpose.writers.report import JobReport
 
 COMMANDS = (
-    "predict", "track", "convert", "batch", "eval", "eval pose", "eval detector",
+    "predict", "track", "convert", "angles", "plot", "view", "serve", "batch",
+    "eval", "eval pose", "eval detector",
     "eval classifier", "export", "verify", "bench", "train", "prune", "doctor", "data",
     "data check", "data convert", "data show", "data formats", "models", "models list",
     "models info", "models download", "models verify",

@@ -111,7 +111,7 @@ def test_pil_images_are_turned_upright(image):
         (np.zeros((6, 8, 2), np.uint8), r"shape \(H, W, 3\)"),
         (b"", "empty"),
         (b"no image", "not an image"),
-        (None, "not NoneType"),
+        (None, "not NoneType: cv2.imread returns None"),
         (iter([]), "gives many frames"),
         (cv2.VideoCapture(), "gives many frames"),
         ({"image": 1}, "not dict"),

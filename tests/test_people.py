@@ -1,10 +1,12 @@
 """Who is shown: each person once, and nobody who is too doubtful."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import fixed_people
 
-from rtmpose import Pipeline, Poses, PoseTracker, get_skeleton
+from rtmpose import Detector, Pipeline, PoseEstimator, Poses, PoseTracker, get_skeleton
 from rtmpose.errors import InputError
 from rtmpose.people import DEFAULT_PERSON_THR, people_of, person_thr_for
 from rtmpose.skeletons import skeleton_names
@@ -111,3 +113,28 @@ def test_the_default_hides_nobody_whom_it_was_not_measured_on():
     assert len(Pipeline(None, Scripted(person))(image())) == 0
     tracker = PoseTracker(None, Scripted(*[person] * 3), pose_min_keypoints=0)
     assert [len(tracker(image())) for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("hand", "rtmdet-nano-hand"), ("face", "--detector none"), ("animal", "--detector none")],
+)
+def test_hands_in_the_boxes_of_people_are_warned_of(task, words, job_models, caplog):
+    boxes, pose = job_models
+    card = replace(PoseEstimator(pose).card, task=task)
+    found = replace(Detector(boxes).card, task="person detection")
+    people_detector = Detector(boxes, card=found)
+    caplog.clear()
+    Pipeline(people_detector, pose)
+    assert caplog.records == []
+
+    Pipeline(people_detector, pose, card=card)
+    (warning,) = caplog.messages
+    assert f"is for {task}s" in warning
+    assert words in warning
+
+    # Whoever gives boxes, or takes the whole image, knows.
+    caplog.clear()
+    Pipeline(None, pose, card=card)
+    Pipeline(None, pose, card=card, whole_image=True)
+    assert caplog.records == []

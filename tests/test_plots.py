@@ -99,3 +99,16 @@ def test_a_folder_for_several_sources(tmp_path):
     assert main(["plot", str(results), "--kind", "scores"]) == 0
     names = sorted(path.name for path in (tmp_path / "two_plot").iterdir())
     assert names == ["walk.png", "walk_2.png"]
+
+
+def test_letters_without_a_font_are_told_in_one_line(tmp_path, caplog, recwarn):
+    pytest.importorskip("matplotlib", reason=NEEDS)
+    from rtmpose.plots.figures import new_figure, save_figure
+
+    figure = new_figure(2, 1)
+    figure.suptitle("\U00013000\U00013001 walk")  # hieroglyphs
+    save_figure(figure, tmp_path / "walk.png")
+    assert (tmp_path / "walk.png").is_file()
+    (told,) = caplog.messages
+    assert "no font here has some of its letters" in told
+    assert len(recwarn) == 0

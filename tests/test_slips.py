@@ -112,6 +112,24 @@ def test_a_word_that_is_no_command(capsys):
     assert "To find people" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("line", [["help", "angles"], ["angles", "-h"], ["angles", "--help"]])
+def test_the_ways_to_ask_for_help(line, capsys):
+    assert main(line) == 0
+    assert "Usage: rtmpose angles" in capsys.readouterr().out
+
+
+def test_the_name_of_a_spreadsheet_program(tmp_path, capsys):
+    assert main(["convert", str(tmp_path / "walk.csv"), "--to", "excel"]) == 1
+    assert "rtmpose track --csv" in capsys.readouterr().err
+
+
+def test_angles_of_a_video_name_the_step_before(tmp_path, capsys):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"")
+    assert main(["angles", str(clip), "-o", str(tmp_path / "a.csv")]) == 1
+    assert "--jsonl clip.jsonl" in capsys.readouterr().err
+
+
 def test_mot_with_a_large_suffix(tmp_path, job_pipeline):
     source = clip(tmp_path / "v.avi", 3)
     outputs = Outputs({"mot": tmp_path / "x.TXT"})

@@ -12,23 +12,14 @@ pytest.importorskip(
 )
 
 import trainable  # noqa: E402
-from tiny_training import TINY, every_step, loss_column, one_torch_thread, rows  # noqa: E402
+from tiny_training import TINY, every_step, loss_column, rows  # noqa: E402
 
 from rtmpose.errors import InputError, RtmposeError  # noqa: E402
 from rtmpose.networks import load_network, read_checkpoint  # noqa: E402
 from rtmpose.training import override, train  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with one_torch_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def test_files_and_status(dots, tmp_path, monkeypatch):

@@ -26,11 +26,6 @@ from rtmpose.training.data.augment import (  # noqa: E402
 )
 
 
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
-
-
 def test_points_follow_the_pixels():
     """A bright dot in the image is where its transformed point says, for turns, scales, shifts and
     mirror images.

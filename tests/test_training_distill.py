@@ -26,11 +26,6 @@ from rtmpose.training.pose.feature_distill import FeatureLoss  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
-
-
 def test_normalization_is_that_of_the_runtime():
     images = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
     card = trainable.card()

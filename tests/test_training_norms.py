@@ -10,21 +10,12 @@ pytest.importorskip(
 )
 
 import trainable  # noqa: E402
-from tiny_training import TINY, one_torch_thread  # noqa: E402
+from tiny_training import TINY  # noqa: E402
 
 from rtmpose.networks import read_checkpoint  # noqa: E402
 from rtmpose.training import override, train  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with one_torch_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def test_norms_of_an_export_stay_frozen(dots, tmp_path):

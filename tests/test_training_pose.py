@@ -24,11 +24,6 @@ from rtmpose.training.pose.metrics import average_precision  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
-
-
-@pytest.fixture(scope="module")
 def ops(golden):
     return lambda name: np.load(golden / "ops" / f"{name}.npz")
 

@@ -28,11 +28,6 @@ from rtmpose.training.data.prefetch import PrefetchLoader  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
-
-
 def damaged(folder, change):
     trainable.write_set(folder)
     content = json.loads((folder / "keypoints.json").read_text())

@@ -11,7 +11,7 @@ pytest.importorskip(
 )
 
 import trainable  # noqa: E402
-from tiny_training import TINY, every_step, loss_column, one_torch_thread  # noqa: E402
+from tiny_training import TINY, every_step, loss_column  # noqa: E402
 
 from rtmpose.errors import InputError, OutputError  # noqa: E402
 from rtmpose.networks import read_checkpoint  # noqa: E402
@@ -19,16 +19,7 @@ from rtmpose.training import checkpoint as states  # noqa: E402
 from rtmpose.training import override, train  # noqa: E402
 from rtmpose.training.data.augment import NO_AUGMENTATION  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with one_torch_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory):
-    return trainable.write_set(tmp_path_factory.mktemp("dots") / "set")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.mark.parametrize("stop_at", [2, 7])

@@ -234,6 +234,11 @@ def test_unknown_name_suggests_the_nearest() -> None:
         zoo.find("resnet")
 
 
+def test_a_word_that_is_part_of_names_suggests_them() -> None:
+    with pytest.raises(ModelError, match="rtmdet-nano-hand or rtmpose-m-hand"):
+        zoo.find("hand")
+
+
 def test_model_without_onnx_says_so_and_names_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtmpose.zoo.conversion.has_converter", lambda: False)
     with pytest.raises(ModelError) as caught:

@@ -79,6 +79,8 @@ def test_info_of_a_model_that_runs(home: Path) -> None:
         assert (source.url or source.package) in text
     assert str(home / "weights" / file.name) in text
     assert "--detector yolox-tiny" in run("info", "yolox-tiny")
+    assert "rtmpose-m-hand --detector rtmdet-nano-hand" in run("info", "rtmpose-m-hand")
+    assert "rtmpose-m-animal --detector none" in run("info", "rtmpose-m-animal")
     assert json.loads(run("info", "rtmpose-s", "--json"))["input_wh"] == [192, 256]
 
 

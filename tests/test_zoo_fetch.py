@@ -144,6 +144,16 @@ def test_when_all_fail_the_error_lists_each_with_its_reason(
     assert not (home / "weights" / "m.onnx").exists()
 
 
+def test_a_reason_that_several_sources_share_is_told_once(home: Path) -> None:
+    sources = [dead_source(), Source("url", url=dead_source().url.replace("m.onnx", "n.onnx"))]
+    with pytest.raises(ModelError) as caught:
+        zoo.fetch(model_file(*sources))
+    told = str(caught.value).split("Tried: ")[1]
+    assert all(source.url in told for source in sources)
+    assert told.count("no answer from the host") == 1
+    assert "not asked again" not in told
+
+
 def test_dead_host_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, float]] = []
 

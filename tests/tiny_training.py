@@ -1,7 +1,6 @@
 """The recipe of trainings that take seconds, and how their curves are read."""
 
 import csv
-from contextlib import contextmanager
 
 import pytest
 
@@ -28,17 +27,6 @@ TINY = override(
     gamma=10,
     workers=2,
 )
-
-
-@contextmanager
-def one_torch_thread():
-    """Losses are compared to the last digit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def rows(path):

@@ -79,6 +79,9 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
     usage_error: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    # `rtmpose help track`, as other programs have it.
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     try:
         if arguments[:1] == ["eval"]:
             from rtmpose.cli.evaluate import with_kind

@@ -16,6 +16,8 @@ HELP = """Find people and their keypoints in images, videos and streams, with th
 
 Start with: rtmpose predict photo.jpg -o out
 
+Every command explains itself: rtmpose predict --help
+
 --verbose (-v) logs what is chosen and why; --debug adds tracebacks to errors.
 Both work with every command.
 """
@@ -30,7 +32,11 @@ def make_app(arguments: list[str] | None = None) -> typer.Typer:
             all names and their summaries, which is enough for the help and for wrong names.
     """
     app = typer.Typer(
-        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help=HELP,
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_options)
     row = find_command(arguments[0]) if arguments else None

@@ -37,6 +37,8 @@ class WorkOptions:
         str,
         typer.Option(
             "--out",
+            "--output",
+            "-o",
             metavar="FOLDER",
             help="Results, ledger and report; on a disk that all workers share, or in a store such"
             " as s3://.",

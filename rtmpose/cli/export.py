@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from rtmpose.cli.groups import expand_groups
 from rtmpose.cli.named_models import named_card, named_skeleton
 from rtmpose.cli.options import DETECTOR, MODELS, OUTPUT, KeypointSet
 from rtmpose.cli.training_options import output_folder
@@ -14,7 +16,7 @@ from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.ranges import FRACTION, OPSET
 
 if TYPE_CHECKING:
-    from rtmpose.exporting.options import ExportPrecision, Target
+    from rtmpose.exporting.options import ExportOptions, ExportPrecision, Target
     from rtmpose.exporting.verify import Verification
 
 FORMAT = "Format"
@@ -26,82 +28,107 @@ _Model = Annotated[
         help="A name from `rtmpose models list`, or a .pth, .safetensors or .onnx file."
     ),
 ]
-_To = Annotated[
-    str,
-    typer.Option(
-        "--to",
-        help="onnx, openvino, ncnn, tensorrt, coreml, sdk, pipeline or triton.",
-        rich_help_panel=FORMAT,
-    ),
-]
-_Precision = Annotated[
-    str | None,
-    typer.Option(
-        help="fp32, fp16 or int8; by default fp16 for ncnn and coreml, else fp32.",
-        rich_help_panel=FORMAT,
-    ),
-]
-_Batch = Annotated[
-    str, typer.Option(help="'dynamic' or a number of images.", rich_help_panel=FORMAT)
-]
-_InputSize = Annotated[
-    str | None,
-    typer.Option(
-        help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in.",
-        rich_help_panel=FORMAT,
-    ),
-]
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """What kind of file it becomes."""
+
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="onnx, openvino, ncnn, tensorrt, coreml, sdk, pipeline or triton.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = "onnx"
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="fp32, fp16 or int8; by default fp16 for ncnn and coreml, else fp32.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = None
+    batch: Annotated[
+        str, typer.Option(help="'dynamic' or a number of images.", rich_help_panel=FORMAT)
+    ] = "dynamic"
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            help="HxW, multiples of 32, such as 192x320. Not for RTMPose: its size is trained in.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = None
+    normalize: Annotated[
+        bool,
+        typer.Option(
+            "--normalize",
+            help="onnx: the input is BGR uint8 images (N, H, W, 3).",
+            rich_help_panel=FORMAT,
+        ),
+    ] = False
+    decode: Annotated[
+        bool,
+        typer.Option(
+            "--decode", help="onnx: the outputs are keypoints and scores.", rich_help_panel=FORMAT
+        ),
+    ] = False
+    nms: Annotated[
+        bool,
+        typer.Option(
+            help="Detectors: suppress duplicates inside the file (batch 1).", rich_help_panel=FORMAT
+        ),
+    ] = True
+    half_weights: Annotated[
+        bool,
+        typer.Option(
+            "--half-weights",
+            help="onnx: half the file size; weights stored as fp16, computed in fp32.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = False
+    opset: Annotated[
+        int | None,
+        OPSET,
+        typer.Option(
+            help="onnx and tensorrt: version of the operators, for converters that know older ones"
+            " only; 18 by default.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = None
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="int8: folder of images to calibrate on (at most 300 crops are cut).",
+            rich_help_panel=FORMAT,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """The detector of a whole pipeline in one file."""
+
+    detector: Annotated[
+        str, typer.Option(help="The detector to join.", rich_help_panel=PIPELINE)
+    ] = DETECTOR
+    detector_card: Annotated[
+        str | None,
+        typer.Option(
+            "--detector-card",
+            metavar="NAME|FILE",
+            help="What the detector's file is, where it does not say.",
+            rich_help_panel=PIPELINE,
+        ),
+    ] = None
+    box_thr: Annotated[
+        float,
+        FRACTION,
+        typer.Option(help="Lowest score of a detected box.", rich_help_panel=PIPELINE),
+    ] = 0.3
+
+
 _Output = Annotated[Path, output_folder("Folder for the result and its report.")]
-_Normalize = Annotated[
-    bool,
-    typer.Option(
-        "--normalize",
-        help="onnx: the input is BGR uint8 images (N, H, W, 3).",
-        rich_help_panel=FORMAT,
-    ),
-]
-_Decode = Annotated[
-    bool,
-    typer.Option(
-        "--decode", help="onnx: the outputs are keypoints and scores.", rich_help_panel=FORMAT
-    ),
-]
-_Nms = Annotated[
-    bool,
-    typer.Option(
-        help="Detectors: suppress duplicates inside the file (batch 1).", rich_help_panel=FORMAT
-    ),
-]
-_Opset = Annotated[
-    int | None,
-    OPSET,
-    typer.Option(
-        help="onnx and tensorrt: version of the operators, for converters that know older ones"
-        " only (12 to 17; 18 by default).",
-        rich_help_panel=FORMAT,
-    ),
-]
-_HalfWeights = Annotated[
-    bool,
-    typer.Option(
-        "--half-weights",
-        help="onnx: half the file size; weights stored as fp16, computed in fp32.",
-        rich_help_panel=FORMAT,
-    ),
-]
-_Detector = Annotated[str, typer.Option(help="The detector to join.", rich_help_panel=PIPELINE)]
-_BoxThr = Annotated[
-    float,
-    FRACTION,
-    typer.Option(help="Lowest score of a detected box.", rich_help_panel=PIPELINE),
-]
-_Calibrate = Annotated[
-    Path | None,
-    typer.Option(
-        help="int8: folder of images to calibrate on (at most 300 crops are cut).",
-        rich_help_panel=FORMAT,
-    ),
-]
 _Data = Annotated[
     Path | None,
     typer.Option(help="COCO keypoint set: report AP before and after.", rich_help_panel=OUTPUT),
@@ -113,15 +140,6 @@ _Card = Annotated[
         metavar="NAME|FILE",
         help="What a file is, where it does not say: a model of the zoo, or a .card.json file.",
         rich_help_panel=MODELS,
-    ),
-]
-_DetectorCard = Annotated[
-    str | None,
-    typer.Option(
-        "--detector-card",
-        metavar="NAME|FILE",
-        help="What the detector's file is, where it does not say.",
-        rich_help_panel=PIPELINE,
     ),
 ]
 _Force = Annotated[
@@ -144,22 +162,12 @@ _Json = Annotated[
 # ---- the commands
 
 
+@expand_groups
 def export(
     model: _Model,
-    to: _To = "onnx",
-    precision: _Precision = None,
-    batch: _Batch = "dynamic",
-    input_size: _InputSize = None,
+    form: FormatOptions,
+    joined: PipelineOptions,
     output: _Output = Path("exports"),
-    normalize: _Normalize = False,
-    decode: _Decode = False,
-    nms: _Nms = True,
-    half_weights: _HalfWeights = False,
-    opset: _Opset = None,
-    detector: _Detector = DETECTOR,
-    detector_card: _DetectorCard = None,
-    box_thr: _BoxThr = 0.3,
-    calibrate: _Calibrate = None,
     data: _Data = None,
     card: _Card = None,
     skeleton: KeypointSet = None,
@@ -184,25 +192,8 @@ def export(
     _require_converters()
     from rtmpose.cli.terminal import stderr_console
     from rtmpose.exporting.export import export as run
-    from rtmpose.exporting.options import ExportOptions
 
-    options = ExportOptions(  # which refuses unknown texts
-        to=cast("Target", to),
-        precision=cast("ExportPrecision | None", precision),
-        batch=_batch(batch),
-        input_wh=_size(input_size),
-        normalize=normalize,
-        decode=decode,
-        nms=nms,
-        half_weights=half_weights,
-        opset=opset,
-        detector=detector,
-        detector_card=named_card(detector_card),
-        score_thr=box_thr,
-        calibrate=calibrate,
-        data=data,
-        force=force,
-    )
+    options = _export_options(form, joined, data, force=force)
 
     # The steps are reported, as some take minutes.
     with stderr_console().status("opening the model ...") as status:
@@ -267,6 +258,31 @@ def _show(report: Verification) -> None:
 
 
 # ---- reading options
+
+
+def _export_options(
+    form: FormatOptions, joined: PipelineOptions, data: Path | None, *, force: bool
+) -> ExportOptions:
+    from rtmpose.exporting.options import ExportOptions
+
+    # Which refuses unknown texts.
+    return ExportOptions(
+        to=cast("Target", form.to),
+        precision=cast("ExportPrecision | None", form.precision),
+        batch=_batch(form.batch),
+        input_wh=_size(form.input_size),
+        normalize=form.normalize,
+        decode=form.decode,
+        nms=form.nms,
+        half_weights=form.half_weights,
+        opset=form.opset,
+        detector=joined.detector,
+        detector_card=named_card(joined.detector_card),
+        score_thr=joined.box_thr,
+        calibrate=form.calibrate,
+        data=data,
+        force=force,
+    )
 
 
 def _batch(text: str) -> int | None:

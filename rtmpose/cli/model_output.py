@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rtmpose import zoo
 from rtmpose.cli.tables import print_table
-from rtmpose.model_card import ModelCard, ModelFile
+from rtmpose.model_card import HAND_DETECTOR, NOT_PEOPLE, ModelCard, ModelFile
 from rtmpose.zoo.cache import is_bundled
 from rtmpose.zoo.fetch import label
 
@@ -242,4 +242,12 @@ def _how_to_use(card: ModelCard) -> str:
     if card.output == "classes":
         return f"Download it:  rtmpose models download {short_name}"
     option = "detector" if card.output == "boxes" else "pose"
-    return f"Use it:  rtmpose predict photo.jpg --{option} {short_name}"
+    used = f"Use it:  rtmpose predict photo.jpg --{option} {short_name}"
+    if card.task == "hand":
+        return f"{used} --detector {HAND_DETECTOR}"
+    if card.task in NOT_PEOPLE:
+        return (
+            f"{used} --detector none\n(the whole photo is one {card.task};"
+            " or give --boxes, or a detector of your own)"
+        )
+    return used

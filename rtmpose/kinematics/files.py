@@ -29,7 +29,8 @@ def check_angles_path(path: Path, results: Path) -> None:
         raise InputError(f"{path} is what is read; choose another name")
     if suffix and not path.is_dir() and suffix not in (*TABLES, MOT):
         raise InputError(
-            f"{path} is none of .csv, .parquet and .mot; a name without suffix is a folder of .mot"
+            f"{path} is none of .csv, .parquet and .mot; a name without suffix is a folder of .mot."
+            " Spreadsheet programs open .csv"
         )
     if suffix == ".parquet":
         try:

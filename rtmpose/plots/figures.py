@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rtmpose.draw import id_color
 from rtmpose.errors import InputError, MissingDependencyError
 from rtmpose.files.library import file_of_library
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".svg", ".pdf")
 DPI = 120
@@ -29,6 +34,27 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "rtmpose",
 }
+LETTERS = "DejaVu Sans"
+"""Comes with matplotlib; it has Latin, Greek and Cyrillic letters."""
+MORE_LETTERS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Microsoft YaHei",
+    "SimHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Arial Unicode MS",
+)
+"""Fonts of systems for names in Chinese, Japanese and Korean."""
+NO_GLYPH = "missing from font"
+"""In what matplotlib says of each letter that it draws as a box."""
 
 
 def check_picture(path: Path) -> None:
@@ -51,10 +77,9 @@ def one_picture(path: Path) -> InputError:
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of a size in inches."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with styled():
         return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -62,7 +87,16 @@ def styled() -> Any:
     """A context in which axes are made in the style."""
     import matplotlib
 
-    return matplotlib.rc_context(STYLE)
+    return matplotlib.rc_context({**STYLE, "font.family": _font_families()})
+
+
+@cache
+def _font_families() -> list[str]:
+    """The font, and those installed that have the letters it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return [LETTERS, *(name for name in MORE_LETTERS if name in installed)]
 
 
 def save_figure(figure: Any, path: Path) -> None:
@@ -75,8 +109,25 @@ def save_figure(figure: Any, path: Path) -> None:
     metadata = {"Date": None} if suffix == "svg" else {}
     if suffix == "pdf":
         metadata = {"CreationDate": None}
-    with file_of_library(path) as made, styled():
+    with (
+        file_of_library(path) as made,
+        styled(),
+        warnings.catch_warnings(record=True) as told,
+    ):
         figure.savefig(made, format=suffix, dpi=DPI, metadata=metadata)
+
+    # One line instead of one for each letter.
+    if any(NO_GLYPH in str(warning.message) for warning in told):
+        log.warning(
+            "%s: no font here has some of its letters, which are boxes now: install one, such as"
+            " Noto Sans CJK",
+            path,
+        )
+    for warning in told:
+        if NO_GLYPH not in str(warning.message):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def person_hex(number: int) -> str:

@@ -138,7 +138,10 @@ def _part_of_file(path: Path) -> Part:
         found = _content_word(path)
         remedy = MADE
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            remedy = f"`rtmpose track {path} --to FORMAT` finds the people and converts"
+            made = f"{path.stem}.jsonl"
+            remedy = (
+                f"find the people first: `rtmpose track {path} --jsonl {made}`, then use {made}"
+            )
         raise InputError(
             f"{path} is none of the formats of results{found}: {known}, or a folder of --npz,"
             f" --openpose or `rtmpose batch`; {remedy}"

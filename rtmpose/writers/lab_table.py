@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rtmpose.writers.lab_options import LabOptions
 
 
+SPREADSHEETS = ("xlsx", "xls", "excel", "ods")
+
+
 class Holds(str, Enum):
     """What one file or folder of a format holds."""
 
@@ -265,6 +268,8 @@ def lab_format(name: str, rows: Sequence[LabFormat] = LAB_FORMATS) -> LabFormat:
 def _hint(name: str) -> str:
     """Formats of a like name or suffix; or that it is one of our own."""
     wanted = name.lower().removeprefix(".").replace("_", "-")
+    if wanted in SPREADSHEETS:
+        return "spreadsheet programs open the table that `rtmpose track --csv` writes; "
     if wanted in (row.name for row in FORMATS):
         return f"`rtmpose track` and `rtmpose predict` write it with --{wanted}; "
     near = [row.name for row in LAB_FORMATS if wanted in (row.suffix[1:], *row.also)]

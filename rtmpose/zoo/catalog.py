@@ -44,10 +44,14 @@ def find(name: str) -> ModelCard:
     """
     names = _by_name()
     # Names are not case-sensitive, and blanks around them do not count.
-    card = names.get(name.strip().lower())
+    wanted = name.strip().lower()
+    card = names.get(wanted)
     if card is not None:
         return card
-    near = difflib.get_close_matches(name.strip().lower(), names, n=4, cutoff=0.6)
+    near = difflib.get_close_matches(wanted, names, n=4, cutoff=0.6)
+    # Else names with that part, such as "hand" or "wholebody".
+    short = [alias for card in load_zoo() for alias in card.aliases[:1]]
+    near = near or [alias for alias in short if wanted and wanted in alias][:4]
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ModelError(
         f"no model is called {name!r}: {hint}`rtmpose models list` shows all; "

@@ -34,6 +34,8 @@ LARGEST_FILE = 4 << 30
 """Bytes; ONNX files cannot have more than half of it."""
 ATTEMPTS = 3
 BLOCK = 1 << 18
+NOT_ASKED_AGAIN = " (not asked again)"
+"""Behind the reason of a host that did not answer before."""
 
 _dead_hosts: dict[str, str] = {}
 """Hosts that did not answer, with the reason: this process does not ask them again."""
@@ -188,7 +190,7 @@ def _check_host(url: str) -> None:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     key = f"{host}:{port}"
     if key in _dead_hosts:
-        raise SourceError(f"{_dead_hosts[key]} (not asked again)")
+        raise SourceError(f"{_dead_hosts[key]}{NOT_ASKED_AGAIN}")
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:

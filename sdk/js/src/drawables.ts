@@ -1,5 +1,5 @@
 import { messageOf, RtmposeError } from "./errors.js";
-import type { PixelImage } from "./images.js";
+import type { PixelImage } from "./pixels.js";
 
 /** What a browser can draw on a canvas; `Blob` and `File` are decoded, turned as EXIF says. */
 export type Drawable =
