@@ -1,7 +1,9 @@
 """Trainings over one packed file: crops made by torch, and states of few bytes."""
 
+import io
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -168,8 +170,6 @@ def test_the_small_state_of_an_rtmpose_s_has_16_mb():
         "optimizer": {"state": moments, "param_groups": groups},
     }
     small = small_state.compact(state)
-    import io
-
     buffer = io.BytesIO()
     torch.save(dict(small), buffer)
     assert len(buffer.getvalue()) < 16e6
@@ -202,7 +202,7 @@ def test_without_averages_the_weights_are_kept_in_16_bits():
     assert small_state.whole(state) is state
 
 
-def test_what_is_no_packed_file_is_named(tmp_path, packed):
+def test_what_is_no_packed_file_is_named(tmp_path, packed, caplog):
     for content, message in ((b"nothing", "packed file"), (None, "missing or damaged")):
         path = tmp_path / "other.zip"
         if content is None:
@@ -216,6 +216,12 @@ def test_what_is_no_packed_file_is_named(tmp_path, packed):
         read_packed(tmp_path / "missing.zip")
 
     write_packed(tmp_path / "small.zip", people(4, (60, 80)), trainable.SKELETON, (60, 80))
+    small = open_data([tmp_path / "small.zip"], trainable.SKELETON)[0]
+    PoseTask(trainable.network(), trainable.card(), trainable.SKELETON, small, RECIPE)
+    assert "pixels where the network takes 64" not in caplog.text
+    large = replace(trainable.card(), input_wh=(256, 256))
+    PoseTask(trainable.network(), large, trainable.SKELETON, small, RECIPE)
+    assert "have 110 pixels where the network takes 256" in caplog.text
     with pytest.raises(InputError, match="60x80 and 96x128"):
         PackedImages([read_packed(packed), read_packed(tmp_path / "small.zip")])
 

@@ -346,15 +346,16 @@ class TrainRun:
         """Write state and last weights. A full disk is a warning, unless nothing comes after."""
         self.fabric.barrier()
         started_at = time.monotonic()
-        state: Mapping[str, object] = self.state()
+        state = self.state()
+        saved: Mapping[str, object] = state
         if self.recipe.schedule.small_state:
             # What is saved is gone on from, in every process.
-            small = compact(self.state())
+            small = compact(state)
             self.load(expand(small))
-            state = small
+            saved = small
         if self.fabric.global_rank == 0:
             try:
-                save_state(self.folder, state)
+                save_state(self.folder, saved)
                 self._save_model("last")
             except OutputError as error:
                 if must:

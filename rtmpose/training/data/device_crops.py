@@ -6,6 +6,7 @@ same but for rounding.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rtmpose.errors import InputError
+from rtmpose.ops.crop import box_to_center_scale
 from rtmpose.training.data.augment import (
     Augmentation,
     BodyHalves,
@@ -27,6 +29,11 @@ from rtmpose.training.data.augment import (
 from rtmpose.training.data.packed import PackedImages
 from rtmpose.training.data.pose_samples import CropSettings, Sample
 from rtmpose.training.task import Batch
+
+log = logging.getLogger(__name__)
+
+FEWEST_PIXELS = 0.8
+"""Share of an input's height that packed crops should have."""
 
 HUE_STEPS = 180.0
 """Steps of hue around the circle, as OpenCV counts them."""
@@ -124,6 +131,19 @@ class DeviceCrops:
         blur_some(crops, draws)
         drop_rectangles(crops, draws)
         return crops.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def warn_of_small_crops(samples: Sequence[Sample], wh: tuple[int, int]) -> None:
+    """Say so where packed crops show people in far fewer pixels than a network takes."""
+    boxes = np.array([sample.box for sample in samples])
+    height = float(np.median(box_to_center_scale(boxes, wh)[1][:, 1]))
+    if height < FEWEST_PIXELS * wh[1]:
+        log.warning(
+            "the packed crops have %.0f pixels where the network takes %d: pack larger ones"
+            " (--width, --height)",
+            height,
+            wh[1],
+        )
 
 
 def warp_crops(images: Tensor, matrices: NDArray[np.float64], wh: tuple[int, int]) -> Tensor:

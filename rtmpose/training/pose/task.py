@@ -16,7 +16,7 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop, heatmap, simcc
 from rtmpose.training.data.augment import NO_AUGMENTATION, Augmentation
-from rtmpose.training.data.device_crops import DeviceCrops
+from rtmpose.training.data.device_crops import DeviceCrops, warn_of_small_crops
 from rtmpose.training.data.images import ReadFailures, validation_mask
 from rtmpose.training.data.packed import PackedImages, is_packed
 from rtmpose.training.data.pose_samples import CropBatches, CropSettings, Sample, read_samples
@@ -115,6 +115,7 @@ class PoseTask:
                     "packed people (.zip) and other sets cannot be trained on together"
                 )
             self.packed = PackedImages(datasets)
+            warn_of_small_crops(self.training, card.input_wh)
 
         # How often each set's samples occur in an epoch.
         self.shares = list(shares) if shares else [1.0] * len(datasets)
