@@ -167,7 +167,7 @@ def read_packed(path: str | Path) -> KeypointDataset:
     path = Path(path)
     with _opened(path) as archive:
         content = parse_json(_entry(archive, PEOPLE, path), f"{PEOPLE} of {path}")
-    return KeypointDataset.from_content(content, path / IMAGES, path)  # type: ignore[arg-type]
+    return KeypointDataset.from_content(content, path / IMAGES, path)
 
 
 class PackedImages:
