@@ -149,6 +149,28 @@ def test_the_maps_of_several_stages_are_learned_from(dots):
         assert all(p.grad is not None for p in parameters)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_teacher_that_works_ahead_gives_the_same_losses(dots, workers):
+    distill = Distillation(logits=1.0, features=1.0, stages=2)
+    recipe = override(RECIPE, distill=distill, workers=workers)
+    losses = {}
+    for ahead in (False, True):
+        teacher = TorchTeacher(trainable.network(), trainable.card(), None)
+        with torch.no_grad():
+            teacher.network.head.cls_x.weight.mul_(100)
+        told = override(recipe, ahead=ahead)
+        task = trainable.task(dots, told, teacher=teacher)
+        batches = list(task.batches(0, 0, 0, 1))
+        assert ("teacher_x" in batches[0]) == ahead
+        losses[ahead] = [task.losses(task.network.eval(), batch) for batch in batches]
+
+    assert len(losses[True]) > 2
+    for late, early in zip(losses[False], losses[True], strict=True):
+        assert list(late) == ["labels", "features", "logits"]
+        assert all(torch.equal(late[name], early[name]) for name in late)
+    assert late["logits"].item() > 0
+
+
 def test_rounding_does_not_spoil_a_teacher(dots):
     """In lower precision a teacher sees its maps less their means; float32 changes nothing."""
     batch = next(iter(trainable.task(dots, RECIPE).batches(0, 0, 0, 1)))["images"]

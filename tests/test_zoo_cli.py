@@ -38,13 +38,13 @@ def test_list_shows_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
     text = run("list")
     for card in zoo.load_zoo():
         assert card.id in text
-    assert "79 of 79 models" in text
+    assert "80 of 80 models" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
 def test_list_filters() -> None:
     everything = json.loads(run("list", "--json"))
-    assert len(everything) == 79
+    assert len(everything) == 80
     available = json.loads(run("list", "--json", "--available"))
     assert len(available) == 42 + 3
     assert all(m["files"][0]["format"] == "onnx" for m in available)

@@ -201,13 +201,16 @@ def load_state(
     return difference
 
 
-def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **notes: str) -> None:
+def save_safetensors(
+    path: str | Path, network: nn.Module, card: ModelCard, *, half: bool = False, **notes: str
+) -> None:
     """Write a network with its card: the project's own format. Atomic.
 
     Args:
         path: Ends in ``.safetensors``.
         network: Its state is written; tensors that several keys share are written once.
         card: Put into the metadata.
+        half: Store matrices and kernels in 16 bits; they are read as float32.
         **notes: Further text for the metadata.
 
     Raises:
@@ -215,6 +218,8 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
     """
     safetensors = _safetensors()
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        state = {k: halved(v) for k, v in state.items()}
 
     # The format has no shared tensors: each is written once, with the other keys in the metadata.
     seen: dict[int, str] = {}
@@ -233,6 +238,18 @@ def save_safetensors(path: str | Path, network: nn.Module, card: ModelCard, **no
     }
     content = safetensors.save(tensors, metadata)
     write_bytes(Path(path), content)
+
+
+def halved(value: Tensor) -> Tensor:
+    """A matrix or a kernel in 16 bits; what else there is, and what is too large, as it is."""
+    if not value.is_floating_point() or value.ndim < 2 or not value.numel():
+        return value
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value
+
+
+def _as_float32(value: Tensor) -> Tensor:
+    return value.float() if value.dtype == torch.float16 else value
 
 
 def read_card(path: str | Path) -> ModelCard | None:
@@ -266,7 +283,7 @@ def _read_safetensors(path: Path) -> State:
         try:
             # The file is mapped: tensors are read one by one.
             with safe_open(path, framework="pt") as file:
-                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+                state = {k: _as_float32(file.get_tensor(k)) for k in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(str(error)) from error
         # Tensors that several keys share are stored once.

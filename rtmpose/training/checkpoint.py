@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -53,8 +54,8 @@ class TrainState(TypedDict):
     random: Tensor
 
 
-def save_state(folder: Path, state: TrainState) -> None:
-    """Write the state; the one before stays as a second file.
+def save_state(folder: Path, state: Mapping[str, object]) -> None:
+    """Write a state, whole or small; the one before stays as a second file.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; the older states are
@@ -71,8 +72,8 @@ def save_state(folder: Path, state: TrainState) -> None:
     move_file(fresh, folder / STATE)
 
 
-def load_state(folder: Path) -> TrainState:
-    """The newest state that can be read.
+def load_state(folder: Path) -> Mapping[str, object]:
+    """The newest state that can be read, whole or small.
 
     Raises:
         InputError: there is none.
@@ -84,7 +85,7 @@ def load_state(folder: Path) -> TrainState:
         if not path.is_file():
             continue
         try:
-            state: TrainState = torch.load(path, map_location="cpu", weights_only=True)
+            state: Mapping[str, object] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001 - torch raises whatever the damage leads to
             faults.append(
                 f"{name} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:80]})"

@@ -16,6 +16,7 @@ from rtmpose.training.recipes import Recipe
 from rtmpose.training.run import TrainRun
 from rtmpose.training.run_files import write_recipe
 from rtmpose.training.signals import explain_error, one_cv2_thread, stop_signal
+from rtmpose.training.small_state import whole
 from rtmpose.training.task import Task, TrainResult, TrainStatus
 
 LOCK = ".rtmpose.lock"
@@ -123,7 +124,7 @@ def _open_folder(folder: Path, *, resume: bool, is_first: bool) -> TrainState | 
         is_first: Whether this is the first process, the only one that writes into the folder.
     """
     if resume:
-        return load_state(folder)
+        return whole(load_state(folder))
     if is_first and (folder / STATE).exists():
         raise InputError(
             f"{folder} holds a training already; go on with it (--resume) or choose another folder"

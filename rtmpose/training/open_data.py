@@ -18,6 +18,7 @@ from rtmpose.datasets import (
     read,
 )
 from rtmpose.skeletons import skeleton_names
+from rtmpose.training.data.packed import is_packed, read_packed
 from rtmpose.types import Skeleton
 
 
@@ -29,7 +30,9 @@ class OpenedSet(NamedTuple):
 
 
 DataSource: TypeAlias = "str | Path | OpenedSet"
-"""An annotation file or its folder, ``MIXTURE:FOLDER``, a mixture's TOML; or a set read before."""
+"""An annotation file or its folder, a packed file (``.zip``), ``MIXTURE:FOLDER``, a mixture's TOML;
+or a set read before.
+"""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def has_teacher_points(dataset: KeypointDataset) -> bool:
 
 def _read_as(entry: str | Path, skeleton: Skeleton | None, options: ReadOptions) -> KeypointDataset:
     """One set; its points are renamed where they are as many as the skeleton's, but other ones."""
+    if is_packed(entry):
+        return read_packed(entry)
     split = SCORING_SPLITS if options.to_score else ""
     reading = partial(read, entry, images=options.images, split=split, category=options.category)
     dataset = reading()

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,6 +24,7 @@ from rtmpose.training.optim import learning_rate, make_optimizer, rate_factor
 from rtmpose.training.prepare import prepare_network
 from rtmpose.training.recipes import Recipe
 from rtmpose.training.run_files import check_state, recipe_json, save_model
+from rtmpose.training.small_state import compact, expand
 from rtmpose.training.steps import skip_batches, total_loss
 from rtmpose.training.task import (
     Batch,
@@ -345,9 +346,16 @@ class TrainRun:
         """Write state and last weights. A full disk is a warning, unless nothing comes after."""
         self.fabric.barrier()
         started_at = time.monotonic()
+        state = self.state()
+        saved: Mapping[str, object] = state
+        if self.recipe.schedule.small_state:
+            # What is saved is gone on from, in every process.
+            small = compact(state)
+            self.load(expand(small))
+            saved = small
         if self.fabric.global_rank == 0:
             try:
-                save_state(self.folder, self.state())
+                save_state(self.folder, saved)
                 self._save_model("last")
             except OutputError as error:
                 if must:
@@ -367,6 +375,7 @@ class TrainRun:
             self.recipe,
             step=f"{self.step} of {self.total}",
             metrics=self.metrics,
+            half=self.recipe.schedule.small_state,
         )
 
     def state(self) -> TrainState:

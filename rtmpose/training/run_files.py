@@ -48,8 +48,10 @@ def save_model(
     *,
     step: str,
     metrics: dict[str, float],
+    half: bool = False,
 ) -> None:
-    """Write a checkpoint with its card: a plain network, without what training added.
+    """Write a checkpoint with its card: a plain network, without what training added; ``half``
+    stores its weights in 16 bits.
 
     Raises:
         OutputError: it cannot be written.
@@ -59,6 +61,7 @@ def save_model(
         path,
         batch_norm.plain(network),
         card,
+        half=half,
         recipe=recipe_json(recipe),
         step=step,
         metrics=to_json(metrics),

@@ -15,6 +15,7 @@ from rtmpose.networks import build, config_for
 from rtmpose.networks.classifier import ClassifierConfig
 from rtmpose.networks.reduced import reduce_input
 from rtmpose.training.classification import ClassifierTask
+from rtmpose.training.data.packed import is_packed
 from rtmpose.training.detection.setup import start_detector
 from rtmpose.training.detection.task import DetectorTask
 from rtmpose.training.devices import HALF_PRECISIONS, choose_precision
@@ -165,7 +166,8 @@ def pose_task(
     _warn_of_shared_images(datasets, evaluate_on)
 
     # The card of the result: its id and its data; its files do not exist yet.
-    trained_on = ", ".join(dict.fromkeys(d.path.parent.name for d in datasets))
+    names = (d.path.stem if is_packed(d) else d.path.parent.name for d in datasets)
+    trained_on = ", ".join(dict.fromkeys(names))
     card = replace(card, id=setup.name or card.id, files=(), trained_on=trained_on)
 
     # The teacher.

@@ -163,31 +163,59 @@ def transform_points(
     return out[flip_indices] if flipped else out
 
 
+@dataclass(frozen=True)
+class PixelDraws:
+    """What was drawn for the pixels of one crop, besides its colors.
+
+    Attributes:
+        box_kernel: Side of the box blur in pixels; 0 for none.
+        median_kernel: Likewise of the median blur, which follows.
+        rectangle: Top, left, height and width of the black rectangle; None for none.
+    """
+
+    box_kernel: int
+    median_kernel: int
+    rectangle: tuple[int, int, int, int] | None
+
+
+def draw_pixels(
+    rng: np.random.Generator, augmentation: Augmentation, wh: tuple[int, int]
+) -> PixelDraws:
+    """Draw blur and dropout for a crop of that size."""
+    # Box blur, then median blur.
+    chances = rng.random(2)
+    kernels = rng.integers(1, 4, 2) * 2 + 1
+    box, median = (
+        int(k) if c < augmentation.blur else 0 for k, c in zip(kernels, chances, strict=True)
+    )
+
+    # One black rectangle.
+    chance, tall, wide, top, left = rng.random(5)
+    rectangle = None
+    if chance < augmentation.dropout:
+        width, height = wh
+        h = int((0.2 + 0.2 * tall) * height)
+        w = int((0.2 + 0.2 * wide) * width)
+        rectangle = (int(top * (height - h + 1)), int(left * (width - w + 1)), h, w)
+    return PixelDraws(box, median, rectangle)
+
+
 def change_pixels(
     rng: np.random.Generator, augmentation: Augmentation, crop: NDArray[np.uint8]
 ) -> None:
     """Color, blur and dropout, in place on BGR ``(h, w, 3)``."""
     if augmentation.color == "hsv":
-        _shift_hsv(rng, crop)
+        _shift_hsv(draw_hsv(rng), crop)
     elif augmentation.color == "photometric":
         _photometric_distortion(rng, crop)
 
-    # Box blur, then median blur.
-    chances = rng.random(2)
-    kernels = rng.integers(1, 4, 2) * 2 + 1
-    if chances[0] < augmentation.blur:
-        crop[...] = cv2.blur(crop, (int(kernels[0]), int(kernels[0])))
-    if chances[1] < augmentation.blur:
-        crop[...] = cv2.medianBlur(crop, int(kernels[1]))
-
-    # One black rectangle.
-    chance, tall, wide, top, left = rng.random(5)
-    if chance < augmentation.dropout:
-        height, width = crop.shape[:2]
-        h = int((0.2 + 0.2 * tall) * height)
-        w = int((0.2 + 0.2 * wide) * width)
-        y = int(top * (height - h + 1))
-        x = int(left * (width - w + 1))
+    draws = draw_pixels(rng, augmentation, (crop.shape[1], crop.shape[0]))
+    if draws.box_kernel:
+        crop[...] = cv2.blur(crop, (draws.box_kernel, draws.box_kernel))
+    if draws.median_kernel:
+        crop[...] = cv2.medianBlur(crop, draws.median_kernel)
+    if draws.rectangle:
+        y, x, h, w = draws.rectangle
         crop[y : y + h, x : x + w] = 0
 
 
@@ -240,10 +268,16 @@ def _inverse_erf(y: float) -> float:
     return x
 
 
-def _shift_hsv(rng: np.random.Generator, crop: NDArray[np.uint8]) -> None:
-    """Move hue, saturation and value, each in half of all crops."""
+def draw_hsv(rng: np.random.Generator) -> NDArray[np.int16]:
+    """Shifts ``(3,)`` of hue (of 180), saturation and value (of 255), each 0 in half of all
+    crops.
+    """
     # Three shifts within their ranges, each switched on by a coin.
-    shifts = (rng.uniform(-1, 1, 3) * (5, 30, 30) * rng.integers(0, 2, 3)).astype(np.int16)
+    return (rng.uniform(-1, 1, 3) * (5, 30, 30) * rng.integers(0, 2, 3)).astype(np.int16)
+
+
+def _shift_hsv(shifts: NDArray[np.int16], crop: NDArray[np.uint8]) -> None:
+    """Move hue, saturation and value."""
     if not shifts.any():
         return
 

@@ -32,6 +32,7 @@ from rtmpose.training.data.images import (
     read_image_or_none,
     warn_of_missing,
 )
+from rtmpose.training.data.packed import is_packed
 from rtmpose.training.task import Batch
 from rtmpose.types import FloatArray, Skeleton
 
@@ -135,9 +136,10 @@ def read_samples(
     keys: list[str] = []
     missing: list[Path] = []
     faults = 0
+    packed = is_packed(dataset)
     for image_id, path in dataset.images.items():
         annotations = dataset.labeled(image_id)
-        if annotations and not is_existing_file(path):
+        if annotations and not packed and not is_existing_file(path):
             missing.append(path)
             continue
         for annotation in annotations:

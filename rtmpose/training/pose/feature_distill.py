@@ -65,7 +65,7 @@ class FeatureDistillation:
 
     def teacher_maps(self) -> list[Tensor]:
         """Of the teacher's last call."""
-        return self._teacher_stages.maps
+        return list(self._teacher_stages.maps)
 
     def fitted_loss(self, batches: Iterable[Batch]) -> FeatureLoss:
         """The loss, fitted to the first batches; the teacher is protected from rounding with the

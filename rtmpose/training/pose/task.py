@@ -15,19 +15,24 @@ from rtmpose.datasets.category_skeletons import sigmas_by_name
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.ops import crop, heatmap, simcc
-from rtmpose.training.data.augment import NO_AUGMENTATION
+from rtmpose.training.data.augment import NO_AUGMENTATION, Augmentation
+from rtmpose.training.data.device_crops import DeviceCrops, warn_of_small_crops
 from rtmpose.training.data.images import ReadFailures, validation_mask
+from rtmpose.training.data.packed import PackedImages, is_packed
 from rtmpose.training.data.pose_samples import CropBatches, CropSettings, Sample, read_samples
 from rtmpose.training.data.prefetch import PrefetchLoader
 from rtmpose.training.pose import losses as pose_losses
-from rtmpose.training.pose.distill import Teacher, flip_averaged, normalize, resize_crops
+from rtmpose.training.pose.distill import Teacher, normalize
 from rtmpose.training.pose.feature_distill import FeatureDistillation
+from rtmpose.training.pose.live_teacher import BINS, LiveTeacher, teacher_maps
 from rtmpose.training.pose.metrics import score_poses
 from rtmpose.training.recipes import Distillation, Recipe
 from rtmpose.training.task import Batch
 from rtmpose.types import FloatArray, Skeleton
 
 EVALUATION_BATCH = 64
+BATCHES_WAITING = 4
+"""Batches that may be ready before they are used, besides one per thread."""
 
 Output: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """Heat maps ``(N, K, h, w)``, or SimCC logits of x and y."""
@@ -70,8 +75,6 @@ class PoseTask:
         self.card = card
         self.skeleton = skeleton
         self.recipe = recipe
-        self.teacher = teacher
-        self.teacher_wh = teacher_wh or card.input_wh
 
         # Files of others may leave out what only a training needs.
         if card.codec.kind == "simcc" and len(card.codec.sigma) < 2:
@@ -94,10 +97,25 @@ class PoseTask:
             sigmas_by_name(d.content, d.keypoint_names, skeleton) for d in evaluate_on or datasets
         ]
         for number, dataset in enumerate(evaluate_on):
+            if is_packed(dataset):
+                raise InputError(
+                    f"{dataset.path} holds a model's labels, which say little about a model: --val"
+                    " takes annotated data"
+                )
             self.validation += read_samples(dataset, skeleton, number)[0]
         val_fraction = 0.0 if evaluate_on else recipe.data.val_fraction
         for number, dataset in enumerate(datasets):
             self._add(dataset, number, val_fraction)
+
+        # Packed people are decoded once.
+        self.packed: PackedImages | None = None
+        if any(map(is_packed, datasets)):
+            if not all(map(is_packed, datasets)):
+                raise InputError(
+                    "packed people (.zip) and other sets cannot be trained on together"
+                )
+            self.packed = PackedImages(datasets)
+            warn_of_small_crops(self.training, card.input_wh)
 
         # How often each set's samples occur in an epoch.
         self.shares = list(shares) if shares else [1.0] * len(datasets)
@@ -113,8 +131,9 @@ class PoseTask:
         self._decay = 1.0
         self.features: FeatureDistillation | None = None
         self.auxiliary: nn.Module | None = None
-        if self.distill.features:
-            self._distill_features()
+        self.live_teacher: LiveTeacher | None = None
+        if teacher is not None and (self.distill.logits or self.distill.features):
+            self._learn_from(teacher, teacher_wh or card.input_wh)
 
     def _add(self, dataset: KeypointDataset, number: int, val_fraction: float) -> None:
         """Split a set's samples."""
@@ -151,18 +170,31 @@ class PoseTask:
         if len(order) > len(self.training):
             repeats = np.arange(len(order))
         shuffled = np.random.default_rng((generator_seed, epoch)).permutation(len(order))
-        crops = CropBatches(
-            self.training, self.settings, augmentation, (generator_seed, epoch), self.failures
-        )
+        crops = self._crops(augmentation, (generator_seed, epoch))
         size = recipe.schedule.batch_size
 
         # Interleaved by process: the batches of one step are next to each other in the order.
         def make(number: int) -> Batch:
             start = (number * world + rank) * size
             chosen = shuffled[start : start + size]
-            return crops(order[chosen], repeats[chosen])
+            batch = crops(order[chosen], repeats[chosen])
+            if teacher is not None:
+                batch |= teacher(batch["images"])
+            return batch
 
-        return PrefetchLoader(make, self.steps(world), recipe.data.workers)
+        # The maps of a teacher that works ahead take memory: few batches wait.
+        teacher = self.live_teacher if self.distill.ahead else None
+        waiting = BATCHES_WAITING if teacher is None else 1
+        return PrefetchLoader(make, self.steps(world), recipe.data.workers, waiting)
+
+    def _crops(
+        self, augmentation: Augmentation, seed: tuple[int, ...]
+    ) -> CropBatches | DeviceCrops:
+        """What makes the crops to train on: of packed people on the network's device."""
+        if self.packed is None:
+            return CropBatches(self.training, self.settings, augmentation, seed, self.failures)
+        device = next(self.network.parameters()).device
+        return DeviceCrops(self.training, self.settings, augmentation, seed, self.packed, device)
 
     def forward(self, network: nn.Module, batch: Batch) -> Output:
         """The network's output for a batch's crops."""
@@ -191,8 +223,10 @@ class PoseTask:
             losses["points"] = self._decay * distill.points * stored
 
         # A teacher that sees the same crops.
-        if self.teacher is not None and (distill.logits or distill.features):
-            losses |= self._from_teacher(self.teacher, output, batch["images"])
+        if self.live_teacher is not None:
+            if not self.distill.ahead:
+                batch = batch | self.live_teacher(batch["images"])
+            losses |= self._from_teacher(output, batch)
         return losses
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
@@ -277,45 +311,38 @@ class PoseTask:
         kl = pose_losses.kl_discrete(output, targets, kept, beta=self.recipe.loss.beta)
         return self._scale(points) * kl
 
-    def _from_teacher(self, teacher: Teacher, output: Output, images: Tensor) -> dict[str, Tensor]:
+    def _from_teacher(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """The losses against a live teacher: its maps, its bins."""
         distill = self.distill
         losses: dict[str, Tensor] = {}
 
-        # The teacher's crops are the student's, enlarged where its input is larger.
-        images = resize_crops(images, self.teacher_wh)
-        bins: tuple[Tensor, Tensor] | None = None
-
-        # Backbone maps, which the teacher's upright pass fills; its bins are used again below.
+        # The student's maps are those of the call just made.
         if self.features is not None:
-            student_maps = self.features.student_maps()  # of the call just made
-            bins = teacher(images)
+            student_maps = self.features.student_maps()
             assert self.auxiliary is not None
-            missed = self.auxiliary(student_maps, self.features.teacher_maps())
+            missed = self.auxiliary(student_maps, teacher_maps(batch))
             losses["features"] = self._decay * distill.features * missed
 
         # The distributions over the bins.
         if distill.logits:
             assert not isinstance(output, Tensor)
-            with torch.no_grad():
-                if distill.flip_average:
-                    bins = flip_averaged(teacher, images, self.skeleton.flip_indices, bins)
-                x, y = teacher(images) if bins is None else bins
-                # (N, K) confidence: the lower peak of the two axes.
-                scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
-                weights = scores if distill.weight_by_score else torch.ones_like(scores)
+            x, y = (batch[name] for name in BINS)
+            # (N, K) confidence: the lower peak of the two axes.
+            scores = torch.minimum(x.amax(2), y.amax(2)).clamp(0, 1)
+            weights = scores if distill.weight_by_score else torch.ones_like(scores)
             beta = self.recipe.loss.beta
             kl = pose_losses.distribution_kl(output, (x, y), weights, beta=beta)
-            losses["logits"] = self._decay * distill.logits * self._scale(images) * kl
+            losses["logits"] = self._decay * distill.logits * self._scale(x) * kl
         return losses
 
-    def _distill_features(self) -> None:
-        """Compare maps with the teacher's; the convolutions between are trained along."""
-        assert self.teacher is not None
-        self.features = FeatureDistillation(
-            self.network, self.card, self.teacher, self.teacher_wh, self.recipe
-        )
-        self.auxiliary = self.features.fitted_loss(self.batches(0, self.recipe.seed, 0, 1))
+    def _learn_from(self, teacher: Teacher, wh: tuple[int, int]) -> None:
+        """Ask a teacher about every batch; the convolutions between its maps and the student's are
+        trained along.
+        """
+        if self.distill.features:
+            self.features = FeatureDistillation(self.network, self.card, teacher, wh, self.recipe)
+            self.auxiliary = self.features.fitted_loss(self.batches(0, self.recipe.seed, 0, 1))
+        self.live_teacher = LiveTeacher(teacher, wh, self.skeleton, self.distill, self.features)
 
     def _scale(self, per_sample: Tensor) -> float:
         """Factor that makes sums over the batch those over the recipe's batch."""
