@@ -39,6 +39,11 @@ def cpu_has_bf16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def engine_version() -> str:
+    """Version and build of the engine."""
+    return str(load_openvino().__version__)
+
+
 # ---- reading
 
 
