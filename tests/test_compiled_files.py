@@ -101,21 +101,23 @@ def _digest(text):
 
 
 def saved(path, factor=1.0):
-    """A small network whose output depends on the factor."""
+    """A small network in 8 bits whose output depends on the factor."""
     import openvino
     from openvino import opset13 as ops
 
     image = ops.parameter([-1, 3, 16, 16], np.float32, name="input")
     weights = np.full((4, 3, 3, 3), factor, np.float32)
-    x = ops.convolution(image, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    ends = [ops.constant(np.full((1, 1, 1, 1), end, np.float32)) for end in (0, 1)]
+    x = ops.fake_quantize(image, *ends, *ends, 256)
+    x = ops.convolution(x, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
     openvino.save_model(openvino.Model([x.output(0)], [image], "small"), path)
     return path
 
 
-def run(path, **options):
+def run(path, precision="int8", **options):
     from rtmpose.backends.openvino import OpenVinoBackend
 
-    options = BackendOptions("openvino", "cpu", 1, precision="fp32", **options)
+    options = BackendOptions("openvino", "cpu", 1, precision=precision, **options)
     return OpenVinoBackend(path, CARD, options)(PIXELS)[0]
 
 
@@ -146,6 +148,16 @@ def test_a_network_is_compiled_once(tmp_path, compiled):
     # In another form, it is another network.
     np.testing.assert_allclose(run(path, num_streams=2), first)
     assert len(compiled) == 2
+
+
+@needs_openvino
+def test_only_networks_in_8_bits_are_kept(tmp_path, home, compiled):
+    """Others compile fast, and share their weights."""
+    path = saved(tmp_path / "small.xml")
+    run(path, "fp32")
+    run(path, "fp32")
+    assert len(compiled) == 2
+    assert not home.exists()
 
 
 @needs_openvino

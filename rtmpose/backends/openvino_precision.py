@@ -112,7 +112,8 @@ def open_network(path: Path, card: ModelCard, options: BackendOptions) -> Opened
         return _opened[key]
 
     opened = network_to_compile(path, card, options)
-    if options.device == "cpu":
+    # Networks in 8 bits take long to compile. Others would not share their weights any more.
+    if options.device == "cpu" and opened.precision == "int8":
         opened.files = _compiled_files(path, card, opened)
     _opened[key] = opened
     return opened
