@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rtmpose.backends.cpu import this_cpu
+from rtmpose.backends.cpu import ISA_LIMITS, this_cpu
 from rtmpose.errors import RtmposeError
 from rtmpose.files import write_bytes
 from rtmpose.paths import cache_folder
@@ -26,9 +26,6 @@ METHOD_VERSION = 1
 
 MOST_BYTES = 400_000_000
 """Of all files together; the oldest ones go first."""
-
-CPU_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""Variables by which a user takes instructions away from an engine."""
 
 _DIGEST_BYTES = 32
 
@@ -46,7 +43,7 @@ class CompiledFiles:
         if made_from is None:
             return
         cpu = this_cpu()
-        limits = {name: os.environ.get(name, "") for name in CPU_LIMITS}
+        limits = {name: os.environ.get(name, "") for name in ISA_LIMITS}
         machine = [cpu.name, sorted(cpu.flags), limits]
         self._digest = _short(to_json([dict(made_from), machine, METHOD_VERSION]))
 
