@@ -10,9 +10,9 @@ time is taken inside the process, from image to keypoints. rtmlib has no option 
 ONNX Runtime then binds its threads to all cores of the machine whatever the process is bound to;
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
-for everyone. "ours-auto" is what the package chooses by itself: run `rtmpose models prepare
-DETECTOR POSE --threads CORES` first, or it is the default for this kind of processor. Ratios are
-those of medians and of 10th percentiles; above 1 means that we are faster.
+for everyone. "ours-auto" is what the package chooses by itself, as installed; "networks" in the
+output names what ran. Ratios are those of medians and of 10th percentiles; above 1 means that we
+are faster. "ours-openvino-bf16" is left out where the processor has no bf16.
 
 Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
 are left out). mmdeploy-runtime needs an old numpy, so it needs a separate environment, named by
@@ -36,16 +36,23 @@ from typing import Any
 import numpy as np
 
 PEOPLE = (1, 4, 10)
-OURS = ("ours-auto", "ours-onnxruntime", "ours-openvino", "ours-openvino-fp32")
+OURS = (
+    "ours-auto",
+    "ours-onnxruntime",
+    "ours-openvino-int8",
+    "ours-openvino-bf16",
+    "ours-openvino-fp32",
+)
 OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino", "mmdeploy-onnxruntime")
 PAIRS = (
-    ("ours-onnxruntime", "rtmlib-onnxruntime"),
-    ("ours-openvino", "rtmlib-openvino"),
-    ("ours-openvino-fp32", "rtmlib-openvino"),
-    ("ours-onnxruntime", "mmdeploy-onnxruntime"),
-    ("ours-openvino", "mmdeploy-onnxruntime"),
-    ("ours-auto", "rtmlib-onnxruntime"),
     ("ours-auto", "rtmlib-openvino"),
+    ("ours-auto", "rtmlib-onnxruntime"),
+    ("ours-auto", "mmdeploy-onnxruntime"),
+    ("ours-onnxruntime", "rtmlib-onnxruntime"),
+    ("ours-onnxruntime", "mmdeploy-onnxruntime"),
+    ("ours-openvino-int8", "rtmlib-openvino"),
+    ("ours-openvino-bf16", "rtmlib-openvino"),
+    ("ours-openvino-fp32", "rtmlib-openvino"),
 )
 
 
@@ -105,9 +112,13 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
         detect = Detector(detector, options=options)
         estimate = PoseEstimator(pose, options=options)
-        # "auto" says which engine it took, too.
-        precision = f"{estimate.backend.engine} {estimate.backend.precision}"
-        return lambda image, boxes: (detect(image), estimate(image, boxes)), precision
+        # What "auto" chose is part of the result.
+        detects, estimates = (
+            f"{network.backend.engine} {network.backend.precision}"
+            for network in (detect, estimate)
+        )
+        names = f"detector {detects}, pose {estimates}"
+        return lambda image, boxes: (detect(image), estimate(image, boxes)), names
 
     import onnxruntime
     from rtmlib import YOLOX, RTMDet, RTMPose
@@ -132,8 +143,8 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
 def work(contender: str, detector: str, pose: str, threads: int, folder: Path) -> None:
     """The worker: a line with people and frames in, a line with milliseconds and busy cores out."""
     # The worker says that it is ready, then answers one line for each line.
-    run, precision = make(contender, detector, pose, threads, folder)
-    sys.stdout.write(json.dumps({"precision": precision}) + "\n")
+    run, networks = make(contender, detector, pose, threads, folder)
+    sys.stdout.write(json.dumps({"networks": networks}) + "\n")
     sys.stdout.flush()
     for line in sys.stdin:
         people, frames = map(int, line.split())
@@ -181,14 +192,14 @@ class Contender:
             text=True,
             preexec_fn=bind,
         )
-        self.precision = ""
+        self.networks = ""
         # Libraries may write to standard output first; the worker's own lines are JSON.
-        while not self.precision:
+        while not self.networks:
             line = self.process.stdout.readline()  # type: ignore[union-attr]
             if not line:
                 raise RuntimeError(f"{name} did not start")
             if line.startswith("{"):
-                self.precision = json.loads(line)["precision"]
+                self.networks = json.loads(line)["networks"]
 
     def run(self, people: int, frames: int) -> tuple[list[float], float]:
         self.process.stdin.write(f"{people} {frames}\n")  # type: ignore[union-attr]
@@ -204,7 +215,7 @@ class Contender:
 def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
     # Contenders that are not installed are left out.
     contenders = {}
-    for name in (*OURS, *OTHERS):
+    for name in args.contenders:
         if name.startswith("mmdeploy") and not args.mmdeploy_python:
             continue
         try:
@@ -212,7 +223,7 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
         except RuntimeError as error:
             print(error)
     rows = []
-    for people in PEOPLE:
+    for people in args.people:
         times: dict[str, list[float]] = {name: [] for name in contenders}
         busy: dict[str, list[float]] = {name: [] for name in contenders}
         # Unmeasured calls first: they compile and allocate.
@@ -242,7 +253,7 @@ def measure(args: argparse.Namespace, cores: int) -> list[dict[str, Any]]:
                 if a in times and b in times
             },
             "busy_cores": {n: round(float(np.median(b)), 2) for n, b in busy.items()},
-            "precision": {n: c.precision for n, c in contenders.items()},
+            "networks": {n: c.networks for n, c in contenders.items()},
         }
         print(json.dumps(row, indent=1), flush=True)
         rows.append(row)
@@ -281,6 +292,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--frames", type=int, default=3, help="frames per turn")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--people", type=int, nargs="+", choices=PEOPLE, default=list(PEOPLE))
+    parser.add_argument(
+        "--contenders", nargs="+", choices=(*OURS, *OTHERS), default=[*OURS, *OTHERS]
+    )
     parser.add_argument("--output", type=Path)
     parser.add_argument("--debug", action="store_true", help="show what the workers print")
     parser.add_argument(

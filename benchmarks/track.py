@@ -7,6 +7,8 @@ in one run.
 "networks" is the time of the same network calls, on the same ready tensors, one after the other.
 `--pose` takes a file of benchmarks/seeded.py too. mmdeploy-runtime needs a separate
 interpreter (with numpy 1); its figure is that process's time from the first frame to the last.
+The contenders do not follow the same people: compare people per second, or set the least scores by
+`--box-thr` and `--person-thr`. For one core bind the whole run (`taskset -c 0`) with `--threads 1`.
 """
 
 import argparse
@@ -101,6 +103,9 @@ def common_arguments(description, pose, detector):
     parser.add_argument("--det-interval", type=int, default=1)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--box-thr", type=float, help="least score of a detected box")
+    parser.add_argument("--person-thr", type=float, help="least score of a person that is shown")
     parser.add_argument("--pose", default=pose)
     parser.add_argument("--detector", default=detector)
     parser.add_argument("--json")
@@ -108,10 +113,14 @@ def common_arguments(description, pose, detector):
 
 
 def open_tracker(arguments):
-    options = BackendOptions(arguments.backend, precision=arguments.precision)
+    options = BackendOptions(
+        arguments.backend, threads=arguments.threads, precision=arguments.precision
+    )
     detector = Detector(arguments.detector, options=options)
     pose = PoseEstimator(arguments.pose, options=options)
-    return PoseTracker(detector, pose, TrackerParams())
+    given = {"det_thr": arguments.box_thr, "person_thr": arguments.person_thr}
+    params = {name: value for name, value in given.items() if value is not None}
+    return PoseTracker(detector, pose, TrackerParams(**params))
 
 
 def our_runs(tracker, video, interval, people):
@@ -234,19 +243,22 @@ def main():
             seconds, people["mmdeploy-runtime"] = run_mmdeploy(arguments)
             times.setdefault("mmdeploy-runtime", []).append(seconds)
 
-    detector = tracker.detector.backend
+    detector, pose = (
+        f"{network.backend.engine} {network.backend.precision}"
+        for network in (tracker.detector, tracker.pose)
+    )
     print(
-        f"{Path(video).name}: {frames} frames, detection every {interval}, {detector.engine}"
-        f" {detector.precision}/{tracker.pose.backend.precision}"
+        f"{Path(video).name}: {frames} frames, detection every {interval}, detector {detector},"
+        f" pose {pose}"
     )
     ours = np.array(times["rtmpose"])
     for name, values in times.items():
         ratio = float(np.median(np.array(values) / ours))
-        seen = f"{people[name]:5.1f} people per frame" if name in people else ""
-        print(
-            f"  {name:28} {frames / float(np.median(values)):7.1f} fps   {ratio:5.2f} x the time of"
-            f" rtmpose   {seen}"
-        )
+        speed = frames / float(np.median(values))
+        seen = ""
+        if name in people:
+            seen = f"{people[name]:5.1f} people per frame, {speed * people[name]:6.1f} per second"
+        print(f"  {name:28} {speed:7.1f} fps   {ratio:5.2f} x the time of rtmpose   {seen}")
     if arguments.json:
         Path(arguments.json).write_text(
             json.dumps({"frames": frames, "people": people, "seconds": times}, indent=2)

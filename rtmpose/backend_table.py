@@ -52,6 +52,8 @@ class BackendRow:
         automatic: Whether ``--backend auto`` may choose it for files that several engines run.
         behind_on: Kinds of processors (:data:`rtmpose.backends.cpu.CpuKind`) on which the engines
             below it in the table are faster.
+        int8_on: Kinds of processors on which it is the fastest of all with a network in 8 bits that
+            is trusted.
         auto_devices: What ``--device auto`` tries, in this order.
         num_streams: Whether it knows :attr:`BackendOptions.num_streams`.
         export_target: What ``rtmpose export --to`` makes its files; empty where nothing does.
@@ -72,6 +74,7 @@ class BackendRow:
     gpu_extra: str = ""
     automatic: bool = False
     behind_on: tuple[str, ...] = ()
+    int8_on: tuple[str, ...] = ()
     auto_devices: tuple[str, ...] = ("cpu",)
     num_streams: bool = False
     export_target: str = ""
@@ -140,6 +143,7 @@ BACKENDS: tuple[BackendRow, ...] = (
         },
         automatic=True,
         behind_on=("avx2-amd",),
+        int8_on=("avx512-bf16", "vnni", "avx2-intel", "avx2-amd"),
         num_streams=True,
         export_target="openvino",
         weights_suffix=".bin",

@@ -114,6 +114,16 @@ def test_kinds_of_processors(vendor, flags, kind):
     assert found.flags == set(flags.split())
 
 
+@pytest.mark.parametrize(
+    ("value", "taken_away"),
+    [("AVX2", True), ("avx512_core_vnni", True), ("AVX512_CORE_BF16", False), ("ALL", False)],
+)
+def test_instructions_that_the_user_takes_away(monkeypatch, value, taken_away):
+    assert not cpu.bf16_taken_away()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", value)
+    assert cpu.bf16_taken_away() == taken_away
+
+
 def test_a_processor_that_does_not_tell():
     assert cpu.parse_cpuinfo("").kind == "other"
     assert cpu.parse_cpuinfo("Features : fp asimd bf16\n").kind == "other"

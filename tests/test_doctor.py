@@ -9,6 +9,8 @@ from rtmpose.backends import selection
 from rtmpose.backends.cpu import Cpu
 from rtmpose.cli import main
 from rtmpose.cli.doctor import examine
+from rtmpose.cli.terminal import print_report
+from rtmpose.writers.report import JobReport
 
 
 def test_doctor(capsys, tmp_path, monkeypatch):
@@ -48,12 +50,27 @@ def test_a_faster_backend_is_recommended(monkeypatch):
     assert not any("faster" in remedy for remedy in examine()[1])
 
 
-def test_no_slower_backend_is_recommended(monkeypatch):
+def test_where_another_engine_is_faster_in_8_bits_only(monkeypatch):
+    """It is recommended all the same: the default models are prepared for 8 bits."""
     monkeypatch.setattr(selection, "this_cpu", lambda: Cpu("A CPU", frozenset(), "avx2-amd"))
     rows_with(monkeypatch, onnxruntime={"onnxruntime": "1.0"})
     report, remedies, _ = examine()
-    assert not any("faster" in remedy for remedy in remedies)
-    assert "the fastest on CPUs of this kind" in report["auto chooses"]
+    assert "pip install 'rtmpose[openvino]' makes CPUs faster" in remedies
+    assert "pip install 'rtmpose[openvino]' is faster" in report["auto chooses"]
+
+
+@pytest.mark.parametrize(("frames", "told"), [(99, False), (100, True)])
+def test_a_long_run_tells_of_a_faster_engine(monkeypatch, capsys, frames, told):
+    monkeypatch.setattr(selection, "this_cpu", lambda: Cpu("A CPU", frozenset(), "vnni"))
+    rows_with(monkeypatch, onnxruntime={"onnxruntime": "1.0"})
+    report = JobReport()
+    report.frames = frames
+    print_report(report)
+    line = "a faster engine for CPUs: pip install 'rtmpose[openvino]'"
+    assert (line in capsys.readouterr().err) == told
+    rows_with(monkeypatch, openvino={"openvino": "1.0"}, onnxruntime={"onnxruntime": "1.0"})
+    print_report(report)
+    assert "faster" not in capsys.readouterr().err
 
 
 def test_two_builds_of_one_engine_are_a_problem(monkeypatch):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from rtmpose import BackendOptions
-from rtmpose.backends import open_backend
+from rtmpose.backends import automatic, open_backend, selection
+from rtmpose.backends.cpu import Cpu
 from rtmpose.errors import BackendError
-from rtmpose.model_card import Codec, ModelCard, Normalization
+from rtmpose.model_card import Codec, ModelCard, ModelFile, Normalization
 
 if not importlib.util.find_spec("openvino"):
     pytest.skip("OpenVINO is not installed", allow_module_level=True)
@@ -141,11 +142,14 @@ def kept(tmp_path):
 def test_a_preparation_is_made_once(kept, monkeypatch):
     path, _, ranges, record = kept
     monkeypatch.setattr(int8_preparation, "measure_ranges", None)  # not called
-    network, found = int8_preparation.prepare_int8(path, CARD)
+    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: False)
+    stored, found = int8_preparation.find_ranges(path, openvino_network.read_network(path), CARD)
     assert found == record
+    assert stored.keys() == ranges.keys()
     quantized = openvino_network.read_network(path)
     int8_graph.quantize(quantized, ranges)
-    np.testing.assert_allclose(run(network), run(quantized), atol=1e-5)
+    opened = OpenVinoBackend(path, CARD, BackendOptions("openvino", "cpu", 1, precision="int8"))
+    np.testing.assert_allclose(opened(PIXELS)[0], run(quantized), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_a_preparation_of_something_else(kept, change):
         for field in ("center", "scale", "low", "high", "correction")
     }
     int8_preparation.keep_prepared(file, content, arrays)
-    assert int8_preparation.stored_int8(path) is None
+    assert int8_preparation.stored_ranges(path, openvino_network.read_network(path)) is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_damaged_ranges_are_not_used(kept, field, value):
     name = next(iter(ranges))
     damaged = {**ranges, name: replace(ranges[name], **{field: value})}
     int8_preparation.keep_ranges(file, damaged, record)
-    assert int8_preparation.stored_int8(path) is None
+    assert int8_preparation.stored_ranges(path, openvino_network.read_network(path)) is None
 
 
 # ---- chosen
@@ -197,16 +201,94 @@ def precision_of(path, precision):
     return OpenVinoBackend(path, CARD, options).precision
 
 
-def test_int8_is_asked_for_or_measured(kept, monkeypatch):
-    """``auto`` does not take it by itself: opening such a network takes longer."""
+@pytest.mark.parametrize(
+    ("kind", "default", "others"),
+    [
+        ("avx2-intel", "int8", ("int8", "fp32")),
+        ("avx2-amd", "int8", ("int8", "fp32")),
+        ("vnni", "int8", ("int8", "fp32")),
+        ("avx512-bf16", "int8", ("int8", "fp32")),
+        ("amx", "fp32", ("fp32", "int8")),  # not measured yet: a trial decides
+        ("other", "fp32", ("fp32", "int8")),
+    ],
+)
+def test_int8_is_the_default_where_it_is_fast(kept, monkeypatch, kind, default, others):
     path, file, ranges, record = kept
-    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: False)
+    on_processor(monkeypatch, kind)
+    assert precision_of(path, "auto") == default
+    assert precision_of(path, "int8") == "int8"
+    assert precision_of(path, "fp32") == "fp32"
+    assert openvino_precision.trusted_precisions(path, CARD, 1) == others
+
+    # What does not agree is never taken without being asked for.
+    int8_preparation.keep_ranges(file, ranges, replace(record, trusted=False))
     assert precision_of(path, "auto") == "fp32"
     assert precision_of(path, "int8") == "int8"
-    assert openvino_precision.trusted_precisions(path, CARD, 1) == ("fp32", "int8")
-    int8_preparation.keep_ranges(file, ranges, replace(record, trusted=False))
     assert openvino_precision.trusted_precisions(path, CARD, 1) == ("fp32",)
     assert not int8_preparation.is_trusted_int8(path)
+
+
+def on_processor(monkeypatch, kind):
+    """Pretend to have a processor of that kind, without bf16."""
+    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: False)
+    found = Cpu("A CPU", frozenset(), kind)
+    for module in (automatic, openvino_precision, selection):
+        monkeypatch.setattr(module, "this_cpu", lambda: found)
+
+
+def test_the_engine_in_8_bits_goes_first(kept, monkeypatch):
+    """Also where another engine is faster in fp32."""
+    path = kept[0].rename(kept[0].with_suffix(".onnx"))  # a file for several engines
+    monkeypatch.setattr(automatic, "_is_trusted", lambda _: True)
+    on_processor(monkeypatch, "avx2-amd")
+    for asked, expected in (
+        ({}, ("openvino", "int8")),
+        ({"precision": "fp32"}, ("onnxruntime", "fp32")),
+        ({"backend": "onnxruntime"}, ("onnxruntime", "auto")),
+        ({"backend": "openvino", "precision": "fp32"}, ("openvino", "fp32")),
+    ):
+        chosen, _ = automatic.resolve_auto(path, BackendOptions(**asked))
+        assert (chosen.backend, chosen.precision) == expected
+    monkeypatch.setattr(automatic, "_is_trusted", lambda _: False)
+    assert automatic.resolve_auto(path, BackendOptions())[0].backend == "onnxruntime"
+
+
+# ---- prepared without being asked
+
+
+PUBLISHED = replace(
+    CARD, task="body", gflops=0.5, files=(ModelFile("onnx", "small.onnx", (), "ab" * 32),)
+)
+
+
+@pytest.mark.parametrize(
+    ("card", "writable", "prepared"),
+    [
+        (PUBLISHED, True, True),
+        (PUBLISHED, False, False),  # it would be made at every start
+        (replace(PUBLISHED, gflops=2.0), True, False),  # takes too long
+        (replace(PUBLISHED, task="hand"), True, False),  # the photographs show people
+        (CARD, True, False),  # somebody's own
+    ],
+)
+def test_small_networks_of_the_zoo_are_prepared_once(
+    tmp_path, monkeypatch, card, writable, prepared
+):
+    path = saved(tmp_path)
+    asked = []
+
+    def find_ranges(path, network, card, *, threads=0):
+        asked.append(path)
+        record = int8_preparation.Int8Record("small", "", 1, 2, 6, 0.99, trusted=True)
+        return int8_preparation.measure_ranges(path, card, PIXELS), record
+
+    monkeypatch.setattr(openvino_precision, "find_ranges", find_ranges)
+    monkeypatch.setattr(openvino_precision, "can_be_calibrated", lambda *_: True)
+    monkeypatch.setattr(openvino_precision, "cache_is_writable", lambda: writable)
+    on_processor(monkeypatch, "vnni")
+    opened = OpenVinoBackend(path, card, BackendOptions("openvino", "cpu", 1))
+    assert opened.precision == ("int8" if prepared else "fp32")
+    assert asked == ([path] if prepared else [])
 
 
 def test_calls_at_once_share_the_network(kept):
@@ -245,6 +327,6 @@ def test_a_network_without_convolutions_has_nothing_to_gain(tmp_path):
     """It is prepared, but never trusted: nothing of it is in 8 bits."""
     card = ModelCard("spot", "pose estimation", "spot", (48, 64), SCALING, Codec("simcc"))
     path = spot_pose(tmp_path / "spot.onnx")
-    _, record = int8_preparation.prepare_int8(path, card)
+    _, record = int8_preparation.find_ranges(path, openvino_network.read_network(path), card)
     assert (record.convolutions, record.trusted) == (0, False)
     assert open_backend(path, card, BackendOptions("openvino", "cpu", 1)).precision == "fp32"

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from jobs import image, small_models
 from results import CONTEXT, SKELETON, poses, record
 
 from rtmpose import get_skeleton
+from rtmpose.cli import main
 from rtmpose.types import Poses
 from rtmpose.writers import WriterContext, format_named
 
@@ -117,3 +119,17 @@ def test_133_points_have_the_keys_of_the_official_evaluation(tmp_path):
     firsts |= {"lefthand_kpts": 91, "righthand_kpts": 112}
     assert {key: entry[key][0] for key in firsts} == firsts
     assert sum(len(entry[key]) for key in firsts) == 3 * 133
+
+
+def test_what_ran_is_written(tmp_path):
+    """Engine, precision and device of each network, next to the ids of the models."""
+    (tmp_path / "models").mkdir()
+    detector, pose = small_models(tmp_path / "models")
+    photo = image(tmp_path / "photo.png")
+    out = tmp_path / "poses.jsonl"
+    line = ["predict", str(photo), "--detector", detector, "--pose", pose, "--jsonl", str(out)]
+    assert main([*line, "--backend", "onnxruntime", "--threads", "1"]) == 0
+    with out.open() as file:
+        first = json.loads(file.readline())
+    ran = "onnxruntime fp32 on cpu"
+    assert first["networks"] == {"pose": ran, "detector": ran}

@@ -14,7 +14,7 @@ the two is kept, and only one that agrees is trusted by ``precision="auto"``.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,35 +84,36 @@ class Bf16Record:
 # ---- deciding and calibrating
 
 
-def calibrated_network(path: Path, card: ModelCard, options: BackendOptions) -> tuple[Model, bool]:
-    """The network to compile, and whether to compute it in bf16.
+def bf16_medians(
+    path: Path, network: Model, card: ModelCard, options: BackendOptions
+) -> Medians | None:
+    """What a network needs to be computed in bf16; None where it is not, or is taken as it is.
 
-    ``fp32`` leaves the file as it is. ``bf16`` calibrates it. ``auto`` means bf16 for a network
-    whose calibration is trusted, on a CPU that has bf16, else fp32.
+    ``auto`` means bf16 for a network whose calibration is trusted, on a CPU that has bf16. What is
+    asked for is calibrated, where it can be.
+
+    Args:
+        path: The model file.
+        network: What was read from it.
+        card: Its description.
+        options: ``device``, ``precision`` and ``threads``.
     """
     # Without bf16 in hardware there is nothing to decide.
-    network = net.read_network(path)
-    asked_for = options.precision == "bf16"
     if options.precision == "fp32" or options.device != "cpu" or not net.cpu_has_bf16():
-        return network, asked_for
-
-    # A file the zoo does not know may have another size than its card says.
-    _, _, height, width = net.dims_of(network.inputs[0].get_partial_shape())
-    if height and width:
-        card = replace(card, input_wh=(width, height))
+        return None
     if not can_be_calibrated(network, card):
-        return network, asked_for
+        return None
 
     # Measured at the first use only; later calls read the stored record.
-    changed, record = calibrate(path, card, threads=options.threads)
-    if asked_for or record.trusted:
-        return changed, True
+    medians, record = find_medians(path, network, card, threads=options.threads)
+    if options.precision == "bf16" or record.trusted:
+        return medians
     log.warning(
         "%s: bf16 agrees with fp32 to %s only, so fp32 is used; --precision bf16 overrides this",
         path.name,
         record.agreement,
     )
-    return network, False
+    return None
 
 
 def can_be_calibrated(network: Model, card: ModelCard) -> bool:
@@ -131,23 +132,6 @@ def can_be_calibrated(network: Model, card: ModelCard) -> bool:
     return judged and not (decoded or net.takes_pixels(network) or net.is_quantized(network))
 
 
-def calibrate(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, Bf16Record]:
-    """Calibrate a network for bf16: measure its medians or load them, and put them in.
-
-    Args:
-        path: The ``.onnx`` file.
-        card: Its description, of a kind that :func:`judge_for` knows.
-        threads: For the measurement.
-
-    Returns:
-        The changed ``openvino.Model`` and the record.
-    """
-    medians, record = find_medians(path, card, threads=threads)
-    network = net.read_network(path)
-    change_for_bf16(network, medians)
-    return network, record
-
-
 def change_for_bf16(network: Model, medians: Medians) -> None:
     """Make a network insensitive to the rounding of bf16, in place. Convolutions in 8 bits stay as
     they are.
@@ -156,14 +140,19 @@ def change_for_bf16(network: Model, medians: Medians) -> None:
     keep_biases(network)
 
 
-def find_medians(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Medians, Bf16Record]:
+def find_medians(
+    path: Path, network: Model, card: ModelCard, *, threads: int = 0
+) -> tuple[Medians, Bf16Record]:
     """The medians of a network and the record: measured now, or as they were before.
 
-    Arguments as of :func:`calibrate`.
+    Args:
+        path: The model file.
+        network: What was read from it; it is not changed.
+        card: Its description, of a kind that :func:`judge_for` knows.
+        threads: For the measurement.
     """
     digest = digest_of(path)
     medians, record = load_calibration(digest)
-    network = net.read_network(path)
     if record is None or not medians_fit(network, medians):
         log.info("calibrating %s for bf16, once (about ten seconds) ...", path.name)
         judge = judge_for(card)
@@ -220,7 +209,7 @@ def _run(
     """The outputs for each input, with a network of that precision and those medians."""
     from rtmpose.backends.openvino import OpenVinoBackend  # it imports this module
 
-    # The same preparation as in `calibrate`, so that what is judged is what is used.
+    # The same changes as in `change_for_bf16`, so that what is judged is what is used.
     network = net.read_network(path)
     subtract_medians(network, medians)
     if precision == "bf16":

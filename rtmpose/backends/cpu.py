@@ -65,6 +65,26 @@ def _kind(flags: frozenset[str], vendor: str) -> CpuKind:
     return "other"
 
 
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables by which a user takes instructions away from OpenVINO."""
+_WITHOUT_BF16 = (
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+)
+
+
+def bf16_taken_away() -> bool:
+    """Whether the user has taken the instructions for bfloat16 away from OpenVINO, which does not
+    look at that itself.
+    """
+    return any(os.environ.get(name, "").strip().upper() in _WITHOUT_BF16 for name in ISA_LIMITS)
+
+
 # ---- how much of it
 
 

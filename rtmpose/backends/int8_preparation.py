@@ -88,42 +88,37 @@ def is_trusted_int8(path: Path) -> bool:
     return found is not None and found[1].trusted
 
 
-def stored_int8(path: Path) -> tuple[Model, Int8Record] | None:
-    """The network in 8 bits, if it has been prepared; nothing is measured."""
-    digest = digest_of(path)
-    found = find_prepared(digest, ENDING, _checked)
-    if found is None:
-        return None
-    ranges, record = found
-    network = net.read_network(path)
-    if not ranges_fit(network, ranges):
-        return None
-    quantize(network, ranges)
-    return network, record
-
-
-def prepare_int8(path: Path, card: ModelCard, *, threads: int = 0) -> tuple[Model, Int8Record]:
-    """The network in 8 bits: prepared now, or as it was prepared before.
+def find_ranges(
+    path: Path, network: Model, card: ModelCard, *, threads: int = 0
+) -> tuple[Ranges, Int8Record]:
+    """The ranges of a network and the record: measured now, or as they were before.
 
     Args:
         path: The model file.
+        network: What was read from it; it is not changed.
         card: Its description, of a kind that :func:`judge_for` knows.
         threads: For the measurement.
     """
-    found = stored_int8(path)
+    found = stored_ranges(path, network)
     if found is not None:
         return found
 
-    log.info("preparing %s for int8, once (about ten seconds) ...", path.name)
+    log.warning("preparing %s for int8, once (ten to twenty seconds) ...", path.name)
     judge = judge_for(card)
     assert judge is not None, f"{card.id} cannot be prepared for int8"
     inputs = judge.inputs(card)  # (N, h, w, 3)
     ranges = measure_ranges(path, card, inputs)
     record = judge_ranges(path, card, ranges, inputs, threads=threads)
     keep_ranges(prepared_file(record.sha256, ENDING), ranges, record)
-    network = net.read_network(path)
-    quantize(network, ranges)
-    return network, record
+    return ranges, record
+
+
+def stored_ranges(path: Path, network: Model) -> tuple[Ranges, Int8Record] | None:
+    """The ranges of a network that has been prepared, and the record; nothing is measured."""
+    found = find_prepared(digest_of(path), ENDING, _checked)
+    if found is None or not ranges_fit(network, found[0]):
+        return None
+    return found
 
 
 def measure_ranges(

@@ -4,6 +4,8 @@ uint8 crops go in.
 
 from __future__ import annotations
 
+import io
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from openvino import CompiledModel, InferRequest, Model
 
 __all__ = ["OpenVinoBackend", "devices", "trusted_precisions"]
+
+log = logging.getLogger(__name__)
 
 SIZES_KEPT = 8
 """Compiled sizes of one network kept at the same time."""
@@ -91,8 +95,8 @@ class OpenVinoBackend:
         else:
             name = card.id
             bf16 = options.precision == "bf16"
-            self._opened = OpenedNetwork(model, "bf16" if bf16 else "fp32", bf16)
-        network = self._opened.network
+            self._opened = OpenedNetwork(model, "bf16" if bf16 else "fp32", bf16=bf16)
+        network = self._opened.source
         bf16 = self._opened.bf16
         # A file may be in 8 bits itself.
         quantized = not bf16 and net.is_quantized(network)
@@ -122,7 +126,7 @@ class OpenVinoBackend:
         # changes all the time.
         self._parallel = options.device == "cpu" and options.num_streams > 1
         compiler = _Compiler(
-            network,
+            self._opened,
             name,
             card.normalization,
             options.device.upper().replace(":", "."),
@@ -218,7 +222,7 @@ class _Compiler:
     alive.
     """
 
-    network: Model
+    opened: OpenedNetwork
     name: str
     normalization: Normalization
     device: str
@@ -227,36 +231,67 @@ class _Compiler:
     flexible: bool
 
     def compile(self, batch: int | None, size_hw: tuple[int, int]) -> _RequestPool:
+        form = f"{batch} {size_hw} {sorted(self.settings.items())}"
+        compiled = self._kept(form)
+        if compiled is None:
+            compiled = self._compiled(batch, size_hw)
+            self._keep(form, compiled)
+        pool = _RequestPool(compiled)
+        trim_heap()
+        return pool
+
+    def _compiled(self, batch: int | None, size_hw: tuple[int, int]) -> CompiledModel:
         # Compiling changes the network, so a copy is always made.
-        sized = self._of_size(size_hw) if self.flexible else self.network.clone()
+        network = self.opened.network()
+        sized = self._of_size(network, size_hw) if self.flexible else network.clone()
         if batch is not None:
             net.set_dims(sized, {0: batch})
         try:
             folded = net.fold_normalization(sized, self.normalization)
-            compiled = net.core().compile_model(folded, self.device, dict(self.settings))
+            return net.core().compile_model(folded, self.device, dict(self.settings))
         except Exception as error:
             raise BackendError(
                 f"OpenVINO could not compile {self.name}: {net.reason(error)}"
             ) from error
-        pool = _RequestPool(compiled)
-        del sized, folded
-        trim_heap()
-        return pool
 
-    def _of_size(self, size_hw: tuple[int, int]) -> Model:
+    def _of_size(self, network: Model, size_hw: tuple[int, int]) -> Model:
         """A copy of a flexible network for one size."""
         # The declared size needs no change, and a grid is cut; anything else is set.
         if self.declared_hw == size_hw:
-            return self.network.clone()
+            return network.clone()
         if self.declared_hw is not None:
-            return input_size.shrink(self.network, self.declared_hw, size_hw)
-        copy = self.network.clone()
+            return input_size.shrink(network, self.declared_hw, size_hw)
+        copy = network.clone()
         last = net.takes_pixels(copy) or channels_last(
             net.dims_of(copy.inputs[0].get_partial_shape())
         )
         first = 1 if last else 2  # height and width start at axis 1 or 2
         net.set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
         return copy
+
+    # Compiled forms in the cache folder.
+
+    def _kept(self, form: str) -> CompiledModel | None:
+        content = self.opened.files.find(form)
+        if content is None:
+            return None
+        try:
+            return net.core().import_model(io.BytesIO(content), self.device, dict(self.settings))
+        # Of another build of the engine, for example: it is compiled and kept anew.
+        except Exception as error:  # noqa: BLE001
+            log.debug("a compiled form of %s is not used: %s", self.name, net.reason(error))
+            return None
+
+    def _keep(self, form: str, compiled: CompiledModel) -> None:
+        if not self.opened.files.used:
+            return
+        try:
+            content = compiled.export_model().getvalue()
+        # Some networks cannot be exported; then nothing is kept.
+        except Exception as error:  # noqa: BLE001
+            log.debug("%s is compiled at every start: %s", self.name, net.reason(error))
+            return
+        self.opened.files.keep(form, content)
 
 
 # ---- checks and settings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtmpose.backends.base import channels_last
+from rtmpose.backends.cpu import bf16_taken_away
 from rtmpose.backends.openvino_import import load_openvino
 from rtmpose.errors import ModelError
 from rtmpose.model_card import Normalization
@@ -36,7 +37,14 @@ def core() -> Core:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU computes bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    if bf16_taken_away():
+        return False
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def engine_version() -> str:
+    """Version and build of the engine."""
+    return str(load_openvino().__version__)
 
 
 # ---- reading

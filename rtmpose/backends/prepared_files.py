@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,8 +28,39 @@ Found = TypeVar("Found")
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a model file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The sha256 of a model file, in hex; with its weights where these are in a second file."""
+    digest = hashlib.sha256(path.read_bytes())
+    if path.suffix.lower() == ".xml":
+        weights = path.with_suffix(".bin")
+        if weights.is_file():
+            digest.update(weights.read_bytes())
+    return digest.hexdigest()
+
+
+def content_digest(path: Path) -> str | None:
+    """As :func:`digest_of`; None where the weights may be in files that it does not know."""
+    # ONNX names such files by an entry "location" of each tensor.
+    if path.suffix.lower() != ".xml" and b"location" in path.read_bytes():
+        return None
+    return digest_of(path)
+
+
+def prepared_digest(path: Path) -> str:
+    """A digest of all that was prepared for a model file, which changes when it is made again."""
+    start = digest_of(path)[:16]
+    digest = hashlib.sha256()
+    for folder in (bundled_folder(), cache_folder() / "prepared"):
+        for file in sorted(folder.glob(f"{start}-*.npz")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_is_writable() -> bool:
+    """Whether files can be kept in the cache folder, which may not exist yet."""
+    folder = cache_folder()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def prepared_file(digest: str, ending: str) -> Path:
@@ -55,9 +88,8 @@ def find_prepared(digest: str, ending: str, check: Callable[[Json, Arrays], Foun
         if not path.is_file():
             continue
         try:
-            # Opened here, as numpy leaves the file of a damaged archive open.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            state = path.stat()
+            arrays = dict(_arrays(path, state.st_mtime_ns, state.st_size, state.st_ino))
             record = parse_json(str(arrays.pop("record")), path.name)
             if record["sha256"] != digest:
                 raise ValueError("it is of another model")
@@ -66,6 +98,14 @@ def find_prepared(digest: str, ending: str, check: Callable[[Json, Arrays], Foun
         except Exception as error:  # noqa: BLE001
             log.warning("%s is damaged, so the model is calibrated again: %r", path, error)
     return None
+
+
+@lru_cache(maxsize=4)
+def _arrays(path: Path, mtime_ns: int, size: int, inode: int) -> Arrays:
+    """The content of a file in that state. It is needed several times while a model is opened."""
+    # Opened here, as numpy leaves the file of a damaged archive open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def keep_prepared(path: Path, record: Mapping[str, Json], arrays: Arrays) -> None:

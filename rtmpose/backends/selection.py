@@ -40,6 +40,29 @@ def in_order(rows: Iterable[BackendRow]) -> list[BackendRow]:
     return sorted(rows, key=lambda row: kind in row.behind_on)  # stable: else that of the table
 
 
+def best_row(rows: Iterable[BackendRow]) -> BackendRow:
+    """The fastest engine on the CPU of this machine, installed or not: one that is the fastest in 8
+    bits goes first.
+    """
+    kind = this_cpu().kind
+    ordered = in_order(rows)
+    return next((row for row in ordered if kind in row.int8_on), ordered[0])
+
+
+def faster_install() -> str | None:
+    """The command that installs a faster engine for the CPU than there is; None where there is
+    none, or no engine at all, or a GPU.
+    """
+    best = best_row(row for row in table.BACKENDS if row.automatic)
+    if best.is_installed():
+        return None
+    try:
+        choice = choose(BackendOptions())
+    except (BackendError, MissingDependencyError):
+        return None
+    return best.install_command if choice.device == "cpu" else None
+
+
 def choose(options: BackendOptions) -> BackendChoice:
     """Resolve ``auto`` in backend and device; what was asked for by name is taken as it is.
 
@@ -139,7 +162,7 @@ def _choose_backend(device: str, precision: str) -> BackendChoice:
 
     # All that remains runs on the CPU, where the kind of processor decides.
     able = [row for row in here if precision in ("auto", *row.devices["cpu"])]
-    best = in_order(rows)[0]
+    best = best_row(rows)
     chosen = in_order(able or here)[0]
     if chosen is best:
         reason = f"{chosen.title} is installed; it is the fastest on CPUs of this kind"

@@ -103,11 +103,12 @@ class Models:
         """Of the package, Python and the engines."""
         import rtmpose
 
-        backend = {network.backend.engine for network in self.model.networks}
+        backends = (network.backend for network in self.model.networks)
+        ran = {f"{backend.engine} {backend.precision}" for backend in backends}
         return {
             "rtmpose": rtmpose.__version__,
             "python": platform.python_version(),
-            "backend": ", ".join(sorted(backend)),
+            "backend": ", ".join(sorted(ran)),
         }
 
     def find(self, sources: Sequence[Open]) -> Iterator[Found]:

@@ -13,6 +13,7 @@ from rtmpose.batch.units import Unit
 from rtmpose.files import move_file, output_errors
 from rtmpose.worker_threads import BackgroundWriter
 from rtmpose.writers.base import FrameRecord, Writer, WriterContext
+from rtmpose.writers.job_settings import networks_of
 from rtmpose.writers.parquet import ParquetTable
 from rtmpose.writers.run_info import info_path
 from rtmpose.writers.table import format_named
@@ -150,6 +151,7 @@ class UnitFiles:
             self._models.skeleton,
             still=still,
             models=self._models.names,
+            networks=networks_of(self._models.model),
             frame_rates=self._frame_rates,
         )
         if self._dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 from typing import Annotated
@@ -81,14 +80,14 @@ def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
     from rtmpose import backend_table as table
     from rtmpose.backends.loading import local_devices, local_facts
-    from rtmpose.backends.selection import in_order
+    from rtmpose.backends.selection import faster_install
     from rtmpose.errors import BackendError
 
     # The preferred engine is worth installing where another one is used.
     remedies = []
-    automatic = in_order(row for row in table.BACKENDS if row.automatic)
-    if any(row.is_installed() for row in automatic[1:]) and not automatic[0].is_installed():
-        remedies.append(f"{automatic[0].install_command} makes CPUs faster")
+    faster = faster_install()
+    if faster is not None:
+        remedies.append(f"{faster} makes CPUs faster")
 
     for row in table.BACKENDS:
         versions = row.versions()
@@ -132,7 +131,7 @@ def _examine_trials(report: Report) -> None:
         chosen, reason = resolve_auto(path, BackendOptions())
         text = f"{chosen.backend}: {reason}"
         if chosen.precision != "auto":
-            text = f"{chosen.backend} {chosen.precision}: {reason}"
+            text = f"{chosen.backend} in {chosen.precision}: {reason}"
         if tried_way(path, BackendOptions()) is None:
             text += "; not measured here with all cores (`rtmpose models prepare` does)"
         report[f"auto for {name}"] = text
@@ -141,16 +140,16 @@ def _examine_trials(report: Report) -> None:
 def _examine_cache(report: Report) -> list[str]:
     """Folder and size of the cache go into the report; returns remedies."""
     from rtmpose import zoo
+    from rtmpose.backends.compiled_files import compiled_size
+    from rtmpose.backends.prepared_files import cache_is_writable
 
     folder = zoo.cache_folder()
     offline = "; offline" if zoo.is_offline() else ""
-    report["cache"] = f"{folder} ({_cached(zoo.weights_folder())}{offline})"
+    count, size = compiled_size()
+    compiled = f", {count} compiled networks, {size / 1e6:.0f} MB" if count else ""
+    report["cache"] = f"{folder} ({_cached(zoo.weights_folder())}{compiled}{offline})"
 
-    # The first existing folder on the way up decides whether the rest can be made.
-    writable = folder
-    while not writable.exists():
-        writable = writable.parent
-    if os.access(writable, os.W_OK):
+    if cache_is_writable():
         return []
     return [f"the cache folder {folder} cannot be written: set RTMPOSE_HOME to one that can"]
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rtmpose.writers.report import JobProgress, JobReport
 
 SHOWN_PATHS = 10
+MANY_FRAMES = 100
+"""From here on it is said that there is a faster engine."""
 
 
 def stderr_console() -> Console:
@@ -107,6 +109,14 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: b
         lines.append("nothing was written: -o FOLDER draws, --json, --jsonl or --csv PATH writes")
     for line in lines:
         typer.echo(utf8_name(line), err=results_on_stdout)
+
+    # Only after a long run is it worth a line.
+    if report.frames >= MANY_FRAMES:
+        from rtmpose.backends.selection import faster_install
+
+        command = faster_install()
+        if command is not None:
+            typer.echo(f"a faster engine for CPUs: {command}", err=True)
 
     # What is missing goes to standard error, whatever else stands on standard output.
     for line in report.left_out:

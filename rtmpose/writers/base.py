@@ -59,6 +59,7 @@ class WriterContext:
         sound_of: Video file whose sound goes into an annotated video.
         sound_from_s: Second of it at which the frames begin.
         models: What each network is for (``pose``, ``detector``) to its id.
+        networks: Likewise to the engine, precision and device that run it.
         frame_rates: Source to its frames per second, where that is known.
         openpose_format: One of :data:`rtmpose.writers.openpose_layouts.LAYOUTS`.
     """
@@ -69,6 +70,7 @@ class WriterContext:
     sound_of: Path | None = None
     sound_from_s: float = 0.0
     models: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
     frame_rates: Mapping[str, float] = field(default_factory=dict)
     openpose_format: str = "auto"
 

@@ -21,13 +21,9 @@ from rtmpose.errors import InputError, OutputError
 from rtmpose.files.locks import OutputLock
 from rtmpose.signals import JobInterrupted, signals_deferred
 from rtmpose.sources import SourceItem, open_frames, probe
-from rtmpose.types import Detections, Frame, Poses, Skeleton
+from rtmpose.types import Detections, Frame, Poses
 from rtmpose.worker_threads import BackgroundWriter
-from rtmpose.writers.job_settings import (
-    range_of_sources,
-    settings_of_pipeline,
-    settings_of_tracker,
-)
+from rtmpose.writers.job_settings import range_of_sources, settings_of_pipeline, settings_of_tracker
 from rtmpose.writers.journal import Journal
 from rtmpose.writers.open_outputs import OpenOutputs
 from rtmpose.writers.output_checks import refuse_non_numbers
@@ -35,6 +31,7 @@ from rtmpose.writers.outputs import OutputPlan, Outputs
 from rtmpose.writers.report import JobProgress, JobReport
 
 if TYPE_CHECKING:
+    from rtmpose.families import PoseModel
     from rtmpose.pipeline import Pipeline
     from rtmpose.tracking.video import VideoTracker
     from rtmpose.writers.window import Window
@@ -86,7 +83,7 @@ def predict_to_files(
                 yield item, result.frame, result.poses
 
     depends_on = {**settings_of_pipeline(pipeline), **(settings or {})}
-    job = Job(items, estimate, pipeline.skeleton, outputs, depends_on, on_progress=on_progress)
+    job = Job(items, estimate, pipeline.model, outputs, depends_on, on_progress=on_progress)
     return job.run([[item] for item in job.items], resume=resume)
 
 
@@ -140,7 +137,7 @@ def track_to_files(
     job = Job(
         items,
         estimate,
-        tracker.tracker.skeleton,
+        tracker.tracker.model,
         outputs,
         depends_on,
         smooth_offline=smooth_offline,
@@ -177,7 +174,7 @@ class Job:
     Args:
         items: All sources.
         estimate: Gives frames and poses of a group of sources.
-        skeleton: The keypoint set of the poses.
+        model: What finds the poses.
         outputs: What is written.
         settings: What the results depend on, for ``resume`` to compare.
         smooth_offline: Smooth the poses of each group, a single file, before they are written.
@@ -194,7 +191,7 @@ class Job:
         self,
         items: Sequence[SourceItem],
         estimate: Estimate,
-        skeleton: Skeleton,
+        model: PoseModel,
         outputs: Outputs,
         settings: Mapping[str, object],
         *,
@@ -206,12 +203,12 @@ class Job:
         self.items = list({item.name: item for item in items}.values())
         self.report = JobReport()
         self._estimate = estimate
-        self._skeleton = skeleton
+        self._skeleton = model.skeleton
         self._smooth_offline = smooth_offline
         self._on_progress = on_progress
         self._plan = OutputPlan(outputs, self.items)
         models = {key: str(settings[key]) for key in ("pose", "detector") if key in settings}
-        self._outputs = OpenOutputs(self._plan, skeleton, fps_limit=fps_limit, models=models)
+        self._outputs = OpenOutputs(self._plan, model, fps_limit=fps_limit, models=models)
         self._settings = {**settings, **range_of_sources(self.items), **self._plan.settings()}
         self._window: Window | None = None
         self._background: BackgroundWriter[_FrameDone | _GroupDone] | None = None

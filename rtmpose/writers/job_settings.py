@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rtmpose.sources import SourceItem
 
 if TYPE_CHECKING:
+    from rtmpose.families import PoseModel
     from rtmpose.pipeline import Pipeline
     from rtmpose.tracking.video import VideoTracker
 
@@ -36,6 +37,18 @@ def settings_of_tracker(tracker: VideoTracker) -> dict[str, object]:
         "fps_limit": tracker.fps_limit,
         **asdict(networks.params),
     }
+
+
+def networks_of(model: PoseModel) -> dict[str, str]:
+    """What runs each network of a model: engine, precision and device. It is no setting: results in
+    other precisions agree, and a run may be resumed on another machine.
+    """
+    named = {}
+    for role, network in (("pose", model.pose), ("detector", model.detector)):
+        backend = getattr(network, "backend", None)  # a model may be of any kind
+        if backend is not None:
+            named[role] = f"{backend.engine} {backend.precision} on {backend.device}"
+    return named
 
 
 def range_of_sources(items: Sequence[SourceItem]) -> dict[str, object]:

@@ -6,16 +6,21 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtmpose.draw import Trails, draw_frame
 from rtmpose.errors import InputError, OutputError
 from rtmpose.sources import SourceItem, probe
-from rtmpose.types import Frame, Poses, Skeleton
+from rtmpose.types import Frame, Poses
 from rtmpose.writers.base import FrameRecord, WriterContext
 from rtmpose.writers.drawn import annotated_writer
 from rtmpose.writers.group import WriterGroup
+from rtmpose.writers.job_settings import networks_of
 from rtmpose.writers.openpose_layouts import openpose_layout
 from rtmpose.writers.outputs import OutputPlan
+
+if TYPE_CHECKING:
+    from rtmpose.families import PoseModel
 
 FPS = 30.0
 """Of an annotated video whose source does not say its own."""
@@ -26,7 +31,7 @@ class OpenOutputs:
 
     Args:
         plan: Where everything lies.
-        skeleton: The keypoint set of the poses.
+        model: What finds the poses.
         fps_limit: Frames per second taken at most.
         models: What each network is for to its id, for the files to name.
 
@@ -37,19 +42,20 @@ class OpenOutputs:
     def __init__(
         self,
         plan: OutputPlan,
-        skeleton: Skeleton,
+        model: PoseModel,
         *,
         fps_limit: float | None = None,
         models: Mapping[str, str] | None = None,
     ) -> None:
         # A layout that the keypoint set does not have is refused before the work.
         if "openpose" in plan.outputs.formats:
-            openpose_layout(plan.outputs.openpose_format, skeleton)
+            openpose_layout(plan.outputs.openpose_format, model.skeleton)
         self.plan = plan
         self.written: list[Path] = []
-        self._skeleton = skeleton
+        self._skeleton = model.skeleton
         self._fps_limit = fps_limit
         self._models = dict(models or {})
+        self._networks = networks_of(model)
         self._frame_rates: dict[str, float] | None = None
         self._groups: dict[str, WriterGroup] = {}
         self._streams = WriterGroup()
@@ -186,6 +192,7 @@ class OpenOutputs:
             sound_of=item.path if item.kind == "video" else None,
             sound_from_s=item.start_s,
             models=self._models,
+            networks=self._networks,
             frame_rates={item.name: known} if known else {},
             openpose_format=self.plan.outputs.openpose_format,
         )
@@ -198,6 +205,7 @@ class OpenOutputs:
         return WriterContext(
             self._skeleton,
             models=self._models,
+            networks=self._networks,
             frame_rates=self._frame_rates,
             openpose_format=self.plan.outputs.openpose_format,
         )

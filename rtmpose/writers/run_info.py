@@ -104,6 +104,7 @@ def header(context: WriterContext) -> dict[str, object]:
     return {
         "rtmpose": __version__,
         "models": dict(context.models),
+        "networks": dict(context.networks),
         "skeleton": skeleton.name,
         "keypoints": list(skeleton.keypoints),
         "links": [list(link) for link in skeleton.links],
