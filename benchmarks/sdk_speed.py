@@ -6,7 +6,8 @@ With --mmdeploy-python PYTHON, of an environment with mmdeploy-runtime 1.3.1 and
 C library against that runtime on the same files and boxes, also in turns. Each process is bound to
 --cores cores before it opens a network; this library gets as many threads. mmdeploy-runtime has no
 option for threads, so its processor time per wall time is printed, too. It reads detectors that
-suppress inside only, so --detector must name one.
+suppress inside only, so --detector must name one. Its ONNX Runtime binds its threads to all cores,
+whatever its process is bound to: with --bind-all they are bound like the process once they run.
 
 A frame is 1280x720: boxes by the detector, then the poses of 1, 4 and 10 of them. Against
 mmdeploy-runtime the detector runs, and both then get the same 1, 4 and 10 boxes.
@@ -125,6 +126,10 @@ def against_mmdeploy(arguments: argparse.Namespace, cores: int) -> None:
         theirs = compare.Contender("mmdeploy-onnxruntime", settings, cores)
         ours = CPipeline(arguments.library, arguments.detector, arguments.pose, cores)
         print(f"{cores} cores, load average {os.getloadavg()[0]:.1f}")
+        if arguments.bind_all:
+            theirs.run(PEOPLE[0], 1)
+            for task in Path(f"/proc/{theirs.process.pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), sorted(usual)[:cores])
         for count in PEOPLE:
             turns(ours, theirs, count, arguments.rounds, folder)
         theirs.close()
@@ -187,6 +192,9 @@ def main() -> None:
     parser.add_argument("--det-pose", type=Path, help="program whose peak memory is measured")
     parser.add_argument("--mmdeploy-python", help="compare with mmdeploy-runtime of this Python")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="for mmdeploy-runtime")
+    parser.add_argument(
+        "--bind-all", action="store_true", help="bind every thread of mmdeploy-runtime"
+    )
     arguments = parser.parse_args()
     if "RTMPOSE_ONNXRUNTIME" not in os.environ:
         package = Path(onnxruntime.__file__).parent
