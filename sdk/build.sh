@@ -202,7 +202,7 @@ if [ "$windows" = yes ] && have x86_64-w64-mingw32-g++-posix; then
     in_windows bare_tracker.exe
     in_windows errors.exe
     in_windows conformance.exe sdk/conformance/cases.json "$images" .
-  else
+  elif [ "$tests" = yes ]; then
     skip "the tests for Windows: wine or onnxruntime.dll is not there (wine64, npm install)"
   fi
 elif [ "$windows" = yes ]; then

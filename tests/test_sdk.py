@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,39 @@ def test_the_library_says_what_is_wrong(engine, scripts, record, tmp_path):
     with pytest.raises(error, match="0"):
         engine.estimate(pose, np.zeros((0, 0, 3), np.uint8), None)
     assert len(engine.estimate(pose, image, np.zeros((0, 4), np.float32)).boxes) == 0
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from library import Library, LibraryError
+try:
+    Library(Path(sys.argv[1])).open(Path(sys.argv[2]))
+except LibraryError as error:
+    print(error)
+"""
+
+
+def test_the_library_says_why_there_is_no_engine(engine, record, tmp_path):
+    # The number of the processor in the head of a library's file.
+    other = bytearray(LIBRARY.read_bytes())
+    other[18] = 0xF3
+    (tmp_path / "other.so").write_bytes(other)
+    (tmp_path / "text.so").write_text("text", encoding="utf-8")
+    faults = {
+        "other.so": "other.so: .*is it for another processor",
+        "text.so": "text.so: .*is it for another processor, or damaged",
+        "nothing.so": "nothing.so: ",
+        str(LIBRARY): "is not ONNX Runtime",
+    }
+    for name, words in faults.items():
+        # The engine is loaded once in a process.
+        line = [sys.executable, "-c", OPEN, str(LIBRARY), str(ROOT / record["models"]["pose"])]
+        environment = {**os.environ, "RTMPOSE_ONNXRUNTIME": str(tmp_path / name)}
+        environment["PYTHONPATH"] = str(CONFORMANCE)
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+        assert re.search(words, done.stdout), done.stdout
+        assert "RTMPOSE_ONNXRUNTIME" in done.stdout
 
 
 class CDetector:

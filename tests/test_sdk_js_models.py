@@ -20,7 +20,7 @@ from networks import (  # noqa: E402
     spot_person,
     spot_pose,
 )
-from test_sdk_models import BOXES, ORT, photo, random_maps  # noqa: E402
+from test_sdk_models import BOXES, ORT, photo, random_maps, sdk_folder  # noqa: E402
 
 import rtmpose  # noqa: E402
 from rtmpose.cards.io import card_to_json  # noqa: E402
@@ -54,6 +54,7 @@ def models(tmp_path_factory):
     return {
         "SimCC without a card": ("poses", spot_pose(folder / "pose.onnx", **size)),
         "a fixed batch": ("poses", spot_pose(folder / "batch.onnx", batch=2, **size)),
+        "a folder of the deployment SDK": ("poses", sdk_folder(folder / "a folder")),
         "heat maps without a card": ("poses", spot_heatmap(folder / "maps.onnx", **size)),
         **{name: ("poses", path) for name, path in maps.items()},
         "several people": ("people", fixed_people(folder / "people.onnx", PEOPLE)),

@@ -153,15 +153,21 @@ def test_people_of_one_stage_networks(engine, tmp_path, size):
         assert found.scores == pytest.approx(expected.scores, abs=1e-4)
 
 
-def test_folders_of_the_deployment_sdk(engine, tmp_path):
-    spot_pose(tmp_path / "end2end.onnx", input_wh=(192, 256))
+def sdk_folder(path):
+    """A pose network as the deployment SDK has it."""
+    path.mkdir()
+    spot_pose(path / "end2end.onnx", input_wh=(192, 256))
     deploy = {"models": [{"name": "rtmpose", "net": "end2end.onnx"}]}
-    (tmp_path / "deploy.json").write_text(json.dumps(deploy))
+    (path / "deploy.json").write_text(json.dumps(deploy))
     transforms = [
         {"type": "TopDownAffine", "image_size": [192, 256]},
         {"type": "Normalize", "mean": [100, 110, 120], "std": [50, 60, 70], "to_rgb": False},
     ]
     decode = {"component": "SimCCLabelDecode", "params": {"simcc_split_ratio": 2.0}}
     tasks = [{"module": "Transform", "transforms": transforms}, {"module": "mmpose", **decode}]
-    (tmp_path / "pipeline.json").write_text(json.dumps({"pipeline": {"tasks": tasks}}))
-    same_poses(engine, tmp_path)
+    (path / "pipeline.json").write_text(json.dumps({"pipeline": {"tasks": tasks}}))
+    return path
+
+
+def test_folders_of_the_deployment_sdk(engine, tmp_path):
+    same_poses(engine, sdk_folder(tmp_path / "pose"))

@@ -53,6 +53,15 @@ RTMPOSE_API rtmpose_status rtmpose_bare_model_create(const char* path, const cha
                                                      int32_t output_count,
                                                      rtmpose_bare_model** model);
 
+/* A model by the files of a folder of the deployment SDK.
+ *
+ * folder: its path, for the model's name and for errors. deploy, pipeline: the texts of deploy.json,
+ * which names the network's file, and pipeline.json. input, outputs: as that file declares them.
+ */
+RTMPOSE_API rtmpose_status rtmpose_bare_model_create_from_folder(
+    const char* folder, const char* deploy, const char* pipeline, const rtmpose_tensor* input,
+    const rtmpose_tensor* outputs, int32_t output_count, rtmpose_bare_model** model);
+
 /* The size of a batch that the file fixes; 0 where it may vary. */
 RTMPOSE_API int32_t rtmpose_bare_model_batch(const rtmpose_bare_model* model);
 

@@ -7,6 +7,7 @@
 #include "people.hpp"
 #include "recognize.hpp"
 #include "rtmpose_core.h"
+#include "sdk_folder.hpp"
 
 using namespace rtmpose::core;
 
@@ -106,6 +107,13 @@ NetworkForm form_of(const char* path, const rtmpose_tensor& input, const rtmpose
 
 // ---- models and inputs
 
+std::unique_ptr<rtmpose_bare_model> described_model(const NetworkForm& form, const Card& card) {
+  auto made = std::make_unique<rtmpose_bare_model>();
+  made->data = std::make_shared<ModelDescription>();
+  describe(*made->data, form, card);
+  return made;
+}
+
 const ModelDescription& usable(const rtmpose_bare_model* model) {
   check_given(model, "model");
   if (!model->checked) {
@@ -165,11 +173,23 @@ rtmpose_status rtmpose_bare_model_create(const char* path, const char* card, con
     const auto contains = [&names](const std::string& text) {
       return names.find(text) != std::string::npos;
     };
-    auto made = std::make_unique<rtmpose_bare_model>();
-    made->data = std::make_shared<ModelDescription>();
-    describe(*made->data, form,
-             card ? card_from_json(card, path) : recognized_card(form, contains));
-    *model = made.release();
+    const Card said = card ? card_from_json(card, path) : recognized_card(form, contains);
+    *model = described_model(form, said).release();
+  });
+}
+
+rtmpose_status rtmpose_bare_model_create_from_folder(
+    const char* folder, const char* deploy, const char* pipeline, const rtmpose_tensor* input,
+    const rtmpose_tensor* outputs, std::int32_t output_count, rtmpose_bare_model** model) {
+  return guarded([&] {
+    check_given(model, "model");
+    *model = nullptr;
+    check_given(folder, "folder");
+    check_given(deploy, "deploy");
+    check_given(pipeline, "pipeline");
+    check_given(input, "input");
+    const Card card = sdk_card(SdkTexts{folder, deploy, pipeline});
+    *model = described_model(form_of(folder, *input, outputs, output_count), card).release();
   });
 }
 

@@ -39,15 +39,49 @@ std::string g_path;
 
 // ---- the operating system's part
 
-void* open_library(const std::string& path, std::string& fault) {
 #ifdef _WIN32
-  void* library = reinterpret_cast<void*>(LoadLibraryW(fs::u8path(path).c_str()));
-  if (!library) fault = path + ": error " + std::to_string(GetLastError());
+std::string words_of(DWORD error) {
+  switch (error) {
+    case ERROR_MOD_NOT_FOUND: return "it, or a library that it needs, is not there";
+    case ERROR_BAD_EXE_FORMAT: return "it is for another processor, or damaged";
+    default: return "error " + std::to_string(error);
+  }
+}
+#endif
+
+void* open_library(const std::string& path, std::string& fault) {
+  const fs::path file = fs::u8path(path);
+#ifdef _WIN32
+  // What it needs may lie next to it.
+  const DWORD flags = file.is_absolute() ? LOAD_WITH_ALTERED_SEARCH_PATH : 0;
+  void* library = reinterpret_cast<void*>(LoadLibraryExW(file.c_str(), nullptr, flags));
+  if (!library) fault = path + ": " + words_of(GetLastError());
 #else
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) fault = dlerror();
+
+  // The system says of a library for another processor that it is not there.
+  std::error_code ignored;
+  if (!library && fs::is_regular_file(file, ignored)) {
+    fault += " (the file is there: is it for another processor, or damaged?)";
+  }
 #endif
   return library;
+}
+
+// The file of a library that was perhaps named without its folder.
+std::string place_of(void* library, void* symbol, const std::string& path) {
+#ifdef _WIN32
+  static_cast<void>(symbol);
+  std::vector<wchar_t> name(32768);
+  const DWORD size = GetModuleFileNameW(static_cast<HMODULE>(library), name.data(),
+                                        static_cast<DWORD>(name.size()));
+  return size > 0 && size < name.size() ? fs::path(name.data()).u8string() : path;
+#else
+  static_cast<void>(library);
+  Dl_info info{};
+  return dladdr(symbol, &info) && info.dli_fname ? info.dli_fname : path;
+#endif
 }
 
 void* find_symbol(void* library, const char* name) {
@@ -129,7 +163,8 @@ const Engine* load(const std::string& path) {
       continue;
     }
     using GetBase = const OrtApiBase*(ORT_API_CALL*)();
-    const auto get_base = reinterpret_cast<GetBase>(find_symbol(library, "OrtGetApiBase"));
+    void* symbol = find_symbol(library, "OrtGetApiBase");
+    const auto get_base = reinterpret_cast<GetBase>(symbol);
     if (!get_base) {
       close_library(library);
       faults += (faults.empty() ? "" : "; ") + candidate + " is not ONNX Runtime";
@@ -138,8 +173,10 @@ const Engine* load(const std::string& path) {
     const OrtApiBase* base = get_base();
     const OrtApi* api = base->GetApi(kApiVersion);
     if (!api) {
-      fail_engine(candidate + " is ONNX Runtime " + base->GetVersionString() +
-                  "; version 1.16 or newer is needed");
+      // Windows has an old one of its own, which is found before those in PATH.
+      faults += (faults.empty() ? "" : "; ") + place_of(library, symbol, candidate) +
+                " is ONNX Runtime " + base->GetVersionString() + ", and 1.16 or newer is needed";
+      continue;
     }
 
     // Kept until the process ends: models of other threads may still use it at exit.

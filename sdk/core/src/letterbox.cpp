@@ -56,14 +56,16 @@ void fill_row(const ImageView& image, int row, const std::vector<Tap>& x, const 
   const std::size_t width = x.size();
   out.resize(3 * width);
   const std::uint8_t* pixels = image.row(row);
-  for (std::size_t channel = 0; channel < 3; ++channel) {
-    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
-    int* values = out.data() + channel * width;
-    for (std::size_t i = 0; i < width; ++i) {
-      const Tap& tap = x[i];
-      values[i] = (bytes[static_cast<std::ptrdiff_t>(tap.first) * image.step] * tap.weights[0] +
-                   bytes[static_cast<std::ptrdiff_t>(tap.second) * image.step] * tap.weights[1]) >>
-                  4;
+  const std::ptrdiff_t step = image.step;
+  const std::ptrdiff_t places[3] = {scaling.bytes[0], scaling.bytes[1], scaling.bytes[2]};
+  int* const planes[3] = {out.data(), out.data() + width, out.data() + 2 * width};
+  for (std::size_t i = 0; i < width; ++i) {
+    const Tap& tap = x[i];
+    const std::uint8_t* first = pixels + tap.first * step;
+    const std::uint8_t* second = pixels + tap.second * step;
+    for (int channel = 0; channel < 3; ++channel) {
+      const std::ptrdiff_t place = places[channel];
+      planes[channel][i] = (first[place] * tap.weights[0] + second[place] * tap.weights[1]) >> 4;
     }
   }
 }

@@ -75,6 +75,19 @@ TensorSpec spec_from(const OrtTypeInfo* info, const std::string& name) {
   return spec;
 }
 
+// What to do about a file that the engine does not open. Its own text names versions of formats and
+// operators, not that of the library.
+std::string why_not_opened(const std::string& path, OrtStatus* status) {
+  const std::string text = engine().api->GetErrorMessage(status);
+  const auto says = [&text](const char* words) { return text.find(words) != std::string::npos; };
+  if (says("IR version") || says("opset ") || says("No Op registered") ||
+      says("Could not find an implementation")) {
+    return path + " needs a newer ONNX Runtime than " + engine().version +
+           ", which is loaded, or a lower --opset when it is exported";
+  }
+  return path + " could not be opened as an ONNX model (it may be damaged)";
+}
+
 }  // namespace
 
 // ---- outputs
@@ -112,11 +125,9 @@ Network::Network(const std::string& path, const EngineOptions& options) : path_(
   const OrtApi* api = engine().api;
   check_onnx_file(path);
   const Owned<OrtSessionOptions> settings = session_options(options);
-  check_engine(api->CreateSession(engine().environment, fs::u8path(path).c_str(), settings.get(),
-                                  &session_),
-               path + " could not be opened as an ONNX model (it may be damaged, or made for a"
-                      " newer ONNX Runtime)",
-               true);
+  OrtStatus* opened = api->CreateSession(engine().environment, fs::u8path(path).c_str(),
+                                         settings.get(), &session_);
+  if (opened) check_engine(opened, why_not_opened(path, opened), true);
   try {
     check_engine(api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory_), path);
     std::size_t inputs = 0;

@@ -13,10 +13,14 @@ std::string inside(const std::string& folder, const std::string& name) {
   return (fs::u8path(folder) / name).u8string();
 }
 
-Json first_model(const std::string& folder) {
-  return parse_json(read_text(inside(folder, "deploy.json")), inside(folder, "deploy.json"))
-      .at("models")
-      .at(0);
+// Without a separator at its end, which would leave no name.
+std::string name_of(const std::string& folder) {
+  const fs::path path = fs::u8path(folder);
+  return (path.has_filename() ? path : path.parent_path()).filename().u8string();
+}
+
+Json first_model(const std::string& deploy, const std::string& folder) {
+  return parse_json(deploy, inside(folder, "deploy.json")).at("models").at(0);
 }
 
 // A side, or width and height.
@@ -49,11 +53,10 @@ void read_pose(const Json& affine, const Json& decode, Card& card) {
   }
 }
 
-Card read_card(const std::string& folder) {
-  const Json tasks =
-      parse_json(read_text(inside(folder, "pipeline.json")), inside(folder, "pipeline.json"))
-          .at("pipeline")
-          .at("tasks");
+Card read_card(const SdkTexts& texts) {
+  const Json tasks = parse_json(texts.pipeline, inside(texts.folder, "pipeline.json"))
+                         .at("pipeline")
+                         .at("tasks");
 
   // Preprocessing and decoding are tasks; the last transform of a type counts.
   std::map<std::string, Json> transforms;
@@ -68,7 +71,7 @@ Card read_card(const std::string& folder) {
     if (decode.empty() && task.contains("component")) decode = task;
   }
   Card card;
-  card.id = fs::u8path(folder).filename().u8string();
+  card.id = name_of(texts.folder);
   const Json& pixels = transforms.at("Normalize");
   card.normalization.mean = pixels.at("mean").get<std::array<double, 3>>();
   card.normalization.std = pixels.at("std").get<std::array<double, 3>>();
@@ -80,7 +83,8 @@ Card read_card(const std::string& folder) {
 
   // YOLOX takes plain pixels; RTMDet normalizes.
   card.input = detector_size(transforms);
-  const std::string name = lowercase(first_model(folder).value("name", std::string()));
+  const Json model = first_model(texts.deploy, texts.folder);
+  const std::string name = lowercase(model.value("name", std::string()));
   const bool plain = card.normalization.std == std::array<double, 3>{1, 1, 1};
   card.coding = plain || name.find("yolox") != std::string::npos ? Coding::kYolox : Coding::kRtmdet;
   return card;
@@ -97,7 +101,9 @@ bool is_sdk_folder(const std::string& path) {
 std::string sdk_network(const std::string& folder) {
   std::string name;
   try {
-    name = first_model(folder).at("net").get<std::string>();
+    name = first_model(read_text(inside(folder, "deploy.json")), folder)
+               .at("net")
+               .get<std::string>();
   } catch (const Json::exception& error) {
     fail_model(inside(folder, "deploy.json") +
                " does not name the network's file: " + error.what());
@@ -123,14 +129,20 @@ std::string sdk_network(const std::string& folder) {
 }
 
 Card sdk_card(const std::string& folder) {
+  return sdk_card(SdkTexts{folder, read_text(inside(folder, "deploy.json")),
+                           read_text(inside(folder, "pipeline.json"))});
+}
+
+Card sdk_card(const SdkTexts& texts) {
   try {
-    Card card = read_card(folder);
-    check_card(card, folder);
+    Card card = read_card(texts);
+    check_card(card, texts.folder);
     return card;
   } catch (const Json::exception& error) {
-    fail_model(folder + " is not a complete deployment SDK folder: " + error.what());
+    fail_model(texts.folder + " is not a complete deployment SDK folder: " + error.what());
   } catch (const std::out_of_range&) {
-    fail_model(folder + " is not a complete deployment SDK folder: a transform is missing");
+    fail_model(texts.folder +
+               " is not a complete deployment SDK folder: a transform is missing");
   }
 }
 

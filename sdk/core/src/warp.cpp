@@ -18,6 +18,10 @@ struct Taps {
   std::vector<int> first;
   std::vector<int> second;
   std::vector<float> weight;
+
+  // Places from begin to end have both neighbors; the others may lack one.
+  std::size_t begin = 0;
+  std::size_t end = 0;
 };
 
 constexpr int kOutside = -1;
@@ -45,6 +49,14 @@ void fill_taps(AxisMap map, bool fused, int count, int length, Taps& taps) {
     taps.first[at] = index >= 0 && index < length ? index : kOutside;
     taps.second[at] = index + 1 >= 0 && index + 1 < length ? index + 1 : kOutside;
   }
+  const auto has_both = [&taps](std::size_t at) {
+    return taps.first[at] != kOutside && taps.second[at] != kOutside;
+  };
+  const std::size_t all = taps.first.size();
+  taps.begin = 0;
+  while (taps.begin < all && !has_both(taps.begin)) ++taps.begin;
+  taps.end = taps.begin;
+  while (taps.end < all && has_both(taps.end)) ++taps.end;
 }
 
 // A row of the image as three planes of floats, at the columns that are needed.
@@ -64,6 +76,38 @@ Scratch& scratch() {
   return memory;
 }
 
+// Interpolates one column of a row, where neighbors may be missing.
+void fill_at(const ImageView& image, const std::uint8_t* pixels, const Taps& x, std::size_t at,
+             float border, const Scaling& scaling, float* values) {
+  const std::ptrdiff_t first = x.first[at];
+  const std::ptrdiff_t second = x.second[at];
+  const std::size_t width = x.first.size();
+  for (std::size_t channel = 0; channel < 3; ++channel) {
+    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
+    const float a = first < 0 ? border : static_cast<float>(bytes[first * image.step]);
+    const float b = second < 0 ? border : static_cast<float>(bytes[second * image.step]);
+    values[channel * width + at] = a + x.weight[at] * (b - a);
+  }
+}
+
+// Interpolates the columns that have both neighbors, which lie next to each other.
+void fill_inside(const ImageView& image, const std::uint8_t* pixels, const Taps& x,
+                 const Scaling& scaling, float* values) {
+  const std::size_t width = x.first.size();
+  const std::ptrdiff_t step = image.step;
+  const std::ptrdiff_t places[3] = {scaling.bytes[0], scaling.bytes[1], scaling.bytes[2]};
+  float* const planes[3] = {values, values + width, values + 2 * width};
+  for (std::size_t i = x.begin; i < x.end; ++i) {
+    const std::uint8_t* pixel = pixels + x.first[i] * step;
+    const float weight = x.weight[i];
+    for (int channel = 0; channel < 3; ++channel) {
+      const float a = static_cast<float>(pixel[places[channel]]);
+      const float b = static_cast<float>(pixel[places[channel] + step]);
+      planes[channel][i] = a + weight * (b - a);
+    }
+  }
+}
+
 // Interpolates one row of the image along x; `row` -1 is outside of the image.
 void fill_row(const ImageView& image, int row, const Taps& x, float border, const Scaling& scaling,
               Row& out) {
@@ -75,16 +119,11 @@ void fill_row(const ImageView& image, int row, const Taps& x, float border, cons
     return;
   }
   const std::uint8_t* pixels = image.row(row);
-  for (int channel = 0; channel < 3; ++channel) {
-    const std::uint8_t* bytes = pixels + scaling.bytes[channel];
-    float* values = out.values.data() + static_cast<std::size_t>(channel) * width;
-    for (std::size_t i = 0; i < width; ++i) {
-      const std::ptrdiff_t first = x.first[i];
-      const std::ptrdiff_t second = x.second[i];
-      const float a = first < 0 ? border : static_cast<float>(bytes[first * image.step]);
-      const float b = second < 0 ? border : static_cast<float>(bytes[second * image.step]);
-      values[i] = a + x.weight[i] * (b - a);
-    }
+  float* values = out.values.data();
+  fill_inside(image, pixels, x, scaling, values);
+  for (std::size_t i = 0; i < width; ++i) {
+    if (i == x.begin) i = x.end;
+    if (i < width) fill_at(image, pixels, x, i, border, scaling, values);
   }
 }
 

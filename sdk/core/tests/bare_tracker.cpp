@@ -153,6 +153,27 @@ void people_keep_their_ids() {
   checks::that(nobody.empty() && nobody.get()->ids, "nobody of tracked poses is tracked, too");
 }
 
+// Without a network: what the texts of a folder say is looked at first.
+void wrong_folders() {
+  const std::int64_t pixels[] = {1, 3, 64, 48};
+  const rtmpose_tensor tensor{"input", RTMPOSE_FLOAT32, 4, pixels, nullptr};
+  rtmpose_bare_model* model = nullptr;
+  const auto fails = [&](const char* deploy, const char* pipeline, rtmpose_status status,
+                         const char* words, const char* what) {
+    checks::fails(rtmpose_bare_model_create_from_folder("a/folder/", deploy, pipeline, &tensor,
+                                                        &tensor, 1, &model),
+                  status, words, what);
+    checks::that(model == nullptr, std::string(what) + " leaves no model");
+  };
+  const char* deploy = "{\"models\": [{\"net\": \"end2end.onnx\"}]}";
+  fails(nullptr, "{}", RTMPOSE_ERROR_ARGUMENT, "deploy is NULL", "no deploy.json");
+  fails(deploy, nullptr, RTMPOSE_ERROR_ARGUMENT, "pipeline is NULL", "no pipeline.json");
+  fails(deploy, "[", RTMPOSE_ERROR_MODEL, "pipeline.json is not JSON", "a cut text");
+  fails(deploy, "{}", RTMPOSE_ERROR_MODEL, "not a complete", "an empty pipeline");
+  fails(deploy, "{\"pipeline\": {\"tasks\": []}}", RTMPOSE_ERROR_MODEL, "a transform is missing",
+        "a pipeline without tasks");
+}
+
 void wrong_order_and_values() {
   BareTracker bare;
   const rtmpose_poses* poses = nullptr;
@@ -206,5 +227,6 @@ int main() {
   nobody_is_an_empty_result();
   people_keep_their_ids();
   wrong_order_and_values();
+  wrong_folders();
   return checks::result();
 }

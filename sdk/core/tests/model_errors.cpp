@@ -57,6 +57,16 @@ void wrong_files(const Folder& folder) {
   whole.read(half.data(), static_cast<std::streamsize>(half.size()));
   fails(folder.write("half.onnx", half), RTMPOSE_ERROR_MODEL, "not a whole ONNX file",
         "an unfinished download");
+
+  // The first field of a file is the version of its format.
+  whole.seekg(0, std::ios::end);
+  std::string newer(static_cast<std::size_t>(whole.tellg()), '\0');
+  whole.seekg(0);
+  whole.read(newer.data(), static_cast<std::streamsize>(newer.size()));
+  checks::that(newer[0] == 8, "the version comes first");
+  newer[1] = 99;
+  fails(folder.write("newer.onnx", newer), RTMPOSE_ERROR_MODEL, "needs a newer ONNX Runtime than",
+        "a file of a later format");
   rtmpose_model* model = nullptr;
   checks::fails(rtmpose_model_open(nullptr, nullptr, &model), RTMPOSE_ERROR_ARGUMENT,
                 "path is NULL", "no path");

@@ -1,6 +1,7 @@
 /** What comes before and after the networks, by the C++ core; see rtmpose_core.h. */
 import type { CoreMemory, Detections, Scratch } from "./core_memory.js";
 import type { PixelFormat, RawImage } from "./images.js";
+import type { Description } from "./model_files.js";
 import type { Declaration } from "./onnx_file.js";
 import type { Poses } from "./people.js";
 import type { Skeleton } from "./skeleton.js";
@@ -54,23 +55,28 @@ export class CoreModel {
   readonly #handle: number;
 
   /**
-   * @param card Text of the model's card; null: it is recognized by the rest.
+   * @param description Without a card in it the model is recognized by the rest.
    * @param layers Names of its layers and weights.
    */
   constructor(
     core: CoreMemory,
     path: string,
-    card: string | null,
+    description: Description,
     layers: string,
     input: Declaration,
     outputs: readonly Declaration[],
   ) {
     this.#core = core;
     this.#handle = core.scratch((room) => {
-      const at = [room.text(path), room.text(card), room.text(layers)];
       const declared = (all: readonly Declaration[]): number => writeTensors(core, room, all);
-      const args = [...at, declared([input]), declared(outputs), outputs.length];
-      return core.made((out) => core.calls["rtmpose_bare_model_create"](...args, out));
+      const network = [declared([input]), declared(outputs), outputs.length];
+      if ("card" in description) {
+        const at = [path, description.card, layers].map((text) => room.text(text));
+        return core.made((out) => core.calls["rtmpose_bare_model_create"](...at, ...network, out));
+      }
+      const at = [path, description.deploy, description.pipeline].map((text) => room.text(text));
+      const create = core.calls["rtmpose_bare_model_create_from_folder"];
+      return core.made((out) => create(...at, ...network, out));
     });
     forgotten.register(this, [core, this.#handle], this);
   }

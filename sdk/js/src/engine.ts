@@ -58,6 +58,10 @@ export interface Platform {
   readFile(path: string): Promise<Uint8Array>;
   /** A text file next to a model; null where there is none, or none can be. */
   readBeside(path: string): Promise<string | null>;
+  /** Whether a path is a folder's; an URL's is where it ends with a slash. */
+  isFolder(path: string): Promise<boolean>;
+  /** The path of a file in a folder. */
+  fileIn(folder: string, name: string): Promise<string>;
   /** Used where the caller names no execution provider. */
   provider: string;
 }
@@ -168,10 +172,15 @@ async function bytesOf(source: ModelSource): Promise<Uint8Array> {
   } catch (error) {
     const isFolder = (error as { code?: unknown } | null)?.code === "EISDIR";
     const text = isFolder
-      ? `${path} is a folder: give the .onnx file in it, and its card as the option card`
+      ? `${path} is a folder: give the .onnx file in it`
       : `${path} cannot be read: ${messageOf(error)}`;
     throw new RtmposeError("model", text, error);
   }
+}
+
+/** The URL of a file below one that ends with a slash. */
+export function addressIn(folder: string, name: string): string {
+  return folder + name.split("/").map(encodeURIComponent).join("/");
 }
 
 /** The bytes behind an URL. */

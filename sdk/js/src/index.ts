@@ -7,6 +7,7 @@ export { type ErrorCode, RtmposeError } from "./errors.js";
 export { type EstimateOptions, type EstimatorOptions, PoseEstimator } from "./estimator.js";
 export { type ImageSource, type PixelFormat, type PixelImage } from "./images.js";
 export { type ModelOptions } from "./model.js";
+export { type ModelFolder } from "./model_files.js";
 export { type Person } from "./people.js";
 export { type FindOptions, PoseDetector, type PoseOptions } from "./pose_detector.js";
 export { type Skeleton } from "./skeleton.js";

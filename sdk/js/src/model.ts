@@ -1,18 +1,10 @@
-import { cardText } from "./card.js";
 import { CoreImage, type CoreInput, CoreModel, type ModelInfo } from "./core_model.js";
 import { type CoreMemory, loadCore } from "./core_memory.js";
-import {
-  currentPlatform,
-  ENGINE_OPTIONS,
-  type EngineOptions,
-  type ModelSource,
-  nameOf,
-  openEngine,
-  readModel,
-} from "./engine.js";
+import { ENGINE_OPTIONS, type EngineOptions, type ModelSource, openEngine } from "./engine.js";
 import { RtmposeError } from "./errors.js";
 import { PUBLISHED } from "./generated/skeletons.js";
 import { type ImageSource, toRaw } from "./images.js";
+import { type Description, type ModelFiles, type ModelFolder, readFiles } from "./model_files.js";
 import { Network } from "./network.js";
 import { type Declaration, readNetwork } from "./onnx_file.js";
 import {
@@ -28,8 +20,11 @@ import { checkNames, checkWhole } from "./ranges.js";
 
 /** How a model file is opened. */
 export interface ModelOptions extends EngineOptions {
-  /** An `.onnx` file with one network: a detector, a pose network or a one-stage model. */
-  model: ModelSource;
+  /**
+   * An `.onnx` file with one network: a detector, a pose network or a one-stage model; or a folder of
+   * the deployment SDK: its path (Node), its URL with a slash at the end, or its files.
+   */
+  model: ModelSource | ModelFolder;
   /**
    * Its model card as JSON text or object, instead of the one inside. In Node a file next to the
    * model, `FILE.onnx.card.json`, is read where there is one. Without any card the model is
@@ -65,13 +60,13 @@ export class Model {
     core: CoreMemory,
     described: CoreModel,
     opened: Opened<Network>,
-    card: string | null,
+    description: Description,
     maxPixels: number,
   ) {
     this.core = core;
     this.described = described;
     this.info = described.info;
-    this.skeletonText = skeletonText(this.info, card);
+    this.skeletonText = skeletonText(this.info, description);
     this.#network = opened.network;
     this.provider = opened.provider;
     this.fallback = opened.fallback;
@@ -86,22 +81,22 @@ export class Model {
     checkWhole("maxPixels", options.maxPixels, 1);
     const core = await loadCore();
     const ort = await openEngine(options);
-    const bytes = await readModel(options.model);
-    const card = await cardOf(options, bytes);
+    const files = await readFiles(options.model, options.card);
     let described: CoreModel | undefined;
     let network: Network | undefined;
     try {
       const opened = await openTrusted(
         options,
-        (providers) => Network.open(ort, bytes, options, providers),
+        (providers) => Network.open(ort, files.bytes, options, providers),
         async (tested, right) => {
-          described = await describe(core, options.model, bytes, card, right);
+          described = await describe(core, files, right);
           return compare(core, described, tested, right);
         },
       );
       network = opened.network;
-      described ??= await describe(core, options.model, bytes, card, network);
-      return new Model(core, described, opened, card, options.maxPixels ?? 2 ** 24);
+      described ??= await describe(core, files, network);
+      const { description } = files;
+      return new Model(core, described, opened, description, options.maxPixels ?? 2 ** 24);
     } catch (error) {
       described?.close();
       await network?.release();
@@ -159,19 +154,10 @@ async function runOn<T>(
   }
 }
 
-/** The text of the model's card; null where it has none. */
-async function cardOf(options: ModelOptions, bytes: Uint8Array): Promise<string | null> {
-  const { card, model } = options;
-  if (card !== undefined) return typeof card === "string" ? card : JSON.stringify(card);
-  const beside =
-    typeof model === "string" || model instanceof URL
-      ? await currentPlatform().readBeside(`${model}.card.json`)
-      : null;
-  return beside ?? cardText(bytes);
-}
-
 /** The keypoint set as trackers take it. */
-function skeletonText({ skeleton }: ModelInfo, card: string | null): string {
+function skeletonText({ skeleton }: ModelInfo, description: Description): string {
+  const card = "card" in description ? description.card : null;
+
   // The core has read the card: it is JSON.
   const own = (JSON.parse(card ?? "{}") as { own_skeleton?: object | null }).own_skeleton;
   if (own) return JSON.stringify(own);
@@ -181,12 +167,9 @@ function skeletonText({ skeleton }: ModelInfo, card: string | null): string {
 /** What a model is, by its file and by what its network returns for a black image. */
 async function describe(
   core: CoreMemory,
-  source: ModelSource,
-  bytes: Uint8Array,
-  card: string | null,
+  { path, bytes, description }: ModelFiles,
   network: Network,
 ): Promise<CoreModel> {
-  const path = nameOf(source);
   const { inputs, outputs, layers } = readNetwork(bytes);
   const [first, ...others] = network.inputNames;
   const input = inputs.find(({ name }) => name === first);
@@ -200,7 +183,7 @@ async function describe(
   const declared = network.outputNames.map(
     (output) => outputs.find(({ name }) => name === output) ?? unknown(output),
   );
-  const model = new CoreModel(core, path, card, layers, input, declared);
+  const model = new CoreModel(core, path, description, layers, input, declared);
   try {
     const { inputWidth, inputHeight } = model.info;
     const dims = [Math.max(1, model.batch), 3, inputHeight, inputWidth];

@@ -1,8 +1,9 @@
 /** Entry point for Node, Bun and Deno: the engine is `onnxruntime-node`. */
-import { readFile } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
+import { isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { download, setPlatform, type Ort } from "./engine.js";
+import { addressIn, download, setPlatform, type Ort } from "./engine.js";
 import { messageOf, RtmposeError } from "./errors.js";
 
 setPlatform({
@@ -26,6 +27,24 @@ setPlatform({
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
       throw new RtmposeError("model", `${path} cannot be read: ${messageOf(error)}`, error);
     }
+  },
+  async isFolder(path: string): Promise<boolean> {
+    if (isAddress(path)) return path.endsWith("/");
+    try {
+      return (await stat(fileOf(path))).isDirectory();
+    } catch {
+      return false; // the file's reader says what is wrong
+    }
+  },
+  async fileIn(folder: string, name: string): Promise<string> {
+    if (isAddress(folder)) return addressIn(folder, name);
+
+    // The folder may come from anybody: no link leads out of it.
+    const root = await realpath(fileOf(folder));
+    const file = await realpath(join(root, name));
+    const way = relative(root, file);
+    if (way.startsWith("..") || isAbsolute(way)) throw new Error("it lies outside of the folder");
+    return file;
   },
 });
 

@@ -1,5 +1,5 @@
 /** Entry point for browsers and workers: the engine is `onnxruntime-web`. */
-import { download, setPlatform, type Ort } from "./engine.js";
+import { addressIn, download, setPlatform, type Ort } from "./engine.js";
 import { RtmposeError } from "./errors.js";
 
 setPlatform({
@@ -14,6 +14,8 @@ setPlatform({
   },
   readFile: download,
   readBeside: () => Promise.resolve(null),
+  isFolder: (path) => Promise.resolve(path.endsWith("/")),
+  fileIn: (folder, name) => Promise.resolve(addressIn(folder, name)),
 });
 
 export * from "./index.js";

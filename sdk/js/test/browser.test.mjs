@@ -1,12 +1,15 @@
 /** The package in a browser: the same results as in Node. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { PoseEstimator } from "rtmpose";
 
 import { readPng } from "./helpers/png.mjs";
+import { POSE_FOLDER, writeFolder } from "./helpers/sdk_folder.mjs";
 import { serve } from "./helpers/server.mjs";
 import { DETECTOR, MODEL, NO_MODEL, NO_TRACKER, POSE } from "./helpers/setup.mjs";
 
@@ -29,13 +32,15 @@ const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-unsafe-swifts
 describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
   let browser;
   let server;
+  let folder;
   let page;
   let expected;
 
   before(async () => {
     const { chromium } = await import("playwright-core");
     browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-    server = await serve(FOLDERS);
+    folder = mkdtempSync(join(tmpdir(), "rtmpose-folder-"));
+    server = await serve({ ...FOLDERS, folder: writeFolder(folder, POSE_FOLDER) });
     page = await open(server);
 
     // What Node finds in the same photo.
@@ -47,6 +52,7 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
   after(async () => {
     await browser?.close();
     await server?.close();
+    rmSync(folder, { recursive: true, force: true });
   });
 
   async function open({ url }) {
@@ -102,6 +108,11 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
     found.inBoxes.forEach(({ keypoints }, i) => near(keypoints, found.people[i].keypoints, 1e-3));
     assert.deepEqual(found.ids[0], found.ids[0].map((_, n) => n + 1));
     assert.deepEqual(found.ids[1], found.ids[0]);
+
+    // Of the pose network alone, opened as a folder.
+    const boxes = found.inBoxes.map((person) => person.box);
+    const folders = await page.evaluate(([url, all]) => calls.folders(url, all), [PHOTO, boxes]);
+    for (const people of folders) assert.deepEqual(people, found.inBoxes);
   });
 
   it("says that the engine's files are not where they should be", async () => {

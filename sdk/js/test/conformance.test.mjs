@@ -1,5 +1,8 @@
 /** The conformance cases that every language runs; see sdk/conformance/README.md. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
 import { Detector, PoseDetector, PoseEstimator, PoseTracker } from "rtmpose";
@@ -12,6 +15,7 @@ import {
   readCases,
   withPixels,
 } from "./helpers/cases.mjs";
+import { POSE_FOLDER, writeFolder } from "./helpers/sdk_folder.mjs";
 import { DETECTOR, MODEL, NO_MODEL, NO_NETWORKS, NO_TRACKER, POSE } from "./helpers/setup.mjs";
 
 const table = readCases();
@@ -124,6 +128,18 @@ describe("conformance of a detector and a pose detector", { skip: NO_NETWORKS },
 
   it("finds the same keypoints", () =>
     checkPoses((image, boxes) => pose.apply(image, { boxes })));
+
+  it("finds the same keypoints with a folder of the deployment SDK", async () => {
+    const model = mkdtempSync(join(tmpdir(), "rtmpose-folder-"));
+    try {
+      writeFolder(model, POSE_FOLDER);
+      const other = await PoseDetector.create({ model, threads: 2 });
+      await checkPoses((image, boxes) => other.apply(image, { boxes }));
+      await other.dispose();
+    } finally {
+      rmSync(model, { recursive: true });
+    }
+  });
 
   it("follows the same people", () =>
     checkTracks((settings, detects) =>

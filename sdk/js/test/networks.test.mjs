@@ -37,7 +37,7 @@ describe("files", { skip: NO_NETWORKS }, () => {
     const detector = (model, options = {}) => () => Detector.create({ model, ...options });
     const pose = (model, options = {}) => () => PoseDetector.create({ model, ...options });
     await fails(detector("nothing.onnx"), "model", /nothing\.onnx cannot be read/);
-    await fails(detector(folder), "model", /is a folder/);
+    await fails(detector(folder), "model", /is a folder without deploy\.json/);
     await fails(detector(new Uint8Array(0)), "model", /is empty/);
     await fails(pose(import.meta.filename), "model", /not an ONNX file/);
     await fails(() => Detector.create(), "argument", /needs an object/);

@@ -36,6 +36,7 @@ const EXPORTS = [
   "rtmpose_poses_release",
   // what comes before and after networks
   "rtmpose_bare_model_create",
+  "rtmpose_bare_model_create_from_folder",
   "rtmpose_bare_model_batch",
   "rtmpose_bare_model_check",
   "rtmpose_bare_model_get_info",

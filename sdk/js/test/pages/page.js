@@ -99,6 +99,22 @@ globalThis.calls = {
     await Promise.all([detector.dispose(), pose.dispose()]);
     return { people, inBoxes, ids, provider };
   },
+  /** The same people by networks in folders: below an URL, and as files. */
+  async folders(url, inBoxes) {
+    const names = ["deploy.json", "pipeline.json", "end2end.onnx"];
+    const blob = async (name) => (await fetch(`/folder/${name}`)).blob();
+    const files = Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await blob(name)])),
+    );
+    const image = await sources.blob(url);
+    const found = [];
+    for (const model of ["/folder/", files]) {
+      const pose = await PoseDetector.create({ model, wasmPaths: WASM });
+      found.push(plain(await pose.apply(image, { boxes: inBoxes })));
+      await pose.dispose();
+    }
+    return found;
+  },
   async noEngineFiles() {
     const options = { model: "/model.onnx", wasmPaths: "/nowhere/" };
     return failure(() => PoseEstimator.create(options));

@@ -3,6 +3,7 @@ import {
   type Detections,
   Detector,
   type ImageSource,
+  type ModelFolder,
   type Person,
   PoseDetector,
   PoseEstimator,
@@ -42,6 +43,8 @@ export async function networks(frame: ImageData, boxThr: number | undefined): Pr
   const pose = await PoseDetector.create({ model: new Uint8Array(8), card: { id: "mine" } });
   const found: Detections = await detector.apply(frame, { boxThr, label: Detector.ALL });
   const people: Person[] = await pose.apply(frame, { boxes: found.boxes, boxScores: found.scores });
+  const folder: ModelFolder = { "deploy.json": new Blob(), "end2end.onnx": new Uint8Array(8) };
+  await (await PoseDetector.create({ model: folder })).dispose();
   people.push(...(await pose.findPeople(detector, frame, { personThr: 0 })));
   people.push(...(await pose.findPeople(null, frame)));
   const tracker = await PoseTracker.create({ detector, pose, detInterval: 5, detLabel: -1 });
