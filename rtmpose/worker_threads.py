@@ -4,6 +4,9 @@ order, never stuck.
 Every wait has a time limit, after which the state is looked at again: an error in any stage reaches
 the consumer, and leaving a loop early stops the threads. What still runs when the interpreter ends
 is stopped before: a thread that is within OpenCV or FFmpeg then would end the process with a crash.
+
+Queues are of the kind that Ctrl-C cannot break. ``queue.Queue`` and ``threading.Event`` take their
+locks in Python code: an interruption there leaves a lock taken for good, and all threads wait.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from rtmpose.signals import signals_deferred
+
 T = TypeVar("T")
 WAIT_S = 0.1
 CLOSE_S = 30.0
@@ -26,6 +31,57 @@ EXIT_S = 3.0
 """Longest wait for all threads when the interpreter ends; one may wait for a server."""
 
 _at_work: weakref.WeakSet[Prefetch[Any] | BackgroundWriter[Any]] = weakref.WeakSet()
+
+
+class _BoundedQueue:
+    """A queue between one thread that puts and any that take, with a limit that the former keeps.
+
+    The standard library's simple queues have no limit, but an interruption never breaks them.
+
+    Args:
+        size: Entries that fit, 1 at least.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = max(1, size)
+        self._entries: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # Wakes who waits for room. Only a hint: after a time limit the number is looked at anyway.
+        self._taken: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def put(self, entry: Any) -> None:
+        """Put an entry in, whether there is room or not."""
+        self._entries.put(entry)
+
+    def get(self, seconds: float | None = 0.0) -> Any:
+        """Take the oldest entry, waiting no longer than that; None waits for it.
+
+        Raises:
+            queue.Empty: there was none.
+        """
+        entry = self._entries.get(block=seconds != 0, timeout=seconds or None)
+        if self._taken.empty():
+            self._taken.put(None)
+        return entry
+
+    def has_room(self, seconds: float) -> bool:
+        """Whether there is room, within that time."""
+        if self._entries.qsize() < self._size:
+            return True
+        with contextlib.suppress(queue.Empty):
+            self._taken.get(block=seconds != 0, timeout=seconds or None)
+        return self._entries.qsize() < self._size
+
+    def empty(self) -> bool:
+        """Whether there is no entry."""
+        return self._entries.empty()
+
+
+def _start(work: Callable[[], None], name: str) -> threading.Thread:
+    """A thread at work. One that is interrupted while it starts could never be joined."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    with signals_deferred():
+        thread.start()
+    return thread
 
 
 class Prefetch(Generic[T]):
@@ -45,11 +101,10 @@ class Prefetch(Generic[T]):
         self.dropped = 0
         self._items = items
         self._drop = drop_oldest
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
+        self._queue = _BoundedQueue(ahead)
+        self._stopped = False
+        self._thread = _start(self._run, "rtmpose-ahead")
         _at_work.add(self)
-        self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -57,7 +112,7 @@ class Prefetch(Generic[T]):
     def __next__(self) -> T:
         while True:
             try:
-                kind, value = self._queue.get(timeout=WAIT_S)
+                kind, value = self._queue.get(WAIT_S)
             except queue.Empty:
                 if not self._thread.is_alive() and self._queue.empty():
                     raise StopIteration from None
@@ -88,10 +143,10 @@ class Prefetch(Generic[T]):
 
     def stop(self) -> None:
         """Ask the thread to end."""
-        self._stop.set()
+        self._stopped = True
         with contextlib.suppress(queue.Empty):
             while True:
-                self._queue.get_nowait()
+                self._queue.get()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, no longer than that."""
@@ -113,16 +168,15 @@ class Prefetch(Generic[T]):
         self._put(end, drop=False)
 
     def _put(self, entry: tuple[str, Any], *, drop: bool) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(entry, timeout=0 if drop else WAIT_S)
+        while not self._stopped:
+            if self._queue.has_room(0 if drop else WAIT_S):
+                self._queue.put(entry)
                 return True
-            except queue.Full:
-                # A live source makes room by throwing the oldest item away.
-                if drop:
-                    with contextlib.suppress(queue.Empty):
-                        self._queue.get_nowait()
-                        self.dropped += 1
+            # A live source makes room by throwing the oldest item away.
+            if drop:
+                with contextlib.suppress(queue.Empty):
+                    self._queue.get()
+                    self.dropped += 1
         return False
 
 
@@ -165,40 +219,32 @@ class BackgroundWriter(Generic[T]):
 
     def __init__(self, work: Callable[[T], None], max_waiting: int = 4) -> None:
         self._work = work
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, max_waiting))
+        self._queue = _BoundedQueue(max_waiting)
         self._error: BaseException | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
+        self._stopped = False
+        self._thread = _start(self._run, "rtmpose-behind")
         _at_work.add(self)
-        self._thread.start()
 
     def put(self, item: T) -> None:
         """Hand an item over."""
-        while True:
+        self._check()
+        while not self._queue.has_room(WAIT_S):
             self._check()
-            try:
-                self._queue.put(("item", item), timeout=WAIT_S)
-                return
-            except queue.Full:
-                continue
+            if not self._thread.is_alive():
+                raise RuntimeError("the thread that writes has ended")
+        self._queue.put(("item", item))
 
     def close(self) -> None:
         """Wait until all is done."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(("end", None), timeout=WAIT_S)
-                break
-            except queue.Full:
-                continue
+        self._queue.put(("end", None))
         while self._thread.is_alive():
             self._thread.join(WAIT_S)
         self._check()
 
     def stop(self) -> None:
         """Ask the thread to end after the item that it works on."""
-        self._stop.set()
-        with contextlib.suppress(queue.Full):  # a full queue wakes it too
-            self._queue.put_nowait(("end", None))
+        self._stopped = True
+        self._queue.put(("end", None))
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, no longer than that."""
@@ -234,8 +280,8 @@ class BackgroundWriter(Generic[T]):
         work = self._work
         del self._work
         while True:
-            kind, item = self._queue.get()
-            if kind == "end" or self._stop.is_set():
+            kind, item = self._queue.get(None)
+            if kind == "end" or self._stopped:
                 return
             try:
                 work(item)
