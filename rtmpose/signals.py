@@ -1,4 +1,6 @@
-"""Signals that end a run: SIGTERM and SIGHUP act like Ctrl-C; all wait while files are closed."""
+"""Signals that end a run: SIGTERM, SIGHUP and those of job schedulers act like Ctrl-C; all wait
+while files are closed.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,18 @@ from types import CodeType, FrameType
 from typing import Any
 
 ENDING_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1")
+    if hasattr(signal, name)
 )
+"""The last two: the limit of processor time, and what SLURM is often asked to send before the end.
+"""
+
 IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+SAME_S = 1.0
+"""Signals within this time after the first are the same request: ``timeout`` sends each one twice,
+to the process and to its group, and programs around a command pass a Ctrl-C on that came anyway.
+"""
 LATER_S = 0.02
 LOCK_ATTEMPTS = 50
 """A signal waits for locks no longer than so many times :data:`LATER_S`."""
@@ -47,8 +58,8 @@ class JobInterrupted(KeyboardInterrupt):
 
 @contextmanager
 def end_as_interrupt() -> Iterator[list[signal.Signals]]:
-    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once; a second signal
-    of the same kind does what it did before.
+    """The ending signals raise KeyboardInterrupt in the main thread, once; one that comes more than
+    a second later does what it did before.
 
     A signal waits a moment where an exception would do harm: during an import, as half a module
     would stay in memory, and where Python code takes or releases a lock, which would stay taken.
@@ -86,6 +97,7 @@ class _Ending:
         self._imports = imports
         self._unraisable = sys.unraisablehook
         self._locks_waited_for = 0
+        self._raised_at: float | None = None
         self._waiting: set[signal.Signals] = set()
         self._over = False
 
@@ -106,12 +118,15 @@ class _Ending:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number)
+        if self._raised_at is not None:
+            act_on_another(name, self._before[name], self._raised_at)
+            return
         if self._has_to_wait(frame):
             self._waiting.add(name)
             self._send_later(name)
             return
+        self._raised_at = time.monotonic()
         self.received.append(name)
-        signal.signal(number, self._before[name])
         raise KeyboardInterrupt
 
     def _has_to_wait(self, frame: FrameType | None) -> bool:
@@ -129,9 +144,8 @@ class _Ending:
         if not ours or not self.received or self._over:
             self._unraisable(dropped)
             return
-        name = self.received.pop()
-        signal.signal(name, self._on_signal)
-        self._send_later(name)
+        self._raised_at = None
+        self._send_later(self.received.pop())
 
     def _send_later(self, name: signal.Signals) -> None:
         """Send a signal to the main thread in a moment; it also wakes a thread that waits."""
@@ -147,6 +161,13 @@ class _Ending:
 
         # A thread of the module threading would take locks, which the main thread may hold.
         start_new_thread(send, ())
+
+
+def act_on_another(name: signal.Signals, handler: Any, first_at: float) -> None:
+    """Do what a signal did before, unless it is the same request as the first."""
+    if time.monotonic() - first_at >= SAME_S:
+        signal.signal(name, handler)
+        signal.raise_signal(name)
 
 
 def _running_imports(frame: FrameType | None) -> int:
@@ -171,17 +192,25 @@ def _handles_a_lock(frame: FrameType | None) -> bool:
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Ending signals wait until the block is done; a second one of the same kind does not."""
+    """Ending signals wait until the block is done; one that comes more than a second after another
+    does not.
+    """
     before = {
         number: signal.getsignal(number)
         for number in ENDING_SIGNALS
         if in_main_thread() and signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     waiting: list[int] = []
+    first_at = 0.0
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal first_at
+        if waiting:
+            name = signal.Signals(number)
+            act_on_another(name, before[name], first_at)
+            return
+        first_at = time.monotonic()
         waiting.append(number)
-        signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in before:

@@ -1,5 +1,6 @@
 """Signals at the worst moments: where Python code takes a lock, and where it drops exceptions."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from types import FrameType
 import pytest
 from jobs import posix
 
-from rtmpose.signals import end_as_interrupt
+from rtmpose.signals import end_as_interrupt, signals_deferred
 
 pytestmark = posix
 
@@ -65,7 +66,7 @@ def test_a_signal_that_a_lock_holds_up_for_long_comes_all_the_same(monkeypatch):
     monkeypatch.setattr("rtmpose.signals.LOCK_ATTEMPTS", 3)
     monkeypatch.setattr("rtmpose.signals.LATER_S", 0.001)
     stuck = {"__name__": "logging", "sleep": time.sleep}
-    exec("def write():\n    for _ in range(500):\n        sleep(0.01)", stuck)  # noqa: S102
+    exec("def write():\n    for _ in range(500):\n        sleep(0.01)", stuck)
     started = time.monotonic()
     threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with end_as_interrupt(), pytest.raises(KeyboardInterrupt):
@@ -115,10 +116,91 @@ def test_a_signal_that_came_too_late_to_end_anything_is_told():
     time.sleep(0.05)  # it does not come later either, when nobody listens
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGXCPU", "SIGUSR1"])
+def test_other_signals_that_end_a_run(name):
+    number = getattr(signal, name)
+    with end_as_interrupt() as received, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    assert received == [number]
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_sent_twice_is_one_request():
+    """`timeout` does so; others pass a Ctrl-C on that came anyway."""
+    finished = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            with signals_deferred():
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
+            finished.append(1)
+
+    with end_as_interrupt() as received, pytest.raises(KeyboardInterrupt):
+        work()
+    assert (received, finished) == ([signal.SIGTERM], [1])
+
+
+def test_a_signal_that_is_sent_twice_waits_twice():
+    finished = []
+
+    def work() -> None:
+        with signals_deferred():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            finished.append(1)
+        finished.append(2)
+
+    with end_as_interrupt(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert finished == [1]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Signals are never the same request, and Ctrl-C is as Python has it."""
+    monkeypatch.setattr("rtmpose.signals.SAME_S", 0.0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_later_signal_does_what_it_did_before():
+    def work() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with end_as_interrupt() as received, pytest.raises(KeyboardInterrupt):
+        work()
+    assert received == [signal.SIGINT]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_later_signal_does_not_wait():
+    seen = []
+
+    def work() -> None:
+        with signals_deferred():
+            signal.raise_signal(signal.SIGINT)
+            seen.append(1)
+            signal.raise_signal(signal.SIGINT)
+            seen.append(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == [1]
+
+
 EVERYWHERE = """
 import contextlib, os, signal, sys, threading
 from queue import __file__ as queue_file
-from rtmpose.signals import end_as_interrupt
+from rtmpose.signals import end_as_interrupt, signals_deferred
 from rtmpose.worker_threads import BackgroundWriter, Prefetch
 
 FILES = (threading.__file__, queue_file, "worker_threads.py")
