@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fault_kinds.hang_report import answer_questions, write_report
+from fault_kinds.hang_report import answer_questions, processes_of, write_report
 from rtmpose.errors import RtmposeError
 
 PREPARE_S = 240.0
@@ -363,7 +363,7 @@ def _wait(process: int, seconds: float = 10.0) -> int:
 
 def _kill(process: int) -> None:
     # What is left of the process and of what it has started.
-    for target in (-process, process):
+    for target in (*processes_of(process), -process, process):
         try:
             os.kill(target, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

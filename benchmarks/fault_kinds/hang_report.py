@@ -48,13 +48,24 @@ def write_report(group: int, folder: Path, title: str) -> Path:
 
 
 def processes_of(group: int) -> list[int]:
-    """The processes of a group, without those that have ended; its leader alone without /proc."""
-    found = []
+    """The processes of a group and what they have started, without those that have ended; its
+    leader alone without /proc.
+    """
+    parents = {}
+    found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         # The name, in brackets, may hold anything; state, parent and group are behind it.
-        state, _, its_group = (_text(entry / "stat").rpartition(")")[2].split() + [""] * 3)[:3]
-        if its_group == str(group) and state != "Z":
-            found.append(int(entry.name))
+        state, parent, its_group = (_text(entry / "stat").rpartition(")")[2].split() + [""] * 3)[:3]
+        if state not in ("Z", ""):
+            parents[int(entry.name)] = int(parent)
+            if its_group == str(group):
+                found.add(int(entry.name))
+
+    # Those with a terminal of their own have a group of their own.
+    before = -1
+    while len(found) != before:
+        before = len(found)
+        found |= {process for process, parent in parents.items() if parent in found}
     return sorted(found) or [group]
 
 
