@@ -17,18 +17,19 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from rtmpose.signals import signals_deferred
+from rtmpose.signals import in_main_thread, signals_deferred
 
 T = TypeVar("T")
 WAIT_S = 0.1
-CLOSE_S = 30.0
+CLOSE_S = 2.0
+"""Longest wait for a thread that is left early; one may wait for a server."""
 EXIT_S = 3.0
-"""Longest wait for all threads when the interpreter ends; one may wait for a server."""
+"""Longest wait for all threads when the interpreter ends."""
 
 _at_work: weakref.WeakSet[Prefetch[Any] | BackgroundWriter[Any]] = weakref.WeakSet()
 
@@ -114,7 +115,8 @@ class Prefetch(Generic[T]):
             try:
                 kind, value = self._queue.get(WAIT_S)
             except queue.Empty:
-                if not self._thread.is_alive() and self._queue.empty():
+                over = self._stopped or not self._thread.is_alive()
+                if over and self._queue.empty():
                     raise StopIteration from None
                 continue
             if kind == "item":
@@ -178,6 +180,17 @@ class Prefetch(Generic[T]):
                     self._queue.get()
                     self.dropped += 1
         return False
+
+
+def read_interruptibly(items: Iterable[T]) -> Generator[T, None, None]:
+    """The items, read in a thread where the caller is the main thread: a library that waits for a
+    server does not return for Ctrl-C, and signals are handled by the main thread alone.
+    """
+    if not in_main_thread():
+        yield from items
+        return
+    with Prefetch(items, 1) as ahead:
+        yield from ahead
 
 
 class OrderedMap(Generic[T]):

@@ -10,10 +10,14 @@ import time
 from concurrent.futures import Future
 from types import FrameType
 
+import numpy as np
 import pytest
 from jobs import posix
 
 from rtmpose.signals import end_as_interrupt, signals_deferred
+from rtmpose.sources import SourceItem, open_frames
+from rtmpose.types import Frame
+from rtmpose.worker_threads import Prefetch
 
 pytestmark = posix
 
@@ -195,6 +199,44 @@ def test_a_later_signal_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
         work()
     assert seen == [1]
+
+
+@pytest.mark.parametrize(("name", "elsewhere"), [("http://x/a.mp4", True), ("a.mp4", False)])
+def test_servers_are_waited_for_in_another_thread(monkeypatch, name, elsewhere):
+    """FFmpeg goes on waiting where a signal comes in the main thread."""
+    seen = []
+
+    def frames(item):
+        seen.append(threading.current_thread() is not threading.main_thread())
+        yield Frame(np.zeros((2, 2, 3), np.uint8), source=item.name)
+
+    monkeypatch.setattr("rtmpose.sources.video._all_frames", frames)
+    assert len(list(open_frames(SourceItem(name, "video")))) == 1
+    assert seen == [elsewhere]
+
+
+def test_a_thread_that_waits_for_a_server_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr("rtmpose.worker_threads.CLOSE_S", 0.05)
+    going = threading.Event()
+
+    def stalls():
+        going.wait(20)
+        yield 1
+
+    # Threads that read from each other, as in `track`.
+    inner = Prefetch(stalls())
+    outer = Prefetch(inner)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    started = time.monotonic()
+    with end_as_interrupt(), pytest.raises(KeyboardInterrupt):
+        next(outer)
+    inner.close()
+    outer.close()
+    took = time.monotonic() - started
+    going.set()
+    inner.join(5)
+    outer.join(5)
+    assert took < 10
 
 
 EVERYWHERE = """

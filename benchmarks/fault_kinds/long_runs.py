@@ -41,8 +41,8 @@ from rtmpose.cli import main
 STATUS_OF = 128
 """A command that was ended by a signal exits with this plus its number."""
 FRAMES = 60
-PROMPT_S = 5.0
-"""Longest time from a signal to the end, on a busy machine."""
+PROMPT_S = 8.0
+"""Longest time from a signal to the end, on a busy machine: 5 s for threads that do not end."""
 
 
 @dataclass
