@@ -77,12 +77,17 @@ class _BoundedQueue:
         return self._entries.empty()
 
 
-def _start(work: Callable[[], None], name: str) -> threading.Thread:
-    """A thread at work. One that is interrupted while it starts could never be joined."""
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    with signals_deferred():
-        thread.start()
-    return thread
+def _start(thread: threading.Thread, owner: Prefetch[Any] | BackgroundWriter[Any]) -> None:
+    """Start a thread. One that is interrupted while it starts could never be joined."""
+    _at_work.add(owner)
+    try:
+        with signals_deferred():
+            thread.start()
+    except BaseException:
+        owner.stop()  # nobody else knows of it
+        if thread.ident is None:  # there was no room for another thread
+            _at_work.discard(owner)
+        raise
 
 
 class Prefetch(Generic[T]):
@@ -104,8 +109,8 @@ class Prefetch(Generic[T]):
         self._drop = drop_oldest
         self._queue = _BoundedQueue(ahead)
         self._stopped = False
-        self._thread = _start(self._run, "rtmpose-ahead")
-        _at_work.add(self)
+        self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
+        _start(self._thread, self)
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -235,8 +240,8 @@ class BackgroundWriter(Generic[T]):
         self._queue = _BoundedQueue(max_waiting)
         self._error: BaseException | None = None
         self._stopped = False
-        self._thread = _start(self._run, "rtmpose-behind")
-        _at_work.add(self)
+        self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
+        _start(self._thread, self)
 
     def put(self, item: T) -> None:
         """Hand an item over."""
