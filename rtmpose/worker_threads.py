@@ -212,17 +212,34 @@ class OrderedMap(Generic[T]):
     def __init__(
         self, work: Callable[[Any], T], items: Iterable[Any], workers: Executor, ahead: int
     ) -> None:
-        self._futures = Prefetch((workers.submit(work, item) for item in items), ahead)
+        self._promised = Prefetch((_promise(work, item, workers) for item in items), ahead)
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        return next(self._futures).result()
+        kind, value = next(self._promised).get()
+        if kind == "error":
+            raise value
+        return value
 
     def close(self) -> None:
         """Take no more items."""
-        self._futures.close()
+        self._promised.close()
+
+
+def _promise(work: Callable[[Any], T], item: Any, workers: Executor) -> queue.SimpleQueue[Any]:
+    """A queue that gets the result or the error; a future breaks where its wait is interrupted."""
+    promise: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            promise.put(("item", work(item)))
+        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+            promise.put(("error", error))
+
+    workers.submit(run)
+    return promise
 
 
 class BackgroundWriter(Generic[T]):
