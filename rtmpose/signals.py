@@ -99,6 +99,7 @@ class _Ending:
         self._locks_waited_for = 0
         self._raised_at: float | None = None
         self._waiting: set[signal.Signals] = set()
+        self._begun = False
         self._over = False
 
     def listen(self) -> None:
@@ -106,6 +107,7 @@ class _Ending:
         sys.unraisablehook = self._on_dropped
         for number in self._before:
             signal.signal(number, self._on_signal)
+        self._begun = True
 
     def restore(self) -> None:
         """Leave them to whoever had them."""
@@ -130,6 +132,9 @@ class _Ending:
         raise KeyboardInterrupt
 
     def _has_to_wait(self, frame: FrameType | None) -> bool:
+        # Nobody would catch what is raised before or after the block.
+        if not self._begun or self._over:
+            return True
         if _running_imports(frame) > self._imports:
             return True
         # A lock that is waited for too long is part of what the signal is to end.
@@ -181,6 +186,8 @@ def _running_imports(frame: FrameType | None) -> int:
 
 def _handles_a_lock(frame: FrameType | None) -> bool:
     """Whether a frame runs within Python code that takes or releases a lock."""
+    if frame is not None and frame.f_globals.get("__name__") == "contextlib":
+        return True  # between a block and what takes care of it
     while frame is not None and frame.f_globals.get("__name__") not in LOCKING_MODULES:
         frame = frame.f_back
     if frame is None or frame.f_code in INTERRUPTIBLE:

@@ -9,6 +9,7 @@ The commands ``predict`` and ``track`` are this job with a progress bar; program
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -324,7 +325,7 @@ class Job:
         # Another thing may come through a pipe the next time.
         if name is None or item.content is not None:
             return False
-        return all(path.exists() for _, path in self._plan.paths_named(item, name))
+        return all(os.path.exists(path) for _, path in self._plan.paths_named(item, name))
 
     def _is_complete(self) -> bool:
         """Whether nothing is left for ``resume`` to do."""
@@ -442,7 +443,7 @@ class Job:
         kept = f"kept {' '.join(parts)}" if paths else "no file was completed"
         if self._closed and self._is_complete():
             return f"{kept}; everything was finished"
-        if journal.path is None or not journal.path.exists():
+        if journal.path is None or not os.path.exists(journal.path):
             return kept
         return (
             f"{kept}; {len(journal.done)} of {len(self.items)} sources are finished; go on with the"
