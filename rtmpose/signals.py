@@ -76,7 +76,7 @@ def end_as_interrupt() -> Iterator[list[signal.Signals]]:
     if not before:
         yield []
         return
-    ending = _Ending(before, _running_imports(inspect.currentframe()))
+    ending = _Ending(before, inspect.currentframe())
     ending.listen()
     try:
         yield ending.received
@@ -91,10 +91,11 @@ class _Ending:
         received: The signals that came.
     """
 
-    def __init__(self, before: dict[signal.Signals, Any], imports: int) -> None:
+    def __init__(self, before: dict[signal.Signals, Any], frame: FrameType | None) -> None:
         self.received: list[signal.Signals] = []
         self._before = before
-        self._imports = imports
+        self._manager = frame
+        self._imports = _running_imports(frame)
         self._unraisable = sys.unraisablehook
         self._locks_waited_for = 0
         self._raised_at: float | None = None
@@ -133,7 +134,7 @@ class _Ending:
 
     def _has_to_wait(self, frame: FrameType | None) -> bool:
         # Nobody would catch what is raised before or after the block.
-        if not self._begun or self._over:
+        if not self._begun or self._over or _runs_within(frame, self._manager):
             return True
         if _running_imports(frame) > self._imports:
             return True
@@ -173,6 +174,13 @@ def act_on_another(name: signal.Signals, handler: Any, first_at: float) -> None:
     if time.monotonic() - first_at >= SAME_S:
         signal.signal(name, handler)
         signal.raise_signal(name)
+
+
+def _runs_within(frame: FrameType | None, outer: FrameType | None) -> bool:
+    """Whether a frame is another or was called by it."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _running_imports(frame: FrameType | None) -> int:

@@ -292,11 +292,20 @@ class BackgroundWriter(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if kind is None:
-            self.close()
-        else:
-            # The first error is the one to show; a second Ctrl-C ends the wait.
-            with contextlib.suppress(Exception):
+            try:
                 self.close()
+            except BaseException:
+                self._finish()
+                raise
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for what is being written. The first error is the one to show; a second Ctrl-C ends
+        the wait.
+        """
+        with contextlib.suppress(Exception):
+            self.close()
 
     @property
     def is_alive(self) -> bool:

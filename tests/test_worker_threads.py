@@ -136,6 +136,32 @@ def test_items_for_a_writer_that_has_failed_are_not_waited_for():
         fill()
 
 
+def test_ctrl_c_during_the_last_wait_lets_the_writer_finish():
+    """All items were handed over; those that wait are written all the same."""
+    going, out = threading.Event(), []
+
+    def slow(item):
+        going.wait(10)
+        out.append(item)
+
+    def interrupted(_):
+        del writer._thread.join
+        going.set()
+        raise KeyboardInterrupt
+
+    def work():
+        with writer:
+            writer.put(1)
+            writer.put(2)
+            writer._thread.join = interrupted
+
+    writer = BackgroundWriter(slow)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert out == [1, 2]
+    assert not writer.is_alive
+
+
 LEFT_OPEN = """
 import atexit, sys, threading, time
 

@@ -325,7 +325,9 @@ class Job:
         # Another thing may come through a pipe the next time.
         if name is None or item.content is not None:
             return False
-        return all(os.path.exists(path) for _, path in self._plan.paths_named(item, name))
+        # Of os, which says no where a network share is gone; writing to it gives the error.
+        paths = [path for _, path in self._plan.paths_named(item, name)]
+        return all(os.path.exists(path) for path in paths)  # noqa: PTH110
 
     def _is_complete(self) -> bool:
         """Whether nothing is left for ``resume`` to do."""
@@ -443,7 +445,7 @@ class Job:
         kept = f"kept {' '.join(parts)}" if paths else "no file was completed"
         if self._closed and self._is_complete():
             return f"{kept}; everything was finished"
-        if journal.path is None or not os.path.exists(journal.path):
+        if journal.path is None or not os.path.exists(journal.path):  # noqa: PTH110
             return kept
         return (
             f"{kept}; {len(journal.done)} of {len(self.items)} sources are finished; go on with the"

@@ -58,7 +58,7 @@ class Format:
             return False
         named = path.name.lower().endswith(self.single_file)
         # Of os, which says no where a network share is gone; writing to it gives the error.
-        return is_special(path) or (named and not os.path.isdir(path))
+        return is_special(path) or (named and not os.path.isdir(path))  # noqa: PTH112
 
     def path_for(self, folder: Path, name: str, *, still: bool) -> Path:
         """The file or folder made for one source."""
