@@ -127,13 +127,19 @@ def _closed_terminal(commands: Commands, rng: random.Random) -> str:
     """As by the end of an ssh session: SIGHUP, and nothing can be written to the terminal."""
     commands.empty()
     command = rng.choice(("predict", "track"))
+    reading, writing = os.pipe()
     process, terminal = pty.fork()
     if not process:
         status = 99
         try:
+            os.write(writing, b".")
             status = main(commands.work(command))
         finally:
             os._exit(status)
+    # The C library ends a process whose terminal goes away before it is set up.
+    os.read(reading, 1)
+    os.close(reading)
+    os.close(writing)
     time.sleep(rng.uniform(0, 0.4))
     os.close(terminal)
     status = wait(process)
