@@ -129,7 +129,11 @@ class Prefetch(Generic[T]):
             # The end, or an error in the thread: it is raised here, where somebody can handle it.
             self._thread.join(CLOSE_S)
             if kind == "error":
-                raise value
+                try:
+                    raise value
+                finally:
+                    # Otherwise the error would hold its own frames, with open files and sockets.
+                    del value
             raise StopIteration
 
     def __enter__(self) -> Prefetch[T]:
@@ -173,6 +177,7 @@ class Prefetch(Generic[T]):
                 with contextlib.suppress(Exception):
                     close()
         self._put(end, drop=False)
+        del end  # the error in it would hold this frame, and this frame the error
 
     def _put(self, entry: tuple[str, Any], *, drop: bool) -> bool:
         while not self._stopped:
@@ -219,9 +224,12 @@ class OrderedMap(Generic[T]):
 
     def __next__(self) -> T:
         kind, value = next(self._promised).get()
-        if kind == "error":
+        if kind == "item":
+            return value
+        try:
             raise value
-        return value
+        finally:
+            del value  # see Prefetch
 
     def close(self) -> None:
         """Take no more items."""
@@ -316,7 +324,10 @@ class BackgroundWriter(Generic[T]):
         if self._error is not None:
             error = self._error
             self._error = None
-            raise error
+            try:
+                raise error
+            finally:
+                del error
 
     def _run(self) -> None:
         # Held by the thread alone: the one who owns this object often is within it, and both would
