@@ -8,6 +8,8 @@ Every try has random numbers of its own, from the seed, the kind and the number 
 that broke a promise can be repeated alone. Tries run in processes with limits of time and memory.
 Networks are tiny, so that thousands of tries fit. Needs what the tests need.
 
+Of a try that hangs, the stacks of all its processes are printed, and kept in a file that is named.
+
 Prints the table of docs/reliability.md; the exit status is 1 if a promise was broken.
 """
 
@@ -31,7 +33,7 @@ os.environ.update(OMP_NUM_THREADS="1", RTMPOSE_OFFLINE="1")
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from fault_kinds import all_kinds
-from fault_kinds.engine import Kind, Tally, Tries
+from fault_kinds.engine import REPORTED, Kind, Tally, Tries
 
 import rtmpose
 
@@ -162,6 +164,8 @@ def show_broken(tallies: list[Tally], seed: int, show_all: bool) -> None:
         for number, text in shown:
             again = f'--only "{tally.kind.name}" --seed {seed} --repeat {number}'
             print(f"- {again}\n  {text}", file=sys.stderr)
+            if REPORTED in text:
+                print(Path(text.split(REPORTED)[1]).read_text(), file=sys.stderr)
         if len(tally.broken) > len(shown):
             more = len(tally.broken) - len(shown)
             print(f"- {tally.kind.name}: {more} more; --all shows them", file=sys.stderr)

@@ -4,6 +4,9 @@ order, never stuck.
 Every wait has a time limit, after which the state is looked at again: an error in any stage reaches
 the consumer, and leaving a loop early stops the threads. What still runs when the interpreter ends
 is stopped before: a thread that is within OpenCV or FFmpeg then would end the process with a crash.
+
+Queues are of the kind that Ctrl-C cannot break. ``queue.Queue`` and ``threading.Event`` take their
+locks in Python code: an interruption there leaves a lock taken for good, and all threads wait.
 """
 
 from __future__ import annotations
@@ -14,18 +17,77 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from rtmpose.signals import in_main_thread, signals_deferred
+
 T = TypeVar("T")
 WAIT_S = 0.1
-CLOSE_S = 30.0
+CLOSE_S = 2.0
+"""Longest wait for a thread that is left early; one may wait for a server."""
 EXIT_S = 3.0
-"""Longest wait for all threads when the interpreter ends; one may wait for a server."""
+"""Longest wait for all threads when the interpreter ends."""
 
 _at_work: weakref.WeakSet[Prefetch[Any] | BackgroundWriter[Any]] = weakref.WeakSet()
+
+
+class _BoundedQueue:
+    """A queue between one thread that puts and any that take, with a limit that the former keeps.
+
+    The standard library's simple queues have no limit, but an interruption never breaks them.
+
+    Args:
+        size: Entries that fit, 1 at least.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = max(1, size)
+        self._entries: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # Wakes who waits for room. Only a hint: after a time limit the number is looked at anyway.
+        self._taken: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def put(self, entry: Any) -> None:
+        """Put an entry in, whether there is room or not."""
+        self._entries.put(entry)
+
+    def get(self, seconds: float | None = 0.0) -> Any:
+        """Take the oldest entry, waiting no longer than that; None waits for it.
+
+        Raises:
+            queue.Empty: there was none.
+        """
+        entry = self._entries.get(block=seconds != 0, timeout=seconds or None)
+        if self._taken.empty():
+            self._taken.put(None)
+        return entry
+
+    def has_room(self, seconds: float) -> bool:
+        """Whether there is room, within that time."""
+        if self._entries.qsize() < self._size:
+            return True
+        with contextlib.suppress(queue.Empty):
+            self._taken.get(block=seconds != 0, timeout=seconds or None)
+        return self._entries.qsize() < self._size
+
+    def empty(self) -> bool:
+        """Whether there is no entry."""
+        return self._entries.empty()
+
+
+def _start(thread: threading.Thread, owner: Prefetch[Any] | BackgroundWriter[Any]) -> None:
+    """Start a thread. One that is interrupted while it starts could never be joined."""
+    _at_work.add(owner)
+    try:
+        with signals_deferred():
+            thread.start()
+    except BaseException:
+        owner.stop()  # nobody else knows of it
+        if thread.ident is None:  # there was no room for another thread
+            _at_work.discard(owner)
+        raise
 
 
 class Prefetch(Generic[T]):
@@ -45,11 +107,10 @@ class Prefetch(Generic[T]):
         self.dropped = 0
         self._items = items
         self._drop = drop_oldest
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
-        self._stop = threading.Event()
+        self._queue = _BoundedQueue(ahead)
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
-        _at_work.add(self)
-        self._thread.start()
+        _start(self._thread, self)
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -57,9 +118,10 @@ class Prefetch(Generic[T]):
     def __next__(self) -> T:
         while True:
             try:
-                kind, value = self._queue.get(timeout=WAIT_S)
+                kind, value = self._queue.get(WAIT_S)
             except queue.Empty:
-                if not self._thread.is_alive() and self._queue.empty():
+                over = self._stopped or not self._thread.is_alive()
+                if over and self._queue.empty():
                     raise StopIteration from None
                 continue
             if kind == "item":
@@ -67,7 +129,11 @@ class Prefetch(Generic[T]):
             # The end, or an error in the thread: it is raised here, where somebody can handle it.
             self._thread.join(CLOSE_S)
             if kind == "error":
-                raise value
+                try:
+                    raise value
+                finally:
+                    # Otherwise the error would hold its own frames, with open files and sockets.
+                    del value
             raise StopIteration
 
     def __enter__(self) -> Prefetch[T]:
@@ -88,10 +154,10 @@ class Prefetch(Generic[T]):
 
     def stop(self) -> None:
         """Ask the thread to end."""
-        self._stop.set()
+        self._stopped = True
         with contextlib.suppress(queue.Empty):
             while True:
-                self._queue.get_nowait()
+                self._queue.get()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, no longer than that."""
@@ -111,19 +177,30 @@ class Prefetch(Generic[T]):
                 with contextlib.suppress(Exception):
                     close()
         self._put(end, drop=False)
+        del end  # the error in it would hold this frame, and this frame the error
 
     def _put(self, entry: tuple[str, Any], *, drop: bool) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(entry, timeout=0 if drop else WAIT_S)
+        while not self._stopped:
+            if self._queue.has_room(0 if drop else WAIT_S):
+                self._queue.put(entry)
                 return True
-            except queue.Full:
-                # A live source makes room by throwing the oldest item away.
-                if drop:
-                    with contextlib.suppress(queue.Empty):
-                        self._queue.get_nowait()
-                        self.dropped += 1
+            # A live source makes room by throwing the oldest item away.
+            if drop:
+                with contextlib.suppress(queue.Empty):
+                    self._queue.get()
+                    self.dropped += 1
         return False
+
+
+def read_interruptibly(items: Iterable[T]) -> Generator[T, None, None]:
+    """The items, read in a thread where the caller is the main thread: a library that waits for a
+    server does not return for Ctrl-C, and signals are handled by the main thread alone.
+    """
+    if not in_main_thread():
+        yield from items
+        return
+    with Prefetch(items, 1) as ahead:
+        yield from ahead
 
 
 class OrderedMap(Generic[T]):
@@ -140,17 +217,37 @@ class OrderedMap(Generic[T]):
     def __init__(
         self, work: Callable[[Any], T], items: Iterable[Any], workers: Executor, ahead: int
     ) -> None:
-        self._futures = Prefetch((workers.submit(work, item) for item in items), ahead)
+        self._promised = Prefetch((_promise(work, item, workers) for item in items), ahead)
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        return next(self._futures).result()
+        kind, value = next(self._promised).get()
+        if kind == "item":
+            return value
+        try:
+            raise value
+        finally:
+            del value  # see Prefetch
 
     def close(self) -> None:
         """Take no more items."""
-        self._futures.close()
+        self._promised.close()
+
+
+def _promise(work: Callable[[Any], T], item: Any, workers: Executor) -> queue.SimpleQueue[Any]:
+    """A queue that gets the result or the error; a future breaks where its wait is interrupted."""
+    promise: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            promise.put(("item", work(item)))
+        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+            promise.put(("error", error))
+
+    workers.submit(run)
+    return promise
 
 
 class BackgroundWriter(Generic[T]):
@@ -165,40 +262,32 @@ class BackgroundWriter(Generic[T]):
 
     def __init__(self, work: Callable[[T], None], max_waiting: int = 4) -> None:
         self._work = work
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, max_waiting))
+        self._queue = _BoundedQueue(max_waiting)
         self._error: BaseException | None = None
-        self._stop = threading.Event()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
-        _at_work.add(self)
-        self._thread.start()
+        _start(self._thread, self)
 
     def put(self, item: T) -> None:
         """Hand an item over."""
-        while True:
+        self._check()
+        while not self._queue.has_room(WAIT_S):
             self._check()
-            try:
-                self._queue.put(("item", item), timeout=WAIT_S)
-                return
-            except queue.Full:
-                continue
+            if not self._thread.is_alive():
+                raise RuntimeError("the thread that writes has ended")
+        self._queue.put(("item", item))
 
     def close(self) -> None:
         """Wait until all is done."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(("end", None), timeout=WAIT_S)
-                break
-            except queue.Full:
-                continue
+        self._queue.put(("end", None))
         while self._thread.is_alive():
             self._thread.join(WAIT_S)
         self._check()
 
     def stop(self) -> None:
         """Ask the thread to end after the item that it works on."""
-        self._stop.set()
-        with contextlib.suppress(queue.Full):  # a full queue wakes it too
-            self._queue.put_nowait(("end", None))
+        self._stopped = True
+        self._queue.put(("end", None))
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, no longer than that."""
@@ -211,11 +300,20 @@ class BackgroundWriter(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if kind is None:
-            self.close()
-        else:
-            # The first error is the one to show; a second Ctrl-C ends the wait.
-            with contextlib.suppress(Exception):
+            try:
                 self.close()
+            except BaseException:
+                self._finish()
+                raise
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for what is being written. The first error is the one to show; a second Ctrl-C ends
+        the wait.
+        """
+        with contextlib.suppress(Exception):
+            self.close()
 
     @property
     def is_alive(self) -> bool:
@@ -226,7 +324,10 @@ class BackgroundWriter(Generic[T]):
         if self._error is not None:
             error = self._error
             self._error = None
-            raise error
+            try:
+                raise error
+            finally:
+                del error
 
     def _run(self) -> None:
         # Held by the thread alone: the one who owns this object often is within it, and both would
@@ -234,8 +335,8 @@ class BackgroundWriter(Generic[T]):
         work = self._work
         del self._work
         while True:
-            kind, item = self._queue.get()
-            if kind == "end" or self._stop.is_set():
+            kind, item = self._queue.get(None)
+            if kind == "end" or self._stopped:
                 return
             try:
                 work(item)

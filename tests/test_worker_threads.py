@@ -97,6 +97,71 @@ def test_a_second_ctrl_c_ends_the_wait_for_the_writer():
     going.set()
 
 
+def test_a_signal_while_a_thread_starts_leaves_none(monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    def endless():
+        while True:
+            yield 1
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    for make in (lambda: Prefetch(endless()), lambda: BackgroundWriter(print)):
+        with pytest.raises(KeyboardInterrupt):
+            make()
+    monkeypatch.undo()
+    deadline = time.monotonic() + 10
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threads() == 0
+
+
+def test_items_for_a_writer_that_has_failed_are_not_waited_for():
+    """Its error was raised; the items that come all the same find no thread that takes them."""
+
+    def full(_):
+        raise OutputError("the disk is full")
+
+    def fill():
+        for k in range(1000):
+            behind.put(k)
+
+    behind = BackgroundWriter(full, 2)
+    with pytest.raises(OutputError, match="full"):
+        fill()
+    with pytest.raises(RuntimeError, match="has ended"):
+        fill()
+
+
+def test_ctrl_c_during_the_last_wait_lets_the_writer_finish():
+    """All items were handed over; those that wait are written all the same."""
+    going, out = threading.Event(), []
+
+    def slow(item):
+        going.wait(10)
+        out.append(item)
+
+    def interrupted(_):
+        del writer._thread.join
+        going.set()
+        raise KeyboardInterrupt
+
+    def work():
+        with writer:
+            writer.put(1)
+            writer.put(2)
+            writer._thread.join = interrupted
+
+    writer = BackgroundWriter(slow)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert out == [1, 2]
+    assert not writer.is_alive
+
+
 LEFT_OPEN = """
 import atexit, sys, threading, time
 

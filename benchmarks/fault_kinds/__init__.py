@@ -5,15 +5,29 @@ from fault_kinds import (
     disks,
     documents,
     interruptions,
+    long_runs,
     meddling,
     media,
     models,
+    more_signals,
     servers,
     sharing,
 )
 from fault_kinds.engine import Kind
 
-MODULES = (media, documents, models, command_line, interruptions, meddling, disks, servers, sharing)
+MODULES = (
+    media,
+    documents,
+    models,
+    command_line,
+    interruptions,
+    more_signals,
+    long_runs,
+    meddling,
+    disks,
+    servers,
+    sharing,
+)
 
 
 def all_kinds() -> list[Kind]:

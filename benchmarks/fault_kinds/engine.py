@@ -22,11 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fault_kinds.hang_report import answer_questions, processes_of, write_report
 from rtmpose.errors import RtmposeError
 
 PREPARE_S = 240.0
 SHOWN = 400
 """Characters of an error that are shown."""
+REPORTED = "; what it was doing: "
+"""Before the path of the file with the stacks of a try that hung."""
 
 
 class PromiseError(Exception):
@@ -174,7 +177,7 @@ class Tries:
                 status = self._worker.wait()
                 raise RuntimeError(f"crash: {_ending(status)}{doing}")
         except TimeoutError:
-            self._died(number, f"hang: longer than {kind.limit_s:.0f} s{doing}")
+            self._died(number, f"hang: longer than {kind.limit_s:.0f} s{doing}{self._ask(number)}")
             return
         except RuntimeError as error:
             self._died(number, str(error))
@@ -185,6 +188,13 @@ class Tries:
         tally.broken += [(number, text) for text in event["broken"]]
         if self._worker.count >= kind.per_process:
             self.close()
+
+    def _ask(self, number: int) -> str:
+        """What the processes of the try are doing: the words that name the file with it."""
+        if self._worker is None:
+            return ""
+        title = f"{self.tally.kind.name} seed {self._seed} try {number}"
+        return f"{REPORTED}{self._worker.report(self._folder, title)}"
 
     def _died(self, number: int, text: str) -> None:
         prepared = self._worker is not None and self._worker.prepared
@@ -241,6 +251,10 @@ class _Worker:
         """Its exit status."""
         return _wait(self._process)
 
+    def report(self, folder: Path, title: str) -> Path:
+        """A file with what it, and what it has started, are doing."""
+        return write_report(self._process, folder, title)
+
     def end(self) -> None:
         """Kill it and what it has started."""
         _kill(self._process)
@@ -277,6 +291,7 @@ def _work(kind: Kind, seed: int, folder: Path, orders: int, pipe: int) -> None:
     """The child: all tries that it is told to make."""
     noise = folder / "standard-error.txt"
     _redirect(noise)
+    answer_questions(folder)
     _told[:] = [pipe]
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     state = kind.prepare(folder)
@@ -348,7 +363,7 @@ def _wait(process: int, seconds: float = 10.0) -> int:
 
 def _kill(process: int) -> None:
     # What is left of the process and of what it has started.
-    for target in (-process, process):
+    for target in (*processes_of(process), -process, process):
         try:
             os.kill(target, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

@@ -32,6 +32,8 @@ FORMATS = ("json", "jsonl", "mot", "openpose", "npz")
 DONE, FAILED, INTERRUPTED, CRASHED = 0, 1, 2, 3
 HANG_S = 30.0
 SAID = "said.txt"
+TRACEBACK = 350
+"""Characters of a traceback that are shown."""
 
 
 @dataclass
@@ -178,7 +180,7 @@ def prepare_jobs(folder: Path) -> Jobs:
 
 def last_words(jobs: Jobs) -> str:
     """The end of what a job that crashed wrote."""
-    return (jobs.folder / "standard-error.txt").read_text(errors="replace")[-250:]
+    return (jobs.folder / "standard-error.txt").read_text(errors="replace")[-TRACEBACK:]
 
 
 def make_clip(path: Path, seed: int = 0, frames: int = FRAMES) -> str:

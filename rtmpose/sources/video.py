@@ -16,6 +16,7 @@ from rtmpose.sources.items import SourceItem
 from rtmpose.sources.live import live_frames
 from rtmpose.sources.still import IMAGE_KINDS, image_frames
 from rtmpose.types import Frame
+from rtmpose.worker_threads import read_interruptibly
 
 if TYPE_CHECKING:
     from rtmpose.sources.containers import Video
@@ -56,9 +57,12 @@ def probe(item: SourceItem) -> SourceInfo:
     if item.kind == "sequence":
         info = SourceInfo(len(item.files), item.fps)
         return replace(info, frames=_selected_count(item, info))
-    from rtmpose.sources.video_file import video_facts
+    from rtmpose.sources.video_file import VideoFacts, video_facts
 
-    facts = video_facts(lambda: _opened(item))
+    def look() -> Iterator[VideoFacts]:
+        yield video_facts(lambda: _opened(item))
+
+    facts = next(read_interruptibly(look()) if _is_remote(item) else look())
     info = SourceInfo(facts.frames, facts.fps, facts.size_wh)
     return replace(info, frames=_selected_count(item, info))
 
@@ -83,6 +87,8 @@ def open_frames(item: SourceItem) -> Generator[Frame, None, None]:
     end_s = math.inf if item.still or item.end_s is None else item.end_s
     count = 0
     frames = _all_frames(item)
+    if item.frames is None and item.kind != "image" and _is_remote(item):
+        frames = read_interruptibly(frames)
     try:
         for frame in frames:
             if frame.time_s < start_s:

@@ -26,6 +26,7 @@ from rtmpose.image_inputs import as_sources, checked_selection
 from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, as_detections
 from rtmpose.ranges import FPS, check_count, check_optional
+from rtmpose.signals import signals_deferred
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, open_frames
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams
 from rtmpose.tracking.prefetch import POLL_S, FramePrefetcher, FrameTask, TaskFeed
@@ -127,8 +128,12 @@ class VideoTracker:
         waits = self.interval != 1 or any(item.live for item in items)
         prefetcher = FramePrefetcher(self.tracker, at_once=1 if waits else None)
         with prefetcher.at_work() as (tracker, workers):
-            feeds = [self._feed(item, prefetcher, workers) for item in items]
+            feeds: list[TaskFeed] = []
             try:
+                # A signal in between would leave threads that nobody knows of.
+                with signals_deferred():
+                    feeds += [self._feed(item, prefetcher, workers) for item in items]
+
                 # One frame of each source that has one per turn, until all of them end.
                 going = list(range(len(items)))
                 while going:

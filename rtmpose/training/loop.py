@@ -39,7 +39,7 @@ def train(
 
     Files in ``out``: ``best.safetensors`` and ``last.safetensors`` (averaged weights with the
     card), ``state.pt`` (all that is needed to go on), ``steps.csv``, ``evaluations.csv``,
-    ``tensorboard/``, ``recipe.json``. Ctrl-C or SIGTERM saves and returns; a second one stops at
+    ``tensorboard/``, ``recipe.json``. Ctrl-C or SIGTERM saves and returns; a later one stops at
     once.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -24,6 +23,7 @@ from rtmpose.training.optim import learning_rate, make_optimizer, rate_factor
 from rtmpose.training.prepare import prepare_network
 from rtmpose.training.recipes import Recipe
 from rtmpose.training.run_files import check_state, recipe_json, save_model
+from rtmpose.training.signals import StopRequest
 from rtmpose.training.small_state import compact, expand
 from rtmpose.training.steps import skip_batches, total_loss
 from rtmpose.training.task import (
@@ -135,7 +135,7 @@ class TrainRun:
 
     # --- the loop
 
-    def go(self, stop: threading.Event, stop_after_s: float | None) -> TrainResult:
+    def go(self, stop: StopRequest, stop_after_s: float | None) -> TrainResult:
         """Train to the end, or until something asks to stop."""
         started_at = time.monotonic()
         if self.fabric.global_rank == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import FrameType
 import cv2
 
 from rtmpose.errors import RtmposeError
+from rtmpose.signals import ENDING_SIGNALS, act_on_another, in_main_thread
 from rtmpose.training.recipes import Recipe
 
 LOST_PEER_WORDS = ("connection", "gloo", "nccl", "socket", "peer")
@@ -59,27 +60,52 @@ def one_cv2_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+class StopRequest:
+    """Whether a training is to save and end. Signal handlers set it, so it has no lock."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def set(self) -> None:
+        """Ask it to end."""
+        self._asked = True
+
+    def is_set(self) -> bool:
+        """Whether it was asked to end."""
+        return self._asked
+
+
 @contextmanager
-def stop_signal() -> Iterator[threading.Event]:
-    """An event set by Ctrl-C or SIGTERM; the second signal acts as usual."""
+def stop_signal() -> Iterator[StopRequest]:
+    """A request made by Ctrl-C, SIGTERM and the other signals that end a run; a signal that comes
+    more than a second later acts as usual.
+    """
     # Only the main thread may set signal handlers.
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
+    request = StopRequest()
+    if not in_main_thread():
+        yield request
         return
 
-    # The first signal asks to stop, and puts the handler from before back for the second.
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    # A signal that is ignored (nohup) stays so.
+    before = {
+        number: signal.getsignal(number)
+        for number in ENDING_SIGNALS
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
+    asked_at: list[float] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        event.set()
-        signal.signal(number, before[signal.Signals(number)])
+        request.set()
+        if asked_at:
+            name = signal.Signals(number)
+            act_on_another(name, before[name], asked_at[0])
+        asked_at.append(time.monotonic())
 
-    for s in before:
-        signal.signal(s, on_signal)
+    for number in before:
+        signal.signal(number, on_signal)
     try:
-        yield event
+        yield request
     finally:
         # The handlers from before, also where the training fails.
-        for s, handler in before.items():
-            signal.signal(s, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

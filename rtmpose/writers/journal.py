@@ -174,8 +174,11 @@ class Journal:
     def _earlier(self) -> Path | None:
         """The journal, or the record of finished sources, that an earlier job left."""
         for path in (self.path, self._done_path):
-            if path is not None and path.exists():
-                return path
+            if path is None:
+                continue
+            with output_errors(path):
+                if path.exists():
+                    return path
         return None
 
     def _read_done(self, earlier: Path) -> None:
@@ -218,12 +221,12 @@ class Journal:
     def _set_aside(self) -> None:
         """Keep the journal of an unfinished job that is not resumed, under another name."""
         assert self.path is not None
-        if not self.path.exists():
-            return
-        entries = [next(iter(entry), "") for entry, _ in _entries(self.path)]
-        if self.path.is_file() and entries == ["settings"]:
-            return  # nothing was done yet
         with output_errors(self.path):
+            if not self.path.exists():
+                return
+            entries = [next(iter(entry), "") for entry, _ in _entries(self.path)]
+            if self.path.is_file() and entries == ["settings"]:
+                return  # nothing was done yet
             aside = free_name(self.path)
             self.path.rename(aside)
         log.warning(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rtmpose.errors import InputError, ModelError
-from rtmpose.files import is_stdout
+from rtmpose.files import is_stdout, output_errors
 from rtmpose.sources import SourceItem
 from rtmpose.sources.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from rtmpose.types import Frame, Poses
@@ -131,10 +131,13 @@ class SourceGuard:
 
         Raises:
             InputError: there is such a file.
+            OutputError: it cannot be looked at.
         """
-        if not path.is_file() or self._folders.isdisjoint(_folder(path)):
-            return
-        if not any(record.exists() for record in ours):
+        with output_errors(path):
+            if not path.is_file() or self._folders.isdisjoint(_folder(path)):
+                return
+            from_us = any(record.exists() for record in ours)
+        if not from_us:
             raise InputError(
                 f"{path} exists next to the sources and is not from an earlier run as far as can be"
                 " told; move it away, or choose another folder"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ class Format:
         if not self.single_file:
             return False
         named = path.name.lower().endswith(self.single_file)
-        return is_special(path) or (named and not path.is_dir())
+        # Of os, which says no where a network share is gone; writing to it gives the error.
+        return is_special(path) or (named and not os.path.isdir(path))  # noqa: PTH112
 
     def path_for(self, folder: Path, name: str, *, still: bool) -> Path:
         """The file or folder made for one source."""
