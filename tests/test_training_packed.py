@@ -15,7 +15,7 @@ pytest.importorskip(
 )
 
 import trainable  # noqa: E402
-from tiny_training import TINY, every_step, loss_column, one_torch_thread  # noqa: E402
+from tiny_training import TINY, every_step, loss_column  # noqa: E402
 
 from rtmpose.datasets import read  # noqa: E402
 from rtmpose.errors import InputError  # noqa: E402
@@ -34,15 +34,11 @@ from rtmpose.training.pose.distill import TorchTeacher  # noqa: E402
 from rtmpose.training.pose.task import PoseTask  # noqa: E402
 from rtmpose.zoo import find  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 WH = (96, 128)
 STRONG = Augmentation(scale=(0.7, 1.3), rotate=40, blur=0.5, dropout=0.5, shift_prob=1)
 RECIPE = override(TINY, augment=STRONG, val_fraction=0, pseudo_labels=True)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with one_torch_thread():
-        yield
 
 
 def people(n=16, wh=WH, seed=0):

@@ -46,7 +46,7 @@ def test_list_filters() -> None:
     everything = json.loads(run("list", "--json"))
     assert len(everything) == 80
     available = json.loads(run("list", "--json", "--available"))
-    assert len(available) == 42 + 3
+    assert len(available) == 42 + 4
     assert all(m["files"][0]["format"] == "onnx" for m in available)
     feet = json.loads(run("list", "--json", "--task", "body-feet"))
     assert {m["skeleton"] for m in feet} == {"halpe26"}

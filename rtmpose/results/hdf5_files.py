@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from rtmpose.results.deeplabcut_hdf5 import is_pandas_table, read_pandas_table
 from rtmpose.results.movement_netcdf import read_movement
 from rtmpose.results.sleap import read_slp
 from rtmpose.results.track_arrays import TrackArrays, numbers_of
+from rtmpose.text_files import parse_json
 from rtmpose.writers.clip import Clip
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -100,12 +100,20 @@ def _kind_of(path: Path) -> str:
     )
 
 
+def _axes(text: Any, path: Path) -> tuple[str, ...]:
+    """Names of axes out of an attribute: a list of texts in JSON."""
+    axes = parse_json(_text(text), f"the axes of {path}")
+    if not isinstance(axes, list) or not all(isinstance(axis, str) for axis in axes):
+        raise InputError(f"{path} has tracks whose axes are not a list of names: {axes!r}")
+    return tuple(axes)
+
+
 def _analysis(content: Any, path: Path) -> list[Clip]:
     """The clip of SLEAP's analysis file."""
     tracks = content["tracks"]
     order: tuple[str, ...] = MATLAB_ORDER
     if "dims" in tracks.attrs:
-        order = tuple(json.loads(tracks.attrs["dims"]))
+        order = _axes(tracks.attrs["dims"], path)
     if sorted(order) != sorted(CANONICAL) or tracks.ndim != len(CANONICAL):
         raise InputError(f"{path} has tracks with the axes {', '.join(order)}, which are not known")
     points = np.transpose(np.asarray(tracks), [order.index(axis) for axis in CANONICAL])
