@@ -245,6 +245,29 @@ def test_a_crowd_has_both_calls_where_nobody_else_is_there(two_calls):
     assert found.poses.boxes[:, 0].tolist() == [10.0 * i for i in range(9)]
 
 
+def test_an_image_that_is_alone_has_all_cores(monkeypatch):
+    whole, share = SlowModel(), SlowModel()
+    monkeypatch.setattr(CallSize, "people", 4)
+    monkeypatch.setattr(engine_module, "calls_of", lambda model: 2)
+    monkeypatch.setattr(engine_module, "for_calls", lambda model, calls: share)
+    engine = Engine([whole])
+    first = engine.submit([task(1, 2)], "a")[0]
+    assert whole.begun.acquire(timeout=30)
+
+    # A second image beside it, and a crowd that takes several calls, get a share of the cores.
+    second = engine.submit([task(2, 1)], "b")[0]
+    assert share.begun.acquire(timeout=30)
+    whole.go_on.release(1)
+    share.go_on.release(1)
+    assert (len(first.result(30).poses), len(second.result(30).poses)) == (2, 1)
+    wait_for(lambda: engine.in_work == 0)
+    crowd = engine.submit([task(22, 9)], "a")[0]
+    share.go_on.release(100)
+    assert len(crowd.result(30).poses) == 9
+    assert (len(whole.calls), len(share.calls)) == (1, 4)
+    assert engine.close()
+
+
 def test_both_calls_of_a_crowd_fail(two_calls):
     engine, model = two_calls
     model.fail = 22

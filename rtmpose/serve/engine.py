@@ -237,28 +237,33 @@ class Engine:
     def _start_model(self, number: int, model: PoseModel) -> None:
         """The threads of a device. Models that find people by themselves need no detector's."""
         calls = calls_of(model)
-        opened = for_calls(model, calls)
+        beside = for_calls(model, calls)
         longest_s = self.settings.max_call_ms / 1000
         size = CallSize(self.settings.max_batch, longest_s if _takes_any(model) else math.inf)
         # Of calls beside others nobody waits for company: it gains little on a CPU.
         wait_s = self.settings.max_wait_ms / 1000 if calls == 1 else 0.0
         for call in range(calls):
             name = f"rtmpose-estimate-{number}.{call}"
-            self._start(name, self._estimate_loop, opened, size, wait_s)
+            self._start(name, self._estimate_loop, model, beside, size, wait_s)
         for call in range(max(1, calls // 2) if model.needs_boxes else 0):
-            detection = SharedDetection(opened, self.settings.detector_batch)
-            self._start(f"rtmpose-detect-{number}.{call}", self._detect_loop, opened, detection)
+            batch = self.settings.detector_batch
+            detections = SharedDetection(model, batch), SharedDetection(beside, batch)
+            self._start(f"rtmpose-detect-{number}.{call}", self._detect_loop, model, *detections)
 
     def _start(self, name: str, loop: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=loop, args=arguments, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _detect_loop(self, model: PoseModel, detection: SharedDetection) -> None:
+    def _detect_loop(
+        self, model: PoseModel, alone: SharedDetection, beside: SharedDetection
+    ) -> None:
         while (first := self._to_detect.take()) is not None:
             # Those that wait already; nobody waits for others.
             self._to_detect.charge(first.client, 1)
             tickets = [first]
+            # An image that is the only one has all cores.
+            detection = alone if self.in_work == 1 else beside
             while len(tickets) < detection.images:
                 more = self._to_detect.take(0.0)
                 if more is None:
@@ -295,12 +300,16 @@ class Engine:
             else:
                 self._put_to_estimate(ticket)
 
-    def _estimate_loop(self, model: PoseModel, size: CallSize, wait_s: float) -> None:
+    def _estimate_loop(
+        self, alone: PoseModel, beside: PoseModel, size: CallSize, wait_s: float
+    ) -> None:
         while (first := self._to_estimate.take()) is not None:
             call = self._call(first, size.people, wait_s)
             parts = [part for part in call if self._is_wanted(part.ticket)]
+            # So have the people of an image that is the only one, if a single call takes them.
+            only = self.in_work == 1 and len(parts) == 1 and parts[0].whole
             if parts:
-                self._estimate(model, parts, size)
+                self._estimate(alone if only else beside, parts, size)
 
     def _call(self, first: Ticket, most: int, wait_s: float) -> list[Part]:
         """What shares a call of that many people: of the first image as many as there is room for,

@@ -1,7 +1,8 @@
 """A model for several calls at the same time, each with a share of the cores.
 
 Two calls on one core each do more than one call on two: a network's operations are too short to be
-worth sharing, and its threads wait for each other after every one of them.
+worth sharing, and its threads wait for each other after every one of them. An image that is alone
+is still done sooner with all cores.
 """
 
 from __future__ import annotations

@@ -89,6 +89,12 @@ class Part:
     people: int
 
     @property
+    def whole(self) -> bool:
+        """Whether these are all people of the image."""
+        boxes = self.ticket.boxes
+        return boxes is None or self.people == len(boxes)
+
+    @property
     def boxes(self) -> Detections:
         """Where they are."""
         boxes = self.ticket.boxes
