@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -77,17 +78,62 @@ class _BoundedQueue:
         return self._entries.empty()
 
 
-def _start(thread: threading.Thread, owner: Prefetch[Any] | BackgroundWriter[Any]) -> None:
-    """Start a thread. One that is interrupted while it starts could never be joined."""
-    _at_work.add(owner)
-    try:
-        with signals_deferred():
-            thread.start()
-    except BaseException:
-        owner.stop()  # nobody else knows of it
-        if thread.ident is None:  # there was no room for another thread
-            _at_work.discard(owner)
-        raise
+class _Worker:
+    """A thread that says itself when it has ended.
+
+    ``threading`` cannot be asked where signals come: up to Python 3.12 an interruption within
+    ``Thread.is_alive`` or ``join`` makes it take a thread that is at work for one that has ended.
+
+    Args:
+        run: What the thread does.
+        name: Of the thread.
+    """
+
+    def __init__(self, run: Callable[[], None], name: str) -> None:
+        self._run = run
+        self._process = os.getpid()
+        self._ended = False
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def start(self, owner: Prefetch[Any] | BackgroundWriter[Any]) -> None:
+        """Start the thread. One that is interrupted while it starts could never be joined."""
+        _at_work.add(owner)
+        try:
+            with signals_deferred():
+                self._thread.start()
+        except BaseException:
+            owner.stop()  # nobody else knows of it
+            if self._thread.ident is None:  # there was no room for another thread
+                _at_work.discard(owner)
+            raise
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may still be at work. A process that was forked has no threads."""
+        started = self._thread.ident is not None
+        return started and not self._ended and self._process == os.getpid()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end, no longer than that."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=min(left, WAIT_S))
+        if self._ended:  # only its last steps are left
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        try:
+            self._run()
+        finally:
+            # The thread would hold its owner otherwise.
+            del self._run
+            self._ended = True
+            self._end.put(None)
 
 
 class Prefetch(Generic[T]):
@@ -109,8 +155,8 @@ class Prefetch(Generic[T]):
         self._drop = drop_oldest
         self._queue = _BoundedQueue(ahead)
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="rtmpose-ahead", daemon=True)
-        _start(self._thread, self)
+        self._thread = _Worker(self._run, "rtmpose-ahead")
+        self._thread.start(self)
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -120,7 +166,7 @@ class Prefetch(Generic[T]):
             try:
                 kind, value = self._queue.get(WAIT_S)
             except queue.Empty:
-                over = self._stopped or not self._thread.is_alive()
+                over = self._stopped or not self._thread.is_alive
                 if over and self._queue.empty():
                     raise StopIteration from None
                 continue
@@ -145,7 +191,7 @@ class Prefetch(Generic[T]):
     @property
     def ready(self) -> bool:
         """Whether the next item, the end or an error is there already."""
-        return not self._queue.empty() or not self._thread.is_alive()
+        return not self._queue.empty() or not self._thread.is_alive
 
     def close(self) -> None:
         """Stop the thread; what it read ahead is lost."""
@@ -265,22 +311,22 @@ class BackgroundWriter(Generic[T]):
         self._queue = _BoundedQueue(max_waiting)
         self._error: BaseException | None = None
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="rtmpose-behind", daemon=True)
-        _start(self._thread, self)
+        self._thread = _Worker(self._run, "rtmpose-behind")
+        self._thread.start(self)
 
     def put(self, item: T) -> None:
         """Hand an item over."""
         self._check()
         while not self._queue.has_room(WAIT_S):
             self._check()
-            if not self._thread.is_alive():
+            if not self._thread.is_alive:
                 raise RuntimeError("the thread that writes has ended")
         self._queue.put(("item", item))
 
     def close(self) -> None:
         """Wait until all is done."""
         self._queue.put(("end", None))
-        while self._thread.is_alive():
+        while self._thread.is_alive:
             self._thread.join(WAIT_S)
         self._check()
 
@@ -318,7 +364,7 @@ class BackgroundWriter(Generic[T]):
     @property
     def is_alive(self) -> bool:
         """Whether the thread may still be at work."""
-        return self._thread.is_alive()
+        return self._thread.is_alive
 
     def _check(self) -> None:
         if self._error is not None:

@@ -1,5 +1,7 @@
 """Threads that read ahead and write behind: order, errors, and none left over."""
 
+import contextlib
+import linecache
 import subprocess
 import sys
 import threading
@@ -210,3 +212,30 @@ def test_a_thread_that_hangs_holds_up_the_end_for_a_moment_only():
     )
     assert ended.returncode == 7
     assert ended.stdout.startswith("1\nleft ['rtmpose-ahead'")
+
+
+def test_an_interruption_does_not_hide_that_the_thread_is_at_work():
+    """Up to Python 3.12 one within ``Thread.is_alive`` makes it take the thread for ended."""
+    written = []
+
+    def write(item):
+        time.sleep(0.3)
+        written.append(item)
+
+    def interrupt(frame, event, _):
+        within = frame.f_code.co_name == "_wait_for_tstate_lock" and event == "line"
+        if within and "acquire" in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return interrupt
+
+    writer = BackgroundWriter(write)
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), writer:
+            writer.put(1)
+            writer.put(2)
+    finally:
+        sys.settrace(before)
+    assert written == [1, 2]
