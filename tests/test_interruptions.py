@@ -32,7 +32,9 @@ def test_the_second_of_two_runs_is_refused(tmp_path, job_options, capsys):
             assert error.count("\n") == 1
             assert f"process {first.pid} on" in error
         _, errors = first.communicate(timeout=120)
-    assert (first.returncode, errors) == (0, "")
+    # A long run may say that there is a faster engine.
+    told = [line for line in errors.splitlines() if "a faster engine" not in line]
+    assert (first.returncode, told) == (0, [])
     assert len((out / "a.jsonl").read_text().splitlines()) == 151
     assert len((out / "all.csv").read_text().splitlines()) == 151
     assert temporaries(out) == []
