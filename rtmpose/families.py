@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeGuard, cast
+from weakref import WeakKeyDictionary
 
-from rtmpose.backends import Backend, BackendOptions
+from rtmpose.backends import Backend, BackendOptions, open_backend
 from rtmpose.detector import DEFAULT_DETECTOR, Detector
 from rtmpose.errors import InputError
 from rtmpose.model_card import HAND_DETECTOR, NOT_PEOPLE, PERSON_DETECTION, ModelCard
@@ -231,3 +233,20 @@ def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
 def _is_pose_model(model: CropModel | PoseModel) -> TypeGuard[PoseModel]:
     # Crop models have no such member.
     return hasattr(model, "needs_boxes")
+
+
+# ---- several calls at the same time
+
+_shares: WeakKeyDictionary[Backend, dict[int, Backend]] = WeakKeyDictionary()
+
+
+def open_share(network: Network, calls: int) -> Backend:
+    """A network opened for so many calls at the same time, each with a share of the cores: once, as
+    long as the network itself lives.
+    """
+    # Weakly keyed by the network with all cores: gone when it is.
+    shares = _shares.setdefault(network.backend, {})
+    if calls not in shares:
+        options = replace(network.options, num_streams=calls)
+        shares[calls] = open_backend(network.path, network.card, options)
+    return shares[calls]

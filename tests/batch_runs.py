@@ -59,3 +59,14 @@ def csv_rows(out):
 
 def snapshot(out):
     return {p: p.stat().st_mtime_ns for name in ("data", "ledger") for p in (out / name).iterdir()}
+
+
+SLOW_BATCH = (
+    "import sys, time\n"
+    "import rtmpose.batch.models as models\n"
+    "check = models.refuse_non_numbers\n"
+    "models.refuse_non_numbers = lambda *a: (time.sleep(0.1), check(*a))\n"
+    "from rtmpose.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
+"""The command with a pause after each frame, so that it can be killed at work."""

@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from batch_runs import csv_rows, parquet_rows
+from batch_runs import SLOW_BATCH, csv_rows, parquet_rows
 from jobs import image, in_a_process, posix, wait_for
 
 from rtmpose.batch.ledger import Ledger
@@ -132,15 +132,7 @@ def test_a_full_disk_ends_the_run_and_blames_no_source(batch, sources, monkeypat
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_goes_on(batch, sources, job_options, number):
-    code = (
-        "import sys, time\n"
-        "import rtmpose.batch.models as models\n"
-        "check = models.refuse_non_numbers\n"
-        "models.refuse_non_numbers = lambda *a: (time.sleep(0.1), check(*a))\n"
-        "from rtmpose.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    line = [sys.executable, "-c", code, "batch", sources, "--out", batch.out, *job_options]
+    line = [sys.executable, "-c", SLOW_BATCH, "batch", sources, "--out", batch.out, *job_options]
     ledger = Ledger(batch.out)
     with in_a_process([*line, "--format", "csv"]) as process:
         wait_for(lambda: len(list(ledger.folder.glob("*.json"))) >= 3)

@@ -6,7 +6,7 @@ import urllib.request
 import uuid
 
 import pytest
-from batch_runs import make_sources
+from batch_runs import SLOW_BATCH, make_sources
 from jobs import in_a_process, posix, wait_for
 
 s3fs = pytest.importorskip("s3fs", reason="reaches S3")
@@ -65,16 +65,8 @@ def test_sources_and_results_in_a_bucket(bucket, uploaded, batch):
 
 @posix
 def test_a_killed_run_leaves_nothing_half_done(bucket, uploaded, batch, job_options):
-    code = (
-        "import sys, time\n"
-        "import rtmpose.batch.models as models\n"
-        "check = models.refuse_non_numbers\n"
-        "models.refuse_non_numbers = lambda *a: (time.sleep(0.1), check(*a))\n"
-        "from rtmpose.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
     out = f"s3://{bucket}/out"
-    line = [sys.executable, "-c", code, "batch", uploaded, "--out", out, *job_options]
+    line = [sys.executable, "-c", SLOW_BATCH, "batch", uploaded, "--out", out, *job_options]
     with in_a_process([*line, "--format", "csv"]) as process:
         wait_for(lambda: len(listed(bucket, "ledger")) >= 2)
         process.send_signal(signal.SIGKILL)

@@ -7,12 +7,11 @@ is still done sooner with all cores.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
-from rtmpose.backends import Backend, open_backend
 from rtmpose.backends.cpu import usable_cpus
 from rtmpose.backends.parallel import calls_at_once
-from rtmpose.families import Network, PoseModel
+from rtmpose.families import PoseModel, open_share
 
 CORES_PER_CALL = 4
 """With more cores than twice as many, a single call still gets this many, so that nobody who is
@@ -32,9 +31,4 @@ def calls_of(model: PoseModel) -> int:
 
 def for_calls(model: PoseModel, calls: int) -> PoseModel:
     """The same model for so many calls at the same time, its networks opened once more."""
-
-    def narrow(network: Network) -> Backend:
-        options = replace(network.options, num_streams=calls)
-        return open_backend(network.path, network.card, options)
-
-    return model if calls == 1 else model.with_backends(narrow)
+    return model if calls == 1 else model.with_backends(partial(open_share, calls=calls))

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from rtmpose.backends import Backend, calls_at_once, open_backend
+from rtmpose.backends import Backend, calls_at_once
 from rtmpose.backends.parallel import ParallelBackend, release
-from rtmpose.families import Network
+from rtmpose.families import Network, open_share
 from rtmpose.tracking.candidates import confident
 from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
@@ -170,14 +169,5 @@ class FramePrefetcher:
         return replace(task, detections=found, poses=poses)
 
     def _narrow(self, network: Network) -> Backend:
-        """The network, opened for calls at the same time; once, as long as it lives."""
-        # Weakly keyed by the wide network: opened once for all prefetchers, gone when it is.
-        backend = _opened.get(network.backend)
-        if backend is None:
-            options = replace(network.options, num_streams=self.at_once)
-            backend = open_backend(network.path, network.card, options)
-            _opened[network.backend] = backend
-        return backend
-
-
-_opened: WeakKeyDictionary[Backend, Backend] = WeakKeyDictionary()
+        """The network, opened for as many calls as there are frames at the same time."""
+        return open_share(network, self.at_once)
