@@ -113,6 +113,7 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         return make_mmdeploy(folder)
     if who == "ours":
         from rtmpose import BackendOptions, Detector, PoseEstimator
+        from rtmpose.pipeline import DEFAULT_DETECTOR, DEFAULT_POSE_MODEL
 
         if engine == "defaults":
             engine, detector, pose = "auto", DEFAULT_DETECTOR, DEFAULT_POSE_MODEL
