@@ -1,4 +1,4 @@
-"""The changes that make a network compute its convolutions in 8 bits.
+"""The changes that make a network compute its dense convolutions in 8 bits.
 
 A convolution is computed in 8 bits where quantizers stand before its input and its weights. Each
 channel c of the input has a range of its own (see :mod:`rtmpose.backends.int8_ranges`): the weights
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from rtmpose.backends.bf16_graph import constant_of
 from rtmpose.backends.int8_ranges import (
     LEVELS,
+    WEIGHT_LEVELS,
     LayerRanges,
     Ranges,
-    is_depthwise,
-    quantizable_convolutions,
+    dense_convolutions,
     run_inside,
     source_key,
     weights_of,
@@ -30,14 +30,11 @@ from rtmpose.types import FloatArray
 if TYPE_CHECKING:
     from openvino import Model, Node, Output
 
-WEIGHT_LEVELS = 255
-"""Of the weights of a convolution, from -127 to 127."""
-
 
 def ranges_fit(network: Model, ranges: Ranges) -> bool:
     """Whether there is a convolution with as many channels for each of the ranges."""
     shapes = {}
-    for node in quantizable_convolutions(network):
+    for node in dense_convolutions(network):
         channels = [value.get_partial_shape()[1] for value in (node.output(0), node.input_value(0))]
         shapes[node.get_friendly_name()] = tuple(count.get_length() for count in channels)
     return all(
@@ -67,7 +64,7 @@ def quantize(network: Model, ranges: Ranges) -> int:
         if key not in quantizers:
             quantizers[key] = _quantized_input(source, layer)
         node.input(0).replace_source_output(quantizers[key])
-        node.input(1).replace_source_output(_quantized_weights(node, layer, weights))
+        node.input(1).replace_source_output(_quantized_weights(layer, weights))
         changed += 1
 
     # Shapes do not change, but the engine must know the new nodes.
@@ -90,10 +87,9 @@ def rounding_errors(
     centers = {}
     for node, layer, weights in _named(network, ranges):
         centers[node.get_friendly_name()] = _bias_of(weights, layer.center)
-        convolve = ops.group_convolution if is_depthwise(node) else ops.convolution
         source = _quantized_input(node.input_value(0), layer)
-        rounded = _quantized_weights(node, layer, weights)
-        beside = convolve(source, rounded, **node.get_attributes())
+        rounded = _quantized_weights(layer, weights)
+        beside = ops.convolution(source, rounded, **node.get_attributes())
         sources += [node.output(0), beside.output(0)]
 
     # (O, H, W) to the mean of each channel, over all images.
@@ -113,7 +109,7 @@ def rounding_errors(
 def _named(network: Model, ranges: Ranges) -> list[tuple[Node, LayerRanges, FloatArray]]:
     """The convolutions that have ranges, with these and their weights."""
     found = []
-    for node in quantizable_convolutions(network):
+    for node in dense_convolutions(network):
         layer = ranges.get(node.get_friendly_name())
         weights = weights_of(node)
         if layer is not None and weights is not None:
@@ -124,10 +120,7 @@ def _named(network: Model, ranges: Ranges) -> list[tuple[Node, LayerRanges, Floa
 def _bias_of(weights: FloatArray, center: FloatArray) -> NDArray[np.float64]:
     """What the centers ``(C,)`` take away from each output channel ``(O,)``."""
     # Summed in float64 because its terms cancel.
-    sums = weights.sum(axis=(-2, -1), dtype=np.float64)
-    if weights.ndim == 5:  # depthwise
-        return sums[:, 0, 0] * center.astype(np.float64)
-    return sums @ center.astype(np.float64)
+    return weights.sum(axis=(2, 3), dtype=np.float64) @ center.astype(np.float64)
 
 
 def _add_bias(node: Node, bias: FloatArray) -> None:
@@ -169,14 +162,13 @@ def _quantized_input(source: Output, layer: LayerRanges) -> Output:
     return quantizer.output(0)
 
 
-def _quantized_weights(node: Node, layer: LayerRanges, weights: FloatArray) -> Output:
+def _quantized_weights(layer: LayerRanges, weights: FloatArray) -> Output:
     """The weights of a convolution, made for its quantized input, behind their quantizer."""
     from openvino import opset13 as ops
 
     # Symmetric, a range for each output channel.
-    scale = layer.scale.reshape((-1, 1, 1, 1, 1) if is_depthwise(node) else (1, -1, 1, 1))
-    scaled = (weights * scale).astype(np.float32)
-    limit = np.abs(scaled).reshape(len(scaled), -1).max(axis=1)
-    limit = np.maximum(limit, 1e-12).astype(np.float32).reshape(-1, *(1,) * (scaled.ndim - 1))
+    scaled = (weights * layer.scale.reshape(1, -1, 1, 1)).astype(np.float32)
+    limit = np.abs(scaled).max(axis=(1, 2, 3), keepdims=True)
+    limit = np.maximum(limit, 1e-12).astype(np.float32)
     ends = [ops.constant(-limit), ops.constant(limit)]
     return ops.fake_quantize(ops.constant(scaled), *ends, *ends, WEIGHT_LEVELS).output(0)

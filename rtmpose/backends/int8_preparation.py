@@ -3,8 +3,8 @@
 The ranges of its convolutions' inputs are measured on images, and what rounding takes away from
 each output channel on average is added to its bias. After that the keypoints (or boxes) that it
 finds in 8 bits are compared with those in fp32, and only a network that agrees is trusted by
-``precision="auto"``. :mod:`rtmpose.backends.int8_ranges` and :mod:`rtmpose.backends.int8_graph` have the
-rest.
+``precision="auto"``. :mod:`rtmpose.backends.int8_ranges` measures,
+:mod:`rtmpose.backends.int8_graph` has the changes to the network.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ feature map share its ranges, so that it is quantized once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,17 +36,17 @@ RANGE_PERCENTILE = 99.99
 """Percentile of a channel's values that counts as its range."""
 
 FEWEST_CHANNELS = 16
-"""Convolutions that read fewer channels stay as they are."""
+"""Convolutions that read fewer channels stay as they are: quantizing pixels takes the time that the
+convolution gains."""
 
 LARGEST_KERNEL = 7
 """Convolutions with larger kernels stay as they are."""
 
-DEPTHWISE = True
-
-SHARE = True
-
 LEVELS = 256
 """Of the input of a convolution."""
+
+WEIGHT_LEVELS = 255
+"""Of its weights, from -127 to 127."""
 
 
 @dataclass(frozen=True)
@@ -78,44 +78,27 @@ Samples = Mapping[str, FloatArray]
 # ---- which convolutions
 
 
-def quantizable_convolutions(network: Model) -> list[Node]:
-    """The convolutions of feature maps that gain from 8 bits, dense and depthwise.
+def dense_convolutions(network: Model) -> list[Node]:
+    """The convolutions of feature maps that gain from 8 bits.
 
-    Not the first one, which reads pixels, and not those of a single row or point.
+    Not the first one, which reads pixels, not depthwise ones, which are no faster in 8 bits, and
+    not those of a single row or point.
     """
-    return [node for node in network.get_ordered_ops() if _is_quantizable(node)]
+    return [node for node in network.get_ordered_ops() if _gains(node)]
 
 
-def _is_quantizable(node: Node) -> bool:
+def _gains(node: Node) -> bool:
     weights = weights_of(node)
     if weights is None or node.input_value(0).get_partial_shape()[2] == 1:
         return False  # the gates of the channel attention see one point
-    if is_depthwise(node):
-        return DEPTHWISE
-    few = weights.shape[1] < FEWEST_CHANNELS
-    return weights.ndim == 4 and not few and max(weights.shape[2:]) <= LARGEST_KERNEL
+    return weights.shape[1] >= FEWEST_CHANNELS and max(weights.shape[2:]) <= LARGEST_KERNEL
 
 
 def weights_of(node: Node) -> FloatArray | None:
-    """The weights of a convolution: ``(O, C, h, w)``, or ``(C, 1, 1, h, w)`` of a depthwise one.
-
-    None for other operations, and where they are no constant.
+    """The weights ``(O, C, h, w)`` of a convolution; None for other operations, and where they are
+    no constant.
     """
-    if node.get_type_name() not in ("Convolution", "GroupConvolution"):
-        return None
-    source = node.input_value(1)
-    shape = source.get_partial_shape()
-    if source.get_node().get_type_name() == "Reshape":  # of a depthwise one, read from ONNX
-        source = source.get_node().input_value(0)
-    constant = constant_of(source)
-    return None if constant is None or shape.is_dynamic else constant.reshape(shape.to_shape())
-
-
-def is_depthwise(node: Node) -> bool:
-    """Whether each channel of a convolution is computed from one channel of its input."""
-    if node.get_type_name() != "GroupConvolution":
-        return False
-    return list(node.input_value(1).get_partial_shape().to_shape()[1:3]) == [1, 1]
+    return constant_of(node.input_value(1)) if node.get_type_name() == "Convolution" else None
 
 
 def _pads(convolution: Node) -> bool:
@@ -132,14 +115,14 @@ def sample_inputs(
     images: NDArray[np.uint8],
     names: Iterable[str] | None = None,
 ) -> dict[str, FloatArray]:
-    """Values of the inputs of all quantizable convolutions over the images ``(N, h, w, 3)``.
+    """Values of the inputs of all dense convolutions over the images ``(N, h, w, 3)``.
 
     The network is changed: its inner values become outputs.
     """
     wanted = None if names is None else set(names)
     convolutions = [
         node
-        for node in quantizable_convolutions(network)
+        for node in dense_convolutions(network)
         if wanted is None or node.get_friendly_name() in wanted
     ]
     samples: dict[str, list[FloatArray]] = {n.get_friendly_name(): [] for n in convolutions}
@@ -187,32 +170,26 @@ def source_key(source: Output) -> tuple[str, int]:
 # ---- choosing
 
 
-def ranges_from(
-    network: Model, samples: Samples, *, balance: float = BALANCE
-) -> dict[str, LayerRanges]:
+def ranges_from(network: Model, samples: Samples) -> dict[str, LayerRanges]:
     """The ranges of the convolutions whose inputs were sampled."""
     # Convolutions that read the same map, in the order of the network.
     readers: dict[tuple[str, int], list[Node]] = {}
-    for node in quantizable_convolutions(network):
+    for node in dense_convolutions(network):
         if node.get_friendly_name() in samples:
-            key = source_key(node.input_value(0))
-            if not SHARE: key = (node.get_friendly_name(), 0)
-            readers.setdefault(key, []).append(node)
+            readers.setdefault(source_key(node.input_value(0)), []).append(node)
 
     ranges = {}
     for nodes in readers.values():
-        shared = _ranges_of(samples[nodes[0].get_friendly_name()], nodes, balance)
+        shared = _ranges_of(samples[nodes[0].get_friendly_name()], nodes)
         for node in nodes:
             outputs = node.output(0).get_partial_shape()[1].get_length()
             correction = np.zeros(outputs, np.float32)
-            ranges[node.get_friendly_name()] = LayerRanges(*shared, correction)
+            ranges[node.get_friendly_name()] = replace(shared, correction=correction)
     return ranges
 
 
-def _ranges_of(
-    values: FloatArray, readers: Sequence[Node], balance: float
-) -> tuple[FloatArray, FloatArray, float, float]:
-    """Center, scale, low and high for all convolutions that read the values ``(C, n)``."""
+def _ranges_of(values: FloatArray, readers: Sequence[Node]) -> LayerRanges:
+    """The ranges for all convolutions that read the values ``(C, n)``, without corrections."""
     # The typical value of each channel, and how far it reaches to either side.
     center = np.zeros(len(values), np.float32)
     if not any(_pads(node) for node in readers):
@@ -221,12 +198,11 @@ def _ranges_of(
     high = np.percentile(values, RANGE_PERCENTILE, axis=1) - center
     reach = np.maximum(np.maximum(high, -low), 1e-4)
 
-    # Weights of a dense convolution share a range over its inputs, so that they cannot take all.
-    scale = reach
-    if not all(is_depthwise(node) for node in readers):
-        strength = np.maximum(_strength(readers), 1e-6)
-        scale = reach**balance / strength ** (1 - balance)
-    scale = scale / np.exp(np.log(scale).mean())  # around 1
+    # How strongly the weights read each channel: (O, C, h, w) to (C,).
+    weights = [found for found in map(weights_of, readers) if found is not None]
+    strength = np.max([np.abs(each).max(axis=(0, 2, 3)) for each in weights], axis=0)
+    scale = reach**BALANCE / np.maximum(strength, 1e-6) ** (1 - BALANCE)
+    scale /= np.exp(np.log(scale).mean())  # around 1
 
     # One range for all channels, in which 0 is one of the levels: padding stays exact.
     least = min(float((low / scale).min()), 0.0)
@@ -234,15 +210,4 @@ def _ranges_of(
     step = (most - least) / (LEVELS - 1)
     zero = round(-least / step)
     ends = -zero * step, (LEVELS - 1 - zero) * step
-    return center, scale.astype(np.float32), *ends
-
-
-def _strength(readers: Sequence[Node]) -> FloatArray:
-    """How strongly the dense convolutions read each channel ``(C,)``."""
-    strengths = []
-    for node in readers:
-        weights = weights_of(node)
-        if weights is not None and not is_depthwise(node):
-            flat = np.abs(weights).transpose(1, 0, 2, 3).reshape(weights.shape[1], -1)
-            strengths.append(flat.max(axis=1))
-    return np.max(strengths, axis=0)
+    return LayerRanges(center, scale.astype(np.float32), *ends, np.zeros(0, np.float32))
