@@ -220,8 +220,7 @@ class VideoTracker:
         planned = self._planned(item, frames)
         if item.live:
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
-        # On a single core two networks would only take the cache from each other.
-        if workers is None and not (self.detect_ahead and usable_cpus() > 1):
+        if workers is None and not (self.detect_ahead and _can_overlap(self.tracker.model)):
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=False)
         if workers is None:
             one = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
@@ -268,6 +267,14 @@ class VideoTracker:
         # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
+
+
+def _can_overlap(model: PoseModel) -> bool:
+    """Whether two networks at the same time gain anything: on a single core they would only take
+    the cache from each other.
+    """
+    on_cpu = model.networks and all(network.backend.device == "cpu" for network in model.networks)
+    return usable_cpus() > 1 or not on_cpu
 
 
 def _checked_interval(usual: int, interval: object) -> int | str:
