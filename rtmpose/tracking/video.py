@@ -39,7 +39,7 @@ from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Calibration, Detections, FloatArray, Frame, Poses, Skeleton
 from rtmpose.worker_threads import OrderedMap, Prefetch
 
-DECODED_AHEAD = 4
+DECODED_AHEAD = 2
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
