@@ -46,4 +46,7 @@ class Arguments {
   std::vector<Entry> options_;
 };
 
+// Throws UsageError where a file of that name could not be written after all the work.
+void check_output(const std::string& path);
+
 }  // namespace programs
