@@ -103,7 +103,7 @@ def test_output_is_of_the_kind_of_its_name(tmp_path):
 def test_outputs_are_refused_before_the_work(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), picture())
     says = {
-        "no ending": "has no ending",
+        "no ending": "its name has no ending",
         "nowhere/out.png": "there is no folder",
         "out.xyz": "is its ending one of images",
     }

@@ -97,16 +97,18 @@ bool Arguments::parse(int argc, char** argv) const {
   return true;
 }
 
-void check_output(const std::string& path) {
+void check_output(const std::string& path, const std::string& kind) {
   namespace fs = std::filesystem;
   const fs::path file = fs::u8path(path);
   if (!file.has_extension()) {
-    throw UsageError{"the output " + path + " has no ending that says its kind, such as .jpg"};
+    throw UsageError{"cannot write the " + kind + " " + path +
+                     ": its name has no ending such as " + (kind == "video" ? ".mp4" : ".jpg")};
   }
   const fs::path folder = file.parent_path();
   std::error_code ignored;
   if (!folder.empty() && !fs::is_directory(folder, ignored)) {
-    throw UsageError{"there is no folder " + folder.u8string() + " for the output " + path};
+    throw UsageError{"cannot write the " + kind + " " + path + ": there is no folder " +
+                     folder.u8string()};
   }
 }
 

@@ -47,6 +47,7 @@ class Arguments {
 };
 
 // Throws UsageError where a file of that name could not be written after all the work.
-void check_output(const std::string& path);
+// kind: image or video.
+void check_output(const std::string& path, const std::string& kind);
 
 }  // namespace programs

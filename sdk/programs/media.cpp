@@ -124,8 +124,6 @@ Output::Output(std::string path, int show, double frame_rate)
     show_ = -1;
   }
   if (path_.empty()) return;
-  check_output(path_);
-
   // One number of the frame, nothing else that printf would take.
   if (path_.find('%') != std::string::npos) {
     static const std::regex kOneNumber("[^%]*%0?[0-9]?d[^%]*");
@@ -135,6 +133,7 @@ Output::Output(std::string path, int show, double frame_rate)
     numbered_ = true;
   }
   video_ = !is_image(path_);
+  check_output(path_, video_ ? "video" : "image");
 }
 
 bool Output::write(const cv::Mat& frame) {
