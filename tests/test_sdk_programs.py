@@ -100,6 +100,20 @@ def test_output_is_of_the_kind_of_its_name(tmp_path):
         assert np.abs(written - picture()).mean() < 3
 
 
+def test_outputs_are_refused_before_the_work(tmp_path):
+    cv2.imwrite(str(tmp_path / "photo.png"), picture())
+    says = {
+        "no ending": "its name has no ending",
+        "nowhere/out.png": "there is no folder",
+        "out.xyz": "is its ending one of images",
+    }
+    for name, words in says.items():
+        done = run(tmp_path / "photo.png", tmp_path / name)
+        assert done.returncode == 1
+        assert words in done.stderr, done.stderr
+        assert "OpenCV" not in done.stderr
+
+
 def test_files_that_are_no_images(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no image\n", encoding="utf-8")

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -282,6 +283,11 @@ class PoseDetector {
     return run(image, boxes.empty() ? &nowhere : boxes.data(), boxes.size(), -1);
   }
 
+  // The same for a list in braces: `apply(image, {{10, 20, 110, 220}})`; `{}` is nobody.
+  Poses apply(const Image& image, std::initializer_list<Box> boxes) const {
+    return apply(image, Span<Box>(boxes.begin(), boxes.size()));
+  }
+
   const rtmpose_pose_detector* get() const { return handle_.get(); }
 
  private:
@@ -342,8 +348,7 @@ class PoseTracker {
 
   // The people in the stream's next frame. time_s: seconds; NaN: 30 frames a second.
   Poses apply(Stream& stream, const Image& image, double time_s = std::nan("")) const {
-    rtmpose_frame frame = frame_of(stream, image, time_s);
-    return run(frame);
+    return apply(frame_of(stream, image, time_s));
   }
 
   // The same with boxes that were detected elsewhere.
@@ -353,7 +358,45 @@ class PoseTracker {
     rtmpose_frame frame = frame_of(stream, image, time_s);
     frame.boxes = boxes.empty() ? &nowhere : boxes.data();
     frame.box_count = static_cast<std::int32_t>(boxes.size());
-    return run(frame);
+    return apply(frame);
+  }
+
+  // The same for a list in braces; `{}` is nobody.
+  Poses apply(Stream& stream, const Image& image, std::initializer_list<Box> boxes,
+              double time_s = std::nan("")) const {
+    return apply(stream, image, Span<Box>(boxes.begin(), boxes.size()), time_s);
+  }
+
+  // A frame with all that rtmpose.h has for it, such as `detect` and the scores of boxes; frame_of
+  // fills what is always needed. Stream, image and boxes must outlive the call that gets it.
+  Poses apply(const rtmpose_frame& frame) const {
+    const rtmpose_poses* found = nullptr;
+    check(rtmpose_tracker_apply(handle_.get(), &frame, &found));
+    return Poses(found);
+  }
+
+  // One frame each of several streams; their people share the calls of the pose network.
+  std::vector<Poses> apply(const std::vector<rtmpose_frame>& frames) const {
+    std::vector<Poses> people;
+    if (frames.empty()) return people;
+    std::vector<const rtmpose_frame*> pointers;
+    for (const rtmpose_frame& frame : frames) pointers.push_back(&frame);
+    std::vector<const rtmpose_poses*> found(frames.size(), nullptr);
+    people.reserve(frames.size());
+    check(rtmpose_tracker_apply_batch(handle_.get(), pointers.data(),
+                                      static_cast<std::int32_t>(frames.size()), found.data()));
+    for (const rtmpose_poses* one : found) people.emplace_back(one);
+    return people;
+  }
+
+  static rtmpose_frame frame_of(Stream& stream, const Image& image,
+                                double time_s = std::nan("")) {
+    rtmpose_frame frame;
+    rtmpose_frame_init(&frame, sizeof(frame));
+    frame.stream = stream.get();
+    frame.image = image.get();
+    frame.time_s = time_s;
+    return frame;
   }
 
   const rtmpose_tracker* get() const { return handle_.get(); }
@@ -364,21 +407,6 @@ class PoseTracker {
     rtmpose_tracker* raw = nullptr;
     check(rtmpose_tracker_create(detector, pose, &params, &raw));
     handle_.reset(raw);
-  }
-
-  static rtmpose_frame frame_of(Stream& stream, const Image& image, double time_s) {
-    rtmpose_frame frame;
-    rtmpose_frame_init(&frame, sizeof(frame));
-    frame.stream = stream.get();
-    frame.image = image.get();
-    frame.time_s = time_s;
-    return frame;
-  }
-
-  Poses run(const rtmpose_frame& frame) const {
-    const rtmpose_poses* found = nullptr;
-    check(rtmpose_tracker_apply(handle_.get(), &frame, &found));
-    return Poses(found);
   }
 
   detail::Handle<rtmpose_tracker, rtmpose_tracker_destroy> handle_;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -68,7 +69,9 @@ bool Arguments::parse(int argc, char** argv) const {
     // Values without a name.
     if (word.rfind("--", 0) != 0) {
       if (place == places_.size()) {
-        throw UsageError{"\"" + word + "\" is one argument too many; see --help"};
+        const bool option = word.size() > 2 && word[0] == '-';
+        throw UsageError{"\"" + word + "\" is one argument too many" +
+                         (option ? ": options begin with --" : "") + "; see --help"};
       }
       places_[place++].set(word);
       continue;
@@ -92,6 +95,21 @@ bool Arguments::parse(int argc, char** argv) const {
                      "; see --help"};
   }
   return true;
+}
+
+void check_output(const std::string& path, const std::string& kind) {
+  namespace fs = std::filesystem;
+  const fs::path file = fs::u8path(path);
+  if (!file.has_extension()) {
+    throw UsageError{"cannot write the " + kind + " " + path +
+                     ": its name has no ending such as " + (kind == "video" ? ".mp4" : ".jpg")};
+  }
+  const fs::path folder = file.parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
+    throw UsageError{"cannot write the " + kind + " " + path + ": there is no folder " +
+                     folder.u8string()};
+  }
 }
 
 const Arguments::Entry& Arguments::find_option(const std::string& name) const {

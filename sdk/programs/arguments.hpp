@@ -46,4 +46,8 @@ class Arguments {
   std::vector<Entry> options_;
 };
 
+// Throws UsageError where a file of that name could not be written after all the work.
+// kind: image or video.
+void check_output(const std::string& path, const std::string& kind);
+
 }  // namespace programs

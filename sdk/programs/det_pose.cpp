@@ -68,6 +68,7 @@ std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& ima
 }
 
 int run(const Settings& s) {
+  if (!s.output.empty()) programs::check_output(s.output, "image");
   cv::Mat image = programs::read_image(s.image);
   const rtmpose_image pixels = programs::as_image(image);
   const std::vector<rtmpose_box> boxes = find_people(s, pixels);

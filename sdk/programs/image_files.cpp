@@ -115,7 +115,10 @@ void write_image(const std::string& path, const cv::Mat& image) {
     // A full disk shows when the rest goes out.
     written = std::fclose(file.release()) == 0 && written;
   }
-  if (!written) throw UsageError{"cannot write the image " + path};
+  if (!written) {
+    const bool own = kind != Kind::kOther;
+    throw UsageError{"cannot write the image " + path + (own ? "" : "; is its ending one of images?")};
+  }
 }
 
 }  // namespace programs

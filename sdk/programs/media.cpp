@@ -71,6 +71,10 @@ Input::Input(const std::string& place, bool flip) : flip_(flip) {
   if (!address && !std::filesystem::exists(std::filesystem::u8path(place))) {
     throw UsageError{"there is no file " + place};
   }
+  std::error_code ignored;
+  if (!address && std::filesystem::is_directory(std::filesystem::u8path(place), ignored)) {
+    throw UsageError{place + " is a folder; name a video, an image, or a list of images (.txt)"};
+  }
   if (!address && suffix_of(place) == ".txt") {
     images_ = image_list(place);
   } else if (!address && is_image(place)) {
@@ -120,7 +124,6 @@ Output::Output(std::string path, int show, double frame_rate)
     show_ = -1;
   }
   if (path_.empty()) return;
-
   // One number of the frame, nothing else that printf would take.
   if (path_.find('%') != std::string::npos) {
     static const std::regex kOneNumber("[^%]*%0?[0-9]?d[^%]*");
@@ -130,6 +133,7 @@ Output::Output(std::string path, int show, double frame_rate)
     numbered_ = true;
   }
   video_ = !is_image(path_);
+  check_output(path_, video_ ? "video" : "image");
 }
 
 bool Output::write(const cv::Mat& frame) {

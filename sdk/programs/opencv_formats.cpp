@@ -9,5 +9,5 @@ bool det_pose_read_image(const char* path, cv::Mat* image) {
 }
 
 bool det_pose_write_image(const char* path, const cv::Mat* image) {
-  return cv::imwrite(path, *image);
+  return cv::haveImageWriter(path) && cv::imwrite(path, *image);
 }

@@ -61,6 +61,21 @@ enum mmdeploy_data_type_t {
   MMDEPLOY_DATA_TYPE_COUNT
 };
 
+// Of an image only: pixels lie in the memory of the CPU.
+struct mmdeploy_device;
+using mmdeploy_device_t = mmdeploy_device*;
+
+// An image as the C interface of the original has it, rows without gaps.
+struct mmdeploy_mat_t {
+  uint8_t* data;
+  int height;
+  int width;
+  int channel;
+  mmdeploy_pixel_format_t format;
+  mmdeploy_data_type_t type;
+  mmdeploy_device_t device;  // null
+};
+
 struct mmdeploy_rect_t {
   float left, top, right, bottom;
 };
@@ -70,6 +85,9 @@ struct mmdeploy_point_t {
 };
 
 namespace mmdeploy {
+
+// Programs that name the original's inner namespace.
+namespace cxx = ::mmdeploy;
 
 using Rect = mmdeploy_rect_t;
 
@@ -135,7 +153,9 @@ class Span {
   // Lists in braces live as long as the call that they are given to.
   template <typename U = T, typename = std::enable_if_t<std::is_const_v<U>>>
   constexpr Span(std::initializer_list<value_type> values) noexcept  // NOLINT
-      : data_(values.begin()), size_(values.size()) {}
+      : size_(values.size()) {
+    data_ = values.begin();  // compilers warn of such a list where they see it kept above
+  }
 
   constexpr T* data() const noexcept { return data_; }
   constexpr size_t size() const noexcept { return size_; }
@@ -243,12 +263,17 @@ class Mat {
  public:
   Mat() { rtmpose_image_init(&image_, sizeof(image_)); }
   Mat(int height, int width, int channels, mmdeploy_pixel_format_t format,
-      mmdeploy_data_type_t type, uint8_t* data)
+      mmdeploy_data_type_t type, uint8_t* data, mmdeploy_device_t device = nullptr)
       : Mat(height, width, format, type, data, int64_t{width} * channels) {
     if (channels != channels_of(format)) {
       throw Exception(MMDEPLOY_E_INVALID_ARG, "the number of channels is not that of the format");
     }
+    if (device) {
+      throw Exception(MMDEPLOY_E_NOT_SUPPORTED, "images must lie in the memory of the CPU");
+    }
   }
+  Mat(const mmdeploy_mat_t& mat)  // NOLINT: as the original
+      : Mat(mat.height, mat.width, mat.channel, mat.format, mat.type, mat.data, mat.device) {}
 
 #if MMDEPLOY_CXX_USE_OPENCV
   Mat(const cv::Mat& mat) : Mat(mat, format_of(mat.channels())) {}  // NOLINT: as the original
@@ -308,7 +333,11 @@ class Result_ {
  public:
   using value_type = T;
   using size_type = size_t;
+  using difference_type = ptrdiff_t;
   using reference = T&;
+  using const_reference = const T&;
+  using pointer = T*;
+  using const_pointer = const T*;
   using iterator = T*;
   using const_iterator = T*;
 

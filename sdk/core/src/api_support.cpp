@@ -37,7 +37,15 @@ void set_format(std::int32_t format, ImageView& view) {
 }  // namespace
 
 void set_last_error(const char* text) noexcept {
-  std::snprintf(g_error, sizeof(g_error), "%s", text);
+  const int length = std::snprintf(g_error, sizeof(g_error), "%s", text);
+  if (length < static_cast<int>(kLongestError)) return;
+
+  // The last character may be cut in two, which is no UTF-8: it goes.
+  std::size_t end = kLongestError - 1;
+  const auto byte = [](std::size_t at) { return static_cast<unsigned char>(g_error[at]); };
+  while (end > 0 && byte(end - 1) >= 0x80 && byte(end - 1) < 0xC0) --end;
+  if (end > 0 && byte(end - 1) >= 0xC0) --end;
+  g_error[end] = '\0';
 }
 
 const char* last_error() noexcept { return g_error; }
@@ -88,7 +96,8 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count) {
       fail_argument("box " + std::to_string(i) + " is (" + std::to_string(box.x1) + ", " +
                     std::to_string(box.y1) + ", " + std::to_string(box.x2) + ", " +
                     std::to_string(box.y2) +
-                    "); needed are numbers with x1 < x2 and y1 < y2, in pixels");
+                    "); boxes are x1, y1, x2, y2 (corners, in pixels) with x1 < x2 and y1 < y2, not"
+                    " x, y, width, height");
     }
   }
 }

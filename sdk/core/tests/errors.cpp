@@ -262,12 +262,27 @@ void release_nothing() {
                "the version of the header");
 }
 
+// Texts that are too long are cut, but never inside of a character.
+void cut_texts() {
+  std::string path = "/nowhere/";
+  for (int i = 0; i < 1500; ++i) path += "\u00e9";
+  for (int shift = 0; shift < 2; ++shift) {
+    rtmpose_model* model = nullptr;
+    const rtmpose_status status = rtmpose_model_open(path.c_str(), nullptr, &model);
+    const std::string text = rtmpose_last_error();
+    checks::that(status == RTMPOSE_ERROR_MODEL && text.size() > 2000, "a long path");
+    checks::that(text.substr(text.size() - 2) == "\u00e9", "a text is cut between characters");
+    path = "/" + path;
+  }
+}
+
 }  // namespace
 
 int main() {
   try {
     release_nothing();
     short_structs();
+    cut_texts();
     wrong_model_files();
     const rtmpose::Model detector_model(kDetector, 1);
     const rtmpose::Model pose_model(kPose, 1);

@@ -45,7 +45,9 @@ namespace Rtmpose
 
             if (stride < 0)
             {
-                throw new ArgumentException("negative: rows go from the top", nameof(stride));
+                throw new ArgumentException(
+                    "negative: rows go from the top; where they are stored from the bottom, give the"
+                    + " address of the top row", nameof(stride));
             }
 
             // Sizes that make no sense are refused by the library; here only what it cannot know.
@@ -58,6 +60,14 @@ namespace Rtmpose
                     throw new ArgumentException(
                         "an image of " + width + "x" + height + " pixels needs " + needed
                         + " bytes, not " + pixels.LongLength, nameof(pixels));
+                }
+
+                // The most common slip of all, which would only give wrong results.
+                if (stride == 0 && BytesOf(format) == 3 && pixels.LongLength == 4L * width * height)
+                {
+                    throw new ArgumentException(
+                        pixels.LongLength + " bytes are 4 for each pixel, and " + format
+                        + " has 3: take Rgba or Bgra", nameof(pixels));
                 }
             }
         }

@@ -69,6 +69,7 @@ namespace Rtmpose.Tests
                 Refused<ArgumentNullException>("no image", () => detector.Apply(null));
                 Refused<ArgumentNullException>("no pixels", () => new Image(null, 1, 1));
                 Refused<ArgumentException>("too few pixels", () => new Image(new byte[10], 64, 48));
+                Refused<ArgumentException>("4 bytes a pixel as BGR", () => new Image(new byte[64 * 48 * 4], 64, 48));
                 Refused<ArgumentException>("a negative stride", () => new Image(new byte[10], 1, 1, stride: -3));
                 Refused<RtmposeException>("an empty image", () => detector.Apply(new Image(new byte[0], 0, 0)));
                 Refused<RtmposeException>("a negative width", () => detector.Apply(new Image(new byte[9], -1, 3)));

@@ -24,6 +24,7 @@ export class CoreMemory {
   readonly calls: Record<string, Call>;
   readonly #memory: WebAssembly.Memory;
 
+  /** @internal */
   constructor(instance: WebAssembly.Instance) {
     this.calls = instance.exports as unknown as Record<string, Call>;
     this.#memory = instance.exports["memory"] as WebAssembly.Memory;

@@ -4,7 +4,7 @@ import { RtmposeError } from "./errors.js";
 import type { ImageSource } from "./images.js";
 import { Model, type ModelOptions, type ReadImage } from "./model.js";
 import { scaled } from "./people.js";
-import { checkNames, checkNumber, checkWhole } from "./ranges.js";
+import { checkMade, checkNames, checkNumber, checkWhole } from "./ranges.js";
 
 /** Which boxes are wanted. */
 export interface DetectOptions {
@@ -26,6 +26,7 @@ export class Detector {
   readonly #model: Model;
 
   private constructor(model: Model) {
+    checkMade(model instanceof Model, "Detector");
     this.#model = model;
   }
 

@@ -1,15 +1,19 @@
 import { messageOf, RtmposeError } from "./errors.js";
 import type { PixelImage } from "./pixels.js";
 
+/** One of the browser's classes; nothing in programs whose types have no browser, as in Node. */
+type OfBrowser<Name extends string> =
+  typeof globalThis extends Record<Name, { prototype: infer Instance }> ? Instance : never;
+
 /** What a browser can draw on a canvas; `Blob` and `File` are decoded, turned as EXIF says. */
 export type Drawable =
-  | HTMLImageElement
-  | HTMLVideoElement
-  | HTMLCanvasElement
-  | OffscreenCanvas
-  | ImageBitmap
-  | VideoFrame
-  | Blob;
+  | OfBrowser<"HTMLImageElement">
+  | OfBrowser<"HTMLVideoElement">
+  | OfBrowser<"HTMLCanvasElement">
+  | OfBrowser<"OffscreenCanvas">
+  | OfBrowser<"ImageBitmap">
+  | OfBrowser<"VideoFrame">
+  | OfBrowser<"Blob">;
 
 const CLASSES = [
   "HTMLImageElement",

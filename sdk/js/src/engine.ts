@@ -135,6 +135,12 @@ export async function openSession(
 
 /** What to do where the engine's own text only says that its WebAssembly is not there. */
 function hintFor(text: string): string {
+  if (/_Cuda|_TensorRT/.test(text) && /shared library/.test(text)) {
+    return (
+      "; onnxruntime-node has CUDA's files on Linux with x64 only, where it is installed without " +
+      "--ignore-scripts"
+    );
+  }
   if (!/wasm|dynamically imported module/i.test(text)) return "";
   if (/unsafe-eval|Content Security Policy/i.test(text)) {
     return "; the page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'";

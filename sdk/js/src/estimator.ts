@@ -7,7 +7,7 @@ import { type BgrImage, type ImageSource, toBgr, toRaw } from "./images.js";
 import { type Person, type Poses, scaled, toPeople } from "./people.js";
 import type { Opened } from "./provider_check.js";
 import { Queue } from "./queue.js";
-import { checkNumber, checkWhole } from "./ranges.js";
+import { checkMade, checkNumber, checkWhole } from "./ranges.js";
 import { type Skeleton, skeletonOf } from "./skeleton.js";
 
 /** How an estimator is made. */
@@ -47,6 +47,7 @@ export class PoseEstimator {
   #closed: Promise<void> | undefined;
 
   private constructor(opened: Opened<Graph>, options: EstimatorOptions) {
+    checkMade(opened.network instanceof Graph, "PoseEstimator");
     this.#graph = opened.network;
     this.provider = opened.provider;
     this.fallback = opened.fallback;

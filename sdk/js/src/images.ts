@@ -78,6 +78,11 @@ export function toBgr(image: RawImage, buffer?: Uint8Array): BgrImage {
 
 function checked(image: PixelImage, scale: number): RawImage {
   const { data, width, height } = image;
+  if (typeof width !== "number" || typeof height !== "number") {
+    const sides = `width is ${describe(width)}, and height ${describe(height)}`;
+    const text = `an image without numbers for its sides has nothing to look at: ${sides}`;
+    throw new RtmposeError("image", `${text}${hintFor(image)}`);
+  }
   if (!isSide(width) || !isSide(height)) {
     const text = `an image of ${width}x${height} pixels has nothing to look at`;
     throw new RtmposeError("image", `${text}${hintFor(image)}`);

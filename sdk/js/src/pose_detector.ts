@@ -5,7 +5,7 @@ import { RtmposeError } from "./errors.js";
 import type { ImageSource } from "./images.js";
 import { Model, type ModelOptions, type ReadImage } from "./model.js";
 import { joined, type Person, type Poses, selected, toPeople } from "./people.js";
-import { checkNames, checkNumber } from "./ranges.js";
+import { checkMade, checkNames, checkNumber } from "./ranges.js";
 import type { Skeleton } from "./skeleton.js";
 
 /** People per call of a network that takes any number. */
@@ -40,6 +40,7 @@ export class PoseDetector {
   readonly #model: Model;
 
   private constructor(model: Model) {
+    checkMade(model instanceof Model, "PoseDetector");
     this.#model = model;
     this.skeleton = model.info.skeleton;
   }

@@ -41,7 +41,16 @@ export async function openTrusted<T extends { release(): Promise<void> }>(
   const providers = providersOf(options);
   const first = nameOf(providers[0]);
   if (!DOUBTFUL.includes(first)) {
-    return { network: await open(providers), provider: first, fallback: "" };
+    try {
+      return { network: await open(providers), provider: first, fallback: "" };
+    } catch (error) {
+      // The engine fails where one of several is not there; what is wrong otherwise stays so.
+      const others = providers.slice(1);
+      if (others.length === 0) throw error;
+      const opened = await openTrusted({ ...options, executionProviders: others }, open, compare);
+      const reasons = [`${first} is not used: ${messageOf(error)}`, opened.fallback];
+      return { ...opened, fallback: reasons.filter(Boolean).join("; ") };
+    }
   }
 
   const safe = await open(["wasm"]);

@@ -17,6 +17,12 @@ export function checkWhole(name: string, value: unknown, low: number): void {
   }
 }
 
+/** Refuses `new Class(...)` of programs without types. */
+export function checkMade(byCreate: boolean, name: string): void {
+  if (byCreate) return;
+  throw new RtmposeError("argument", `use await ${name}.create(...), not new ${name}(...)`);
+}
+
 /** Refuses names that are no option: a misspelt one would be ignored in silence. */
 export function checkNames(options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).find((name) => !known.includes(name));

@@ -16,7 +16,7 @@ import type { ImageSource } from "./images.js";
 import { joined, type Person, type Poses, scaled, selected, toPeople } from "./people.js";
 import { PoseDetector } from "./pose_detector.js";
 import { Queue } from "./queue.js";
-import { checkNames } from "./ranges.js";
+import { checkMade, checkNames } from "./ranges.js";
 import type { Skeleton } from "./skeleton.js";
 import { FIELDS, type TrackerNetworks, type TrackerOptions } from "./tracker_params.js";
 
@@ -65,6 +65,7 @@ export class PoseTracker {
     tracker: (source: FrameSource) => CoreTracker,
     ownsEstimator: boolean,
   ) {
+    checkMade(typeof tracker === "function", "PoseTracker");
     const single = networks instanceof PoseEstimator;
     this.#estimator = single ? networks : null;
     this.#ownsEstimator = ownsEstimator;
@@ -264,6 +265,7 @@ function checkedNetworks({ detector, pose }: TrackerNetworks): TrackerNetworks {
 
 /** Checks the options of a frame; the boxes given. */
 function checkFrame(options: TrackOptions): Found | null {
+  checkNames(options, ["timeS", "detect", "boxes", "boxScores"]);
   const { timeS, detect, boxes, boxScores } = options;
   if (timeS !== undefined && !Number.isFinite(timeS)) {
     throw new RtmposeError("argument", `timeS is a number of seconds, not ${String(timeS)}`);

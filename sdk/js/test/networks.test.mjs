@@ -7,7 +7,9 @@ import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { runInNewContext } from "node:vm";
 
-import { Detector, PoseDetector, PoseTracker } from "rtmpose";
+import * as real from "onnxruntime-node";
+
+import { Detector, PoseDetector, PoseEstimator, PoseTracker } from "rtmpose";
 
 import { withPixels } from "./helpers/cases.mjs";
 import {
@@ -46,6 +48,29 @@ describe("files", { skip: NO_NETWORKS }, () => {
     await fails(pose(POSE, { card: "{" }), "model", /card/);
     await fails(pose(POSE, { card: { id: "x" } }), "model", /card .* is not valid/);
     await fails(pose(POSE, { maxPixels: 0 }), "argument", /maxPixels/);
+    for (const Class of [Detector, PoseDetector, PoseEstimator, PoseTracker]) {
+      const text = new RegExp(`use await ${Class.name}\\.create`);
+      await fails(async () => new Class({ model: POSE }), "argument", text);
+    }
+  });
+
+  it("takes the next engine where one is not there", async () => {
+    const asked = [];
+    const create = (model, options) => {
+      asked.push(options.executionProviders[0]);
+      const missing = "OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library";
+      if (asked.at(-1) === "cuda") return Promise.reject(new Error(missing));
+      return real.InferenceSession.create(model, options);
+    };
+    const ort = { Tensor: real.Tensor, env: real.env, InferenceSession: { create } };
+    const open = (executionProviders) =>
+      PoseDetector.create({ model: SMALL_POSE, ort, executionProviders, threads: 1 });
+    const pose = await open(["cuda", "cpu"]);
+    assert.deepEqual(asked, ["cuda", "cpu"]);
+    assert.equal(pose.provider, "cpu");
+    assert.match(pose.fallback, /^cuda is not used: .*shared library.*without --ignore-scripts/);
+    await pose.dispose();
+    await fails(() => open(["cuda"]), "engine", /opened with cuda: .*--ignore-scripts/);
   });
 
   it("sends one-graph models to the estimator", { skip: NO_MODEL }, async () => {
@@ -269,6 +294,7 @@ describe("tracker of networks", { skip: NO_NETWORKS }, () => {
 
   it("takes boxes, or the whole image", async () => {
     const tracker = await PoseTracker.create({ pose, confirm: 1 });
+    await fails(() => tracker.track(photo, { time: 1 }), "argument", /no option time; .*timeS/);
     const [first] = await tracker.track(photo, { boxes: [BOX] });
     assert.equal(first.id, 1);
     assert.equal((await tracker.track(photo))[0].id, 1);

@@ -107,6 +107,7 @@ describe("estimator", { skip: NO_MODEL }, () => {
     await fails(run(null), "image", /not null/);
     await fails(run("photo.jpg"), "image", /not the text "photo.jpg"/);
     await fails(run(readFileSync(import.meta.filename)), "image", /nothing to look at/);
+    await fails(run({ ...photo, width: "320" }), "image", /width is the text "320"/);
     await fails(run({ data, width: 0, height: 4 }), "image", /0x4/);
     await fails(run({ data, width: -2, height: 2 }), "image", /-2x2/);
     await fails(run({ data, width: 1.5, height: 2 }), "image", /1.5x2/);

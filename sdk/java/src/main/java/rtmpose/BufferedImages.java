@@ -19,14 +19,14 @@ final class BufferedImages {
         int width = image.getWidth();
         int height = image.getHeight();
         if (image.getColorModel().getColorSpace().getType() == ColorSpace.TYPE_GRAY) {
-            return new Image(gray(image), width, height, Image.Format.GRAY);
+            return Image.owning(gray(image), width, height, Image.Format.GRAY);
         }
         boolean whole = image.getRaster().getParent() == null;
         if (whole && image.getType() == BufferedImage.TYPE_INT_ARGB) {
-            return new Image(withoutAlpha(image), width, height, Image.Format.BGR);
+            return Image.owning(withoutAlpha(image), width, height, Image.Format.BGR);
         }
         if (image.getColorModel().hasAlpha()) {
-            return new Image(rows(image), width, height, Image.Format.BGR);
+            return Image.owning(rows(image), width, height, Image.Format.BGR);
         }
         BufferedImage bgr = image;
         if (!whole || image.getType() != BufferedImage.TYPE_3BYTE_BGR) {

@@ -21,7 +21,7 @@ public final class Detector implements AutoCloseable {
         Native library = Loader.library();
         PointerByReference made = new PointerByReference();
         try (Uses uses = new Uses()) {
-            Calls.check(library.rtmpose_detector_create(uses.add(model.handle), made));
+            Calls.check(library.rtmpose_detector_create(uses.add(Model.handleOf(model)), made));
         }
         handle = new Handle("detector", made.getValue(), library::rtmpose_detector_destroy);
     }
@@ -43,11 +43,11 @@ public final class Detector implements AutoCloseable {
      */
     public Detections apply(Image image, float boxThr, int label, int maxPeople) {
         Native library = Loader.library();
-        Native.CImage pixels = image.toNative();
         Native.CDetectParams params = Native.CDetectParams.of(boxThr, label, maxPeople);
         PointerByReference found = new PointerByReference();
         try (Uses uses = new Uses()) {
-            Calls.check(library.rtmpose_detector_apply(uses.add(handle), pixels, params, found));
+            Calls.check(library.rtmpose_detector_apply(
+                    uses.add(handle), uses.add(image), params, found));
         } finally {
             Reference.reachabilityFence(image);
         }

@@ -1,7 +1,9 @@
 package rtmpose;
 
+import com.sun.jna.Memory;
 import java.awt.image.BufferedImage;
 import java.nio.ByteBuffer;
+import java.util.Objects;
 
 /** 8-bit pixels, row by row from the top. */
 public final class Image {
@@ -25,7 +27,9 @@ public final class Image {
         }
     }
 
-    private final ByteBuffer pixels;
+    // One of both: bytes of its own on the heap, or a direct buffer of somebody else.
+    private final byte[] bytes;
+    private final ByteBuffer buffer;
     private final int width;
     private final int height;
     private final Format format;
@@ -38,7 +42,8 @@ public final class Image {
 
     /** Copies pixels; stride: bytes from one row to the next, 0 for rows without gaps. */
     public Image(byte[] pixels, int width, int height, Format format, int stride) {
-        this(copied(pixels), width, height, format, stride);
+        this(Objects.requireNonNull(pixels, "pixels is null").clone(), null, width, height, format,
+                stride);
     }
 
     /**
@@ -53,9 +58,15 @@ public final class Image {
      *     not direct
      */
     public Image(ByteBuffer pixels, int width, int height, Format format, int stride) {
+        this(null, Objects.requireNonNull(pixels, "pixels is null"), width, height, format, stride);
         if (!pixels.isDirect()) {
             throw new IllegalArgumentException("the buffer must be direct");
         }
+    }
+
+    private Image(
+            byte[] bytes, ByteBuffer buffer, int width, int height, Format format, int stride) {
+        Objects.requireNonNull(format, "format is null");
         if (stride < 0) {
             throw new IllegalArgumentException("a negative stride: rows go from the top");
         }
@@ -64,12 +75,20 @@ public final class Image {
         if (width > 0 && height > 0) {
             long row = (long) width * format.bytes;
             long needed = (stride == 0 ? row : stride) * (height - 1L) + row;
-            if (pixels.capacity() < needed) {
+            long given = bytes == null ? buffer.capacity() : bytes.length;
+            if (given < needed) {
                 throw new IllegalArgumentException("an image of " + width + "x" + height
-                        + " pixels needs " + needed + " bytes, not " + pixels.capacity());
+                        + " pixels needs " + needed + " bytes, not " + given);
+            }
+
+            // The most common slip of all, which would only give wrong results.
+            if (stride == 0 && format.bytes == 3 && given == 4L * width * height) {
+                throw new IllegalArgumentException(given + " bytes are 4 for each pixel, and "
+                        + format + " has 3: take RGBA or BGRA");
             }
         }
-        this.pixels = pixels;
+        this.bytes = bytes;
+        this.buffer = buffer;
         this.width = width;
         this.height = height;
         this.format = format;
@@ -81,7 +100,12 @@ public final class Image {
      * of 16 bits the upper 8 count.
      */
     public static Image of(BufferedImage image) {
-        return BufferedImages.toImage(image);
+        return BufferedImages.toImage(Objects.requireNonNull(image, "the image is null"));
+    }
+
+    /** Takes over bytes that nobody else writes to. */
+    static Image owning(byte[] bytes, int width, int height, Format format) {
+        return new Image(bytes, null, width, height, format, 0);
     }
 
     /** Pixels of a row. */
@@ -94,25 +118,25 @@ public final class Image {
         return height;
     }
 
-    // The buffer has to stay reachable while the library reads: callers keep this image.
+    // A direct buffer has to stay reachable while the library reads: callers keep this image. Bytes
+    // are copied to memory that is freed after the call: a direct buffer for each frame would wait
+    // for the garbage collector, and end programs that keep it from running.
     Native.CImage toNative() {
         Native.CImage image = new Native.CImage();
         Loader.library().rtmpose_image_init(image, image.size());
         image.format = format.ordinal();
-        image.data = com.sun.jna.Native.getDirectBufferPointer(pixels);
+        image.data = bytes == null
+                ? com.sun.jna.Native.getDirectBufferPointer(buffer) : memoryOf(bytes);
         image.width = width;
         image.height = height;
         image.stride = stride;
         return image;
     }
 
-    private static ByteBuffer copied(byte[] pixels) {
+    private static Memory memoryOf(byte[] bytes) {
         // Not empty, so that there is an address.
-        ByteBuffer buffer = ByteBuffer.allocateDirect(Math.max(pixels.length, 1));
-        buffer.put(pixels);
-        if (pixels.length == 0) {
-            buffer.limit(0);
-        }
-        return buffer;
+        Memory memory = new Memory(Math.max(bytes.length, 1));
+        memory.write(0, bytes, 0, bytes.length);
+        return memory;
     }
 }

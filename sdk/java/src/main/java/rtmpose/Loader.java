@@ -5,7 +5,7 @@ package rtmpose;
  * need JNA before the check: without it the virtual machine's own text is only a class name.
  */
 final class Loader {
-    private static Native library;
+    private static volatile Native library;
 
     private Loader() {
     }
@@ -15,7 +15,14 @@ final class Loader {
      *
      * @throws LinkageError a jar or library is not there, or does not fit
      */
-    static synchronized Native library() {
+    static Native library() {
+        // Without a lock once it is there: a thread that waited between a call and the text of its
+        // failure might go on in another thread of the system, where the text is another one.
+        Native loaded = library;
+        return loaded == null ? loadOnce() : loaded;
+    }
+
+    private static synchronized Native loadOnce() {
         if (library == null) {
             checkJna();
             library = load();

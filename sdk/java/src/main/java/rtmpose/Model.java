@@ -3,6 +3,7 @@ package rtmpose;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Reference;
+import java.util.Objects;
 
 /**
  * An opened model. Detectors and trackers keep what they need of it, so it may be closed right after
@@ -83,6 +84,10 @@ public final class Model implements AutoCloseable {
             links[i] = info.linkPairs.getIntArray(8L * i, 2);
         }
         Reference.reachabilityFence(handle);
+    }
+
+    static Handle handleOf(Model model) {
+        return Objects.requireNonNull(model, "the model is null").handle;
     }
 
     @Override

@@ -17,7 +17,8 @@ public final class PoseDetector implements AutoCloseable {
         Native library = Loader.library();
         PointerByReference made = new PointerByReference();
         try (Uses uses = new Uses()) {
-            Calls.check(library.rtmpose_pose_detector_create(uses.add(model.handle), made));
+            Calls.check(library.rtmpose_pose_detector_create(
+                    uses.add(Model.handleOf(model)), made));
         }
         handle = new Handle("pose detector", made.getValue(), library::rtmpose_pose_detector_destroy);
     }
@@ -39,13 +40,12 @@ public final class PoseDetector implements AutoCloseable {
      */
     public Poses apply(Image image, Box[] boxes, float boxThr) {
         Native library = Loader.library();
-        Native.CImage pixels = image.toNative();
         Pointer given = Box.write(boxes);
         int count = boxes == null ? 0 : boxes.length;
         PointerByReference found = new PointerByReference();
         try (Uses uses = new Uses()) {
             Calls.check(library.rtmpose_pose_detector_apply(
-                    uses.add(handle), pixels, given, count, boxThr, found));
+                    uses.add(handle), uses.add(image), given, count, boxThr, found));
         } finally {
             Reference.reachabilityFence(image);
             Reference.reachabilityFence(given);
@@ -74,14 +74,13 @@ public final class PoseDetector implements AutoCloseable {
     public Poses findPeople(
             Detector detector, Image image, float boxThr, float personThr, int maxPeople) {
         Native library = Loader.library();
-        Native.CImage pixels = image.toNative();
         Native.CDetectParams params =
                 Native.CDetectParams.of(boxThr, Detector.PEOPLE, maxPeople);
         PointerByReference people = new PointerByReference();
         try (Uses uses = new Uses()) {
             Pointer boxes = uses.addIfAny(detector == null ? null : detector.handle);
             Calls.check(library.rtmpose_find_people(
-                    boxes, uses.add(handle), pixels, params, personThr, people));
+                    boxes, uses.add(handle), uses.add(image), params, personThr, people));
         } finally {
             Reference.reachabilityFence(image);
         }

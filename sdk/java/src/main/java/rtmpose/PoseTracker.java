@@ -6,6 +6,7 @@ import com.sun.jna.ptr.PointerByReference;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /** Follows people through videos. May be used by several threads, each with its own streams. */
 public final class PoseTracker implements AutoCloseable {
@@ -26,11 +27,11 @@ public final class PoseTracker implements AutoCloseable {
      */
     public PoseTracker(Model detector, Model pose, TrackerParams params) {
         Native library = Loader.library();
-        Native.CTrackerParams values = params.toNative();
+        Native.CTrackerParams values = Objects.requireNonNull(params, "params is null").toNative();
         PointerByReference made = new PointerByReference();
         try (Uses uses = new Uses()) {
             Pointer found = uses.addIfAny(detector == null ? null : detector.handle);
-            Pointer network = uses.add(pose.handle);
+            Pointer network = uses.add(Model.handleOf(pose));
             Calls.check(library.rtmpose_tracker_create(found, network, values, made));
         }
         handle = new Handle("tracker", made.getValue(), library::rtmpose_tracker_destroy);
@@ -52,13 +53,24 @@ public final class PoseTracker implements AutoCloseable {
     }
 
     /**
+     * The people in the next frame of a stream, in the order of their ids.
+     *
+     * @param timeS seconds; they count from wherever the program likes
+     */
+    public Poses apply(PoseStream stream, Image image, double timeS) {
+        Frame frame = new Frame(stream, image);
+        frame.timeS = timeS;
+        return apply(frame);
+    }
+
+    /**
      * The people in a frame, in the order of their ids.
      *
      * @throws RtmposeException the image or a box makes no sense, or another call uses the stream
      * @throws IllegalStateException this tracker or the stream is closed
      */
     public Poses apply(Frame frame) {
-        return apply(List.of(frame)).get(0);
+        return apply(List.of(Objects.requireNonNull(frame, "the frame is null"))).get(0);
     }
 
     /** One frame each of several streams; all people share the calls of the network. */
@@ -97,7 +109,7 @@ public final class PoseTracker implements AutoCloseable {
     private static Pointer toNative(Frame frame, Uses uses, List<Object> kept) {
         Native.CFrame values = new Native.CFrame();
         Loader.library().rtmpose_frame_init(values, values.size());
-        Native.CImage image = frame.image.toNative();
+        Native.CImage image = uses.add(frame.image);
         image.write();
         values.stream = uses.add(frame.stream.handle);
         values.image = image.getPointer();

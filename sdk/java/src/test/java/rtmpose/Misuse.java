@@ -58,6 +58,9 @@ final class Misuse {
             holds("links", pose.links.length > 10);
             refused("a pose network as detector", failure, () -> new Detector(pose));
             refused("a detector as pose network", failure, () -> new PoseDetector(detector));
+            refused("no model", NullPointerException.class, () -> new Detector(null));
+            refused("no pose model", NullPointerException.class,
+                    () -> new PoseTracker(detector, null));
             refused("a tracker of two detectors", failure,
                     () -> new PoseTracker(detector, detector));
             TrackerParams wrong = new TrackerParams();
@@ -73,6 +76,13 @@ final class Misuse {
         try (Model model = open(detectorFile); Detector detector = new Detector(model)) {
             refused("no image", NullPointerException.class, () -> detector.apply(null));
             refused("too few pixels", argument, () -> new Image(new byte[10], 64, 48, bgr));
+            refused("4 bytes a pixel as BGR", argument,
+                    () -> new Image(new byte[64 * 48 * 4], 64, 48, bgr));
+            refused("no pixels", NullPointerException.class,
+                    () -> new Image((byte[]) null, 1, 1, bgr));
+            refused("no format", NullPointerException.class,
+                    () -> new Image(new byte[9], 1, 1, null));
+            refused("no image of the platform", NullPointerException.class, () -> Image.of(null));
             refused("a negative stride", argument,
                     () -> new Image(ByteBuffer.allocateDirect(9), 1, 1, bgr, -3));
             refused("a buffer of the heap", argument,
@@ -135,6 +145,8 @@ final class Misuse {
             PoseTracker tracker = new PoseTracker(null, open);
             PoseStream stream = tracker.createStream();
             holds("a stream without boxes", tracker.apply(stream, image).count() == 0);
+            holds("a frame with its time", tracker.apply(stream, image, 0.1).count() == 0);
+            refused("no stream", NullPointerException.class, () -> tracker.apply(null, image));
             stream.reset();
             stream.close();
             refused("a closed stream", state, () -> tracker.apply(stream, image));

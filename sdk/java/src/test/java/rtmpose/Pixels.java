@@ -1,6 +1,8 @@
 package rtmpose;
 
 import java.awt.image.BufferedImage;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 
@@ -22,6 +24,7 @@ final class Pixels {
         pixels.grays();
         pixels.parts();
         pixels.bytes();
+        pixels.memory();
         System.out.println("pixels: " + pixels.failures + " failures");
         return pixels.failures == 0;
     }
@@ -96,6 +99,22 @@ final class Pixels {
         byte[] gaps = new byte[32 * HEIGHT];
         Image image = new Image(gaps, WIDTH, HEIGHT, Image.Format.BGR, 32);
         holds("rows with gaps", image.toNative().stride == 32);
+    }
+
+    // Direct buffers are freed by the garbage collector only: frames of a video must not need them.
+    private void memory() {
+        long before = directBuffers();
+        for (int i = 0; i < 10; i++) {
+            bytesOf(new Image(new byte[300], 10, 10, Image.Format.BGR), 300);
+            bytesOf(Image.of(painted(BufferedImage.TYPE_3BYTE_BGR)), 3);
+        }
+        holds("frames without direct buffers", directBuffers() == before);
+    }
+
+    private static long directBuffers() {
+        return ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class).stream()
+                .filter(pool -> pool.getName().equals("direct"))
+                .mapToLong(BufferPoolMXBean::getCount).sum();
     }
 
     private static byte[] bytesOf(Image image, int count) {
