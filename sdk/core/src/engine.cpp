@@ -152,6 +152,14 @@ std::vector<std::string> candidates(const std::string& path) {
 
 // ---- loading
 
+// Whether a version such as "1.26.0" is at least the given one.
+bool is_from(const std::string& version, long major, long minor) {
+  char* rest = nullptr;
+  const long first = std::strtol(version.c_str(), &rest, 10);
+  const long second = *rest == '.' ? std::strtol(rest + 1, nullptr, 10) : 0;
+  return first > major || (first == major && second >= minor);
+}
+
 // Called with the mutex held.
 const Engine* load(const std::string& path) {
   std::string faults;
@@ -183,6 +191,7 @@ const Engine* load(const std::string& path) {
     static Engine loaded;
     loaded.api = api;
     loaded.version = base->GetVersionString();
+    loaded.limits_spinning = is_from(loaded.version, 1, 26);
     OrtStatus* status = api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "rtmpose", &loaded.environment);
     if (status) {
       const std::string text = api->GetErrorMessage(status);

@@ -9,6 +9,7 @@
 #endif
 #include <onnxruntime_c_api.h>
 
+#include <memory>
 #include <string>
 
 namespace rtmpose::core {
@@ -17,7 +18,12 @@ struct Engine {
   const OrtApi* api = nullptr;
   OrtEnv* environment = nullptr;
   std::string version;
+  bool limits_spinning = false;  // it can limit for how long waiting threads spin
 };
+
+// A pointer of the engine with the function that releases it.
+template <typename T>
+using Owned = std::unique_ptr<T, void(ORT_API_CALL*)(T*)>;
 
 // The engine of this process; loads it in the first call. Throws Error.
 const Engine& engine();
