@@ -35,9 +35,6 @@ PROVIDERS = {
 LARGEST_CALL = 8
 """Images of one call on the CPU."""
 
-SPIN_US = "20"
-"""Microseconds for which a thread of a call waits awake for its next part, then it sleeps."""
-
 Provider = str | tuple[str, dict[str, str]]
 """Name of an execution provider, or name and settings."""
 
@@ -230,22 +227,11 @@ def _session_options(options: BackendOptions) -> SessionOptions:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1  # branches of the network do not run in parallel
-    # From one operation to the next, spinning is faster than to sleep. Longer, and between calls,
-    # threads would take the cores from the other network and from other programs; see
+    # A spinning pool next to another busy program makes calls 2 to 3 times slower; see
     # docs/conventions.md.
-    brief = not options.allow_spinning and _limits_spinning(ort.__version__)
-    spinning = "1" if options.allow_spinning or brief else "0"
+    spinning = "1" if options.allow_spinning else "0"
     settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
-    if brief:
-        settings.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
-        settings.add_session_config_entry("session.force_spinning_stop", "1")
     return settings
-
-
-def _limits_spinning(version: str) -> bool:
-    """Whether this ONNX Runtime can limit for how long waiting threads spin."""
-    major, minor = (int(part) for part in version.split(".")[:2])
-    return (major, minor) >= (1, 26)
 
 
 def _provider_list(kind: str, number: str, precision: str) -> list[Provider]:
