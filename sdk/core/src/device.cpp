@@ -63,7 +63,12 @@ void check_offered(const std::string& name, const Kind& kind) {
   check_engine(api->GetAvailableProviders(&names, &count), "the engine's providers");
   const std::vector<std::string> offered(names, names + count);
   check_engine(api->ReleaseAvailableProviders(names, count), "the engine's providers");
-  if (std::find(offered.begin(), offered.end(), kind.provider) != offered.end()) return;
+  if (std::find(offered.begin(), offered.end(), kind.provider) != offered.end()) {
+    const std::string other = providers_of_another();
+    if (other.empty()) return;
+    fail_engine("device " + name + " was asked for, but the process has loaded " + other +
+                " of another ONNX Runtime: give both the same one, or run them in two processes");
+  }
   std::string text;
   for (const std::string& provider : offered) text += (text.empty() ? "" : ", ") + provider;
   fail_engine("device " + name + " was asked for, but the loaded ONNX Runtime " +

@@ -229,6 +229,27 @@ const char* loaded_engine_version() {
   return ready ? ready->version.c_str() : "";
 }
 
+std::string providers_of_another() {
+#ifdef __linux__
+  void* shared = dlopen("libonnxruntime_providers_shared.so", RTLD_NOLOAD | RTLD_LAZY);
+  if (!shared) return {};
+  Dl_info theirs{};
+  Dl_info ours{};
+  void* host = dlsym(shared, "Provider_GetHost");
+  void* function = reinterpret_cast<void*>(engine().api->CreateSession);
+  const bool known = host && dladdr(host, &theirs) && theirs.dli_fname &&
+                     dladdr(function, &ours) && ours.dli_fname;
+  const std::string path = known ? theirs.dli_fname : "";
+  dlclose(shared);
+  std::error_code failed;
+  const bool together = !known || fs::equivalent(fs::path(theirs.dli_fname).parent_path(),
+                                                 fs::path(ours.dli_fname).parent_path(), failed);
+  return together || failed ? std::string() : path;
+#else
+  return {};
+#endif
+}
+
 void check_engine(OrtStatus* status, const std::string& what, bool model_fault) {
   if (!status) return;
   const OrtApi* api = engine().api;

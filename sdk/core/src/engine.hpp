@@ -34,6 +34,10 @@ void load_engine(const std::string& path);
 // Empty before the engine is loaded.
 const char* loaded_engine_version();
 
+// The part for devices of another ONNX Runtime in this process, which would be taken for that of the
+// loaded engine; empty where there is none.
+std::string providers_of_another();
+
 // Throws the text of a failed call, after the words of `what`; releases the status.
 void check_engine(OrtStatus* status, const std::string& what, bool model_fault = false);
 
