@@ -1,5 +1,8 @@
-"""The C library against the Python package on ONNX Runtime, taking turns, each on one thread:
-`python benchmarks/sdk_speed.py [--rounds 40] [--library build/sdk/install/lib/librtmpose.so]`; and
+"""The C library against the Python package on ONNX Runtime, taking turns, each on one thread or as
+many as --threads says:
+`python benchmarks/sdk_speed.py [--rounds 40] [--library build/sdk/install/lib/librtmpose.so]`.
+With --device openvino, and RTMPOSE_ONNXRUNTIME naming the library of the Python package
+onnxruntime-openvino, C runs the networks by OpenVINO; Python stays with ONNX Runtime. And
 with --det-pose PROGRAM the peak memory of that program and of the Python command on one photo.
 
 With --mmdeploy-python PYTHON, of an environment with mmdeploy-runtime 1.3.1 and numpy below 2, the
@@ -59,10 +62,12 @@ def frame() -> NDArray[np.uint8]:
 class CPipeline:
     """Detector and pose model in the C library."""
 
-    def __init__(self, library: Path, detector: Path, pose: Path, threads: int) -> None:
+    def __init__(
+        self, library: Path, detector: Path, pose: Path, threads: int, device: str
+    ) -> None:
         self.library = Library(library)
-        self.detector = self.library.detector(self.library.open(detector, threads))
-        self.pose = self.library.pose_detector(self.library.open(pose, threads))
+        self.detector = self.library.detector(self.library.open(detector, threads, device))
+        self.pose = self.library.pose_detector(self.library.open(pose, threads, device))
 
     def run(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> None:
         """Detect, throw the boxes away, estimate in the given ones."""
@@ -81,12 +86,15 @@ class CPipeline:
         return times
 
 
-def against_python(library: Path, detector_file: Path, pose_file: Path, rounds: int) -> None:
+def against_python(arguments: argparse.Namespace) -> None:
     """Milliseconds per frame of both, medians of frames that take turns."""
-    options = rtmpose.BackendOptions("onnxruntime", "cpu", 1, False, "fp32")
-    detector = rtmpose.Detector(detector_file, options=options)
-    pose = rtmpose.PoseEstimator(pose_file, options=options)
-    other = CPipeline(library, detector_file, pose_file, 1)
+    threads, rounds = arguments.threads, arguments.rounds
+    options = rtmpose.BackendOptions("onnxruntime", "cpu", threads, False, "fp32")
+    detector = rtmpose.Detector(arguments.detector, options=options)
+    pose = rtmpose.PoseEstimator(arguments.pose, options=options)
+    other = CPipeline(
+        arguments.library, arguments.detector, arguments.pose, threads, arguments.device
+    )
     image = frame()
     print(f"load average {os.getloadavg()[0]:.1f}")
     for count in PEOPLE:
@@ -124,7 +132,9 @@ def against_mmdeploy(arguments: argparse.Namespace, cores: int) -> None:
             debug=False,
         )
         theirs = compare.Contender("mmdeploy-onnxruntime", settings, cores)
-        ours = CPipeline(arguments.library, arguments.detector, arguments.pose, cores)
+        ours = CPipeline(
+            arguments.library, arguments.detector, arguments.pose, cores, arguments.device
+        )
         print(f"{cores} cores, load average {os.getloadavg()[0]:.1f}")
         if arguments.bind_all:
             theirs.run(PEOPLE[0], 1)
@@ -189,6 +199,8 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, default=DETECTOR)
     parser.add_argument("--pose", type=Path, default=POSE)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1, help="of both, against Python")
+    parser.add_argument("--device", default="cpu", help="of the C library: cpu, openvino, ...")
     parser.add_argument("--det-pose", type=Path, help="program whose peak memory is measured")
     parser.add_argument("--mmdeploy-python", help="compare with mmdeploy-runtime of this Python")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="for mmdeploy-runtime")
@@ -203,7 +215,7 @@ def main() -> None:
         for cores in arguments.cores:
             against_mmdeploy(arguments, cores)
         return
-    against_python(arguments.library, arguments.detector, arguments.pose, arguments.rounds)
+    against_python(arguments)
     if arguments.det_pose:
         # For the program, wherever it was built.
         os.environ["LD_LIBRARY_PATH"] = str(arguments.library.parent)

@@ -94,8 +94,8 @@ class Pipeline:
         device: ``auto``, ``cpu``, ``cuda``, ...; one that is not available is an error.
         threads: CPU threads; 0 for all cores.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``, where the engine has it.
-        allow_spinning: Let idle threads of ONNX Runtime burn CPU: a little faster alone, far slower
-            next to other busy processes.
+        allow_spinning: Let idle threads of ONNX Runtime burn CPU: rarely faster, and far slower
+            with two networks or next to other busy processes.
         box_thr: Lowest box score taken.
         max_people: At most this many people per frame, those of the highest box scores.
         person_thr: Lowest person score (:attr:`rtmpose.Poses.instance_scores`) of those who are

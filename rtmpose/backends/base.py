@@ -44,8 +44,9 @@ class BackendOptions:
             ``cuda:1``, ``tensorrt``, ``gpu``, ``npu``. A device that is not there is an error; only
             ``auto`` chooses.
         threads: Worker threads for CPU inference; 0 lets the engine take one per physical core.
-        allow_spinning: Whether idle worker threads burn CPU while they wait. Slightly faster on an
-            otherwise idle machine, several times slower next to other busy programs, hence off.
+        allow_spinning: Whether idle worker threads burn CPU while they wait. Faster only for a
+            network that is alone; slower with two (27 in place of 15 ms for a detector and a pose
+            network on two cores), several times slower next to other busy programs, hence off.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``: reduced precision only where it is
             proved not to cost accuracy, or where the file was made for it.
         num_streams: Calls from several threads that run at the same time, each with its share of

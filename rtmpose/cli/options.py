@@ -159,8 +159,8 @@ AllowSpinning = Annotated[
     typer.Option(
         "--allow-spinning",
         help=(
-            "Let idle threads of the engine busy-wait, where it can: a little faster alone, far"
-            " slower when other programs need the CPU."
+            "Let idle threads of the engine busy-wait, where it can: rarely faster; far slower with"
+            " a detector beside the pose network, or when other programs need the CPU."
         ),
         rich_help_panel=SPEED,
     ),

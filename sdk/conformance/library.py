@@ -165,11 +165,12 @@ class Library:
         made.height, made.width = image.shape[:2]
         return made
 
-    def open(self, path: Path, threads: int = 1) -> c.c_void_p:
+    def open(self, path: Path, threads: int = 1, device: str = "cpu") -> c.c_void_p:
         """A model."""
         options = COptions()
         self.c.rtmpose_options_init(c.byref(options), c.sizeof(options))
         options.threads = threads
+        options.device = device.encode()
         return self._made("rtmpose_model_open", str(path).encode(), c.byref(options))
 
     def detector(self, model: c.c_void_p) -> c.c_void_p:

@@ -56,7 +56,7 @@ bool parse(int argc, char** argv, Settings* s) {
   arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");
   arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
   arguments.place(&s->input, "INPUT", "video, image, list of images (.txt) or camera number");
-  arguments.option(&s->device, "device", "cpu, cuda or cuda:1");
+  arguments.option(&s->device, "device", "cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml");
   arguments.option(&s->output, "output", "video, image, or numbered images (%04d.jpg)");
   arguments.option(&s->output_size, "output_size", "long side of the output; 0 as the input");
   arguments.option(&s->flip, "flip", "1 mirrors the frames");

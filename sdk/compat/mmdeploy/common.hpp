@@ -195,10 +195,13 @@ class Model {
 class Device {
  public:
   explicit Device(std::string name, int index = 0) : name_(std::move(name)), index_(index) {
-    if (name_ != "cpu" && name_ != "cuda") {
-      throw Exception(MMDEPLOY_E_NOT_SUPPORTED,
-                      "unknown device \"" + name_ + "\"; there are cpu and cuda");
+    // The original's devices, and those of ONNX Runtime besides.
+    for (const char* known : {"cpu", "cuda", "openvino", "tensorrt", "dml", "coreml"}) {
+      if (name_ == known) return;
     }
+    throw Exception(MMDEPLOY_E_NOT_SUPPORTED,
+                    "unknown device \"" + name_ +
+                        "\"; there are cpu, cuda, openvino, tensorrt, dml and coreml");
   }
   const char* name() const noexcept { return name_.c_str(); }
   int index() const noexcept { return index_; }
@@ -234,7 +237,8 @@ class Context {
 
   void Add(const Device& device) {
     device_ = device.name();
-    if (device_ != "cpu") device_ += ":" + std::to_string(device.index());
+    const bool numbered = device_ == "cuda" || device_ == "tensorrt" || device_ == "dml";
+    if (numbered) device_ += ":" + std::to_string(device.index());
   }
   void Add(const Profiler&) {}
   void Add(const std::string&, const Scheduler& scheduler) { threads_ = scheduler.threads(); }

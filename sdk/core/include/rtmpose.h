@@ -108,11 +108,16 @@ typedef struct rtmpose_box {
 
 typedef struct rtmpose_model rtmpose_model;
 
+/* Devices: "cpu"; "openvino" (the CPU by OpenVINO), "openvino:gpu", "openvino:npu"; "cuda",
+ * "tensorrt", "dml" (DirectML), each also with a number such as "cuda:1"; "coreml". All but the
+ * first need an ONNX Runtime that was built with them; without, opening a model is an error that
+ * says so.
+ */
 typedef struct rtmpose_options {
   uint32_t struct_size;
   int32_t threads;        /* CPU threads; 0: one per physical core */
-  const char* device;     /* "cpu" (also for NULL), "cuda" or "cuda:1" */
-  int32_t allow_spinning; /* 1: idle threads burn CPU; faster alone, slower beside other programs */
+  const char* device;     /* where the network runs, see above; NULL: "cpu" */
+  int32_t allow_spinning; /* 1: threads burn CPU between calls, too; slower with two networks */
 } rtmpose_options;
 
 RTMPOSE_API void rtmpose_options_init(rtmpose_options* options, uint32_t struct_size);

@@ -152,6 +152,14 @@ std::vector<std::string> candidates(const std::string& path) {
 
 // ---- loading
 
+// Whether a version such as "1.26.0" is at least the given one.
+bool is_from(const std::string& version, long major, long minor) {
+  char* rest = nullptr;
+  const long first = std::strtol(version.c_str(), &rest, 10);
+  const long second = *rest == '.' ? std::strtol(rest + 1, nullptr, 10) : 0;
+  return first > major || (first == major && second >= minor);
+}
+
 // Called with the mutex held.
 const Engine* load(const std::string& path) {
   std::string faults;
@@ -183,6 +191,7 @@ const Engine* load(const std::string& path) {
     static Engine loaded;
     loaded.api = api;
     loaded.version = base->GetVersionString();
+    loaded.limits_spinning = is_from(loaded.version, 1, 26);
     OrtStatus* status = api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "rtmpose", &loaded.environment);
     if (status) {
       const std::string text = api->GetErrorMessage(status);
@@ -218,6 +227,27 @@ void load_engine(const std::string& path) {
 const char* loaded_engine_version() {
   const Engine* ready = g_engine.load();
   return ready ? ready->version.c_str() : "";
+}
+
+std::string providers_of_another() {
+#ifdef __linux__
+  void* shared = dlopen("libonnxruntime_providers_shared.so", RTLD_NOLOAD | RTLD_LAZY);
+  if (!shared) return {};
+  Dl_info theirs{};
+  Dl_info ours{};
+  void* host = dlsym(shared, "Provider_GetHost");
+  void* function = reinterpret_cast<void*>(engine().api->CreateSession);
+  const bool known = host && dladdr(host, &theirs) && theirs.dli_fname &&
+                     dladdr(function, &ours) && ours.dli_fname;
+  const std::string path = known ? theirs.dli_fname : "";
+  dlclose(shared);
+  std::error_code failed;
+  const bool together = !known || fs::equivalent(fs::path(theirs.dli_fname).parent_path(),
+                                                 fs::path(ours.dli_fname).parent_path(), failed);
+  return together || failed ? std::string() : path;
+#else
+  return {};
+#endif
 }
 
 void check_engine(OrtStatus* status, const std::string& what, bool model_fault) {

@@ -1,8 +1,8 @@
 #include "network.hpp"
 
-#include <algorithm>
 #include <filesystem>
 
+#include "device.hpp"
 #include "onnx_file.hpp"
 #include "types.hpp"
 
@@ -11,25 +11,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A pointer of the engine with the function that releases it.
-template <typename T>
-using Owned = std::unique_ptr<T, void(ORT_API_CALL*)(T*)>;
+constexpr const char* kSpinMicroseconds = "20";
 
-// Asks for the GPU where one is named; throws where the engine was built without.
-void use_device(const std::string& device, OrtSessionOptions* options) {
-  if (device.empty() || device == "cpu") return;
-  const bool numbered = device.rfind("cuda:", 0) == 0;
-  const std::string number = numbered ? device.substr(5) : "0";
-  const bool digits = !number.empty() && number.size() < 4 &&
-                      std::all_of(number.begin(), number.end(),
-                                  [](char c) { return c >= '0' && c <= '9'; });
-  if ((device != "cuda" && !numbered) || !digits) {
-    fail_argument("the device must be cpu, cuda or cuda:NUMBER, not " + device);
-  }
-  OrtCUDAProviderOptions cuda{};
-  cuda.device_id = std::stoi(number);
-  check_engine(engine().api->SessionOptionsAppendExecutionProvider_CUDA(options, &cuda),
-               "device " + device + " was asked for, but this ONNX Runtime does not offer it");
+// How threads wait that have nothing to do: by sleeping, or for a short time awake.
+void set_spinning(bool long_and_always, OrtSessionOptions* options) {
+  const auto set = [options](const char* key, const char* value) {
+    check_engine(engine().api->AddSessionConfigEntry(options, key, value), "spinning");
+  };
+  const bool brief = !long_and_always && engine().limits_spinning;
+  set("session.intra_op.allow_spinning", long_and_always || brief ? "1" : "0");
+  if (!brief) return;
+
+  // From one operation to the next it is faster than to sleep. Longer, and between calls, threads
+  // would take the cores from the other network and from other programs.
+  set("session.intra_op.spin_duration_us", kSpinMicroseconds);
+  set("session.force_spinning_stop", "1");
 }
 
 Owned<OrtSessionOptions> session_options(const EngineOptions& options) {
@@ -39,10 +35,8 @@ Owned<OrtSessionOptions> session_options(const EngineOptions& options) {
   Owned<OrtSessionOptions> settings(raw, api->ReleaseSessionOptions);
   check_engine(api->SetIntraOpNumThreads(raw, options.threads), "threads");
   check_engine(api->SetInterOpNumThreads(raw, 1), "threads");
-  check_engine(api->AddSessionConfigEntry(raw, "session.intra_op.allow_spinning",
-                                          options.allow_spinning ? "1" : "0"),
-               "spinning");
-  use_device(options.device, raw);
+  set_spinning(options.allow_spinning, raw);
+  use_device(options.device, options.threads, raw);
   return settings;
 }
 
@@ -121,7 +115,8 @@ Outputs::Outputs(const std::vector<OrtValue*>& values) {
 
 // ---- networks
 
-Network::Network(const std::string& path, const EngineOptions& options) : path_(path) {
+Network::Network(const std::string& path, const EngineOptions& options)
+    : path_(path), serial_(is_serial(options.device)) {
   const OrtApi* api = engine().api;
   check_onnx_file(path);
   const Owned<OrtSessionOptions> settings = session_options(options);
@@ -221,6 +216,8 @@ Outputs Network::run(const float* pixels, int n, Size size) const {
   for (const TensorSpec& output : outputs_) names.push_back(output.name.c_str());
   std::vector<OrtValue*> values(names.size(), nullptr);
   const OrtValue* feed = raw;
+  std::unique_lock<std::mutex> alone(calls_, std::defer_lock);
+  if (serial_) alone.lock();
   check_engine(
       api->Run(session_, nullptr, &in, &feed, 1, names.data(), names.size(), values.data()),
       path_ + " failed on a batch of shape " +

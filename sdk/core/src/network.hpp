@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,8 @@ class Network {
   TensorSpec spec_of(bool input, std::size_t index) const;
 
   std::string path_;
+  bool serial_;               // one call at a time
+  mutable std::mutex calls_;
   OrtSession* session_ = nullptr;
   OrtMemoryInfo* memory_ = nullptr;
   TensorSpec input_;

@@ -1,5 +1,5 @@
 // Runs the conformance cases: what this library finds, against what the Python package recorded.
-// usage: conformance CASES.json FOLDER_OF_PPM_FILES CHECKOUT
+// usage: conformance CASES.json FOLDER_OF_PPM_FILES CHECKOUT [DEVICE]
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -126,8 +126,8 @@ void run_clip(const Runner& runner, const Json& one, Differences& differences) {
   }
 }
 
-bool run_all(const std::string& cases_path, const std::string& images,
-             const std::string& checkout) {
+bool run_all(const std::string& cases_path, const std::string& images, const std::string& checkout,
+             const std::string& device) {
   std::ifstream file(cases_path);
   if (!file) throw std::runtime_error(cases_path + " cannot be read");
   const Json cases = Json::parse(file);
@@ -135,8 +135,8 @@ bool run_all(const std::string& cases_path, const std::string& images,
   const auto model_path = [&](const char* role) {
     return checkout + "/" + cases.at("models").at(role).get<std::string>();
   };
-  const rtmpose::Model detector(model_path("detector"), 1);
-  const rtmpose::Model pose(model_path("pose"), 1);
+  const rtmpose::Model detector(model_path("detector"), 1, device);
+  const rtmpose::Model pose(model_path("pose"), 1, device);
   Photos photos(images);
   const Runner runner{cases, photos, detector, pose};
   std::map<std::string, Differences> kinds;
@@ -155,12 +155,12 @@ bool run_all(const std::string& cases_path, const std::string& images,
 }  // namespace conformance
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::puts("usage: conformance CASES.json FOLDER_OF_PPM_FILES CHECKOUT");
+  if (argc != 4 && argc != 5) {
+    std::puts("usage: conformance CASES.json FOLDER_OF_PPM_FILES CHECKOUT [DEVICE]");
     return 2;
   }
   try {
-    return conformance::run_all(argv[1], argv[2], argv[3]) ? 0 : 1;
+    return conformance::run_all(argv[1], argv[2], argv[3], argc == 5 ? argv[4] : "cpu") ? 0 : 1;
   } catch (const std::exception& error) {
     std::printf("%s\n", error.what());
     return 1;

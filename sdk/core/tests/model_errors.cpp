@@ -75,6 +75,18 @@ void wrong_files(const Folder& folder) {
                 "model is NULL", "nowhere to put the model");
 }
 
+// A device that the engine was built without gives its name and what has it.
+void missing_or_usable(const std::string& path, const rtmpose_options& options) {
+  rtmpose_model* model = nullptr;
+  const rtmpose_status status = rtmpose_model_open(path.c_str(), &options, &model);
+  rtmpose_model_close(model);
+  if (status == RTMPOSE_OK) return;
+  const std::string text = rtmpose_last_error();
+  checks::that(status == RTMPOSE_ERROR_ENGINE &&
+                   text.find(std::string("device ") + options.device) != std::string::npos,
+               "a missing device is named: " + text);
+}
+
 void wrong_options() {
   const std::string pose = (kModels / kPoseName).u8string();
   rtmpose_options options;
@@ -86,6 +98,14 @@ void wrong_options() {
   fails(pose, RTMPOSE_ERROR_ARGUMENT, "abacus", "an unknown device", &options);
   options.device = "cuda:x";
   fails(pose, RTMPOSE_ERROR_ARGUMENT, "cuda:x", "a device without number", &options);
+  for (const char* name : {"cuda:", ":1", "openvino:1", "openvino:fpga", "cpu:0", "coreml:0"}) {
+    options.device = name;
+    fails(pose, RTMPOSE_ERROR_ARGUMENT, name, "a device with a wrong part", &options);
+  }
+  for (const char* name : {"cuda", "tensorrt:1", "openvino", "openvino:gpu", "dml", "coreml"}) {
+    options.device = name;
+    missing_or_usable(pose, options);
+  }
 }
 
 void wrong_cards(const Folder& folder) {

@@ -57,7 +57,7 @@ namespace Rtmpose
         /// <summary>Opens an .onnx file with a model card, or a folder of the deployment SDK.
         /// </summary>
         /// <param name="path">File or folder.</param>
-        /// <param name="device">cpu, cuda or cuda:1.</param>
+        /// <param name="device">cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
         /// <param name="threads">CPU threads; 0: one per physical core.</param>
         /// <param name="allowSpinning">Idle threads burn CPU: faster alone, slower beside other
         /// programs.</param>

@@ -48,7 +48,7 @@ public final class Model implements AutoCloseable {
      * Opens an .onnx file with a model card, or a folder of the deployment SDK.
      *
      * @param path file or folder
-     * @param device cpu, cuda or cuda:1
+     * @param device cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml
      * @param threads CPU threads; 0: one per physical core
      * @param allowSpinning idle threads burn CPU: faster alone, slower beside other programs
      * @throws RtmposeException it cannot be opened
