@@ -27,6 +27,8 @@ export async function runVideo(file, signal, cancel) {
     showProgress(text("uploading", { name: file.name, percent }), part, cancel);
   };
   send(0);
+  // A token that is wanted is asked for before the whole video was sent.
+  await call("/v1/jobs?limit=1", { signal });
   const job = await upload(`/v1/jobs?${query}`, file, send, signal);
   clearError();
   return watchJob(job, signal, cancel);
@@ -48,8 +50,8 @@ export async function watchJob(job, signal, cancel) {
       job = await callJson(`/v1/jobs/${job.id}`, { signal });
       clearError("gone");
     } catch (error) {
-      // The job goes on, or begins again, when the service is back.
-      if (error.code !== "gone") throw error;
+      // The job goes on, or begins again, when the service is back or has time.
+      if (error.code !== "gone" && ![429, 503].includes(error.status)) throw error;
     }
   }
   hideProgress();
