@@ -5,7 +5,7 @@ import { callJson } from "./api.js";
 import { offerPicture } from "./downloads.js";
 import { onNextFrame } from "./frames.js";
 import { clearError, say, sayError } from "./messages.js";
-import { currentScene, peopleWords, showScene, useKeypointSet } from "./scene.js";
+import { peopleWords, showScene, useKeypointSet } from "./scene.js";
 import { chosen } from "./settings.js";
 import { PoseStream } from "./stream.js";
 import { text } from "./texts.js";
@@ -93,7 +93,7 @@ export class CameraRun {
 
   async #begin() {
     await this.#video.play();
-    offerPicture(() => JSON.stringify({ people: currentScene().people }, null, 1));
+    offerPicture();
     this.#next();
   }
 

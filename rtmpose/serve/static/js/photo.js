@@ -29,7 +29,7 @@ export async function showPhoto(file, signal) {
   const people = peopleOf(answer.annotations);
   clearError();
   showScene({ picture, width, height, people, name: file.name });
-  offerPicture(() => JSON.stringify(answer, null, 1));
+  offerPicture(answer);
   const { total, decode, detect, pose } = answer.timing_ms;
   const ms = { ms: total, decode, detect, pose };
   for (const name of Object.keys(ms)) ms[name] = Math.round(ms[name]);

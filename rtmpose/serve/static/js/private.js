@@ -5,7 +5,7 @@ import { offerPicture, offerVideo } from "./downloads.js";
 import { openVideo, seek } from "./frames.js";
 import { clearError, hideProgress, say, showProgress } from "./messages.js";
 import { Player } from "./player.js";
-import { currentScene, keypointSet, peopleWords, showScene } from "./scene.js";
+import { keypointSet, peopleWords, showScene } from "./scene.js";
 import { chosen, threshold } from "./settings.js";
 import { text } from "./texts.js";
 
@@ -112,7 +112,7 @@ export async function showPrivatePhoto(file, assets, signal) {
   clearError();
   const { width, height } = picture;
   showScene({ picture, width, height, people, name: file.name });
-  offerPicture(() => JSON.stringify({ people: currentScene().people }, null, 1));
+  offerPicture();
   say(() => [peopleWords(), text("numbers_private", { ms, engine: provider })]);
 }
 
