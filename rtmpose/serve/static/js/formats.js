@@ -55,7 +55,7 @@ export function csvOf(name, width, height, frames, set) {
     const [x, y, w, h] = person.bbox;
     const box = [x, y, x + w, y + h].map((value) => Math.round(value * 100) / 100);
     const scores = [person.box_score ?? "", person.score];
-    const start = [quoted(name), at, frames[at].time_s, i, person.id ?? "", 0];
+    const start = [quoted(name), at, frames[at].time_s, i, person.id ?? -1, 0];
     return [...start, ...box, ...scores, width, height, ...person.keypoints.flat()];
   };
   const rows = frames.flatMap(({ people }, at) => people.map((person, i) => row(person, i, at)));
