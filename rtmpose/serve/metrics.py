@@ -11,6 +11,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from rtmpose import __version__
 from rtmpose.serve.engine import Estimated, ImageEngine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,6 +26,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         of = {"registry": self.registry}
         ProcessCollector(registry=self.registry)  # memory, files, time of this process
+        build = Gauge("rtmpose_build_info", "Version of the package, always 1.", ["version"], **of)
+        build.labels(__version__).set(1)
         self._requests = Counter(
             "rtmpose_requests_total", "Requests by route and status.", ["route", "status"], **of
         )

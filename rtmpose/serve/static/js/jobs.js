@@ -114,7 +114,8 @@ export async function listJobs(open = opener) {
 function jobItem(job) {
   const item = document.createElement("li");
   const words = document.createElement("span");
-  words.textContent = text("waiting_video", { name: job.name, state: stateWords(job) });
+  const state = `${stateWords(job)} · ${moment(job.created)}`;
+  words.textContent = text("waiting_video", { name: job.name, state });
   const bar = document.createElement("div");
   bar.className = "bar";
   if (job.state !== "failed" && job.state !== "canceled") {
@@ -137,6 +138,12 @@ function button(words, name, onClick) {
   found.setAttribute("aria-label", `${text(words)}: ${name}`);
   found.addEventListener("click", onClick);
   return found;
+}
+
+// The same video may have been sent twice.
+function moment(seconds) {
+  const style = { dateStyle: "short", timeStyle: "short" };
+  return new Date(1000 * seconds).toLocaleString(document.documentElement.lang, style);
 }
 
 function stateWords(job) {
