@@ -9,7 +9,18 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 pytest.importorskip("playwright.sync_api", reason="needs tests/serve_page.txt")
 
-from pages import NEEDS_CHROMIUM, PHOTO, download, opened, wait_for_people
+from pages import (
+    ALLOW_CAMERA,
+    FAKE_CAMERA,
+    NEEDS_CHROMIUM,
+    PHOTO,
+    check_accessible,
+    download,
+    launched,
+    opened,
+    wait_for_people,
+)
+from serving import serving
 
 from rtmpose.results.read import read_results
 
@@ -55,6 +66,15 @@ BRIGHTNESS = """() => {
 }"""
 
 
+def wait_until(page, script):
+    # A text that waits inside the page would be kept out by its security policy.
+    for _ in range(600):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(script)
+
+
 def late_video(path, count, start_ms):
     """Frames of 40 ms whose brightness is 20 times their number, the first at a later time."""
     import av
@@ -88,7 +108,7 @@ def test_a_video_whose_picture_begins_after_its_sound(browser, page_service, tmp
         assert page.get_attribute("#timeline", "max") == "7"
         for at in (0, 5, 7, 2):
             page.evaluate(GO, at)
-            page.wait_for_function(f"Math.abs(({BRIGHTNESS})() - {20 * at}) < 8")
+            wait_until(page, f"Math.abs(({BRIGHTNESS})() - {20 * at}) < 8")
             assert page.input_value("#timeline") == str(at)
 
 
@@ -109,7 +129,7 @@ def test_a_recording_of_a_browser_that_has_no_length(browser, page_service):
         page.wait_for_selector("#player:not([hidden])")
         last = page.get_attribute("#timeline", "max")
         page.evaluate(GO, int(last))
-        page.wait_for_function(f"document.getElementById('timeline').value === '{last}'")
+        wait_until(page, f"document.getElementById('timeline').value === '{last}'")
         words = page.inner_text("#moment")
         assert "NaN" not in words
         assert "Infinity" not in words
@@ -203,3 +223,49 @@ def test_a_photo_that_lies_down_in_the_browser(browser, page_service):
         for name in ("points", "links", "ids"):
             page.locator(f"#{name}").uncheck()
         assert abs(page.evaluate(BRIGHTNESS) - int(original[20, 20, 2])) < 12
+
+
+def test_nobody_has_the_token(browser, pipeline):
+    with (
+        serving(pipeline.model, token="a-token-that-is-long") as service,
+        opened(browser, service, faults=["401"]) as page,
+    ):
+        page.wait_for_selector("#token-dialog[open]")
+        # Browsers close it at the first Escape or at the second.
+        page.keyboard.press("Escape")
+        if page.locator("#token-dialog").is_visible():
+            page.keyboard.press("Escape")
+        page.wait_for_selector("#error:has-text('This server is protected')")
+        page.set_input_files("#file", PHOTO)
+        page.locator("#token").fill("a-token-that-is-long")
+        page.keyboard.press("Enter")
+        wait_for_people(page)
+
+
+def test_the_language_changes_while_something_is_shown(browser, page_service, street_clip):
+    with opened(browser, page_service) as page:
+        page.set_input_files("#file", street_clip)
+        page.wait_for_selector("#player:not([hidden])")
+        page.select_option("#language", "zh")
+        assert "视频" in page.locator("#downloads a").all_inner_texts()
+        page.set_input_files("#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b""})
+        page.wait_for_selector("#error:has-text('a.jpg 是空文件')")
+        page.evaluate(GIVE, {"files": [], "texts": ["words"], "kind": "drop", "folder": False})
+        page.wait_for_selector("#error:has-text('不会打开网址')")
+        page.select_option("#language", "en")
+        page.wait_for_selector("#error:has-text('Addresses are not opened')")
+        check_accessible(page)
+
+
+def test_the_camera_of_last_time(playwright, page_service):
+    flags = (f"{FAKE_CAMERA}=device-count=2", ALLOW_CAMERA)
+    with launched(playwright, *flags) as browser, opened(browser, page_service) as page:
+        page.get_by_role("button", name="Camera").click()
+        page.wait_for_selector("#numbers:has-text('results/s')")
+        page.select_option("#camera-device", index=1)
+        wait_until(page, "document.getElementById('camera-device').selectedIndex === 1")
+        page.wait_for_selector("#numbers:has-text('results/s')")
+        page.reload()
+        page.wait_for_selector("#model:not(:empty)")
+        page.get_by_role("button", name="Camera").click()
+        wait_until(page, "document.getElementById('camera-device').selectedIndex === 1")

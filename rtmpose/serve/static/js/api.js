@@ -66,6 +66,7 @@ export async function upload(path, file, onProgress, signal) {
 export function explain(error, name) {
   if (error.code === "gone") return text("gone");
   if (["no_image", "no_heic", "no_video"].includes(error.code)) return text(error.code, { name });
+  if (error.status === 401) return text("token_note");
   if (error.status === 413) return text("too_large", { name });
   if (error.status === 429) return text("too_fast");
   if (error.status >= 500) return text("server_trouble", { reason: error.message });

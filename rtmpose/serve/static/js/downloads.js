@@ -47,10 +47,11 @@ export function offerVideo(frames, name, { width, height }) {
 export function offerJob(job) {
   const links = job.files.map((file) => {
     const link = document.createElement("a");
-    const words = LABELS[file.format] ? text(LABELS[file.format]) : file.format.toUpperCase();
+    const words = LABELS[file.format];
+    if (words) link.dataset.text = words;
     link.href = addressOf(`/v1/jobs/${job.id}/files/${encodeURIComponent(file.name)}`);
     link.download = "";
-    link.textContent = words;
+    link.textContent = words ? text(words) : file.format.toUpperCase();
     return link;
   });
   offer([...links, pictureButton(() => job.name.replace(/\.[^.]*$/, ""))]);

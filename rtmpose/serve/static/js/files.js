@@ -56,7 +56,7 @@ export function connectFiles(open) {
 
 async function take(data, open) {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry?.());
-  if (entries.some((entry) => entry?.isDirectory)) sayError(text("folder"));
+  if (entries.some((entry) => entry?.isDirectory)) sayError(() => text("folder"));
   else if (data.files.length > 0) await open([...data.files]);
-  else if (data.types.length > 0) sayError(text("no_file"));
+  else if (data.types.length > 0) sayError(() => text("no_file"));
 }

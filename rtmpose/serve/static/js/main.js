@@ -62,6 +62,8 @@ async function openFile(file) {
   try {
     if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
     page.isVideo = await isVideo(file);
+    // It may have been gone, or protected, when the page began.
+    if (page.service === null) await loadService();
     if (signal.aborted) return;
     if (isPrivate()) await openPrivately(file, signal);
     else if (isTooLarge(file)) throw new Error(text("too_large", { name: file.name }));
@@ -154,7 +156,7 @@ function failed(error, name, signal) {
   hideProgress();
   say();
   page.failed = error.code === "gone";
-  sayError(explain(error, name), error.code === "gone" ? "gone" : "file");
+  sayError(() => explain(error, name), error.code === "gone" ? "gone" : "file");
 }
 
 function showCameraButton(runs) {
@@ -183,7 +185,7 @@ async function toggleCamera(deviceId) {
     failed(error, "", signal);
     return;
   }
-  const media = await openCamera(deviceId);
+  const media = await openCamera(deviceId, settings.camera);
   if (media === null || signal.aborted) {
     for (const track of media?.getTracks() ?? []) track.stop();
     if (!signal.aborted) showCameraButton(false);
@@ -192,14 +194,15 @@ async function toggleCamera(deviceId) {
   say(() => [text("camera_on")]);
   const finder = engine ? new PrivateFinder(engine) : new ServerFinder();
   page.run = new CameraRun(media, finder, cameraEnded);
-  await listCameras(media);
+  settings.camera = await listCameras(media);
+  keep();
 }
 
 /** The camera was unplugged, or taken away. */
 function cameraEnded() {
   begin();
   say();
-  sayError(text("camera_lost"), "camera");
+  sayError(() => text("camera_lost"), "camera");
 }
 
 /** Thresholds changed: a photo is looked at again, a camera goes on with them. */
@@ -238,7 +241,7 @@ function showModel() {
 /** The service does not answer: say so, and look again until it does. */
 function serviceGone() {
   if (goneTimer) return;
-  sayError(text(isPrivate() ? "gone_private" : "gone"), "gone");
+  sayError(() => text(isPrivate() ? "gone_private" : "gone"), "gone");
   const look = async () => {
     try {
       const answer = await fetch(addressOf("/healthz"), { cache: "no-store" });
@@ -284,7 +287,11 @@ function connectChoices() {
 function connectKeys() {
   byId("place").addEventListener("change", placeChanged);
   byId("camera").addEventListener("click", () => toggleCamera());
-  byId("camera-device").addEventListener("change", () => toggleCamera(byId("camera-device").value));
+  byId("camera-device").addEventListener("change", () => {
+    settings.camera = byId("camera-device").value;
+    keep();
+    toggleCamera(settings.camera);
+  });
   byId("again").addEventListener("click", () => page.file && openFile(page.file));
   byId("error-close").addEventListener("click", () => clearError());
   // Another tab may have sent a video.
@@ -323,5 +330,6 @@ connectChoices();
 connectFiles(openFiles);
 connectKeys();
 loadService().catch((error) => {
-  if (error.code !== "gone") sayError(error.message);
+  if (error.code === "gone") return;
+  sayError(() => (error.status === 401 ? explain(error, "") : error.message));
 });
