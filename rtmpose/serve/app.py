@@ -62,7 +62,7 @@ def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
         The application; its :class:`Service` is ``app.state.service``.
     """
     assets = None if settings.web_assets is None else read_web_assets(settings.web_assets)
-    metrics = Metrics()
+    metrics = Metrics(rtmpose.__version__)
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
     protocol_model = ProtocolModel(service)
