@@ -13,6 +13,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 from clips import clip
 from serving import encoded, form, picture, serving
 
+import rtmpose
 from rtmpose.errors import RtmposeError
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.job_files import check_head
@@ -73,6 +74,11 @@ def test_names_of_requests(service, caplog):
 def test_the_page_is_never_of_two_versions(service):
     for path in ("/", "/static/js/main.js", "/static/page.css", "/sw.js"):
         assert service.get(path).headers["cache-control"] == "no-cache"
+
+
+def test_metrics_say_the_version(service):
+    words = f'rtmpose_build_info{{version="{rtmpose.__version__}"}} 1.0'
+    assert words in service.get("/metrics").body.decode()
 
 
 @pytest.mark.parametrize(
