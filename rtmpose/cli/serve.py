@@ -187,6 +187,14 @@ class LimitOptions:
     max_jobs: Annotated[
         int, COUNT, typer.Option(help="Videos that may wait.", rich_help_panel=LIMITS)
     ] = 100
+    keep_hours: Annotated[
+        float,
+        POSITIVE,
+        typer.Option(
+            help="Hours after which finished videos and their results are removed.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 168.0
     rate_limit: Annotated[
         float,
         Range(0, LARGE),
@@ -320,6 +328,7 @@ def _settings(
         max_upload_bytes=round(limits.max_upload * MEBI),
         max_seconds=limits.max_seconds,
         max_jobs=limits.max_jobs,
+        keep_hours=limits.keep_hours,
         box_thr=box_thr,
         person_thr=person_thr or 0.0,
         host=address.host,

@@ -68,7 +68,7 @@ class AccessLog:
         )
         fields = dict(zip(FIELDS, values, strict=True))
         log.info(
-            "%(method)s %(path)r %(status)s in %(ms)s ms from %(client)s",
+            "%(method)s %(path)r %(status)s in %(ms)s ms from %(client)s (%(request)s)",
             fields,
             extra={"fields": fields},
         )

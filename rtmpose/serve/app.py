@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -34,6 +34,7 @@ from rtmpose.serve.oip_http import oip_routes
 from rtmpose.serve.oip_model import ProtocolModel
 from rtmpose.serve.page_assets import page_assets_routes, read_web_assets
 from rtmpose.serve.pose_routes import pose_routes
+from rtmpose.serve.query_names import check_query
 from rtmpose.serve.service import CLIENT_GONE, Service, fault_of
 from rtmpose.serve.session_routes import session_routes
 from rtmpose.serve.settings import ServeSettings
@@ -41,6 +42,8 @@ from rtmpose.serve.stream_routes import stream_routes
 
 log = logging.getLogger(__name__)
 
+PATHS = "all paths are in /v1/openapi.json, and end without a slash"
+LONGEST_PATH = 100
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = """Keypoints of people in images, streams and videos.
 
@@ -59,7 +62,7 @@ def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
         The application; its :class:`Service` is ``app.state.service``.
     """
     assets = None if settings.web_assets is None else read_web_assets(settings.web_assets)
-    metrics = Metrics()
+    metrics = Metrics(rtmpose.__version__)
     metrics.watch(engine)
     service = Service(settings, engine, metrics)
     protocol_model = ProtocolModel(service)
@@ -87,6 +90,7 @@ def create_app(settings: ServeSettings, engine: ImageEngine) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        dependencies=[Depends(check_query)],
     )
     app.state.service = service
     app.state.protocol_model = protocol_model
@@ -148,8 +152,14 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = {404: "not_found", 405: "method"}.get(error.status_code, "refused")
-        body = error_json(path_of(request.scope), code, str(error.detail))
+        path = path_of(request.scope)
+        code, text = "refused", str(error.detail)
+        if error.status_code == 404:
+            code, text = "not_found", f"there is no {path[:LONGEST_PATH]}; {PATHS}"
+        elif error.status_code == 405:
+            allowed = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow")
+            code, text = "method", f"{request.method} does not work here: use {allowed}"
+        body = error_json(path, code, text)
         return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
     @app.exception_handler(ClientDisconnect)

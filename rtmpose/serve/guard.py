@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -60,6 +61,8 @@ SECURITY_HEADERS = {
     ),
 }
 NO_STORE = ("/v1/", "/v2/", "/metrics")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Names of requests that clients may give, to find them in the log."""
 PATH_SEND = "http.response.pathsend"
 """The message, and the extension, of servers that read files themselves."""
 
@@ -99,7 +102,8 @@ class Guard:
             return
         scope = self._without_prefix(scope)
         client = self._client(scope)
-        request_id = secrets.token_hex(8)
+        given_id = _header(scope, b"x-request-id")
+        request_id = given_id if REQUEST_ID.fullmatch(given_id) else secrets.token_hex(8)
         path = path_of(scope)
         scope["state"] = {**scope.get("state", {}), "client": client}
         entry = self._log.begin(scope, client, request_id)
@@ -268,6 +272,9 @@ class _Answer:
         more = {**SECURITY_HEADERS, "x-request-id": self._id}
         if self._path.startswith(NO_STORE):
             more["cache-control"] = "no-store"
+        elif self._path == "/" or self._path in PAGE_FILES or self._path.startswith(OPEN_FOLDER):
+            # Else a browser may mix files of two versions.
+            more["cache-control"] = "no-cache"
         for name, value in more.items():
             if name.encode() not in known:
                 headers.append((name.encode(), value.encode()))

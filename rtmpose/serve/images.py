@@ -12,6 +12,7 @@ from rtmpose.sources import decode_image
 from rtmpose.sources.decoded import TooManyPixelsError, at_most_pixels, check_size
 from rtmpose.sources.images import looks_like_image
 from rtmpose.sources.jpeg import JPEG_START
+from rtmpose.sources.kinds import looks_like_video
 from rtmpose.sources.pillow_images import heif_is_installed, is_heic
 from rtmpose.sources.webp import is_webp
 from rtmpose.types import Image
@@ -53,7 +54,7 @@ def decode_upload(data: bytes, name: str, max_pixels: int) -> Image:
             415,
             "no_image",
             f"{name} is not an image of a kind that is taken: JPEG, PNG, WebP, BMP, GIF, TIFF,"
-            " AVIF, HEIC",
+            f" AVIF, HEIC{_instead(data)}",
         )
     if is_heic(data) and not heif_is_installed():
         raise ServiceError(
@@ -81,6 +82,15 @@ def display_name(name: str | None, number: int) -> str:
     base = re.split(r"[\\/]", name or "")[-1]
     kept = "".join(letter for letter in base if letter.isprintable())[:SHOWN_NAME].strip()
     return kept or f"image-{number}"
+
+
+def _instead(data: bytes) -> str:
+    """What to do with something that is no image, where it can be told."""
+    if looks_like_video(data[:1024]):
+        return "; a video is sent to /v1/jobs"
+    if data.lstrip()[:1] == b"{":
+        return "; JSON needs the header Content-Type: application/json"
+    return ""
 
 
 def _check_stated_size(data: bytes, name: str) -> None:

@@ -19,6 +19,7 @@ from rtmpose.files import atomic_binary, make_folder
 from rtmpose.serve.faults import ServiceError, too_large, unusable
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.sources import SourceInfo, SourceItem, probe
+from rtmpose.sources.images import looks_like_image
 from rtmpose.sources.kinds import looks_like_video
 from rtmpose.writers.table import FORMATS, format_named
 
@@ -102,12 +103,13 @@ def check_head(head: bytes) -> None:
         ServiceError: it is refused (415).
     """
     refers = any(first in head and second in head for first, second in REFERRING)
+    instead = "; an image is sent to /v1/poses" if looks_like_image(head[:64]) else ""
     if refers or not looks_like_video(head[:1024]):
         raise ServiceError(
             415,
             "no_video",
             "the body is not a video of a kind that is taken: MP4, QuickTime, Matroska, WebM, AVI,"
-            " MPEG, FLV, WMV",
+            f" MPEG, FLV, WMV{instead}",
         )
 
 

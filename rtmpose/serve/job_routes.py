@@ -32,7 +32,8 @@ MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorBody, "description": "There is no such job or file."},
     **ERRORS,
 }
-JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
+JOB_ID = "^[0-9a-f]{32}$"
+JobId = Annotated[str, PathParameter(pattern=JOB_ID)]
 SHOWN_STEM = 60
 """Letters of a video's name in the names of its results."""
 
@@ -67,9 +68,17 @@ def job_routes(service: Service, runner: JobRunner) -> APIRouter:
         finally:
             coming.remove(upload)
 
-    @router.get("/v1/jobs", summary="The jobs, the newest first", responses=ERRORS)
-    def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> JobList:
-        return JobList(runner.store.newest(limit))
+    @router.get("/v1/jobs", summary="The jobs, the newest first", responses=MISSING)
+    def jobs(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        before: Annotated[
+            str | None,
+            Query(pattern=JOB_ID, description="Id of a job: those that came before it."),
+        ] = None,
+    ) -> JobList:
+        if before is not None:
+            _found(runner, before)
+        return JobList(runner.store.newest(limit, before))
 
     @router.get("/v1/jobs/{job}", summary="A job", responses=MISSING)
     def one(job: JobId) -> JobEntry:

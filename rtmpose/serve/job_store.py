@@ -81,10 +81,11 @@ class JobStore:
         rows = self._read("SELECT * FROM jobs WHERE id = ? AND removed = 0", (job,))
         return rows[0] if rows else None
 
-    def newest(self, limit: int) -> list[JobEntry]:
-        """The newest jobs first."""
-        query = "SELECT * FROM jobs WHERE removed = 0 ORDER BY number DESC LIMIT ?"
-        return self._read(query, (limit,))
+    def newest(self, limit: int, before: str | None = None) -> list[JobEntry]:
+        """The newest jobs first, or those that came before a job."""
+        older = "" if before is None else "AND number < (SELECT number FROM jobs WHERE id = ?)"
+        query = f"SELECT * FROM jobs WHERE removed = 0 {older} ORDER BY number DESC LIMIT ?"
+        return self._read(query, (limit,) if before is None else (before, limit))
 
     def count(self) -> dict[str, int]:
         """Number of jobs in each state."""

@@ -19,12 +19,18 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counts what happens."""
+    """Counts what happens.
 
-    def __init__(self) -> None:
+    Args:
+        version: Of the package.
+    """
+
+    def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         of = {"registry": self.registry}
         ProcessCollector(registry=self.registry)  # memory, files, time of this process
+        build = Gauge("rtmpose_build_info", "Version of the package, always 1.", ["version"], **of)
+        build.labels(version).set(1)
         self._requests = Counter(
             "rtmpose_requests_total", "Requests by route and status.", ["route", "status"], **of
         )

@@ -13,6 +13,7 @@ import grpc
 from rtmpose.errors import OutputError, RtmposeError
 from rtmpose.serve.client_address import client_address
 from rtmpose.serve.faults import ServiceError
+from rtmpose.serve.grpc_health import health_handlers
 from rtmpose.serve.guard import token_is_right
 from rtmpose.serve.oip_messages import Message, infer_response, message_class, read_infer
 from rtmpose.serve.oip_model import VERSION, ProtocolModel
@@ -77,7 +78,8 @@ class GrpcServer:
         self._server = grpc.aio.server(
             options=options, maximum_concurrent_rpcs=2 * limits.max_queue
         )
-        self._server.add_generic_rpc_handlers((self._handlers(),))
+        health = health_handlers((SERVICE,), lambda: self._service.ready)
+        self._server.add_generic_rpc_handlers((self._handlers(), health))
         host = f"[{limits.host}]" if ":" in limits.host else limits.host
         try:
             self.port = self._server.add_insecure_port(f"{host}:{self.port}")

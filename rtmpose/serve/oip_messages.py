@@ -67,6 +67,8 @@ def read_infer(message: Message) -> InferRequest:
         raise bad_request("raw_input_contents must have an entry for each input")
     inputs: dict[str, InputTensor] = {}
     for number, tensor in enumerate(message.inputs):
+        if tensor.name in inputs:
+            raise bad_request(f"there are two inputs {tensor.name[:40]!r}")
         shape = check_shape(tensor.name, list(tensor.shape))
         if raw:
             read = from_raw(tensor.name, tensor.datatype, shape, raw[number])

@@ -24,7 +24,7 @@ from rtmpose.serve.faults import bad_request, not_found, too_large, unusable
 from rtmpose.serve.models import ALIAS, protocol_name
 from rtmpose.serve.oip_sequences import Sequences
 from rtmpose.serve.oip_tensors import Array, InferRequest, InputTensor
-from rtmpose.serve.pose_options import PoseOptions, with_options
+from rtmpose.serve.pose_options import PoseOptions, check_boxes, with_options
 from rtmpose.serve.service import Service
 from rtmpose.types import Detections, Image, Poses
 
@@ -223,9 +223,11 @@ class ProtocolModel:
         if len(tensor.data) > self._service.settings.max_people:
             raise too_large(f"at most {self._service.settings.max_people} boxes are taken")
         try:
-            return Detections.from_boxes(tensor.data)
+            boxes = Detections.from_boxes(tensor.data)
         except InputError as error:
             raise unusable(str(error)) from error
+        check_boxes(boxes, images[0])
+        return boxes
 
     def _check_count(self, count: int) -> None:
         if not 0 < count <= self._service.settings.max_images:

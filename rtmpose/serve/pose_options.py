@@ -15,7 +15,7 @@ from rtmpose.ranges import FRACTION, IMAGE_SIDE, KEYPOINT_SCORE, PEOPLE, check_n
 from rtmpose.serve.faults import unusable
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.text_files import parse_json
-from rtmpose.types import Detections
+from rtmpose.types import Detections, Image
 
 LONGEST_TEXT = 1_000_000
 
@@ -144,6 +144,28 @@ def read_boxes(value: object, settings: ServeSettings, name: str = "boxes") -> D
         return Detections.from_boxes(np.asarray(rows, np.float64).reshape(-1, 4))
     except InputError as error:
         raise unusable(str(error)) from error
+
+
+def check_boxes(boxes: Detections, image: Image, name: str = "boxes") -> None:
+    """Refuse boxes that are parts of the size of their image instead of pixels.
+
+    Args:
+        boxes: Boxes of one image.
+        image: BGR uint8 ``(H, W, 3)``.
+        name: Names them in errors.
+
+    Raises:
+        ServiceError: a box lies in the first pixel.
+    """
+    if max(image.shape[:2]) == 1:
+        return
+    for number, box in enumerate(boxes.boxes):
+        if np.abs(box).max() <= 1:
+            row = [round(float(value), 4) for value in box]
+            raise unusable(
+                f"{name}: row {number} lies in the first pixel: {row}; boxes are x1, y1, x2, y2 in"
+                " pixels, not parts of the image's size"
+            )
 
 
 def json_value(value: object, name: str) -> object:

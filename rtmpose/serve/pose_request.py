@@ -95,6 +95,8 @@ async def _read_form(
             target = bytearray()
             if event.filename is None and event.name != "image":
                 limit = FIELD_BYTES
+                if event.name in fields:
+                    raise unusable(f"{event.name[:60]} comes twice in the form")
                 fields[event.name] = target
             else:
                 limit = settings.max_body_bytes
@@ -116,12 +118,15 @@ async def _read_form(
 def _read_json(body: dict[str, Any], options: PoseOptions, settings: ServeSettings) -> PoseRequest:
     """``{"images": [{"data": base64, "name": ..., "boxes": [...]}], options ...}``."""
     entries = body.pop("images", None)
+    if entries is not None and "image" in body:
+        raise bad_request('the JSON has either "images" or "image"')
     # A single image may stand alone.
     if entries is None and "image" in body:
         entry = {"data": body.pop("image")}
-        if "boxes" in body:
-            entry["boxes"] = body.pop("boxes")
+        entry |= {name: body.pop(name) for name in ("name", "boxes") if name in body}
         entries = [entry]
+    if "boxes" in body:
+        raise bad_request('boxes stand beside the data of each image, in "images"')
     if not isinstance(entries, list):
         raise bad_request(
             'the JSON needs "images", a list of {"data": base64}, or "image" with the base64 of one'

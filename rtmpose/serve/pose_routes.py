@@ -13,7 +13,7 @@ from rtmpose.serve.engine import Estimated, ImageTask
 from rtmpose.serve.faults import ServiceError, unusable
 from rtmpose.serve.images import MEDIA_TYPES
 from rtmpose.serve.models import model_names
-from rtmpose.serve.pose_options import PoseOptions, query_options
+from rtmpose.serve.pose_options import PoseOptions, check_boxes, query_options
 from rtmpose.serve.pose_request import Upload, read_pose_request
 from rtmpose.serve.results import (
     annotations_json,
@@ -156,13 +156,12 @@ def _described(most: int) -> dict[str, Any]:
 
 
 def accepted_type(accept: str) -> str:
-    """The kind of answer that is wanted: the first in the header that there is.
+    """The kind of answer that is wanted most, of those that there are.
 
     Raises:
         ServiceError: there is none of them (406).
     """
-    for entry in (accept or "*/*").split(","):
-        kind = entry.split(";")[0].strip().lower()
+    for kind in _by_weight(accept or "*/*"):
         if kind in ("", "*/*", "application/*", JSON_TYPE):
             return JSON_TYPE
         if kind == "image/*":
@@ -174,10 +173,26 @@ def accepted_type(accept: str) -> str:
     )
 
 
+def _by_weight(accept: str) -> list[str]:
+    """The kinds of an ``Accept``, those with the largest ``q`` first, without those of 0."""
+    weights = []
+    for entry in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            weights.append((kind, float(weight)))
+        except ValueError:
+            weights.append((kind, 1.0))
+    ordered = sorted(weights, key=lambda one: -one[1])
+    return [kind for kind, weight in ordered if weight > 0]
+
+
 def _task(service: Service, image: Image, upload: Upload, options: PoseOptions) -> ImageTask:
     settings = service.settings
     if upload.boxes is not None and not service.engine.model.needs_boxes:
         raise unusable("this model finds people by itself: it takes no boxes")
+    if upload.boxes is not None:
+        check_boxes(upload.boxes, image)
     box_thr = settings.box_thr if options.box_thr is None else options.box_thr
     person_thr = settings.person_thr if options.person_thr is None else options.person_thr
     return ImageTask(

@@ -56,6 +56,7 @@ export async function upload(path, file, onProgress, signal) {
     const { status, body } = await sendFile(path, file, onProgress, signal);
     if (status >= 200 && status < 300) return body;
     if (status === 401 && (await askForToken())) continue;
+    if (isGone(status, body)) throw gone();
     const error = body?.error ?? {};
     throw new ApiError(error.code ?? "refused", error.message ?? `HTTP ${status}`, status);
   }
@@ -65,6 +66,7 @@ export async function upload(path, file, onProgress, signal) {
 export function explain(error, name) {
   if (error.code === "gone") return text("gone");
   if (["no_image", "no_heic", "no_video"].includes(error.code)) return text(error.code, { name });
+  if (error.status === 401) return text("token_note");
   if (error.status === 413) return text("too_large", { name });
   if (error.status === 429) return text("too_fast");
   if (error.status >= 500) return text("server_trouble", { reason: error.message });
@@ -77,18 +79,25 @@ async function send(path, options) {
     return await fetch(addressOf(path), { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    onGone();
-    throw new ApiError("gone", text("gone"));
+    throw gone();
   }
 }
 
 async function errorOf(response) {
-  try {
-    const { error } = await response.json();
-    return new ApiError(error.code, error.message, response.status);
-  } catch {
-    return new ApiError("refused", `HTTP ${response.status}`, response.status);
-  }
+  const body = await response.json().catch(() => null);
+  if (isGone(response.status, body)) return gone();
+  const { code = "refused", message = `HTTP ${response.status}` } = body?.error ?? {};
+  return new ApiError(code, message, response.status);
+}
+
+/** Whether it is a proxy that answers, because the service does not. */
+function isGone(status, body) {
+  return [502, 503, 504].includes(status) && !body?.error?.code;
+}
+
+function gone() {
+  onGone();
+  return new ApiError("gone", text("gone"));
 }
 
 // fetch tells nothing of how much of a body was sent.
@@ -102,10 +111,7 @@ function sendFile(path, file, onProgress, signal) {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     };
     request.onload = () => resolve({ status: request.status, body: request.response });
-    request.onerror = () => {
-      onGone();
-      reject(new ApiError("gone", text("gone")));
-    };
+    request.onerror = () => reject(gone());
     request.onabort = () => reject(new DOMException("canceled", "AbortError"));
     signal?.addEventListener("abort", () => request.abort());
     request.send(file);

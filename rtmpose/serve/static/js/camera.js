@@ -5,7 +5,7 @@ import { callJson } from "./api.js";
 import { offerPicture } from "./downloads.js";
 import { onNextFrame } from "./frames.js";
 import { clearError, say, sayError } from "./messages.js";
-import { currentScene, peopleWords, showScene, useKeypointSet } from "./scene.js";
+import { peopleWords, showScene, useKeypointSet } from "./scene.js";
 import { chosen } from "./settings.js";
 import { PoseStream } from "./stream.js";
 import { text } from "./texts.js";
@@ -15,33 +15,48 @@ const QUALITY = 0.85;
 const RATE_OVER_MS = 2000;
 const byId = (id) => document.getElementById(id);
 
-/** Open the camera; null where that is not possible, which was said then. */
-export async function openCamera(deviceId) {
+/**
+ * Open the camera that was chosen, or the one of last time, else any; null where that is not
+ * possible, which was said then.
+ */
+export async function openCamera(chosenId, lastId) {
   if (!navigator.mediaDevices?.getUserMedia) {
-    sayError(text("camera_context"), "camera");
+    sayError(() => text("camera_context"), "camera");
     return null;
   }
   say(() => [text("camera_wait")]);
   try {
-    const ideal = { width: { ideal: 1280 }, height: { ideal: 720 } };
-    const video = deviceId ? { ...ideal, deviceId: { exact: deviceId } } : ideal;
-    const media = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    const media = await mediaOf(chosenId ?? lastId).catch((error) => {
+      // The one of last time may not be connected.
+      if (chosenId || !lastId || !isMissing(error)) throw error;
+      return mediaOf(null);
+    });
     clearError("camera");
     return media;
   } catch (error) {
     say();
-    sayError(text(reasonOf(error)), "camera");
+    sayError(() => text(reasonOf(error)), "camera");
     return null;
   }
 }
 
+function mediaOf(id) {
+  const ideal = { width: { ideal: 1280 }, height: { ideal: 720 } };
+  const video = id ? { ...ideal, deviceId: { exact: id } } : ideal;
+  return navigator.mediaDevices.getUserMedia({ video, audio: false });
+}
+
+function isMissing(error) {
+  return error.name === "NotFoundError" || error.name === "OverconstrainedError";
+}
+
 function reasonOf(error) {
   if (error.name === "NotAllowedError" || error.name === "SecurityError") return "camera_refused";
-  if (error.name === "NotFoundError" || error.name === "OverconstrainedError") return "camera_none";
+  if (isMissing(error)) return "camera_none";
   return "camera_busy";
 }
 
-/** List the cameras, where there are several. */
+/** List the cameras, where there are several; the id of the one that is used. */
 export async function listCameras(media) {
   const all = await navigator.mediaDevices.enumerateDevices();
   const cameras = all.filter((device) => device.kind === "videoinput");
@@ -53,6 +68,7 @@ export async function listCameras(media) {
       return new Option(label, device.deviceId, false, device.deviceId === used);
     }),
   );
+  return used ?? null;
 }
 
 /** Works on the frames of an opened camera until `stop`. */
@@ -93,7 +109,7 @@ export class CameraRun {
 
   async #begin() {
     await this.#video.play();
-    offerPicture(() => JSON.stringify({ people: currentScene().people }, null, 1));
+    offerPicture();
     this.#next();
   }
 
@@ -178,7 +194,7 @@ export class ServerFinder {
   #lost(why) {
     say();
     if (why === "busy") {
-      sayError(text("stream_busy"), "stream");
+      sayError(() => text("stream_busy"), "stream");
       return;
     }
     // A refused stream says nothing of the reason: another request finds out whether the token is

@@ -1,22 +1,26 @@
 // The list of files that can be had of what is shown.
 
 import { addressOf } from "./api.js";
-import { csvOf, openposeOf } from "./formats.js";
+import { csvOf, openposeOf, pictureJson, videoJson } from "./formats.js";
 import { currentScene, keypointSet, pictureFile } from "./scene.js";
 import { text } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const LABELS = { annotated: "download_video", openpose: "download_openpose" };
 
-/** Files of a picture: made here when they are asked for. */
-export function offerPicture(json) {
+/** Files of a picture: made here when they are asked for. `answer` is the service's, if any. */
+export function offerPicture(answer = null) {
+  const json = () => {
+    if (answer !== null) return JSON.stringify(answer, null, 1);
+    return pictureJson(currentScene(), keypointSet());
+  };
   const stem = () => currentScene().name.replace(/\.[^.]*$/, "") || "picture";
   const people = () => currentScene().people;
   offer([
     button("download_json", () => save(json(), "application/json", `${stem()}.json`)),
     button("download_csv", () => {
       const { name, width, height } = currentScene();
-      const csv = csvOf(name, width, height, [{ time_s: "", people: people() }], keypointSet());
+      const csv = csvOf(name, width, height, [{ time_s: 0, people: people() }], keypointSet());
       save(csv, "text/csv", `${stem()}.csv`);
     }),
     button("download_openpose", () => {
@@ -30,7 +34,7 @@ export function offerPicture(json) {
 /** Files of a video that the service has not seen. */
 export function offerVideo(frames, name, { width, height }) {
   const stem = name.replace(/\.[^.]*$/, "");
-  const json = () => JSON.stringify({ keypoint_set: keypointSet(), width, height, frames }, null, 1);
+  const json = () => videoJson(name, width, height, frames, keypointSet());
   const csv = () => csvOf(name, width, height, frames, keypointSet());
   offer([
     button("download_json", () => save(json(), "application/json", `${stem}.json`)),
@@ -43,10 +47,11 @@ export function offerVideo(frames, name, { width, height }) {
 export function offerJob(job) {
   const links = job.files.map((file) => {
     const link = document.createElement("a");
-    const words = LABELS[file.format] ? text(LABELS[file.format]) : file.format.toUpperCase();
+    const words = LABELS[file.format];
+    if (words) link.dataset.text = words;
     link.href = addressOf(`/v1/jobs/${job.id}/files/${encodeURIComponent(file.name)}`);
     link.download = "";
-    link.textContent = words;
+    link.textContent = words ? text(words) : file.format.toUpperCase();
     return link;
   });
   offer([...links, pictureButton(() => job.name.replace(/\.[^.]*$/, ""))]);

@@ -17,6 +17,34 @@ const MIDPOINTS = {
   hip: ["left_hip", "right_hip"],
 };
 
+/** A picture and its people, in the form of the service's answers. */
+export function pictureJson({ name, width, height, people }, set) {
+  const images = [{ id: 0, file_name: name, width, height }];
+  const annotations = people.map((person, i) => {
+    const place = { id: i, image_id: 0, category_id: 1, iscrowd: 0 };
+    return { ...place, ...annotationOf(person) };
+  });
+  const skeleton = set.links.map(([from, to]) => [from + 1, to + 1]);
+  const category = { id: 1, name: "person", supercategory: "person", keypoints: set.keypoints };
+  const categories = [{ ...category, skeleton }];
+  return JSON.stringify({ images, annotations, categories }, null, 1);
+}
+
+/** The people of all frames (`{time_s, people}`), in the form of the package's JSON. */
+export function videoJson(name, width, height, frames, set) {
+  const source = { image: name, width, height, skeleton: set.name };
+  const entries = frames.flatMap(({ time_s, people }, frame) => {
+    const place = { ...source, frame, time_s, image_id: name, category_id: 1 };
+    return people.map((person) => ({ ...place, ...annotationOf(person) }));
+  });
+  return JSON.stringify(entries, null, 1);
+}
+
+function annotationOf({ id, bbox, score, box_score, keypoints }) {
+  const found = { bbox, area: bbox[2] * bbox[3], score, box_score, keypoints: keypoints.flat() };
+  return id === null || id === undefined ? found : { ...found, track_id: id };
+}
+
 /** A row per person and frame (`{time_s, people}`): the columns of the package's CSV. */
 export function csvOf(name, width, height, frames, set) {
   const head = ["source", "frame", "time_s", "person", "id", "filled"];
@@ -27,7 +55,7 @@ export function csvOf(name, width, height, frames, set) {
     const [x, y, w, h] = person.bbox;
     const box = [x, y, x + w, y + h].map((value) => Math.round(value * 100) / 100);
     const scores = [person.box_score ?? "", person.score];
-    const start = [quoted(name), at, frames[at].time_s, i, person.id ?? "", 0];
+    const start = [quoted(name), at, frames[at].time_s, i, person.id ?? -1, 0];
     return [...start, ...box, ...scores, width, height, ...person.keypoints.flat()];
   };
   const rows = frames.flatMap(({ people }, at) => people.map((person, i) => row(person, i, at)));

@@ -27,6 +27,8 @@ export async function runVideo(file, signal, cancel) {
     showProgress(text("uploading", { name: file.name, percent }), part, cancel);
   };
   send(0);
+  // A token that is wanted is asked for before the whole video was sent.
+  await call("/v1/jobs?limit=1", { signal });
   const job = await upload(`/v1/jobs?${query}`, file, send, signal);
   clearError();
   return watchJob(job, signal, cancel);
@@ -48,8 +50,8 @@ export async function watchJob(job, signal, cancel) {
       job = await callJson(`/v1/jobs/${job.id}`, { signal });
       clearError("gone");
     } catch (error) {
-      // The job goes on, or begins again, when the service is back.
-      if (error.code !== "gone") throw error;
+      // The job goes on, or begins again, when the service is back or has time.
+      if (error.code !== "gone" && ![429, 503].includes(error.status)) throw error;
     }
   }
   hideProgress();
@@ -112,7 +114,8 @@ export async function listJobs(open = opener) {
 function jobItem(job) {
   const item = document.createElement("li");
   const words = document.createElement("span");
-  words.textContent = text("waiting_video", { name: job.name, state: stateWords(job) });
+  const state = `${stateWords(job)} · ${moment(job.created)}`;
+  words.textContent = text("waiting_video", { name: job.name, state });
   const bar = document.createElement("div");
   bar.className = "bar";
   if (job.state !== "failed" && job.state !== "canceled") {
@@ -135,6 +138,12 @@ function button(words, name, onClick) {
   found.setAttribute("aria-label", `${text(words)}: ${name}`);
   found.addEventListener("click", onClick);
   return found;
+}
+
+// The same video may have been sent twice.
+function moment(seconds) {
+  const style = { dateStyle: "short", timeStyle: "short" };
+  return new Date(1000 * seconds).toLocaleString(document.documentElement.lang, style);
 }
 
 function stateWords(job) {

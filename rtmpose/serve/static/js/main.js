@@ -3,6 +3,7 @@
 import { addressOf, beginSession, callJson, explain, onTrouble } from "./api.js";
 import { CameraRun, listCameras, openCamera, ServerFinder } from "./camera.js";
 import { offerNothing } from "./downloads.js";
+import { connectFiles, isVideo } from "./files.js";
 import { listJobs, runVideo, showJob, watchJob } from "./jobs.js";
 import { clearError, hideProgress, say, sayAgain, sayError, tokenDialog } from "./messages.js";
 import { showPhoto } from "./photo.js";
@@ -18,22 +19,18 @@ import { connectSettings, keep, settings, useDefaults } from "./settings.js";
 import { text, useLanguage } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
-const VIDEO_NAME = /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|flv|wmv)$/i;
 const AGAIN_MS = 2000;
 
 const page = {
   service: null,
   assets: null, // what private mode needs, where the service has it
   file: null, // the file that is shown
+  isVideo: false, // whether that is one
+  failed: false, // it waits for a service that does not answer
   run: null, // a player or a camera: stop(), useSettings()
   task: new AbortController(),
 };
 let goneTimer = 0;
-
-/** Whether a file is a video. */
-function isVideo(file) {
-  return file.type.startsWith("video/") || VIDEO_NAME.test(file.name);
-}
 
 /** End what runs; a signal for what begins. */
 function begin() {
@@ -41,6 +38,7 @@ function begin() {
   page.task = new AbortController();
   page.run?.stop();
   page.run = null;
+  page.failed = false;
   showCameraButton(false);
   byId("camera-choice").hidden = true;
   byId("again").hidden = true;
@@ -63,9 +61,13 @@ async function openFile(file) {
   say();
   try {
     if (file.size === 0) throw new Error(text("file_empty", { name: file.name }));
+    page.isVideo = await isVideo(file);
+    // It may have been gone, or protected, when the page began.
+    if (page.service === null) await loadService();
+    if (signal.aborted) return;
     if (isPrivate()) await openPrivately(file, signal);
     else if (isTooLarge(file)) throw new Error(text("too_large", { name: file.name }));
-    else if (!isVideo(file)) await showPhoto(file, signal);
+    else if (!page.isVideo) await showPhoto(file, signal);
     else if (page.service && !page.service.jobs) throw new Error(text("jobs_off"));
     else await openVideo(file, signal);
   } catch (error) {
@@ -82,7 +84,7 @@ async function openFile(file) {
 function isTooLarge(file) {
   if (page.service === null) return false;
   const { upload_bytes: ofVideo, body_bytes: ofPhoto } = page.service.limits;
-  return file.size > (isVideo(file) ? ofVideo : ofPhoto);
+  return file.size > (page.isVideo ? ofVideo : ofPhoto);
 }
 
 /** Whether the model runs in the browser. */
@@ -91,7 +93,7 @@ function isPrivate() {
 }
 
 async function openPrivately(file, signal) {
-  if (!isVideo(file)) {
+  if (!page.isVideo) {
     await showPrivatePhoto(file, page.assets, signal);
     return;
   }
@@ -153,7 +155,8 @@ function failed(error, name, signal) {
   if (error.name === "AbortError" || signal.aborted) return;
   hideProgress();
   say();
-  sayError(explain(error, name), error.code === "gone" ? "gone" : "file");
+  page.failed = error.code === "gone";
+  sayError(() => explain(error, name), error.code === "gone" ? "gone" : "file");
 }
 
 function showCameraButton(runs) {
@@ -182,7 +185,7 @@ async function toggleCamera(deviceId) {
     failed(error, "", signal);
     return;
   }
-  const media = await openCamera(deviceId);
+  const media = await openCamera(deviceId, settings.camera);
   if (media === null || signal.aborted) {
     for (const track of media?.getTracks() ?? []) track.stop();
     if (!signal.aborted) showCameraButton(false);
@@ -191,20 +194,21 @@ async function toggleCamera(deviceId) {
   say(() => [text("camera_on")]);
   const finder = engine ? new PrivateFinder(engine) : new ServerFinder();
   page.run = new CameraRun(media, finder, cameraEnded);
-  await listCameras(media);
+  settings.camera = await listCameras(media);
+  keep();
 }
 
 /** The camera was unplugged, or taken away. */
 function cameraEnded() {
   begin();
   say();
-  sayError(text("camera_lost"), "camera");
+  sayError(() => text("camera_lost"), "camera");
 }
 
 /** Thresholds changed: a photo is looked at again, a camera goes on with them. */
 function foundChanged() {
   if (page.run !== null) page.run.useSettings();
-  else if (page.file !== null && !isVideo(page.file)) openFile(page.file);
+  else if (page.file !== null && !page.isVideo) openFile(page.file);
 }
 
 /** The model and what the service can do. */
@@ -237,7 +241,7 @@ function showModel() {
 /** The service does not answer: say so, and look again until it does. */
 function serviceGone() {
   if (goneTimer) return;
-  sayError(text(isPrivate() ? "gone_private" : "gone"), "gone");
+  sayError(() => text(isPrivate() ? "gone_private" : "gone"), "gone");
   const look = async () => {
     try {
       const answer = await fetch(addressOf("/healthz"), { cache: "no-store" });
@@ -246,6 +250,7 @@ function serviceGone() {
       clearError("gone");
       say(() => [text("reconnected")]);
       await loadService();
+      if (page.failed && page.file !== null) await openFile(page.file);
     } catch (error) {
       // Other errors are said where they come from.
       if (goneTimer || error.code === "gone") goneTimer = setTimeout(look, AGAIN_MS);
@@ -279,37 +284,20 @@ function connectChoices() {
   connectSettings({ onDrawn: redraw, onFound: foundChanged });
 }
 
-function connectFiles() {
-  byId("open").addEventListener("click", () => byId("file").click());
-  byId("again").addEventListener("click", () => page.file && openFile(page.file));
-  byId("file").addEventListener("change", async () => {
-    const files = [...byId("file").files];
-    // The same file can be chosen again.
-    byId("file").value = "";
-    await openFiles(files);
-  });
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    byId("drop").classList.add("over");
-  });
-  document.addEventListener("dragleave", () => byId("drop").classList.remove("over"));
-  document.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    byId("drop").classList.remove("over");
-    await openFiles([...event.dataTransfer.files]);
-  });
-  document.addEventListener("paste", async (event) => {
-    const files = [...event.clipboardData.files];
-    if (files.length) event.preventDefault();
-    await openFiles(files);
-  });
-}
-
 function connectKeys() {
   byId("place").addEventListener("change", placeChanged);
   byId("camera").addEventListener("click", () => toggleCamera());
-  byId("camera-device").addEventListener("change", () => toggleCamera(byId("camera-device").value));
+  byId("camera-device").addEventListener("change", () => {
+    settings.camera = byId("camera-device").value;
+    keep();
+    toggleCamera(settings.camera);
+  });
+  byId("again").addEventListener("click", () => page.file && openFile(page.file));
   byId("error-close").addEventListener("click", () => clearError());
+  // Another tab may have sent a video.
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible" && page.service?.jobs) listJobs();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (byId("token-dialog").open) return;
@@ -339,8 +327,9 @@ function onKey(key, onControl) {
 onTrouble({ token: () => tokenDialog(beginSession), gone: serviceGone });
 useLanguage(settings.language);
 connectChoices();
-connectFiles();
+connectFiles(openFiles);
 connectKeys();
 loadService().catch((error) => {
-  if (error.code !== "gone") sayError(error.message);
+  if (error.code === "gone") return;
+  sayError(() => (error.status === 401 ? explain(error, "") : error.message));
 });

@@ -4,6 +4,8 @@ import { text } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 let errorOf = null;
+let errorWords = () => "";
+let asking = null;
 let said = () => ["", ""];
 
 /** Say what happens; `words` makes the words and, where there are, the rates and times. */
@@ -18,12 +20,17 @@ export function say(words = () => [""]) {
 /** Say it again, in the language of now. */
 export function sayAgain() {
   say(said);
+  byId("error-text").textContent = errorWords();
 }
 
-/** Say what went wrong, until it is closed or something works; `about` names the trouble. */
+/**
+ * Say what went wrong, until it is closed or something works; `words` are a text, or make it in the
+ * language of the page; `about` names the trouble.
+ */
 export function sayError(words, about = "file") {
   errorOf = about;
-  byId("error-text").textContent = words;
+  errorWords = typeof words === "function" ? words : () => words;
+  byId("error-text").textContent = errorWords();
   byId("error").hidden = false;
 }
 
@@ -31,6 +38,7 @@ export function sayError(words, about = "file") {
 export function clearError(about = errorOf) {
   if (about !== errorOf) return;
   byId("error").hidden = true;
+  errorWords = () => "";
   byId("error-text").textContent = "";
 }
 
@@ -54,20 +62,27 @@ export function clock(seconds) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
 
-/** Ask for the token, until it is right. */
+/** Ask for the token, until it is right (true) or the person gives up (false). */
 export function tokenDialog(check) {
+  asking ??= askForToken(check).finally(() => (asking = null));
+  return asking;
+}
+
+function askForToken(check) {
   const dialog = byId("token-dialog");
-  if (dialog.open) return new Promise((resolve) => dialog.addEventListener("close", resolve));
+  let right = false;
   byId("token-wrong").hidden = true;
   byId("token").value = "";
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.oncancel = (event) => event.preventDefault();
+    // Browsers let a second Escape close it all the same.
+    dialog.onclose = () => resolve(right);
     dialog.querySelector("form").onsubmit = async (event) => {
       event.preventDefault();
-      if (await check(byId("token").value.trim())) {
+      right = await check(byId("token").value.trim());
+      if (right) {
         dialog.close();
-        resolve(true);
       } else {
         byId("token-wrong").textContent = text("token_wrong");
         byId("token-wrong").hidden = false;

@@ -7,6 +7,9 @@ import { peopleWords, showScene } from "./scene.js";
 import { chosen, settings } from "./settings.js";
 import { text } from "./texts.js";
 
+const SMALLEST = 16; // of a picture that the service draws
+const LARGEST = 8192; // of a picture that is shown
+
 /** People of an answer of the service: of a single photo nobody has an id. */
 export function peopleOf(annotations) {
   return annotations.map(({ bbox, score, box_score, keypoints }) => {
@@ -20,13 +23,13 @@ export function peopleOf(annotations) {
 export async function showPhoto(file, signal) {
   say(() => [text("ask_server")]);
   const answer = await callJson("/v1/poses", { method: "POST", body: formOf(file), signal });
-  const picture = await pictureOf(file, signal);
-  if (signal.aborted) return;
   const { width, height } = answer.images[0];
+  const picture = await pictureOf(file, width, height, signal);
+  if (signal.aborted) return;
   const people = peopleOf(answer.annotations);
   clearError();
   showScene({ picture, width, height, people, name: file.name });
-  offerPicture(() => JSON.stringify(answer, null, 1));
+  offerPicture(answer);
   const { total, decode, detect, pose } = answer.timing_ms;
   const ms = { ms: total, decode, detect, pose };
   for (const name of Object.keys(ms)) ms[name] = Math.round(ms[name]);
@@ -41,17 +44,22 @@ function formOf(file) {
   return form;
 }
 
-// Photos that the browser cannot show, such as HEIC and TIFF, come back from the service as JPEG.
-async function pictureOf(file, signal) {
+// Photos that the browser cannot show, such as HEIC and TIFF, or shows lying down, come back from
+// the service as JPEG.
+async function pictureOf(file, width, height, signal) {
   try {
-    return await createImageBitmap(file);
+    const picture = await createImageBitmap(file);
+    if (picture.width === width && picture.height === height) return picture;
+    picture.close();
   } catch {
-    const form = new FormData();
-    form.append("image", file, file.name);
-    // No keypoint has such a score: nothing is drawn.
-    form.append("kpt_thr", "100");
-    const headers = { Accept: "image/jpeg" };
-    const answer = await call("/v1/poses", { method: "POST", body: form, headers, signal });
-    return createImageBitmap(await answer.blob());
+    // Below.
   }
+  const form = new FormData();
+  form.append("image", file, file.name);
+  // No keypoint has such a score: nothing is drawn.
+  form.append("kpt_thr", "100");
+  form.append("output_size", String(Math.min(Math.max(width, height, SMALLEST), LARGEST)));
+  const headers = { Accept: "image/jpeg" };
+  const answer = await call("/v1/poses", { method: "POST", body: form, headers, signal });
+  return createImageBitmap(await answer.blob());
 }

@@ -1,16 +1,18 @@
 // A video with the people of its frames, and the timeline below it.
 
-import { onNextFrame } from "./frames.js";
+import { onNextFrame, openVideo } from "./frames.js";
 import { clock, say } from "./messages.js";
 import { peopleWords, showScene } from "./scene.js";
 import { text } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
+const STEPS_A_SECOND = 25;
 
 /**
  * Shows a video; `frames` are `{time_s, people}` in order, empty where only the video is shown.
  *
- * `overlay` draws the people, `note` makes words that are said below.
+ * `time_s` is 0 at the first frame. `overlay` draws the people, `note` makes words that are said
+ * below.
  */
 export class Player {
   #video = document.createElement("video");
@@ -19,6 +21,8 @@ export class Player {
   #overlay;
   #note;
   #url;
+  #start = 0; // seconds of the first frame in the browser's time
+  #end = 0;
   #stopped = false;
 
   constructor(url, frames, { name, overlay, note = () => "" }) {
@@ -27,20 +31,16 @@ export class Player {
     this.#name = name;
     this.#overlay = overlay;
     this.#note = note;
-    this.#video.muted = true;
-    this.#video.playsInline = true;
-    this.#video.preload = "auto";
   }
 
   /** Load the video and show its first frame; an error where the browser cannot play it. */
   async open() {
-    this.#video.src = this.#url;
-    await new Promise((resolve, reject) => {
-      this.#video.onloadeddata = resolve;
-      this.#video.onerror = () => reject(new Error(this.#video.error?.message || "video"));
-    });
-    const last = this.#frames.length - 1;
-    byId("timeline").max = last > 0 ? last : Math.max(1, Math.round(this.#video.duration * 25));
+    const { start, end } = await openVideo(this.#video, this.#url);
+    if (this.#stopped) return;
+    this.#start = start;
+    this.#end = end;
+    const count = this.#frames.length || Math.max(2, Math.round((end - start) * STEPS_A_SECOND));
+    byId("timeline").max = count - 1;
     byId("timeline").oninput = () => this.#seek(Number(byId("timeline").value));
     byId("play").onclick = () => this.toggle();
     this.#video.onplay = () => this.#showButton();
@@ -48,13 +48,14 @@ export class Player {
     this.#video.onseeked = () => this.#show(this.#video.currentTime);
     byId("player").hidden = false;
     this.#showButton();
-    this.#show(0);
+    this.#show(start);
     this.#follow();
   }
 
   toggle() {
     if (!this.#video.paused) this.#video.pause();
-    else this.#video.play();
+    // Another file may be opened before it plays.
+    else this.#video.play().catch(() => {});
   }
 
   /** Go that many frames on. */
@@ -79,15 +80,15 @@ export class Player {
   useSettings() {}
 
   #seek(at) {
-    const { duration } = this.#video;
-    if (this.#frames.length === 0) {
-      this.#video.currentTime = Math.min(at / 25, duration);
-      return;
+    const length = this.#end - this.#start;
+    let time = at / STEPS_A_SECOND;
+    if (this.#frames.length > 0) {
+      // The middle of the frame: at its edge the one before could show.
+      const here = this.#frames[at].time_s;
+      const next = this.#frames[at + 1]?.time_s ?? length;
+      time = (here + Math.max(next, here)) / 2;
     }
-    // The middle of the frame: at its edge the one before could show.
-    const next = this.#frames[at + 1]?.time_s ?? duration;
-    const here = this.#frames[at].time_s;
-    this.#video.currentTime = Math.min((here + Math.max(next, here)) / 2, duration);
+    this.#video.currentTime = this.#start + Math.min(time, length);
   }
 
   #follow() {
@@ -98,12 +99,13 @@ export class Player {
     });
   }
 
-  #show(time) {
+  #show(mediaTime) {
     if (this.#stopped) return;
-    const at = this.#frames.length ? this.#frameAt(time) : Math.round(time * 25);
+    const time = Math.max(0, mediaTime - this.#start);
+    const at = this.#frames.length ? this.#frameAt(time) : Math.round(time * STEPS_A_SECOND);
     const people = this.#frames[at]?.people ?? [];
     byId("timeline").value = at;
-    byId("moment").textContent = `${clock(time)} / ${clock(this.#video.duration)}`;
+    byId("moment").textContent = `${clock(time)} / ${clock(this.#end - this.#start)}`;
     byId("timeline").setAttribute("aria-valuetext", byId("moment").textContent);
     const { videoWidth: width, videoHeight: height } = this.#video;
     const size = { width, height };

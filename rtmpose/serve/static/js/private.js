@@ -2,9 +2,10 @@
 
 import { addressOf, callJson } from "./api.js";
 import { offerPicture, offerVideo } from "./downloads.js";
+import { openVideo, seek } from "./frames.js";
 import { clearError, hideProgress, say, showProgress } from "./messages.js";
 import { Player } from "./player.js";
-import { currentScene, keypointSet, peopleWords, showScene } from "./scene.js";
+import { keypointSet, peopleWords, showScene } from "./scene.js";
 import { chosen, threshold } from "./settings.js";
 import { text } from "./texts.js";
 
@@ -111,7 +112,7 @@ export async function showPrivatePhoto(file, assets, signal) {
   clearError();
   const { width, height } = picture;
   showScene({ picture, width, height, people, name: file.name });
-  offerPicture(() => JSON.stringify({ people: currentScene().people }, null, 1));
+  offerPicture();
   say(() => [peopleWords(), text("numbers_private", { ms, engine: provider })]);
 }
 
@@ -158,21 +159,22 @@ export async function runPrivateVideo(file, assets, signal, cancel) {
   const { provider } = await openPrivate(assets);
   const url = URL.createObjectURL(file);
   const video = document.createElement("video");
-  video.muted = true;
-  video.src = url;
-  await new Promise((resolve, reject) => {
-    video.onloadeddata = resolve;
-    video.onerror = () => reject(new Error(text("file_unreadable_here", { name: file.name })));
-  });
+  let ends;
+  try {
+    ends = await openVideo(video, url);
+  } catch {
+    URL.revokeObjectURL(url);
+    throw new Error(text("file_unreadable_here", { name: file.name }));
+  }
+  const { start, end } = ends;
   await begin();
   const frames = [];
-  const total = Math.max(1, Math.round(video.duration * VIDEO_FPS));
+  const total = Math.max(1, Math.round((end - start) * VIDEO_FPS));
   const started = performance.now();
   for (let at = 0; at < total && !signal.aborted; at++) {
     const state = text("job_running", { frames: at, total });
     showProgress(text("waiting_video", { name: file.name, state }), at / total, cancel);
-    const time = (at + 0.5) / VIDEO_FPS;
-    await seek(video, Math.min(time, video.duration));
+    await seek(video, Math.min(start + (at + 0.5) / VIDEO_FPS, end));
     const picture = await createImageBitmap(video);
     const people = await ask("frame", { picture, timeS: at / VIDEO_FPS }, [picture]);
     frames.push({ time_s: at / VIDEO_FPS, people });
@@ -191,10 +193,4 @@ export async function runPrivateVideo(file, assets, signal, cancel) {
   clearError();
   offerVideo(frames, file.name, size);
   return player;
-}
-
-function seek(video, time) {
-  const done = new Promise((resolve) => (video.onseeked = resolve));
-  video.currentTime = time;
-  return done;
 }

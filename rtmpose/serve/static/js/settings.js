@@ -11,6 +11,7 @@ export const settings = {
   language: browserLanguage(),
   theme: "auto",
   place: "server",
+  camera: null, // the id of the one used last
   ...DRAWN,
   kpt_thr: 0.3,
   box_thr: null,
