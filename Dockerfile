@@ -3,13 +3,17 @@
 #   docker build -t rtmpose:gpu --target gpu .                 (NVIDIA)
 #   docker run -p 8000:8000 -e RTMPOSE_TOKEN=$(openssl rand -hex 16) rtmpose
 
-FROM python:3.12-slim AS source
+# Other base images: with --build-arg.
+ARG PYTHON_IMAGE=python:3.12-slim
+ARG CUDA_IMAGE=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04
+
+FROM ${PYTHON_IMAGE} AS source
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY rtmpose rtmpose
 RUN pip wheel --no-deps --wheel-dir /wheels .
 
-FROM python:3.12-slim AS cpu
+FROM ${PYTHON_IMAGE} AS cpu
 COPY --from=source /wheels /wheels
 RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif,openvino]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
@@ -25,7 +29,7 @@ ENTRYPOINT ["rtmpose", "serve", "--host", "0.0.0.0", "--data", "/data", "--log-j
 CMD ["--grpc-port", "8001"]
 
 # The engine for GPUs takes the place of the other one: both together disable CUDA.
-FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04 AS gpu
+FROM ${CUDA_IMAGE} AS gpu
 # hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --no-install-recommends -y python3 python3-venv \

@@ -230,7 +230,10 @@ class Engine:
         self._to_detect.put(ticket.client, ticket)
 
     def _put_to_estimate(self, ticket: Ticket) -> None:
-        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.submitted)
+        # What is left of a crowd keeps the place that it had.
+        if ticket.place is None:
+            ticket.place = self._to_estimate.place(ticket.left)
+        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.place)
 
     # ---- the threads
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtmpose.crowds import joined
+from rtmpose.serve.fair_queue import Place
 from rtmpose.types import Detections, Poses
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Ticket:
     boxes: Detections | None
     future: Future[Estimated] = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
+    place: Place | None = None  # in the queue for the pose network
     detect_s: float = 0.0
     pose_s: float = 0.0  # with a part at work
     share_s: float = 0.0  # of calls that are shared with others, the share
