@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import io
 import socket
+import threading
+import time
 import zlib
 
 import pytest
@@ -390,3 +392,24 @@ def test_clients_that_leave_in_the_middle(service):
                 connection.sendall(data)
     wait_for(lambda: service.server.engine.in_work == 0)
     assert service.get("/healthz").status == 200
+
+
+def test_what_a_stop_does_not_wait_for_is_told_to_come_again(fake):
+    fake.gate.clear()
+    answers = []
+    with serving(fake, drain_s=0.5) as service:
+        ask = threading.Thread(
+            target=lambda: answers.append(service.post("/v1/poses", encoded(), timeout=20))
+        )
+        ask.start()
+        wait_for(lambda: service.server.engine.in_work == 1)
+        begun = time.monotonic()
+        service.stop()
+        took_s = time.monotonic() - begun
+        ask.join(20)
+        fake.gate.set()
+    (answer,) = answers
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "stopping")
+    assert int(answer.headers["retry-after"]) > 0
+    # The waits of the parts do not add up.
+    assert took_s < 10

@@ -129,9 +129,27 @@ def test_large_batches_are_the_same_in_parts(tmp_path):
 def test_networks_that_do_nothing_meanwhile_are_released(tmp_path, monkeypatch):
     released = []
     monkeypatch.setattr("rtmpose.tracking.prefetch.release", released.append)
-    own = tracker(tmp_path)
+    given = tracker(tmp_path)
+    with FramePrefetcher(given).at_work():
+        # Whoever opened them may have an image to do in between.
+        assert released == []
+
+    files = [network.path for network in given.model.networks]
+    own = PoseTracker(*files, backend="onnxruntime", device="cpu", threads=2)
     with FramePrefetcher(own).at_work():
         assert released == [network.backend for network in own.model.networks]
+
+    # A model of a pipeline is as given as its networks; a detector of one's own is not.
+    released.clear()
+    for detector, pose, count in (
+        (None, given.model, 0),
+        (files[0], given.pose, 1),
+        (given.detector, files[1], 1),
+    ):
+        half = PoseTracker(detector, pose, backend="onnxruntime", device="cpu", threads=2)
+        with FramePrefetcher(half).at_work():
+            assert len(released) == count
+        released.clear()
 
     # Engines that cannot are left alone.
     release(own.pose.backend)

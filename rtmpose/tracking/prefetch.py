@@ -133,8 +133,9 @@ class FramePrefetcher:
                 if self.at_once > FEW_CALLS:
                     return ParallelBackend(network.backend, narrow, self.at_once, people)
                 # The other cores work on the next frames, so that one call with all of them gains
-                # nothing: the network is in memory once.
-                release(network.backend)
+                # nothing: the network is in memory once, unless others use it too.
+                if any(network is own for own in self._tracker.own_networks):
+                    release(network.backend)
                 return ParallelBackend(narrow, narrow, self.at_once, people)
 
             model = self._tracker.model.with_backends(spread)
