@@ -17,7 +17,7 @@ REMEMBERED_S = 1.0
 """What a client had counts against it, by a factor of e less after each such time."""
 PASSED_UNITS = 2
 """Work may be passed while so many units are begun for each of its own."""
-PASSED_SHARE = 0.75
+PASSED_SHARE = 0.6
 """Large work also while this share is begun of what waits when it comes: under load it gives small
 work a lead, and waits at most that much longer for it.
 """
@@ -80,7 +80,7 @@ class FairQueue(Generic[T]):
     def place(self, size: int) -> Place:
         """Where a new item of so many units stands."""
         with self._changed:
-            usual = size if self._usual is None else self._usual
+            usual = float(size) if self._usual is None else self._usual
             self._usual = usual + NEWS * (size - usual)
             lead = PASSED_UNITS * max(1, size)
             if size > max(SMALL, usual):
