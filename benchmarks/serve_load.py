@@ -68,8 +68,9 @@ def photos_and_boxes(detector: str, threads: int):
 def direct(data, arguments, at_once: int) -> dict:
     """The engine fed from Python."""
     from rtmpose import Pipeline
-    from rtmpose.serve.engine import Engine, ImageTask
+    from rtmpose.serve.engine import Engine
     from rtmpose.serve.settings import ServeSettings
+    from rtmpose.serve.tickets import ImageTask
     from rtmpose.types import Detections
 
     pipeline = Pipeline(

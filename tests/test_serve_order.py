@@ -11,7 +11,7 @@ from rtmpose import Pipeline
 from rtmpose.serve import engine as engine_module
 from rtmpose.serve import fair_queue
 from rtmpose.serve.call_size import SEEN, CallSize
-from rtmpose.serve.engine import Engine, ImageTask
+from rtmpose.serve.engine import Engine
 from rtmpose.serve.fair_queue import (
     MANY_CLIENTS,
     PASSED_SHARE,
@@ -21,6 +21,7 @@ from rtmpose.serve.fair_queue import (
 )
 from rtmpose.serve.parallel_model import calls_of
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Detections
 
@@ -331,6 +332,40 @@ def test_an_image_that_is_alone_has_all_cores(monkeypatch):
     assert len(crowd.result(30).poses) == 9
     assert (len(whole.calls), len(share.calls)) == (1, 4)
     assert engine.close()
+
+
+def test_an_image_that_is_alone_is_done_by_whoever_asks(two_calls):
+    engine, model = two_calls
+    threads = []
+    model.begun.release = lambda: threads.append(threading.current_thread().name)
+    model.go_on.release(100)
+    here = threading.current_thread().name
+
+    # Boxes of people are found in any thread that asks, and so are keypoints in one call.
+    found = engine.answer(ImageTask(picture(), boxes_only=True), "a")
+    assert (len(found.boxes), len(found.poses), threads) == (1, 0, [])
+    assert len(engine.answer(task(1, 3), "a").poses) == 3
+    assert threads == [here]
+
+    # What takes several calls, or both networks, is done as everything else.
+    assert len(engine.answer(task(22, 9), "a").poses) == 9
+    assert len(engine.answer(ImageTask(picture()), "a").poses) == 1
+    assert len(threads) == 5
+    assert here not in threads[1:]
+
+    # So is an image beside another one.
+    model.go_on = threading.Semaphore(0)
+    first = engine.submit([task(1, 1)], "a")[0]
+    wait_for(lambda: len(threads) == 6)
+    model.go_on.release(100)
+    assert len(engine.answer(task(2, 1), "a").poses) == 1
+    assert first.result(30)
+    assert engine.in_work == 0
+
+    model.fail = 5
+    with pytest.raises(ValueError, match="bad"):
+        engine.answer(task(5, 1), "a")
+    assert engine.in_work == 0
 
 
 def test_both_calls_of_a_crowd_fail(two_calls):

@@ -82,7 +82,7 @@ class FairQueue(Generic[T]):
         with self._changed:
             usual = float(size) if self._usual is None else self._usual
             self._usual = usual + NEWS * (size - usual)
-            lead = PASSED_UNITS * max(1, size)
+            lead = float(PASSED_UNITS * max(1, size))
             if size > max(SMALL, usual):
                 waiting = sum(other.size for other in self._items)
                 lead += PASSED_SHARE * (waiting + size)
