@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 REMEMBERED_S = 1.0
 """What a client had counts against it, by a factor of e less after each such time."""
-PASSED_UNITS = 2
+PASSED_UNITS = 1.5
 """Work may be passed while so many units are begun for each of its own."""
 PASSED_SHARE = 0.5
 """Large work also while this share is begun of what waits when it comes: under load it gives small
@@ -82,7 +82,7 @@ class FairQueue(Generic[T]):
         with self._changed:
             usual = float(size) if self._usual is None else self._usual
             self._usual = usual + NEWS * (size - usual)
-            lead = float(PASSED_UNITS * max(1, size))
+            lead = PASSED_UNITS * max(1, size)
             if size > max(SMALL, usual):
                 waiting = sum(other.size for other in self._items)
                 lead += PASSED_SHARE * (waiting + size)
