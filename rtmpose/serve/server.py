@@ -30,8 +30,8 @@ MOST_CONNECTIONS = 1024
 KEEP_ALIVE_S = 10
 PING_S = 20.0
 LOOK_S = 0.2
-AT_LEAST_S = 1.0
-"""The engine's time to end its threads."""
+AT_LEAST_S = 8.0
+"""The engine's time to end its threads: an interpreter that ends during a network call crashes."""
 LARGEST_HEADERS = 32 * 1024
 
 
