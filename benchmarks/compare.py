@@ -11,7 +11,9 @@ ONNX Runtime then binds its threads to all cores of the machine whatever the pro
 its sessions get the number of cores here, or it would win by using a second one. For
 mmdeploy-runtime that is not possible, so "busy_cores" (processor time over wall time) is recorded
 for everyone. "ours-auto" is what the package chooses by itself, as installed; "networks" in the
-output names what ran. Ratios are those of medians and of 10th percentiles; above 1 means that we
+output names what ran. "ours-defaults" does so with the models it takes when none is named; with the
+files of rtmlib's "lightweight" mode (YOLOX-tiny and RTMPose-s) for the others that compares what
+users of both get. Ratios are those of medians and of 10th percentiles; above 1 means that we
 are faster. "ours-openvino-bf16" is left out where the processor has no bf16.
 
 Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
@@ -38,6 +40,7 @@ import numpy as np
 PEOPLE = (1, 4, 10)
 OURS = (
     "ours-auto",
+    "ours-defaults",
     "ours-onnxruntime",
     "ours-openvino-int8",
     "ours-openvino-bf16",
@@ -45,6 +48,9 @@ OURS = (
 )
 OTHERS = ("rtmlib-onnxruntime", "rtmlib-openvino", "mmdeploy-onnxruntime")
 PAIRS = (
+    ("ours-defaults", "rtmlib-openvino"),
+    ("ours-defaults", "rtmlib-onnxruntime"),
+    ("ours-defaults", "mmdeploy-onnxruntime"),
     ("ours-auto", "rtmlib-openvino"),
     ("ours-auto", "rtmlib-onnxruntime"),
     ("ours-auto", "mmdeploy-onnxruntime"),
@@ -107,7 +113,10 @@ def make(contender: str, detector: str, pose: str, threads: int, folder: Path) -
         return make_mmdeploy(folder)
     if who == "ours":
         from rtmpose import BackendOptions, Detector, PoseEstimator
+        from rtmpose.pipeline import DEFAULT_DETECTOR, DEFAULT_POSE_MODEL
 
+        if engine == "defaults":
+            engine, detector, pose = "auto", DEFAULT_DETECTOR, DEFAULT_POSE_MODEL
         engine, _, precision = engine.partition("-")
         options = BackendOptions(engine, "cpu", threads, precision=precision or "auto")  # type: ignore[arg-type]
         detect = Detector(detector, options=options)

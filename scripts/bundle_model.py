@@ -5,7 +5,9 @@ its row of models.toml.
         --notes "..." --calibration calibration.json
 
 Several checkpoints (trainings from one start with different seeds) become one network of their mean
-weights: "Model soups", Wortsman et al., 2022.
+weights: "Model soups", Wortsman et al., 2022. Name one twice for a double weight. Layers that cannot
+be mixed, because the others have another activation there, are taken from the first one:
+--from-first backbone.stem.
 
 Writes ``rtmpose/assets/models/ID.onnx`` and its bf16 calibration ``SHA-vN.npz``, and prints what
 models.toml needs. The calibration is measured once, so that users need not; on a CPU without bf16
@@ -34,16 +36,19 @@ from rtmpose.zoo import find
 from rtmpose.zoo.cache import sha256_of
 
 
-def mean_network(checkpoints: list[str]) -> tuple[nn.Module, ModelCard]:
+def mean_network(
+    checkpoints: list[str], from_first: tuple[str, ...] = ()
+) -> tuple[nn.Module, ModelCard]:
     """The network whose weights, norms folded in, are the mean of those of ``checkpoints``; the
-    first one's card.
+    first one's card, and its weights where the name starts with one of ``from_first``.
     """
     networks = [(fuse_norms(network), card) for network, card in map(load_network, checkpoints)]
     mean, card = networks[0]
     states = [network.state_dict() for network, _ in networks]
     averaged = {}
     for key, value in states[0].items():
-        stacked = torch.stack([state[key].double() for state in states])
+        mixed = states[:1] if key.startswith(from_first) else states
+        stacked = torch.stack([state[key].double() for state in mixed])
         averaged[key] = stacked.mean(0).to(value.dtype)
     mean.load_state_dict(averaged)
     return mean, card
@@ -61,6 +66,9 @@ def parse_arguments() -> argparse.Namespace:
         "--notes", default="", help="origin, data, recipe, measured accuracy: for the card"
     )
     parser.add_argument("--trained-on", default="")
+    parser.add_argument(
+        "--from-first", nargs="+", default=[], help="layers that are not averaged, by their start"
+    )
     parser.add_argument("--calibration", type=Path, help="JSON with the fields of a calibration")
     return parser.parse_args()
 
@@ -72,7 +80,7 @@ def main() -> None:
         put_calibration(path, find(arguments.id))
         return
 
-    network, card = mean_network(arguments.checkpoints)
+    network, card = mean_network(arguments.checkpoints, tuple(arguments.from_first))
     calibration = card.calibration
     if arguments.calibration:
         calibration = calibration_from(read_json(arguments.calibration))

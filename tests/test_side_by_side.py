@@ -1,6 +1,7 @@
 """Network calls that go side by side, and frames that are worked on ahead of the tracker."""
 
 import importlib.util
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,11 +12,12 @@ from networks import fixed_detector, spot_pose
 
 from rtmpose import BackendOptions, Detections, Detector, PoseEstimator, Poses
 from rtmpose.backends import calls_at_once, open_backend
-from rtmpose.backends.parallel import MAX_PARALLEL_CALLS, ParallelBackend, release
+from rtmpose.backends.parallel import MAX_PARALLEL_CALLS, release
 from rtmpose.errors import BackendError, InputError
 from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
 from rtmpose.tracking.prefetch import FramePrefetcher, FrameTask
+from rtmpose.tracking.spread_pose import SpreadPose
 from rtmpose.tracking.video import VideoTracker
 from rtmpose.types import Frame
 from rtmpose.worker_threads import OrderedMap
@@ -88,31 +90,68 @@ def test_what_can_go_side_by_side(tmp_path):
         open_backend(pose.path, pose.card, BackendOptions("onnxruntime", num_streams=0))
 
 
-def test_a_batch_is_spread_over_the_calls(tmp_path):
+class Counting:
+    """A backend that notes the sizes of its batches."""
+
+    def __init__(self, backend):
+        self.backend = backend
+        self.sizes = []
+
+    def __getattr__(self, name):
+        return getattr(self.backend, name)
+
+    def __call__(self, images):
+        self.sizes.append(len(images))
+        return self.backend(images)
+
+
+@pytest.mark.parametrize(
+    ("even", "alone", "divided"),
+    [
+        (False, [1, 2], 3 * [1] + 3 * [2] + 6 * [3]),
+        (True, [1, 1, 2], 3 * [1] + 4 * [2] + 5 * [3]),
+    ],
+)
+def test_the_people_of_frames_are_divided(even, alone, divided, tmp_path):
+    """One after the other they are the same, whichever images they are in."""
     pose = PoseEstimator(
         spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu", 1)
     )
-    wide, narrow = [], []
-
-    class Counting:
-        def __init__(self, sizes):
-            self.sizes = sizes
-
-        def __getattr__(self, name):
-            return getattr(pose.backend, name)
-
-        def __call__(self, images):
-            self.sizes.append(len(images))
-            return pose.backend(images)
-
+    wide, narrow = Counting(pose.backend), Counting(pose.backend)
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 60, 80, 3), np.uint8))
+    boxes = np.array([[k, 2 * k, 30 + 3 * k, 40 + k] for k in range(9)], np.float32)
+    groups = [[0, 0, 0], [1, 0, 0], [0, 0, 2], [3, 0, 0], [1, 5, 1], [1, 6, 1], [0, 9, 0]]
     with ThreadPoolExecutor(3) as pool:
-        spread = ParallelBackend(Counting(wide), Counting(narrow), 3, pool)
-        for count in (1, 2, 3, 8):
-            images = crops(count)
-            for a, b in zip(spread(images), pose.backend(images), strict=True):
-                np.testing.assert_allclose(a, b, atol=1e-6)
-    assert wide == [1, 2]
-    assert sorted(narrow) == [1, 1, 1, 2, 3, 3]
+        spread = SpreadPose(pose.with_backend(wide), pose.with_backend(narrow), 3, pool, even=even)
+        for group in groups:
+            starts = np.cumsum([0, *group])
+            found = [boxes[a:b] for a, b in itertools.pairwise(starts)]
+            for one, other in zip(
+                spread.estimate_batch(images, found),
+                pose.estimate_batch(images, found),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(one.boxes, other.boxes)
+                np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-4)
+                np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+    assert sorted(wide.sizes) == alone
+    assert sorted(narrow.sizes) == divided
+
+
+def test_what_fails_for_some_people_fails(tmp_path):
+    pose = PoseEstimator(
+        spot_pose(tmp_path / "spot.onnx"), options=BackendOptions("onnxruntime", "cpu", 1)
+    )
+
+    class Failing(Counting):
+        def __call__(self, images):
+            raise BackendError("the network died")
+
+    boxes = [[0, 0, 20, 40], [10, 0, 30, 40]]
+    with ThreadPoolExecutor(2) as pool:
+        spread = SpreadPose(pose, pose.with_backend(Failing(pose.backend)), 2, pool)
+        with pytest.raises(BackendError, match="the network died"):
+            spread.estimate_batch([np.zeros((60, 80, 3), np.uint8)], [boxes])
 
 
 def test_large_batches_are_the_same_in_parts(tmp_path):
@@ -126,46 +165,55 @@ def test_large_batches_are_the_same_in_parts(tmp_path):
         np.testing.assert_allclose(together, np.concatenate(parts), atol=1e-6)
 
 
-def test_networks_that_do_nothing_meanwhile_are_released(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("how", "given_back"),
+    [
+        ({}, ["detector", "pose"]),
+        # Somebody who is followed alone gets all cores.
+        ({"every_frame": False}, ["detector"]),
+        ({"ahead": False}, []),
+    ],
+)
+def test_networks_that_do_nothing_meanwhile_are_released(how, given_back, tmp_path, monkeypatch):
     released = []
     monkeypatch.setattr("rtmpose.tracking.prefetch.release", released.append)
     given = tracker(tmp_path)
-    with FramePrefetcher(given).at_work():
+    with FramePrefetcher(given, **how).at_work():
         # Whoever opened them may have an image to do in between.
         assert released == []
 
     files = [network.path for network in given.model.networks]
     own = PoseTracker(*files, backend="onnxruntime", device="cpu", threads=2)
-    with FramePrefetcher(own).at_work():
-        assert released == [network.backend for network in own.model.networks]
+    with FramePrefetcher(own, **how).at_work() as (_, workers):
+        assert released == [getattr(own, name).backend for name in given_back]
+        assert (workers is None) == (how == {"ahead": False})
 
     # A model of a pipeline is as given as its networks; a detector of one's own is not.
     released.clear()
-    for detector, pose, count in (
-        (None, given.model, 0),
-        (files[0], given.pose, 1),
-        (given.detector, files[1], 1),
+    for detector, pose, names in (
+        (None, given.model, []),
+        (files[0], given.pose, ["detector"]),
+        (given.detector, files[1], ["pose"]),
     ):
         half = PoseTracker(detector, pose, backend="onnxruntime", device="cpu", threads=2)
-        with FramePrefetcher(half).at_work():
-            assert len(released) == count
+        with FramePrefetcher(half, **how).at_work():
+            assert released == [getattr(half, n).backend for n in given_back if n in names]
         released.clear()
 
     # Engines that cannot are left alone.
     release(own.pose.backend)
 
 
-def test_files_of_one_batch_size_are_not_spread(tmp_path):
+def test_files_of_one_batch_size_are_not_divided(tmp_path):
     pose = PoseEstimator(
         spot_pose(tmp_path / "four.onnx", batch=4), options=BackendOptions("onnxruntime", "cpu", 1)
     )
-
-    def never(_images):
-        raise AssertionError("a part of the batch was asked for")
-
+    share = Counting(pose.backend)
+    boxes = [[k, 0, 20 + k, 40] for k in range(5)]
     with ThreadPoolExecutor(2) as pool:
-        spread = ParallelBackend(pose.backend, never, 2, pool)
-        assert len(pose.with_backend(spread).infer(crops(5))[0]) == 5
+        spread = SpreadPose(pose, pose.with_backend(share), 2, pool)
+        assert len(spread.estimate_batch([np.zeros((60, 80, 3), np.uint8)], [boxes])[0]) == 5
+    assert share.sizes == []
 
 
 def test_in_order_whatever_takes_how_long():
@@ -207,8 +255,9 @@ def test_in_order_does_not_run_away():
     assert threads() == 0
 
 
+@pytest.mark.parametrize("interval", [1, 3, "auto"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
+def test_ahead_or_not_the_tracks_are_the_same(engine, interval, tmp_path):
     """A source alone and three of different lengths together, with one core and with three."""
     items = expand_sources([str(clip(tmp_path / f"{n}.avi", 12 + n)) for n in range(3)])
     runs = {}
@@ -217,7 +266,7 @@ def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
             own = tracker(tmp_path, engine, cores)
             runs[cores, len(group)] = [
                 (t.item.name, t.frame.index, t.poses)
-                for t in VideoTracker(own, interval=1).run(group)
+                for t in VideoTracker(own, interval=interval).run(group)
             ]
     assert len(runs[1, 3]) == 12 + 13 + 14
     for count in (1, 3):
@@ -225,7 +274,8 @@ def test_ahead_or_not_the_tracks_are_the_same(engine, tmp_path):
             runs[1, count], runs[3, count], strict=True
         ):
             assert (name, index) == (other_name, other_index)
-            assert len(one) == 2
+            # Followed boxes and detected ones part where the detector sees the same in every frame.
+            assert len(one) == len(other) >= 2
             np.testing.assert_array_equal(one.ids, other.ids)
             np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-4)
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)

@@ -103,7 +103,9 @@ def test_people_are_found_ahead_or_in_turn(tmp_path, monkeypatch):
     """A process with one core does all of it in one thread, with the same results."""
     items = expand_sources([str(clip(tmp_path / "a.avi", 6))])
     found = {}
-    for ahead in (True, False):
+    for wanted, cores in ((True, 2), (False, 2), (True, 1)):
+        ahead = wanted and cores > 1
+        monkeypatch.setattr("rtmpose.tracking.video.usable_cpus", lambda cores=cores: cores)
         tracker = tiny_tracker(tmp_path)
         find = tracker.find_people
         names = set()
@@ -113,12 +115,13 @@ def test_people_are_found_ahead_or_in_turn(tmp_path, monkeypatch):
             return find(*arguments)
 
         monkeypatch.setattr(tracker, "find_people", watched)
-        run = VideoTracker(tracker, detect_ahead=ahead).run(items)
-        found[ahead] = [tracked.poses.keypoints for tracked in run]
+        run = VideoTracker(tracker, detect_ahead=wanted).run(items)
+        found[wanted, cores] = [tracked.poses.keypoints for tracked in run]
         assert names == {not ahead}
-    assert len(found[True]) == 6
-    for first, second in zip(found[True], found[False], strict=True):
-        np.testing.assert_array_equal(first, second)
+    assert len(found[True, 2]) == 6
+    for frames in zip(*found.values(), strict=True):
+        for other in frames[1:]:
+            np.testing.assert_array_equal(other, frames[0])
 
 
 def test_four_streams_at_once(tmp_path):

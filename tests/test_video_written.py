@@ -144,3 +144,21 @@ def test_names_with_colons(tmp_path, monkeypatch):
     encoded(Path("a:b.mp4"), [blank()] * 3)
     shutil.move("a:b.mp4", "c.mp4")
     assert len(read(tmp_path / "c.mp4")) == 3
+
+
+@pytest.mark.parametrize(
+    ("cores", "size_hw", "threads"),
+    [
+        (1, (2160, 3840), 1),
+        (2, (16, 16), 1),
+        (2, (720, 1280), 1),
+        (2, (1080, 1920), 2),
+        (4, (2160, 3840), 4),
+        (8, (720, 1280), 0),  # the encoder's own choice
+    ],
+)
+def test_few_cores_are_left_to_the_networks(cores, size_hw, threads, tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmpose.writers.video.usable_cpus", lambda: cores)
+    with VideoEncoder(tmp_path / "v.mp4", 25) as encoder:
+        encoder.write(np.zeros((*size_hw, 3), np.uint8))
+        assert encoder._stream.codec_context.thread_count == threads

@@ -3,7 +3,8 @@
 The ranges of its convolutions' inputs are measured on images, and what rounding takes away from
 each output channel on average is added to its bias. After that the keypoints (or boxes) that it
 finds in 8 bits are compared with those in fp32, and only a network that agrees is trusted by
-``precision="auto"``. :mod:`rtmpose.backends.int8_graph` has the changes to the network.
+``precision="auto"``. :mod:`rtmpose.backends.int8_ranges` measures,
+:mod:`rtmpose.backends.int8_graph` has the changes to the network.
 """
 
 from __future__ import annotations
@@ -20,15 +21,8 @@ from numpy.typing import NDArray
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.agreement import judge_for
 from rtmpose.backends.base import BackendOptions, Outputs
-from rtmpose.backends.int8_graph import (
-    LayerRanges,
-    Ranges,
-    quantize,
-    ranges_fit,
-    ranges_from,
-    rounding_errors,
-    sample_inputs,
-)
+from rtmpose.backends.int8_graph import quantize, ranges_fit, rounding_errors
+from rtmpose.backends.int8_ranges import LayerRanges, Ranges, ranges_from, sample_inputs
 from rtmpose.backends.prepared_files import (
     Arrays,
     digest_of,
@@ -44,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Part of the file names of stored preparations: another version is made again."""
 ENDING = f"int8-v{METHOD_VERSION}"
 """Of the names of stored preparations."""

@@ -21,8 +21,9 @@ from rtmpose.backends.bf16_calibration import (
 from rtmpose.backends.bf16_graph import Medians
 from rtmpose.backends.compiled_files import CompiledFiles
 from rtmpose.backends.cpu import this_cpu
-from rtmpose.backends.int8_graph import Ranges, quantize
+from rtmpose.backends.int8_graph import quantize
 from rtmpose.backends.int8_preparation import find_ranges, stored_ranges
+from rtmpose.backends.int8_ranges import Ranges
 from rtmpose.backends.prepared_files import cache_is_writable, content_digest, prepared_digest
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard

@@ -11,6 +11,7 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
 from rtmpose.networks.cspnext import SIZES, enlarged_map
+from rtmpose.networks.hardswish import set_hardswish
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
@@ -36,7 +37,7 @@ _RTMDET = {
 
 
 _ARCHITECTURE = re.compile(
-    r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-pruned|-humanart)?"
+    r"(rtmpose|rtmw|rtmdet|cspnext)-(nano|tiny|t|s|m|l|x)(-reduced)?(-hardswish)?(-pruned|-humanart)?"
 )
 
 
@@ -53,7 +54,7 @@ def config_for(model: str | ModelCard) -> Config:
         named = card.architecture != "unknown"
         what = f"is a {card.architecture}, which is" if named else "does not say what it is, and is"
         raise ModelError(f"{card.id} {what} not a network of this family: it runs from ONNX")
-    family, size, reduced, variant = match.groups()
+    family, size, reduced, hardswish, variant = match.groups()
     size = "tiny" if size == "t" else size
     backbone = SIZES[size]
 
@@ -78,6 +79,8 @@ def config_for(model: str | ModelCard) -> Config:
     kind = RTMWConfig if family == "rtmw" else RTMPoseConfig
     if reduced:
         backbone = replace(backbone, enlarge=enlarged_map(card.input_wh))
+    if hardswish:
+        backbone = replace(backbone, hardswish=True)
     return kind(backbone, keypoints, card.input_wh, card.codec.split_ratio)
 
 
@@ -87,7 +90,10 @@ def build(config: Config) -> nn.Module:
     if isinstance(config, RTMWConfig):
         return RTMW(config)
     if isinstance(config, RTMPoseConfig):
-        return RTMPose(config)
+        network = RTMPose(config)
+        if config.backbone.hardswish:
+            set_hardswish(network)
+        return network
     if isinstance(config, RTMDetConfig):
         return RTMDet(config)
     if isinstance(config, HeatmapConfig):

@@ -16,6 +16,9 @@ starts with SPP.
 REDUCED_SUFFIX = "-reduced"
 """In the architecture of a card, before ``-pruned``: see :mod:`rtmpose.networks.reduced`."""
 
+HARDSWISH_SUFFIX = "-hardswish"
+"""Likewise, behind ``-reduced``: see :mod:`rtmpose.networks.hardswish`."""
+
 REDUCED_SCALE = 0.75
 """Side of a reduced network's crops over that of the network it was made from."""
 
@@ -33,6 +36,8 @@ class CSPNeXtConfig:
         attention: Channel attention in every stage.
         enlarge: Height and width that the map of stage 3 is brought to before stage 4; None leaves
             it as it is. See :mod:`rtmpose.networks.reduced`.
+        hardswish: Whether stem and stage 1 have hard swish in place of SiLU. See
+            :mod:`rtmpose.networks.hardswish`.
     """
 
     depth: float
@@ -40,6 +45,7 @@ class CSPNeXtConfig:
     depthwise: bool = False
     attention: bool = True
     enlarge: tuple[int, int] | None = None
+    hardswish: bool = False
 
     def channels(self, full: int) -> int:
         """Channels at this width for ``full`` channels at width 1."""

@@ -35,6 +35,7 @@ Unit = dict[Place, list[int]]
 _ELEMENTWISE = (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)
 _CHANNELWISE = (
     nn.SiLU,
+    nn.Hardswish,
     nn.ReLU,
     nn.Hardsigmoid,
     nn.Sigmoid,

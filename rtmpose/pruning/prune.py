@@ -324,7 +324,7 @@ def pruned_card(card: ModelCard, network: nn.Module, notes: str = "") -> ModelCa
     """
     # The architecture without its marks: an id has no "-reduced" in it.
     family = card.architecture.removesuffix("-pruned")
-    base = family.removesuffix(REDUCED_SUFFIX)
+    base = family.replace(REDUCED_SUFFIX, "")
     if family.endswith("-humanart"):
         raise ModelError(
             f"{card.id} keeps unused classes; a pruned {family} cannot be read back. Prune another"

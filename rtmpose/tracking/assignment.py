@@ -36,6 +36,12 @@ def _columns_of_rows(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     method).
     """
     rows, columns = costs.shape
+    # Where every row has another cheapest column, nothing is left to weigh up: the usual case.
+    if columns:
+        cheapest = costs.argmin(axis=1)
+        if len(set(cheapest.tolist())) == rows:
+            return cheapest
+
     row_prices = np.zeros(rows)
     column_prices = np.zeros(columns)
     row_of = np.full(columns, FREE)

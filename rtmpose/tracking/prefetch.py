@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rtmpose.backends import Backend, calls_at_once
-from rtmpose.backends.parallel import ParallelBackend, release
-from rtmpose.families import Network, open_share
+from rtmpose.backends.parallel import release
+from rtmpose.families import Network, PoseModel, TopDown, open_share
 from rtmpose.tracking.candidates import confident
+from rtmpose.tracking.spread_pose import SpreadPose
 from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Detections, Frame, Poses
 from rtmpose.worker_threads import Prefetch
@@ -93,31 +94,40 @@ class TaskFeed:
 
 
 class FramePrefetcher:
-    """Works on frames ahead of a tracker, with networks for several calls at once, or with the
-    tracker's own.
+    """Networks for several calls at once, and threads that work on frames ahead of a tracker with
+    them; or the tracker's own.
 
     Args:
         tracker: Model and settings.
-        at_once: Frames worked on at the same time; None for as many as there are cores: 1 on GPUs,
-            and with engines that cannot.
+        ahead: Frames are there before their turn, as those of files.
+        every_frame: Most of a frame's work can be done ahead: the detector sees every frame.
+
+    Attributes:
+        at_once: Calls, and frames, worked on at the same time: as many as there are cores; 1 on
+            GPUs, and with engines that cannot.
     """
 
-    def __init__(self, tracker: PoseTracker, at_once: int | None = None) -> None:
+    def __init__(
+        self, tracker: PoseTracker, *, ahead: bool = True, every_frame: bool = True
+    ) -> None:
         self._tracker = tracker
         self._model = tracker.model
-        self.at_once = at_once or 1
+        self._every_frame = every_frame
+        self.at_once = 1
 
-        # The last network is the one that finds keypoints.
+        # Without boxes there is nothing in a frame that could be spread.
         networks = tracker.model.networks
-        if at_once is None and networks:
+        if networks and (ahead or tracker.model.needs_boxes):
+            # The last network is the one that finds keypoints.
             self.at_once = calls_at_once(networks[-1].backend, networks[-1].options)
-        if self.at_once > 1:
+        self._ahead = ahead and self.at_once > 1
+        if self._ahead:
             self._model = tracker.model.with_backends(self._narrow)
 
     @contextmanager
     def at_work(self) -> Iterator[tuple[PoseTracker, ThreadPoolExecutor | None]]:
         """A tracker whose networks use all cores for a batch, and threads for :meth:`prepare`."""
-        # One frame at a time needs no threads, and the tracker's own networks.
+        # One call at a time needs no threads, and the tracker's own networks.
         if self.at_once == 1:
             yield self._tracker, None
             return
@@ -127,23 +137,39 @@ class FramePrefetcher:
             ThreadPoolExecutor(self.at_once + 1, "rtmpose-frames") as frames,
             ThreadPoolExecutor(self.at_once, "rtmpose-people") as people,
         ):
-
-            def spread(network: Network) -> Backend:
-                narrow = self._narrow(network)  # one share of the cores for each call
-                if self.at_once > FEW_CALLS:
-                    return ParallelBackend(network.backend, narrow, self.at_once, people)
-                # The other cores work on the next frames, so that one call with all of them gains
-                # nothing: the network is in memory once, unless others use it too.
-                if any(network is own for own in self._tracker.own_networks):
-                    release(network.backend)
-                return ParallelBackend(narrow, narrow, self.at_once, people)
-
-            model = self._tracker.model.with_backends(spread)
+            model = self._spread(people)
             try:
-                yield PoseTracker(None, model, self._tracker.params), frames
+                yield (
+                    PoseTracker(None, model, self._tracker.params),
+                    frames if self._ahead else None,
+                )
             finally:
                 # Frames still waiting are not worth finishing.
                 frames.shutdown(cancel_futures=True)
+
+    def _spread(self, people: ThreadPoolExecutor) -> PoseModel:
+        """The model for the tracker itself: the people of a frame are divided among the cores."""
+        model = self._tracker.model
+        *_, finds_keypoints = model.networks
+
+        def for_one_call(network: Network) -> Backend:
+            # Somebody who is followed alone is waited for; so is a detector that is not ahead.
+            waited_for = not self._ahead or (network is finds_keypoints and not self._every_frame)
+            if waited_for or self.at_once > FEW_CALLS:
+                return network.backend
+            # The other cores work on the next frames, so that one call with all of them gains
+            # nothing: the network is in memory once, unless others use it too.
+            if any(network is own for own in self._tracker.own_networks):
+                release(network.backend)
+            return self._narrow(network)
+
+        alone = model.with_backends(for_one_call)
+        if not isinstance(alone, TopDown):
+            return alone
+        share = alone.pose.with_backend(self._narrow(finds_keypoints))
+        even = not (self._ahead and self._every_frame)
+        spread = SpreadPose(alone.pose, share, self.at_once, people, even=even)
+        return TopDown(alone.detector, spread, whole_image=model.whole_image)
 
     def prepare(self, task: FrameTask) -> FrameTask:
         """The task with what can be known before the frames before it are tracked."""
@@ -159,7 +185,7 @@ class FramePrefetcher:
             if not task.detect:
                 return task
             found = tracker.find_people(image, self._model)
-        if self.at_once == 1:
+        if not self._ahead:
             return replace(task, detections=found)
 
         # Poses of confident detections, which the tracker needs whoever was there before.

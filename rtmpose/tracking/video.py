@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.backends.cpu import usable_cpus
 from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
@@ -38,7 +39,7 @@ from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Calibration, Detections, FloatArray, Frame, Poses, Skeleton
 from rtmpose.worker_threads import OrderedMap, Prefetch
 
-DECODED_AHEAD = 4
+DECODED_AHEAD = 2
 """Frames of a file that are decoded before they are needed."""
 DETECTED_AHEAD = 2
 """Frames in which people are detected before they are tracked, where one thread does it."""
@@ -76,7 +77,7 @@ class VideoTracker:
         boxes: Gives the detected boxes of a source and frame index, to use instead of the detector;
             None from it leaves the frame to the interval.
         detect_ahead: Find people in the next frames of a file while the poses of this one are
-            estimated. Off where a single core is all that the process was given.
+            estimated. Never done on a single core.
 
     Raises:
         InputError: the interval is neither ``auto`` nor a positive number, or ``fps_limit`` is out
@@ -123,10 +124,12 @@ class VideoTracker:
         """
         failures: list[InputError] = []
         states = [self.tracker.create_state() for _ in items]
-        # Where most of a frame's work depends on the frame before, its calls do best with all
-        # cores.
-        waits = self.interval != 1 or any(item.live for item in items)
-        prefetcher = FramePrefetcher(self.tracker, at_once=1 if waits else None)
+        # A live frame has nothing before its turn, and "auto" decides within it.
+        prefetcher = FramePrefetcher(
+            self.tracker,
+            ahead=self.interval != "auto" and not any(item.live for item in items),
+            every_frame=self.interval == 1,
+        )
         with prefetcher.at_work() as (tracker, workers):
             feeds: list[TaskFeed] = []
             try:
@@ -217,7 +220,7 @@ class VideoTracker:
         planned = self._planned(item, frames)
         if item.live:
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=True)
-        if workers is None and not self.detect_ahead:
+        if workers is None and not (self.detect_ahead and _can_overlap(self.tracker.model)):
             return TaskFeed(frames, map(prefetcher.prepare, planned), live=False)
         if workers is None:
             one = Prefetch(map(prefetcher.prepare, planned), DETECTED_AHEAD)
@@ -264,6 +267,14 @@ class VideoTracker:
         # Somebody is lost or badly seen: look, but not in every frame.
         weak = any(t.missing or float(np.median(t.scores)) < 0.35 for t in state.tracks)
         return weak and state.since_detection >= 3
+
+
+def _can_overlap(model: PoseModel) -> bool:
+    """Whether two networks at the same time gain anything: on a single core they would only take
+    the cache from each other.
+    """
+    on_cpu = model.networks and all(network.backend.device == "cpu" for network in model.networks)
+    return usable_cpus() > 1 or not on_cpu
 
 
 def _checked_interval(usual: int, interval: object) -> int | str:

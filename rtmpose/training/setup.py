@@ -13,6 +13,7 @@ from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for
 from rtmpose.networks.classifier import ClassifierConfig
+from rtmpose.networks.hardswish import with_hardswish
 from rtmpose.networks.reduced import reduce_input
 from rtmpose.training.classification import ClassifierTask
 from rtmpose.training.data.packed import is_packed
@@ -158,6 +159,8 @@ def pose_task(
     network, card, skeleton = start_network(recipe, init, setup.skeleton)
     if recipe.reduced_input:
         network, card = reduce_input(network, card)
+    if recipe.hardswish:
+        network, card = with_hardswish(network, card)
 
     # The data, in the network's keypoints.
     reading = ReadOptions(category=setup.category)

@@ -9,7 +9,7 @@ from torch import nn
 from rtmpose.errors import InputError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for, load_network
-from rtmpose.networks.cspnext import REDUCED_SUFFIX
+from rtmpose.networks.cspnext import HARDSWISH_SUFFIX, REDUCED_SUFFIX
 from rtmpose.networks.heatmap import HeatmapConfig
 from rtmpose.networks.keypoints import card_with_keypoints, with_keypoints
 from rtmpose.networks.rtmpose import RTMPoseConfig
@@ -101,7 +101,8 @@ def _of_the_recipe(
         network, card = load_network(init)
         own = skeleton_of(card)
         if own is not None and (points is None or points.keypoints == own.keypoints):
-            special = card.architecture.endswith("-pruned") or REDUCED_SUFFIX in card.architecture
+            marks = ("-pruned", REDUCED_SUFFIX, HARDSWISH_SUFFIX)
+            special = any(mark in card.architecture for mark in marks)
             if special or _same_shape(card, recipe_card):
                 log.info("loaded from %s: all weights (%s, %s)", init, card.architecture, own.name)
                 return network, card, own

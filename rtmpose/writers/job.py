@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WAITING_FRAMES = 2
+"""Frames that wait to be written; each holds its image."""
 SHOWN_KEPT = 5
 """Files that are named after an interruption."""
 
@@ -276,7 +278,7 @@ class Job:
         def handle(event: _FrameDone | _GroupDone) -> None:
             self._handle(event, journal)
 
-        self._background = BackgroundWriter(handle)
+        self._background = BackgroundWriter(handle, WAITING_FRAMES)
         with self._background as background:
             for group in groups:
                 if self.report.stopped:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POSE_PARTS = frozenset({"augment", "late_augment", "loss", "distill", "reduced_input"})
+POSE_PARTS = frozenset({"augment", "late_augment", "loss", "distill", "reduced_input", "hardswish"})
 
 UNUSED: dict[str, frozenset[str]] = {
     "pose": frozenset({"detector"}),

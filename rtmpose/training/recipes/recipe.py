@@ -328,6 +328,8 @@ class Recipe:
             backbones only where the heads differ.
         reduced_input: Make the RTMPose it starts from one for crops of three quarters of the side,
             at a good half of the cost: :mod:`rtmpose.networks.reduced`.
+        hardswish: Give stem and stage 1 of the RTMPose it starts from hard swish in place of SiLU,
+            which is faster in reduced precision: :mod:`rtmpose.networks.hardswish`.
         seed: Of everything random.
         precision: ``auto`` (bf16 where the hardware has it), ``bf16``, ``fp16`` (CUDA only) or
             ``fp32``; weights are float32 in any case.
@@ -350,6 +352,7 @@ class Recipe:
     model_from_init: bool = False
     init: str = "none"
     reduced_input: bool = False
+    hardswish: bool = False
     seed: int = 21
     precision: Precision = "auto"
     float32_modules: tuple[str, ...] = ()
@@ -366,7 +369,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self, "recipe", seed=SEED)
-        check_flags(self, "reduced_input", part="recipe")
+        check_flags(self, "reduced_input", "hardswish", part="recipe")
 
 
 def to_dict(recipe: Recipe) -> dict[str, object]:
