@@ -3,13 +3,17 @@
 #   docker build -t rtmpose:gpu --target gpu .                 (NVIDIA)
 #   docker run -p 8000:8000 -e RTMPOSE_TOKEN=$(openssl rand -hex 16) rtmpose
 
-FROM python:3.12-slim AS source
+# Other base images: with --build-arg.
+ARG PYTHON_IMAGE=python:3.12-slim
+ARG CUDA_IMAGE=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04
+
+FROM ${PYTHON_IMAGE} AS source
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY rtmpose rtmpose
 RUN pip wheel --no-deps --wheel-dir /wheels .
 
-FROM python:3.12-slim AS cpu
+FROM ${PYTHON_IMAGE} AS cpu
 COPY --from=source /wheels /wheels
 RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif,openvino]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
@@ -24,8 +28,9 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["rtmpose", "serve", "--host", "0.0.0.0", "--data", "/data", "--log-json"]
 CMD ["--grpc-port", "8001"]
 
-# The engine for GPUs takes the place of the other one: both together disable CUDA.
-FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04 AS gpu
+# The engine for GPUs takes the place of the other one: both together disable CUDA. From 1.27 on it
+# needs CUDA 13.
+FROM ${CUDA_IMAGE} AS gpu
 # hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --no-install-recommends -y python3 python3-venv \
@@ -35,7 +40,7 @@ ENV PATH=/opt/rtmpose/bin:$PATH PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
 RUN python3 -m venv /opt/rtmpose \
   && pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" \
   && pip uninstall -y onnxruntime \
-  && pip install --no-cache-dir "onnxruntime-gpu>=1.17" \
+  && pip install --no-cache-dir "onnxruntime-gpu>=1.19,<1.27" \
   && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
 USER 10001

@@ -122,21 +122,26 @@ def run_clients(arguments: argparse.Namespace) -> dict:
     end = begin + arguments.seconds
 
     def next_turn() -> tuple[float, int] | None:
-        """When the next request is due, whoever sends it, and its number."""
+        """When the next request is due, whoever sends it, and its photo."""
         with lock:
-            number = counts["begun"] * arguments.groups + arguments.group
+            turn = counts["begun"]
             counts["begun"] += 1
+        number = turn * arguments.groups + arguments.group
         if number >= arguments.most:
             return None
-        due = time.perf_counter() if schedule is None else begin + schedule[number]
-        return (max(due, begin), number) if due < end else None
+        if schedule is not None:
+            due, photo = begin + schedule[number], number
+        else:
+            # Every process sends all photos: one with small ones only would send more of them.
+            due, photo = time.perf_counter(), turn + arguments.group
+        return (max(due, begin), photo % len(bodies)) if due < end else None
 
     def one() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", arguments.port, timeout=60)
         while (turn := next_turn()) is not None:
-            due, number = turn
+            due, photo = turn
             time.sleep(max(0.0, due - time.perf_counter()))
-            body, path = bodies[number % len(bodies)]
+            body, path = bodies[photo]
             try:
                 status, content = ask(connection, path, body)
             except (http.client.HTTPException, OSError):
@@ -145,7 +150,7 @@ def run_clients(arguments: argparse.Namespace) -> dict:
                 status, content = ask(connection, path, body)
             with lock:
                 if status == 200:
-                    answers.append((time.perf_counter() - due, number % len(bodies)))
+                    answers.append((time.perf_counter() - due, photo))
                     counts["people"] += len(json.loads(content)["annotations"])
                 else:
                     counts["refused"] += 1

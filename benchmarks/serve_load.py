@@ -68,12 +68,13 @@ def photos_and_boxes(detector: str, threads: int):
 def direct(data, arguments, at_once: int) -> dict:
     """The engine fed from Python."""
     from rtmpose import Pipeline
-    from rtmpose.serve.engine import Engine, ImageTask
+    from rtmpose.serve.engine import Engine
     from rtmpose.serve.settings import ServeSettings
+    from rtmpose.serve.tickets import ImageTask
     from rtmpose.types import Detections
 
     pipeline = Pipeline(
-        None, arguments.pose, backend="onnxruntime", device="cpu", threads=arguments.threads
+        None, arguments.pose, backend=arguments.backend, device="cpu", threads=arguments.threads
     )
     settings = ServeSettings(
         max_batch=arguments.max_batch, max_wait_ms=arguments.max_wait_ms, max_queue=1000
@@ -102,7 +103,8 @@ def direct(data, arguments, at_once: int) -> dict:
 def service(arguments, max_batch: int):
     """A service in a process of its own; gives its port and process."""
     line = [sys.executable, "-m", "rtmpose", "serve", "--port", "0", "--rate-limit", "0"]
-    line += ["--backend", "onnxruntime", "--device", "cpu", "--threads", str(arguments.threads)]
+    line += ["--backend", arguments.backend, "--device", "cpu"]
+    line += ["--threads", str(arguments.threads)]
     line += ["--pose", arguments.pose, "--detector", arguments.detector]
     line += ["--max-batch", str(max_batch), "--max-wait-ms", str(arguments.max_wait_ms)]
     line += ["--max-queue", "512"]
@@ -234,7 +236,7 @@ def stream_report(arguments) -> dict:
     from rtmpose import Pipeline
 
     frame = frame_of_one_person()
-    engine = {"backend": "onnxruntime", "device": "cpu", "threads": arguments.threads}
+    engine = {"backend": arguments.backend, "device": "cpu", "threads": arguments.threads}
     model = Pipeline(arguments.detector, arguments.pose, **engine).model
     alone: list[float] = []
     stream: list[float] = []
@@ -325,13 +327,12 @@ def print_report(report: dict, numbers: list[int]) -> None:
         print(name, {key: round(value, 2) for key, value in found.items()}, flush=True)
 
 
-def write_photos(folder: Path, data, *, one_person: bool) -> Path:
-    """What the clients send: all photos with boxes, or those of one person without."""
+def write_photos(folder: Path, data, *, with_boxes: bool) -> Path:
+    """What the clients send: photos, with or without the boxes of their people."""
     path = folder / "photos.json"
     photos = [
-        (str(photo), None if one_person else json.dumps(boxes.tolist()).replace(" ", ""))
+        (str(photo), json.dumps(boxes.tolist()).replace(" ", "") if with_boxes else None)
         for photo, _, boxes in data
-        if not one_person or len(boxes) == 1
     ]
     path.write_text(json.dumps(photos), encoding="utf-8")
     return path
@@ -342,6 +343,7 @@ def main() -> None:
     parser.add_argument("--clients", default="1,8,32", help="numbers of clients")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--half-seconds", type=float, default=30.0, help="of each at half load")
+    parser.add_argument("--backend", default="onnxruntime")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-batch", type=int, default=16)
     parser.add_argument("--max-wait-ms", type=float, default=4.0)
@@ -365,7 +367,9 @@ def main() -> None:
         else:
             data = photos_and_boxes(arguments.detector, arguments.threads)
             one_person = arguments.requests is not None
-            photos = write_photos(Path(folder), data, one_person=one_person)
+            if one_person:
+                data = [entry for entry in data if len(entry[2]) == 1]
+            photos = write_photos(Path(folder), data, with_boxes=not one_person)
             if one_person:
                 report["requests"] = many_requests(photos, arguments)
             else:

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import io
 import socket
+import threading
+import time
 import zlib
 
 import pytest
@@ -390,3 +392,27 @@ def test_clients_that_leave_in_the_middle(service):
                 connection.sendall(data)
     wait_for(lambda: service.server.engine.in_work == 0)
     assert service.get("/healthz").status == 200
+
+
+def test_what_a_stop_does_not_wait_for_is_told_to_come_again(fake):
+    fake.gate.clear()
+    answers = []
+
+    def ask():
+        answers.append(service.post("/v1/poses", encoded(), timeout=20))
+        fake.gate.set()
+
+    with serving(fake, drain_s=0.5) as service:
+        client = threading.Thread(target=ask)
+        client.start()
+        wait_for(lambda: service.server.engine.in_work == 1)
+        begun = time.monotonic()
+        service.stop()
+        took_s = time.monotonic() - begun
+        client.join(20)
+    (answer,) = answers
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "stopping")
+    assert int(answer.headers["retry-after"]) > 0
+    # The engine ended its threads, and the waits of the parts did not add up.
+    assert not service.server.engine.alive
+    assert took_s < 8

@@ -12,11 +12,12 @@ from serving import FakeModel, picture, wait_for
 import rtmpose
 from rtmpose import Detector, read_image
 from rtmpose.backends import BackendOptions
-from rtmpose.serve.engine import Engine, ImageTask
+from rtmpose.serve.engine import Engine
 from rtmpose.serve.engine_model import EngineModel
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import IMAGES_ON_GPU, SharedDetection
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Detections
 

@@ -1,5 +1,6 @@
 """Who comes next: small work first, nobody for ever last, and no call that lasts long."""
 
+import statistics
 import threading
 
 import numpy as np
@@ -10,12 +11,22 @@ from rtmpose import Pipeline
 from rtmpose.serve import engine as engine_module
 from rtmpose.serve import fair_queue
 from rtmpose.serve.call_size import SEEN, CallSize
-from rtmpose.serve.engine import Engine, ImageTask
-from rtmpose.serve.fair_queue import MANY_CLIENTS, PATIENCE_S, REMEMBERED_S, FairQueue
+from rtmpose.serve.engine import Engine
+from rtmpose.serve.fair_queue import (
+    MANY_CLIENTS,
+    PASSED_SHARE,
+    PASSED_UNITS,
+    REMEMBERED_S,
+    FairQueue,
+)
 from rtmpose.serve.parallel_model import calls_of
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.skeletons import get_skeleton
 from rtmpose.types import Detections
+
+SIZES = (4, 1, 2, 9, 22, 7, 1, 15, 8, 6)
+"""People in images."""
 
 
 class Clock:
@@ -53,23 +64,78 @@ def test_small_work_comes_first(clock):
     assert queue.take(0.01) is None
 
 
-def test_large_work_is_not_passed_for_ever(clock):
+def test_large_work_is_passed_for_a_bounded_time(clock):
     queue = FairQueue(clock)
     queue.put("a", "crowd", 22)
-    clock.now += 22 * PATIENCE_S * 10
-    queue.put("a", "few", 4)
-    # The crowd counts 2 by now.
-    assert queue.take() == "crowd"
-    queue.put("a", "crowd", 22, since=100.0)
-    queue.put("a", "one", 1)
-    assert queue.take() == "one"
-    # Even if somebody with one person comes every time, it is its turn some day.
+    # Somebody with one person is always there.
     passed = 0
-    while queue.take() != "crowd":
+    queue.put("a", "one")
+    while taken(queue, "a") != "crowd":
         passed += 1
-        clock.now += 0.01
-        queue.put("a", "one", 1)
-    assert passed < 1000
+        queue.put("a", "one")
+    assert 22 < passed <= (PASSED_UNITS + PASSED_SHARE) * 22 + 1
+
+
+def test_what_is_left_of_large_work_keeps_its_place(clock):
+    queue = FairQueue(clock)
+    place = queue.place(10)
+    queue.put("a", "crowd", 10, place)
+    queue.charge("b", 1000)
+    for left in range(9, 0, -1):
+        queue.put("a", "one")
+        assert taken(queue, "a") == "crowd"
+        queue.put("a", "crowd", left, place)
+
+
+def test_the_order_is_the_same_on_slow_machines(clock):
+    orders = []
+    for seconds in (1e-6, 1e3):
+        queue = FairQueue(clock)
+        order = []
+        for number in range(200):
+            queue.put("a", number, SIZES[number % len(SIZES)])
+            clock.now += seconds
+            if number % 2:
+                order.append(taken(queue, "a", 5))
+        orders.append(order)
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("clients", [8, 32, 64])
+def test_how_long_everybody_waits_under_full_load(clock, clients):
+    """Clients who ask again as soon as they are answered, one person after the other."""
+    queue = FairQueue(clock)
+    begun = asked = most = 0
+    waits = {size: [] for size in SIZES}
+
+    def ask():
+        nonlocal asked, most
+        size = SIZES[asked % len(SIZES)]
+        asked += 1
+        image = {"left": size, "size": size, "came": begun, "place": queue.place(size)}
+        queue.put("a", image, size, image["place"])
+        most = max(most, sum(one.size for one in queue._items))
+
+    for _ in range(clients):
+        ask()
+    while asked < 50 * clients:
+        image = taken(queue, "a")
+        begun += 1
+        image["left"] -= 1
+        if image["left"]:
+            queue.put("a", image, image["left"], image["place"])
+            continue
+        # What came after it was due is done later.
+        place = image["place"]
+        assert begun - image["came"] <= place.due - place.since + most
+        waits[image["size"]].append(begun - image["came"])
+        ask()
+
+    # In the order in which they come everybody would wait equally long.
+    mean = clients * statistics.mean(SIZES)
+    last = {size: max(found[len(found) // 2 :]) / mean for size, found in waits.items()}
+    assert max(last[size] for size in (1, 2, 4, 6, 7)) < 0.95
+    assert max(last.values()) < 2.25
 
 
 def test_clients_who_had_nothing_lately_come_first(clock):
@@ -167,7 +233,7 @@ def limited(monkeypatch):
     machine.
     """
     monkeypatch.setattr(CallSize, "people", 4)
-    monkeypatch.setattr(fair_queue, "PATIENCE_S", 1e6)
+    monkeypatch.setattr(fair_queue, "PASSED_UNITS", 1e6)
     model = SlowModel()
     engine = Engine([model], ServeSettings(max_wait_ms=0))
     yield engine, model
@@ -266,6 +332,40 @@ def test_an_image_that_is_alone_has_all_cores(monkeypatch):
     assert len(crowd.result(30).poses) == 9
     assert (len(whole.calls), len(share.calls)) == (1, 4)
     assert engine.close()
+
+
+def test_an_image_that_is_alone_is_done_by_whoever_asks(two_calls):
+    engine, model = two_calls
+    threads = []
+    model.begun.release = lambda: threads.append(threading.current_thread().name)
+    model.go_on.release(100)
+    here = threading.current_thread().name
+
+    # Boxes of people are found in any thread that asks, and so are keypoints in one call.
+    found = engine.answer(ImageTask(picture(), boxes_only=True), "a")
+    assert (len(found.boxes), len(found.poses), threads) == (1, 0, [])
+    assert len(engine.answer(task(1, 3), "a").poses) == 3
+    assert threads == [here]
+
+    # What takes several calls, or both networks, is done as everything else.
+    assert len(engine.answer(task(22, 9), "a").poses) == 9
+    assert len(engine.answer(ImageTask(picture()), "a").poses) == 1
+    assert len(threads) == 5
+    assert here not in threads[1:]
+
+    # So is an image beside another one.
+    model.go_on = threading.Semaphore(0)
+    first = engine.submit([task(1, 1)], "a")[0]
+    wait_for(lambda: len(threads) == 6)
+    model.go_on.release(100)
+    assert len(engine.answer(task(2, 1), "a").poses) == 1
+    assert first.result(30)
+    assert engine.in_work == 0
+
+    model.fail = 5
+    with pytest.raises(ValueError, match="bad"):
+        engine.answer(task(5, 1), "a")
+    assert engine.in_work == 0
 
 
 def test_both_calls_of_a_crowd_fail(two_calls):

@@ -13,10 +13,11 @@ from serving import FakeModel, encoded, picture, serving, wait_for
 
 from rtmpose.cli import main
 from rtmpose.errors import BackendError, InputError
-from rtmpose.serve.engine import Engine, ImageTask
+from rtmpose.serve.engine import Engine
 from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.remote_engine import RemoteEngine, ReplicaLostError
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.skeletons import get_skeleton
 
 PNG = {"Content-Type": "image/png"}

@@ -177,11 +177,28 @@ def test_large_batches_are_the_same_in_parts(tmp_path):
 def test_networks_that_do_nothing_meanwhile_are_released(how, given_back, tmp_path, monkeypatch):
     released = []
     monkeypatch.setattr("rtmpose.tracking.prefetch.release", released.append)
-    own = tracker(tmp_path)
-    prefetcher = FramePrefetcher(own, **how)
-    with prefetcher.at_work() as (_, workers):
+    given = tracker(tmp_path)
+    with FramePrefetcher(given, **how).at_work():
+        # Whoever opened them may have an image to do in between.
+        assert released == []
+
+    files = [network.path for network in given.model.networks]
+    own = PoseTracker(*files, backend="onnxruntime", device="cpu", threads=2)
+    with FramePrefetcher(own, **how).at_work() as (_, workers):
         assert released == [getattr(own, name).backend for name in given_back]
         assert (workers is None) == (how == {"ahead": False})
+
+    # A model of a pipeline is as given as its networks; a detector of one's own is not.
+    released.clear()
+    for detector, pose, names in (
+        (None, given.model, []),
+        (files[0], given.pose, ["detector"]),
+        (given.detector, files[1], ["pose"]),
+    ):
+        half = PoseTracker(detector, pose, backend="onnxruntime", device="cpu", threads=2)
+        with FramePrefetcher(half, **how).at_work():
+            assert released == [getattr(half, n).backend for n in given_back if n in names]
+        released.clear()
 
     # Engines that cannot are left alone.
     release(own.pose.backend)

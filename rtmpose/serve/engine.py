@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -26,60 +25,18 @@ from rtmpose.families import PoseModel
 from rtmpose.people import people_of
 from rtmpose.serve.admission import Admission
 from rtmpose.serve.call_size import CallSize
+from rtmpose.serve.engine_calls import calibration_of, pixels_of, poses_of, takes_any
 from rtmpose.serve.fair_queue import FairQueue
 from rtmpose.serve.parallel_model import calls_of, for_calls
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import SharedDetection
-from rtmpose.serve.tickets import Part, Ticket
-from rtmpose.types import Calibration, Detections, Image, Poses, Skeleton, check_image
+from rtmpose.serve.tickets import Estimated, ImageTask, Part, Ticket
+from rtmpose.types import Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
 
 BatchSeen = Callable[[str, int, float], None]
 """Told of every network call: the stage, people (or images) in it, and its seconds."""
-
-
-# ---- what is asked for
-
-
-@dataclass(frozen=True, eq=False)
-class ImageTask:
-    """An image to work on.
-
-    Attributes:
-        image: BGR uint8 ``(H, W, 3)``.
-        boxes: Where the people are; None finds them.
-        box_thr: Lowest box score; None for the model's own.
-        max_people: At most this many are found.
-        person_thr: Lowest person score of those who are found; 0 keeps all.
-        boxes_only: Find people, not their keypoints.
-    """
-
-    image: Image
-    boxes: Detections | None = None
-    box_thr: float | None = None
-    max_people: int | None = None
-    person_thr: float = 0.0
-    boxes_only: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Estimated:
-    """What came of an image.
-
-    Attributes:
-        poses: The people; nobody, where only boxes were asked for.
-        boxes: Where they were looked for; None for models that need no boxes.
-        wait_s: Seconds in the queues.
-        detect_s: Seconds of the call that found the boxes.
-        pose_s: Seconds of the calls that gave the poses.
-    """
-
-    poses: Poses
-    boxes: Detections | None
-    wait_s: float
-    detect_s: float
-    pose_s: float
 
 
 # ---- the engine
@@ -117,6 +74,9 @@ class ImageEngine(Protocol):
     def submit(self, tasks: Sequence[ImageTask], client: str) -> list[Future[Estimated]]:
         """Take the images of a request, all or none; see :meth:`Engine.submit`."""
 
+    def answer(self, task: ImageTask, client: str) -> Estimated:
+        """Take an image and wait for its result; see :meth:`Engine.answer`."""
+
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken; whether all was finished in that time."""
 
@@ -144,6 +104,8 @@ class Engine:
         self._lock = threading.Lock()
         self._admission = Admission(self.settings)
         self._finding = 0
+        # For an image that is the only one: the model with all cores.
+        self._alone: tuple[PoseModel, SharedDetection, CallSize] | None = None
 
         self._threads: list[threading.Thread] = []
         for number, model in enumerate(models):
@@ -193,6 +155,46 @@ class Engine:
             ServiceError: the queue is full, or the engine is stopping.
             InputError: an image is not usable.
         """
+        tickets = self._admit(tasks, client)
+        for ticket in tickets:
+            self._put(ticket)
+        return [ticket.future for ticket in tickets]
+
+    def answer(self, task: ImageTask, client: str) -> Estimated:
+        """Take an image and wait for its result. If it is the only one, and needs a single call,
+        the calling thread makes it: handing it to another one takes a while.
+
+        Args:
+            task: The image.
+            client: Whose it is.
+
+        Raises:
+            ServiceError: the queue is full, or the engine is stopping.
+            InputError: the image is not usable.
+        """
+        (ticket,) = self._admit([task], client)
+        if self._alone is None or self.in_work > 1 or not self._work_alone(ticket, *self._alone):
+            self._put(ticket)
+        return ticket.future.result()
+
+    def _work_alone(
+        self, ticket: Ticket, model: PoseModel, detection: SharedDetection, size: CallSize
+    ) -> bool:
+        """Make the only call that an image needs; False where it needs several."""
+        if self._needs_detection(ticket):
+            if not ticket.task.boxes_only:
+                return False
+            ticket.future.set_running_or_notify_cancel()
+            self._to_detect.charge(ticket.client, 1)
+            self._detect(model, detection, [ticket])
+            return True
+        if ticket.people > size.people:
+            return False
+        ticket.future.set_running_or_notify_cancel()
+        self._estimate(model, [self._part(ticket, size.people)], size)
+        return True
+
+    def _admit(self, tasks: Sequence[ImageTask], client: str) -> list[Ticket]:
         for task in tasks:
             check_image(task.image)
         pixels = sum(pixels_of(task.image) for task in tasks)
@@ -201,8 +203,7 @@ class Engine:
         for ticket in tickets:
             # Called once, when it is done, failed or canceled.
             ticket.future.add_done_callback(partial(self._leave, ticket))
-            self._put(ticket)
-        return [ticket.future for ticket in tickets]
+        return tickets
 
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken, end the threads.
@@ -222,15 +223,21 @@ class Engine:
         self._admission.leave(pixels_of(ticket.task.image), ticket.client)
 
     def _put(self, ticket: Ticket) -> None:
-        if ticket.boxes is not None or not self.model.needs_boxes:
+        if not self._needs_detection(ticket):
             self._put_to_estimate(ticket)
             return
         with self._lock:
             self._finding += 1
         self._to_detect.put(ticket.client, ticket)
 
+    def _needs_detection(self, ticket: Ticket) -> bool:
+        return ticket.boxes is None and self.model.needs_boxes
+
     def _put_to_estimate(self, ticket: Ticket) -> None:
-        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.submitted)
+        # What is left of a crowd keeps the place that it had.
+        if ticket.place is None:
+            ticket.place = self._to_estimate.place(ticket.left)
+        self._to_estimate.put(ticket.client, ticket, ticket.left, ticket.place)
 
     # ---- the threads
 
@@ -239,7 +246,9 @@ class Engine:
         calls = calls_of(model)
         beside = for_calls(model, calls)
         longest_s = self.settings.max_call_ms / 1000
-        size = CallSize(self.settings.max_batch, longest_s if _takes_any(model) else math.inf)
+        size = CallSize(self.settings.max_batch, longest_s if takes_any(model) else math.inf)
+        if calls > 1 and number == 0:
+            self._alone = model, SharedDetection(model, self.settings.detector_batch), size
         # Of calls beside others nobody waits for company: it gains little on a CPU.
         wait_s = self.settings.max_wait_ms / 1000 if calls == 1 else 0.0
         for call in range(calls):
@@ -296,7 +305,7 @@ class Engine:
             ticket.boxes = boxes
             ticket.detect_s = seconds
             if ticket.task.boxes_only or not len(boxes):
-                self._finish(ticket, Poses.empty(model.skeleton, _calibration(model)))
+                self._finish(ticket, Poses.empty(model.skeleton, calibration_of(model)))
             else:
                 self._put_to_estimate(ticket)
 
@@ -354,7 +363,7 @@ class Engine:
         poses: list[Poses] = []
         failure: Exception | None = None
         try:
-            poses = _poses(model, parts)
+            poses = poses_of(model, parts)
         except Exception as error:  # noqa: BLE001 (handed to who asked)
             failure = error
         seconds = time.perf_counter() - started
@@ -405,30 +414,3 @@ class Engine:
     def _seen(self, stage: str, count: int, seconds: float) -> None:
         if self.on_batch is not None:
             self.on_batch(stage, count, seconds)
-
-
-def _poses(model: PoseModel, parts: Sequence[Part]) -> list[Poses]:
-    """The poses of all parts, in one call where the model takes boxes."""
-    if model.needs_boxes:
-        images = [part.ticket.task.image for part in parts]
-        return model.estimate(images, [part.boxes for part in parts])
-    tasks = [part.ticket.task for part in parts]
-    return [
-        model.estimate([task.image], box_thr=task.box_thr, max_people=task.max_people)[0]
-        for task in tasks
-    ]
-
-
-def _takes_any(model: PoseModel) -> bool:
-    """Whether calls of fewer people are shorter: not where the file fixes their number."""
-    backend = getattr(model.pose, "backend", None)
-    return backend is None or backend.input.shape[0] in (None, 1)
-
-
-def _calibration(model: PoseModel) -> Calibration | None:
-    return getattr(getattr(model.pose, "card", None), "calibration", None)
-
-
-def pixels_of(image: Image) -> int:
-    """Pixels of an image."""
-    return int(image.shape[0]) * int(image.shape[1])

@@ -11,8 +11,9 @@ from rtmpose.backends import Backend
 from rtmpose.detector import Detector
 from rtmpose.families import Network, OneStage
 from rtmpose.pose_estimator import Boxes, PoseEstimator, as_detections
-from rtmpose.serve.engine import Estimated, ImageEngine, ImageTask
+from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.faults import ServiceError
+from rtmpose.serve.tickets import Estimated, ImageTask
 from rtmpose.types import Detections, Image, Poses, Skeleton
 
 PAUSE_S = 0.05
@@ -106,6 +107,8 @@ class EngineModel:
     def _wait_for(self, tasks: Sequence[ImageTask]) -> list[Estimated]:
         while True:
             try:
+                if len(tasks) == 1:
+                    return [self._engine.answer(tasks[0], self._client)]
                 futures = self._engine.submit(tasks, self._client)
             except ServiceError as error:
                 if not self._patient or error.status != 429:

@@ -1,4 +1,6 @@
-"""A queue of many clients: who had little lately comes first, and small work before large."""
+"""A queue of many clients: who had little lately comes first, and small work before large, which
+is passed for a bounded time only.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +15,91 @@ T = TypeVar("T")
 
 REMEMBERED_S = 1.0
 """What a client had counts against it, by a factor of e less after each such time."""
-PATIENCE_S = 0.03
-"""Work of one unit counts half after this time, of ten units after ten times of it. So large work
-is not passed by small work for ever.
+PASSED_UNITS = 1.5
+"""Work may be passed while so many units are begun for each of its own."""
+PASSED_SHARE = 0.5
+"""Large work also while this share is begun of what waits when it comes: under load it gives small
+work a lead, and waits at most that much longer for it.
 """
+SMALL = 4
+"""Units that are never large. Above, large is what is larger than usual."""
+NEWS = 0.05
+"""Weight of the newest item in the usual size."""
 FORGOTTEN = 0.01
 """Units below which nothing is remembered of a client."""
 MANY_CLIENTS = 64
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class Place:
+    """Where an item stands, in units of work that were begun.
+
+    Attributes:
+        since: When it came.
+        due: From when on it is not passed any more.
+    """
+
+    since: float
+    due: float
+
+
+@dataclass(frozen=True, eq=False)
 class _Waiting(Generic[T]):
     """An item of the queue."""
 
     item: T
     client: str
     size: int
-    since: float
+    place: Place
 
 
 class FairQueue(Generic[T]):
     """Items of many clients. Its length is bounded by who puts items in.
 
     Of all items that one comes next whose size, and what its client had lately, are least together.
-    With age an item counts as smaller.
+    The nearer its :class:`Place` is to being due, the smaller an item counts; of those that are due
+    the first comes first. Time is counted in units of work that were begun, so the order is the
+    same on slow and on fast machines.
 
     Args:
-        clock: Gives the time in seconds.
+        clock: Gives the time in seconds, by which clients are forgiven what they had.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._items: list[_Waiting[T]] = []
         self._had: dict[str, tuple[float, float]] = {}  # units, and when
+        self._begun = 0.0  # units, of all clients
+        self._usual: float | None = None  # size of an item
         self._changed = threading.Condition()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, client: str, item: T, size: int = 1, since: float | None = None) -> None:
+    def place(self, size: int) -> Place:
+        """Where a new item of so many units stands."""
+        with self._changed:
+            usual = float(size) if self._usual is None else self._usual
+            self._usual = usual + NEWS * (size - usual)
+            lead = PASSED_UNITS * max(1, size)
+            if size > max(SMALL, usual):
+                waiting = sum(other.size for other in self._items)
+                lead += PASSED_SHARE * (waiting + size)
+            return Place(self._begun, self._begun + lead)
+
+    def put(self, client: str, item: T, size: int = 1, place: Place | None = None) -> None:
         """Add an item of a client.
 
         Args:
             client: Whose it is.
             item: The item.
             size: Units of work that it needs.
-            since: When it was first put in, for one of which a part was done; None for now.
+            place: That of an item of which a part was done; None for a new one.
         """
+        place = place or self.place(size)
         with self._changed:
-            began = self._clock() if since is None else since
-            self._items.append(_Waiting(item, client, size, began))
+            self._items.append(_Waiting(item, client, size, place))
             self._changed.notify()
 
     def take(
@@ -93,9 +129,8 @@ class FairQueue(Generic[T]):
                     return None
                 self._changed.wait(left)
 
-            # The first of equal ones is the oldest.
             now = self._clock()
-            first = min(self._items, key=lambda waiting: (self._rank(waiting, now), waiting.since))
+            first = min(self._items, key=lambda one: (self._rank(one, now), one.place.due))
             if room is not None and first.size > room:
                 return None
             self._items.remove(first)
@@ -105,6 +140,7 @@ class FairQueue(Generic[T]):
         """Note that a client gets so many units of work."""
         with self._changed:
             now = self._clock()
+            self._begun += size
             self._had[client] = (self._lately(client, now) + size, now)
             if len(self._had) > MANY_CLIENTS:
                 kept = {name for name in self._had if self._lately(name, now) > FORGOTTEN}
@@ -126,6 +162,6 @@ class FairQueue(Generic[T]):
         return units * math.exp((when - now) / REMEMBERED_S)
 
     def _rank(self, waiting: _Waiting[T], now: float) -> float:
-        size = max(1, waiting.size)
-        age = max(0.0, now - waiting.since)
-        return size / (1 + age / (PATIENCE_S * size)) + self._lately(waiting.client, now)
+        place = waiting.place
+        left = max(0.0, (place.due - self._begun) / (place.due - place.since))
+        return max(1, waiting.size) * left + self._lately(waiting.client, now)

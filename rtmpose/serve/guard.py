@@ -4,6 +4,7 @@ its body may be. Every answer gets its headers here, and a line in the log.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.client_address import client_address
-from rtmpose.serve.faults import ServiceError
+from rtmpose.serve.faults import ServiceError, draining
 from rtmpose.serve.rate_limit import RateLimit
 from rtmpose.serve.request_body import RequestBody
 from rtmpose.serve.settings import LOOPBACK, ServeSettings
@@ -119,6 +120,11 @@ class Guard:
                 await self._app(scope, receive, answer.send)
         except ServiceError as error:
             await self._refuse(scope, receive, answer, error)
+        except asyncio.CancelledError:
+            # The service stops, and the time for what was begun is over.
+            if answer.status or scope["type"] != "http":
+                raise
+            await self._refuse(scope, receive, answer, draining())
         finally:
             self._log.end(entry, answer.status, answer.sent_bytes)
 

@@ -11,7 +11,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rtmpose.serve.engine import Estimated, ImageEngine
+from rtmpose.serve.engine import ImageEngine
+from rtmpose.serve.tickets import Estimated
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

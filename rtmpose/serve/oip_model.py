@@ -19,13 +19,13 @@ import numpy as np
 
 from rtmpose import __version__
 from rtmpose.errors import InputError
-from rtmpose.serve.engine import ImageTask
 from rtmpose.serve.faults import bad_request, not_found, too_large, unusable
 from rtmpose.serve.models import ALIAS, protocol_name
 from rtmpose.serve.oip_sequences import Sequences
 from rtmpose.serve.oip_tensors import Array, InferRequest, InputTensor
 from rtmpose.serve.pose_options import PoseOptions, check_boxes, with_options
 from rtmpose.serve.service import Service
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.types import Detections, Image, Poses
 
 VERSION = "1"

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rtmpose.serve.engine import Estimated, ImageTask
 from rtmpose.serve.faults import ServiceError, unusable
 from rtmpose.serve.images import MEDIA_TYPES
 from rtmpose.serve.models import model_names
@@ -24,6 +23,7 @@ from rtmpose.serve.results import (
 )
 from rtmpose.serve.schemas import ERRORS, PosesAnswer
 from rtmpose.serve.service import Service, client_name
+from rtmpose.serve.tickets import Estimated, ImageTask
 from rtmpose.text_files import to_json
 from rtmpose.types import Image
 

@@ -22,9 +22,10 @@ from typing import Any
 
 from rtmpose.errors import InputError, MissingDependencyError, RtmposeError
 from rtmpose.families import PoseModel
-from rtmpose.serve.engine import Engine, Estimated, ImageTask
+from rtmpose.serve.engine import Engine
 from rtmpose.serve.remote_engine import Ask, RemoteEngine, ReplicaLostError
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import Estimated, ImageTask
 
 APPLICATION = "rtmpose"
 ANSWER_S = 5.0

@@ -17,8 +17,10 @@ from functools import partial
 from rtmpose.errors import BackendError
 from rtmpose.families import PoseModel
 from rtmpose.serve.admission import Admission
-from rtmpose.serve.engine import BatchSeen, Estimated, ImageTask, pixels_of
+from rtmpose.serve.engine import BatchSeen
+from rtmpose.serve.engine_calls import pixels_of
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import Estimated, ImageTask
 from rtmpose.types import Skeleton, check_image
 
 log = logging.getLogger(__name__)
@@ -106,6 +108,10 @@ class RemoteEngine:
             future.add_done_callback(leave)
             futures.append(future)
         return futures
+
+    def answer(self, task: ImageTask, client: str) -> Estimated:
+        """Take an image and wait for its result; see :meth:`submit`."""
+        return self.submit([task], client)[0].result()
 
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, wait for what was taken, end the thread."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ log = logging.getLogger("rtmpose.serve")
 MOST_CONNECTIONS = 1024
 KEEP_ALIVE_S = 10
 PING_S = 20.0
+LOOK_S = 0.2
+AT_LEAST_S = 8.0
+"""The engine's time to end its threads: an interpreter that ends during a network call crashes."""
 LARGEST_HEADERS = 32 * 1024
 
 
@@ -92,6 +96,7 @@ class RunningServer:
 
     async def _serve(self) -> None:
         watch = asyncio.ensure_future(self._watch())
+        stop = asyncio.ensure_future(self._when_stopped())
         grpc = None
         try:
             grpc = await self._start_grpc()
@@ -102,11 +107,21 @@ class RunningServer:
         finally:
             watch.cancel()
             self._socket.close()
+            # All parts share the time of a stop.
+            end = self.settings.drain_s + (await stop if stop.done() else time.monotonic())
+            stop.cancel()
             if grpc is not None:
-                await grpc.stop(self.settings.drain_s)
+                await grpc.stop(max(0.0, end - time.monotonic()))
             self._ready.set()
-            finished = await asyncio.to_thread(self.engine.close, self.settings.drain_s)
+            left = max(AT_LEAST_S, end - time.monotonic())
+            finished = await asyncio.to_thread(self.engine.close, left)
             log.info("stopped, %s", "everything was finished" if finished else "work was left")
+
+    async def _when_stopped(self) -> float:
+        """The moment at which the stop began."""
+        while not self._server.should_exit:
+            await asyncio.sleep(LOOK_S)
+        return time.monotonic()
 
     async def _start_grpc(self) -> GrpcServer | None:
         if self.settings.grpc_port is None:

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from rtmpose.errors import BackendError, InputError, OutputError, RtmposeError
-from rtmpose.serve.engine import Estimated, ImageEngine, ImageTask
+from rtmpose.serve.engine import ImageEngine
 from rtmpose.serve.faults import ServiceError, draining, unusable
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.metrics import Metrics
 from rtmpose.serve.settings import ServeSettings
+from rtmpose.serve.tickets import Estimated, ImageTask
 from rtmpose.types import Image
 
 log = logging.getLogger(__name__)

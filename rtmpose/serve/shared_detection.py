@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 from rtmpose.detector import Detector
 from rtmpose.errors import RtmposeError
 from rtmpose.families import PoseModel
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.types import Detections, Outputs
-
-if TYPE_CHECKING:
-    from rtmpose.serve.engine import ImageTask
 
 IMAGES_ON_GPU = 8
 """Images of a call on a GPU, unless the settings say otherwise. On CPUs one: there a call of four

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtmpose.errors import RtmposeError
-from rtmpose.serve.engine import ImageTask
 from rtmpose.serve.engine_model import EngineModel
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.results import milliseconds, people_json
 from rtmpose.serve.service import Service, fault_of
 from rtmpose.serve.stream_settings import StreamSettings
+from rtmpose.serve.tickets import ImageTask
 from rtmpose.tracking import PoseTracker
 from rtmpose.types import Image, Poses
 
@@ -140,6 +140,6 @@ class StreamSession:
             max_people=min(wanted.max_people or limits.max_people, limits.max_people),
             person_thr=limits.person_thr if wanted.person_thr is None else wanted.person_thr,
         )
-        result = self._service.engine.submit([task], self._client)[0].result()
+        result = self._service.engine.answer(task, self._client)
         self._service.metrics.estimated(result)
         return result.poses

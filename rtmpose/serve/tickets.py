@@ -1,17 +1,59 @@
-"""Images on their way through the engine, and what shares a call of the pose network."""
+"""What an engine is asked for, and images on their way through it."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rtmpose.crowds import joined
-from rtmpose.types import Detections, Poses
+from rtmpose.serve.fair_queue import Place
+from rtmpose.types import Detections, Image, Poses
 
-if TYPE_CHECKING:
-    from rtmpose.serve.engine import Estimated, ImageTask
+# ---- what is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTask:
+    """An image to work on.
+
+    Attributes:
+        image: BGR uint8 ``(H, W, 3)``.
+        boxes: Where the people are; None finds them.
+        box_thr: Lowest box score; None for the model's own.
+        max_people: At most this many are found.
+        person_thr: Lowest person score of those who are found; 0 keeps all.
+        boxes_only: Find people, not their keypoints.
+    """
+
+    image: Image
+    boxes: Detections | None = None
+    box_thr: float | None = None
+    max_people: int | None = None
+    person_thr: float = 0.0
+    boxes_only: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """What came of an image.
+
+    Attributes:
+        poses: The people; nobody, where only boxes were asked for.
+        boxes: Where they were looked for; None for models that need no boxes.
+        wait_s: Seconds in the queues.
+        detect_s: Seconds of the call that found the boxes.
+        pose_s: Seconds of the calls that gave the poses.
+    """
+
+    poses: Poses
+    boxes: Detections | None
+    wait_s: float
+    detect_s: float
+    pose_s: float
+
+
+# ---- in the engine
 
 
 @dataclass(eq=False)
@@ -25,6 +67,7 @@ class Ticket:
     boxes: Detections | None
     future: Future[Estimated] = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
+    place: Place | None = None  # in the queue for the pose network
     detect_s: float = 0.0
     pose_s: float = 0.0  # with a part at work
     share_s: float = 0.0  # of calls that are shared with others, the share

@@ -158,8 +158,9 @@ class FramePrefetcher:
             if waited_for or self.at_once > FEW_CALLS:
                 return network.backend
             # The other cores work on the next frames, so that one call with all of them gains
-            # nothing: the network is in memory once.
-            release(network.backend)
+            # nothing: the network is in memory once, unless others use it too.
+            if any(network is own for own in self._tracker.own_networks):
+                release(network.backend)
             return self._narrow(network)
 
         alone = model.with_backends(for_one_call)

@@ -67,6 +67,9 @@ class PoseTracker:
     One instance may serve many streams, each with its own state (:meth:`create_state`);
     calling the tracker itself uses a state that belongs to it. Two trackers share nothing.
 
+    Attributes:
+        own_networks: Networks that this tracker opened.
+
     Raises:
         ModelError: a model is not available or is of the wrong kind.
         BackendError: engine or device are not available.
@@ -102,6 +105,11 @@ class PoseTracker:
             whole_image=whole_image,
         )
         self.state = TrackState()
+
+        # What was given opened may be used elsewhere too.
+        given = [detector, pose, *getattr(pose, "networks", ())]
+        networks = self.model.networks
+        self.own_networks = [n for n in networks if not any(n is other for other in given)]
 
     @property
     def skeleton(self) -> Skeleton:
