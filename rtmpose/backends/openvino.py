@@ -145,7 +145,7 @@ class OpenVinoBackend:
         split = options.device == "cpu" and cores <= FEW_CORES
         self._batch_sizes = tuple(n for n in (4, 2, 1) if n <= max(cores, 2)) if split else ()
 
-        self._called = False
+        self._had_several = False
 
         # With one size only, compile now: errors show up here, and the first call is fast.
         if declared is not None and not self.flexible:
@@ -157,10 +157,10 @@ class OpenVinoBackend:
         if not self._any_batch or not (self._batch_sizes or len(images) == 1):
             return self._call(images, None)
 
-        # Otherwise parts of the compiled sizes, whose results are joined again. The first call is
-        # run one by one: for a single photo, compiling for more would take longer than it gains.
-        sizes = (self._batch_sizes if self._called else ()) or (1,)
-        self._called = True
+        # Otherwise parts of the compiled sizes, whose results are joined again. The first call of
+        # several is run one by one: for a single photo, compiling would take longer than it gains.
+        sizes = (self._batch_sizes if self._had_several else ()) or (1,)
+        self._had_several = self._had_several or len(images) > 1
         parts = [self._call(part, len(part)) for part in _in_batches(images, sizes)]
         if len(parts) == 1:
             return parts[0]
