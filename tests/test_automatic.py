@@ -129,6 +129,48 @@ def test_a_processor_that_does_not_tell():
     assert cpu.parse_cpuinfo("Features : fp asimd bf16\n").kind == "other"
 
 
+def elsewhere(monkeypatch, system, name):
+    """A system without /proc/cpuinfo."""
+
+    def missing(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(cpu.Path, "read_text", missing)
+    monkeypatch.setattr(cpu.sys, "platform", system)
+    monkeypatch.setattr(cpu.platform, "processor", lambda: name)
+    return cpu.this_cpu.__wrapped__().kind
+
+
+@pytest.mark.parametrize(
+    ("vendor", "avx2", "kind"),
+    [
+        ("GenuineIntel", 1, "avx2-intel"),
+        ("AuthenticAMD", 1, "avx2-amd"),
+        ("GenuineIntel", 0, "other"),
+    ],
+)
+def test_kinds_of_processors_on_windows(monkeypatch, vendor, avx2, kind):
+    class Kernel:
+        def __init__(self, _name):
+            self.IsProcessorFeaturePresent = {40: avx2}.get
+
+    monkeypatch.setattr(cpu.ctypes, "WinDLL", Kernel, raising=False)
+    assert elsewhere(monkeypatch, "win32", f"Intel64 Family 6 Model 85, {vendor}") == kind
+
+
+@pytest.mark.parametrize(
+    ("features", "kind"),
+    [("RDWRFSGS AVX2 BMI1", "avx2-intel"), ("AVX2 AVX512F AVX512VNNI", "vnni"), ("", "other")],
+)
+def test_kinds_of_processors_on_macs(monkeypatch, features, kind):
+    monkeypatch.setattr(cpu, "_sysctl", lambda name: features)
+    assert elsewhere(monkeypatch, "darwin", "i386") == kind
+
+
+def test_a_system_that_does_not_tell_has_no_known_processor(monkeypatch):
+    assert elsewhere(monkeypatch, "freebsd", "amd64") == "other"
+
+
 @pytest.mark.parametrize(
     ("files", "cores"),
     [
