@@ -144,7 +144,7 @@ BACKENDS: tuple[BackendRow, ...] = (
             "npu": ("fp32", "bf16"),
         },
         automatic=True,
-        behind_on=("avx2-amd",),
+        behind_on=("avx2-amd", "no-avx2"),  # without AVX2 it does not compile all networks
         int8_on=("avx512-bf16", "vnni", "avx2-intel", "avx2-amd"),
         num_streams=True,
         export_target="openvino",

@@ -105,7 +105,7 @@ FIRST_CORE = "processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: A CPU\nflags\
         ("GenuineIntel", "avx2 avx_vnni", "vnni"),
         ("GenuineIntel", "avx2 fma", "avx2-intel"),
         ("AuthenticAMD", "avx2 fma", "avx2-amd"),
-        ("GenuineIntel", "sse4_2", "other"),
+        ("GenuineIntel", "sse4_2", "no-avx2"),
     ],
 )
 def test_kinds_of_processors(vendor, flags, kind):
@@ -122,6 +122,14 @@ def test_instructions_that_the_user_takes_away(monkeypatch, value, taken_away):
     assert not cpu.bf16_taken_away()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", value)
     assert cpu.bf16_taken_away() == taken_away
+
+
+def test_a_processor_whose_avx2_is_taken_away_counts_as_an_older_one(monkeypatch):
+    text = FIRST_CORE.format(vendor="GenuineIntel", flags="avx2 avx_vnni")
+    assert cpu.parse_cpuinfo(text).kind == "vnni"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "sse41")
+    assert cpu.parse_cpuinfo(text).kind == "no-avx2"
+    assert "no-avx2" in table.row("openvino").behind_on
 
 
 def test_a_processor_that_does_not_tell():

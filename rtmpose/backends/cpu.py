@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-CpuKind = Literal["amx", "avx512-bf16", "vnni", "avx2-intel", "avx2-amd", "other"]
+CpuKind = Literal["amx", "avx512-bf16", "vnni", "avx2-intel", "avx2-amd", "no-avx2", "other"]
 """What matters for the speed of networks, the best first. ``amx`` and ``avx512-bf16`` compute in
-bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``other`` is any processor
+bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``no-avx2`` is an older one, or a user has taken
+AVX2 away from the engine (:data:`ISA_LIMITS`). ``other`` is any processor
 that is not known: other makes, such as ARM. Windows tells of AVX2 only."""
 
 
@@ -91,6 +92,8 @@ def _sysctl(name: bytes) -> str:
 
 
 def _kind(flags: frozenset[str], vendor: str) -> CpuKind:
+    if any(os.environ.get(name, "").strip().upper() in _WITHOUT_AVX2 for name in ISA_LIMITS):
+        return "no-avx2"
     if "amx_bf16" in flags:
         return "amx"
     if "avx512_bf16" in flags:
@@ -99,14 +102,14 @@ def _kind(flags: frozenset[str], vendor: str) -> CpuKind:
         return "vnni"
     if "avx2" in flags:
         return "avx2-amd" if vendor == "AuthenticAMD" else "avx2-intel"
-    return "other"
+    return "no-avx2" if any(flag.startswith("sse") for flag in flags) else "other"
 
 
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables by which a user takes instructions away from OpenVINO."""
+_WITHOUT_AVX2 = ("SSE41", "AVX")
 _WITHOUT_BF16 = (
-    "SSE41",
-    "AVX",
+    *_WITHOUT_AVX2,
     "AVX2",
     "AVX2_VNNI",
     "AVX2_VNNI_2",
