@@ -13,9 +13,9 @@ from typing import Literal
 
 CpuKind = Literal["amx", "avx512-bf16", "vnni", "avx2-intel", "avx2-amd", "no-avx2", "other"]
 """What matters for the speed of networks, the best first. ``amx`` and ``avx512-bf16`` compute in
-bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``no-avx2`` is an older one, or a user has taken
-AVX2 away from the engine (:data:`ISA_LIMITS`). ``other`` is any processor
-that is not known: other makes, such as ARM. Windows tells of AVX2 only."""
+bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``no-avx2`` is older, or a
+user has taken AVX2 away from the engine (:data:`ISA_LIMITS`). ``other`` is any processor that is
+not known: other makes, such as ARM. Windows tells of AVX2 only."""
 
 
 @dataclass(frozen=True)
