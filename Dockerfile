@@ -15,7 +15,7 @@ RUN pip wheel --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON_IMAGE} AS cpu
 COPY --from=source /wheels /wheels
-RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif,openvino]" && rm -r /wheels
+RUN pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data
 USER 10001
 ENV PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
@@ -28,8 +28,8 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["rtmpose", "serve", "--host", "0.0.0.0", "--data", "/data", "--log-json"]
 CMD ["--grpc-port", "8001"]
 
-# The engine for GPUs takes the place of the other one: both together disable CUDA. From 1.27 on it
-# needs CUDA 13.
+# The engine for GPUs takes the place of the others: both builds of one together disable CUDA. From
+# 1.27 on it needs CUDA 13.
 FROM ${CUDA_IMAGE} AS gpu
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -39,7 +39,7 @@ COPY --from=source /wheels /wheels
 ENV PATH=/opt/rtmpose/bin:$PATH PYTHONUNBUFFERED=1 RTMPOSE_OFFLINE=1
 RUN python3 -m venv /opt/rtmpose \
   && pip install --no-cache-dir "$(echo /wheels/rtmpose-*.whl)[serve,parquet,heif]" \
-  && pip uninstall -y onnxruntime \
+  && pip uninstall -y onnxruntime openvino openvino-telemetry \
   && pip install --no-cache-dir "onnxruntime-gpu>=1.19,<1.27" \
   && rm -r /wheels
 RUN useradd --create-home --uid 10001 rtmpose && mkdir /data && chown rtmpose /data

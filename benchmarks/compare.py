@@ -16,7 +16,7 @@ files of rtmlib's "lightweight" mode (YOLOX-tiny and RTMPose-s) for the others t
 users of both get. Ratios are those of medians and of 10th percentiles; above 1 means that we
 are faster. "ours-openvino-bf16" is left out where the processor has no bf16.
 
-Needs, besides this package: pip install openvino rtmlib==0.0.16 (contenders that are not installed
+Needs, besides this package: pip install rtmlib==0.0.16 (contenders that are not installed
 are left out). mmdeploy-runtime needs an old numpy, so it needs a separate environment, named by
 --mmdeploy-python: pip install mmdeploy-runtime==1.3.1 'numpy<2'.
 """

@@ -103,7 +103,9 @@ class BackendRow:
     def is_installed(self) -> bool:
         """Whether the engine's package is installed; it is not imported."""
         # find_spec looks for the package on disk; importing an engine takes up to seconds.
-        return importlib.util.find_spec(self.import_name) is not None
+        found = importlib.util.find_spec(self.import_name)
+        # A folder of that name, with models for example, is a package without a file.
+        return found is not None and found.origin is not None
 
     def versions(self) -> dict[str, str]:
         """Installed distributions of the engine and their versions."""
@@ -142,7 +144,7 @@ BACKENDS: tuple[BackendRow, ...] = (
             "npu": ("fp32", "bf16"),
         },
         automatic=True,
-        behind_on=("avx2-amd",),
+        behind_on=("avx2-amd", "no-avx2"),  # without AVX2 it does not compile all networks
         int8_on=("avx512-bf16", "vnni", "avx2-intel", "avx2-amd"),
         num_streams=True,
         export_target="openvino",

@@ -105,7 +105,7 @@ FIRST_CORE = "processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: A CPU\nflags\
         ("GenuineIntel", "avx2 avx_vnni", "vnni"),
         ("GenuineIntel", "avx2 fma", "avx2-intel"),
         ("AuthenticAMD", "avx2 fma", "avx2-amd"),
-        ("GenuineIntel", "sse4_2", "other"),
+        ("GenuineIntel", "sse4_2", "no-avx2"),
     ],
 )
 def test_kinds_of_processors(vendor, flags, kind):
@@ -124,9 +124,59 @@ def test_instructions_that_the_user_takes_away(monkeypatch, value, taken_away):
     assert cpu.bf16_taken_away() == taken_away
 
 
+def test_a_processor_whose_avx2_is_taken_away_counts_as_an_older_one(monkeypatch):
+    text = FIRST_CORE.format(vendor="GenuineIntel", flags="avx2 avx_vnni")
+    assert cpu.parse_cpuinfo(text).kind == "vnni"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "sse41")
+    assert cpu.parse_cpuinfo(text).kind == "no-avx2"
+    assert "no-avx2" in table.row("openvino").behind_on
+
+
 def test_a_processor_that_does_not_tell():
     assert cpu.parse_cpuinfo("").kind == "other"
     assert cpu.parse_cpuinfo("Features : fp asimd bf16\n").kind == "other"
+
+
+def elsewhere(monkeypatch, system, name):
+    """A system without /proc/cpuinfo."""
+
+    def missing(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(cpu.Path, "read_text", missing)
+    monkeypatch.setattr(cpu.sys, "platform", system)
+    monkeypatch.setattr(cpu.platform, "processor", lambda: name)
+    return cpu.this_cpu.__wrapped__().kind
+
+
+@pytest.mark.parametrize(
+    ("vendor", "avx2", "kind"),
+    [
+        ("GenuineIntel", 1, "avx2-intel"),
+        ("AuthenticAMD", 1, "avx2-amd"),
+        ("GenuineIntel", 0, "other"),
+    ],
+)
+def test_kinds_of_processors_on_windows(monkeypatch, vendor, avx2, kind):
+    class Kernel:
+        def __init__(self, _name):
+            self.IsProcessorFeaturePresent = {40: avx2}.get
+
+    monkeypatch.setattr(cpu.ctypes, "WinDLL", Kernel, raising=False)
+    assert elsewhere(monkeypatch, "win32", f"Intel64 Family 6 Model 85, {vendor}") == kind
+
+
+@pytest.mark.parametrize(
+    ("features", "kind"),
+    [("RDWRFSGS AVX2 BMI1", "avx2-intel"), ("AVX2 AVX512F AVX512VNNI", "vnni"), ("", "other")],
+)
+def test_kinds_of_processors_on_macs(monkeypatch, features, kind):
+    monkeypatch.setattr(cpu, "_sysctl", lambda name: features)
+    assert elsewhere(monkeypatch, "darwin", "i386") == kind
+
+
+def test_a_system_that_does_not_tell_has_no_known_processor(monkeypatch):
+    assert elsewhere(monkeypatch, "freebsd", "amd64") == "other"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rtmpose import backend_table as table
-from rtmpose.backends import selection
+from rtmpose.backends import loading, selection
 from rtmpose.backends.cpu import Cpu
 from rtmpose.cli import main
 from rtmpose.cli.doctor import examine
@@ -86,8 +86,10 @@ def test_without_any_engine_it_is_broken(monkeypatch, capsys):
     assert "no inference engine is installed" in capsys.readouterr().out
 
 
-def test_an_engine_that_does_not_load_is_reported(monkeypatch):
+def test_the_only_engine_does_not_load(monkeypatch):
     onnxruntime = pytest.importorskip("rtmpose.backends.onnxruntime")
+    monkeypatch.setattr(loading, "_set_aside", set())
+    rows_with(monkeypatch, onnxruntime={"onnxruntime": "1.0"})
 
     def broken():
         raise ImportError("libfoo.so.1: cannot open shared object file")

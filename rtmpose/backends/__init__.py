@@ -15,9 +15,9 @@ from rtmpose.backends.automatic import resolve_auto
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
 from rtmpose.backends.cpu import threads_within_quota, usable_cpus
 from rtmpose.backends.heap import trim_heap
-from rtmpose.backends.loading import open_with
+from rtmpose.backends.loading import NotLoadingError, open_with, set_aside
 from rtmpose.backends.parallel import calls_at_once
-from rtmpose.backends.selection import BackendChoice, choose, installed
+from rtmpose.backends.selection import BackendChoice, choose, has_substitute, installed
 from rtmpose.model_card import ModelCard
 
 __all__ = [
@@ -50,14 +50,7 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         MissingDependencyError: the backend is not installed.
         ModelError: the file cannot be read.
     """
-    options, reason = resolve_auto(path, options or BackendOptions())
-
-    # Engines count the cores of the machine, not those that a container may use.
-    if not options.threads:
-        options = replace(options, threads=threads_within_quota())
-
-    # The engine sees what was chosen, never "auto".
-    backend = open_with(table.row(options.backend), path, card, options)
+    backend, reason = _open_chosen(path, card, options or BackendOptions())
     trim_heap()
     log.info(
         "%s: %s on %s, %s (%s)",
@@ -68,3 +61,23 @@ def open_backend(path: Path, card: ModelCard, options: BackendOptions | None = N
         reason,
     )
     return backend
+
+
+def _open_chosen(path: Path, card: ModelCard, asked: BackendOptions) -> tuple[Backend, str]:
+    """The file opened with what the options mean here, and why that was chosen."""
+    options, reason = resolve_auto(path, asked)
+
+    # Engines count the cores of the machine, not those that a container may use.
+    if not options.threads:
+        options = replace(options, threads=threads_within_quota())
+
+    # The engine sees what was chosen, never "auto".
+    row = table.row(options.backend)
+    try:
+        return open_with(row, path, card, options), reason
+    except NotLoadingError as error:
+        # A damaged installation of one engine is no reason to find nobody.
+        if not has_substitute(row, path, asked):
+            raise
+        set_aside(error)
+    return _open_chosen(path, card, asked)

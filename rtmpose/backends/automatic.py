@@ -20,8 +20,21 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import Backend, BackendOptions
 from rtmpose.backends.cpu import this_cpu
-from rtmpose.backends.loading import open_with, trusted_precisions
-from rtmpose.backends.selection import check_precision, choose, for_file, in_order, installed
+from rtmpose.backends.loading import (
+    NotLoadingError,
+    is_set_aside,
+    open_with,
+    set_aside,
+    trusted_precisions,
+)
+from rtmpose.backends.selection import (
+    check_precision,
+    choose,
+    for_file,
+    has_substitute,
+    in_order,
+    installed,
+)
 from rtmpose.backends.trial import Clock, Timing, Verdict, judge_trial, run_trial
 from rtmpose.backends.trial_record import TrialRecord, find_trial, keep_trial, trial_key
 from rtmpose.errors import BackendError, RtmposeError
@@ -130,7 +143,7 @@ def _automatic_rows(path: Path, options: BackendOptions) -> list[table.BackendRo
     """The installed engines for a file that ``auto`` or the options' backend may mean."""
     rows = [row for row in in_order(table.rows_for_file(path)) if row.name in installed()]
     if options.backend.lower() == "auto":
-        return [row for row in rows if row.automatic]
+        return [row for row in rows if row.automatic and not is_set_aside(row)]
     return [row for row in rows if row.name == options.backend.lower()]
 
 
@@ -237,7 +250,14 @@ def ways(path: Path, card: ModelCard, options: BackendOptions) -> list[Way]:
     """
     found: list[Way] = []
     for row in _automatic_rows(path, options):
-        for precision in trusted_precisions(row, path, card, options.threads):
+        try:
+            trusted = trusted_precisions(row, path, card, options.threads)
+        except NotLoadingError as error:
+            if not has_substitute(row, path, options):
+                raise
+            set_aside(error)
+            continue
+        for precision in trusted:
             way = Way(row.name, precision)
             if _allowed(way, options):
                 found.append(way)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,47 @@ from rtmpose.backend_table import BackendRow, Precision, rows_for_file
 from rtmpose.backends.base import Backend, BackendClass, BackendModule, BackendOptions
 from rtmpose.errors import BackendError, MissingDependencyError
 from rtmpose.model_card import ModelCard
+
+log = logging.getLogger(__name__)
+
+
+class NotLoadingError(BackendError):
+    """An engine is installed, but does not load: a file or a shared library of it may be missing.
+
+    Attributes:
+        row: The engine.
+    """
+
+    def __init__(self, row: BackendRow, error: Exception) -> None:
+        # Where it is installed already, pip would not touch it.
+        package = next(iter(row.versions()), row.distributions[0])
+        super().__init__(
+            f"{row.title} is installed, but does not load: {error}. Try to install it again:"
+            f" pip install --force-reinstall {package}"
+        )
+        self.row = row
+
+
+# ---- engines that do not load
+
+
+_set_aside: set[str] = set()
+"""Names of engines that did not load in this process, and that ``auto`` passes over."""
+
+
+def set_aside(error: NotLoadingError, *, tell: bool = True) -> None:
+    """Let ``auto`` take other engines from now on; a line in the log says so, once."""
+    if tell and error.row.name not in _set_aside:
+        log.warning("%s. Another engine is used.", error)
+    _set_aside.add(error.row.name)
+
+
+def is_set_aside(row: BackendRow) -> bool:
+    """Whether the engine did not load in this process."""
+    return row.name in _set_aside
+
+
+# ---- what the engines' files hold
 
 
 def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
@@ -24,7 +66,7 @@ def local_devices(row: BackendRow) -> Mapping[str, tuple[Precision, ...]]:
         module = cast("BackendModule", importlib.import_module(row.module))
         return module.devices()
     except (ImportError, OSError, RuntimeError) as error:
-        raise _not_loading(row, error) from error
+        raise NotLoadingError(row, error) from error
 
 
 def local_facts(row: BackendRow) -> Mapping[str, str]:
@@ -37,7 +79,7 @@ def local_facts(row: BackendRow) -> Mapping[str, str]:
         facts = getattr(importlib.import_module(row.module), "facts", dict)  # `facts` is optional
         return cast("Mapping[str, str]", facts())
     except (ImportError, OSError, RuntimeError) as error:
-        raise _not_loading(row, error) from error
+        raise NotLoadingError(row, error) from error
 
 
 def trusted_precisions(
@@ -57,7 +99,7 @@ def trusted_precisions(
         find = getattr(module, "trusted_precisions", None)
         found = (row.native_precision,) if find is None else find(path, card, threads)
     except ImportError as error:
-        raise _not_loading(row, error) from error
+        raise NotLoadingError(row, error) from error
     return cast("tuple[Precision, ...]", found)
 
 
@@ -95,12 +137,4 @@ def open_with(row: BackendRow, path: Path, card: ModelCard, options: BackendOpti
     except MissingDependencyError:
         raise
     except ImportError as error:
-        raise _not_loading(row, error) from error
-
-
-def _not_loading(row: BackendRow, error: Exception) -> BackendError:
-    """Says which engine it is that is broken: a shared library of it may be missing."""
-    return BackendError(
-        f"{row.title} is installed, but does not load: {error}. Try to install it again:"
-        f" {row.install_command}"
-    )
+        raise NotLoadingError(row, error) from error

@@ -16,6 +16,7 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.forks import keep_in_forks
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.paths import cache_folder
@@ -102,6 +103,8 @@ class OnnxRuntimeBackend:
                 f"{model} could not be opened as an ONNX model: {_first_line(error)}; it may be"
                 " damaged or made for a newer ONNX Runtime"
             ) from error
+
+        keep_in_forks(self._session)
 
         # ONNX Runtime falls back to the CPU without an error.
         active = self._session.get_providers()

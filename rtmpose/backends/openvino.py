@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.forks import keep_in_forks
 from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.openvino_precision import (
     OpenedNetwork,
@@ -134,14 +136,16 @@ class OpenVinoBackend:
             declared,
             self.flexible,
         )
-        self._requests = lru_cache(maxsize=SIZES_KEPT)(compiler.compile)
-        self._compiling = threading.Lock()
+        self._compile = compiler.compile
+        self._start()
 
         # With few cores, batches are run in parts of these sizes.
         self._any_batch = self.input.shape[0] is None
         cores = (options.threads or usable_cpus()) // options.num_streams
         split = options.device == "cpu" and cores <= FEW_CORES
         self._batch_sizes = tuple(n for n in (4, 2, 1) if n <= max(cores, 2)) if split else ()
+
+        self._had_several = False
 
         # With one size only, compile now: errors show up here, and the first call is fast.
         if declared is not None and not self.flexible:
@@ -153,8 +157,10 @@ class OpenVinoBackend:
         if not self._any_batch or not (self._batch_sizes or len(images) == 1):
             return self._call(images, None)
 
-        # Otherwise parts of the compiled sizes, whose results are joined again.
-        sizes = self._batch_sizes or (1,)
+        # Otherwise parts of the compiled sizes, whose results are joined again. The first call of
+        # several is run one by one: for a single photo, compiling would take longer than it gains.
+        sizes = (self._batch_sizes if self._had_several else ()) or (1,)
+        self._had_several = self._had_several or len(images) > 1
         parts = [self._call(part, len(part)) for part in _in_batches(images, sizes)]
         if len(parts) == 1:
             return parts[0]
@@ -162,11 +168,24 @@ class OpenVinoBackend:
 
     def release(self) -> None:
         """Give back the memory of the compiled networks; the next call compiles again."""
+        if os.getpid() != self._process:
+            self._start()
         with self._compiling:
             self._requests.cache_clear()
 
+    def _start(self) -> None:
+        """Begin with nothing compiled. A forked process does so too: the engine's threads are not
+        in it, nor are those that may hold the lock.
+        """
+        self._requests = lru_cache(maxsize=SIZES_KEPT)(self._compile)
+        self._compiling = threading.Lock()
+        self._process = os.getpid()
+
     def _call(self, images: NDArray[np.uint8], batch: int | None) -> Outputs:
         """One call of the network compiled for that batch; None for the one of any batch."""
+        if os.getpid() != self._process:
+            self._start()
+
         # Two threads must not compile the same size twice.
         with self._compiling:
             requests = self._requests(batch, (images.shape[1], images.shape[2]))
@@ -202,6 +221,7 @@ class _RequestPool:
     def __init__(self, compiled: CompiledModel) -> None:
         self._compiled = compiled
         self._free: list[InferRequest] = [compiled.create_infer_request()]
+        keep_in_forks(self)
 
     def take(self) -> InferRequest:
         try:

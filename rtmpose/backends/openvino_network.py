@@ -25,13 +25,23 @@ _core: Core | None = None
 
 
 def core() -> Core:
-    """The process-wide OpenVINO core: creating one costs a quarter of a second."""
+    """The process-wide OpenVINO core: creating one costs a quarter of a second.
+
+    Raises:
+        ImportError: it is not installed, or does not load.
+    """
     global _core
     if _core is None:
-        _core = load_openvino().Core()
+        try:
+            created = load_openvino().Core()
+            created.get_versions("CPU")  # loads what computes on the CPU
+        # An incomplete installation, or something else of that name.
+        except (AttributeError, OSError, RuntimeError) as error:
+            raise ImportError(reason(error)) from error
         # Weights are read, not mapped: a file that is written anew during a run would end it with
         # a bus error.
-        _core.set_property({"ENABLE_MMAP": False})
+        created.set_property({"ENABLE_MMAP": False})
+        _core = created
     return _core
 
 
@@ -54,14 +64,16 @@ def read_network(path: Path) -> Model:
     """Read an ``.onnx`` or ``.xml`` file into an ``openvino.Model``.
 
     Raises:
+        ImportError: the engine does not load.
         ModelError: it cannot be read, or does not take one image batch.
     """
     # What is no ONNX file would be tried by every reader of the engine, and these print.
     flaw = _flaw_of(path)
     if flaw:
         raise ModelError(f"{path} could not be opened as an ONNX model: {flaw}; it may be damaged")
+    engine = core()
     try:
-        network = core().read_model(path)
+        network = engine.read_model(path)
     except Exception as error:
         raise ModelError(
             f"{path} could not be opened as an ONNX model by OpenVINO: {reason(error)}; it may be"

@@ -29,11 +29,22 @@ Found = TypeVar("Found")
 
 def digest_of(path: Path) -> str:
     """The sha256 of a model file, in hex; with its weights where these are in a second file."""
-    digest = hashlib.sha256(path.read_bytes())
-    if path.suffix.lower() == ".xml":
-        weights = path.with_suffix(".bin")
-        if weights.is_file():
-            digest.update(weights.read_bytes())
+    files = [path]
+    weights = path.with_suffix(".bin")
+    if path.suffix.lower() == ".xml" and weights.is_file():
+        files.append(weights)
+    states = [file.stat() for file in files]
+    return _digest(
+        tuple((f, s.st_mtime_ns, s.st_size, s.st_ino) for f, s in zip(files, states, strict=True))
+    )
+
+
+@lru_cache(maxsize=8)
+def _digest(states: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """Of all files in these states. It is needed several times while a model is opened."""
+    digest = hashlib.sha256()
+    for path, *_ in states:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

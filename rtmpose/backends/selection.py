@@ -10,7 +10,7 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import PRECISIONS, BackendRow
 from rtmpose.backends.base import BackendOptions
 from rtmpose.backends.cpu import this_cpu
-from rtmpose.backends.loading import local_devices
+from rtmpose.backends.loading import NotLoadingError, is_set_aside, local_devices, set_aside
 from rtmpose.errors import BackendError, MissingDependencyError
 
 
@@ -61,6 +61,17 @@ def faster_install() -> str | None:
     except (BackendError, MissingDependencyError):
         return None
     return best.install_command if choice.device == "cpu" else None
+
+
+def has_substitute(row: BackendRow, path: Path, options: BackendOptions) -> bool:
+    """Whether ``auto`` has another engine for a model file, should that one not load."""
+    if options.backend.lower() != "auto":
+        return False
+    return any(
+        other.automatic and other.name in installed() and not is_set_aside(other)
+        for other in table.rows_for_file(path)
+        if other is not row
+    )
 
 
 def choose(options: BackendOptions) -> BackendChoice:
@@ -143,7 +154,7 @@ def _choose_backend(device: str, precision: str) -> BackendChoice:
     """The preferred one of the installed backends that drive the device."""
     # Only engines that may be chosen without being asked for.
     rows = [row for row in table.BACKENDS if row.automatic]
-    here = [row for row in rows if row.name in installed()]
+    here = [row for row in rows if row.name in installed() and not is_set_aside(row)]
     if not here:
         raise MissingDependencyError(
             f"no inference engine is installed: {table.row_for_export('onnx').install_command}"
@@ -156,7 +167,13 @@ def _choose_backend(device: str, precision: str) -> BackendChoice:
     # A GPU goes before any engine on the CPU.
     if kind == "auto":
         for row in here:
-            gpu = _auto_device(row)
+            try:
+                gpu = _auto_device(row)
+            except NotLoadingError as error:
+                if len(here) == 1:
+                    raise
+                set_aside(error)
+                return _choose_backend(device, precision)
             if gpu != "cpu":
                 return BackendChoice(row.name, gpu, f"{row.title} here has {gpu}, and a GPU for it")
 
@@ -166,7 +183,7 @@ def _choose_backend(device: str, precision: str) -> BackendChoice:
     chosen = in_order(able or here)[0]
     if chosen is best:
         reason = f"{chosen.title} is installed; it is the fastest on CPUs of this kind"
-    elif len(here) == 1:
+    elif len(here) == 1 and not best.is_installed():
         reason = f"{chosen.title} is the only engine installed; {best.install_command} is faster"
     else:
         reason = f"{chosen.title} is the fastest engine installed"

@@ -79,9 +79,8 @@ def _encoder() -> str:
 def _examine_backends(report: Report) -> list[str]:
     """Versions and devices of every backend go into the report; returns remedies."""
     from rtmpose import backend_table as table
-    from rtmpose.backends.loading import local_devices, local_facts
+    from rtmpose.backends.loading import NotLoadingError, local_devices, local_facts, set_aside
     from rtmpose.backends.selection import faster_install
-    from rtmpose.errors import BackendError
 
     # The preferred engine is worth installing where another one is used.
     remedies = []
@@ -107,9 +106,10 @@ def _examine_backends(report: Report) -> list[str]:
         try:
             here = local_devices(row)
             facts = local_facts(row)
-        except BackendError as error:
+        except NotLoadingError as error:
             report[f"{row.name} devices"] = "none"
             remedies.append(str(error))
+            set_aside(error, tell=False)  # as it will be for every other command
             continue
         report[f"{row.name} devices"] = ", ".join(
             f"{device} ({', '.join(precisions)})" for device, precisions in here.items()
