@@ -5,8 +5,8 @@ its row of models.toml.
         --notes "..." --calibration calibration.json
 
 Several checkpoints (trainings from one start with different seeds) become one network of their mean
-weights: "Model soups", Wortsman et al., 2022. Name one twice for a double weight. Layers that cannot
-be mixed, because the others have another activation there, are taken from the first one:
+weights: "Model soups", Wortsman et al., 2022. Name one twice for a double weight. Layers that
+cannot be mixed, because the others have another activation there, are taken from the first one:
 --from-first backbone.stem.
 
 Writes ``rtmpose/assets/models/ID.onnx`` and its bf16 calibration ``SHA-vN.npz``, and prints what
