@@ -132,3 +132,33 @@ def test_biases_are_changed_in_place(tmp_path):
     after = Counter(node.get_type_name() for node in network.get_ops())
     assert after["Add"] == before["Add"]
     assert after["Clamp"] == 1  # of the convolution that stays as it is
+
+
+def hard_swish_by_hand(path, slope=1 / 6):
+    """``x * HardSigmoid(x)`` behind a convolution, and a gate of other values that is none."""
+    from openvino import opset13 as ops
+
+    builder = Builder()
+    x = builder.convolve(builder.image, (16, 3, 3, 3), "pixels")
+    gate = ops.hard_sigmoid(x, np.float32(slope), np.float32(0.5))
+    attention = ops.hard_sigmoid(
+        ops.reduce_mean(x, [2, 3], True), np.float32(1 / 6), np.float32(0.5)
+    )
+    return builder.saved(path, ops.multiply(ops.multiply(gate, x), attention))
+
+
+@pytest.mark.parametrize(("slope", "joined"), [(1 / 6, 1), (0.2, 0)])
+def test_a_product_that_is_hard_swish_becomes_it(tmp_path, slope, joined):
+    from openvino import Core
+
+    path = hard_swish_by_hand(tmp_path / "net.xml", slope)
+    before = Core().read_model(path)
+    network = read_network(path)
+    kinds = Counter(node.get_type_name() for node in network.get_ops())
+    assert (kinds["HSwish"], kinds["HardSigmoid"]) == (joined, 2 - joined)
+
+    # The same function.
+    image = np.random.default_rng(2).normal(0, 3, (2, 3, 16, 16)).astype(np.float32)
+    fp32 = {"INFERENCE_PRECISION_HINT": "f32"}
+    runs = [Core().compile_model(n, "CPU", fp32)(image)[0] for n in (before, network)]
+    assert np.allclose(*runs, atol=1e-5)

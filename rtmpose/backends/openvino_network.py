@@ -16,7 +16,7 @@ from rtmpose.model_card import Normalization
 from rtmpose.onnx_file import onnx_flaw
 
 if TYPE_CHECKING:
-    from openvino import Core, Model, PartialShape
+    from openvino import Core, Model, Node, PartialShape
 
 _core: Core | None = None
 
@@ -87,7 +87,50 @@ def read_network(path: Path) -> Model:
             f"{path} does not take one image batch (N, 3, H, W): its inputs are"
             f" {[str(s) for s in shapes]}; it is not a model this package can run"
         )
+    join_hard_swish(network)
     return network
+
+
+def join_hard_swish(network: Model) -> int:
+    """Turn ``x * HardSigmoid(x)`` into hard swish, in place.
+
+    The engine (2026.4.1) makes hard swish a part of the convolution before it, but not the product,
+    which exporters write for ONNX opset 13 and older: there RTMPose-s would be slower than with
+    SiLU.
+
+    Returns:
+        The number of products changed.
+    """
+    from openvino import opset13 as ops
+
+    changed = 0
+    for gate in network.get_ordered_ops():
+        if gate.get_type_name() != "HardSigmoid" or not _is_swish_gate(gate):
+            continue
+        source = gate.input_value(0)
+        for reader in gate.output(0).get_target_inputs():
+            product = reader.get_node()
+            if product.get_type_name() != "Multiply":
+                continue
+            other = product.input_value(1 - reader.get_index())
+            if (other.get_node().get_name(), other.get_index()) == (
+                source.get_node().get_name(),
+                source.get_index(),
+            ):
+                name = product.get_friendly_name()
+                joined = ops.hswish(source)
+                product.output(0).replace(joined.output(0))
+                joined.set_friendly_name(name)
+                changed += 1
+    return changed
+
+
+def _is_swish_gate(gate: Node) -> bool:
+    """Whether a hard sigmoid is ``clip(x + 3, 0, 6) / 6``."""
+    slope, offset = (gate.input_value(i).get_node() for i in (1, 2))
+    if {slope.get_type_name(), offset.get_type_name()} != {"Constant"}:
+        return False
+    return bool(np.allclose([slope.data.item(), offset.data.item()], [1 / 6, 1 / 2], atol=1e-3))
 
 
 def unpack_weights(network: Model) -> None:
