@@ -60,7 +60,7 @@ def no_engine(monkeypatch):
 
     engine = types.ModuleType("ncnn")
     engine.Net = used
-    engine.__spec__ = types.SimpleNamespace(name="ncnn")
+    engine.__spec__ = types.SimpleNamespace(name="ncnn", origin=__file__)
     monkeypatch.setitem(sys.modules, "ncnn", engine)
 
 
