@@ -167,8 +167,7 @@ class FramePrefetcher:
         if not isinstance(alone, TopDown):
             return alone
         share = alone.pose.with_backend(self._narrow(finds_keypoints))
-        even = not (self._ahead and self._every_frame)
-        spread = SpreadPose(alone.pose, share, self.at_once, people, even=even)
+        spread = SpreadPose(alone.pose, share, self.at_once, people)
         return TopDown(alone.detector, spread, whole_image=model.whole_image)
 
     def prepare(self, task: FrameTask) -> FrameTask:

@@ -23,25 +23,15 @@ class SpreadPose:
         share: The same, for ``calls`` calls at the same time.
         calls: Number of parallel calls.
         workers: An executor with as many threads.
-        even: The cores have little else to do: where some calls would get one person more than
-            others, and most cores would wait for them, these people come after the others with all
-            cores.
     """
 
     def __init__(
-        self,
-        single: PoseEstimator,
-        share: PoseEstimator,
-        calls: int,
-        workers: Executor,
-        *,
-        even: bool = False,
+        self, single: PoseEstimator, share: PoseEstimator, calls: int, workers: Executor
     ) -> None:
         self._single = single
         self._share = share
         self._calls = calls
         self._workers = workers
-        self._even = even
 
     @property
     def skeleton(self) -> Skeleton:
@@ -60,33 +50,24 @@ class SpreadPose:
         def estimate(part: list[Detections]) -> list[Poses]:
             return self._share.estimate_batch(images, part, flip_test=flip_test)
 
-        # Few people too many: the cores that they leave idle are the larger part.
-        rest = people % self._calls
-        if not self._even or rest > self._calls // 2:
-            rest = 0
-
         # The last part is for the calling thread.
-        *others, own = _divided(detections, self._calls, people - rest)
+        *others, own = _divided(detections, self._calls)
         waiting = [self._workers.submit(estimate, part) for part in others]
         last = estimate(own)
         parts = [*(future.result() for future in waiting), last]
-        if rest:
-            remaining = _rows(detections, people - rest, people)
-            parts.append(self._single.estimate_batch(images, remaining, flip_test=flip_test))
         return [joined(of_image) for of_image in zip(*parts, strict=True)]
 
 
-def _divided(detections: Sequence[Detections], parts: int, people: int) -> list[list[Detections]]:
-    """The first people, in parts of about the same number."""
-    groups = np.array_split(np.arange(people), parts)
-    return [_rows(detections, int(rows[0]), int(rows[-1]) + 1) for rows in groups]
-
-
-def _rows(detections: Sequence[Detections], first: int, end: int) -> list[Detections]:
-    """Per image its boxes among those from one to another, counted through all images."""
-    found = []
-    start = 0
-    for of_image in detections:
-        found.append(of_image[max(0, first - start) : max(0, end - start)])
-        start += len(of_image)
-    return found
+def _divided(detections: Sequence[Detections], parts: int) -> list[list[Detections]]:
+    """Per part the boxes of each image; the order of all boxes stays, part after part."""
+    starts = np.cumsum([0, *map(len, detections)])[:-1]
+    divided = []
+    for rows in np.array_split(np.arange(sum(map(len, detections))), parts):
+        first, end = rows[0], rows[-1] + 1
+        divided.append(
+            [
+                found[max(0, first - start) : max(0, end - start)]
+                for found, start in zip(detections, starts, strict=True)
+            ]
+        )
+    return divided
