@@ -7,6 +7,8 @@ in one run.
 "networks" is the time of the same network calls, on the same ready tensors, one after the other.
 `--pose` takes a file of benchmarks/seeded.py too. mmdeploy-runtime needs a separate
 interpreter (with numpy 1); its figure is that process's time from the first frame to the last.
+rtmlib gets the same files, or those of `--rtmlib-models`: its "lightweight" mode has yolox-tiny and
+rtmpose-s, ours without names has rtmdet-nano-finetuned and rtmpose-s-finetuned.
 The contenders do not follow the same people: compare people per second, or set the least scores by
 `--box-thr` and `--person-thr`. For one core bind the whole run (`taskset -c 0`) with `--threads 1`.
 """
@@ -165,8 +167,8 @@ def our_runs(tracker, video, interval, people):
     return compiled, {"networks": networks, "rtmpose": plain, "rtmpose, drawn and encoded": drawn}
 
 
-def rtmlib_runs(tracker, video, interval, people):
-    """Name to function: rtmlib's tracker on the same files, with each of its engines."""
+def rtmlib_runs(detector, pose, video, interval, people):
+    """Name to function: rtmlib's tracker on the files of these, with each of its engines."""
     from functools import partial
 
     from rtmlib import BodyWithFeet
@@ -183,15 +185,15 @@ def rtmlib_runs(tracker, video, interval, people):
             found.append(len(theirs(image)[0]))
         people[name] = np.mean(found)
 
-    # One tracker per engine, on the same files as ours.
+    # One tracker per engine.
     runs = {}
     for engine in ("onnxruntime", "openvino"):
         solution = partial(
             BodyWithFeet,
-            det=str(tracker.detector.path),
-            det_input_size=tracker.detector.card.input_wh,
-            pose=str(tracker.pose.path),
-            pose_input_size=tracker.pose.card.input_wh,
+            det=str(detector.path),
+            det_input_size=detector.card.input_wh,
+            pose=str(pose.path),
+            pose_input_size=pose.card.input_wh,
         )
         theirs = TheirTracker(
             solution,
@@ -225,6 +227,12 @@ def run_mmdeploy(arguments):
 def main():
     parser = common_arguments(__doc__, "rtmpose-s", "yolox-tiny")
     parser.add_argument("--rtmlib", action="store_true")
+    parser.add_argument(
+        "--rtmlib-models",
+        nargs=2,
+        metavar=("DETECTOR", "POSE"),
+        help="other models for rtmlib, such as those of its own modes",
+    )
     parser.add_argument("--mmdeploy-python")
     parser.add_argument("--mmdeploy-models", nargs=2)
     arguments = parser.parse_args()
@@ -235,7 +243,13 @@ def main():
     people = {}
     compiled, runs = our_runs(tracker, video, interval, people)
     if arguments.rtmlib:
-        runs |= rtmlib_runs(tracker, video, interval, people)
+        theirs = (tracker.detector, tracker.pose)
+        if arguments.rtmlib_models:
+            theirs = (
+                Detector(arguments.rtmlib_models[0]),
+                PoseEstimator(arguments.rtmlib_models[1]),
+            )
+        runs |= rtmlib_runs(*theirs, video, interval, people)
 
     # The first run opens and compiles what the others use.
     frames = len(list(VideoTracker(tracker, interval=interval).run(expand_sources([video]))))
