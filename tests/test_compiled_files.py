@@ -194,3 +194,16 @@ def test_weights_in_files_of_their_own(tmp_path):
     assert content_digest(path)
     path.write_bytes(b"a tensor: location weights.bin")
     assert content_digest(path) is None
+
+
+def test_a_model_file_that_is_gone_is_named(tmp_path):
+    """It may be removed between two steps of opening it."""
+    from rtmpose.backends.int8_preparation import is_trusted_int8
+    from rtmpose.backends.prepared_files import content_digest, digest_of, prepared_digest
+    from rtmpose.errors import ModelError
+
+    gone = tmp_path / "net.onnx"
+    for read in (digest_of, content_digest, prepared_digest):
+        with pytest.raises(ModelError, match=r"cannot read .*net\.onnx: No such file"):
+            read(gone)
+    assert not is_trusted_int8(gone)

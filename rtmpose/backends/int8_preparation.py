@@ -30,6 +30,7 @@ from rtmpose.backends.prepared_files import (
     keep_prepared,
     prepared_file,
 )
+from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.text_files import Json
 
@@ -77,7 +78,7 @@ def is_trusted_int8(path: Path) -> bool:
     """Whether the network has been prepared, and agrees. Loads no engine."""
     try:
         found = find_prepared(digest_of(path), ENDING, _checked)
-    except OSError:  # opening the file says what is wrong with it
+    except ModelError:  # opening the file says what is wrong with it
         return False
     return found is not None and found[1].trusted
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.errors import ModelError
 from rtmpose.files import atomic_binary
 from rtmpose.paths import bundled_folder, cache_folder
 from rtmpose.text_files import Json, parse_json, to_json
@@ -28,15 +29,31 @@ Found = TypeVar("Found")
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a model file, in hex; with its weights where these are in a second file."""
+    """The sha256 of a model file, in hex; with its weights where these are in a second file.
+
+    Raises:
+        ModelError: it cannot be read, for example because it is gone.
+    """
+    try:
+        return _digest(_states_of(path))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _states_of(path: Path) -> tuple[tuple[Path, int, int, int], ...]:
+    """The files of a model, with what tells whether they have changed."""
     files = [path]
     weights = path.with_suffix(".bin")
     if path.suffix.lower() == ".xml" and weights.is_file():
         files.append(weights)
     states = [file.stat() for file in files]
-    return _digest(
-        tuple((f, s.st_mtime_ns, s.st_size, s.st_ino) for f, s in zip(files, states, strict=True))
+    return tuple(
+        (f, s.st_mtime_ns, s.st_size, s.st_ino) for f, s in zip(files, states, strict=True)
     )
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    return ModelError(f"cannot read {path}: {error.strerror or error}")
 
 
 @lru_cache(maxsize=8)
@@ -49,11 +66,17 @@ def _digest(states: tuple[tuple[Path, int, int, int], ...]) -> str:
 
 
 def content_digest(path: Path) -> str | None:
-    """As :func:`digest_of`; None where the weights may be in files that it does not know."""
+    """As :func:`digest_of`; None where the weights may be in files that it does not know.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     # ONNX names such files by an entry "location" of each tensor.
-    if path.suffix.lower() != ".xml" and b"location" in path.read_bytes():
-        return None
-    return digest_of(path)
+    try:
+        elsewhere = path.suffix.lower() != ".xml" and b"location" in path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return None if elsewhere else digest_of(path)
 
 
 def prepared_digest(path: Path) -> str:
