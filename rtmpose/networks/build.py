@@ -11,7 +11,6 @@ from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.classifier import Classifier, ClassifierConfig
 from rtmpose.networks.cspnext import SIZES, enlarged_map
-from rtmpose.networks.hardswish import set_hardswish
 from rtmpose.networks.heatmap import HeatmapConfig, HeatmapPose
 from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.networks.rtmpose import RTMPose, RTMPoseConfig
@@ -56,7 +55,7 @@ def config_for(model: str | ModelCard) -> Config:
         raise ModelError(f"{card.id} {what} not a network of this family: it runs from ONNX")
     family, size, reduced, hardswish, variant = match.groups()
     size = "tiny" if size == "t" else size
-    backbone = SIZES[size]
+    backbone = replace(SIZES[size], hardswish=bool(hardswish))
 
     # Detectors, by the size of neck and head.
     if family == "rtmdet":
@@ -79,8 +78,6 @@ def config_for(model: str | ModelCard) -> Config:
     kind = RTMWConfig if family == "rtmw" else RTMPoseConfig
     if reduced:
         backbone = replace(backbone, enlarge=enlarged_map(card.input_wh))
-    if hardswish:
-        backbone = replace(backbone, hardswish=True)
     return kind(backbone, keypoints, card.input_wh, card.codec.split_ratio)
 
 
@@ -90,10 +87,7 @@ def build(config: Config) -> nn.Module:
     if isinstance(config, RTMWConfig):
         return RTMW(config)
     if isinstance(config, RTMPoseConfig):
-        network = RTMPose(config)
-        if config.backbone.hardswish:
-            set_hardswish(network)
-        return network
+        return RTMPose(config)
     if isinstance(config, RTMDetConfig):
         return RTMDet(config)
     if isinstance(config, HeatmapConfig):

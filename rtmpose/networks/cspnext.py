@@ -118,6 +118,8 @@ class CSPNeXt(nn.Module):
             if config.enlarge
             else None
         )
+        if config.hardswish:
+            set_hardswish(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images ``(N, 3, H, W)``, sides multiples of 32, to the maps of the four stages."""
@@ -131,3 +133,12 @@ class CSPNeXt(nn.Module):
             x = self.get_submodule(f"stage{number}")(x)
             maps.append(x)
         return maps
+
+
+def set_hardswish(backbone: nn.Module) -> None:
+    """Put hard swish in the place of SiLU in stem and stage 1 of a CSPNeXt, in place."""
+    large_maps = [backbone.get_submodule(part) for part in ("stem", "stage1")]
+    for module in [m for part in large_maps for m in part.modules()]:
+        for name, child in module.named_children():
+            if isinstance(child, nn.SiLU):
+                setattr(module, name, nn.Hardswish(inplace=child.inplace))

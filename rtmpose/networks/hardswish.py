@@ -16,16 +16,7 @@ from torch import nn
 
 from rtmpose.errors import ModelError
 from rtmpose.model_card import ModelCard
-from rtmpose.networks.cspnext import HARDSWISH_SUFFIX, REDUCED_SUFFIX
-
-
-def set_hardswish(network: nn.Module) -> None:
-    """Put hard swish in the place of SiLU in stem and stage 1 of the backbone, in place."""
-    large_maps = [network.get_submodule(f"backbone.{part}") for part in ("stem", "stage1")]
-    for module in [m for part in large_maps for m in part.modules()]:
-        for name, child in module.named_children():
-            if isinstance(child, nn.SiLU):
-                setattr(module, name, nn.Hardswish(inplace=child.inplace))
+from rtmpose.networks.cspnext import HARDSWISH_SUFFIX, REDUCED_SUFFIX, set_hardswish
 
 
 def with_hardswish(network: nn.Module, card: ModelCard) -> tuple[nn.Module, ModelCard]:
@@ -45,7 +36,7 @@ def with_hardswish(network: nn.Module, card: ModelCard) -> tuple[nn.Module, Mode
     # An id names family and size, here with the mark.
     size = base.removesuffix(REDUCED_SUFFIX)
     marked = f"{size}{HARDSWISH_SUFFIX}"
-    set_hardswish(network)
+    set_hardswish(network.get_submodule("backbone"))
     card = replace(
         card,
         id=card.id.replace(size, marked, 1) if size in card.id else f"{card.id}{HARDSWISH_SUFFIX}",
