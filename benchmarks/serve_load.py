@@ -338,18 +338,23 @@ def write_photos(folder: Path, data, *, with_boxes: bool) -> Path:
     return path
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", default="1,8,32", help="numbers of clients")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
-    parser.add_argument("--half-seconds", type=float, default=30.0, help="of each at half load")
-    parser.add_argument("--backend", default="onnxruntime")
+def add_model_arguments(parser: argparse.ArgumentParser, *, backend: str) -> None:
+    """What all benchmarks of the service let one choose; they differ in the usual engine."""
+    parser.add_argument("--backend", default=backend)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-batch", type=int, default=16)
     parser.add_argument("--max-wait-ms", type=float, default=4.0)
     parser.add_argument("--pose", default="rtmpose-s-finetuned")
     parser.add_argument("--detector", default="rtmdet-nano-finetuned")
     parser.add_argument("--output", type=Path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", default="1,8,32", help="numbers of clients")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--half-seconds", type=float, default=30.0, help="of each at half load")
+    add_model_arguments(parser, backend="onnxruntime")
     parser.add_argument("--half", action="store_true", help="only what half load needs")
     parser.add_argument("--requests", type=int, help="send so many, and look at the service")
     parser.add_argument("--requests-seconds", type=float, default=1200.0, help="at most")
