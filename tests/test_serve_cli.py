@@ -24,8 +24,8 @@ TOKEN = "a-token-that-is-long"
 SLOW = (
     "import sys, time\n"
     "import rtmpose.serve.engine as engine\n"
-    "poses = engine._poses\n"
-    "engine._poses = lambda *a: (time.sleep({delay}), poses(*a))[1]\n"
+    "poses_of = engine.poses_of\n"
+    "engine.poses_of = lambda *a: (time.sleep({delay}), poses_of(*a))[1]\n"
     "from rtmpose.cli import main\n"
     "sys.exit(main(sys.argv[1:]))\n"
 )
@@ -41,7 +41,12 @@ class Process:
         self.lines = []
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
-        self.port = int(wait_for(self._port))
+        try:
+            self.port = int(wait_for(self._port))
+        except BaseException:
+            # A process that didn't start must not leave its pipe to the next test.
+            self._close()
+            raise
 
     def _read(self):
         for line in self.process.stderr:
@@ -72,6 +77,9 @@ class Process:
         return self
 
     def __exit__(self, *_):
+        self._close()
+
+    def _close(self):
         self.process.kill()
         self.process.wait()
         self.thread.join(10)
