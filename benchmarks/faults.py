@@ -19,6 +19,7 @@ import importlib
 import os
 import pickle
 import pkgutil
+import signal
 import sys
 import tempfile
 import time
@@ -49,12 +50,22 @@ SLICE_S, QUICK_SLICE_S = 6.0, 1.5
 SHOWN = 20
 
 
+def _default_signals() -> None:
+    """Signals do what they do in a terminal: nohup, and shells in the background, ignore some, and
+    the processes of the tries would too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def main() -> int:
     arguments = _arguments()
     kinds = [kind for kind in all_kinds() if arguments.only in ("", kind.name)]
     if not kinds:
         names = ", ".join(kind.name for kind in all_kinds())
         raise SystemExit(f"--only takes one of: {names}")
+    _default_signals()
     preload()
     begun = time.monotonic()
     minutes = QUICK_MINUTES if arguments.quick else arguments.minutes

@@ -16,6 +16,7 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
 from rtmpose.backends.cpu import usable_cpus
+from rtmpose.backends.cuda_libraries import OLDER_DRIVERS, load_cuda_libraries
 from rtmpose.backends.forks import keep_in_forks
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
@@ -93,6 +94,8 @@ class OnnxRuntimeBackend:
         ort.set_default_logger_severity(3)  # errors only
         kind, number = table.split_device(options.device)
         providers = _provider_list(kind, number, options.precision)
+        if kind != "cpu":
+            load_cuda_libraries(ort)
         try:
             self._session = ort.InferenceSession(
                 str(model), _session_options(options), providers=providers
@@ -111,8 +114,9 @@ class OnnxRuntimeBackend:
         if PROVIDERS[kind] not in active:
             raise BackendError(
                 f"device {options.device!r} was asked for, but ONNX Runtime runs {model.name} on"
-                f" {active[0]}: its CUDA, cuDNN or TensorRT libraries did not load; `rtmpose"
-                " doctor` tells more, or use --device cpu"
+                f" {active[0]}: its CUDA, cuDNN or TensorRT libraries did not load, or the driver"
+                f" is older than they are (CUDA 13 needs 580; for older ones: {OLDER_DRIVERS});"
+                " `rtmpose doctor` tells more, or use --device cpu"
             )
 
         # int8 is a property of the file; fp16 one of the run.
