@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+
 from rtmpose.backends.cpu import usable_cpus
 
 FEW_CORES = 4
@@ -27,3 +32,18 @@ def conversion_threads(pixels: int) -> int:
     share out than to convert.
     """
     return 1 if pixels <= PIXELS_PER_THREAD else 0
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Within the block OpenCV has no threads of its own, where there are few cores: between two
+    short calls they stay awake, and take the cores from the networks. For programs, as it holds for
+    the whole process.
+    """
+    before = cv2.getNumThreads()
+    if usable_cpus() <= FEW_CORES:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -4,11 +4,13 @@ import shutil
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from made_videos import blank, index_of, numbered, write_video
 from test_video_pixels import COLORS, MATRICES, patch_colors, patches
 
+from rtmpose.media_threads import opencv_in_one_thread
 from rtmpose.sources import expand_sources, open_frames
 from rtmpose.sources.containers import opened_file
 from rtmpose.writers.video import VideoEncoder, has_h264
@@ -176,3 +178,16 @@ def test_few_cores_do_not_all_decode(cores, size_hw, threads, tmp_path, monkeypa
     with opened_file(path, "v.mp4") as video:
         assert video.stream.codec_context.thread_count == threads
     assert len(read(path)) == 2
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 1), (8, 3)])
+def test_few_cores_are_not_shared_with_threads_of_opencv(cores, threads, monkeypatch):
+    monkeypatch.setattr("rtmpose.media_threads.usable_cpus", lambda: cores)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        with opencv_in_one_thread():
+            assert cv2.getNumThreads() == threads
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
