@@ -161,7 +161,8 @@ def our_runs(tracker, video, interval, people):
             tempfile.TemporaryDirectory() as folder,
             VideoEncoder(Path(folder) / "v.mp4", 25) as encoder,
             BackgroundWriter(
-                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, trails))
+                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, trails)),
+                in_gaps=True,
             ) as background,
         ):
             for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):
