@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from rtmpose.backends.cpu import usable_cpus
+from rtmpose.usable_cores import usable_cpus
 
 FEW_CORES = 4
 PIXELS_PER_THREAD = 1 << 20
