@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from rtmpose import BackendOptions, Detector, PoseEstimator
+from rtmpose.media_threads import opencv_in_one_thread
 from rtmpose.sources import expand_sources
 from rtmpose.tracking import PoseTracker, TrackerParams
 from rtmpose.tracking.video import VideoTracker
@@ -144,7 +145,8 @@ def our_runs(tracker, video, interval, people):
 
     def plain():
         run = VideoTracker(tracker, interval=interval).run(expand_sources([video]))
-        people["rtmpose"] = np.mean([len(tracked.poses) for tracked in run])
+        with opencv_in_one_thread():  # as `rtmpose track` does it
+            people["rtmpose"] = np.mean([len(tracked.poses) for tracked in run])
 
     def drawn():
         from rtmpose.draw import DrawStyle, draw_frame
@@ -155,10 +157,12 @@ def our_runs(tracker, video, interval, people):
         style = DrawStyle()
         trails = {}
         with (
+            opencv_in_one_thread(),
             tempfile.TemporaryDirectory() as folder,
             VideoEncoder(Path(folder) / "v.mp4", 25) as encoder,
             BackgroundWriter(
-                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, trails))
+                lambda t: encoder.write(draw_frame(t.frame.image, t.poses, style, trails)),
+                in_gaps=True,
             ) as background,
         ):
             for tracked in VideoTracker(tracker, interval=interval).run(expand_sources([video])):

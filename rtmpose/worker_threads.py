@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import os
 import queue
+import sys
 import threading
 import time
 import weakref
@@ -31,6 +32,9 @@ CLOSE_S = 2.0
 """Longest wait for a thread that is left early; one may wait for a server."""
 EXIT_S = 3.0
 """Longest wait for all threads when the interpreter ends."""
+
+LESS_URGENT = 5
+"""Steps of niceness: about a third of the share of others, where all cores are busy."""
 
 _at_work: weakref.WeakSet[Prefetch[Any] | BackgroundWriter[Any]] = weakref.WeakSet()
 
@@ -302,12 +306,17 @@ class BackgroundWriter(Generic[T]):
     Args:
         work: Called with each item.
         max_waiting: Maximum number of items waiting; :meth:`put` pauses beyond.
+        in_gaps: Let the threads that others wait for have the cores first. Whoever puts items has
+            to wait in the end, so that this thread gets its share.
 
     An error in ``work`` is raised by the next :meth:`put` or by :meth:`close`.
     """
 
-    def __init__(self, work: Callable[[T], None], max_waiting: int = 4) -> None:
+    def __init__(
+        self, work: Callable[[T], None], max_waiting: int = 4, *, in_gaps: bool = False
+    ) -> None:
         self._work = work
+        self._in_gaps = in_gaps
         self._queue = _BoundedQueue(max_waiting)
         self._error: BaseException | None = None
         self._stopped = False
@@ -376,6 +385,8 @@ class BackgroundWriter(Generic[T]):
                 del error
 
     def _run(self) -> None:
+        if self._in_gaps:
+            lower_priority()
         # Held by the thread alone: the one who owns this object often is within it, and both would
         # wait for the garbage collector.
         work = self._work
@@ -389,6 +400,18 @@ class BackgroundWriter(Generic[T]):
             except BaseException as error:  # noqa: BLE001 (handed to the producer)
                 self._error = error
                 return
+
+
+def lower_priority() -> None:
+    """Let other threads of this process go before the calling one, and those that it starts; only
+    Linux has a priority for each thread.
+    """
+    if sys.platform != "linux":
+        return
+    number = threading.get_native_id()
+    with contextlib.suppress(OSError):  # a system may forbid it
+        lower = os.getpriority(os.PRIO_PROCESS, number) + LESS_URGENT
+        os.setpriority(os.PRIO_PROCESS, number, lower)
 
 
 @atexit.register

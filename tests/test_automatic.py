@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from rtmpose import BackendOptions
+from rtmpose import BackendOptions, usable_cores
 from rtmpose import backend_table as table
 from rtmpose.backends import automatic, cpu, open_backend, selection, trial, trial_record
 from rtmpose.backends.base import TensorSpec
@@ -195,15 +195,15 @@ def test_quota_of_a_container(tmp_path, files, cores):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert cpu.cpu_quota(tmp_path) == cores
+    assert usable_cores.cpu_quota(tmp_path) == cores
 
 
 def test_threads_within_a_quota(tmp_path, monkeypatch, engines):
-    monkeypatch.setattr(cpu, "_bound_cpus", lambda: 8)
+    monkeypatch.setattr(usable_cores, "_bound_cpus", lambda: 8)
     for quota, usable, threads in ((None, 8, 0), (3, 3, 3), (64, 8, 0)):
-        monkeypatch.setattr(cpu, "cpu_quota", lambda quota=quota: quota)
-        assert cpu.usable_cpus() == usable
-        assert cpu.threads_within_quota() == threads
+        monkeypatch.setattr(usable_cores, "cpu_quota", lambda quota=quota: quota)
+        assert usable_cores.usable_cpus() == usable
+        assert usable_cores.threads_within_quota() == threads
         opened = open_backend(engines.model, CARD)
         assert opened.options.threads == threads
         assert open_backend(engines.model, CARD, BackendOptions(threads=5)).options.threads == 5

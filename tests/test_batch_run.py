@@ -257,7 +257,8 @@ def test_a_worker_that_shares_cores_keeps_to_its_own(job_models, monkeypatch):
     assert models.Models(settings, two).tracker.detect_ahead
 
 
-def test_decoders_are_held_to_some_threads(tmp_path):
+def test_decoders_are_held_to_some_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmpose.media_threads.usable_cpus", lambda: 8)
     path = clip(tmp_path / "clip.avi", 2)
     before = cv2.getNumThreads()
     models.keep_to_threads(1)

@@ -4,12 +4,15 @@ import shutil
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from made_videos import blank, index_of, numbered, write_video
 from test_video_pixels import COLORS, MATRICES, patch_colors, patches
 
+from rtmpose.media_threads import opencv_in_one_thread
 from rtmpose.sources import expand_sources, open_frames
+from rtmpose.sources.containers import opened_file
 from rtmpose.writers.video import VideoEncoder, has_h264
 
 needs_h264 = pytest.mark.skipif(not has_h264(), reason="this build of PyAV has no H.264 encoder")
@@ -158,7 +161,33 @@ def test_names_with_colons(tmp_path, monkeypatch):
     ],
 )
 def test_few_cores_are_left_to_the_networks(cores, size_hw, threads, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtmpose.writers.video.usable_cpus", lambda: cores)
+    monkeypatch.setattr("rtmpose.media_threads.usable_cpus", lambda: cores)
     with VideoEncoder(tmp_path / "v.mp4", 25) as encoder:
         encoder.write(np.zeros((*size_hw, 3), np.uint8))
         assert encoder._stream.codec_context.thread_count == threads
+
+
+@pytest.mark.parametrize(
+    ("cores", "size_hw", "threads"),
+    [(2, (48, 64), 1), (4, (1080, 1920), 2), (8, (48, 64), 0)],
+)
+def test_few_cores_do_not_all_decode(cores, size_hw, threads, tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmpose.media_threads.usable_cpus", lambda: cores)
+    path = tmp_path / "v.mp4"
+    encoded(path, [np.zeros((*size_hw, 3), np.uint8)] * 2)
+    with opened_file(path, "v.mp4") as video:
+        assert video.stream.codec_context.thread_count == threads
+    assert len(read(path)) == 2
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 1), (8, 3)])
+def test_few_cores_are_not_shared_with_threads_of_opencv(cores, threads, monkeypatch):
+    monkeypatch.setattr("rtmpose.media_threads.usable_cpus", lambda: cores)
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        with opencv_in_one_thread():
+            assert cv2.getNumThreads() == threads
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)

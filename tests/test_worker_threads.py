@@ -2,6 +2,7 @@
 
 import contextlib
 import linecache
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 from clips import threads
 
 from rtmpose import InputError, OutputError
-from rtmpose.worker_threads import BackgroundWriter, Prefetch
+from rtmpose.worker_threads import LESS_URGENT, BackgroundWriter, Prefetch
 
 
 def test_prefetch_keeps_order_and_passes_errors_on():
@@ -239,3 +240,26 @@ def test_an_interruption_does_not_hide_that_the_thread_is_at_work():
     finally:
         sys.settrace(before)
     assert written == [1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+@pytest.mark.parametrize(("in_gaps", "steps"), [(False, 0), (True, LESS_URGENT)])
+def test_a_thread_that_works_in_gaps_lets_others_first(in_gaps, steps):
+    """Its own threads too; the one that puts items stays as it is."""
+    found = []
+
+    def note(_=None):
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def write(_):
+        note()
+        own = threading.Thread(target=note)
+        own.start()
+        own.join()
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    with BackgroundWriter(write, 1, in_gaps=in_gaps) as behind:
+        behind.put(1)
+    assert found == [min(19, before + steps)] * 2
+    note()
+    assert found[-1] == before

@@ -13,12 +13,12 @@ from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.automatic import resolve_auto
 from rtmpose.backends.base import Backend, BackendOptions, TensorSpec
-from rtmpose.backends.cpu import threads_within_quota, usable_cpus
 from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.loading import NotLoadingError, open_with, set_aside
 from rtmpose.backends.parallel import calls_at_once
 from rtmpose.backends.selection import BackendChoice, choose, has_substitute, installed
 from rtmpose.model_card import ModelCard
+from rtmpose.usable_cores import threads_within_quota, usable_cpus
 
 __all__ = [
     "Backend",

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
-from rtmpose.backends.cpu import usable_cpus
 from rtmpose.backends.cuda_libraries import OLDER_DRIVERS, load_cuda_libraries
 from rtmpose.backends.forks import keep_in_forks
 from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard, Normalization
 from rtmpose.paths import cache_folder
+from rtmpose.usable_cores import usable_cpus
 
 if TYPE_CHECKING:
     from onnxruntime import NodeArg, SessionOptions

@@ -21,7 +21,6 @@ from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
-from rtmpose.backends.cpu import usable_cpus
 from rtmpose.backends.forks import keep_in_forks
 from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.openvino_precision import (
@@ -31,6 +30,7 @@ from rtmpose.backends.openvino_precision import (
 )
 from rtmpose.errors import BackendError
 from rtmpose.model_card import ModelCard, Normalization
+from rtmpose.usable_cores import usable_cpus
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, InferRequest, Model

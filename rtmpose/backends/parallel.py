@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtmpose import backend_table as table
 from rtmpose.backends.base import Backend, BackendOptions
-from rtmpose.backends.cpu import usable_cpus
+from rtmpose.usable_cores import usable_cpus
 
 MAX_PARALLEL_CALLS = 8
 """Each running call holds the memory of a batch; where there are more cores, each has several."""

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rtmpose import backend_table as table
-from rtmpose.backends.cpu import this_cpu, usable_cpus
+from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.trial import Timing
 from rtmpose.errors import RtmposeError
 from rtmpose.files import write_text
 from rtmpose.paths import cache_folder
 from rtmpose.text_files import Json, read_json, to_json
+from rtmpose.usable_cores import usable_cpus
 
 log = logging.getLogger(__name__)
 

@@ -247,6 +247,7 @@ def track(
     from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
     from rtmpose.cli.terminal import job_progress, print_report
+    from rtmpose.media_threads import opencv_in_one_thread
     from rtmpose.writers.job import track_to_files
 
     # Sources and settings first: a mistake should not cost the loading of models.
@@ -259,7 +260,7 @@ def track(
     # The models, then the job.
     boxes = read_boxes(tracking.boxes) if tracking.boxes else None
     tracker = _open_tracker(models, params, tracking, speed, boxes)
-    with job_progress() as on_progress:
+    with job_progress() as on_progress, opencv_in_one_thread():
         report = track_to_files(
             tracker,
             named.items,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from rtmpose.backends.cpu import usable_cpus
 from rtmpose.backends.parallel import calls_at_once
 from rtmpose.families import PoseModel, open_share
+from rtmpose.usable_cores import usable_cpus
 
 CORES_PER_CALL = 4
 """With more cores than twice as many, a single call still gets this many, so that nobody who is

@@ -13,6 +13,7 @@ from typing import IO, Any
 import av
 
 from rtmpose.errors import InputError
+from rtmpose.media_threads import codec_threads
 from rtmpose.shown_names import shown_name
 
 FILE_PROTOCOLS = "file,crypto,data"
@@ -113,14 +114,15 @@ def opened_file(
         options["format_whitelist"] = _formats_that_stand_alone()
     with _opened(source, shown_name(name), options) as video:
         video.stream.thread_type = "AUTO"
-        if _decoder_threads:
-            video.stream.codec_context.thread_count = _decoder_threads
+        codec = video.stream.codec_context
+        codec.thread_count = _decoder_threads or codec_threads(codec.width * codec.height)
         yield video
 
 
 def limit_decoder_threads(count: int) -> None:
-    """Decode files with at most this many threads, in this process from now on; 0 lets FFmpeg take
-    one per core, which is too many where several processes share a machine.
+    """Decode files with at most this many threads, in this process from now on; 0 takes as many as
+    one process has use for (:mod:`rtmpose.media_threads`), which is too many where several share a
+    machine.
     """
     global _decoder_threads
     _decoder_threads = count

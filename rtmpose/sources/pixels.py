@@ -13,6 +13,7 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
+from rtmpose.media_threads import conversion_threads
 from rtmpose.sources.orientation import AS_STORED, orientation_of, upright
 from rtmpose.types import Image
 
@@ -59,7 +60,8 @@ class FrameConverter:
             matrix = side_data.get("DISPLAYMATRIX")
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 
-        image = _pixels(self._reformatter.reformat(frame, format="bgr24"))
+        threads = conversion_threads(frame.width * frame.height)
+        image = _pixels(self._reformatter.reformat(frame, format="bgr24", threads=threads))
         return upright(self._square(image), self._orientation)
 
     def _square(self, image: Image) -> Image:

@@ -34,15 +34,16 @@ from rtmpose.tracking.candidates import (
     of_people_seen,
     precomputed_rows,
 )
-from rtmpose.tracking.kalman import BoxFilter
-from rtmpose.tracking.limb_swaps import repair_swaps
 from rtmpose.tracking.live_smoothing import shown_keypoints
 from rtmpose.tracking.params import PARAM_NAMES, TrackerParams, with_settings
-from rtmpose.tracking.state import Track, TrackState, is_remembered
+from rtmpose.tracking.state import Track, TrackState
+from rtmpose.tracking.track_steps import (
+    forget_tracks,
+    predict_tracks,
+    start_track,
+    update_track,
+)
 from rtmpose.types import Detections, FloatArray, Image, Poses, Skeleton, check_image
-
-CONFIDENT_NEW_TRACK = 0.45
-"""Mean keypoint score from which a new track needs no confirmation."""
 
 
 class PoseTracker:
@@ -209,7 +210,7 @@ class PoseTracker:
         for state, image, time_s in zip(states, images, times or nothing, strict=True):
             check_image(image)
             now, step = state.step(time_s)
-            self._predict(state, step)
+            predict_tracks(state, step)
             moments.append(now)
 
         if self.model.needs_boxes:
@@ -248,20 +249,6 @@ class PoseTracker:
     @property
     def _lowest_thr(self) -> float:
         return min(self.params.det_thr, DOUBTFUL_THR)
-
-    def _predict(self, state: TrackState, step: float) -> None:
-        """Move every track's box on by ``step`` seconds."""
-        for track in state.tracks:
-            # The pace of somebody out of sight is believed less and less.
-            track.missing_s += step
-            if track.missing:
-                track.filter.coast(step)
-
-            # The keypoints move with the center of the box.
-            before = track.filter.box
-            track.predicted = track.filter.predict(step)
-            moved = ((track.predicted[:2] + track.predicted[2:]) - (before[:2] + before[2:])) / 2
-            track.moved = np.asarray(moved, np.float32)
 
     # ---- top-down models: boxes, then the poses in them
 
@@ -348,7 +335,7 @@ class PoseTracker:
         # Everybody who is there, with the row of their pose.
         current: list[tuple[Track, int]] = []
         for row, track in matched.items():
-            self._update(track, poses, boxes[row], row, bool(enough[row]))
+            update_track(track, poses, row, boxes[row], self.params, follow=bool(enough[row]))
             current.append((track, row))
 
         # A second pose of somebody who is there looks like a new track in the same place: it has to
@@ -359,10 +346,12 @@ class PoseTracker:
         starts = enough & (poses.instance_scores >= person_thr_for(self.model.skeleton, given))
         for row in range(len(poses)):
             if row not in matched and starts[row]:
-                track = self._start(state, poses, boxes[row], row, bool(duplicate[row]))
+                track = start_track(
+                    state, poses, row, boxes[row], self.params, duplicate=bool(duplicate[row])
+                )
                 current.append((track, row))
 
-        self._forget(state, [track for track, _ in current], shape)
+        forget_tracks(state, [track for track, _ in current], self.params, shape)
 
         # Tracks that are not confirmed have negative ids and are not shown.
         shown = sorted((pair for pair in current if pair[0].id > 0), key=lambda pair: pair[0].id)
@@ -385,58 +374,6 @@ class PoseTracker:
         )
         kept = distinct(poses, boxes, p.pose_nms_thr)
         return poses[kept], boxes[kept], enough[kept]
-
-    def _update(self, track: Track, poses: Poses, box: FloatArray, row: int, follow: bool) -> None:
-        """A track gets its pose of this frame."""
-        keypoints = poses.keypoints[row]
-        scores = poses.scores[row]
-
-        # Only for a settled track: the repair compares with its last pose.
-        if self.params.repair_swaps and not track.missing and track.hits >= 3:
-            keypoints, scores = repair_swaps(track, keypoints, scores, poses.skeleton)
-        track.keypoints = keypoints
-        track.scores = scores
-        track.box = box
-        track.box_score = float(poses.box_scores[row])
-        track.filter.update(box)
-
-        # A box that is only followed is no sighting of a new track: there has to be a pose in it.
-        track.hits += follow or track.id > 0
-        track.missing = 0
-        track.missing_s = 0.0
-        track.follow = follow
-        if track.id < 0 and track.hits >= self.params.confirm:
-            track.id = -track.id
-
-    def _start(
-        self, state: TrackState, poses: Poses, box: FloatArray, row: int, duplicate: bool
-    ) -> Track:
-        """A new track; a negative id says that it is not confirmed."""
-        # At the start everybody is new; later a new track has to prove itself.
-        p = self.params
-        confident = float(poses.scores[row].mean()) >= CONFIDENT_NEW_TRACK and not duplicate
-        confident |= p.confirm <= 1 or state.frames <= 1
-        number = state.new_id()
-        track = Track(
-            number if confident else -number,
-            BoxFilter(box, p.std_weight_position, p.std_weight_velocity),
-            poses.keypoints[row],
-            poses.scores[row],
-            box,
-            float(poses.box_scores[row]),
-            None,
-        )
-        state.tracks.append(track)
-        return track
-
-    def _forget(self, state: TrackState, current: list[Track], shape: tuple[int, ...]) -> None:
-        """Count the frames that the others are missing, and drop those who will not come back."""
-        present = {id(track) for track in current}
-        for track in state.tracks:
-            if id(track) not in present:
-                track.missing += 1
-                track.smoother = None
-        state.tracks = [t for t in state.tracks if is_remembered(t, self.params, shape)]
 
     def _shown_poses(self, poses: Poses, shown: list[tuple[Track, int]], now: float) -> Poses:
         """What the caller gets: smoothed keypoints with ids, in the order of the ids."""

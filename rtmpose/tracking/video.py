@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmpose.backends.cpu import usable_cpus
 from rtmpose.detector import DEFAULT_DETECTOR
 from rtmpose.errors import InputError
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel
@@ -37,6 +36,7 @@ from rtmpose.tracking.state import TrackState
 from rtmpose.tracking.tracked_frame import TrackedFrame
 from rtmpose.tracking.tracker import PoseTracker
 from rtmpose.types import Calibration, Detections, FloatArray, Frame, Poses, Skeleton
+from rtmpose.usable_cores import usable_cpus
 from rtmpose.worker_threads import OrderedMap, Prefetch
 
 DECODED_AHEAD = 2

@@ -278,7 +278,7 @@ class Job:
         def handle(event: _FrameDone | _GroupDone) -> None:
             self._handle(event, journal)
 
-        self._background = BackgroundWriter(handle, WAITING_FRAMES)
+        self._background = BackgroundWriter(handle, WAITING_FRAMES, in_gaps=True)
         with self._background as background:
             for group in groups:
                 if self.report.stopped:

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rtmpose.backends.cpu import usable_cpus
 from rtmpose.errors import OutputError
 from rtmpose.files import AtomicFile, output_errors
+from rtmpose.media_threads import codec_threads
 from rtmpose.types import Image
 from rtmpose.writers.base import FrameRecord, WriterContext
 
@@ -33,10 +33,6 @@ LIMITED_RANGE = 1
 # As good as "superfast" at 21 (PSNR of a street) for half its work, as the networks need the cores;
 # with the entropy coding that "ultrafast" leaves out, files are little larger.
 H264 = {"preset": "ultrafast", "crf": "22", "x264-params": "cabac=1:8x8dct=1:deblock=0,0"}
-FEW_CORES = 4
-PIXELS_PER_THREAD = 1 << 20
-"""With few cores one thread encodes 720p faster than the networks give it frames. Each further one
-holds frames, and its share of a core is the networks'."""
 MPEG4 = {"flags": "+qscale", "global_quality": str(3 * 118)}
 """Of constant quality, 3 of 1 (best) to 31."""
 
@@ -197,7 +193,7 @@ class VideoEncoder:
         self._stream.pix_fmt = "yuv420p"
         self._stream.options = H264 if is_h264 else MPEG4
         context = self._stream.codec_context
-        context.thread_count = _encoder_threads(width * height)
+        context.thread_count = codec_threads(width * height)
         # MPEG-4 knows no finer clock than this.
         context.time_base = Fraction(1, CLOCK_HZ if is_h264 else COARSE_CLOCK_HZ)
         context.colorspace = BT601_MATRIX
@@ -276,14 +272,6 @@ class VideoEncoder:
             packet.dts -= shift
             packet.stream = stream
             self._container.mux(packet)
-
-
-def _encoder_threads(pixels: int) -> int:
-    """Threads for frames of so many pixels; 0 leaves it to the encoder."""
-    cores = usable_cpus()
-    if cores > FEW_CORES:
-        return 0
-    return min(cores, max(1, -(-pixels // PIXELS_PER_THREAD)))
 
 
 def has_h264() -> bool:
