@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'rtmpose[export]'")
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("onnx", reason="onnx is not installed: pip install 'rtmpose[export]'")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
+import onnxruntime
 from onnx import helper
 
 from rtmpose.backends.sample_images import bundled_photos
