@@ -1,6 +1,7 @@
 /** Entry point for browsers and workers: the engine is `onnxruntime-web`. */
-import { addressIn, download, setPlatform, type Ort } from "./engine.js";
+import { setPlatform, type Ort } from "./engine.js";
 import { RtmposeError } from "./errors.js";
+import { addressIn, addressOfFolder, download } from "./model_source.js";
 
 setPlatform({
   provider: "wasm",
@@ -14,8 +15,9 @@ setPlatform({
   },
   readFile: download,
   readBeside: () => Promise.resolve(null),
-  isFolder: (path) => Promise.resolve(path.endsWith("/")),
+  isFolder: (path) => Promise.resolve(path.endsWith("/") && !path.startsWith("data:")),
   fileIn: (folder, name) => Promise.resolve(addressIn(folder, name)),
+  folderOf: addressOfFolder,
 });
 
 export * from "./index.js";
