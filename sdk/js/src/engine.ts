@@ -147,7 +147,7 @@ function hintFor(text: string): string {
     return "; the page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'";
   }
   return (
-    "; does the server have the .wasm and .mjs files of onnxruntime-web (its folder dist)? " +
-    "wasmPaths says where"
+    "; does the server have the .wasm and .mjs files of onnxruntime-web (its folder dist), with the " +
+    "types application/wasm and text/javascript? wasmPaths says where"
   );
 }

@@ -85,6 +85,7 @@ export function guarded<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
+    if (error instanceof RtmposeError) throw error;
     throw new RtmposeError("model", "this is not an ONNX file, or it is cut off", error);
   }
 }
