@@ -1,6 +1,6 @@
 /** Entry point for browsers and workers: the engine is `onnxruntime-web`. */
 import { setPlatform, type Ort } from "./engine.js";
-import { RtmposeError } from "./errors.js";
+import { messageOf, RtmposeError } from "./errors.js";
 import { addressIn, addressOfFolder, download } from "./model_source.js";
 
 setPlatform({
@@ -9,7 +9,9 @@ setPlatform({
     try {
       return (await import("onnxruntime-web")) as unknown as Ort;
     } catch (error) {
-      const text = "onnxruntime-web is not there: install it, or give it as the option ort";
+      const text =
+        `onnxruntime-web cannot be loaded (${messageOf(error)}): install it, serve its .mjs files ` +
+        "as text/javascript, or give it as the option ort";
       throw new RtmposeError("engine", text, error);
     }
   },

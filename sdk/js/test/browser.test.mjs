@@ -199,7 +199,7 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
     assert.equal(await whyNot({ types: { ".wasm": "text/plain" } }, { threads: 1 }), null);
     const { code, message } = await whyNot({ types: { ".mjs": "text/plain" } });
     assert.equal(code, "engine");
-    assert.match(message, /the types application\/wasm and text\/javascript/);
+    assert.match(message, /serve its \.mjs files as text\/javascript/);
   });
 
   it("says that a server answers with a page where a model should be", async () => {
