@@ -19,22 +19,13 @@ import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, checker, helper, load, save, version_converter
 
 from rtmpose.errors import ModelError
+from rtmpose.exporting.crop_map import AxisMap, crop_maps, crop_people, uncrop
 from rtmpose.exporting.graph import Graph
 from rtmpose.exporting.onnx import IR_VERSION, OPSET
 from rtmpose.exporting.onnx_edits import embed_card
 from rtmpose.exporting.pipeline_detector import detect
-from rtmpose.exporting.resample import (
-    F32,
-    Frame,
-    blend,
-    ints,
-    normalize,
-    round_half_up,
-    scalar,
-    taps,
-)
+from rtmpose.exporting.resample import F32, Frame, ints, scalar
 from rtmpose.model_card import ModelCard
-from rtmpose.ops.crop import PADDING
 
 
 def write_pipeline(
@@ -166,68 +157,26 @@ def _estimate(
     padded = g.op("Concat", boxes, dummy, axis=0)
 
     # Boxes to crops, crops through the network, bins back to image pixels.
-    center, scale = _center_scale(g, padded, card.input_wh)
-    crops = _crop(g, frame, center, scale, card)
+    maps = crop_maps(g, padded, card.input_wh)
+    crops = crop_people(g, frame, maps, card)
     outputs = g.inline(pose_model, {pose_model.graph.input[0].name: crops}, "pose/")
-    keypoints, scores = _decode(g, outputs["simcc_x"], outputs["simcc_y"], center, scale, card)
+    keypoints, scores = _decode(g, outputs["simcc_x"], outputs["simcc_y"], maps, card)
     return (
         g.op("Slice", keypoints, ints(0), count, ints(0)),
         g.op("Slice", scores, ints(0), count, ints(0)),
     )
 
 
-def _center_scale(g: Graph, boxes: str, input_wh: tuple[int, int]) -> tuple[str, str]:
-    """Centers ``(N, 2)`` and the width ``(N, 1)`` of the cropped regions; see
-    :mod:`rtmpose.ops.crop`.
-    """
-    # Corners (N, 2), center and padded size.
-    low = g.op("Slice", boxes, ints(0), ints(2), ints(1))
-    high = g.op("Slice", boxes, ints(2), ints(4), ints(1))
-    center = g.op("Mul", g.op("Add", low, high), scalar(0.5))
-    size = g.op("Mul", g.op("Sub", high, low), scalar(PADDING))
-    w = g.op("Slice", size, ints(0), ints(1), ints(1))
-    h = g.op("Slice", size, ints(1), ints(2), ints(1))
-    # The region has the aspect ratio of the network's input and holds the whole box.
-    aspect = input_wh[0] / input_wh[1]
-    return center, g.op("Max", w, g.op("Mul", h, scalar(aspect)))
-
-
-def _crop(g: Graph, frame: Frame, center: str, scale: str, card: ModelCard) -> str:
-    """Normalized crops ``(N, 3, h, w)``."""
-    width, height = card.input_wh
-    step = g.op("Div", scale, scalar(width))  # image pixels per crop pixel
-    axes = []
-
-    # The two axes are sampled apart: bilinear weights are products.
-    for axis, (size, side) in enumerate(((width, frame.width_f), (height, frame.height_f))):
-        # Crop pixels relative to the middle of the crop, in image pixels around the center.
-        place = (np.arange(size, dtype=F32) - F32(size / 2))[None]
-        middle = g.op("Slice", center, ints(axis), ints(axis + 1), ints(1))
-        source = g.op("Add", g.op("Mul", step, place), middle)
-        axes.append(taps(g, source, side, zero_outside=True))
-    x, y = axes
-    return normalize(g, round_half_up(g, blend(g, frame, x, y)), card)
-
-
-def _decode(g: Graph, x: str, y: str, center: str, scale: str, card: ModelCard) -> tuple[str, str]:
+def _decode(
+    g: Graph, x: str, y: str, maps: tuple[AxisMap, AxisMap], card: ModelCard
+) -> tuple[str, str]:
     """Keypoints ``(N, K, 2)`` in image pixels and scores ``(N, K)``."""
-    width, height = card.input_wh
-    bins = []
-    peaks = []
-
     # Highest bin of each axis; the score is the lower of the two peaks.
-    for value in (x, y):
-        index = g.op("ArgMax", value, axis=2, keepdims=1)
-        bins.append(g.op("Cast", index, to=TensorProto.FLOAT))
-        peaks.append(g.op("ReduceMax", value, ints(2), keepdims=0))
+    peaks = [g.op("ReduceMax", value, ints(2), keepdims=0) for value in (x, y)]
     scores = g.op("Min", *peaks)
 
-    # Bins to crop pixels, -1 where there is no keypoint, and on to image pixels.
-    place = g.op("Concat", *bins, axis=2)
-    present = g.op("Unsqueeze", g.op("Greater", scores, scalar(0)), ints(2))
-    place = g.op("Where", present, place, scalar(-1))
-    place = g.op("Div", place, scalar(card.codec.split_ratio))
-    step = g.op("Unsqueeze", g.op("Div", scale, scalar(width)), ints(2))
-    offset = g.op("Sub", place, np.array([width / 2, height / 2], F32))
-    moved = g.op("Mul", offset, step)
-    return g.op("Add", moved, g.op("Unsqueeze", center, ints(1))), scores
+    # Bins to image pixels; the bin is -1 where there is no keypoint.
+    present = g.op("Greater", scores, scalar(0))
+    highest = [g.op("ArgMax", value, axis=2, keepdims=0) for value in (x, y)]
+    bins = [g.op("Where", present, index, ints(-1)) for index in highest]
+    return uncrop(g, (bins[0], bins[1]), maps, card), scores

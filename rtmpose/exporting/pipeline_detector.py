@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from rtmpose.exporting.fixed_point import to_fixed, to_pixels
 from rtmpose.exporting.graph import Graph
 from rtmpose.exporting.resample import (
     F32,
@@ -41,8 +42,8 @@ def detect(
         Boxes ``(N, 4)`` xyxy in image pixels and scores ``(N,)``, the highest-scoring first.
     """
     # The steps of the Python detector, node by node; boxes are divided by the factors last.
-    sizes, factors = _letterbox_size(g, frame, card)
-    canvas = _letterbox(g, frame, sizes, card)
+    sizes, factors = letterbox_size(g, frame, card)
+    canvas = letterbox(g, frame, sizes, card)
     pixels = normalize(g, canvas, card)
     if _takes_rectangles(detector, card):
         pixels = _rectangle(g, pixels, sizes)
@@ -51,7 +52,7 @@ def detect(
     return g.op("Div", boxes, g.op("Concat", *factors, *factors, axis=0)), scores
 
 
-def _letterbox_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str], list[str]]:
+def letterbox_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str], list[str]]:
     """Width and height of the resized frame, and what its pixels are multiplied by, each float."""
     # The two families of detectors round and scale back differently.
     if box_decoder(card).truncate:
@@ -91,17 +92,20 @@ def _truncated_size(g: Graph, frame: Frame, card: ModelCard) -> tuple[list[str],
     return sizes, [factor, factor]
 
 
-def _letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str:
+def letterbox(g: Graph, frame: Frame, sizes: list[str], card: ModelCard) -> str:
     """The resized frame on a gray canvas: float ``(1, h, 3 w)`` BGR."""
     sides = (frame.width_f, frame.height_f)
     axes = []
     insides = []
     for side, new, limit in zip(sides, sizes, card.input_wh, strict=True):
         # Where each canvas column (row) comes from; those behind the image are gray.
-        step = g.op("Div", side, new)
-        place = np.arange(limit, dtype=F32) + F32(0.5)
-        source = g.op("Sub", g.op("Mul", place, step), scalar(0.5))
-        source = g.op("Max", g.op("Min", source, g.op("Sub", side, scalar(1))), scalar(0))
+        # Pixel centers onto pixel centers: ((2 i + 1) side - new) / (2 new), rounded once.
+        odd = g.op("Mul", 2 * np.arange(limit) + 1, to_fixed(g, side))
+        twice = g.op("Mul", g.op("Cast", new, to=TensorProto.INT64), ints(2))
+        source = to_pixels(g, g.op("Div", g.op("Sub", odd, to_fixed(g, new)), twice))
+        if side == frame.width_f:
+            # Beyond the outer pixels OpenCV takes one column, but blends a row with itself.
+            source = g.op("Max", g.op("Min", source, g.op("Sub", side, scalar(1))), scalar(0))
         inside = g.op("Less", np.arange(limit, dtype=F32), new)
         insides.append(g.op("Cast", inside, to=TensorProto.FLOAT))
         axes.append(taps(g, source, side, zero_outside=False))

@@ -153,11 +153,6 @@ def blend_fixed(g: Graph, frame: Frame, x: Taps, y: Taps) -> str:
     return g.op("Cast", total, to=TensorProto.FLOAT)
 
 
-def round_half_up(g: Graph, value: str) -> str:
-    """To whole numbers, halves upwards as OpenCV does (``Round`` would take them to even)."""
-    return g.op("Floor", g.op("Add", value, scalar(0.5)))
-
-
 def per_channel(g: Graph, values: str) -> str:
     """``(..., w)`` as ``(..., 3 w)``, each value three times."""
     last = g.op("Unsqueeze", values, ints(-1))

@@ -23,8 +23,6 @@ export interface Ort {
   env?: unknown;
 }
 
-/** A file: a path (Node), an URL, or the bytes. */
-export type ModelSource = string | URL | ArrayBuffer | Uint8Array;
 
 /** How sessions are opened. */
 export interface EngineOptions {
@@ -55,6 +53,7 @@ export const ENGINE_OPTIONS = [
 /** What differs between Node and browsers. */
 export interface Platform {
   loadOrt(): Promise<Ort>;
+  /** A file, by its path or URL. */
   readFile(path: string): Promise<Uint8Array>;
   /** A text file next to a model; null where there is none, or none can be. */
   readBeside(path: string): Promise<string | null>;
@@ -62,6 +61,8 @@ export interface Platform {
   isFolder(path: string): Promise<boolean>;
   /** The path of a file in a folder. */
   fileIn(folder: string, name: string): Promise<string>;
+  /** The folder of a file. */
+  folderOf(path: string): string;
   /** Used where the caller names no execution provider. */
   provider: string;
 }
@@ -146,52 +147,7 @@ function hintFor(text: string): string {
     return "; the page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'";
   }
   return (
-    "; does the server have the .wasm and .mjs files of onnxruntime-web (its folder dist)? " +
-    "wasmPaths says where"
+    "; does the server have the .wasm and .mjs files of onnxruntime-web (its folder dist), with the " +
+    "types application/wasm and text/javascript? wasmPaths says where"
   );
-}
-
-/** The bytes of a model. */
-export async function readModel(source: ModelSource): Promise<Uint8Array> {
-  const bytes = await bytesOf(source);
-  if (bytes.length > 0) return bytes;
-  const name = nameOf(source);
-  throw new RtmposeError("model", `${name} is empty: an unfinished download or export?`);
-}
-
-/** What a model is called in errors: its path. */
-export function nameOf(source: ModelSource): string {
-  return typeof source === "string" || source instanceof URL ? String(source) : "the model";
-}
-
-async function bytesOf(source: ModelSource): Promise<Uint8Array> {
-  // By their tags: arrays of another realm are no instances of this one's classes.
-  const tag = Object.prototype.toString.call(source);
-  if (tag === "[object Uint8Array]") return source as Uint8Array;
-  if (tag === "[object ArrayBuffer]") return new Uint8Array(source as ArrayBuffer);
-  if (typeof source !== "string" && !(source instanceof URL)) {
-    throw new RtmposeError("argument", "model is a path, an URL or the bytes of an .onnx file");
-  }
-  const path = String(source);
-  try {
-    return await currentPlatform().readFile(path);
-  } catch (error) {
-    const isFolder = (error as { code?: unknown } | null)?.code === "EISDIR";
-    const text = isFolder
-      ? `${path} is a folder: give the .onnx file in it`
-      : `${path} cannot be read: ${messageOf(error)}`;
-    throw new RtmposeError("model", text, error);
-  }
-}
-
-/** The URL of a file below one that ends with a slash. */
-export function addressIn(folder: string, name: string): string {
-  return folder + name.split("/").map(encodeURIComponent).join("/");
-}
-
-/** The bytes behind an URL. */
-export async function download(url: string): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
 }

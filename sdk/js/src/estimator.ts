@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type BoxList, toBoxes, toScores } from "./boxes.js";
-import type { EngineOptions, ModelSource } from "./engine.js";
+import type { EngineOptions } from "./engine.js";
 import { RtmposeError } from "./errors.js";
 import { Graph } from "./graph.js";
 import { type BgrImage, type ImageSource, toBgr, toRaw } from "./images.js";
+import type { ModelSource } from "./model_source.js";
 import { type Person, type Poses, scaled, toPeople } from "./people.js";
 import type { Opened } from "./provider_check.js";
 import { Queue } from "./queue.js";

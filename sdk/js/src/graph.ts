@@ -1,16 +1,15 @@
 import { readCard, type ModelCard } from "./card.js";
 import {
   type EngineOptions,
-  type ModelSource,
   openEngine,
   openSession,
   type Ort,
   type OrtSession,
   type OrtTensor,
-  readModel,
 } from "./engine.js";
 import { messageOf, RtmposeError } from "./errors.js";
 import { type BgrImage, toBgr } from "./images.js";
+import { type ModelSource, readModel } from "./model_source.js";
 import type { Poses } from "./people.js";
 import {
   difference,

@@ -89,8 +89,15 @@ function checked(image: PixelImage, scale: number): RawImage {
   }
 
   // Arrays of another realm (test runners, iframes) are no instances of this one's classes.
-  if (!BYTES.includes(Object.prototype.toString.call(data))) {
-    throw new RtmposeError("image", `pixels are a Uint8Array, not ${describe(data)}`);
+  const tag = Object.prototype.toString.call(data);
+  if (!BYTES.includes(tag)) {
+    const text = `pixels are a Uint8Array, not ${describe(data)}`;
+    throw new RtmposeError("image", `${text}${hintForNumbers(tag)}`);
+  }
+  const { depth } = image as { depth?: unknown }; // sharp's
+  if (depth !== undefined && depth !== "uchar") {
+    const text = `pixels have 8 bits a channel, not ${describe(depth)}`;
+    throw new RtmposeError("image", `${text}: of sharp's images take raw({ depth: "uchar" })`);
   }
   if (width * height * 3 > MOST_BYTES) {
     throw new RtmposeError("image", `an image of ${width}x${height} pixels is too large`);
@@ -101,9 +108,7 @@ function checked(image: PixelImage, scale: number): RawImage {
   const format = named ?? BY_CHANNELS[data.length / (width * height)];
   if (format === undefined) {
     const text = `${data.length} bytes are no ${width}x${height} image of 1, 3 or 4 bytes a pixel`;
-    const files = "encoded files (JPEG, PNG) have to be decoded first";
-    const hint = image.stride === undefined ? files : "rows with gaps need a format";
-    throw new RtmposeError("image", `${text}: ${hint}`);
+    throw new RtmposeError("image", `${text}: ${hintForLength(image)}`);
   }
   const channels = CHANNELS[format];
   if (channels === undefined) {
@@ -126,8 +131,27 @@ function checked(image: PixelImage, scale: number): RawImage {
   return { data: bytes, width, height, format, stride, scale };
 }
 
+/** What somebody may have meant whose array has another length. */
+function hintForLength({ data, width, height, stride }: PixelImage): string {
+  if (data.length === 0) return "the array is empty; was it transferred to a worker?";
+  if (stride !== undefined) return "rows with gaps need a format";
+  const bytes = data.length / (width * height);
+  if (bytes === 2) return "two are gray with alpha, or 16 bits; give one byte of gray";
+  if ([6, 8].includes(bytes)) return "16 bits a channel have to be brought to 8 first";
+  if ([12, 16].includes(bytes)) return "floats have to be brought to bytes, 0 to 255, first";
+  return "encoded files (JPEG, PNG) have to be decoded first";
+}
+
+/** What to do with pixels that are no bytes; for arrays by their tags. */
+function hintForNumbers(tag: string): string {
+  if (tag === "[object Uint16Array]") return ": take the upper byte of each, value >> 8";
+  if (tag === "[object Float32Array]") return ": of floats from 0 to 1 take 255 times each";
+  return "";
+}
+
 /** What somebody may have meant who gives an object without width and height. */
 function hintFor(image: object): string {
+  if (image instanceof Promise) return ": it is a promise: await it";
   if (ArrayBuffer.isView(image) || image instanceof ArrayBuffer) {
     return ": files (JPEG, PNG) have to be decoded first; then give { data, width, height }";
   }

@@ -1,10 +1,11 @@
 import { CoreImage, type CoreInput, CoreModel, type ModelInfo } from "./core_model.js";
 import { type CoreMemory, loadCore } from "./core_memory.js";
-import { ENGINE_OPTIONS, type EngineOptions, type ModelSource, openEngine } from "./engine.js";
+import { ENGINE_OPTIONS, type EngineOptions, openEngine } from "./engine.js";
 import { RtmposeError } from "./errors.js";
 import { PUBLISHED } from "./generated/skeletons.js";
 import { type ImageSource, toRaw } from "./images.js";
 import { type Description, type ModelFiles, type ModelFolder, readFiles } from "./model_files.js";
+import type { ModelSource } from "./model_source.js";
 import { Network } from "./network.js";
 import { type Declaration, readNetwork } from "./onnx_file.js";
 import {

@@ -1,7 +1,9 @@
 /** What a model is read from: an `.onnx` file with its card, or a folder of the deployment SDK. */
 import { cardText } from "./card.js";
-import { currentPlatform, type ModelSource, nameOf, readModel } from "./engine.js";
+import { currentPlatform } from "./engine.js";
 import { messageOf, RtmposeError } from "./errors.js";
+import { bytesIn, isPath, type ModelSource, nameOf, readModel } from "./model_source.js";
+import { withWeights } from "./weights_beside.js";
 
 /**
  * The files of a deployment SDK's folder by their names: `deploy.json`, `pipeline.json` and the
@@ -46,14 +48,14 @@ export async function readFiles(
 
 /** A card next to the model's file; null where there is none. */
 async function cardBeside(source: ModelSource): Promise<string | null> {
-  if (typeof source !== "string" && !(source instanceof URL)) return null;
+  if (!isPath(source)) return null;
   return currentPlatform().readBeside(`${source}.card.json`);
 }
 
 // ---- folders
 
 async function folderOf(model: ModelSource | ModelFolder): Promise<Folder | null> {
-  if (typeof model === "string" || model instanceof URL) {
+  if (isPath(model)) {
     const path = String(model);
     const platform = currentPlatform();
     if (!(await platform.isFolder(path))) return null;
@@ -66,13 +68,8 @@ async function folderOf(model: ModelSource | ModelFolder): Promise<Folder | null
 async function bytesOf(files: ModelFolder, name: string): Promise<Uint8Array> {
   const file: unknown = Object.hasOwn(files, name) ? files[name] : undefined;
 
-  // By their tags: what comes from another realm is no instance of this one's classes.
-  const tag = Object.prototype.toString.call(file);
-  if (tag === "[object Uint8Array]") return file as Uint8Array;
-  if (tag === "[object ArrayBuffer]") return new Uint8Array(file as ArrayBuffer);
-  if (tag === "[object Blob]" || tag === "[object File]") {
-    return new Uint8Array(await (file as Blob).arrayBuffer());
-  }
+  const bytes = await bytesIn(file);
+  if (bytes) return bytes;
   const names = Object.keys(files).join(", ");
   throw new Error(file === undefined ? `there are ${names}` : "a file is a Blob, or bytes");
 }
@@ -90,6 +87,7 @@ async function readFolder(folder: Folder, card: string | undefined): Promise<Mod
     throw new RtmposeError("model", text, error);
   }
   if (bytes.length === 0) throw new RtmposeError("model", `${name} in ${path} is empty`);
+  bytes = await withWeights(bytes, `${name} in ${path}`, (file) => folder.read(file));
   return { path, bytes, description: card === undefined ? { deploy, pipeline } : { card } };
 }
 

@@ -1,10 +1,11 @@
 /** Entry point for Node, Bun and Deno: the engine is `onnxruntime-node`. */
 import { readFile, realpath, stat } from "node:fs/promises";
-import { isAbsolute, join, relative } from "node:path";
+import { dirname, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { addressIn, download, setPlatform, type Ort } from "./engine.js";
+import { setPlatform, type Ort } from "./engine.js";
 import { messageOf, RtmposeError } from "./errors.js";
+import { addressIn, addressOfFolder, download } from "./model_source.js";
 
 setPlatform({
   provider: "cpu",
@@ -29,7 +30,7 @@ setPlatform({
     }
   },
   async isFolder(path: string): Promise<boolean> {
-    if (isAddress(path)) return path.endsWith("/");
+    if (isAddress(path)) return path.endsWith("/") && !path.startsWith("data:");
     try {
       return (await stat(fileOf(path))).isDirectory();
     } catch {
@@ -46,10 +47,11 @@ setPlatform({
     if (way.startsWith("..") || isAbsolute(way)) throw new Error("it lies outside of the folder");
     return file;
   },
+  folderOf: (path) => (isAddress(path) ? addressOfFolder(path) : dirname(fileOf(path))),
 });
 
 function isAddress(path: string): boolean {
-  return /^https?:/.test(path);
+  return /^(https?|data|blob):/.test(path);
 }
 
 function fileOf(path: string): string {

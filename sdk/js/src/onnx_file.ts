@@ -1,5 +1,6 @@
 /** ONNX files as far as JavaScript needs them: engines show it neither metadata nor shapes. */
 import { RtmposeError } from "./errors.js";
+import { bytesOf, fieldMap, fields, textOf } from "./protobuf.js";
 
 /** An input or output as a file declares it. */
 export interface Declaration {
@@ -30,8 +31,6 @@ const TENSOR_TYPE = { element: 1, shape: 2 };
 const SHAPE_DIMENSION = 1;
 const DIMENSION_VALUE = 1;
 const ELEMENTS: Record<number, string> = { 1: "float32", 6: "int32", 7: "int64" };
-
-const decoder = new TextDecoder();
 
 /** The texts of a file's metadata. */
 export function readMetadata(file: Uint8Array): Map<string, string> {
@@ -81,59 +80,12 @@ function declaration(message: Uint8Array): Declaration {
   return { name: textOf(value.get(VALUE.name)), type, dims };
 }
 
-function guarded<T>(read: () => T): T {
+/** Runs a task whose errors mean a damaged file. */
+export function guarded<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
+    if (error instanceof RtmposeError) throw error;
     throw new RtmposeError("model", "this is not an ONNX file, or it is cut off", error);
-  }
-}
-
-// ---- protobuf
-
-type Value = Uint8Array | number;
-
-function bytesOf(value: Value | undefined): Uint8Array {
-  return value instanceof Uint8Array ? value : new Uint8Array(0);
-}
-
-function textOf(value: Value | undefined): string {
-  return decoder.decode(bytesOf(value));
-}
-
-function fieldMap(message: Uint8Array): Map<number, Value> {
-  return new Map(fields(message));
-}
-
-/** The fields of a message: numbers, and parts with a length; others are left out. */
-function* fields(bytes: Uint8Array): Generator<[number, Value]> {
-  let at = 0;
-
-  // Lengths reach past 32 bits in big files, so no bit operators.
-  const varint = (): number => {
-    let value = 0;
-    for (let factor = 1; factor < 2 ** 70; factor *= 128) {
-      if (at >= bytes.length) throw new RangeError("a number reaches past the end");
-      const byte = bytes[at++];
-      value += (byte % 128) * factor;
-      if (byte < 128) return value;
-    }
-    throw new RangeError("a number has too many bytes");
-  };
-
-  while (at < bytes.length) {
-    const tag = varint();
-    const field = Math.floor(tag / 8);
-    const wire = tag % 8;
-    if (wire === 0) {
-      yield [field, varint()];
-      continue;
-    }
-    const fixed: Record<number, number> = { 1: 8, 5: 4 };
-    const length = wire === 2 ? varint() : fixed[wire];
-    if (length === undefined) throw new RangeError(`wire type ${wire}`);
-    if (at + length > bytes.length) throw new RangeError("a field reaches past the end");
-    if (wire === 2) yield [field, bytes.subarray(at, at + length)];
-    at += length;
   }
 }

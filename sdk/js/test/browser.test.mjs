@@ -173,4 +173,38 @@ describe("browser", { skip: NO_MODEL || NO_BROWSER }, () => {
       await plain.close();
     }
   });
+
+  /** What opening a detector says in a page of a server of its own. */
+  async function whyNot(settings, options) {
+    const other = await serve(FOLDERS, settings);
+    try {
+      const opened = await open(other);
+      const why = await opened.evaluate((asked) => calls.whyNot(asked), options);
+      await opened.close();
+      return why;
+    } finally {
+      await other.close();
+    }
+  }
+
+  it("says that a page's policy forbids WebAssembly", { skip: NO_TRACKER }, async () => {
+    const policy = "script-src 'self' 'unsafe-inline'";
+    const { code, message } = await whyNot({ policy });
+    assert.equal(code, "core");
+    assert.match(message, /Content-Security-Policy needs script-src 'wasm-unsafe-eval'/);
+    assert.equal(await whyNot({ policy: `${policy} 'wasm-unsafe-eval' blob:` }), null);
+  });
+
+  it("takes WebAssembly of a wrong type, and names the types", { skip: NO_TRACKER }, async () => {
+    assert.equal(await whyNot({ types: { ".wasm": "text/plain" } }, { threads: 1 }), null);
+    const { code, message } = await whyNot({ types: { ".mjs": "text/plain" } });
+    assert.equal(code, "engine");
+    assert.match(message, /serve its \.mjs files as text\/javascript/);
+  });
+
+  it("says that a server answers with a page where a model should be", async () => {
+    const { code, message } = await whyNot({}, { model: "/pages/index.html" });
+    assert.equal(code, "model");
+    assert.match(message, /index\.html is a web page/);
+  });
 });

@@ -15,8 +15,11 @@ const TYPES = {
 /**
  * @param folders What lies below each first part of a path; the value may be one file.
  * @param isolated Whether pages may use threads.
+ * @param policy The pages' Content-Security-Policy.
+ * @param types Content types by endings, instead of the right ones.
  */
-export async function serve(folders, { isolated = true } = {}) {
+export async function serve(folders, { isolated = true, policy = "", types = {} } = {}) {
+  const typeOf = { ...TYPES, ...types };
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
     const [, first, ...rest] = path.split("/");
@@ -27,7 +30,8 @@ export async function serve(folders, { isolated = true } = {}) {
       response.writeHead(404).end();
       return;
     }
-    const headers = { "Content-Type": TYPES[extname(clean)] ?? "application/octet-stream" };
+    const headers = { "Content-Type": typeOf[extname(clean)] ?? "application/octet-stream" };
+    if (policy) headers["Content-Security-Policy"] = policy;
     if (isolated) {
       headers["Cross-Origin-Opener-Policy"] = "same-origin";
       headers["Cross-Origin-Embedder-Policy"] = "require-corp";

@@ -82,8 +82,11 @@ globalThis.calls = {
   },
   /** People by networks of their own files: once found, then followed. */
   async networks(url) {
-    const detector = await Detector.create({ model: "/detector.onnx", wasmPaths: WASM });
-    const pose = await PoseDetector.create({ model: "/pose.onnx", wasmPaths: WASM });
+    // Opened at the same time, one of them from what fetch gives.
+    const [detector, pose] = await Promise.all([
+      Detector.create({ model: "/detector.onnx", wasmPaths: WASM }),
+      PoseDetector.create({ model: await fetch("/pose.onnx"), wasmPaths: WASM }),
+    ]);
     const image = await sources.blob(url);
     const people = plain(await pose.findPeople(detector, image, { personThr: 0 }));
     const inBoxes = plain(
@@ -114,6 +117,13 @@ globalThis.calls = {
       await pose.dispose();
     }
     return found;
+  },
+  /** Why a detector cannot be opened; null where it can. */
+  async whyNot(options = {}) {
+    const model = "/detector.onnx";
+    return failure(async () => {
+      await (await Detector.create({ model, wasmPaths: WASM, ...options })).dispose();
+    });
   },
   async noEngineFiles() {
     const options = { model: "/model.onnx", wasmPaths: "/nowhere/" };

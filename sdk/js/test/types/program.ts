@@ -45,6 +45,8 @@ export async function networks(frame: ImageData, boxThr: number | undefined): Pr
   const people: Person[] = await pose.apply(frame, { boxes: found.boxes, boxScores: found.scores });
   const folder: ModelFolder = { "deploy.json": new Blob(), "end2end.onnx": new Uint8Array(8) };
   await (await PoseDetector.create({ model: folder })).dispose();
+  await PoseDetector.create({ model: await fetch("/pose.onnx") });
+  await PoseDetector.create({ model: new Blob() });
   people.push(...(await pose.findPeople(detector, frame, { personThr: 0 })));
   people.push(...(await pose.findPeople(null, frame)));
   const tracker = await PoseTracker.create({ detector, pose, detInterval: 5, detLabel: -1 });
