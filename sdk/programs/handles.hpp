@@ -46,4 +46,13 @@ inline rtmpose_model_info info_of(const rtmpose_model* model) {
   return info;
 }
 
+// Throws UsageError for a class that the detector does not have, which would find nobody.
+inline void check_label(int label, const rtmpose_model* detector) {
+  const rtmpose_model_info info = info_of(detector);
+  if (info.classes == 0 || label < info.classes) return;
+  const std::string last = std::to_string(info.classes - 1);
+  throw UsageError{"--det_label is " + std::to_string(label) + ", and the detector's last class is " +
+                   last + " (" + info.class_names[info.classes - 1] + ")"};
+}
+
 }  // namespace programs
