@@ -47,6 +47,14 @@ class Model {
     handle_.reset(raw);
   }
 
+  // From the bytes of an .onnx file, which may be freed afterwards; see rtmpose_model_open_memory.
+  static Model from_memory(Span<std::uint8_t> bytes, const rtmpose_options* options = nullptr,
+                           const std::string& name = std::string()) {
+    rtmpose_model* raw = nullptr;
+    check(rtmpose_model_open_memory(bytes.data(), bytes.size(), name.c_str(), options, &raw));
+    return Model(raw);
+  }
+
   // Texts and arrays are valid while the model is.
   rtmpose_model_info info() const {
     rtmpose_model_info info{};
@@ -58,6 +66,8 @@ class Model {
   const rtmpose_model* get() const { return handle_.get(); }
 
  private:
+  explicit Model(rtmpose_model* raw) : handle_(raw) {}
+
   detail::Handle<rtmpose_model, rtmpose_model_close> handle_;
 };
 

@@ -150,6 +150,17 @@ typedef struct rtmpose_model_info {
 RTMPOSE_API rtmpose_status rtmpose_model_open(const char* path, const rtmpose_options* options,
                                               rtmpose_model** model);
 
+/* The same from the bytes of an .onnx file, such as a resource of the program: they are copied, and
+ * may be freed after the call. Weights must be inside; those in a file beside it are an error.
+ *
+ * name: what errors call it, and what stands for the file's name where the model holds no card;
+ * UTF-8. NULL: "the model in memory".
+ */
+RTMPOSE_API rtmpose_status rtmpose_model_open_memory(const void* data, size_t size,
+                                                     const char* name,
+                                                     const rtmpose_options* options,
+                                                     rtmpose_model** model);
+
 /* What the model is; texts and arrays are valid while the handle is. Set struct_size first. */
 RTMPOSE_API rtmpose_status rtmpose_model_get_info(const rtmpose_model* model,
                                                   rtmpose_model_info* info);

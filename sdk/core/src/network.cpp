@@ -117,11 +117,23 @@ Outputs::Outputs(const std::vector<OrtValue*>& values) {
 
 Network::Network(const std::string& path, const EngineOptions& options)
     : path_(path), serial_(is_serial(options.device)) {
-  const OrtApi* api = engine().api;
   check_onnx_file(path);
   const Owned<OrtSessionOptions> settings = session_options(options);
-  OrtStatus* opened = api->CreateSession(engine().environment, fs::u8path(path).c_str(),
-                                         settings.get(), &session_);
+  finish(engine().api->CreateSession(engine().environment, fs::u8path(path).c_str(),
+                                     settings.get(), &session_));
+}
+
+Network::Network(const std::string& name, const ModelBytes& bytes, const EngineOptions& options)
+    : path_(name), serial_(is_serial(options.device)) {
+  check_onnx_bytes(bytes, name);
+  const Owned<OrtSessionOptions> settings = session_options(options);
+  finish(engine().api->CreateSessionFromArray(engine().environment, bytes.data, bytes.size,
+                                              settings.get(), &session_));
+}
+
+void Network::finish(OrtStatus* opened) {
+  const OrtApi* api = engine().api;
+  const std::string& path = path_;
   if (opened) check_engine(opened, why_not_opened(path, opened), true);
   try {
     check_engine(api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory_), path);

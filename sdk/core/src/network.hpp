@@ -9,6 +9,7 @@
 #include "array.hpp"
 #include "engine.hpp"
 #include "network_form.hpp"
+#include "onnx_file.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -46,6 +47,9 @@ class Network {
  public:
   // Throws Error: the file cannot be opened, or takes anything but one image batch.
   Network(const std::string& path, const EngineOptions& options);
+
+  // The same from memory, which is needed during this call only. name: for errors.
+  Network(const std::string& name, const ModelBytes& bytes, const EngineOptions& options);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -62,6 +66,8 @@ class Network {
   Outputs run(const float* pixels, int n, Size size) const;
 
  private:
+  // Takes what opening it returned, and what the network declares.
+  void finish(OrtStatus* opened);
   TensorSpec spec_of(bool input, std::size_t index) const;
 
   std::string path_;
