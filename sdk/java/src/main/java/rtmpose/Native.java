@@ -1,5 +1,6 @@
 package rtmpose;
 
+import com.sun.jna.IntegerType;
 import com.sun.jna.Library;
 import com.sun.jna.Pointer;
 import com.sun.jna.Structure;
@@ -17,6 +18,20 @@ interface Native extends Library {
         public int width;
         public int height;
         public long stride;
+    }
+
+    /** A number of bytes: size_t. */
+    final class Size extends IntegerType {
+        private static final long serialVersionUID = 1L;
+
+        /** None. */
+        public Size() {
+            this(0);
+        }
+
+        Size(long value) {
+            super(com.sun.jna.Native.SIZE_T_SIZE, value, true);
+        }
     }
 
     /** Where and how a model runs. */
@@ -155,6 +170,9 @@ interface Native extends Library {
     void rtmpose_options_init(COptions options, int size);
 
     int rtmpose_model_open(Pointer path, COptions options, PointerByReference model);
+
+    int rtmpose_model_open_memory(
+            byte[] data, Size size, Pointer name, COptions options, PointerByReference model);
 
     int rtmpose_model_get_info(Pointer model, CModelInfo info);
 
