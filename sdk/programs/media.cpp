@@ -213,7 +213,7 @@ void Output::write_video(const cv::Mat& frame) {
     video_size_ = frame.size();
     if (!writer_.open(path_, codec_of(suffix_of(path_)), frame_rate_, video_size_)) {
       throw UsageError{"cannot write the video " + path_ +
-                       ": take a name that ends in .mp4, .avi, .mkv or .mov"};
+                       ": take a name that ends in .mp4, .avi, .mkv, .mov or .webm"};
     }
   }
 
