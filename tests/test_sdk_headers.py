@@ -36,6 +36,7 @@ int main() {
   cxx::Detector::Result::pointer first = found.begin();
   std::vector<cxx::Detector::Result> many = detector.Apply(std::vector<mmdeploy::Mat>{image});
 
+  mmdeploy::Detector in_memory(mmdeploy::Model(pixels, sizeof(pixels)), context);
   mmdeploy::PoseDetector pose{mmdeploy::Model("pose"), mmdeploy::Device("cpu")};
   mmdeploy_rect_t box{0, 0, 2, 2};
   float score = pose.Apply(image, box)[0].score[0] + pose.Apply(image, {box, box})[1].score[0];
