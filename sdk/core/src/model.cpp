@@ -66,6 +66,8 @@ std::string network_file(const std::string& path) {
 std::shared_ptr<const Model> finished_model(std::unique_ptr<Network> network, Card card) {
   const auto model = std::make_shared<Model>();
   model->network = std::move(network);
+  model->device = model->network->device();
+  model->device_note = model->network->device_note();
   describe(*model, model->network->form(), std::move(card));
   const Size input = model->card.input;
   std::vector<float> black(pixels_of(input));
