@@ -31,7 +31,7 @@ bool parse(int argc, char** argv, Settings* s) {
   arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");
   arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
   arguments.place(&s->image, "IMAGE", "input image");
-  arguments.option(&s->device, "device", "cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml");
+  arguments.option(&s->device, "device", "cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml");
   arguments.option(&s->output, "output", "output image; an empty text writes none");
   arguments.option(&s->skeleton, "skeleton",
                    "model, coco, coco-wholebody, coco-wholebody-hand, or a skeleton file");

@@ -66,7 +66,7 @@ bool parse(int argc, char** argv, Settings* s) {
   arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
   arguments.place(&s->input, "INPUT",
                   "video, image, list of images (.txt), %04d.jpg or camera number");
-  arguments.option(&s->device, "device", "cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml");
+  arguments.option(&s->device, "device", "cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml");
   arguments.option(&s->output, "output", "video, image, or numbered images (%04d.jpg)");
   arguments.option(&s->output_size, "output_size", "long side of the output; 0 as the input");
   arguments.option(&s->flip, "flip", "1 mirrors the frames");

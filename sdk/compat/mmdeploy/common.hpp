@@ -202,12 +202,12 @@ class Device {
  public:
   explicit Device(std::string name, int index = 0) : name_(std::move(name)), index_(index) {
     // The original's devices, and those of ONNX Runtime besides.
-    for (const char* known : {"cpu", "cuda", "openvino", "tensorrt", "dml", "coreml"}) {
+    for (const char* known : {"cpu", "cuda", "auto", "openvino", "tensorrt", "dml", "coreml"}) {
       if (name_ == known) return;
     }
     throw Exception(MMDEPLOY_E_NOT_SUPPORTED,
                     "unknown device \"" + name_ +
-                        "\"; there are cpu, cuda, openvino, tensorrt, dml and coreml");
+                        "\"; there are cpu, cuda, auto, openvino, tensorrt, dml and coreml");
   }
   const char* name() const noexcept { return name_.c_str(); }
   int index() const noexcept { return index_; }

@@ -57,7 +57,7 @@ namespace Rtmpose
         /// <summary>Opens an .onnx file with a model card, or a folder of the deployment SDK.
         /// </summary>
         /// <param name="path">File or folder.</param>
-        /// <param name="device">cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
+        /// <param name="device">cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
         /// <param name="threads">CPU threads; 0: one per physical core.</param>
         /// <param name="allowSpinning">Idle threads burn CPU: faster alone, slower beside other
         /// programs.</param>
@@ -87,7 +87,7 @@ namespace Rtmpose
         /// <summary>Opens the bytes of an .onnx file with its weights, such as a resource of the
         /// program; they are copied.</summary>
         /// <param name="bytes">All of the file.</param>
-        /// <param name="device">cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
+        /// <param name="device">cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
         /// <param name="threads">CPU threads; 0: one per physical core.</param>
         /// <param name="name">What errors call it, and the file's name for models without a card.
         /// </param>
@@ -125,6 +125,12 @@ namespace Rtmpose
 
         /// <summary>Names of a detector's classes; empty where it has none.</summary>
         public string[] ClassNames { get; private set; }
+
+        /// <summary>Where it runs, such as cpu or openvino.</summary>
+        public string Device { get; private set; }
+
+        /// <summary>Why auto did not take OpenVINO; empty else.</summary>
+        public string DeviceNote { get; private set; }
 
         internal ModelHandle Handle { get; }
 
@@ -172,6 +178,8 @@ namespace Rtmpose
             Skeleton = Text.FromUtf8(info.Skeleton);
             KeypointNames = Text.Array(info.KeypointNames, info.Keypoints);
             ClassNames = Text.Array(info.ClassNames, info.Classes);
+            Device = Text.FromUtf8(info.Device);
+            DeviceNote = Text.FromUtf8(info.DeviceNote);
 
             // Pairs of indices, one after the other.
             Links = new int[info.Links, 2];

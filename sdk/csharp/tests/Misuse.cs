@@ -68,6 +68,12 @@ namespace Rtmpose.Tests
 
         private void Memory()
         {
+            using (var anywhere = new Model(poseFile, "auto"))
+            {
+                bool cpu = anywhere.Device == "cpu";
+                True("the device of a model", cpu || anywhere.Device.StartsWith("openvino"));
+                True("why it is not another", cpu != (anywhere.DeviceNote.Length == 0));
+            }
             byte[] bytes = File.ReadAllBytes(poseFile);
             using (var file = new Model(poseFile, threads: 1))
             using (Model read = Model.FromMemory(bytes, threads: 1))

@@ -36,6 +36,10 @@ public final class Model implements AutoCloseable {
     public final int[][] links;
     /** Names of a detector's classes; empty where it has none. */
     public final String[] classNames;
+    /** Where it runs, such as cpu or openvino. */
+    public final String device;
+    /** Why auto did not take OpenVINO; empty else. */
+    public final String deviceNote;
 
     final Handle handle;
 
@@ -53,7 +57,7 @@ public final class Model implements AutoCloseable {
      * Opens an .onnx file with a model card, or a folder of the deployment SDK.
      *
      * @param path file or folder
-     * @param device cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml
+     * @param device cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml
      * @param threads CPU threads; 0: one per physical core
      * @param allowSpinning idle threads burn CPU: faster alone, slower beside other programs
      * @throws RtmposeException it cannot be opened
@@ -77,6 +81,8 @@ public final class Model implements AutoCloseable {
         skeleton = Calls.text(info.skeleton);
         keypointNames = Calls.texts(info.keypointNames, info.keypoints);
         classNames = Calls.texts(info.classNames, info.classes);
+        device = Calls.text(info.device);
+        deviceNote = Calls.text(info.deviceNote);
         links = new int[info.links][];
         for (int i = 0; i < links.length; i++) {
             links[i] = info.linkPairs.getIntArray(8L * i, 2);
@@ -94,7 +100,7 @@ public final class Model implements AutoCloseable {
      * copied.
      *
      * @param bytes all of the file
-     * @param device cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml
+     * @param device cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml
      * @param threads CPU threads; 0: one per physical core
      * @param name what errors call it, and the file's name for models without a card; may be empty
      * @throws RtmposeException it cannot be opened

@@ -45,7 +45,7 @@ interface Native extends Library {
 
     /** What a model is. */
     @FieldOrder({"structSize", "kind", "inputWidth", "inputHeight", "keypoints", "links", "id",
-        "skeleton", "keypointNames", "linkPairs", "classes", "classNames"})
+        "skeleton", "keypointNames", "linkPairs", "classes", "classNames", "device", "deviceNote"})
     final class CModelInfo extends Structure {
         public int structSize;
         public int kind;
@@ -59,6 +59,8 @@ interface Native extends Library {
         public Pointer linkPairs;
         public int classes;
         public Pointer classNames;
+        public Pointer device;
+        public Pointer deviceNote;
     }
 
     /** Settings of a detection. */

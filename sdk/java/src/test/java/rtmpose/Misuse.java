@@ -77,6 +77,11 @@ final class Misuse {
 
     private void memory() throws Exception {
         byte[] bytes = Files.readAllBytes(Path.of(poseFile));
+        try (Model anywhere = new Model(poseFile, "auto")) {
+            boolean cpu = anywhere.device.equals("cpu");
+            holds("the device of a model", cpu || anywhere.device.startsWith("openvino"));
+            holds("why it is not another", cpu != anywhere.deviceNote.isEmpty());
+        }
         try (Model file = open(poseFile);
                 Model read = Model.fromMemory(bytes, "cpu", 1, "pose in the jar");
                 PoseDetector expected = new PoseDetector(file);
