@@ -6,6 +6,7 @@ it read.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import struct
@@ -253,3 +254,25 @@ def test_what_was_done_before_an_interrupt_is_written(tmp_path):
     assert process.returncode == 128 + signal.SIGINT
     assert "what was done until here is written" in errors
     assert len(frames_of(output)) >= 1
+
+
+def test_classes_that_the_detector_does_not_have_are_refused(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the model's card is changed")
+    model = onnx.load(DETECTOR)
+    for entry in model.metadata_props:
+        card = json.loads(entry.value)
+        entry.value = json.dumps({**card, "classes": ["person", "dog"]})
+    onnx.save(model, tmp_path / "pets.onnx")
+    cv2.imwrite(str(tmp_path / "photo.png"), picture())
+    for program, options in ((PROGRAM, ["--output", ""]), (TRACKER, ["--show", "-1"])):
+        command = [program, tmp_path / "pets.onnx", POSE, tmp_path / "photo.png", *options]
+        for label, status in (("1", 0), ("2", 1)):
+            done = subprocess.run(
+                [*map(str, command), "--det_label", label],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == status, done.stderr
+        assert "the detector's last class is 1 (dog)" in done.stderr
