@@ -3,7 +3,8 @@ many as --threads says:
 `python benchmarks/sdk_speed.py [--rounds 40] [--library build/sdk/install/lib/librtmpose.so]`.
 With --device openvino, and RTMPOSE_ONNXRUNTIME naming the library of the Python package
 onnxruntime-openvino, C runs the networks by OpenVINO; Python stays with ONNX Runtime. --c-detector
-and --c-pose name other files for C, such as int8 ones of `rtmpose export --precision int8`. And with --det-pose PROGRAM the peak memory of that program and of the Python command on one photo.
+and --c-pose name other files for C, such as int8 ones of `rtmpose export --precision int8`. With
+--det-pose PROGRAM the peak memory of that program and of the Python command on one photo.
 
 With --mmdeploy-python PYTHON, of an environment with mmdeploy-runtime 1.3.1 and numpy below 2, the
 C library against that runtime on the same files and boxes, also in turns. Each process is bound to
