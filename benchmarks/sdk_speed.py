@@ -2,8 +2,9 @@
 many as --threads says:
 `python benchmarks/sdk_speed.py [--rounds 40] [--library build/sdk/install/lib/librtmpose.so]`.
 With --device openvino, and RTMPOSE_ONNXRUNTIME naming the library of the Python package
-onnxruntime-openvino, C runs the networks by OpenVINO; Python stays with ONNX Runtime. And
-with --det-pose PROGRAM the peak memory of that program and of the Python command on one photo.
+onnxruntime-openvino, C runs the networks by OpenVINO; Python stays with ONNX Runtime. --c-detector
+and --c-pose name other files for C, such as int8 ones of `rtmpose export --precision int8`. With
+--det-pose PROGRAM the peak memory of that program and of the Python command on one photo.
 
 With --mmdeploy-python PYTHON, of an environment with mmdeploy-runtime 1.3.1 and numpy below 2, the
 C library against that runtime on the same files and boxes, also in turns. Each process is bound to
@@ -93,7 +94,11 @@ def against_python(arguments: argparse.Namespace) -> None:
     detector = rtmpose.Detector(arguments.detector, options=options)
     pose = rtmpose.PoseEstimator(arguments.pose, options=options)
     other = CPipeline(
-        arguments.library, arguments.detector, arguments.pose, threads, arguments.device
+        arguments.library,
+        arguments.c_detector or arguments.detector,
+        arguments.c_pose or arguments.pose,
+        threads,
+        arguments.device,
     )
     image = frame()
     print(f"load average {os.getloadavg()[0]:.1f}")
@@ -198,6 +203,8 @@ def main() -> None:
     parser.add_argument("--library", type=Path, default=built / "install/lib/librtmpose.so")
     parser.add_argument("--detector", type=Path, default=DETECTOR)
     parser.add_argument("--pose", type=Path, default=POSE)
+    parser.add_argument("--c-detector", type=Path, help="another file for C, against Python")
+    parser.add_argument("--c-pose", type=Path, help="another file for C, against Python")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1, help="of both, against Python")
     parser.add_argument("--device", default="cpu", help="of the C library: cpu, openvino, ...")

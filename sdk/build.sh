@@ -126,6 +126,18 @@ if have mcs && have mono; then
     mono "$out/csharp/Tests.exe" . "$images"
     mcs -r:"$out/csharp/Rtmpose.dll" -r:System.Drawing -out:"$out/csharp/Photo.exe" \
       sdk/examples/csharp/Photo.cs
+    if have dotnet; then
+      note "C# by .NET"
+      cp "$out/csharp/Tests.exe" "$out/csharp/Tests.dll"
+      # Any version; texts are compared byte by byte, so that no library of languages is needed.
+      cat > "$out/csharp/Tests.runtimeconfig.json" << 'END'
+{"runtimeOptions": {
+  "framework": {"name": "Microsoft.NETCore.App", "version": "2.1.0"},
+  "rollForward": "LatestMajor",
+  "configProperties": {"System.Globalization.Invariant": true}}}
+END
+      dotnet "$out/csharp/Tests.dll" . "$images"
+    fi
     if ldconfig -p | grep -q libgdiplus; then
       mono "$out/csharp/Photo.exe" $detector $pose $photo
     else

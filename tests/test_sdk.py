@@ -69,6 +69,19 @@ def onnxruntime_library() -> Path:
     return next((Path(spec.origin).parent / "capi").glob("libonnxruntime.so*"))
 
 
+def test_onnxruntime_next_to_the_library_is_found(tmp_path):
+    """As programs are shipped: a folder with both, no variable, no environment of Python."""
+    if not LIBRARY.is_file():
+        pytest.skip("the SDK is not built: make sdk")
+    (tmp_path / LIBRARY.name).write_bytes(LIBRARY.read_bytes())
+    (tmp_path / "libonnxruntime.so.1").symlink_to(onnxruntime_library())
+    hidden = ("RTMPOSE_ONNXRUNTIME", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH")
+    variables = {name: value for name, value in os.environ.items() if name not in hidden}
+    code = "import ctypes, sys; sys.exit(ctypes.CDLL(sys.argv[1]).rtmpose_load_engine(None))"
+    command = [sys.executable, "-c", code, str(tmp_path / LIBRARY.name)]
+    assert subprocess.run(command, env=variables, check=False, timeout=60).returncode == 0
+
+
 # ---- the cases are true, and readable without an image library
 
 

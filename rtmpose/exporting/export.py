@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting import sdk
 from rtmpose.exporting.coreml import write_coreml
 from rtmpose.exporting.equalize import equalize
+from rtmpose.exporting.int8_source import int8_source
 from rtmpose.exporting.ncnn import write_ncnn
 from rtmpose.exporting.onnx import OnnxOptions, to_half, write_onnx
 from rtmpose.exporting.openvino import save_openvino, write_openvino
@@ -51,12 +53,14 @@ class _Job:
     """What a converter gets.
 
     Attributes:
+        model: What the user named.
         source: What to export.
         options: How.
         work: Folder for the result.
         progress: Told of each step.
     """
 
+    model: str | Path | ModelCard
     source: ExportSource
     options: ExportOptions
     work: Path
@@ -121,7 +125,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix="rtmpose-export-") as folder:
         work = Path(folder)
         progress(f"converting {name} to {options.to}, {options.chosen_precision} ...")
-        exported = _CONVERTERS[options.to](_Job(source, options, work, progress))
+        exported = _CONVERTERS[options.to](_Job(model, source, options, work, progress))
 
         # The result is compared in the work folder: nothing is written unless it passes.
         progress("comparing it with the original ...")
@@ -166,11 +170,13 @@ def _not_the_same(report: Verification, name: str) -> ModelError:
 
 
 def _to_onnx(job: _Job) -> Exported:
-    # int8 starts from the equalized network, fp16 from the float32 file.
+    # int8 and fp16 start from the float32 file.
     if job.options.chosen_precision == "int8":
-        network, images = _equalized(job)
+        write = partial(_plain_onnx, job.source, job.work)
+        file, ranges = int8_source(job.model, job.source, job.options, write, job.progress)
         path = job.path(".onnx")
-        return _quantized(path, quantize_onnx(network, job.source.card, images, path))
+        count = quantize_onnx(file, job.source.card, ranges, path)
+        return Exported(path, f"{count} convolutions in 8 bits")
     plain = _plain_onnx(job.source, job.work, job.options)
     path = job.path(".onnx")
     if job.half:

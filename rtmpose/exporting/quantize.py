@@ -1,8 +1,9 @@
-"""What both kinds of static 8-bit quantization share: calibration images, the record.
+"""What static 8-bit quantization needs: calibration images, and a record.
 
 Plain quantization ruins these networks: some channels sit far from zero and almost constant, so
-that one scale for the whole tensor leaves nothing for the rest. What makes it work:
-:mod:`rtmpose.exporting.equalize` first, which changes nothing but the ranges; 8 bits for
+that one scale for the whole tensor leaves nothing for the rest. ONNX files get ranges per channel
+(:mod:`rtmpose.exporting.quantize_onnx`). For OpenVINO files
+:mod:`rtmpose.exporting.equalize` comes first, which changes nothing but the ranges; then 8 bits for
 convolutions alone (the gated attention is a hundredth of the work); weights scaled per channel,
 biases corrected on the calibration crops. If that is not enough, the layers whose quantization does
 most damage on held-out crops are kept in float.

@@ -14,106 +14,14 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <initializer_list>
-#include <memory>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "rtmpose.h"
+#include "rtmpose_values.hpp"
 
 namespace rtmpose {
-
-// ---- errors
-
-// What a call failed with: its status, and the reason as text.
-class Error : public std::runtime_error {
- public:
-  Error(rtmpose_status kind, const std::string& text) : std::runtime_error(text), status_(kind) {}
-  rtmpose_status status() const noexcept { return status_; }
-
- private:
-  rtmpose_status status_;
-};
-
-inline void check(rtmpose_status status) {
-  if (status == RTMPOSE_OK) return;
-#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
-  throw Error(status, rtmpose_last_error());
-#else
-  // Programs without exceptions that want to go on use the C interface.
-  std::fprintf(stderr, "rtmpose: %s\n", rtmpose_last_error());
-  std::abort();
-#endif
-}
-
-inline std::string version() { return rtmpose_version(); }
-
-// ---- views
-
-// Values in somebody else's memory, as std::span of C++20.
-template <typename T>
-class Span {
- public:
-  Span() = default;
-  Span(const T* data, std::size_t size) : data_(data), size_(size) {}
-  Span(const std::vector<T>& values) : data_(values.data()), size_(values.size()) {}
-
-  const T* data() const { return data_; }
-  std::size_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
-  const T* begin() const { return data_; }
-  const T* end() const { return data_ + size_; }
-  const T& operator[](std::size_t index) const { return data_[index]; }
-  std::vector<T> copy() const { return std::vector<T>(begin(), end()); }
-
- private:
-  const T* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
-using Box = rtmpose_box;
-
-struct Point {
-  float x;
-  float y;
-};
-
-// Pixels of the caller, which must outlive the call that gets them.
-class Image {
- public:
-  // stride: bytes from one row to the next; 0 for rows without gaps.
-  Image(const std::uint8_t* data, int width, int height, rtmpose_pixels format = RTMPOSE_BGR,
-        std::int64_t stride = 0) {
-    rtmpose_image_init(&image_, sizeof(image_));
-    image_.data = data;
-    image_.width = width;
-    image_.height = height;
-    image_.format = format;
-    image_.stride = stride;
-  }
-
-  const rtmpose_image* get() const { return &image_; }
-
- private:
-  rtmpose_image image_;
-};
-
-namespace detail {
-
-// An owner of a handle or a result.
-template <typename T, void (*Release)(T*)>
-struct Releaser {
-  void operator()(T* handle) const noexcept { Release(handle); }
-};
-
-template <typename T, void (*Release)(T*)>
-using Handle = std::unique_ptr<T, Releaser<T, Release>>;
-
-}  // namespace detail
 
 // ---- models
 
@@ -125,7 +33,10 @@ class Model {
     handle_.reset(raw);
   }
 
-  // With the CPU threads that networks run on (0: one per physical core) and the device.
+  // On a device, such as "cuda:1"; threads: of the CPU, 0 for one per physical core.
+  Model(const std::string& path, const std::string& device, int threads = 0)
+      : Model(path, threads, device) {}
+
   Model(const std::string& path, int threads, const std::string& device = "cpu") {
     rtmpose_options options;
     rtmpose_options_init(&options, sizeof(options));
@@ -134,6 +45,14 @@ class Model {
     rtmpose_model* raw = nullptr;
     check(rtmpose_model_open(path.c_str(), &options, &raw));
     handle_.reset(raw);
+  }
+
+  // From the bytes of an .onnx file, which may be freed afterwards; see rtmpose_model_open_memory.
+  static Model from_memory(Span<std::uint8_t> bytes, const rtmpose_options* options = nullptr,
+                           const std::string& name = std::string()) {
+    rtmpose_model* raw = nullptr;
+    check(rtmpose_model_open_memory(bytes.data(), bytes.size(), name.c_str(), options, &raw));
+    return Model(raw);
   }
 
   // Texts and arrays are valid while the model is.
@@ -147,102 +66,18 @@ class Model {
   const rtmpose_model* get() const { return handle_.get(); }
 
  private:
+  explicit Model(rtmpose_model* raw) : handle_(raw) {}
+
   detail::Handle<rtmpose_model, rtmpose_model_close> handle_;
 };
 
-// ---- results
-
-// Highest score first.
-class Detections {
- public:
-  explicit Detections(const rtmpose_detections* raw) : data_(raw) {}
-
-  std::size_t size() const { return static_cast<std::size_t>(data_->count); }
-  bool empty() const { return size() == 0; }
-  Span<Box> boxes() const& { return {data_->boxes, size()}; }
-  Span<float> scores() const& { return {data_->scores, size()}; }
-  Span<std::int32_t> labels() const& { return {data_->labels, size()}; }
-
-  // Copies of a result that nobody keeps: `for (float score : detector.apply(image).scores())`.
-  std::vector<Box> boxes() && { return std::as_const(*this).boxes().copy(); }
-  std::vector<float> scores() && { return std::as_const(*this).scores().copy(); }
-  std::vector<std::int32_t> labels() && { return std::as_const(*this).labels().copy(); }
-
- private:
-  detail::Handle<const rtmpose_detections, rtmpose_detections_release> data_;
-};
-
-// One person of a result, valid while the result is.
-class Person {
- public:
-  Person(const rtmpose_poses* data, std::size_t row) : data_(data), row_(row) {}
-
-  const Box& box() const { return data_->boxes[row_]; }
-  float box_score() const { return data_->box_scores[row_]; }
-
-  // From 1; 0 where people are not tracked.
-  std::int64_t id() const { return data_->ids ? data_->ids[row_] : 0; }
-
-  std::size_t keypoint_count() const { return static_cast<std::size_t>(data_->keypoint_count); }
-  Point keypoint(std::size_t index) const {
-    const float* place = data_->keypoints + 2 * (row_ * keypoint_count() + index);
-    return {place[0], place[1]};
-  }
-
-  // x, y of one keypoint after the other.
-  Span<float> keypoints() const {
-    return {data_->keypoints + 2 * row_ * keypoint_count(), 2 * keypoint_count()};
-  }
-  Span<float> scores() const {
-    return {data_->scores + row_ * keypoint_count(), keypoint_count()};
-  }
-
- private:
-  const rtmpose_poses* data_;
-  std::size_t row_;
-};
-
-class Poses {
- public:
-  explicit Poses(const rtmpose_poses* raw) : data_(raw) {}
-
-  std::size_t size() const { return static_cast<std::size_t>(data_->count); }
-  bool empty() const { return size() == 0; }
-  std::size_t keypoint_count() const { return static_cast<std::size_t>(data_->keypoint_count); }
-  Person operator[](std::size_t row) const { return {data_.get(), row}; }
-  Span<Box> boxes() const& { return {data_->boxes, size()}; }
-  std::vector<Box> boxes() && { return std::as_const(*this).boxes().copy(); }
-  const rtmpose_poses* get() const { return data_.get(); }
-
-  // Each person once, and nobody who is too doubtful; see rtmpose_poses_people.
-  Poses people(float person_thr = -1) const {
-    const rtmpose_poses* kept = nullptr;
-    check(rtmpose_poses_people(data_.get(), person_thr, &kept));
-    return Poses(kept);
-  }
-
-  class Iterator {
-   public:
-    Iterator(const rtmpose_poses* data, std::size_t row) : data_(data), row_(row) {}
-    Person operator*() const { return {data_, row_}; }
-    Iterator& operator++() {
-      ++row_;
-      return *this;
-    }
-    bool operator!=(const Iterator& other) const { return row_ != other.row_; }
-
-   private:
-    const rtmpose_poses* data_;
-    std::size_t row_;
-  };
-  Iterator begin() const { return {data_.get(), 0}; }
-  Iterator end() const { return {data_.get(), size()}; }
-
- private:
-  detail::Handle<const rtmpose_poses, rtmpose_poses_release> data_;
-};
-
 // ---- detector and pose detector
+
+inline rtmpose_detect_params detect_params() {
+  rtmpose_detect_params params;
+  rtmpose_detect_params_init(&params, sizeof(params));
+  return params;
+}
 
 class Detector {
  public:

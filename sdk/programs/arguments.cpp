@@ -1,7 +1,9 @@
 #include "arguments.hpp"
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 #include <utility>
@@ -20,7 +22,15 @@ Number number(const std::string& name, const std::string& text, Convert convert)
   } catch (const std::exception&) {
     // Said below.
   }
-  throw UsageError{"--" + name + " needs a number, not \"" + text + "\""};
+  const std::string kind = std::is_integral_v<Number> ? "a whole number" : "a number";
+  throw UsageError{"--" + name + " needs " + kind + ", not \"" + text + "\""};
+}
+
+// "-device": an option with one dash, unless there is a file of that name.
+void refuse_one_dash(const std::string& word) {
+  std::error_code ignored;
+  if (word.size() < 2 || word[0] != '-' || std::filesystem::exists(word, ignored)) return;
+  throw UsageError{"there is no option " + word + ": options begin with two dashes; see --help"};
 }
 
 std::string shown(float value) {
@@ -58,6 +68,7 @@ void Arguments::option(float* value, const std::string& name, const std::string&
 
 bool Arguments::parse(int argc, char** argv) const {
   const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty()) throw UsageError{"two models and an input are needed\n\n" + usage()};
   size_t place = 0;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
@@ -68,10 +79,9 @@ bool Arguments::parse(int argc, char** argv) const {
 
     // Values without a name.
     if (word.rfind("--", 0) != 0) {
+      refuse_one_dash(word);
       if (place == places_.size()) {
-        const bool option = word.size() > 2 && word[0] == '-';
-        throw UsageError{"\"" + word + "\" is one argument too many" +
-                         (option ? ": options begin with --" : "") + "; see --help"};
+        throw UsageError{"\"" + word + "\" is one argument too many; see --help"};
       }
       places_[place++].set(word);
       continue;
@@ -97,7 +107,22 @@ bool Arguments::parse(int argc, char** argv) const {
   return true;
 }
 
-void check_output(const std::string& path, const std::string& kind) {
+int run_program(const char* name, const std::function<bool()>& parse,
+                const std::function<int()>& run) {
+  int failed = kWrongCommand;
+  try {
+    if (!parse()) return 0;
+    failed = kFailed;
+    return run();
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.text.c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+  }
+  return failed;
+}
+
+void check_output(const std::string& path, const std::string& kind, const std::string& input) {
   namespace fs = std::filesystem;
   const fs::path file = fs::u8path(path);
   if (!file.has_extension()) {
@@ -110,6 +135,22 @@ void check_output(const std::string& path, const std::string& kind) {
     throw UsageError{"cannot write the " + kind + " " + path + ": there is no folder " +
                      folder.u8string()};
   }
+  if (fs::is_directory(file, ignored)) {
+    throw UsageError{"cannot write the " + kind + " " + path + ": it is a folder"};
+  }
+  if (fs::equivalent(file, fs::u8path(input), ignored)) {
+    throw UsageError{"the output " + path + " is the input itself; give another --output"};
+  }
+
+  // Whether it may be written shows when it is opened; what is there stays as it is.
+  const bool there = fs::exists(file, ignored);
+  if (there && !fs::is_regular_file(file, ignored)) return;
+  std::FILE* opened = std::fopen(path.c_str(), "ab");
+  if (!opened) {
+    throw UsageError{"cannot write the " + kind + " " + path + ": " + std::strerror(errno)};
+  }
+  std::fclose(opened);
+  if (!there) fs::remove(file, ignored);
 }
 
 const Arguments::Entry& Arguments::find_option(const std::string& name) const {

@@ -46,8 +46,17 @@ class Arguments {
   std::vector<Entry> options_;
 };
 
-// Throws UsageError where a file of that name could not be written after all the work.
-// kind: image or video.
-void check_output(const std::string& path, const std::string& kind);
+// What programs end with, as shells expect it.
+constexpr int kFailed = 1;
+constexpr int kWrongCommand = 2;
+
+// Reads the command line, then does the work; says what went wrong. Returns the exit status.
+// parse: false where nothing is left to do.
+int run_program(const char* name, const std::function<bool()>& parse,
+                const std::function<int()>& run);
+
+// Throws UsageError where a file of that name could not be written after all the work, or is the
+// input. kind: image or video.
+void check_output(const std::string& path, const std::string& kind, const std::string& input);
 
 }  // namespace programs

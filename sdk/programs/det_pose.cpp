@@ -31,7 +31,7 @@ bool parse(int argc, char** argv, Settings* s) {
   arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");
   arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
   arguments.place(&s->image, "IMAGE", "input image");
-  arguments.option(&s->device, "device", "cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml");
+  arguments.option(&s->device, "device", "cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml");
   arguments.option(&s->output, "output", "output image; an empty text writes none");
   arguments.option(&s->skeleton, "skeleton",
                    "model, coco, coco-wholebody, coco-wholebody-hand, or a skeleton file");
@@ -40,7 +40,11 @@ bool parse(int argc, char** argv, Settings* s) {
   arguments.option(&s->det_min_bbox_size, "det_min_bbox_size",
                    "smallest box: root of its area; -1 for any");
   arguments.option(&s->pose_thr, "pose_thr", "keypoints that score less are not drawn");
-  return arguments.parse(argc, argv);
+  if (!arguments.parse(argc, argv)) return false;
+  if (s->det_thr < 0 || s->det_thr > 1) {
+    throw programs::UsageError{"--det_thr is a score from 0 to 1"};
+  }
+  return true;
 }
 
 std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& image) {
@@ -48,6 +52,7 @@ std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& ima
   const programs::Model model = programs::open_model(s.det_model, s.device);
   rtmpose_detector* made = nullptr;
   programs::check(rtmpose_detector_create(model.get(), &made));
+  programs::check_label(s.det_label, model.get());
   const programs::Detector detector(made);
 
   rtmpose_detect_params params;
@@ -68,7 +73,7 @@ std::vector<rtmpose_box> find_people(const Settings& s, const rtmpose_image& ima
 }
 
 int run(const Settings& s) {
-  if (!s.output.empty()) programs::check_output(s.output, "image");
+  if (!s.output.empty()) programs::check_image_output(s.output, s.image);
   cv::Mat image = programs::read_image(s.image);
   const rtmpose_image pixels = programs::as_image(image);
   const std::vector<rtmpose_box> boxes = find_people(s, pixels);
@@ -108,13 +113,7 @@ int main(int argc, char** argv) {
   mallopt(M_MMAP_THRESHOLD, 65536);
   mallopt(M_TRIM_THRESHOLD, 65536);
 #endif
-  try {
-    Settings settings;
-    return parse(argc, argv, &settings) ? run(settings) : 0;
-  } catch (const programs::UsageError& error) {
-    std::fprintf(stderr, "det_pose: %s\n", error.text.c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "det_pose: %s\n", error.what());
-  }
-  return 1;
+  Settings settings;
+  return programs::run_program(
+      "det_pose", [&] { return parse(argc, argv, &settings); }, [&] { return run(settings); });
 }

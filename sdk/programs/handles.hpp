@@ -3,6 +3,7 @@
 
 #include <rtmpose.h>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -30,20 +31,36 @@ using Stream = std::unique_ptr<rtmpose_stream, Closer<rtmpose_stream_destroy>>;
 using Detections = std::unique_ptr<const rtmpose_detections, Closer<rtmpose_detections_release>>;
 using Poses = std::unique_ptr<const rtmpose_poses, Closer<rtmpose_poses_release>>;
 
+inline rtmpose_model_info info_of(const rtmpose_model* model) {
+  rtmpose_model_info info{};
+  info.struct_size = sizeof(info);
+  check(rtmpose_model_get_info(model, &info));
+  return info;
+}
+
+// Says where "auto" ended, and why.
 inline Model open_model(const std::string& path, const std::string& device) {
   rtmpose_options options;
   rtmpose_options_init(&options, sizeof(options));
   options.device = device.c_str();
   rtmpose_model* model = nullptr;
   check(rtmpose_model_open(path.c_str(), &options, &model));
-  return Model(model);
+  Model opened(model);
+  const rtmpose_model_info info = info_of(model);
+  if (device == "auto") {
+    const std::string note = info.device_note[0] ? std::string(": ") + info.device_note : "";
+    std::fprintf(stderr, "%s runs on %s%s\n", path.c_str(), info.device, note.c_str());
+  }
+  return opened;
 }
 
-inline rtmpose_model_info info_of(const rtmpose_model* model) {
-  rtmpose_model_info info{};
-  info.struct_size = sizeof(info);
-  check(rtmpose_model_get_info(model, &info));
-  return info;
+// Throws UsageError for a class that the detector does not have, which would find nobody.
+inline void check_label(int label, const rtmpose_model* detector) {
+  const rtmpose_model_info info = info_of(detector);
+  if (info.classes == 0 || label < info.classes) return;
+  const std::string last = std::to_string(info.classes - 1);
+  throw UsageError{"--det_label is " + std::to_string(label) + ", and the detector's last class is " +
+                   last + " (" + info.class_names[info.classes - 1] + ")"};
 }
 
 }  // namespace programs

@@ -67,7 +67,8 @@ cv::Mat read_other(const std::string& path) {
   cv::Mat image;
   if (!other_formats<decltype(det_pose_read_image)>("det_pose_read_image", path)(path.c_str(),
                                                                                  &image)) {
-    throw UsageError{"cannot read the image " + path + ": it is damaged, or no image"};
+    throw UsageError{"cannot read the image " + path +
+                     ": it is damaged, no image, or of a kind that is not read"};
   }
   return image;
 }
@@ -102,6 +103,15 @@ cv::Mat read_image(const std::string& path) {
   return image;
 }
 
+void check_image_output(const std::string& path, const std::string& input) {
+  check_output(path, "image", input);
+  if (kind_of_name(path) != Kind::kOther) return;
+  const auto can_write = other_formats<decltype(det_pose_can_write)>("det_pose_can_write", path);
+  if (!can_write(path.c_str())) {
+    throw UsageError{"cannot write the image " + path + "; is its ending one of images?"};
+  }
+}
+
 void write_image(const std::string& path, const cv::Mat& image) {
   const Kind kind = kind_of_name(path);
   bool written = false;
@@ -115,10 +125,7 @@ void write_image(const std::string& path, const cv::Mat& image) {
     // A full disk shows when the rest goes out.
     written = std::fclose(file.release()) == 0 && written;
   }
-  if (!written) {
-    const bool own = kind != Kind::kOther;
-    throw UsageError{"cannot write the image " + path + (own ? "" : "; is its ending one of images?")};
-  }
+  if (!written) throw UsageError{"cannot write the image " + path};
 }
 
 }  // namespace programs

@@ -10,6 +10,9 @@ namespace programs {
 // The pixels (BGR, 8 bits), turned upright where the file says how. Throws UsageError.
 cv::Mat read_image(const std::string& path);
 
+// Throws UsageError where that file could not be written after all the work, or is the input.
+void check_image_output(const std::string& path, const std::string& input);
+
 // Writes the kind that the suffix names. Throws UsageError.
 void write_image(const std::string& path, const cv::Mat& image);
 

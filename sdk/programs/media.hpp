@@ -8,7 +8,8 @@
 
 namespace programs {
 
-// An image, a text file with the paths of images, a video, or a camera's number.
+// An image, a text file with the paths of images, numbered images ("%04d.jpg"), a video, an
+// address, or a camera by its number or device file.
 class Input {
  public:
   // flip: mirror the frames. Throws UsageError where it cannot be opened.
@@ -21,6 +22,7 @@ class Input {
 
  private:
   bool read_image(cv::Mat* frame);
+  void open_video(const std::string& place);
 
   std::vector<std::string> images_;
   size_t next_image_ = 0;
@@ -35,14 +37,17 @@ class Input {
 // A window, and an image, numbered images ("%04d.jpg") or a video; both may be off.
 class Output {
  public:
-  // show: milliseconds for which each frame is shown; 0 waits for a key, -1 opens no window.
-  Output(std::string path, int show, double frame_rate);
+  // input: what is read, which is not overwritten. show: milliseconds for which each frame is
+  // shown; 0 waits for a key, -1 opens no window.
+  Output(std::string path, const std::string& input, int show, double frame_rate);
 
   // False where the user wants to leave (Esc or q). Throws UsageError where it cannot be written.
   bool write(const cv::Mat& frame);
 
  private:
   void write_file(const cv::Mat& frame);
+  void write_video(const cv::Mat& frame);
+  std::string path_of_frame() const;
 
   std::string path_;
   bool numbered_ = false;
@@ -51,6 +56,7 @@ class Output {
   double frame_rate_;
   int frames_ = 0;
   cv::VideoWriter writer_;
+  cv::Size video_size_;
 };
 
 }  // namespace programs

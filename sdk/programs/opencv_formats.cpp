@@ -8,6 +8,8 @@ bool det_pose_read_image(const char* path, cv::Mat* image) {
   return !image->empty();
 }
 
+bool det_pose_can_write(const char* path) { return cv::haveImageWriter(path); }
+
 bool det_pose_write_image(const char* path, const cv::Mat* image) {
-  return cv::haveImageWriter(path) && cv::imwrite(path, *image);
+  return cv::imwrite(path, *image);
 }

@@ -6,5 +6,6 @@
 // False where the file could not be read or written.
 extern "C" {
 bool det_pose_read_image(const char* path, cv::Mat* image);
+bool det_pose_can_write(const char* path);
 bool det_pose_write_image(const char* path, const cv::Mat* image);
 }

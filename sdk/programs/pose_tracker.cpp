@@ -1,5 +1,6 @@
 // Follows people through a video and draws their poses.
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <opencv2/imgproc.hpp>
 
@@ -9,6 +10,14 @@
 #include "media.hpp"
 
 namespace {
+
+// Ctrl-C and termination end the work after the current frame; a second one ends the program.
+volatile std::sig_atomic_t stopped_by = 0;
+
+extern "C" void stop(int signal) {
+  stopped_by = signal;
+  std::signal(signal, SIG_DFL);
+}
 
 struct Settings {
   std::string det_model;
@@ -55,8 +64,9 @@ bool parse(int argc, char** argv, Settings* s) {
                                 "Follows people through a video and draws their poses.");
   arguments.place(&s->det_model, "DET_MODEL", "detector: .onnx file or model folder");
   arguments.place(&s->pose_model, "POSE_MODEL", "pose network: .onnx file or model folder");
-  arguments.place(&s->input, "INPUT", "video, image, list of images (.txt) or camera number");
-  arguments.option(&s->device, "device", "cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml");
+  arguments.place(&s->input, "INPUT",
+                  "video, image, list of images (.txt), %04d.jpg or camera number");
+  arguments.option(&s->device, "device", "cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml");
   arguments.option(&s->output, "output", "video, image, or numbered images (%04d.jpg)");
   arguments.option(&s->output_size, "output_size", "long side of the output; 0 as the input");
   arguments.option(&s->flip, "flip", "1 mirrors the frames");
@@ -101,19 +111,32 @@ void draw(cv::Mat& canvas, const rtmpose_poses& people, const programs::Skeleton
   }
 }
 
+// "1 frame, ids up to 2"; an error where there was none to read.
+int report(int frames, int64_t highest_id, const std::string& input) {
+  if (frames == 0 && stopped_by == 0) {
+    throw programs::UsageError{"there is no frame that can be read in " + input};
+  }
+  std::printf("%d %s, ids up to %lld\n", frames, frames == 1 ? "frame" : "frames",
+              static_cast<long long>(highest_id));
+  if (stopped_by == 0) return 0;
+  std::fprintf(stderr, "pose_tracker: stopped; what was done until here is written\n");
+  return 128 + stopped_by;
+}
+
 int run(const Settings& s) {
   programs::Input input(s.input, s.flip != 0);
+  programs::Output output(s.output, s.input, s.show, input.frame_rate());
   const programs::Model detector = programs::open_model(s.det_model, s.device);
   const programs::Model pose = programs::open_model(s.pose_model, s.device);
   const programs::Skeleton skeleton =
       programs::Skeleton::get(s.skeleton, programs::info_of(pose.get()));
+  programs::check_label(s.tracker.det_label, detector.get());
   rtmpose_tracker* made = nullptr;
   programs::check(rtmpose_tracker_create(detector.get(), pose.get(), &s.tracker, &made));
   const programs::Tracker tracker(made);
   rtmpose_stream* opened = nullptr;
   programs::check(rtmpose_stream_create(tracker.get(), &opened));
   const programs::Stream stream(opened);
-  programs::Output output(s.output, s.show, input.frame_rate());
 
   cv::Mat frame;
   int frames = 0;
@@ -121,7 +144,9 @@ int run(const Settings& s) {
   rtmpose_frame next;
   rtmpose_frame_init(&next, sizeof(next));
   next.stream = stream.get();
-  while (input.read(&frame, &next.time_s)) {
+  std::signal(SIGINT, stop);
+  std::signal(SIGTERM, stop);
+  while (stopped_by == 0 && input.read(&frame, &next.time_s)) {
     const rtmpose_image pixels = programs::as_image(frame);
     next.image = &pixels;
     const rtmpose_poses* result = nullptr;
@@ -135,20 +160,13 @@ int run(const Settings& s) {
     draw(canvas, *people, skeleton, s.tracker.pose_kpt_thr, scale);
     if (!output.write(canvas)) break;
   }
-  std::printf("%d frames, ids up to %lld\n", frames, static_cast<long long>(highest_id));
-  return 0;
+  return report(frames, highest_id, s.input);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    Settings settings;
-    return parse(argc, argv, &settings) ? run(settings) : 0;
-  } catch (const programs::UsageError& error) {
-    std::fprintf(stderr, "pose_tracker: %s\n", error.text.c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "pose_tracker: %s\n", error.what());
-  }
-  return 1;
+  Settings settings;
+  return programs::run_program(
+      "pose_tracker", [&] { return parse(argc, argv, &settings); }, [&] { return run(settings); });
 }

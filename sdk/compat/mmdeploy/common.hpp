@@ -181,27 +181,33 @@ class Model {
       throw Exception(MMDEPLOY_E_FILE_NOT_EXIST, "there is no model at \"" + path_ + "\"");
     }
   }
-  // Kept so that programs compile: models in memory are not read.
-  Model(const void*, size_t) {
-    throw Exception(MMDEPLOY_E_NOT_SUPPORTED, "models are read from files, not from memory");
+  // The bytes of an .onnx file with its weights; they are copied.
+  Model(const void* data, size_t size) {
+    if (!data) throw Exception(MMDEPLOY_E_INVALID_ARG, "the bytes of the model are null");
+    const char* first = static_cast<const char*>(data);
+    bytes_ = std::make_shared<const std::string>(first, size);
   }
 
   const std::string& path() const noexcept { return path_; }
 
+  // Null for models that are files.
+  const std::string* bytes() const noexcept { return bytes_.get(); }
+
  private:
   std::string path_;
+  std::shared_ptr<const std::string> bytes_;
 };
 
 class Device {
  public:
   explicit Device(std::string name, int index = 0) : name_(std::move(name)), index_(index) {
     // The original's devices, and those of ONNX Runtime besides.
-    for (const char* known : {"cpu", "cuda", "openvino", "tensorrt", "dml", "coreml"}) {
+    for (const char* known : {"cpu", "cuda", "auto", "openvino", "tensorrt", "dml", "coreml"}) {
       if (name_ == known) return;
     }
     throw Exception(MMDEPLOY_E_NOT_SUPPORTED,
                     "unknown device \"" + name_ +
-                        "\"; there are cpu, cuda, openvino, tensorrt, dml and coreml");
+                        "\"; there are cpu, cuda, auto, openvino, tensorrt, dml and coreml");
   }
   const char* name() const noexcept { return name_.c_str(); }
   int index() const noexcept { return index_; }
@@ -251,7 +257,12 @@ class Context {
     options.device = device_.c_str();
     options.threads = threads_;
     rtmpose_model* opened = nullptr;
-    detail::check(rtmpose_model_open(model.path().c_str(), &options, &opened));
+    if (const std::string* bytes = model.bytes()) {
+      detail::check(
+          rtmpose_model_open_memory(bytes->data(), bytes->size(), nullptr, &options, &opened));
+    } else {
+      detail::check(rtmpose_model_open(model.path().c_str(), &options, &opened));
+    }
     return {opened, rtmpose_model_close};
   }
 

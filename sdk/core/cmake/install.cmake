@@ -6,7 +6,7 @@ install(TARGETS rtmpose_shared rtmpose_static EXPORT rtmpose_targets
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES include/rtmpose.h include/rtmpose_core.h ../cpp/rtmpose.hpp
+install(FILES include/rtmpose.h include/rtmpose_core.h ../cpp/rtmpose.hpp ../cpp/rtmpose_values.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/rtmpose)
 install(EXPORT rtmpose_targets FILE rtmposeTargets.cmake NAMESPACE rtmpose::

@@ -111,7 +111,8 @@ typedef struct rtmpose_model rtmpose_model;
 /* Devices: "cpu"; "openvino" (the CPU by OpenVINO), "openvino:gpu", "openvino:npu"; "cuda",
  * "tensorrt", "dml" (DirectML), each also with a number such as "cuda:1"; "coreml". All but the
  * first need an ONNX Runtime that was built with them; without, opening a model is an error that
- * says so.
+ * says so. "auto" is "openvino" where the loaded ONNX Runtime has it, the processor is an x86, and
+ * the model opens with it, else "cpu": rtmpose_model_info says which, and why not "openvino".
  */
 typedef struct rtmpose_options {
   uint32_t struct_size;
@@ -141,6 +142,8 @@ typedef struct rtmpose_model_info {
   const int32_t* link_pairs; /* keypoints that are drawn connected, two indices for each link */
   int32_t classes;           /* number of names in class_names; 0 where a detector has none */
   const char* const* class_names;
+  const char* device;        /* where it runs, such as "cpu" or "openvino" */
+  const char* device_note;   /* why "auto" did not take OpenVINO; empty else */
 } rtmpose_model_info;
 
 /* Opens an .onnx file that holds a model card, or a folder with deploy.json and pipeline.json.
@@ -149,6 +152,17 @@ typedef struct rtmpose_model_info {
  */
 RTMPOSE_API rtmpose_status rtmpose_model_open(const char* path, const rtmpose_options* options,
                                               rtmpose_model** model);
+
+/* The same from the bytes of an .onnx file, such as a resource of the program: they are copied, and
+ * may be freed after the call. Weights must be inside; those in a file beside it are an error.
+ *
+ * name: what errors call it, and what stands for the file's name where the model holds no card;
+ * UTF-8. NULL: "the model in memory".
+ */
+RTMPOSE_API rtmpose_status rtmpose_model_open_memory(const void* data, size_t size,
+                                                     const char* name,
+                                                     const rtmpose_options* options,
+                                                     rtmpose_model** model);
 
 /* What the model is; texts and arrays are valid while the handle is. Set struct_size first. */
 RTMPOSE_API rtmpose_status rtmpose_model_get_info(const rtmpose_model* model,

@@ -78,6 +78,17 @@ rtmpose_status rtmpose_model_open(const char* path, const rtmpose_options* optio
   });
 }
 
+rtmpose_status rtmpose_model_open_memory(const void* data, std::size_t size, const char* name,
+                                         const rtmpose_options* options, rtmpose_model** model) {
+  return guarded([&] {
+    check_given(model, "model");
+    *model = nullptr;
+    check_given(data, "data");
+    const std::string title = name && *name ? name : "the model in memory";
+    *model = new rtmpose_model{open_model(title, ModelBytes{data, size}, engine_options(options))};
+  });
+}
+
 rtmpose_status rtmpose_model_get_info(const rtmpose_model* model, rtmpose_model_info* info) {
   return guarded([&] {
     check_given(model, "model");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "types.hpp"
 
@@ -18,7 +17,7 @@ struct Kind {
   const char* source;    // what has an engine with it
 };
 
-constexpr Kind kKinds[] = {
+constexpr Kind kKinds[] = {  // OpenVINO is the first
     {"openvino", "OpenVINOExecutionProvider", "the Python package onnxruntime-openvino"},
     {"cuda", "CUDAExecutionProvider", "the Python package onnxruntime-gpu"},
     {"tensorrt", "TensorrtExecutionProvider", "the Python package onnxruntime-gpu"},
@@ -55,22 +54,33 @@ Device parsed(const std::string& name) {
   return device;
 }
 
-// Throws where the engine was built without the provider.
-void check_offered(const std::string& name, const Kind& kind) {
+std::vector<std::string> offered_providers() {
   const OrtApi* api = engine().api;
   char** names = nullptr;
   int count = 0;
   check_engine(api->GetAvailableProviders(&names, &count), "the engine's providers");
   const std::vector<std::string> offered(names, names + count);
   check_engine(api->ReleaseAvailableProviders(names, count), "the engine's providers");
-  if (std::find(offered.begin(), offered.end(), kind.provider) != offered.end()) {
+  return offered;
+}
+
+bool is_offered(const Kind& kind) {
+  const std::vector<std::string> offered = offered_providers();
+  return std::find(offered.begin(), offered.end(), kind.provider) != offered.end();
+}
+
+// Throws where the engine was built without the provider.
+void check_offered(const std::string& name, const Kind& kind) {
+  if (is_offered(kind)) {
     const std::string other = providers_of_another();
     if (other.empty()) return;
     fail_engine("device " + name + " was asked for, but the process has loaded " + other +
                 " of another ONNX Runtime: give both the same one, or run them in two processes");
   }
   std::string text;
-  for (const std::string& provider : offered) text += (text.empty() ? "" : ", ") + provider;
+  for (const std::string& provider : offered_providers()) {
+    text += (text.empty() ? "" : ", ") + provider;
+  }
   fail_engine("device " + name + " was asked for, but the loaded ONNX Runtime " +
               engine().version + " offers only " + text + "; " + kind.source + " has " +
               kind.provider + ": name its library in RTMPOSE_ONNXRUNTIME");
@@ -127,7 +137,24 @@ void use_tensorrt(const std::string& name, const std::string& number, OrtSession
   use_cuda(name, number, options);
 }
 
+// What OpenVINO's CPU plugin was measured to be faster on.
+constexpr bool kIsX86 =
+#if defined(__x86_64__) || defined(_M_X64)
+    true;
+#else
+    false;
+#endif
+
 }  // namespace
+
+DeviceChoice devices_for(const std::string& name) {
+  if (name != "auto") return {{name.empty() ? "cpu" : name}, ""};
+  if (!kIsX86) return {{"cpu"}, ""};
+  const Kind& openvino = kKinds[0];
+  if (is_offered(openvino)) return {{openvino.name, "cpu"}, ""};
+  return {{"cpu"}, "the loaded ONNX Runtime " + engine().version + " was built without OpenVINO; " +
+                       openvino.source + " has it"};
+}
 
 void use_device(const std::string& name, int threads, OrtSessionOptions* options) {
   if (name.empty() || name == "cpu") return;

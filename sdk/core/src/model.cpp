@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <string_view>
 
+#include "pose_stages.hpp"
 #include "recognize.hpp"
 #include "sdk_folder.hpp"
 
@@ -29,6 +32,14 @@ bool file_contains(const std::string& path, const std::string& text) {
   return false;
 }
 
+// The card in the file's metadata, or one that its form leads to. contains: whether a text stands
+// anywhere in it.
+Card card_inside(const Network& network, const std::function<bool(const std::string&)>& contains) {
+  const std::string text = network.metadata(kCardKey);
+  if (!text.empty()) return card_from_json(text, network.path());
+  return recognized_card(network.form(), contains);
+}
+
 Card card_for(const Network& network, const std::string& path) {
   if (is_sdk_folder(path)) return sdk_card(path);
 
@@ -38,9 +49,7 @@ Card card_for(const Network& network, const std::string& path) {
   if (fs::is_regular_file(fs::u8path(beside), ignored)) {
     return card_from_json(read_text(beside), beside);
   }
-  const std::string inside = network.metadata(kCardKey);
-  if (!inside.empty()) return card_from_json(inside, path);
-  return recognized_card(network.form(), [&network](const std::string& text) {
+  return card_inside(network, [&network](const std::string& text) {
     return file_contains(network.path(), text);
   });
 }
@@ -53,19 +62,35 @@ std::string network_file(const std::string& path) {
                     " folder of the deployment SDK");
 }
 
+// A model of an opened network, whose outputs for one black image decide on the rest.
+std::shared_ptr<const Model> finished_model(std::unique_ptr<Network> network, Card card) {
+  const auto model = std::make_shared<Model>();
+  model->network = std::move(network);
+  model->device = model->network->device();
+  model->device_note = model->network->device_note();
+  describe(*model, model->network->form(), std::move(card));
+  const Size input = model->card.input;
+  std::vector<float> black(pixels_of(input));
+  check_outputs(*model, run_single(*model, black, input).arrays());
+  return model;
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> open_model(const std::string& path, const EngineOptions& options) {
-  const auto model = std::make_shared<Model>();
-  model->network = std::make_unique<Network>(network_file(path), options);
-  describe(*model, model->network->form(), card_for(*model->network, path));
+  auto network = std::make_unique<Network>(network_file(path), options);
+  Card card = card_for(*network, path);
+  return finished_model(std::move(network), std::move(card));
+}
 
-  // One black image.
-  const Size input = model->card.input;
-  std::vector<float> black(3 * static_cast<std::size_t>(input.width) *
-                           static_cast<std::size_t>(input.height));
-  check_outputs(*model, run_single(*model, black, input).arrays());
-  return model;
+std::shared_ptr<const Model> open_model(const std::string& name, const ModelBytes& bytes,
+                                        const EngineOptions& options) {
+  auto network = std::make_unique<Network>(name, bytes, options);
+  const std::string_view content(static_cast<const char*>(bytes.data), bytes.size);
+  Card card = card_inside(*network, [content](const std::string& text) {
+    return content.find(text) != std::string_view::npos;
+  });
+  return finished_model(std::move(network), std::move(card));
 }
 
 Outputs run_single(const Model& model, std::vector<float>& pixels, Size size) {

@@ -16,6 +16,11 @@ struct Model : ModelDescription {
 // the network really returns. Throws Error.
 std::shared_ptr<const Model> open_model(const std::string& path, const EngineOptions& options);
 
+// The same from the bytes of an .onnx file, which are needed during this call only. name: for
+// errors, and as the file name of models without a card.
+std::shared_ptr<const Model> open_model(const std::string& name, const ModelBytes& bytes,
+                                        const EngineOptions& options);
+
 // Outputs for one input of a network whose file may fix a larger batch; then it is repeated.
 // pixels: (3, height, width) and room for the repetitions.
 Outputs run_single(const Model& model, std::vector<float>& pixels, Size size);

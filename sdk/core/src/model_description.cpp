@@ -88,6 +88,8 @@ rtmpose_model_info info_of(const ModelDescription& model) {
   info.link_pairs = model.link_pairs.data();
   info.classes = static_cast<std::int32_t>(model.class_names.size());
   info.class_names = model.class_names.data();
+  info.device = model.device.c_str();
+  info.device_note = model.device_note.c_str();
   return info;
 }
 

@@ -13,6 +13,8 @@ struct ModelDescription {
   rtmpose_model_kind kind = RTMPOSE_KIND_POSE;
   Skeleton skeleton;                                // of detectors: empty
   KeypointForm keypoint_form = KeypointForm::kCoded;
+  std::string device;       // where the network runs; empty where that is not known here
+  std::string device_note;  // why it is not the best one
   bool rectangular = false;                         // frames are padded as little as possible
 
   // For the C interface: names as pointers that live as long as this.

@@ -115,13 +115,46 @@ Outputs::Outputs(const std::vector<OrtValue*>& values) {
 
 // ---- networks
 
-Network::Network(const std::string& path, const EngineOptions& options)
-    : path_(path), serial_(is_serial(options.device)) {
-  const OrtApi* api = engine().api;
+Network::Network(const std::string& path, const EngineOptions& options) : path_(path) {
   check_onnx_file(path);
-  const Owned<OrtSessionOptions> settings = session_options(options);
-  OrtStatus* opened = api->CreateSession(engine().environment, fs::u8path(path).c_str(),
-                                         settings.get(), &session_);
+  const fs::path file = fs::u8path(path);
+  open(options, [this, &file](const OrtSessionOptions* settings) {
+    return engine().api->CreateSession(engine().environment, file.c_str(), settings, &session_);
+  });
+}
+
+Network::Network(const std::string& name, const ModelBytes& bytes, const EngineOptions& options)
+    : path_(name) {
+  check_onnx_bytes(bytes, name);
+  open(options, [this, &bytes](const OrtSessionOptions* settings) {
+    return engine().api->CreateSessionFromArray(engine().environment, bytes.data, bytes.size,
+                                                settings, &session_);
+  });
+}
+
+void Network::open(const EngineOptions& options, const Create& create) {
+  const DeviceChoice choice = devices_for(options.device);
+  device_note_ = choice.note;
+  for (const std::string& device : choice.names) {
+    EngineOptions chosen = options;
+    chosen.device = device;
+    try {
+      const Owned<OrtSessionOptions> settings = session_options(chosen);
+      finish(create(settings.get()));
+      device_ = device;
+      serial_ = is_serial(device);
+      return;
+    } catch (const Error& error) {
+      // The last one says what is wrong.
+      if (device == choice.names.back()) throw;
+      device_note_ = error.what();
+    }
+  }
+}
+
+void Network::finish(OrtStatus* opened) {
+  const OrtApi* api = engine().api;
+  const std::string& path = path_;
   if (opened) check_engine(opened, why_not_opened(path, opened), true);
   try {
     check_engine(api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory_), path);
@@ -140,8 +173,12 @@ Network::Network(const std::string& path, const EngineOptions& options)
     }
     for (std::size_t i = 0; i < count; ++i) outputs_.push_back(spec_of(false, i));
   } catch (...) {
+    // Another device may be tried.
     if (memory_) api->ReleaseMemoryInfo(memory_);
     api->ReleaseSession(session_);
+    memory_ = nullptr;
+    session_ = nullptr;
+    outputs_.clear();
     throw;
   }
 }

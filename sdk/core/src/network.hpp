@@ -1,6 +1,7 @@
 // One ONNX file, opened: its inputs and outputs, its texts, and running it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +10,7 @@
 #include "array.hpp"
 #include "engine.hpp"
 #include "network_form.hpp"
+#include "onnx_file.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -46,11 +48,18 @@ class Network {
  public:
   // Throws Error: the file cannot be opened, or takes anything but one image batch.
   Network(const std::string& path, const EngineOptions& options);
+
+  // The same from memory, which is needed during this call only. name: for errors.
+  Network(const std::string& name, const ModelBytes& bytes, const EngineOptions& options);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
   const std::string& path() const { return path_; }
+
+  // Where it runs, and why not on the device that "auto" would rather have.
+  const std::string& device() const { return device_; }
+  const std::string& device_note() const { return device_note_; }
 
   // What the file declares; the input is (N, 3, H, W), 32-bit floats.
   NetworkForm form() const;
@@ -62,10 +71,18 @@ class Network {
   Outputs run(const float* pixels, int n, Size size) const;
 
  private:
+  // Opens it on the first device that works. create: makes the session.
+  using Create = std::function<OrtStatus*(const OrtSessionOptions*)>;
+  void open(const EngineOptions& options, const Create& create);
+
+  // Takes what opening it returned, and what the network declares.
+  void finish(OrtStatus* opened);
   TensorSpec spec_of(bool input, std::size_t index) const;
 
   std::string path_;
-  bool serial_;               // one call at a time
+  std::string device_;
+  std::string device_note_;
+  bool serial_ = false;       // one call at a time
   mutable std::mutex calls_;
   OrtSession* session_ = nullptr;
   OrtMemoryInfo* memory_ = nullptr;

@@ -108,6 +108,22 @@ void wrong_options() {
   }
 }
 
+// A device is always found; the model says which, and why it is not the best one.
+void automatic_device() {
+  const rtmpose::Model model((kModels / kPoseName).u8string(), 1, "auto");
+  const std::string device = model.info().device;
+  const std::string note = model.info().device_note;
+  checks::that(device == "openvino" || device == "cpu", "auto is OpenVINO or the CPU: " + device);
+  checks::that(device != "openvino" || note.empty(), "OpenVINO needs no reason: " + note);
+#if defined(__x86_64__)
+  checks::that(device != "cpu" || note.find("penVINO") != std::string::npos,
+               "the CPU has a reason: " + note);
+#endif
+  const rtmpose::Model plain((kModels / kPoseName).u8string(), 1);
+  checks::that(std::string(plain.info().device) == "cpu" && !*plain.info().device_note,
+               "without a word it is the CPU");
+}
+
 void wrong_cards(const Folder& folder) {
   const fs::path copy = folder.path / "pose.onnx";
   fs::copy_file(kModels / kPoseName, copy);
@@ -160,6 +176,7 @@ void wrong_model_files() {
   const Folder folder;
   wrong_files(folder);
   wrong_options();
+  automatic_device();
   wrong_cards(folder);
   wrong_folders(folder);
 }

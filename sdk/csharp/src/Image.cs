@@ -30,9 +30,10 @@ namespace Rtmpose
         /// <param name="width">Pixels of a row.</param>
         /// <param name="height">Rows.</param>
         /// <param name="format">Order of the bytes of a pixel.</param>
-        /// <param name="stride">Bytes from one row to the next; 0 for rows without gaps.</param>
-        /// <exception cref="ArgumentException">There are fewer bytes than the sizes say.
-        /// </exception>
+        /// <param name="stride">Bytes from one row to the next; 0 for rows without gaps. Negative:
+        /// rows are stored from the bottom, as in textures of game engines, and are copied.</param>
+        /// <exception cref="ArgumentException">There are fewer bytes than the sizes say, or rows
+        /// overlap.</exception>
         public Image(
             byte[] pixels, int width, int height, PixelFormat format = PixelFormat.Bgr,
             int stride = 0)
@@ -43,18 +44,11 @@ namespace Rtmpose
             Format = format;
             Stride = stride;
 
-            if (stride < 0)
-            {
-                throw new ArgumentException(
-                    "negative: rows go from the top; where they are stored from the bottom, give the"
-                    + " address of the top row", nameof(stride));
-            }
-
             // Sizes that make no sense are refused by the library; here only what it cannot know.
             if (width > 0 && height > 0)
             {
                 long row = (long)width * BytesOf(format);
-                long needed = (stride == 0 ? row : stride) * (height - 1L) + row;
+                long needed = (stride == 0 ? row : Math.Abs((long)stride)) * (height - 1L) + row;
                 if (pixels.LongLength < needed)
                 {
                     throw new ArgumentException(
@@ -69,6 +63,11 @@ namespace Rtmpose
                         pixels.LongLength + " bytes are 4 for each pixel, and " + format
                         + " has 3: take Rgba or Bgra", nameof(pixels));
                 }
+            }
+            if (stride < 0)
+            {
+                Pixels = FromBottom(pixels);
+                Stride = 0;
             }
         }
 
@@ -99,16 +98,12 @@ namespace Rtmpose
                 Stride = Math.Max(stride, 0);
                 return;
             }
-            long row = (long)width * BytesOf(format);
-            if (-(long)stride < row)
-            {
-                throw new ArgumentException("rows of " + row + " bytes overlap", nameof(stride));
-            }
-            Pixels = new byte[row * height];
+            int row = RowOf(stride);
+            Pixels = new byte[(long)row * height];
             for (int y = 0; y < height; y++)
             {
                 Marshal.Copy(
-                    new IntPtr(pixels.ToInt64() + (long)y * stride), Pixels, checked((int)(y * row)), (int)row);
+                    new IntPtr(pixels.ToInt64() + (long)y * stride), Pixels, checked(y * row), row);
             }
         }
 
@@ -139,6 +134,34 @@ namespace Rtmpose
             native.Height = Height;
             native.Stride = Stride;
             return native;
+        }
+
+        // A copy from the top of rows that are stored from the bottom.
+        private byte[] FromBottom(byte[] pixels)
+        {
+            if (Width < 1 || Height < 1)
+            {
+                return pixels;
+            }
+            int row = RowOf(Stride);
+            var turned = new byte[(long)row * Height];
+            for (int y = 0; y < Height; y++)
+            {
+                long from = -(long)Stride * (Height - 1 - y);
+                Array.Copy(pixels, from, turned, (long)row * y, row);
+            }
+            return turned;
+        }
+
+        // Bytes of a row's pixels; stride: negative.
+        private int RowOf(int stride)
+        {
+            long row = (long)Width * BytesOf(Format);
+            if (-(long)stride < row)
+            {
+                throw new ArgumentException("rows of " + row + " bytes overlap", nameof(stride));
+            }
+            return checked((int)row);
         }
 
         private static int BytesOf(PixelFormat format)

@@ -57,7 +57,7 @@ namespace Rtmpose
         /// <summary>Opens an .onnx file with a model card, or a folder of the deployment SDK.
         /// </summary>
         /// <param name="path">File or folder.</param>
-        /// <param name="device">cpu, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
+        /// <param name="device">cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
         /// <param name="threads">CPU threads; 0: one per physical core.</param>
         /// <param name="allowSpinning">Idle threads burn CPU: faster alone, slower beside other
         /// programs.</param>
@@ -65,28 +65,41 @@ namespace Rtmpose
         public Model(
             string path, string device = "cpu", int threads = 0, bool allowSpinning = false)
         {
-            Native.CheckLoaded();
             byte[] file = Text.ToUtf8(path, nameof(path));
-            byte[] where = Text.ToUtf8(device, nameof(device));
-            NativeOptions options;
-            Native.rtmpose_options_init(out options, Native.SizeOf<NativeOptions>());
-            options.Threads = threads;
-            options.AllowSpinning = allowSpinning ? 1 : 0;
-
-            // The name of the device must not move while the library reads it.
-            GCHandle pinned = GCHandle.Alloc(where, GCHandleType.Pinned);
-            try
-            {
-                options.Device = pinned.AddrOfPinnedObject();
-                ModelHandle handle;
-                Native.Check(Native.rtmpose_model_open(file, ref options, out handle));
-                Handle = handle;
-            }
-            finally
-            {
-                pinned.Free();
-            }
+            Handle = Open(
+                device, threads, allowSpinning, (ref NativeOptions options, out ModelHandle model) =>
+                    Native.rtmpose_model_open(file, ref options, out model));
             ReadInfo();
+        }
+
+        private Model(byte[] bytes, string name, string device, int threads, bool allowSpinning)
+        {
+            byte[] called = Text.ToUtf8(name, nameof(name));
+            var size = new UIntPtr((uint)bytes.Length);
+            // An empty array may reach the library as null, which is another error.
+            byte[] data = bytes.Length == 0 ? new byte[1] : bytes;
+            Handle = Open(
+                device, threads, allowSpinning, (ref NativeOptions options, out ModelHandle model) =>
+                    Native.rtmpose_model_open_memory(data, size, called, ref options, out model));
+            ReadInfo();
+        }
+
+        /// <summary>Opens the bytes of an .onnx file with its weights, such as a resource of the
+        /// program; they are copied.</summary>
+        /// <param name="bytes">All of the file.</param>
+        /// <param name="device">cpu, auto, openvino, cuda, cuda:1, tensorrt, dml or coreml.</param>
+        /// <param name="threads">CPU threads; 0: one per physical core.</param>
+        /// <param name="name">What errors call it, and the file's name for models without a card.
+        /// </param>
+        /// <exception cref="RtmposeException">It cannot be opened.</exception>
+        public static Model FromMemory(
+            byte[] bytes, string device = "cpu", int threads = 0, string name = "")
+        {
+            if (bytes == null)
+            {
+                throw new ArgumentNullException(nameof(bytes));
+            }
+            return new Model(bytes, name, device, threads, false);
         }
 
         /// <summary>What it finds.</summary>
@@ -113,12 +126,45 @@ namespace Rtmpose
         /// <summary>Names of a detector's classes; empty where it has none.</summary>
         public string[] ClassNames { get; private set; }
 
+        /// <summary>Where it runs, such as cpu or openvino.</summary>
+        public string Device { get; private set; }
+
+        /// <summary>Why auto did not take OpenVINO; empty else.</summary>
+        public string DeviceNote { get; private set; }
+
         internal ModelHandle Handle { get; }
 
         /// <summary>Closes it.</summary>
         public void Dispose()
         {
             Handle.Dispose();
+        }
+
+        private delegate int Opening(ref NativeOptions options, out ModelHandle model);
+
+        private static ModelHandle Open(
+            string device, int threads, bool allowSpinning, Opening opening)
+        {
+            Native.CheckLoaded();
+            byte[] where = Text.ToUtf8(device, nameof(device));
+            NativeOptions options;
+            Native.rtmpose_options_init(out options, Native.SizeOf<NativeOptions>());
+            options.Threads = threads;
+            options.AllowSpinning = allowSpinning ? 1 : 0;
+
+            // The name of the device must not move while the library reads it.
+            GCHandle pinned = GCHandle.Alloc(where, GCHandleType.Pinned);
+            try
+            {
+                options.Device = pinned.AddrOfPinnedObject();
+                ModelHandle handle;
+                Native.Check(opening(ref options, out handle));
+                return handle;
+            }
+            finally
+            {
+                pinned.Free();
+            }
         }
 
         private void ReadInfo()
@@ -132,6 +178,8 @@ namespace Rtmpose
             Skeleton = Text.FromUtf8(info.Skeleton);
             KeypointNames = Text.Array(info.KeypointNames, info.Keypoints);
             ClassNames = Text.Array(info.ClassNames, info.Classes);
+            Device = Text.FromUtf8(info.Device);
+            DeviceNote = Text.FromUtf8(info.DeviceNote);
 
             // Pairs of indices, one after the other.
             Links = new int[info.Links, 2];

@@ -32,6 +32,11 @@ namespace Rtmpose
             byte[] path, ref NativeOptions options, out ModelHandle model);
 
         [DllImport(Library, CallingConvention = C)]
+        internal static extern int rtmpose_model_open_memory(
+            byte[] data, UIntPtr size, byte[] name, ref NativeOptions options,
+            out ModelHandle model);
+
+        [DllImport(Library, CallingConvention = C)]
         internal static extern int rtmpose_model_get_info(
             ModelHandle model, ref NativeModelInfo info);
 

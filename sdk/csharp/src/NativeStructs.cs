@@ -40,6 +40,8 @@ namespace Rtmpose
         public IntPtr LinkPairs;
         public int Classes;
         public IntPtr ClassNames;
+        public IntPtr Device;
+        public IntPtr DeviceNote;
     }
 
     [StructLayout(LayoutKind.Sequential)]

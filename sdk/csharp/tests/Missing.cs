@@ -63,6 +63,13 @@ namespace Rtmpose.Tests
                 string file = type.Assembly.Location;
                 File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
             }
+
+            // What dotnet, unlike mono, needs besides.
+            string settings = Path.ChangeExtension(typeof(Missing).Assembly.Location, ".runtimeconfig.json");
+            if (File.Exists(settings))
+            {
+                File.Copy(settings, Path.Combine(folder, Path.GetFileName(settings)));
+            }
             Says("DllNotFoundException", "was not found: put it next to Rtmpose.dll", null);
 
             string library = Path.Combine(folder, "librtmpose.so");
@@ -88,7 +95,8 @@ namespace Rtmpose.Tests
 
         private void Says(string kind, string text, string libraries, string programs = null)
         {
-            string program = Path.Combine(programs ?? folder, "Tests.exe");
+            string program = Path.Combine(
+                programs ?? folder, Path.GetFileName(typeof(Missing).Assembly.Location));
             var start = new ProcessStartInfo(
                 Process.GetCurrentProcess().MainModule.FileName,
                 "\"" + program + "\" --open \"" + model + "\"")

@@ -25,6 +25,7 @@ namespace Rtmpose.Tests
         {
             var misuse = new Misuse(root);
             misuse.Models();
+            misuse.Memory();
             misuse.Images();
             misuse.Boxes();
             misuse.Closed();
@@ -47,6 +48,10 @@ namespace Rtmpose.Tests
             Refused<RtmposeException>("a file that is no model", () => new Model(text));
             File.Delete(text);
 
+            Refused<RtmposeException>("no bytes", () => Model.FromMemory(new byte[0]));
+            Refused<ArgumentNullException>("null as bytes", () => Model.FromMemory(null));
+            Refused<RtmposeException>("bytes of no model", () => Model.FromMemory(new byte[100]));
+
             using (var detector = new Model(detectorFile, threads: 1))
             using (var pose = new Model(poseFile, threads: 1))
             {
@@ -61,6 +66,36 @@ namespace Rtmpose.Tests
             }
         }
 
+        private void Memory()
+        {
+            using (var anywhere = new Model(poseFile, "auto"))
+            {
+                bool cpu = anywhere.Device == "cpu";
+                True("the device of a model", cpu || anywhere.Device.StartsWith("openvino"));
+                True("why it is not another", cpu != (anywhere.DeviceNote.Length == 0));
+            }
+            byte[] bytes = File.ReadAllBytes(poseFile);
+            using (var file = new Model(poseFile, threads: 1))
+            using (Model read = Model.FromMemory(bytes, threads: 1))
+            using (var expected = new PoseDetector(file))
+            using (var pose = new PoseDetector(read))
+            {
+                Array.Clear(bytes, 0, bytes.Length);
+                Poses a = pose.Apply(image);
+                Poses b = expected.Apply(image);
+                True("a model in memory", read.Id == file.Id && a.Keypoints[0, 3, 0] == b.Keypoints[0, 3, 0]
+                    && a.Scores[0, 25] == b.Scores[0, 25]);
+            }
+            try
+            {
+                Model.FromMemory(new byte[100], name: "pose resource").Dispose();
+            }
+            catch (RtmposeException error)
+            {
+                True("the name of bytes", error.Message.Contains("pose resource") && error.Status == Status.Model);
+            }
+        }
+
         private void Images()
         {
             using (var model = new Model(detectorFile, threads: 1))
@@ -70,7 +105,8 @@ namespace Rtmpose.Tests
                 Refused<ArgumentNullException>("no pixels", () => new Image(null, 1, 1));
                 Refused<ArgumentException>("too few pixels", () => new Image(new byte[10], 64, 48));
                 Refused<ArgumentException>("4 bytes a pixel as BGR", () => new Image(new byte[64 * 48 * 4], 64, 48));
-                Refused<ArgumentException>("a negative stride", () => new Image(new byte[10], 1, 1, stride: -3));
+                Refused<ArgumentException>("rows from the bottom that overlap", () => new Image(new byte[10], 1, 2, stride: -2));
+                Refused<ArgumentException>("too few rows from the bottom", () => new Image(new byte[10], 1, 4, stride: -3));
                 Refused<RtmposeException>("an empty image", () => detector.Apply(new Image(new byte[0], 0, 0)));
                 Refused<RtmposeException>("a negative width", () => detector.Apply(new Image(new byte[9], -1, 3)));
                 Refused<RtmposeException>("an unknown format", () => detector.Apply(new Image(new byte[100], 2, 2, (PixelFormat)9)));

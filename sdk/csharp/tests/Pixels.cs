@@ -37,6 +37,9 @@ namespace Rtmpose.Tests
                 byte[] gaps = WithStride(bgr, stride, false);
                 same("rows with gaps", new Image(gaps, Width, Height, PixelFormat.Bgr, stride));
 
+                same("bytes from the bottom", new Image(
+                    WithStride(bgr, stride, true), Width, Height, PixelFormat.Bgr, -stride));
+
                 // Memory of a locked bitmap, also one that is stored from the bottom.
                 Pinned(gaps, address => same(
                     "an address", new Image(address, Width, Height, PixelFormat.Bgr, stride)));

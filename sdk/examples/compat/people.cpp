@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <mmdeploy/detector.hpp>
 #include <mmdeploy/pose_detector.hpp>
 #include <mmdeploy/pose_tracker.hpp>
@@ -23,9 +24,11 @@ int main(int argc, char** argv) try {
   mmdeploy::Mat image(height, width, 3, MMDEPLOY_PIXEL_FORMAT_RGB, MMDEPLOY_DATA_TYPE_UINT8,
                       pixels.data());
 
-  // Boxes, then the poses in them.
+  // Boxes, then the poses in them; a model may also be bytes in memory.
   mmdeploy::Device device("cpu");
-  mmdeploy::Model det_model(argv[1]), pose_model(argv[2]);
+  std::ifstream model_file(argv[1], std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(model_file), {}};
+  mmdeploy::Model det_model(bytes.data(), bytes.size()), pose_model(argv[2]);
   mmdeploy::Detector detector(det_model, device);
   mmdeploy::PoseDetector pose(pose_model, device);
   std::vector<mmdeploy_rect_t> boxes;

@@ -46,10 +46,16 @@ public final class Image {
                 stride);
     }
 
+    /** Refers to pixels without gaps between the rows; see the longer form. */
+    public Image(ByteBuffer pixels, int width, int height, Format format) {
+        this(pixels, width, height, format, 0);
+    }
+
     /**
      * Refers to pixels.
      *
-     * @param pixels a direct buffer, from its start; it is not copied, and only read
+     * @param pixels a direct buffer, from its start, whatever its position and limit are (a part of
+     *     it is slice()); it is not copied, and only read
      * @param width pixels of a row
      * @param height rows
      * @param format order of the bytes of a pixel
@@ -60,7 +66,8 @@ public final class Image {
     public Image(ByteBuffer pixels, int width, int height, Format format, int stride) {
         this(null, Objects.requireNonNull(pixels, "pixels is null"), width, height, format, stride);
         if (!pixels.isDirect()) {
-            throw new IllegalArgumentException("the buffer must be direct");
+            throw new IllegalArgumentException(
+                    "the buffer is not direct: give its array() as bytes, or allocateDirect");
         }
     }
 

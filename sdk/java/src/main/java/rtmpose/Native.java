@@ -1,5 +1,6 @@
 package rtmpose;
 
+import com.sun.jna.IntegerType;
 import com.sun.jna.Library;
 import com.sun.jna.Pointer;
 import com.sun.jna.Structure;
@@ -19,6 +20,20 @@ interface Native extends Library {
         public long stride;
     }
 
+    /** A number of bytes: size_t. */
+    final class Size extends IntegerType {
+        private static final long serialVersionUID = 1L;
+
+        /** None. */
+        public Size() {
+            this(0);
+        }
+
+        Size(long value) {
+            super(com.sun.jna.Native.SIZE_T_SIZE, value, true);
+        }
+    }
+
     /** Where and how a model runs. */
     @FieldOrder({"structSize", "threads", "device", "allowSpinning"})
     final class COptions extends Structure {
@@ -30,7 +45,7 @@ interface Native extends Library {
 
     /** What a model is. */
     @FieldOrder({"structSize", "kind", "inputWidth", "inputHeight", "keypoints", "links", "id",
-        "skeleton", "keypointNames", "linkPairs", "classes", "classNames"})
+        "skeleton", "keypointNames", "linkPairs", "classes", "classNames", "device", "deviceNote"})
     final class CModelInfo extends Structure {
         public int structSize;
         public int kind;
@@ -44,6 +59,8 @@ interface Native extends Library {
         public Pointer linkPairs;
         public int classes;
         public Pointer classNames;
+        public Pointer device;
+        public Pointer deviceNote;
     }
 
     /** Settings of a detection. */
@@ -155,6 +172,9 @@ interface Native extends Library {
     void rtmpose_options_init(COptions options, int size);
 
     int rtmpose_model_open(Pointer path, COptions options, PointerByReference model);
+
+    int rtmpose_model_open_memory(
+            byte[] data, Size size, Pointer name, COptions options, PointerByReference model);
 
     int rtmpose_model_get_info(Pointer model, CModelInfo info);
 

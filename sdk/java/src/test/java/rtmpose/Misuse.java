@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 
@@ -25,6 +26,7 @@ final class Misuse {
     static boolean run(Path root) throws Exception {
         Misuse misuse = new Misuse(root);
         misuse.models();
+        misuse.memory();
         misuse.images();
         misuse.boxes();
         misuse.closed();
@@ -51,6 +53,10 @@ final class Misuse {
         refused("a file that is no model", failure, () -> open(text.toString()));
         Files.delete(text);
 
+        refused("no bytes", failure, () -> Model.fromMemory(new byte[0]));
+        refused("null as bytes", NullPointerException.class, () -> Model.fromMemory(null));
+        refused("bytes of a text", failure, () -> Model.fromMemory("no model at all".getBytes()));
+
         try (Model detector = open(detectorFile); Model pose = open(poseFile)) {
             holds("the kind of a detector", detector.kind == Model.Kind.DETECTOR);
             holds("names of keypoints",
@@ -66,6 +72,32 @@ final class Misuse {
             TrackerParams wrong = new TrackerParams();
             wrong.detInterval = 0;
             refused("a detInterval of 0", failure, () -> new PoseTracker(detector, pose, wrong));
+        }
+    }
+
+    private void memory() throws Exception {
+        byte[] bytes = Files.readAllBytes(Path.of(poseFile));
+        try (Model anywhere = new Model(poseFile, "auto")) {
+            boolean cpu = anywhere.device.equals("cpu");
+            holds("the device of a model", cpu || anywhere.device.startsWith("openvino"));
+            holds("why it is not another", cpu != anywhere.deviceNote.isEmpty());
+        }
+        try (Model file = open(poseFile);
+                Model read = Model.fromMemory(bytes, "cpu", 1, "pose in the jar");
+                PoseDetector expected = new PoseDetector(file);
+                PoseDetector pose = new PoseDetector(read)) {
+            Arrays.fill(bytes, (byte) 0);
+            holds("a model in memory", read.id.equals(file.id) && read.inputWidth == 192
+                    && Arrays.deepEquals(pose.apply(image, null).keypoints,
+                            expected.apply(image, null).keypoints));
+        }
+        try {
+            Model.fromMemory(Arrays.copyOf(bytes, 100), "cpu", 1, "pose in the jar").close();
+            fail("damaged bytes were taken");
+        } catch (RtmposeException error) {
+            holds("the name of bytes: " + error.getMessage(),
+                    error.getMessage().contains("pose in the jar")
+                    && error.status() == RtmposeException.Status.MODEL);
         }
     }
 

@@ -95,7 +95,13 @@ final class Pixels {
         ByteBuffer direct = ByteBuffer.allocateDirect(pixels.length);
         direct.put(pixels);
         ByteBuffer read = direct.asReadOnlyBuffer();
-        same("a buffer", new Image(read, WIDTH, HEIGHT, Image.Format.BGR, 0), pixels, 0);
+        same("a buffer", new Image(read, WIDTH, HEIGHT, Image.Format.BGR), pixels, 0);
+        ByteBuffer behind = ByteBuffer.allocateDirect(pixels.length + 5);
+        behind.position(5);
+        ByteBuffer part = behind.slice();
+        part.duplicate().put(pixels);
+        part.limit(1);
+        same("a part of a buffer", new Image(part, WIDTH, HEIGHT, Image.Format.BGR), pixels, 0);
         byte[] gaps = new byte[32 * HEIGHT];
         Image image = new Image(gaps, WIDTH, HEIGHT, Image.Format.BGR, 32);
         holds("rows with gaps", image.toNative().stride == 32);
