@@ -4,7 +4,6 @@ uint8 crops go in.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import threading
@@ -205,10 +204,17 @@ class OpenVinoBackend:
 
 
 class _RequestPool:
-    """The inference requests of one compiled network: one for each call that is running."""
+    """The inference requests of one compiled network: one for each call that is running.
 
-    def __init__(self, compiled: CompiledModel) -> None:
+    Args:
+        compiled: The network.
+        weights: The memory that a network out of a file has its weights in, of which the engine
+            makes no copy: it must not go before the network, nor before a call that is running.
+    """
+
+    def __init__(self, compiled: CompiledModel, weights: NDArray[np.uint8] | None) -> None:
         self._compiled = compiled
+        self._weights = weights
         self._free: list[InferRequest] = [compiled.create_infer_request()]
         keep_in_forks(self)
 
@@ -239,11 +245,13 @@ class _Compiler:
 
     def compile(self, batch: int | None, size_hw: tuple[int, int]) -> _RequestPool:
         form = f"{batch} {size_hw} {sorted(self.settings.items())}"
-        compiled = self._kept(form)
+        content = self.opened.files.find(form)
+        weights = None if content is None else np.frombuffer(content, np.uint8)
+        compiled = None if weights is None else self._imported(weights)
         if compiled is None:
             compiled = self._compiled(batch, size_hw)
             self._keep(form, compiled)
-        pool = _RequestPool(compiled)
+        pool = _RequestPool(compiled, weights)
         trim_heap()
         return pool
 
@@ -277,12 +285,12 @@ class _Compiler:
 
     # Compiled forms in the cache folder.
 
-    def _kept(self, form: str) -> CompiledModel | None:
-        content = self.opened.files.find(form)
-        if content is None:
-            return None
+    def _imported(self, content: NDArray[np.uint8]) -> CompiledModel | None:
+        from openvino import Tensor
+
+        shared = Tensor(content, shared_memory=True)
         try:
-            return net.core().import_model(io.BytesIO(content), self.device, dict(self.settings))
+            return net.core().import_model(shared, self.device, dict(self.settings))
         # Of another build of the engine, for example: it is compiled and kept anew.
         except Exception as error:  # noqa: BLE001
             log.debug("a compiled form of %s is not used: %s", self.name, net.reason(error))

@@ -13,6 +13,7 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
+from rtmpose.image_memory import MOST_BYTES, ImageMemory
 from rtmpose.sources.orientation import AS_STORED, orientation_of, upright
 from rtmpose.types import Image
 
@@ -45,7 +46,9 @@ class FrameConverter:
         self._told = quiet
         self._orientation = AS_STORED
         self._layout: tuple[int, int, int] | None = None
-        _keep_freed_memory()
+        self._memory = ImageMemory()
+        if not __import__("os").environ.get("NOKEEP"):
+            _keep_freed_memory()
 
     def image(self, frame: av.VideoFrame) -> Image:
         """The frame as BGR uint8 ``(H, W, 3)``, with square pixels and upright."""
@@ -59,8 +62,19 @@ class FrameConverter:
             matrix = side_data.get("DISPLAYMATRIX")
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 
-        image = _pixels(self._reformatter.reformat(frame, format="bgr24"))
+        image = self._pixels(self._reformatter.reformat(frame, format="bgr24"))
         return upright(self._square(image), self._orientation)
+
+    def _pixels(self, frame: av.VideoFrame) -> Image:
+        """The pixels of a BGR frame. Large ones are not copied where their rows are not padded."""
+        plane = frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+        image = rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
+        if image.nbytes > MOST_BYTES:
+            return np.ascontiguousarray(image)
+        copy = self._memory.array(image.shape)
+        np.copyto(copy, image)
+        return copy
 
     def _square(self, image: Image) -> Image:
         """Resample to square pixels; the side that is too short grows, so no detail is lost."""
@@ -108,11 +122,3 @@ def _keep_freed_memory() -> None:
     """
     block = np.empty(LARGE_BLOCK, np.uint8)
     del block
-
-
-def _pixels(frame: av.VideoFrame) -> Image:
-    """The pixels of a BGR frame, without a copy where its rows are not padded."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    image = rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
-    return np.ascontiguousarray(image)
