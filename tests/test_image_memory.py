@@ -18,7 +18,8 @@ def test_memory_is_used_again_when_nobody_has_it():
     memory = ImageMemory()
     first = memory.array((4, 6, 3))
     place = first.ctypes.data
-    assert first.shape == (4, 6, 3) and first.dtype == np.uint8
+    assert first.shape == (4, 6, 3)
+    assert first.dtype == np.uint8
     del first
     assert memory.array((4, 6, 3)).ctypes.data == place
 

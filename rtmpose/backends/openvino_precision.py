@@ -287,7 +287,9 @@ def _is_lasting(path: Path) -> bool:
     return any(path.absolute().is_relative_to(folder.absolute()) for folder in folders)
 
 
-def _again(path: Path, digest: str, card: ModelCard, options: BackendOptions) -> OpenedNetwork:
+def _again(
+    path: Path, digest: str | None, card: ModelCard, options: BackendOptions
+) -> OpenedNetwork:
     if content_digest(path) != digest:
         raise ModelError(f"{path} has changed since it was opened: start again")
     return network_to_compile(path, card, options)
