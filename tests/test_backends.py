@@ -322,3 +322,21 @@ def test_a_file_without_suffix_is_hinted_at(tmp_path, monkeypatch):
     (tmp_path / "mynet").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"given as \./mynet"):
         resolve("mynet")
+
+
+def test_a_released_session_is_opened_again(tmp_path):
+    """What track does with networks whose place others take."""
+    from rtmpose.backends.onnxruntime import LARGEST_CALL
+    from rtmpose.backends.parallel import release
+
+    model = spot_pose(tmp_path / "spot.onnx")
+    pose = PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", 1))
+    height, width = pose.backend.input.shape[2:]
+    shape = (LARGEST_CALL + 2, height, width, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    before = pose.backend(images)
+    release(pose.backend)
+    assert pose.backend._session is None
+    for after, expected in zip(pose.backend(images), before, strict=True):
+        assert len(after) == len(images)
+        np.testing.assert_array_equal(after, expected)

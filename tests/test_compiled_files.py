@@ -185,6 +185,51 @@ def test_what_the_engine_refuses_is_compiled_again(tmp_path, monkeypatch, compil
     assert len(compiled) == 2
 
 
+@needs_openvino
+@pytest.mark.parametrize("engine_reads", [True, False])
+def test_a_file_of_the_package_is_read_once(home, monkeypatch, compiled, engine_reads):
+    """Where its compiled forms are there, its network is neither read nor held."""
+    from rtmpose.backends import openvino_network as net
+    from rtmpose.backends.openvino import OpenVinoBackend
+    from rtmpose.errors import ModelError
+
+    (home / "weights").mkdir(parents=True)
+    path = saved(home / "weights" / "small.xml")
+    first = run(path)
+    read = []
+    original = net.read_network
+    monkeypatch.setattr(net, "read_network", lambda path: read.append(path) or original(path))
+    options = BackendOptions("openvino", "cpu", 1, precision="int8")
+    backend = OpenVinoBackend(path, CARD, options)
+    np.testing.assert_array_equal(backend(PIXELS)[0], first)
+    assert (read, len(compiled)) == ([], 1)
+    assert backend._opened._network is None
+    assert (backend.precision, backend.input.shape) == ("int8", (None, 3, 16, 16))
+
+    # Another form needs the file: as it was, or not at all.
+    if engine_reads:
+        several = np.concatenate([PIXELS, PIXELS])
+        backend(several)  # one by one at first
+        np.testing.assert_allclose(backend(several)[0], np.concatenate([first, first]))
+        assert (read, len(compiled)) == ([path], 2)
+    else:
+        saved(path, 2.0)
+        backend(np.concatenate([PIXELS, PIXELS]))
+        with pytest.raises(ModelError, match="has changed since it was opened"):
+            backend(np.concatenate([PIXELS, PIXELS]))
+
+
+@needs_openvino
+def test_a_record_that_is_no_record_is_not_used(home, monkeypatch):
+    from rtmpose.backends import openvino_facts
+
+    (home / "weights").mkdir(parents=True)
+    path = saved(home / "weights" / "small.xml")
+    first = run(path)
+    monkeypatch.setattr(openvino_facts, "parse_json", lambda *_: {"facts": {}})
+    np.testing.assert_array_equal(run(path), first)
+
+
 def test_weights_in_files_of_their_own(tmp_path):
     """Nothing is kept where a network is not known by its file alone."""
     from rtmpose.backends.prepared_files import content_digest

@@ -52,17 +52,19 @@ class CompiledFiles:
         """Whether anything is kept."""
         return bool(self._digest)
 
-    def find(self, form: str) -> bytes | None:
+    def find(self, form: str) -> bytearray | None:
         """What was kept for a form of the network, such as its batch and size; None if nothing."""
         if not self.used:
             return None
         file = self._file(form)
         try:
-            content = file.read_bytes()
+            with file.open("rb") as opened:
+                digest = opened.read(_DIGEST_BYTES)
+                compiled = bytearray(max(0, os.fstat(opened.fileno()).st_size - _DIGEST_BYTES))
+                opened.readinto(compiled)
         except OSError:
             return None
         # The engine must never see what is damaged: it trusts these files.
-        digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(compiled).digest() != digest:
             log.warning("%s is damaged, so the network is compiled again", file)
             return None

@@ -23,7 +23,7 @@ from rtmpose.paths import cache_folder
 from rtmpose.usable_cores import usable_cpus
 
 if TYPE_CHECKING:
-    from onnxruntime import NodeArg, SessionOptions
+    from onnxruntime import InferenceSession, NodeArg, SessionOptions
 
 # ---- devices
 
@@ -34,8 +34,9 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
-LARGEST_CALL = 8
-"""Images of one call on the CPU."""
+LARGEST_CALL = 4
+"""Images of one call on the CPU: larger calls are no faster per image, and the engine keeps the
+memory of the largest one."""
 
 Provider = str | tuple[str, dict[str, str]]
 """Name of an execution provider, or name and settings."""
@@ -93,24 +94,16 @@ class OnnxRuntimeBackend:
         # Open the file on the device that was asked for.
         ort.set_default_logger_severity(3)  # errors only
         kind, number = table.split_device(options.device)
-        providers = _provider_list(kind, number, options.precision)
+        self._model = model
+        self._settings = _session_options(options)
+        self._providers = _provider_list(kind, number, options.precision)
         if kind != "cpu":
             load_cuda_libraries(ort)
-        try:
-            self._session = ort.InferenceSession(
-                str(model), _session_options(options), providers=providers
-            )
-        # Its exception types are in a private module.
-        except Exception as error:
-            raise ModelError(
-                f"{model} could not be opened as an ONNX model: {_first_line(error)}; it may be"
-                " damaged or made for a newer ONNX Runtime"
-            ) from error
-
-        keep_in_forks(self._session)
+        session = self._open()
+        self._session: InferenceSession | None = session
 
         # ONNX Runtime falls back to the CPU without an error.
-        active = self._session.get_providers()
+        active = session.get_providers()
         if PROVIDERS[kind] not in active:
             raise BackendError(
                 f"device {options.device!r} was asked for, but ONNX Runtime runs {model.name} on"
@@ -125,7 +118,7 @@ class OnnxRuntimeBackend:
         self.precision = "fp16" if options.precision == "fp16" else stored
 
         # What the file takes: normalized floats, or pixels where normalization is inside it.
-        inputs = self._session.get_inputs()
+        inputs = session.get_inputs()
         self._takes_pixels = len(inputs) == 1 and _takes_pixels(inputs[0])
         floats = len(inputs) == 1 and "float" in inputs[0].type
         if not (self._takes_pixels or floats) or len(inputs[0].shape) != 4:
@@ -141,8 +134,8 @@ class OnnxRuntimeBackend:
             n, h, w, c = self.input.shape
             self.input = TensorSpec(self.input.name, (n, c, h, w))
         self.flexible = None in self.input.shape[2:]
-        self.outputs = tuple(_spec(o) for o in self._session.get_outputs())
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.outputs = tuple(_spec(o) for o in session.get_outputs())
+        self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
         # How pixels become its input.
         self._half = inputs[0].type == "tensor(float16)"
@@ -152,12 +145,38 @@ class OnnxRuntimeBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Run a BGR uint8 batch ``(N, H, W, 3)``."""
-        # The engine keeps the memory of its largest call, and large calls are no faster per image.
         if self.device != "cpu" or self.input.shape[0] is not None or len(images) <= LARGEST_CALL:
             return self._call(images)
         starts = range(0, len(images), LARGEST_CALL)
         parts = [self._call(images[start : start + LARGEST_CALL]) for start in starts]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def release(self) -> None:
+        """Give back the memory of the session; the next call opens the file again."""
+        self._session = None
+
+    def _open(self) -> InferenceSession:
+        import onnxruntime as ort
+
+        try:
+            session = ort.InferenceSession(
+                str(self._model), self._settings, providers=self._providers
+            )
+        # Its exception types are in a private module.
+        except Exception as error:
+            raise ModelError(
+                f"{self._model} could not be opened as an ONNX model: {_first_line(error)}; it may"
+                " be damaged or made for a newer ONNX Runtime"
+            ) from error
+        keep_in_forks(session)
+        return session
+
+    def _opened(self) -> InferenceSession:
+        """The session; opened again after :meth:`release`."""
+        session = self._session
+        if session is None:  # two threads that come at once open it twice, and one is kept
+            session = self._session = self._open()
+        return session
 
     def _call(self, images: NDArray[np.uint8]) -> Outputs:
         """One call of the session."""
@@ -172,7 +191,7 @@ class OnnxRuntimeBackend:
             if self._half:
                 feed = feed.astype(np.float16)
         try:
-            outputs = self._session.run(None, {self.input.name: feed})
+            outputs = self._opened().run(None, {self.input.name: feed})
         except Exception as error:
             raise BackendError(
                 f"ONNX Runtime failed on a batch of shape {feed.shape} (the model declares"
@@ -232,6 +251,9 @@ def _session_options(options: BackendOptions) -> SessionOptions:
         # Each call comes from a thread of the caller; together they use all threads.
         threads = max(1, (threads or usable_cpus()) // options.num_streams)
     settings = ort.SessionOptions()
+    if options.device == "cpu":
+        # One block for each shape of a call would stay in memory, and is no faster.
+        settings.enable_mem_pattern = False
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1  # branches of the network do not run in parallel
     # A spinning pool next to another busy program makes calls 2 to 3 times slower; see

@@ -4,7 +4,6 @@ uint8 crops go in.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import threading
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
-from rtmpose.backends.base import BackendOptions, Outputs, TensorSpec, channels_last
+from rtmpose.backends.base import BackendOptions, Outputs
 from rtmpose.backends.forks import keep_in_forks
 from rtmpose.backends.heap import trim_heap
+from rtmpose.backends.openvino_facts import facts_of
 from rtmpose.backends.openvino_precision import (
     OpenedNetwork,
     open_network,
@@ -97,31 +97,21 @@ class OpenVinoBackend:
         else:
             name = card.id
             bf16 = options.precision == "bf16"
-            self._opened = OpenedNetwork(model, "bf16" if bf16 else "fp32", bf16=bf16)
-        network = self._opened.source
+            self._opened = OpenedNetwork(
+                model, facts_of(model), "bf16" if bf16 else "fp32", bf16=bf16
+            )
+        facts = self._opened.facts
         bf16 = self._opened.bf16
         # A file may be in 8 bits itself.
-        quantized = not bf16 and net.is_quantized(network)
+        quantized = not bf16 and facts.quantized
         self.precision: str = "int8" if quantized else self._opened.precision
 
         # What the network looks like from outside.
-        shape = net.dims_of(network.inputs[0].get_partial_shape())
-        pixels_inside = net.takes_pixels(network)
-        if pixels_inside or channels_last(shape):
-            shape = tuple(shape[axis] for axis in (0, 3, 1, 2))  # (N, H, W, 3) to (N, 3, H, W)
-        self.input = TensorSpec(network.inputs[0].get_any_name(), shape)
-        self.outputs = tuple(
-            TensorSpec(o.get_any_name(), net.dims_of(o.get_partial_shape()))
-            for o in network.outputs
-        )
-        self.metadata: Mapping[str, str] = net.metadata_of(network)
-
-        # Which image sizes it takes: any, the declared one only, or smaller ones cut out of it.
-        height, width = self.input.shape[2:]
-        declared = (height, width) if height and width else None
-        self.flexible = declared is None or (
-            not pixels_inside and input_size.has_grid(network, declared)
-        )
+        self.input = facts.input
+        self.outputs = facts.outputs
+        self.metadata: Mapping[str, str] = facts.metadata
+        self.flexible = facts.flexible
+        declared = facts.declared_hw
 
         # The engine is fastest on fixed sizes: one compiled network for each, made when it is met.
         # A change of the batch alone costs up to a tenth of a call, and the number of people
@@ -133,8 +123,6 @@ class OpenVinoBackend:
             card.normalization,
             options.device.upper().replace(":", "."),
             _settings(options, bf16=bf16, parallel=self._parallel),
-            declared,
-            self.flexible,
         )
         self._compile = compiler.compile
         self._start()
@@ -216,10 +204,17 @@ class OpenVinoBackend:
 
 
 class _RequestPool:
-    """The inference requests of one compiled network: one for each call that is running."""
+    """The inference requests of one compiled network: one for each call that is running.
 
-    def __init__(self, compiled: CompiledModel) -> None:
+    Args:
+        compiled: The network.
+        weights: The memory that a network out of a file has its weights in, of which the engine
+            makes no copy: it must not go before the network, nor before a call that is running.
+    """
+
+    def __init__(self, compiled: CompiledModel, weights: NDArray[np.uint8] | None) -> None:
         self._compiled = compiled
+        self._weights = weights
         self._free: list[InferRequest] = [compiled.create_infer_request()]
         keep_in_forks(self)
 
@@ -247,23 +242,24 @@ class _Compiler:
     normalization: Normalization
     device: str
     settings: Settings
-    declared_hw: tuple[int, int] | None
-    flexible: bool
 
     def compile(self, batch: int | None, size_hw: tuple[int, int]) -> _RequestPool:
         form = f"{batch} {size_hw} {sorted(self.settings.items())}"
-        compiled = self._kept(form)
+        content = self.opened.files.find(form)
+        weights = None if content is None else np.frombuffer(content, np.uint8)
+        compiled = None if weights is None else self._imported(weights)
         if compiled is None:
             compiled = self._compiled(batch, size_hw)
             self._keep(form, compiled)
-        pool = _RequestPool(compiled)
+        pool = _RequestPool(compiled, weights)
         trim_heap()
         return pool
 
     def _compiled(self, batch: int | None, size_hw: tuple[int, int]) -> CompiledModel:
         # Compiling changes the network, so a copy is always made.
         network = self.opened.network()
-        sized = self._of_size(network, size_hw) if self.flexible else network.clone()
+        flexible = self.opened.facts.flexible
+        sized = self._of_size(network, size_hw) if flexible else network.clone()
         if batch is not None:
             net.set_dims(sized, {0: batch})
         try:
@@ -277,26 +273,24 @@ class _Compiler:
     def _of_size(self, network: Model, size_hw: tuple[int, int]) -> Model:
         """A copy of a flexible network for one size."""
         # The declared size needs no change, and a grid is cut; anything else is set.
-        if self.declared_hw == size_hw:
+        facts = self.opened.facts
+        if facts.declared_hw == size_hw:
             return network.clone()
-        if self.declared_hw is not None:
-            return input_size.shrink(network, self.declared_hw, size_hw)
+        if facts.declared_hw is not None:
+            return input_size.shrink(network, facts.declared_hw, size_hw)
         copy = network.clone()
-        last = net.takes_pixels(copy) or channels_last(
-            net.dims_of(copy.inputs[0].get_partial_shape())
-        )
-        first = 1 if last else 2  # height and width start at axis 1 or 2
+        first = 1 if facts.channels_last else 2  # height and width start at axis 1 or 2
         net.set_dims(copy, {first: size_hw[0], first + 1: size_hw[1]})
         return copy
 
     # Compiled forms in the cache folder.
 
-    def _kept(self, form: str) -> CompiledModel | None:
-        content = self.opened.files.find(form)
-        if content is None:
-            return None
+    def _imported(self, content: NDArray[np.uint8]) -> CompiledModel | None:
+        from openvino import Tensor
+
+        shared = Tensor(content, shared_memory=True)
         try:
-            return net.core().import_model(io.BytesIO(content), self.device, dict(self.settings))
+            return net.core().import_model(shared, self.device, dict(self.settings))
         # Of another build of the engine, for example: it is compiled and kept anew.
         except Exception as error:  # noqa: BLE001
             log.debug("a compiled form of %s is not used: %s", self.name, net.reason(error))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -24,9 +26,18 @@ from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.int8_graph import quantize
 from rtmpose.backends.int8_preparation import find_ranges, stored_ranges
 from rtmpose.backends.int8_ranges import Ranges
+from rtmpose.backends.openvino_facts import (
+    NetworkFacts,
+    OpeningRecord,
+    facts_of,
+    find_opening,
+    keep_opening,
+)
 from rtmpose.backends.prepared_files import cache_is_writable, content_digest, prepared_digest
-from rtmpose.errors import BackendError
+from rtmpose.errors import BackendError, ModelError
 from rtmpose.model_card import ModelCard
+from rtmpose.paths import bundled_folder, cache_folder
+from rtmpose.text_files import Json
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -39,55 +50,70 @@ PEOPLE_TASKS = ("person detection", "body", "body-feet")
 
 
 class OpenedNetwork:
-    """A network that was read, and how it is changed before it is compiled.
+    """A network that was opened, and how it is changed before it is compiled.
 
     Args:
-        network: As in the file.
+        network: As in the file; None where it is only read when it is to be compiled.
+        facts: What it looks like from outside.
         precision: What it is computed in.
         bf16: Whether what is not in 8 bits is computed in bf16.
         ranges: Of the convolutions in 8 bits.
         medians: What makes it safe for bf16; None for a network that is taken as it is.
-        files: Where its compiled forms are kept.
 
     Attributes:
-        source: As in the file, until it is changed; what it takes and returns stays the same.
+        facts: As given.
         precision: As given.
         bf16: As given.
-        files: As given.
+        files: Where its compiled forms are kept.
+        read_again: Opens the file again; where there is such a thing, the network is in memory no
+            longer than until it is compiled.
     """
 
     def __init__(
         self,
-        network: Model,
+        network: Model | None,
+        facts: NetworkFacts,
         precision: Precision,
         *,
         bf16: bool = False,
         ranges: Ranges | None = None,
         medians: Medians | None = None,
-        files: CompiledFiles | None = None,
     ) -> None:
-        self.source = network
+        self.facts = facts
         self.precision: Precision = precision
         self.bf16 = bf16
-        self.files = files or CompiledFiles(None)
+        self.files = CompiledFiles(None)
+        self._network = network
         self._ranges = ranges
         self._medians = medians
         self._changed = False
         self._changing = threading.Lock()
+        self.read_again: Callable[[], OpenedNetwork] | None = None
 
     def network(self) -> Model:
-        """The network to compile. Changing it takes time and memory, and is not needed where all
-        compiled forms are kept.
+        """The network to compile. Reading and changing it takes time and memory, and is not needed
+        where all compiled forms are kept.
+
+        Raises:
+            ModelError: its file has changed since it was opened.
         """
         with self._changing:
+            if self._network is None:
+                assert self.read_again is not None
+                return self.read_again().network()
+            network = self._network
             if not self._changed:
                 if self._ranges:
-                    quantize(self.source, self._ranges)
+                    quantize(network, self._ranges)
                 if self._medians is not None:
-                    change_for_bf16(self.source, self._medians)
-                net.unpack_weights(self.source)
+                    change_for_bf16(network, self._medians)
+                net.unpack_weights(network)
                 self._changed = True
-            return self.source
+
+            # Compiled forms that are kept do not share its weights.
+            if self.read_again is not None:
+                self._network = self._ranges = self._medians = None
+            return network
 
 
 _opened: WeakValueDictionary[tuple[object, ...], OpenedNetwork] = WeakValueDictionary()
@@ -112,10 +138,7 @@ def open_network(path: Path, card: ModelCard, options: BackendOptions) -> Opened
     if options.num_streams > 1 and key in _opened:
         return _opened[key]
 
-    opened = network_to_compile(path, card, options)
-    # Networks in 8 bits take long to compile. Others would not share their weights any more.
-    if options.device == "cpu" and opened.precision == "int8":
-        opened.files = _compiled_files(path, card, opened)
+    opened = _with_files(path, card, options) or network_to_compile(path, card, options)
     _opened[key] = opened
     return opened
 
@@ -143,8 +166,8 @@ def network_to_compile(path: Path, card: ModelCard, options: BackendOptions) -> 
     medians = bf16_medians(path, network, card, options)
     asked_for = options.precision == "bf16"
     if medians is None and not asked_for:
-        return OpenedNetwork(network, "fp32")
-    return OpenedNetwork(network, "bf16", bf16=True, medians=medians)
+        return OpenedNetwork(network, facts_of(network), "fp32")
+    return OpenedNetwork(network, facts_of(network), "bf16", bf16=True, medians=medians)
 
 
 def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Precision, ...]:
@@ -201,7 +224,7 @@ def _in_int8(path: Path, network: Model, card: ModelCard, options: BackendOption
     if options.device != "cpu":
         raise BackendError("precision int8 was asked for, but OpenVINO has it on the CPU only")
     if net.is_quantized(network):
-        return OpenedNetwork(network, "int8")
+        return OpenedNetwork(network, facts_of(network), "int8")
     if not can_be_calibrated(network, card):
         raise BackendError(
             f"{path.name} cannot be prepared for int8: only networks whose keypoints or boxes can"
@@ -214,31 +237,93 @@ def _in_int8(path: Path, network: Model, card: ModelCard, options: BackendOption
 def _with_ranges(
     path: Path, network: Model, card: ModelCard, options: BackendOptions, ranges: Ranges
 ) -> OpenedNetwork:
+    facts = facts_of(network)
     # Where the processor has bf16, all that is not in 8 bits is computed in it.
     if not net.cpu_has_bf16():
-        return OpenedNetwork(network, "int8", ranges=ranges)
+        return OpenedNetwork(network, facts, "int8", ranges=ranges)
     medians, record = find_medians(path, network, card, threads=options.threads)
     if not record.trusted:
-        return OpenedNetwork(network, "int8", ranges=ranges)
-    return OpenedNetwork(network, "int8", bf16=True, ranges=ranges, medians=medians)
+        return OpenedNetwork(network, facts, "int8", ranges=ranges)
+    return OpenedNetwork(network, facts, "int8", bf16=True, ranges=ranges, medians=medians)
 
 
-# ---- details
+# ---- compiled forms in files
 
 
-def _compiled_files(path: Path, card: ModelCard, opened: OpenedNetwork) -> CompiledFiles:
-    """Where the compiled forms of an opened file are kept."""
+def _with_files(path: Path, card: ModelCard, options: BackendOptions) -> OpenedNetwork | None:
+    """A network in 8 bits, which takes long to compile: its compiled forms are kept. None where
+    that cannot be meant.
+    """
+    if options.device != "cpu" or options.precision not in ("auto", "int8"):
+        return None
     digest = content_digest(path)
+    lasting = digest is not None and _is_lasting(path)
+
+    # How it was opened before; then the file itself is not read.
+    kept = find_opening(_opening_files(path, digest, card, options)) if lasting else None
+    if kept is not None:
+        opened = OpenedNetwork(None, kept.facts, kept.precision, bf16=kept.bf16)
+    else:
+        opened = network_to_compile(path, card, options)
+        # Others would not share their weights any more.
+        if opened.precision != "int8":
+            return opened
+    opened.files = _compiled_files(path, digest, card, opened)
+    if not lasting or not opened.files.used:
+        return opened
+
+    if kept is None:
+        record = OpeningRecord(opened.facts, opened.precision, opened.bf16)
+        keep_opening(_opening_files(path, digest, card, options), record)
+    opened.read_again = partial(_again, path, digest, card, replace(options, precision="int8"))
+    return opened
+
+
+def _is_lasting(path: Path) -> bool:
+    """Whether a file is the package's own, and not one that a user may change or remove while it
+    is in use.
+    """
+    folders = (bundled_folder(), cache_folder())
+    return any(path.absolute().is_relative_to(folder.absolute()) for folder in folders)
+
+
+def _again(
+    path: Path, digest: str | None, card: ModelCard, options: BackendOptions
+) -> OpenedNetwork:
+    if content_digest(path) != digest:
+        raise ModelError(f"{path} has changed since it was opened: start again")
+    return network_to_compile(path, card, options)
+
+
+def _opening_files(
+    path: Path, digest: str | None, card: ModelCard, options: BackendOptions
+) -> CompiledFiles:
+    """Where it is kept how the file was opened."""
+    asked = {"card": repr(card), "precision": options.precision}
+    return _files_of(path, digest, {"opened": asked})
+
+
+def _compiled_files(
+    path: Path, digest: str | None, card: ModelCard, opened: OpenedNetwork
+) -> CompiledFiles:
+    """Where the compiled forms of an opened file are kept."""
+    scaling = card.normalization
+    form = {
+        "precision": [opened.precision, opened.bf16],
+        "normalization": [list(scaling.mean), list(scaling.std), scaling.color],
+    }
+    return _files_of(path, digest, form)
+
+
+def _files_of(path: Path, digest: str | None, made_from: dict[str, Json]) -> CompiledFiles:
     if digest is None:
         return CompiledFiles(None)
-    scaling = card.normalization
     return CompiledFiles(
         {
             "engine": net.engine_version(),
             "model": digest,
             "prepared": prepared_digest(path),
-            "precision": [opened.precision, opened.bf16],
-            "normalization": [list(scaling.mean), list(scaling.std), scaling.color],
+            **made_from,
         }
     )
 

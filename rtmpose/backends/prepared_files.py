@@ -34,10 +34,24 @@ def digest_of(path: Path) -> str:
     Raises:
         ModelError: it cannot be read, for example because it is gone.
     """
+    return _read_once(path)[0]
+
+
+def content_digest(path: Path) -> str | None:
+    """As :func:`digest_of`; None where the weights may be in files that it does not know.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    digest, complete = _read_once(path)
+    return digest if complete else None
+
+
+def _read_once(path: Path) -> tuple[str, bool]:
     try:
         return _digest(_states_of(path))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _states_of(path: Path) -> tuple[tuple[Path, int, int, int], ...]:
@@ -52,31 +66,20 @@ def _states_of(path: Path) -> tuple[tuple[Path, int, int, int], ...]:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> ModelError:
-    return ModelError(f"cannot read {path}: {error.strerror or error}")
-
-
 @lru_cache(maxsize=8)
-def _digest(states: tuple[tuple[Path, int, int, int], ...]) -> str:
-    """Of all files in these states. It is needed several times while a model is opened."""
-    digest = hashlib.sha256()
-    for path, *_ in states:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def content_digest(path: Path) -> str | None:
-    """As :func:`digest_of`; None where the weights may be in files that it does not know.
-
-    Raises:
-        ModelError: it cannot be read.
+def _digest(states: tuple[tuple[Path, int, int, int], ...]) -> tuple[str, bool]:
+    """Of all files in these states, and whether no weights are in other files. It is needed several
+    times while a model is opened.
     """
-    # ONNX names such files by an entry "location" of each tensor.
-    try:
-        elsewhere = path.suffix.lower() != ".xml" and b"location" in path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return None if elsewhere else digest_of(path)
+    digest = hashlib.sha256()
+    complete = True
+    for path, *_ in states:
+        content = path.read_bytes()
+        digest.update(content)
+        # ONNX names such files by an entry "location" of each tensor.
+        if path is states[0][0] and path.suffix.lower() != ".xml":
+            complete = b"location" not in content
+    return digest.hexdigest(), complete
 
 
 def prepared_digest(path: Path) -> str:

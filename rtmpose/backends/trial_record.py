@@ -14,8 +14,9 @@ from pathlib import Path
 
 from rtmpose import backend_table as table
 from rtmpose.backends.cpu import this_cpu
+from rtmpose.backends.prepared_files import digest_of
 from rtmpose.backends.trial import Timing
-from rtmpose.errors import RtmposeError
+from rtmpose.errors import ModelError, RtmposeError
 from rtmpose.files import write_text
 from rtmpose.paths import cache_folder
 from rtmpose.text_files import Json, read_json, to_json
@@ -32,7 +33,7 @@ class TrialKey:
     """What a trial holds for.
 
     Attributes:
-        sha256: Of the model file.
+        sha256: Of the model file, with its weights.
         cpu: Name of the processor.
         flags: Digest of what the processor can do.
         threads: That the network may use.
@@ -71,7 +72,7 @@ def trial_key(path: Path, threads: int = 0) -> TrialKey:
         if row.automatic:
             engines.update(row.versions())
     return TrialKey(
-        hashlib.sha256(path.read_bytes()).hexdigest(),
+        digest_of(path),
         cpu.name,
         _digest(" ".join(sorted(cpu.flags))),
         threads or usable_cpus(),
@@ -96,7 +97,7 @@ def find_trial(path: Path, threads: int = 0) -> TrialRecord | None:
         if not any(folder.glob("trial-*.json")):
             return None
         key = trial_key(path, threads)
-    except OSError:
+    except (OSError, ModelError):
         return None
 
     file = _file(folder, key)

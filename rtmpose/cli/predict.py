@@ -77,6 +77,7 @@ def predict(
 
       rtmpose predict 0 --show          (camera)
     """
+    from rtmpose.backends.heap import keep_few_heaps
     from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
@@ -84,6 +85,7 @@ def predict(
     from rtmpose.writers.job import predict_to_files
     from rtmpose.writers.outputs import Outputs
 
+    keep_few_heaps()
     # Sources and boxes first: a wrong path should not cost the loading of models.
     named = read_sources(sources, frames)
     boxes = detection.boxes

@@ -243,6 +243,7 @@ def track(
 
       rtmpose track walk.mp4 --to trc --meters-per-pixel 0.0042
     """
+    from rtmpose.backends.heap import keep_few_heaps
     from rtmpose.cli.boxes_file import read_boxes
     from rtmpose.cli.named_models import settings_of_models
     from rtmpose.cli.named_sources import read_sources
@@ -250,6 +251,7 @@ def track(
     from rtmpose.media_threads import opencv_in_one_thread
     from rtmpose.writers.job import track_to_files
 
+    keep_few_heaps()
     # Sources and settings first: a mistake should not cost the loading of models.
     named = read_sources(sources, frames)
     _tell_of_single_images(named.items)

@@ -13,6 +13,7 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
+from rtmpose.image_memory import MOST_BYTES, ImageMemory
 from rtmpose.media_threads import conversion_threads
 from rtmpose.sources.orientation import AS_STORED, orientation_of, upright
 from rtmpose.types import Image
@@ -46,6 +47,7 @@ class FrameConverter:
         self._told = quiet
         self._orientation = AS_STORED
         self._layout: tuple[int, int, int] | None = None
+        self._memory = ImageMemory()
         _keep_freed_memory()
 
     def image(self, frame: av.VideoFrame) -> Image:
@@ -61,8 +63,19 @@ class FrameConverter:
             self._orientation = AS_STORED if matrix is None else orientation_of(bytes(matrix))
 
         threads = conversion_threads(frame.width * frame.height)
-        image = _pixels(self._reformatter.reformat(frame, format="bgr24", threads=threads))
+        image = self._pixels(self._reformatter.reformat(frame, format="bgr24", threads=threads))
         return upright(self._square(image), self._orientation)
+
+    def _pixels(self, frame: av.VideoFrame) -> Image:
+        """The pixels of a BGR frame. Large ones are not copied where their rows are not padded."""
+        plane = frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
+        image = rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
+        if image.nbytes > MOST_BYTES:
+            return np.ascontiguousarray(image)
+        copy = self._memory.array(image.shape)
+        np.copyto(copy, image)
+        return copy
 
     def _square(self, image: Image) -> Image:
         """Resample to square pixels; the side that is too short grows, so no detail is lost."""
@@ -110,11 +123,3 @@ def _keep_freed_memory() -> None:
     """
     block = np.empty(LARGE_BLOCK, np.uint8)
     del block
-
-
-def _pixels(frame: av.VideoFrame) -> Image:
-    """The pixels of a BGR frame, without a copy where its rows are not padded."""
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    image = rows[:, : frame.width * 3].reshape(frame.height, frame.width, 3)
-    return np.ascontiguousarray(image)
