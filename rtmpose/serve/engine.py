@@ -197,12 +197,14 @@ class Engine:
     def _admit(self, tasks: Sequence[ImageTask], client: str) -> list[Ticket]:
         for task in tasks:
             check_image(task.image)
-        pixels = sum(pixels_of(task.image) for task in tasks)
-        self._admission.admit(len(tasks), pixels, client)
+        pixels = [pixels_of(task.image) for task in tasks]
+        self._admission.admit(len(tasks), sum(pixels), client)
         tickets = [Ticket(task, client, task.boxes) for task in tasks]
-        for ticket in tickets:
-            # Called once, when it is done, failed or canceled.
-            ticket.future.add_done_callback(partial(self._leave, ticket))
+        for ticket, size in zip(tickets, pixels, strict=True):
+            # Called once, when it is done, failed or canceled. It must not know the ticket: a
+            # future keeps its callbacks, and images in such a circle stay in memory until the
+            # garbage collector looks at objects of their age.
+            ticket.future.add_done_callback(partial(self._leave, size, client))
         return tickets
 
     def close(self, timeout_s: float = 30.0) -> bool:
@@ -219,8 +221,8 @@ class Engine:
             thread.join(max(0.1, deadline - time.monotonic()))
         return finished
 
-    def _leave(self, ticket: Ticket, _: Future[Estimated]) -> None:
-        self._admission.leave(pixels_of(ticket.task.image), ticket.client)
+    def _leave(self, pixels: int, client: str, _: Future[Estimated]) -> None:
+        self._admission.leave(pixels, client)
 
     def _put(self, ticket: Ticket) -> None:
         if not self._needs_detection(ticket):
