@@ -49,7 +49,8 @@ def page_service(pipeline, tmp_path_factory):
     """A service with the bundled networks, which takes videos."""
     from serving import serving
 
-    with serving(pipeline.model, data=tmp_path_factory.mktemp("jobs")) as running:
+    data = tmp_path_factory.mktemp("jobs")
+    with serving(pipeline.model, data=data, warm_up=False) as running:
         yield running
 
 

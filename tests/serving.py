@@ -68,7 +68,7 @@ class Serving:
 
 
 @contextmanager
-def serving(model, start_engine=None, **settings):
+def serving(model, start_engine=None, *, wait=True, **settings):
     from rtmpose.serve.server import RunningServer
     from rtmpose.serve.settings import ServeSettings
 
@@ -76,7 +76,7 @@ def serving(model, start_engine=None, **settings):
     server = RunningServer([model], ServeSettings(**settings), start_engine)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert server.wait_until_ready()
+    assert not wait or server.wait_until_ready()
     running = Serving(server, thread)
     if settings.get("token"):
         running.headers["Authorization"] = f"Bearer {settings['token']}"

@@ -1,6 +1,8 @@
 """One engine for all requests: shared calls, bounded queues, turns between clients."""
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +54,23 @@ def test_nobody_waits_for_others_who_do_not_come(fake):
     engine = Engine([fake], ServeSettings(max_wait_ms=10_000))
     assert len(results(engine.submit([task()], "a"))[0].poses) == 1
     assert engine.close(5)
+
+
+def test_images_are_freed_without_the_garbage_collector(fake):
+    """It looks at objects that are older than others seldom: hundreds of images would wait."""
+    engine = Engine([fake], ServeSettings(max_wait_ms=0))
+    gc.disable()
+    try:
+        tasks = [task(), task(boxes=boxes())]
+        images = [weakref.ref(one.image) for one in tasks]
+        assert len(results(engine.submit(tasks, "a"))) == 2
+        del tasks
+        # The threads of the engine still hold what they had last.
+        results(engine.submit([task(), task(boxes=boxes())], "a"))
+        wait_for(lambda: all(image() is None for image in images), 5)
+    finally:
+        gc.enable()
+    assert engine.close()
 
 
 def test_a_call_has_no_more_people_than_its_limit(fake):

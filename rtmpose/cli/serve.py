@@ -150,6 +150,13 @@ class SharingOptions:
             rich_help_panel=SHARING,
         ),
     ] = None
+    warm_up: Annotated[
+        bool,
+        typer.Option(
+            help="Compile for likely sizes of images before /readyz says that it is ready.",
+            rich_help_panel=SHARING,
+        ),
+    ] = True
     max_queue: Annotated[
         int,
         COUNT,
@@ -320,6 +327,7 @@ def _settings(
         max_wait_ms=sharing.max_wait_ms,
         max_call_ms=sharing.max_call_ms,
         detector_batch=sharing.detector_batch,
+        warm_up=sharing.warm_up,
         max_queue=sharing.max_queue,
         max_body_bytes=round(limits.max_body * MEBI),
         max_pixels=round(limits.max_megapixels * 1e6),

@@ -31,6 +31,7 @@ from rtmpose.serve.parallel_model import calls_of, for_calls
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import SharedDetection
 from rtmpose.serve.tickets import Estimated, ImageTask, Part, Ticket
+from rtmpose.serve.warm_up import warm_up
 from rtmpose.types import Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,9 @@ class ImageEngine(Protocol):
     def answer(self, task: ImageTask, client: str) -> Estimated:
         """Take an image and wait for its result; see :meth:`Engine.answer`."""
 
+    def warm_up(self) -> None:
+        """Make the models ready for likely images; ends early where nothing more is taken."""
+
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken; whether all was finished in that time."""
 
@@ -108,6 +112,7 @@ class Engine:
         self._alone: tuple[PoseModel, SharedDetection, CallSize] | None = None
 
         self._threads: list[threading.Thread] = []
+        self._opened: list[PoseModel] = []  # all, those for several calls at once too
         for number, model in enumerate(models):
             self._start_model(number, model)
 
@@ -197,13 +202,25 @@ class Engine:
     def _admit(self, tasks: Sequence[ImageTask], client: str) -> list[Ticket]:
         for task in tasks:
             check_image(task.image)
-        pixels = sum(pixels_of(task.image) for task in tasks)
-        self._admission.admit(len(tasks), pixels, client)
+        pixels = [pixels_of(task.image) for task in tasks]
+        self._admission.admit(len(tasks), sum(pixels), client)
         tickets = [Ticket(task, client, task.boxes) for task in tasks]
-        for ticket in tickets:
-            # Called once, when it is done, failed or canceled.
-            ticket.future.add_done_callback(partial(self._leave, ticket))
+        for ticket, size in zip(tickets, pixels, strict=True):
+            # Called once, when it is done, failed or canceled. It must not know the ticket: a
+            # future keeps its callbacks, and images in such a circle stay in memory until the
+            # garbage collector looks at objects of their age.
+            ticket.future.add_done_callback(partial(self._leave, size, client))
         return tickets
+
+    def warm_up(self) -> None:
+        """Make the calls of likely images once; see :mod:`rtmpose.serve.warm_up`. Requests that
+        come meanwhile are worked on. It ends early where nothing more is taken.
+        """
+        for model in self._opened:
+            try:
+                warm_up(model, lambda: not self.stopping)
+            except Exception:  # a request for such an image will be told
+                log.exception("a model could not be made ready for likely images")
 
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken, end the threads.
@@ -219,8 +236,8 @@ class Engine:
             thread.join(max(0.1, deadline - time.monotonic()))
         return finished
 
-    def _leave(self, ticket: Ticket, _: Future[Estimated]) -> None:
-        self._admission.leave(pixels_of(ticket.task.image), ticket.client)
+    def _leave(self, pixels: int, client: str, _: Future[Estimated]) -> None:
+        self._admission.leave(pixels, client)
 
     def _put(self, ticket: Ticket) -> None:
         if not self._needs_detection(ticket):
@@ -245,6 +262,7 @@ class Engine:
         """The threads of a device. Models that find people by themselves need no detector's."""
         calls = calls_of(model)
         beside = for_calls(model, calls)
+        self._opened += [model] if beside is model else [model, beside]
         longest_s = self.settings.max_call_ms / 1000
         size = CallSize(self.settings.max_batch, longest_s if takes_any(model) else math.inf)
         if calls > 1 and number == 0:

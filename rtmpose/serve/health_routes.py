@@ -25,7 +25,8 @@ def health_routes(service: Service) -> APIRouter:
 
     @router.get("/readyz", summary="Whether requests are taken", responses=_DOWN)
     def readyz() -> Health:
-        return _health(service.ready, "ready", "stopping")
+        reason = service.not_ready
+        return _health(reason is None, "ready", reason or "")
 
     @router.get(
         "/metrics",

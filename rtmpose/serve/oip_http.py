@@ -126,9 +126,10 @@ def _add_health(router: APIRouter, service: Service, model: ProtocolModel) -> No
 
     @router.get("/v2/health/ready", summary="Whether requests are taken")
     def ready() -> Any:
-        if service.ready:
+        reason = service.not_ready
+        if reason is None:
             return {"ready": True}
-        return JSONResponse({"error": "stopping"}, status_code=503)
+        return JSONResponse({"error": reason}, status_code=503)
 
     names = _names(model)
 

@@ -63,6 +63,8 @@ class PoseReplica:
 
     def __init__(self, open_models: OpenModels, settings: ServeSettings) -> None:
         self._engine = Engine(open_models(), settings)
+        if settings.warm_up:
+            self._engine.warm_up()
 
     async def estimate(self, task: ImageTask, client: str) -> Estimated | RtmposeError:
         """What came of an image; an error of the package as a value, which Ray would wrap."""

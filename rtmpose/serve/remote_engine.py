@@ -113,6 +113,9 @@ class RemoteEngine:
         """Take an image and wait for its result; see :meth:`submit`."""
         return self.submit([task], client)[0].result()
 
+    def warm_up(self) -> None:
+        """Nothing: replicas do so when they start."""
+
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, wait for what was taken, end the thread."""
         finished = self._admission.close(timeout_s)

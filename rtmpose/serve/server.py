@@ -77,6 +77,8 @@ class RunningServer:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_configuration(self.app, settings))
+        self._service: Service = self.app.state.service
+        self._service.warming_up = settings.warm_up
         self.grpc_port: int | None = None
         self._ready = threading.Event()
 
@@ -90,8 +92,13 @@ class RunningServer:
         """End soon: nothing new is taken, what was taken is finished. From any thread."""
         self._server.should_exit = True
 
+    @property
+    def listens(self) -> bool:
+        """Whether requests are answered already."""
+        return self._server.started
+
     def wait_until_ready(self, timeout_s: float = 30.0) -> bool:
-        """Whether it listens, at the latest after that time."""
+        """Whether it listens and is ready for likely images, at the latest after that time."""
         return self._ready.wait(timeout_s)
 
     async def _serve(self) -> None:
@@ -128,8 +135,7 @@ class RunningServer:
             return None
         from rtmpose.serve.oip_grpc import GrpcServer
 
-        service: Service = self.app.state.service
-        server = GrpcServer(service, self.app.state.protocol_model, self.settings.grpc_port)
+        server = GrpcServer(self._service, self.app.state.protocol_model, self.settings.grpc_port)
         await server.start()
         self.grpc_port = server.port
         return server
@@ -138,10 +144,19 @@ class RunningServer:
         """Says when it listens, and closes connections that only sit there."""
         while not self._server.started:
             await asyncio.sleep(0.01)
-        self._ready.set()
         log.info("serving on %s", self.url)
         limits = (self.settings.body_timeout_s, self.settings.read_timeout_s)
-        await close_idle_connections(self._server, *limits)
+        await asyncio.gather(self._warm_up(), close_idle_connections(self._server, *limits))
+
+    async def _warm_up(self) -> None:
+        """Says when the first requests wait no longer than others."""
+        if self.settings.warm_up:
+            started = time.monotonic()
+            # It ends by itself when the engine is closed.
+            await asyncio.to_thread(self.engine.warm_up)
+            self._service.warming_up = False
+            log.info("ready after another %.1f s", time.monotonic() - started)
+        self._ready.set()
 
 
 def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:

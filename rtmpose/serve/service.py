@@ -39,6 +39,8 @@ class Service:
         engine: What works on images.
         metrics: Its numbers.
         threads: Threads in which images are decoded and drawn.
+        warming_up: Whether the service still compiles for likely images. Requests are taken, but it
+            does not say that it is ready.
     """
 
     settings: ServeSettings
@@ -49,11 +51,21 @@ class Service:
             min(8, os.cpu_count() or 1), thread_name_prefix="rtmpose-images"
         )
     )
+    warming_up: bool = False
 
     @property
     def ready(self) -> bool:
-        """Whether requests are taken."""
-        return not self.engine.stopping and self.engine.alive
+        """Whether requests are taken, and the first ones wait no longer than others."""
+        return self.not_ready is None
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why it is not ready; None where it is."""
+        if self.engine.stopping:
+            return "stopping"
+        if not self.engine.alive:
+            return "a thread of the engine has ended"
+        return "warming up" if self.warming_up else None
 
     def check_ready(self) -> None:
         """Refuse work while the service goes down."""

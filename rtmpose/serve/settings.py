@@ -68,6 +68,7 @@ class ServeSettings:
         body_rate: Slowest body, in bytes per second, after the first ``body_timeout_s``.
         drain_s: How long a stop waits for what is being worked on.
         data: Folder of the jobs; None switches them off.
+        warm_up: Compile for likely sizes of images before the service says that it is ready.
         share_models: Whether the model files may be fetched.
         web_assets: Folder with what the page needs to run the model in the browser.
         log_json: Log as JSON lines.
@@ -108,6 +109,7 @@ class ServeSettings:
     body_rate: float = 1024.0
     drain_s: float = 30.0
     data: Path | None = None
+    warm_up: bool = True
     share_models: bool = True
     web_assets: Path | None = None
     log_json: bool = False
@@ -142,7 +144,7 @@ class ServeSettings:
             body_rate=RATE,
             drain_s=RATE,
         )
-        check_flags(self, "no_auth", "trust_proxy", "share_models", "log_json")
+        check_flags(self, "no_auth", "trust_proxy", "warm_up", "share_models", "log_json")
         path = self.root_path.rstrip("/")
         if path and not ROOT_PATH.fullmatch(path):
             raise InputError(
