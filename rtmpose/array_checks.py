@@ -66,7 +66,7 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
 
     Raises:
         InputError: the shape is wrong, a value is NaN, infinite or farther out than any image
-            reaches, or a box has no positive width and height.
+            reaches, all of them lie between 0 and 1, or a box has no positive width and height.
     """
     array = as_float32("boxes", boxes)
     if array.size == 0:
@@ -78,6 +78,11 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
             f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}"
         )
     check_box_values(array)
+    if array.min() >= 0 and array.max() <= 1:
+        raise InputError(
+            "the boxes lie between 0 and 1, within one pixel: boxes are in image pixels; multiply x"
+            " by the width of the image and y by its height"
+        )
     flat = (array[:, 2:] <= array[:, :2]).any(axis=1)
     if flat.any():
         i = int(np.flatnonzero(flat)[0])

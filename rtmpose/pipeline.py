@@ -21,6 +21,7 @@ from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
 from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
+from rtmpose.value_types import one_process
 
 __all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "Result", "predict"]
 
@@ -81,6 +82,7 @@ class Result:
         return drawn.png(self.draw())
 
 
+@one_process
 class Pipeline:
     """Finds the people of an image and their keypoints. Holds the opened networks; use it for many
     images.
