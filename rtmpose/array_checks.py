@@ -66,7 +66,7 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
 
     Raises:
         InputError: the shape is wrong, a value is NaN, infinite or farther out than any image
-            reaches, all of them lie between 0 and 1, or a box has no positive width and height.
+            reaches, or a box has no positive width and height.
     """
     array = as_float32("boxes", boxes)
     if array.size == 0:
@@ -78,11 +78,6 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
             f"boxes must have shape (N, 4), x1, y1, x2, y2 in image pixels; got {array.shape}"
         )
     check_box_values(array)
-    if array.min() >= 0 and array.max() <= 1:
-        raise InputError(
-            "the boxes lie between 0 and 1, within one pixel: boxes are in image pixels; multiply x"
-            " by the width of the image and y by its height"
-        )
     flat = (array[:, 2:] <= array[:, :2]).any(axis=1)
     if flat.any():
         i = int(np.flatnonzero(flat)[0])
@@ -91,6 +86,23 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
             "boxes are x1, y1, x2, y2 (corners), not x, y, width, height"
         )
     return array
+
+
+def check_in_pixels(boxes: FloatArray, image: NDArray[np.uint8]) -> None:
+    """Refuse boxes ``(N, 4)`` that are parts of the size of their image instead of pixels.
+
+    Raises:
+        InputError: a box lies in the first pixel of a larger image.
+    """
+    if max(image.shape[:2]) == 1:
+        return
+    small = (np.abs(boxes) <= 1).all(axis=1)
+    if small.any():
+        i = int(np.flatnonzero(small)[0])
+        raise InputError(
+            f"box {i} lies in the first pixel: {boxes[i].tolist()}; boxes are in image pixels:"
+            " multiply x by the width of the image and y by its height"
+        )
 
 
 def check_box_values(boxes: FloatArray, farthest: float = FARTHEST) -> None:

@@ -57,8 +57,8 @@ def one_process(cls: Class) -> Class:
         )
 
     # The networks are shared then, which copy.copy may do.
-    def shallow(self: Any) -> Any:
-        made = type(self).__new__(type(self))
+    def shallow(self: Any) -> object:
+        made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         return made
 

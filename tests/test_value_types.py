@@ -73,8 +73,11 @@ def test_what_is_drawn_must_be_poses():
             rtmpose.draw_poses(black_image, wrong)
 
 
-def test_boxes_between_0_and_1():
-    with pytest.raises(InputError, match="multiply x by the width"):
-        Detections.from_boxes([[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1]])
-    # One that is larger than a pixel is enough.
-    assert len(Detections.from_boxes([[0.1, 0.2, 0.5, 0.9], [0, 0, 10, 10]])) == 2
+def test_boxes_that_are_parts_of_the_size(job_pipeline):
+    image = np.zeros((40, 60, 3), np.uint8)
+    for boxes in ([[1, 2, 30, 40], [0.1, 0.2, 0.5, 0.9]], Detections.from_boxes([[0, 0, 1, 1]])):
+        with pytest.raises(InputError, match="multiply x by the width"):
+            job_pipeline(image, boxes=boxes)
+    # The whole of the smallest image is one pixel.
+    assert len(job_pipeline(image[:1, :1], boxes=[[0, 0, 1, 1]])) == 1
+    assert len(job_pipeline(image, boxes=[[0.1, 0.2, 20, 30]])) == 1
