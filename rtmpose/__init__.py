@@ -89,9 +89,15 @@ _ELSEWHERE = {
     "RTMPose": "PoseEstimator",
     "Wholebody": "Pipeline",
     "YOLOX": "Detector",
+    "detect": "Detector",
+    "draw": "draw_poses",
     "draw_skeleton": "draw_poses",
+    "imread": "read_image",
+    "inference": "predict",
+    "infer": "predict",
     "inference_topdown": "PoseEstimator",
     "init_model": "PoseEstimator",
+    "load_image": "read_image",
 }
 
 # Verbs that need more than the base install -> the extra that brings it.
@@ -183,10 +189,22 @@ def __getattr__(name: str) -> Any:
     elif name in _FOLDERS:
         value = importlib.import_module(f"rtmpose.{name}")
     else:
-        hint = f"; here it is rtmpose.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
-        raise AttributeError(f"module 'rtmpose' has no attribute {name!r}{hint}")
+        raise AttributeError(f"module 'rtmpose' has no attribute {name!r}{_name_hint(name)}")
     globals()[name] = value
     return value
+
+
+def _name_hint(name: str) -> str:
+    """What was meant by a name that is not here; empty where nobody can tell."""
+    if name in _ELSEWHERE:
+        return f"; here it is rtmpose.{_ELSEWHERE[name]}"
+    # Python itself looks for names such as __path__.
+    if name.startswith("_"):
+        return ""
+    import difflib
+
+    near = difflib.get_close_matches(name, [*_HOME, *_FOLDERS], n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _needs_extra(name: str, package: str) -> Callable[..., NoReturn]:

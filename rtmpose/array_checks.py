@@ -88,6 +88,23 @@ def check_boxes(boxes: ArrayLike) -> FloatArray:
     return array
 
 
+def check_in_pixels(boxes: FloatArray, image: NDArray[np.uint8]) -> None:
+    """Refuse boxes ``(N, 4)`` that are parts of the size of their image instead of pixels.
+
+    Raises:
+        InputError: a box lies in the first pixel of a larger image.
+    """
+    if max(image.shape[:2]) == 1:
+        return
+    small = (np.abs(boxes) <= 1).all(axis=1)
+    if small.any():
+        i = int(np.flatnonzero(small)[0])
+        raise InputError(
+            f"box {i} lies in the first pixel: {boxes[i].tolist()}; boxes are in image pixels:"
+            " multiply x by the width of the image and y by its height"
+        )
+
+
 def check_box_values(boxes: FloatArray, farthest: float = FARTHEST) -> None:
     """Refuse boxes ``(N, 4)`` with NaN, infinity, or coordinates beyond ``farthest`` pixels.
 

@@ -20,12 +20,14 @@ from rtmpose.ops.letterbox import letterbox, rectangle, unletterbox
 from rtmpose.ranges import CLASS, FRACTION, check_choice, check_number, check_optional
 from rtmpose.recognize import recognize_detector
 from rtmpose.types import Detections, Image, check_image
-from rtmpose.zoo import resolve
+from rtmpose.value_types import one_process
+from rtmpose.zoo import known_card, resolve
 
 DEFAULT_DETECTOR = "rtmdet-nano-finetuned"
 DEFAULT_BOX_THR = 0.3
 
 
+@one_process
 class Detector:
     """A detection network with its letterbox and decoding.
 
@@ -67,6 +69,11 @@ class Detector:
         if not isinstance(label, str):
             check_optional("label", label, CLASS)
         check_choice("fit", fit, ("auto", "letterbox", "rectangular"))
+
+        # A model of another kind is not worth its download.
+        named = card or known_card(model)
+        if named is not None:
+            box_decoder(named)
 
         # A file without a card is recognized by what is in it.
         path, zoo_card = resolve(model)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmpose.errors import InputError
 from rtmpose.keywords import checked_keywords
 from rtmpose.ranges import (
     IMAGE_SIDE,
@@ -157,9 +158,11 @@ def draw_poses(
         A new image of the same size.
 
     Raises:
-        InputError: the image or the background is not usable.
+        InputError: the image, the poses or the background are not usable.
     """
     check_image(image)
+    if not isinstance(poses, Poses):
+        raise InputError(f"poses must be rtmpose.Poses of one image, not {type(poses).__name__}")
     check_choice("background", background, BACKGROUNDS)
     check_choice("color", color, COLORS)
     check_number("kpt_thr", kpt_thr, KEYPOINT_SCORE)

@@ -27,7 +27,7 @@ from rtmpose.pose_estimator import (
 )
 from rtmpose.recognize import recognize_one_stage
 from rtmpose.types import Detections, Image, Poses, Skeleton
-from rtmpose.zoo import resolve
+from rtmpose.zoo import known_card, resolve
 
 __all__ = [
     "BoxModel",
@@ -224,9 +224,11 @@ def _warn_of_other_boxes(detector: ModelCard, pose: ModelCard) -> None:
 
 def is_one_stage(model: ModelName, card: ModelCard | None = None) -> bool:
     """Whether a model finds people by itself, by its card or by the outputs of its file."""
-    # A card says it; without one the outputs do.
-    path, zoo_card = resolve(model)
-    card = card or zoo_card or recognize_one_stage(path)
+    # A card says it, and nothing is fetched for that; without one the outputs do.
+    card = card or known_card(model)
+    if card is None:
+        path, zoo_card = resolve(model)
+        card = zoo_card or recognize_one_stage(path)
     return card is not None and card.output == "people"
 
 

@@ -26,6 +26,7 @@ from rtmpose.ranges import FRACTION, check_number, check_optional
 from rtmpose.recognize import RAW_PIXELS, recognize_one_stage
 from rtmpose.skeletons import skeleton_of_outputs
 from rtmpose.types import Detections, Image, Outputs, Poses, Skeleton, check_image
+from rtmpose.value_types import one_process
 from rtmpose.zoo import resolve
 
 DEFAULT_BOX_THR = 0.3
@@ -37,6 +38,7 @@ Placement = tuple[float, tuple[float, float]]
 """The factor from image to canvas pixels, and where the image's corner lies on the canvas."""
 
 
+@one_process
 class OneStage:
     """A one-stage network (RTMO, YOLO pose models) with its letterbox and decoding: a model family
     like :class:`rtmpose.families.TopDown`.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, overload
 
+from rtmpose.array_checks import check_in_pixels
 from rtmpose.backends import BackendOptions
 from rtmpose.detector import DEFAULT_BOX_THR, DEFAULT_DETECTOR, Detector
 from rtmpose.families import BoxModel, CropModel, ModelName, PoseModel, open_model
@@ -17,10 +18,11 @@ from rtmpose.keywords import check_keywords, checked_keywords, keywords_of
 from rtmpose.model_card import ModelCard
 from rtmpose.one_stage import OneStage
 from rtmpose.people import people_of, person_thr_for
-from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator
+from rtmpose.pose_estimator import DEFAULT_POSE_MODEL, Boxes, PoseEstimator, as_detections
 from rtmpose.ranges import FRACTION, check_count, check_flag, check_number
 from rtmpose.sources import CameraSettings, SourceItem, expand_sources, iterate
 from rtmpose.types import Detections, Frame, Image, Poses, Skeleton
+from rtmpose.value_types import one_process
 
 __all__ = ["DEFAULT_DETECTOR", "DEFAULT_POSE_MODEL", "Pipeline", "Result", "predict"]
 
@@ -81,6 +83,7 @@ class Result:
         return drawn.png(self.draw())
 
 
+@one_process
 class Pipeline:
     """Finds the people of an image and their keypoints. Holds the opened networks; use it for many
     images.
@@ -210,6 +213,11 @@ class Pipeline:
         )
 
     def _estimate(self, images: Sequence[Image], boxes: Sequence[Boxes] | None) -> list[Poses]:
+        if boxes is not None:
+            checked = [as_detections(given) for given in boxes]
+            for image, given in zip(images, checked, strict=False):  # their numbers are checked below
+                check_in_pixels(given.boxes, image)
+            boxes = checked
         poses = self.model.estimate(images, boxes, box_thr=self.box_thr, max_people=self.max_people)
         return poses if boxes is not None else [self.people_of(found) for found in poses]
 

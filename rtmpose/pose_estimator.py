@@ -33,7 +33,8 @@ from rtmpose.types import (
     check_boxes,
     check_image,
 )
-from rtmpose.zoo import resolve
+from rtmpose.value_types import one_process
+from rtmpose.zoo import known_card, resolve
 
 # ---- one network
 
@@ -59,6 +60,7 @@ def as_detections(boxes: Boxes) -> Detections:
     return boxes
 
 
+@one_process
 class PoseEstimator:
     """A top-down pose network with its cropping and decoding.
 
@@ -92,6 +94,10 @@ class PoseEstimator:
         antialias: bool = False,
     ) -> None:
         self.antialias = check_flag("antialias", antialias)
+        # A model of another kind is not worth its download.
+        named = card or known_card(model)
+        if named is not None:
+            keypoint_decoder(named)
         path, zoo_card = resolve(model)
         card = card or zoo_card or card_of_file(path) or assumed_card(path)
         keypoint_decoder(card)  # raises for a card of another kind

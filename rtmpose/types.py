@@ -27,6 +27,7 @@ from rtmpose.array_checks import (
 )
 from rtmpose.errors import InputError
 from rtmpose.ranges import FINITE, FRACTION, INDEX, Range, check_fields, check_row, shown
+from rtmpose.value_types import value_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +93,7 @@ class Frame:
         return f"Frame({place}index {self.index}, {self.time_s:.3f} s, {width}x{height})"
 
 
+@value_type
 @dataclass(frozen=True, eq=False)
 class Detections:
     """What a detector found in one image.
@@ -275,6 +277,7 @@ class Calibration:
         )  # the logistic, without overflow
 
 
+@value_type
 @dataclass(frozen=True, eq=False)
 class Poses:
     """The people (hands, faces, animals) of one image.

@@ -45,7 +45,7 @@ def test_bench(tmp_path, models, photo, capsys):
     assert result["frames"] == 3
     printed = capsys.readouterr().out
     assert "detect" in printed
-    assert "1.jpg: 4.0 people per frame, 3 frames" in printed
+    assert "1.jpg: 4.0 boxes per frame, 3 frames" in printed
 
 
 def test_people_that_the_detector_finds(tmp_path, models, photo):

@@ -313,7 +313,7 @@ def test_imports_point_one_way():
             assert "cli" not in imported, path
         if place in ("types.py", "errors.py"):
             # Drawing a result is a convenience, loaded when it is asked for.
-            below = {"errors", "ranges", "array_checks", "pose_tables"}
+            below = {"errors", "ranges", "array_checks", "pose_tables", "value_types"}
             assert imported <= {*below, "types", "draw"}, path
         if place in (
             "ops",

@@ -1,7 +1,10 @@
 """The page in Chromium with a camera that shows a clip: streams, servers that go, tokens."""
 
+import base64
 from contextlib import ExitStack
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
@@ -13,6 +16,7 @@ from pages import (
     FAKE_CAMERA,
     NEEDS_CHROMIUM,
     check_accessible,
+    download,
     launched,
     opened,
     wait_for_people,
@@ -36,6 +40,49 @@ def test_the_camera(browser_with_camera, page_service):
         page.wait_for_selector("#status:has-text('1 person')")
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Camera", exact=True).wait_for()
+
+
+def test_a_camera_that_faces_the_person_is_a_mirror(browser_with_camera, page_service):
+    facing = """() => {
+      const get = MediaStreamTrack.prototype.getSettings;
+      MediaStreamTrack.prototype.getSettings = function () {
+        return { ...get.call(this), facingMode: "user" };
+      };
+    }"""
+    with opened(browser_with_camera, page_service) as page:
+        page.evaluate(facing)
+        # Words are not mirrored, so they would differ.
+        page.locator("#ids").uncheck()
+        assert page.locator("#mirror").is_hidden()
+        page.get_by_role("button", name="Camera").click()
+        wait_for_people(page)
+        assert page.get_by_label("As in a mirror").is_checked()
+        check_accessible(page)
+        # The view is a mirror image of what is downloaded, and the table is not.
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Camera", exact=True).wait_for()
+        assert page.locator("#mirror").is_hidden()
+        view = pixels_of_view(page)
+        picture = cv2.imdecode(np.frombuffer(download(page, "Picture"), np.uint8), 1)
+        assert far_apart(view[:, ::-1], picture) < 2
+        assert far_apart(view, picture) > 20
+        # What was chosen holds the next time.
+        page.get_by_role("button", name="Camera", exact=True).click()
+        page.get_by_label("As in a mirror").uncheck()
+        page.wait_for_selector("#numbers:has-text('results/s')")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Camera", exact=True).wait_for()
+        picture = cv2.imdecode(np.frombuffer(download(page, "Picture"), np.uint8), 1)
+        assert far_apart(pixels_of_view(page), picture) < 2
+
+
+def pixels_of_view(page):
+    url = page.evaluate("document.querySelector('#view').toDataURL('image/png')")
+    return cv2.imdecode(np.frombuffer(base64.b64decode(url.split(",")[1]), np.uint8), 1)
+
+
+def far_apart(a, b):
+    return np.abs(a.astype(np.int16) - b).mean()
 
 
 def test_cameras_that_cannot_be_used(playwright, page_service):

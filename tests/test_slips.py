@@ -1,12 +1,19 @@
 """What people type on their first day, and where it leads."""
 
+import contextlib
+import importlib
+import io
+import re
+
 import av
 import pytest
 from clips import clip
 from jobs import image
 
+import rtmpose
 from rtmpose.cli import main
-from rtmpose.errors import InputError
+from rtmpose.cli.commands import COMMANDS
+from rtmpose.errors import InputError, ModelError
 from rtmpose.sources import SourceItem, expand_sources
 from rtmpose.writers.job import predict_to_files
 from rtmpose.writers.names import output_names
@@ -155,3 +162,75 @@ def test_a_table_of_anybody_is_no_annotation_file(name, command, tmp_path, capsy
     assert "is a table" in error
     assert "DeepLabCut" in error
     assert "rtmpose data formats" in error
+
+
+# ---- names of other tools, and what is missing
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (["predict", "a.jpg", "--conf", "0.5"], "--conf: --box-thr is the lowest score"),
+        (["track", "a.mp4", "--save_json=x"], "--save_json: -o FOLDER draws"),
+        (["predict", "--source", "a.jpg"], "are named without an option"),
+        (["train"], "rtmpose train list"),
+        (["convert", "a.jsonl"], "rtmpose convert clip.jsonl --to trc"),
+    ],
+)
+def test_usage_errors_say_what_to_write(line, hint, capsys):
+    assert main(line) == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_hints_are_of_the_option_that_is_wrong(capsys):
+    # What `--output-size` begins with is an option here.
+    assert main(["predict", "a.jpg", "--outputs", "x"]) == 2
+    assert "draws" not in capsys.readouterr().err
+
+
+def test_every_option_of_a_hint_exists():
+    from rtmpose.cli.usage_hints import MISSING, OTHER_NAMES
+
+    helps = {name: run_help(name) for name in ("predict", "track")}
+    for hint in OTHER_NAMES.values():
+        for option in re.findall(r"--[a-z-]+", hint):
+            assert option in helps["track"] + helps["predict"], option
+    assert set(MISSING) <= {row.name for row in COMMANDS}
+
+
+def run_help(command):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main([command, "--help"]) == 0
+    return out.getvalue()
+
+
+def test_a_model_of_another_kind_is_not_downloaded(monkeypatch):
+    def no_fetch(*args, **kwargs):
+        raise AssertionError("fetched")
+
+    # The package has a function of the name of the module.
+    module = importlib.import_module("rtmpose.zoo.resolve")
+    monkeypatch.setattr(module, "fetch", no_fetch)
+    with pytest.raises(ModelError, match="not a detector"):
+        rtmpose.Detector("rtmpose-m")
+    for pose in ("rtmdet-m", "yolox-tiny"):
+        with pytest.raises(ModelError, match="not a pose model"):
+            rtmpose.Pipeline(pose=pose)
+
+
+def test_files_that_are_no_images(tmp_path):
+    for name, content, words in (
+        ("scan.dcm", b"\0" * 128 + b"DICM" + b"\0" * 60, "a DICOM file"),
+        ("clip.jpg", b"\0\0\0\x18ftypmp42" + b"\0" * 60, "a video, not an image"),
+        ("clip.png", b"\x1a\x45\xdf\xa3" + b"\0" * 60, "a video, not an image"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=words):
+            rtmpose.read_image(path)
+
+
+def test_a_page_with_a_player_is_no_video():
+    from rtmpose.sources.containers import open_refusal
+
+    words = open_refusal("https://www.youtube.com/watch?v=a", ValueError("x"), "", local=False)
+    assert "yt-dlp" in words

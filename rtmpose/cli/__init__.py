@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import shlex
 import signal
 import sys
 from typing import Any
@@ -74,7 +72,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     import typer
 
     from rtmpose.cli.app import make_app
-    from rtmpose.cli.commands import find_command
+    from rtmpose.cli.usage_hints import usage_hints
 
     # Older typers depend on click, newer ones carry their own: reach its base error through what
     # typer offers.
@@ -105,12 +103,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_INTERRUPTED
     except usage_error as error:
         error.show()
-        # `rtmpose photo.jpg`: what most people want is one word away.
-        first = arguments[0] if arguments else ""
-        if find_command(first) is None and (os.path.lexists(first) or "://" in first):
-            tell(f"To find people in it: rtmpose predict {shlex.join(arguments)}")
-        for name in _files_like_options(arguments):
-            tell(f"{name} is a file here: write ./{name}")
+        for line in usage_hints(arguments, error.format_message()):
+            tell(line)
         return int(error.exit_code)
     except typer.Exit as error:
         return error.exit_code
@@ -128,11 +122,6 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return EXIT_ERROR
     # Newer typers turn Ctrl-C into the status EXIT_INTERRUPTED themselves.
     return int(result) if isinstance(result, int) else 0
-
-
-def _files_like_options(arguments: list[str]) -> list[str]:
-    """Names of files among the arguments that look like options."""
-    return [a for a in arguments if a.startswith("-") and len(a) > 1 and os.path.lexists(a)]
 
 
 def _is_output_failure(error: OSError) -> bool:

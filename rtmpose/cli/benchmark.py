@@ -256,8 +256,8 @@ def _print_stages(timing: PipelineTiming, source: str, markdown: bool) -> None:
         for stage in result.stages
     ]
     _print_table(rows, markdown)
-    people = f"{result.people_per_frame:.1f} people per frame"
-    typer.echo(f"{source}: {people}, {result.frames} frames")
+    boxes = f"{result.people_per_frame:.1f} boxes per frame"
+    typer.echo(f"{source}: {boxes}, {result.frames} frames")
     typer.echo(f"{timing.backend} on {timing.device}, {timing.precision}")
 
 

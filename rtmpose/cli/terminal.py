@@ -90,6 +90,9 @@ def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: b
     fps = report.frames / max(report.seconds, 1e-9)
     people = f"{report.people} {'person' if report.people == 1 else 'people'}"
     lines = [f"{frames}, {people} in {report.seconds:.2f} s ({fps:.1f} fps)"]
+    # Where the only source failed, the error says everything.
+    if report.failures and not report.frames:
+        lines = []
     if report.dropped:
         lines.append(f"{report.dropped} frames of live sources were dropped to stay up to date")
     if report.skipped:

@@ -95,8 +95,14 @@ def _font_families() -> list[str]:
     """The font, and those installed that have the letters it lacks."""
     from matplotlib.font_manager import fontManager
 
+    logging.getLogger("matplotlib.font_manager").addFilter(_is_no_weight)
     installed = {font.name for font in fontManager.ttflist}
     return [LETTERS, *(name for name in MORE_LETTERS if name in installed)]
+
+
+def _is_no_weight(record: logging.LogRecord) -> bool:
+    """Leaves out that a font for more letters has no bold ones: the usual ones do."""
+    return "font weight" not in record.getMessage()
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import av
 
@@ -36,6 +37,20 @@ REFERRING_FORMATS = frozenset(
 NOT_VIDEO = frozenset({"tty", "bin", "xbin", "adf", "idf", "image2", "image2pipe", "ass", "srt"})
 """FFmpeg reads text and single images as videos too."""
 
+VIDEO_PAGES = frozenset(
+    {
+        "bilibili.com",
+        "m.youtube.com",
+        "vimeo.com",
+        "www.bilibili.com",
+        "www.tiktok.com",
+        "www.twitch.tv",
+        "www.youtube.com",
+        "youtu.be",
+        "youtube.com",
+    }
+)
+"""Hosts whose addresses people give are pages with a player."""
 MP4_BOXES = (b"ftyp", b"mdat", b"free", b"wide", b"skip")
 """What MP4 and QuickTime files begin with."""
 
@@ -171,7 +186,7 @@ def _opened(
         # FFmpeg lists all formats that it would have taken.
         if "whitelist" in reason:
             reason = "its format names other files, or it uses them"
-        raise InputError(_refusal(name, error, reason, local=local)) from error
+        raise InputError(open_refusal(name, error, reason, local=local)) from error
     try:
         yield Video(container, _video_stream(container, name), name)
     except av.error.FFmpegError as error:
@@ -201,7 +216,7 @@ def _video_stream(container: Any, name: str) -> Any:
     return stream
 
 
-def _refusal(name: str, error: Exception, reason: str, *, local: bool) -> str:
+def open_refusal(name: str, error: Exception, reason: str, *, local: bool) -> str:
     """Why something cannot be opened, and what to do."""
     text = reason or text_of(error)
     if isinstance(error, av.error.ProtocolNotFoundError):
@@ -211,6 +226,11 @@ def _refusal(name: str, error: Exception, reason: str, *, local: bool) -> str:
             " another program receive it and send it on, for example as udp://"
         )
     if not local:
+        if urlsplit(name).hostname in VIDEO_PAGES:
+            return (
+                f"{name} is a page that shows a video, not the video: save it as a file first, for"
+                " example with yt-dlp"
+            )
         return f"{name} cannot be opened: {text}; is the address right and the stream up?"
     if "moov atom" in text:
         return (

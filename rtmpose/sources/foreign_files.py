@@ -35,6 +35,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "a Windows file such as Thumbs.db, not an image"),
 )
 HEAD = 1024
+MATROSKA = b"\x1a\x45\xdf\xa3"
 _TEXT = frozenset([*b"\t\n\r", *range(32, 127)])
 
 
@@ -50,14 +51,18 @@ def describe_foreign(data: bytes, name: str) -> str:
             return words
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return SOUND
+    if data[4:12] == b"ftypcrx " or PurePath(name).suffix.lower() in RAW_SUFFIXES:
+        return RAW
+    if data[128:132] == b"DICM":
+        return "a DICOM file; export it as PNG, or pass its pixels as an array"
+    if data[4:8] == b"ftyp" or data.startswith(MATROSKA) or data[8:12] == b"AVI ":
+        return "a video, not an image; rtmpose.predict and rtmpose.track read its frames"
     # Text formats have no fixed beginning.
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "an HTML page, perhaps an error message of the server it came from"
     if b"<svg" in head:
         return "an SVG drawing; save it as PNG"
-    if data[4:12] == b"ftypcrx " or PurePath(name).suffix.lower() in RAW_SUFFIXES:
-        return RAW
     if data and all(byte in _TEXT for byte in data[:HEAD]):
         return "not an image but a text file"
     return ""

@@ -5,7 +5,7 @@ from rtmpose.zoo.cache import cached_path, cached_state, is_offline, verify, wei
 from rtmpose.zoo.catalog import find, load_zoo
 from rtmpose.zoo.download import Progress
 from rtmpose.zoo.fetch import fetch
-from rtmpose.zoo.resolve import model_kind, resolve
+from rtmpose.zoo.resolve import known_card, model_kind, resolve
 
 __all__ = [
     "Progress",
@@ -15,6 +15,7 @@ __all__ = [
     "fetch",
     "find",
     "is_offline",
+    "known_card",
     "load_zoo",
     "model_kind",
     "resolve",

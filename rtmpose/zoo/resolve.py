@@ -87,6 +87,20 @@ def resolve(
     return _obtain(card, format, progress), card
 
 
+def known_card(model: str | os.PathLike[str] | ModelCard) -> ModelCard | None:
+    """The card of a model that is given by name, or the given card, without fetching a file; None
+    for paths, URLs and names that the zoo does not have.
+    """
+    if isinstance(model, ModelCard):
+        return model
+    if model_kind(model) != "name":
+        return None
+    try:
+        return find(os.fspath(model))
+    except ModelError:
+        return None
+
+
 def _obtain(card: ModelCard, format: Format, progress: Progress | None) -> Path:
     """The file of a model in that format; checkpoints are converted where the packages are."""
     if format == "onnx" and conversion.is_convertible(card) and conversion.has_converter():

@@ -6,7 +6,7 @@ import { offerPicture } from "./downloads.js";
 import { onNextFrame } from "./frames.js";
 import { clearError, say, sayError } from "./messages.js";
 import { peopleWords, showScene, useKeypointSet } from "./scene.js";
-import { chosen } from "./settings.js";
+import { chosen, settings } from "./settings.js";
 import { PoseStream } from "./stream.js";
 import { text } from "./texts.js";
 
@@ -71,8 +71,16 @@ export async function listCameras(media) {
   return used ?? null;
 }
 
+/** The setting that says whether a camera is shown as in a mirror: those that face the person are. */
+function mirrorSetting(media) {
+  const { facingMode } = media.getVideoTracks()[0].getSettings();
+  return facingMode === "user" ? "mirror_front" : "mirror_other";
+}
+
 /** Works on the frames of an opened camera until `stop`. */
 export class CameraRun {
+  /** Which setting says whether it is shown as in a mirror. */
+  mirrorSetting;
   #media;
   #video = document.createElement("video");
   #canvas = document.createElement("canvas");
@@ -87,6 +95,7 @@ export class CameraRun {
    */
   constructor(media, finder, onEnded) {
     this.#media = media;
+    this.mirrorSetting = mirrorSetting(media);
     this.#finder = finder;
     finder.onPeople = (frame, people, result) => this.#show(frame, people, result);
     this.#video.muted = true;
@@ -143,7 +152,8 @@ export class CameraRun {
       return;
     }
     const first = this.#shownAt.length === 0;
-    showScene({ picture: frame.bitmap, width, height, people, name: "camera" });
+    const mirror = settings[this.mirrorSetting];
+    showScene({ picture: frame.bitmap, width, height, people, name: "camera", mirror });
     const now = performance.now();
     this.#shownAt = [...this.#shownAt, now].filter((at) => now - at < RATE_OVER_MS);
     const span = now - this.#shownAt[0];

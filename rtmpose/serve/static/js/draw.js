@@ -29,6 +29,15 @@ export function drawPeople(context, people, set, options, scale) {
   context.restore();
 }
 
+/** People of a picture of that width, as they are in its mirror image. */
+export function mirrored(people, width) {
+  return people.map((person) => {
+    const [x, y, w, h] = person.bbox;
+    const keypoints = person.keypoints.map(([px, py, score]) => [width - 1 - px, py, score]);
+    return { ...person, bbox: [width - x - w, y, w, h], keypoints };
+  });
+}
+
 /** An example of one side, for the legend. */
 export function drawSample(canvas, side, color) {
   const context = canvas.getContext("2d");

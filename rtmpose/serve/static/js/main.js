@@ -41,6 +41,7 @@ function begin() {
   page.failed = false;
   showCameraButton(false);
   byId("camera-choice").hidden = true;
+  byId("mirror-choice").hidden = true;
   byId("again").hidden = true;
   hideProgress();
   clearError();
@@ -194,8 +195,20 @@ async function toggleCamera(deviceId) {
   say(() => [text("camera_on")]);
   const finder = engine ? new PrivateFinder(engine) : new ServerFinder();
   page.run = new CameraRun(media, finder, cameraEnded);
+  byId("mirror").checked = settings[page.run.mirrorSetting];
+  byId("mirror-choice").hidden = false;
   settings.camera = await listCameras(media);
   keep();
+}
+
+/** The choice of a mirror holds for cameras of this kind: those that face the person, or others. */
+function mirrorChanged() {
+  if (!(page.run instanceof CameraRun)) return;
+  settings[page.run.mirrorSetting] = byId("mirror").checked;
+  keep();
+  const scene = currentScene();
+  if (scene !== null) scene.mirror = byId("mirror").checked;
+  redraw();
 }
 
 /** The camera was unplugged, or taken away. */
@@ -292,6 +305,7 @@ function connectKeys() {
     keep();
     toggleCamera(settings.camera);
   });
+  byId("mirror").addEventListener("change", mirrorChanged);
   byId("again").addEventListener("click", () => page.file && openFile(page.file));
   byId("error-close").addEventListener("click", () => clearError());
   // Another tab may have sent a video.

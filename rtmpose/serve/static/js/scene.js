@@ -1,6 +1,6 @@
 // What is shown: a picture, its people, the table of their joints.
 
-import { drawPeople, drawSample, nameOf } from "./draw.js";
+import { drawPeople, drawSample, mirrored, nameOf } from "./draw.js";
 import { settings, threshold } from "./settings.js";
 import { text } from "./texts.js";
 
@@ -25,7 +25,10 @@ export function keypointSet() {
   return set;
 }
 
-/** What is shown: `{picture, width, height, people, overlay, name}`, or null. */
+/**
+ * What is shown: `{picture, width, height, people, overlay, name, mirror}`, or null. With `mirror`
+ * the view is a mirror image; the table and downloads are not.
+ */
 export function currentScene() {
   return scene;
 }
@@ -51,7 +54,7 @@ export function redraw() {
     showTable();
     return;
   }
-  paint(byId("view"), LONGEST_VIEW);
+  paint(byId("view"), LONGEST_VIEW, scene.mirror === true);
   byId("view").setAttribute("aria-label", peopleWords());
   // Of a stream the table follows a few times a second, or nobody could read it.
   const wait = tableAt + TABLE_EVERY_MS - performance.now();
@@ -70,7 +73,7 @@ export function peopleWords() {
 /** The picture with what is drawn on it, in full size. */
 export function pictureFile() {
   const canvas = document.createElement("canvas");
-  paint(canvas, LONGEST_PICTURE);
+  paint(canvas, LONGEST_PICTURE, false);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
@@ -91,7 +94,7 @@ export function showLegend() {
   }
 }
 
-function paint(canvas, longest) {
+function paint(canvas, longest, mirror) {
   const { picture, width, height, people } = scene;
   const scale = Math.min(1, longest / Math.max(width, height));
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
@@ -100,9 +103,14 @@ function paint(canvas, longest) {
     canvas.height = h;
   }
   const context = canvas.getContext("2d");
+  if (mirror) context.setTransform(-1, 0, 0, 1, w, 0);
   context.drawImage(picture, 0, 0, w, h);
+  // Words stay readable: the people are mirrored, not the drawing.
+  context.resetTransform();
   const options = { ...settings, kpt_thr: threshold("kpt_thr") };
-  if (scene.overlay !== false) drawPeople(context, people, set, options, scale);
+  if (scene.overlay === false) return;
+  const drawn = mirror ? mirrored(people, width) : people;
+  drawPeople(context, drawn, set, options, scale);
 }
 
 function showTable() {

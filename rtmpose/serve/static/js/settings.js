@@ -12,6 +12,8 @@ export const settings = {
   theme: "auto",
   place: "server",
   camera: null, // the id of the one used last
+  mirror_front: true, // cameras that face the person are shown as in a mirror
+  mirror_other: false,
   ...DRAWN,
   kpt_thr: 0.3,
   box_thr: null,

@@ -51,6 +51,7 @@ const EN = {
   links: "Links",
   loading_private: "Loading what runs in this browser…",
   max_people: "People at most",
+  mirror: "As in a mirror",
   no_downloads: "Nothing yet.",
   no_file:
     "There is no file in that. Addresses are not opened: save the picture, then open the file.",
@@ -166,6 +167,7 @@ const ZH = {
   links: "连线",
   loading_private: "正在加载浏览器内运行所需的文件…",
   max_people: "最多人数",
+  mirror: "镜像显示",
   no_downloads: "暂无。",
   no_file: "其中没有文件。不会打开网址：请先保存图片，再打开文件。",
   no_heic: "{name} 是 HEIC 照片，此服务器无法读取。请另存为 JPEG。",
