@@ -135,7 +135,7 @@ class Library:
     """An opened librtmpose."""
 
     def __init__(self, path: Path) -> None:
-        self.c = c.CDLL(str(path))
+        self.c = c.CDLL(str(path.resolve()))
         self.c.rtmpose_last_error.restype = c.c_char_p
         self.c.rtmpose_engine_version.restype = c.c_char_p
         self.c.rtmpose_pose_detector_apply.argtypes = [

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "array.hpp"
 #include "boxes.hpp"
 #include "detector_stages.hpp"
 
@@ -93,9 +94,9 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count) {
   for (std::int32_t i = 0; i < count; ++i) {
     const Box& box = boxes[i];
     if (!is_near(box) || !has_extent(box)) {
-      fail_argument("box " + std::to_string(i) + " is (" + std::to_string(box.x1) + ", " +
-                    std::to_string(box.y1) + ", " + std::to_string(box.x2) + ", " +
-                    std::to_string(box.y2) +
+      fail_argument("box " + std::to_string(i) + " is (" + number_text(box.x1) + ", " +
+                    number_text(box.y1) + ", " + number_text(box.x2) + ", " +
+                    number_text(box.y2) +
                     "); boxes are x1, y1, x2, y2 (corners, in pixels) with x1 < x2 and y1 < y2, not"
                     " x, y, width, height");
     }
@@ -104,7 +105,7 @@ void check_boxes(const rtmpose_box* boxes, std::int32_t count) {
 
 void check_fraction(float value, const char* name) {
   if (!(value >= 0 && value <= 1)) {
-    fail_argument(std::string(name) + " is " + std::to_string(value) + ", not a number in 0..1");
+    fail_argument(std::string(name) + " is " + number_text(value) + ", not a number in 0..1");
   }
 }
 

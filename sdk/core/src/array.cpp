@@ -1,5 +1,8 @@
 #include "array.hpp"
 
+#include <locale>
+#include <sstream>
+
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -39,6 +42,14 @@ std::string shapes_text(const Arrays& arrays) {
   std::string text;
   for (const Array& array : arrays) text += (text.empty() ? "" : ", ") + shape_text(array.shape);
   return text.empty() ? "nothing" : text;
+}
+
+std::string number_text(double value) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text.precision(7);  // what a float holds
+  text << value;
+  return text.str();
 }
 
 }  // namespace rtmpose::core

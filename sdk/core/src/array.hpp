@@ -34,4 +34,7 @@ using Arrays = std::vector<Array>;
 std::string shape_text(const Shape& shape);
 std::string shapes_text(const Arrays& arrays);
 
+// A number for errors, with a point whatever the program's locale is.
+std::string number_text(double value);
+
 }  // namespace rtmpose::core

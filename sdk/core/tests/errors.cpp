@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <locale>
 
 #include "check.hpp"
 #include "model_errors.hpp"
@@ -75,6 +76,22 @@ void wrong_detect_params(const rtmpose_detector* detector) {
                 "NULL", "nowhere to put the result");
   checks::fails(rtmpose_detector_apply(nullptr, &image, nullptr, &found), RTMPOSE_ERROR_ARGUMENT,
                 "detector is NULL", "no detector");
+}
+
+// As in countries that write 0,5.
+struct Comma : std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+};
+
+void numbers_in_errors(const rtmpose_pose_detector* pose) {
+  const std::vector<std::uint8_t> pixels(3 * 16 * 16);
+  const rtmpose_image image = image_of(pixels, 16, 16);
+  const rtmpose_box box{0.5f, 0, 0.25f, 10};
+  const rtmpose_poses* poses = nullptr;
+  const std::locale usual = std::locale::global(std::locale(std::locale::classic(), new Comma));
+  checks::fails(rtmpose_pose_detector_apply(pose, &image, &box, 1, -1, &poses),
+                RTMPOSE_ERROR_ARGUMENT, "(0.5, 0, 0.25, 10)", "a box in a text");
+  std::locale::global(usual);
 }
 
 void wrong_boxes(const rtmpose_pose_detector* pose) {
@@ -295,6 +312,7 @@ int main() {
     wrong_images(detector);
     wrong_detect_params(detector);
     wrong_boxes(pose);
+    numbers_in_errors(pose);
     wrong_frames(detector_model.get(), pose_model.get());
     people_in_one_call(detector, pose);
     nobody_is_not_the_whole_image(detector, pose);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "array.hpp"
 #include "types.hpp"
 
 namespace rtmpose::core {
@@ -12,21 +13,21 @@ constexpr float kMany = 1e6f;
 
 void check_range(const char* name, float value, float lowest, float highest) {
   if (value >= lowest && value <= highest) return;  // false for what is no number
-  fail_argument(std::string(name) + " is " + std::to_string(value) + ", not in " +
-                std::to_string(lowest) + " .. " + std::to_string(highest));
+  fail_argument(std::string(name) + " is " + number_text(value) + ", not in " +
+                number_text(lowest) + " .. " + number_text(highest));
 }
 
 void check_above_zero(const char* name, float value, float highest) {
   if (value > 0 && value <= highest) return;
-  fail_argument(std::string(name) + " is " + std::to_string(value) + ", not above 0 and at most " +
-                std::to_string(highest));
+  fail_argument(std::string(name) + " is " + number_text(value) + ", not above 0 and at most " +
+                number_text(highest));
 }
 
 void check_count(const char* name, std::int32_t value, std::int32_t lowest) {
   constexpr std::int32_t kHighest = 1000000;
   if (value >= lowest && value <= kHighest) return;
-  fail_argument(std::string(name) + " is " + std::to_string(value) + ", not in " +
-                std::to_string(lowest) + " .. " + std::to_string(kHighest));
+  fail_argument(std::string(name) + " is " + number_text(value) + ", not in " +
+                number_text(lowest) + " .. " + number_text(kHighest));
 }
 
 // The decimal number that somebody wrote, of which 32 bits hold seven digits.
