@@ -215,7 +215,7 @@ class Pipeline:
     def _estimate(self, images: Sequence[Image], boxes: Sequence[Boxes] | None) -> list[Poses]:
         if boxes is not None:
             checked = [as_detections(given) for given in boxes]
-            # Their numbers are checked below.
+            # The model says where there are more of one than of the other.
             for image, given in zip(images, checked, strict=False):
                 check_in_pixels(given.boxes, image)
             boxes = checked
