@@ -1,9 +1,9 @@
 r"""Prepare bundled models for int8 and put the ranges next to their files.
 
-    python scripts/prepare_int8.py rtmpose-s_finetuned-halpe26_256x192 --data DATA
+    python scripts/prepare_int8.py rtmpose-s_finetuned-halpe26_256x192 --data DATA [--data DATA ...]
 
-DATA is a folder in COCO form that no evaluation uses. The ranges are measured on crops of its
-people (or its frames), and judged on those of other images. Users then need not prepare
+Each DATA is a folder in COCO form that no evaluation uses. The ranges are measured on crops of
+their people (or their frames), and judged on those of other images. Users then need not prepare
 anything. Run it again after a change of a model or of the method.
 """
 
@@ -30,20 +30,24 @@ SMALLEST_PERSON = 48
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ids", nargs="+", help="ids in the zoo, also the files' names")
-    parser.add_argument("--data", type=Path, required=True, help="folder in COCO form")
-    parser.add_argument("--images", type=int, default=100, help="to measure on, and to judge on")
+    parser.add_argument(
+        "--data", type=Path, required=True, action="append", help="folder in COCO form"
+    )
+    parser.add_argument(
+        "--images", type=int, default=100, help="of each folder, to measure on, and to judge on"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
-    dataset = KeypointDataset.load(arguments.data)
-    ids = list(dataset.images)
+    datasets = [KeypointDataset.load(folder) for folder in arguments.data]
+    count = arguments.images
     for name in arguments.ids:
         card = find(name)
         path = bundled_folder() / f"{name}.onnx"
-        learning = inputs_of(dataset, ids[: arguments.images], card)
-        judging = inputs_of(dataset, ids[-arguments.images :], card)
+        learning = np.concatenate([inputs_of(d, list(d.images)[:count], card) for d in datasets])
+        judging = np.concatenate([inputs_of(d, list(d.images)[-count:], card) for d in datasets])
         ranges = int8_preparation.measure_ranges(path, card, learning)
         record = int8_preparation.judge_ranges(path, card, ranges, judging)
         file = int8_preparation.prepared_file(record.sha256, int8_preparation.ENDING)

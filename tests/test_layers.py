@@ -43,7 +43,7 @@ def graph():
         ("ranges", {"errors"}),
         ("array_checks", {"errors"}),
         ("pose_tables", {"errors"}),
-        ("types", {"errors", "ranges", "array_checks", "pose_tables"}),
+        ("types", {"errors", "ranges", "array_checks", "pose_tables", "value_types"}),
         ("model_card", {"errors", "ranges", "types"}),
         ("ops", {"errors", "model_card", "types"}),
         ("onnx_file", set()),

@@ -109,7 +109,7 @@ def test_the_card_of_a_detector_in_eval_and_bench(own_models, tmp_path, capsys):
     models, card = own_models
     engine = ["--backend", "onnxruntime"]
     assert run("bench", photo(tmp_path), *models, *engine, *card, "--limit", "2") == 0
-    assert "2.0 people per frame" in capsys.readouterr().out
+    assert "2.0 boxes per frame" in capsys.readouterr().out
     person = {
         "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 1200,
         "bbox": [10, 8, 30, 40], "keypoints": [20, 20, 2] * K, "num_keypoints": K,

@@ -107,7 +107,7 @@ def test_bench(columns, tmp_path, capsys):
     for name in ("detect", "network", "total", "median", "p95", "fps"):
         assert name in words(text) | set(text.split()), name
     assert "…" not in text
-    assert_fits(text.split("people per frame")[0], columns)
+    assert_fits(text.split("boxes per frame")[0], columns)
 
 
 def test_recipes_and_formats(columns, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.backends.base import Outputs
-from rtmpose.backends.sample_images import bundled_crops, bundled_frames
+from rtmpose.backends.sample_images import bundled_crops, bundled_frames, varied_crops
 from rtmpose.model_card import ModelCard
 from rtmpose.ops.boxes import box_iou
 from rtmpose.ops.decoders import decode_boxes, keypoint_decoder
@@ -37,12 +37,14 @@ class Judge:
 
     Attributes:
         inputs: Images ``(N, h, w, 3)`` for a network of that card, from the bundled photographs.
+        varied: More of them, to measure the ranges of a network's values on.
         agreement: 0..1 for a card, the outputs in fp32 and those to be judged; one entry for each
             input.
         trusted_from: Least agreement to be trusted.
     """
 
     inputs: Callable[[ModelCard], NDArray[np.uint8]]
+    varied: Callable[[ModelCard], NDArray[np.uint8]]
     agreement: Callable[[ModelCard, Sequence[Outputs], Sequence[Outputs]], float]
     trusted_from: float
 
@@ -105,6 +107,6 @@ def _decode(card: ModelCard, runs: Sequence[Outputs]) -> tuple[FloatArray, Float
 
 # By ModelCard.output; networks that are not here run in fp32 unless bf16 is asked for.
 _JUDGES: Mapping[str, Judge] = {
-    "keypoints": Judge(bundled_crops, pose_agreement, trusted_from=0.985),
-    "boxes": Judge(bundled_frames, box_agreement, trusted_from=0.95),
+    "keypoints": Judge(bundled_crops, varied_crops, pose_agreement, trusted_from=0.985),
+    "boxes": Judge(bundled_frames, bundled_frames, box_agreement, trusted_from=0.95),
 }

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Part of the file names of stored preparations: another version is made again."""
 ENDING = f"int8-v{METHOD_VERSION}"
 """Of the names of stored preparations."""
@@ -98,12 +98,11 @@ def find_ranges(
     if found is not None:
         return found
 
-    log.warning("preparing %s for int8, once (ten to twenty seconds) ...", path.name)
+    log.warning("preparing %s for int8, once (twenty to forty seconds) ...", path.name)
     judge = judge_for(card)
     assert judge is not None, f"{card.id} cannot be prepared for int8"
-    inputs = judge.inputs(card)  # (N, h, w, 3)
-    ranges = measure_ranges(path, card, inputs)
-    record = judge_ranges(path, card, ranges, inputs, threads=threads)
+    ranges = measure_ranges(path, card, judge.varied(card))
+    record = judge_ranges(path, card, ranges, judge.inputs(card), threads=threads)
     keep_ranges(prepared_file(record.sha256, ENDING), ranges, record)
     return ranges, record
 

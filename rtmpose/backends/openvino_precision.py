@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 GFLOPS_UNASKED = {"keypoints": 1.0, "boxes": 4.0}
 """The largest networks of the zoo that are prepared for 8 bits without being asked, by output: it
-takes ten to twenty seconds, once."""
+takes twenty to forty seconds, once."""
 PEOPLE_TASKS = ("person detection", "body", "body-feet")
 """What can be judged by photographs of people."""
 
