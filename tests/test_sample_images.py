@@ -1,5 +1,6 @@
 """Varied crops of the package's photographs: what int8 is prepared on."""
 
+import cv2
 import numpy as np
 
 from rtmpose.backends.sample_images import BOX_SCALES, bundled_crops, varied_crops
@@ -12,6 +13,11 @@ def difference(one, other):
     return np.abs(one.astype(float) - other).mean(axis=(1, 2, 3))
 
 
+def coarse(crops):
+    """An eighth of the resolution: half a pixel aside makes no difference."""
+    return np.stack([cv2.resize(c, (24, 32), interpolation=cv2.INTER_AREA) for c in crops])
+
+
 def test_the_plain_crops_and_their_mirror_images_are_among_them():
     plain, varied = bundled_crops(CARD), varied_crops(CARD)
     assert varied.shape[1:] == plain.shape[1:] == (256, 192, 3)
@@ -20,10 +26,11 @@ def test_the_plain_crops_and_their_mirror_images_are_among_them():
     assert len(varied) == sharp + (sharp + 1) // 2
 
     found = [difference(varied, crop).min() for crop in plain]
-    mirrored = [difference(varied, crop[:, ::-1]).min() for crop in plain]
     assert max(found) < 0.01
-    # A crop of the mirrored image may lie half a pixel aside.
-    assert max(mirrored) < 6
+
+    small = coarse(varied[:sharp])
+    mirrored = [difference(small, crop[:, ::-1]).min() for crop in coarse(plain)]
+    assert max(mirrored) < 10  # of others: 19 and more
 
 
 def test_the_last_ones_have_low_resolution():

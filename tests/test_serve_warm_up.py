@@ -71,6 +71,7 @@ def test_it_ends_where_the_service_does(skeleton):
 
 
 def test_the_service_is_ready_when_it_is_warm_and_answers_before(skeleton):
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
     model = Watched(skeleton)
     model.waits.clear()
     with serving(model, wait=False) as service:
@@ -88,6 +89,7 @@ def test_the_service_is_ready_when_it_is_warm_and_answers_before(skeleton):
 
 
 def test_without_it_the_service_is_ready_at_once(skeleton):
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
     model = Watched(skeleton)
     with serving(model, warm_up=False) as service:
         assert service.get("/readyz").status == 200
