@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from rtmpose.backends.bf16_graph import constant_of
 from rtmpose.backends.int8_ranges import (
     LEVELS,
-    WEIGHT_LEVELS,
+    WEIGHT_LIMIT,
     LayerRanges,
     Ranges,
+    centers_bias,
     dense_convolutions,
     run_inside,
+    scaled_weights,
     source_key,
     weights_of,
 )
@@ -54,7 +56,7 @@ def quantize(network: Model, ranges: Ranges) -> int:
     changed = 0
     for node, layer, weights in _named(network, ranges):
         # What the centers and the rounding took away.
-        bias = _bias_of(weights, layer.center) + layer.correction
+        bias = centers_bias(weights, layer.center) + layer.correction
         if bias.any():
             _add_bias(node, bias.astype(np.float32))
 
@@ -86,7 +88,7 @@ def rounding_errors(
     sources = []
     centers = {}
     for node, layer, weights in _named(network, ranges):
-        centers[node.get_friendly_name()] = _bias_of(weights, layer.center)
+        centers[node.get_friendly_name()] = centers_bias(weights, layer.center)
         source = _quantized_input(node.input_value(0), layer)
         rounded = _quantized_weights(layer, weights)
         beside = ops.convolution(source, rounded, **node.get_attributes())
@@ -115,12 +117,6 @@ def _named(network: Model, ranges: Ranges) -> list[tuple[Node, LayerRanges, Floa
         if layer is not None and weights is not None:
             found.append((node, layer, weights))
     return found
-
-
-def _bias_of(weights: FloatArray, center: FloatArray) -> NDArray[np.float64]:
-    """What the centers ``(C,)`` take away from each output channel ``(O,)``."""
-    # Summed in float64 because its terms cancel.
-    return weights.sum(axis=(2, 3), dtype=np.float64) @ center.astype(np.float64)
 
 
 def _add_bias(node: Node, bias: FloatArray) -> None:
@@ -167,8 +163,7 @@ def _quantized_weights(layer: LayerRanges, weights: FloatArray) -> Output:
     from openvino import opset13 as ops
 
     # Symmetric, a range for each output channel.
-    scaled = (weights * layer.scale.reshape(1, -1, 1, 1)).astype(np.float32)
-    limit = np.abs(scaled).max(axis=(1, 2, 3), keepdims=True)
-    limit = np.maximum(limit, 1e-12).astype(np.float32)
-    ends = [ops.constant(-limit), ops.constant(limit)]
-    return ops.fake_quantize(ops.constant(scaled), *ends, *ends, WEIGHT_LEVELS).output(0)
+    scaled, limits = scaled_weights(weights, layer.scale)
+    ends = [ops.constant(-limits), ops.constant(limits)]
+    levels = 2 * WEIGHT_LIMIT + 1
+    return ops.fake_quantize(ops.constant(scaled), *ends, *ends, levels).output(0)

@@ -45,8 +45,8 @@ LARGEST_KERNEL = 7
 LEVELS = 256
 """Of the input of a convolution."""
 
-WEIGHT_LEVELS = 255
-"""Of its weights, from -127 to 127."""
+WEIGHT_LIMIT = 127
+"""The levels of its weights are from -127 to 127."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,21 @@ def weights_of(node: Node) -> FloatArray | None:
     no constant.
     """
     return constant_of(node.input_value(1)) if node.get_type_name() == "Convolution" else None
+
+
+def scaled_weights(weights: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights ``(O, C, h, w)`` for inputs that were divided by ``scale`` ``(C,)``, and how far those
+    of each output channel reach, ``(O, 1, 1, 1)``.
+    """
+    scaled = (weights * scale.reshape(1, -1, 1, 1)).astype(np.float32)
+    limits = np.abs(scaled).max(axis=(1, 2, 3), keepdims=True)
+    return scaled, np.maximum(limits, 1e-12).astype(np.float32)
+
+
+def centers_bias(weights: FloatArray, center: FloatArray) -> NDArray[np.float64]:
+    """What the centers ``(C,)`` take away from each output channel ``(O,)``."""
+    # Summed in float64 because its terms cancel.
+    return weights.sum(axis=(2, 3), dtype=np.float64) @ center.astype(np.float64)
 
 
 def _pads(convolution: Node) -> bool:

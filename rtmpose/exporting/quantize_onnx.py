@@ -18,7 +18,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from rtmpose.backends.int8_ranges import LEVELS, LayerRanges, Ranges
+from rtmpose.backends.int8_ranges import (
+    LEVELS,
+    WEIGHT_LIMIT,
+    LayerRanges,
+    Ranges,
+    centers_bias,
+    scaled_weights,
+)
 from rtmpose.errors import InputError, ModelError
 from rtmpose.exporting.onnx_edits import embed_card
 from rtmpose.model_card import ModelCard
@@ -26,8 +33,6 @@ from rtmpose.types import FloatArray
 
 OLDEST_OPSET = 13
 """Before it, weights had one scale for all output channels."""
-WEIGHT_LIMIT = 127
-"""The levels of weights are from -127 to 127."""
 
 
 def quantize_onnx(onnx_file: Path, card: ModelCard, ranges: Ranges, out: Path) -> int:
@@ -124,10 +129,8 @@ class _Writer:
         ]
         nodes.append(_node("DequantizeLinear", parts, f"{name}_weights", axis=0))
 
-        # The bias gets what the centers and the rounding took away; summed in float64 because the
-        # terms cancel.
-        bias = weights.sum(axis=(2, 3), dtype=np.float64) @ layer.center.astype(np.float64)
-        bias += layer.correction
+        # The bias gets what the centers and the rounding took away.
+        bias = centers_bias(weights, layer.center) + layer.correction
         if len(node.input) > 2:
             bias += self._value(node.input[2])
         convolution = NodeProto()
@@ -186,8 +189,7 @@ def _ranges_of(node: NodeProto, ranges: Ranges) -> LayerRanges | None:
 
 def _levels(layer: LayerRanges, weights: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     """Weights ``(O, C, h, w)`` in levels, and the step between levels ``(O,)``."""
-    scaled = weights * layer.scale.reshape(1, -1, 1, 1)
-    limits = np.maximum(np.abs(scaled).max(axis=(1, 2, 3)), 1e-12)
+    scaled, limits = scaled_weights(weights, layer.scale)
     steps = (limits / WEIGHT_LIMIT).astype(np.float32)
-    levels = np.rint(scaled / steps.reshape(-1, 1, 1, 1))
-    return levels.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8), steps
+    levels = np.rint(scaled / steps).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return levels.astype(np.int8), steps.reshape(-1)
