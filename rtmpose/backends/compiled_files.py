@@ -21,7 +21,7 @@ from rtmpose.text_files import Json, to_json
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 3
+METHOD_VERSION = 2
 """Part of the names: raise it when a network is changed in another way before it is compiled."""
 
 MOST_BYTES = 400_000_000
