@@ -1,6 +1,6 @@
 /** ONNX files as far as JavaScript needs them: engines show it neither metadata nor shapes. */
 import { RtmposeError } from "./errors.js";
-import { bytesOf, fieldMap, fields, textOf } from "./protobuf.js";
+import { bytesOf, fieldMap, fields, textEntries, textOf } from "./protobuf.js";
 
 /** An input or output as a file declares it. */
 export interface Declaration {
@@ -21,7 +21,6 @@ export interface NetworkDeclaration {
 
 // Fields of ONNX's messages, which are protobuf.
 const MODEL = { graph: 7, metadata: 14 };
-const ENTRY = { key: 1, value: 2 };
 const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 };
 const NODE_NAME = 3;
 const TENSOR_NAME = 8;
@@ -34,15 +33,7 @@ const ELEMENTS: Record<number, string> = { 1: "float32", 6: "int32", 7: "int64" 
 
 /** The texts of a file's metadata. */
 export function readMetadata(file: Uint8Array): Map<string, string> {
-  return guarded(() => {
-    const entries = new Map<string, string>();
-    for (const [field, value] of fields(file)) {
-      if (field !== MODEL.metadata) continue;
-      const parts = fieldMap(bytesOf(value));
-      entries.set(textOf(parts.get(ENTRY.key)), textOf(parts.get(ENTRY.value)));
-    }
-    return entries;
-  });
+  return guarded(() => textEntries(file, MODEL.metadata));
 }
 
 /** What the file declares of its network; weights are skipped. */

@@ -3,6 +3,7 @@
 /** A part with a length, or a number. */
 export type Value = Uint8Array | number;
 
+const ENTRY = { key: 1, value: 2 };
 const decoder = new TextDecoder();
 
 /** A part; empty where there is none. */
@@ -56,4 +57,15 @@ export function* fields(bytes: Uint8Array): Generator<[number, Value, Uint8Array
     at += length;
     yield [field, value, bytes.subarray(start, at)];
   }
+}
+
+/** The texts of a message's entries, which are pairs of a key and a value, by their keys. */
+export function textEntries(message: Uint8Array, number: number): Map<string, string> {
+  const entries = new Map<string, string>();
+  for (const [field, value] of fields(message)) {
+    if (field !== number) continue;
+    const entry = fieldMap(bytesOf(value));
+    entries.set(textOf(entry.get(ENTRY.key)), textOf(entry.get(ENTRY.value)));
+  }
+  return entries;
 }

@@ -1,12 +1,11 @@
 /** Weights in files next to a model: they are put into it, so that all engines read them alike. */
 import { messageOf, RtmposeError } from "./errors.js";
 import { guarded } from "./onnx_file.js";
-import { bytesOf, fieldMap, fields, textOf } from "./protobuf.js";
+import { bytesOf, fieldMap, fields, textEntries } from "./protobuf.js";
 
 const MODEL_GRAPH = 7;
 const GRAPH_INITIALIZER = 5;
 const TENSOR = { raw: 9, external: 13, location: 14 };
-const ENTRY = { key: 1, value: 2 };
 const EXTERNAL = 1; // of TENSOR.location
 const WITH_LENGTH = 2; // protobuf's wire type
 
@@ -41,13 +40,7 @@ function outsideFiles(file: Uint8Array): Set<string> {
 /** Where a tensor's weights are; null where they are inside. */
 function placeOf(tensor: Uint8Array): Map<string, string> | null {
   if (fieldMap(tensor).get(TENSOR.location) !== EXTERNAL) return null;
-  const place = new Map<string, string>();
-  for (const [field, value] of fields(tensor)) {
-    if (field !== TENSOR.external) continue;
-    const entry = fieldMap(bytesOf(value));
-    place.set(textOf(entry.get(ENTRY.key)), textOf(entry.get(ENTRY.value)));
-  }
-  return place;
+  return textEntries(tensor, TENSOR.external);
 }
 
 async function readWeights(
