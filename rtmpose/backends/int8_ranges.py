@@ -102,8 +102,8 @@ def weights_of(node: Node) -> FloatArray | None:
 
 
 def scaled_weights(weights: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weights ``(O, C, h, w)`` for inputs that were divided by ``scale`` ``(C,)``, and how far those
-    of each output channel reach, ``(O, 1, 1, 1)``.
+    """Weights ``(O, C, h, w)`` for inputs that were divided by ``scale`` ``(C,)``, and how far
+    those of each output channel reach, ``(O, 1, 1, 1)``.
     """
     scaled = (weights * scale.reshape(1, -1, 1, 1)).astype(np.float32)
     limits = np.abs(scaled).max(axis=(1, 2, 3), keepdims=True)
