@@ -1,5 +1,6 @@
 """Who may use the service, and how fast: tokens, origins, rates, slow clients."""
 
+import asyncio
 import socket
 import time
 
@@ -205,6 +206,40 @@ def test_garbage_instead_of_http(job_pipeline):
         large = b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n"
         assert b"200" not in raw(service, large)[:20]
         assert service.get("/healthz").status == 200
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def parser(request, monkeypatch):
+    """Each of the two parsers of HTTP."""
+    if request.param == "httptools":
+        pytest.importorskip("httptools", reason="needs the extra serve")
+    else:
+        monkeypatch.setattr("rtmpose.serve.server.http_protocol", lambda: "h11")
+        monkeypatch.setattr("rtmpose.serve.server.run", asyncio.run)
+
+
+def test_a_head_that_never_ends(job_pipeline, parser):
+    with serving(job_pipeline.model) as service:
+        for line in (b"X: ", b"X: a\r\n" * 100, b"GET /"):
+            address = ("127.0.0.1", service.port)
+            with socket.create_connection(address, timeout=20) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+                received = b""
+                try:
+                    for _ in range(1000):
+                        connection.sendall(line + b"a" * 1000)
+                    received = connection.recv(1000)
+                except ConnectionError:
+                    pass
+                assert b"200" not in received[:20]
+        assert service.get("/healthz").status == 200
+
+
+def test_requests_behind_each_other_on_one_connection(job_pipeline, parser):
+    with serving(job_pipeline.model) as service:
+        asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+        data = (asked + b"\r\n") * 50 + asked + b"Connection: close\r\n\r\n"
+        assert raw(service, data).count(b"HTTP/1.1 200") == 51
 
 
 def test_an_address_that_is_taken(job_pipeline):

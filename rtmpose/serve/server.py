@@ -17,6 +17,7 @@ from rtmpose.errors import InputError, OutputError
 from rtmpose.families import PoseModel
 from rtmpose.serve.app import create_app
 from rtmpose.serve.engine import Engine, ImageEngine
+from rtmpose.serve.fast_http import http_protocol, run
 from rtmpose.serve.service import Service
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.slow_clients import close_idle_connections
@@ -86,7 +87,7 @@ class RunningServer:
         """Serve until :meth:`stop`, or SIGTERM or Ctrl-C in the main thread; then end what was
         begun.
         """
-        asyncio.run(self._serve())
+        run(self._serve())
 
     def stop(self) -> None:
         """End soon: nothing new is taken, what was taken is finished. From any thread."""
@@ -172,7 +173,7 @@ def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:
         "timeout_graceful_shutdown": max(1, round(settings.drain_s)),
         "limit_concurrency": MOST_CONNECTIONS,
         "h11_max_incomplete_event_size": LARGEST_HEADERS,
-        "http": "h11",
+        "http": http_protocol(),
         "ws": "websockets-sansio",
         "ws_max_size": settings.max_body_bytes,
         "ws_ping_interval": PING_S,
