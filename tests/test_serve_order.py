@@ -1,5 +1,6 @@
 """Who comes next: small work first, nobody for ever last, and no call that lasts long."""
 
+import math
 import statistics
 import threading
 
@@ -201,6 +202,31 @@ def test_a_call_has_as_many_people_as_its_time_allows():
     assert size.people == 16
 
 
+def test_a_call_has_few_people_where_few_wait_and_more_where_that_costs_less():
+    size = CallSize(16, math.inf)
+    assert size.people_for(many=True) == size.people_for(many=False) == 16  # nothing is known
+    size.measured({1: 0.0045, 2: 0.0076, 4: 0.0144, 8: 0.0286})
+    assert size.people_for(many=False) == 2
+    assert size.people_for(many=True) == 4
+    # Where a person always costs the same, one after the other.
+    size.measured({1: 0.015, 2: 0.030, 4: 0.060, 8: 0.119})
+    assert size.people_for(many=True) == size.people_for(many=False) == 1
+
+
+def test_a_measured_call_is_no_longer_than_it_may_be():
+    size = CallSize(16, 0.030)
+    for _ in range(SEEN):
+        size.took(1, 0.012)
+    size.measured({1: 0.012, 2: 0.018, 4: 0.024, 8: 0.032})
+    assert size.people_for(many=True) == size.people_for(many=False) == 2
+    alone = CallSize(1, math.inf)
+    alone.measured({1: 0.012, 2: 0.018})
+    assert alone.people_for(many=True) == 1
+    # Larger calls only were measured: the limit holds.
+    alone.measured({4: 0.024})
+    assert alone.people_for(many=True) == 1
+
+
 # ---- the engine
 
 
@@ -309,6 +335,23 @@ def test_a_crowd_has_both_calls_where_nobody_else_is_there(two_calls):
     assert sorted(map(sum_people, model.calls)) == [1, 4, 4]
     # In their order, whichever call ended first.
     assert found.poses.boxes[:, 0].tolist() == [10.0 * i for i in range(9)]
+
+
+def test_calls_are_larger_while_many_wait(two_calls, monkeypatch):
+    engine, model = two_calls
+    measured = {1: 0.0045, 2: 0.0076, 4: 0.0144}
+    monkeypatch.setattr(engine_module, "seconds_of_calls", lambda model, go_on: measured)
+    engine.warm_up()
+    busy = [engine.submit([task(0, 1)], "a")[0] for _ in range(2)]
+    for _ in busy:
+        assert model.begun.acquire(timeout=30)
+    others = [engine.submit([task(1, 1)], "a")[0] for _ in range(10)]
+    model.go_on.release(100)
+    for future in (*busy, *others):
+        assert len(future.result(30).poses) == 1
+    # Ten wait, then six; two are few, for two calls at the same time.
+    sizes = sorted(map(sum_people, model.calls))
+    assert sizes == [1, 1, 2, 4, 4]
 
 
 def test_an_image_that_is_alone_has_all_cores(monkeypatch):

@@ -10,7 +10,7 @@ from serving import FakeModel, encoded, serving, wait_for
 from rtmpose import BackendOptions, Detector
 from rtmpose.serve.engine import Engine
 from rtmpose.serve.settings import ServeSettings
-from rtmpose.serve.warm_up import LIKELY_WH, warm_up
+from rtmpose.serve.warm_up import LIKELY_WH, MEASURED, ROUNDS, seconds_of_calls, warm_up
 
 JPEG = {"Content-Type": "image/jpeg"}
 
@@ -68,6 +68,17 @@ def test_it_ends_where_the_service_does(skeleton):
     warm_up(model, lambda: len(model.sizes) < 2)
     assert len(model.sizes) == 2
     assert not model.batches
+
+
+def test_calls_of_several_sizes_are_measured(skeleton):
+    model = Watched(skeleton)
+    seconds = seconds_of_calls(model, lambda: True)
+    assert model.batches == list(MEASURED) * (1 + ROUNDS)
+    assert tuple(seconds) == MEASURED
+    assert all(took > 0 for took in seconds.values())
+    # Half of it says nothing.
+    assert seconds_of_calls(model, lambda: len(model.batches) < 21) == {}
+    assert len(model.batches) == 21
 
 
 def test_the_service_is_ready_when_it_is_warm_and_answers_before(skeleton):

@@ -31,10 +31,13 @@ from rtmpose.serve.parallel_model import calls_of, for_calls
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.shared_detection import SharedDetection
 from rtmpose.serve.tickets import Estimated, ImageTask, Part, Ticket
-from rtmpose.serve.warm_up import warm_up
+from rtmpose.serve.warm_up import seconds_of_calls, warm_up
 from rtmpose.types import Poses, Skeleton, check_image
 
 log = logging.getLogger(__name__)
+
+MANY_WAITING = 2
+"""Images that wait, for each call at a time: from then on work is shared so that it costs least."""
 
 BatchSeen = Callable[[str, int, float], None]
 """Told of every network call: the stage, people (or images) in it, and its seconds."""
@@ -113,6 +116,8 @@ class Engine:
 
         self._threads: list[threading.Thread] = []
         self._opened: list[PoseModel] = []  # all, those for several calls at once too
+        self._beside: list[tuple[PoseModel, CallSize]] = []  # the latter
+        self._estimating = 0  # threads
         for number, model in enumerate(models):
             self._start_model(number, model)
 
@@ -221,6 +226,15 @@ class Engine:
                 warm_up(model, lambda: not self.stopping)
             except Exception:  # a request for such an image will be told
                 log.exception("a model could not be made ready for likely images")
+        for model, size in self._beside:
+            size.measured(self._seconds_of_calls(model))
+
+    def _seconds_of_calls(self, model: PoseModel) -> dict[int, float]:
+        try:
+            return seconds_of_calls(model, lambda: not self.stopping)
+        except Exception:  # a request for such people will be told
+            log.exception("calls of a model could not be measured")
+            return {}
 
     def close(self, timeout_s: float = 30.0) -> bool:
         """Take no more, finish what was taken, end the threads.
@@ -267,6 +281,10 @@ class Engine:
         size = CallSize(self.settings.max_batch, longest_s if takes_any(model) else math.inf)
         if calls > 1 and number == 0:
             self._alone = model, SharedDetection(model, self.settings.detector_batch), size
+        # A file of one batch size computes all of it in any case.
+        if calls > 1 and model.needs_boxes and takes_any(model):
+            self._beside.append((beside, size))
+        self._estimating += calls
         # Of calls beside others nobody waits for company: it gains little on a CPU.
         wait_s = self.settings.max_wait_ms / 1000 if calls == 1 else 0.0
         for call in range(calls):
@@ -331,7 +349,8 @@ class Engine:
         self, alone: PoseModel, beside: PoseModel, size: CallSize, wait_s: float
     ) -> None:
         while (first := self._to_estimate.take()) is not None:
-            call = self._call(first, size.people, wait_s)
+            many = len(self._to_estimate) >= MANY_WAITING * self._estimating
+            call = self._call(first, size.people_for(many=many), wait_s)
             parts = [part for part in call if self._is_wanted(part.ticket)]
             # So have the people of an image that is the only one, if a single call takes them.
             only = self.in_work == 1 and len(parts) == 1 and parts[0].whole

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 REMEMBERED_S = 1.0
 """What a client had counts against it, by a factor of e less after each such time."""
-PASSED_UNITS = 1.5
+PASSED_UNITS = 2.0
 """Work may be passed while so many units are begun for each of its own."""
 PASSED_SHARE = 0.5
 """Large work also while this share is begun of what waits when it comes: under load it gives small

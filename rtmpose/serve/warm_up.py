@@ -1,9 +1,10 @@
 """The first calls of a model, made before requests come: engines compile a network for each size of
-input, which takes up to a second.
+input, which takes up to a second. Then it is seen how many people of a call cost least.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,10 @@ PEOPLE = (1, 2, 2, 4)
 """Of the calls of the pose network. Some engines treat the first call of several people as calls of
 one, hence two.
 """
+MEASURED = (1, 2, 4, 8)
+"""People of the calls that are compared."""
+ROUNDS = 3
+"""Of each of them, the shortest counts: other programs may be at work."""
 
 
 def warm_up(model: PoseModel, go_on: Callable[[], bool]) -> None:
@@ -39,13 +44,39 @@ def warm_up(model: PoseModel, go_on: Callable[[], bool]) -> None:
             model.estimate([image])
     if not model.needs_boxes:
         return
-    width, height = LIKELY_WH[0]
-    image = np.zeros((height, width, 3), np.uint8)
-    box = np.array([[0, 0, width / 4, height / 2]], np.float32)
     for people in PEOPLE:
         if not go_on():
             return
-        model.estimate([image], [Detections.from_boxes(np.tile(box, (people, 1)))])
+        _estimate(model, people)
+
+
+def seconds_of_calls(model: PoseModel, go_on: Callable[[], bool]) -> dict[int, float]:
+    """What calls of the pose network take, by the people in them; nothing where it ends early.
+
+    Args:
+        model: An opened model that takes boxes.
+        go_on: Asked before each call.
+    """
+    seconds: dict[int, float] = {}
+    # The first round is to warm up. All sizes in each, as the machine may be busy for a while.
+    for number in range(1 + ROUNDS):
+        for people in MEASURED:
+            if not go_on():
+                return {}
+            started = time.perf_counter()
+            _estimate(model, people)
+            took = time.perf_counter() - started
+            if number:
+                seconds[people] = min(took, seconds.get(people, took))
+    return seconds
+
+
+def _estimate(model: PoseModel, people: int) -> None:
+    """A call of the pose network for so many people."""
+    width, height = LIKELY_WH[0]
+    image = np.zeros((height, width, 3), np.uint8)
+    box = np.array([[0, 0, width / 4, height / 2]], np.float32)
+    model.estimate([image], [Detections.from_boxes(np.tile(box, (people, 1)))])
 
 
 def _sizes_of(model: PoseModel) -> tuple[tuple[int, int], ...]:
