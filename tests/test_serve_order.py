@@ -342,16 +342,19 @@ def test_calls_are_larger_while_many_wait(two_calls, monkeypatch):
     measured = {1: 0.0045, 2: 0.0076, 4: 0.0144}
     monkeypatch.setattr(engine_module, "seconds_of_calls", lambda model, go_on: measured)
     engine.warm_up()
-    busy = [engine.submit([task(0, 1)], "a")[0] for _ in range(2)]
-    for _ in busy:
+    waiting = []
+    for _ in range(2):
+        waiting += engine.submit([task(0, 1)], "a")
         assert model.begun.acquire(timeout=30)
-    others = [engine.submit([task(1, 1)], "a")[0] for _ in range(10)]
+    waiting += [engine.submit([task(1, 1)], "a")[0] for _ in range(10)]
+    # Ten wait when a call ends, then six; two are few, for two calls at the same time.
+    for _ in range(3):
+        model.go_on.release()
+        assert model.begun.acquire(timeout=30)
     model.go_on.release(100)
-    for future in (*busy, *others):
+    for future in waiting:
         assert len(future.result(30).poses) == 1
-    # Ten wait, then six; two are few, for two calls at the same time.
-    sizes = sorted(map(sum_people, model.calls))
-    assert sizes == [1, 1, 2, 4, 4]
+    assert sorted(map(sum_people, model.calls)) == [1, 1, 2, 4, 4]
 
 
 def test_an_image_that_is_alone_has_all_cores(monkeypatch):

@@ -21,7 +21,7 @@ one, hence two.
 """
 MEASURED = (1, 2, 4, 8)
 """People of the calls that are compared."""
-ROUNDS = 3
+ROUNDS = 5
 """Of each of them, the shortest counts: other programs may be at work."""
 
 
