@@ -75,17 +75,22 @@ def coco_results(poses: Poses, image_id: int | str, category_id: int) -> list[di
     """See :meth:`rtmpose.Poses.to_coco`."""
     # All numbers as rows of x, y, score; sizes instead of the second corners.
     rows = _points(poses).reshape(len(poses.boxes), 3 * len(poses.skeleton.keypoints))
-    known = np.isfinite(rows)
+    known = np.isfinite(rows).tolist()
     sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
+    # As numbers of Python: those of NumPy are slow one by one.
+    boxes = np.concatenate([poses.boxes[:, :2], sizes], axis=1).tolist()
+    numbers = rows.tolist()
+    scores = poses.instance_scores.tolist()
+    box_scores = poses.box_scores.tolist()
     return [
         {
             "image_id": image_id,
             "category_id": category_id,
-            "bbox": [round(float(v), 2) for v in (*poses.boxes[i, :2], *sizes[i])],
-            "score": round(float(poses.instance_scores[i]), 5),
-            "box_score": round(float(poses.box_scores[i]), 5),
+            "bbox": [round(v, 2) for v in boxes[i]],
+            "score": round(scores[i], 5),
+            "box_score": round(box_scores[i], 5),
             "keypoints": [
-                round(float(v), 4) if k else None for v, k in zip(rows[i], known[i], strict=True)
+                round(v, 4) if k else None for v, k in zip(numbers[i], known[i], strict=True)
             ],
             **({} if poses.ids is None else {"track_id": int(poses.ids[i])}),
         }
