@@ -43,6 +43,7 @@ FRAME_WH = (1280, 720)
 FRAMES_PER_S = 25
 ROUNDS = 6
 """Of a stream and of the networks alone, in turn, as other programs may be at work."""
+READY_S = 120.0
 EACH = 500
 """Requests from one look at the service to the next."""
 
@@ -99,6 +100,19 @@ def direct(data, arguments, at_once: int) -> dict:
     return {"people_per_s": people / seconds, "images_per_s": count / seconds}
 
 
+def wait_until_ready(port: int) -> None:
+    """Until networks are compiled: else that counts as work for requests."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+        connection.close()
+        if status == 200:
+            return
+        time.sleep(0.2)
+
+
 @contextmanager
 def service(arguments, max_batch: int):
     """A service in a process of its own; gives its port and process."""
@@ -118,6 +132,7 @@ def service(arguments, max_batch: int):
     # The log is read on, or the service would wait for it.
     threading.Thread(target=lambda: [None for _ in process.stderr], daemon=True).start()
     try:
+        wait_until_ready(port)
         yield port, process
     finally:
         process.terminate()
