@@ -318,3 +318,16 @@ def test_the_level_of_the_log(monkeypatch, job_options):
     for level in ([], ["--log-level", "debug"], ["--log-level", "warning"]):
         assert main(["serve", *job_options, *level]) == 0
     assert levels == [logging.INFO, logging.DEBUG, logging.WARNING]
+
+
+# ---- the end
+
+
+def test_a_second_interrupt_leaves_nothing_open(job_pipeline, tmp_path, caplog):
+    with serving(job_pipeline.model, data=tmp_path) as service:
+        # As uvicorn notes it.
+        service.server._server.force_exit = True
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    # The folder is free again.
+    with serving(job_pipeline.model, data=tmp_path) as service:
+        assert service.get("/v1/jobs").json() == {"jobs": []}

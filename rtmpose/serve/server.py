@@ -120,6 +120,9 @@ class RunningServer:
             # All parts share the time of a stop.
             end = self.settings.drain_s + (await stop if stop.done() else time.monotonic())
             stop.cancel()
+            if self._server.force_exit and self._server.started:
+                # A second Ctrl-C ends the answers, and uvicorn then leaves the rest to nobody.
+                await self._server.lifespan.shutdown()
             if grpc is not None:
                 await grpc.stop(max(0.0, end - time.monotonic()))
             self._ready.set()

@@ -27,6 +27,7 @@ TIMES = Range(0, LARGE, above=True)
 PORT = Range(0, 65_535, whole=True)
 RATE = Range(0, LARGE)
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+TOKEN = re.compile(r"[!-~]+")
 DEFAULT_BOX_THR = 0.3
 
 
@@ -156,6 +157,9 @@ class ServeSettings:
             drain_s=RATE,
         )
         check_flags(self, "no_auth", "trust_proxy", "warm_up", "share_models", "log_json")
+        # As in an address.
+        if self.host.startswith("[") and self.host.endswith("]"):
+            object.__setattr__(self, "host", self.host[1:-1])
         object.__setattr__(self, "cors_origins", read_origins(self.cors_origins))
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InputError("TLS needs a certificate and its key: --tls-cert and --tls-key")
@@ -164,11 +168,16 @@ class ServeSettings:
         path = self.root_path.rstrip("/")
         if path and not ROOT_PATH.fullmatch(path):
             raise InputError(
-                f"root_path must be a path such as /pose, of letters, digits and -._~, not {path!r}"
+                f"--root-path must be a path such as /pose, of letters, digits and -._~, not {path!r}"
             )
         object.__setattr__(self, "root_path", path)
         if self.token is not None and len(self.token) < 16:
             raise InputError("the token is too short: use at least 16 characters")
+        if self.token is not None and not TOKEN.fullmatch(self.token):
+            raise InputError(
+                "the token is one word of letters, digits and other ASCII characters: clients could"
+                " not send spaces, ends of lines or other letters"
+            )
         is_open = not self.is_loopback and not self._only_unix
         if is_open and self.token is None and not self.no_auth:
             raise InputError(
