@@ -168,8 +168,7 @@ class ServeSettings:
         path = self.root_path.rstrip("/")
         if path and not ROOT_PATH.fullmatch(path):
             raise InputError(
-                "--root-path must be a path such as /pose, of letters, digits and -._~,"
-                f" not {path!r}"
+                f"root_path must be a path such as /pose, of letters, digits and -._~, not {path!r}"
             )
         object.__setattr__(self, "root_path", path)
         if self.token is not None and len(self.token) < 16:
