@@ -27,6 +27,15 @@ def test_a_token_is_needed_where_others_can_connect():
     assert TOKEN not in repr(settings)
     with pytest.raises(InputError, match="16"):
         ServeSettings(token="short")
+    # Which no client could send in a header.
+    for wrong in (f"{TOKEN}\nanother", f"{TOKEN} and more", "пароль-длинный-пароль"):
+        with pytest.raises(InputError, match="one word"):
+            ServeSettings(token=wrong)
+
+
+def test_hosts_as_in_an_address():
+    settings = ServeSettings(host="[::1]")
+    assert (settings.host, settings.is_loopback) == ("::1", True)
 
 
 def test_nothing_but_health_without_the_token(job_pipeline, caplog):

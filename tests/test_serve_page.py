@@ -198,6 +198,50 @@ def test_a_phone_in_the_dark_in_chinese(browser, page_service):
         check_accessible(page)
 
 
+def test_names_of_joints_in_chinese(browser, page_service):
+    from rtmpose.skeletons import get_skeleton, skeleton_names
+
+    names = sorted({name for one in skeleton_names() for name in get_skeleton(one).keypoints})
+    with opened(browser, page_service, accept_downloads=True) as page:
+        page.set_input_files("#file", PHOTO)
+        wait_for_people(page)
+        joints = page.locator("#table tbody th")
+        assert joints.nth(3).inner_text() == "nose"
+        before = shown_people(page)
+        page.select_option("#language", "zh")
+        # The table follows a moment later.
+        page.wait_for_selector("#table tbody th:has-text('鼻子')")
+        shown = joints.all_inner_texts()[3:]
+        assert [shown[at] for at in (0, 1, 6, 19, 20)] == [
+            "鼻子",
+            "左眼",
+            "右肩",
+            "髋部中点",
+            "左大脚趾",
+        ]
+        # What is shown stays, and files keep the names of the keypoint set.
+        assert shown_people(page) == before
+        assert "left_eye" in json.loads(download(page, "JSON"))["categories"][0]["keypoints"]
+
+        # The keypoint sets of the package have no name without words, and no two with the same.
+        words = page.evaluate(
+            """async (names) => {
+              const { jointName } = await import("./static/js/joints.js");
+              return names.map((name) => jointName(name, "zh"));
+            }""",
+            names,
+        )
+        assert [word for word in words if re.search("[A-Za-z]", word)] == []
+        assert len(set(words)) == len(names)
+        own = page.evaluate(
+            """async () => {
+              const { jointName } = await import("./static/js/joints.js");
+              return ["tip_of_ear", "Punkt 3"].map((name) => jointName(name, "zh"));
+            }"""
+        )
+        assert own == ["tip of ear", "Punkt 3"]
+
+
 def brightness(color):
     return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
 

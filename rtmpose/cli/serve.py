@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from rtmpose.serve.ray_serve import ReplicaOptions
     from rtmpose.serve.settings import ServeSettings
 
-ADDRESS = "Address and access"
+ADDRESS = "Address"
+ACCESS = "Access"
+CONTENT = "Videos, page and log"
 SHARING = "Sharing the networks"
 LIMITS = "Limits"
 CLUSTER = "More than one machine"
@@ -33,9 +36,18 @@ POSITIVE = Range(0, LARGE, above=True)
 MEBI = 1 << 20
 
 
+class LogLevel(str, Enum):
+    """Which lines are logged."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 @dataclass(frozen=True)
 class AddressOptions:
-    """Where the service listens, and who may use it."""
+    """Where the service listens."""
 
     host: Annotated[
         str,
@@ -47,26 +59,40 @@ class AddressOptions:
     port: Annotated[
         int, PORT, typer.Option(help="Port of HTTP; 0 takes a free one.", rich_help_panel=ADDRESS)
     ] = 8000
+    uds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Unix socket to listen on instead, for a proxy on this machine; owner and group"
+            " may connect.",
+            rich_help_panel=ADDRESS,
+        ),
+    ] = None
     grpc_port: Annotated[
         int | None,
         PORT,
-        typer.Option(help="Port of gRPC, such as 8001; none by default.", rich_help_panel=ADDRESS),
+        typer.Option(
+            help="Port of gRPC, such as 8001; none by default.",
+            rich_help_panel=ADDRESS,
+        ),
     ] = None
-    token_file: Annotated[
+    tls_cert: Annotated[
         Path | None,
         typer.Option(
-            help=f"File with the token that clients must show; or set {TOKEN_VARIABLE}.",
+            metavar="FILE",
+            help="Certificate in PEM, with those that lead to its authority: https, and gRPC with"
+            " TLS.",
             rich_help_panel=ADDRESS,
         ),
     ] = None
-    no_auth: Annotated[
-        bool,
+    tls_key: Annotated[
+        Path | None,
         typer.Option(
-            "--no-auth",
-            help="Let everybody in who reaches the address.",
+            metavar="FILE",
+            help="Private key of the certificate, in PEM, without a password.",
             rich_help_panel=ADDRESS,
         ),
-    ] = False
+    ] = None
     trust_proxy: Annotated[
         bool,
         typer.Option(
@@ -83,33 +109,79 @@ class AddressOptions:
             rich_help_panel=ADDRESS,
         ),
     ] = ""
-    data: Annotated[
+
+
+@dataclass(frozen=True)
+class AccessOptions:
+    """Who may use the service."""
+
+    token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Folder for videos and their results; without it there is no /v1/jobs.",
-            rich_help_panel=ADDRESS,
+            metavar="FILE",
+            help=f"File with the token that clients must show; or set {TOKEN_VARIABLE}.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None
+    no_auth: Annotated[
+        bool,
+        typer.Option(
+            "--no-auth",
+            help="Let everybody in who reaches the address.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = False
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Origin whose pages may use the service too, such as https://example.org; may be"
+            " given more than once; * for all pages.",
+            show_default="only its own page",
+            rich_help_panel=ACCESS,
         ),
     ] = None
     share_models: Annotated[
         bool,
         typer.Option(
             help="Let clients fetch the model files.",
-            rich_help_panel=ADDRESS,
+            rich_help_panel=ACCESS,
         ),
     ] = True
+
+
+@dataclass(frozen=True)
+class ContentOptions:
+    """Videos, the page and the log."""
+
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for videos and their results; without it there is no /v1/jobs.",
+            rich_help_panel=CONTENT,
+        ),
+    ] = None
     web_assets: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
             help="Folder of scripts/web_assets.py: the page can then run the model in the browser.",
-            rich_help_panel=ADDRESS,
+            rich_help_panel=CONTENT,
         ),
     ] = None
     log_json: Annotated[
         bool,
-        typer.Option("--log-json", help="Log JSON lines.", rich_help_panel=ADDRESS),
+        typer.Option("--log-json", help="Log JSON lines.", rich_help_panel=CONTENT),
     ] = False
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            help="info: a line for each request, but for probes that are answered well (debug);"
+            " warning: none.",
+            rich_help_panel=CONTENT,
+        ),
+    ] = LogLevel.info
 
 
 @dataclass(frozen=True)
@@ -255,6 +327,8 @@ class ClusterOptions:
 def serve(
     models: options.ModelOptions,
     address: AddressOptions,
+    access: AccessOptions,
+    content: ContentOptions,
     sharing: SharingOptions,
     limits: LimitOptions,
     cluster: ClusterOptions,
@@ -280,6 +354,10 @@ def serve(
 
       RTMPOSE_TOKEN=$(openssl rand -hex 16) rtmpose serve --host 0.0.0.0 --grpc-port 8001
 
+      rtmpose serve --tls-cert cert.pem --tls-key key.pem --cors-origin https://example.org
+
+      rtmpose serve --uds /run/rtmpose/http.sock --trust-proxy
+
       rtmpose serve --device cuda:0,cuda:1 --max-batch 64 --max-wait-ms 8
 
       rtmpose serve --ray 10.0.0.5:6379 --replicas 8
@@ -287,6 +365,7 @@ def serve(
     try:
         from rtmpose.people import person_thr_for
         from rtmpose.serve.access_log import set_up_logs
+        from rtmpose.serve.listening import tls_of
         from rtmpose.serve.server import RunningServer
     except ImportError as error:
         raise MissingDependencyError(
@@ -295,8 +374,12 @@ def serve(
     import logging
 
     # Settings first: a mistake should not cost the loading of models.
-    settings = _settings(address, sharing, limits, box_thr, person_thr)
-    set_up_logs(as_json=settings.log_json, level=logging.getLogger().level)
+    settings = _settings(address, access, content, sharing, limits, box_thr, person_thr)
+    tls_of(settings)  # looked at now, used later
+    level = logging.getLogger().level  # WARNING, or as --verbose and --debug say
+    named = logging.getLevelName(content.log_level.value.upper())
+    own = logging.DEBUG if level == logging.DEBUG else named
+    set_up_logs(as_json=settings.log_json, level=level, own=own)
     replicas = _replica_options(cluster, speed)
     if replicas is None:
         opened = open_models(models, speed)
@@ -315,6 +398,8 @@ def serve(
 
 def _settings(
     address: AddressOptions,
+    access: AccessOptions,
+    content: ContentOptions,
     sharing: SharingOptions,
     limits: LimitOptions,
     box_thr: float,
@@ -341,17 +426,21 @@ def _settings(
         person_thr=person_thr or 0.0,
         host=address.host,
         port=address.port,
+        uds=address.uds,
         grpc_port=address.grpc_port,
-        token=_token(address.token_file),
-        no_auth=address.no_auth,
+        tls_cert=address.tls_cert,
+        tls_key=address.tls_key,
+        token=_token(access.token_file),
+        no_auth=access.no_auth,
+        cors_origins=tuple(access.cors_origin or ()),
         trust_proxy=address.trust_proxy,
         root_path=address.root_path,
         rate_limit=limits.rate_limit,
         drain_s=limits.drain,
-        data=address.data,
-        share_models=address.share_models,
-        web_assets=address.web_assets,
-        log_json=address.log_json,
+        data=content.data,
+        share_models=access.share_models,
+        web_assets=content.web_assets,
+        log_json=content.log_json,
     )
 
 

@@ -20,6 +20,8 @@ RequestSeen = Callable[[str, str, int, float], None]
 
 FIELDS = ("method", "path", "status", "ms", "bytes", "client", "request")
 OTHER_PATH = "other"
+PROBES = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
+"""Asked every few seconds by what watches over the service: logged where they fail."""
 LONGEST_PATH = 200
 
 
@@ -67,7 +69,9 @@ class AccessLog:
             entry.request_id,
         )
         fields = dict(zip(FIELDS, values, strict=True))
-        log.info(
+        is_usual = scope["path"] in PROBES and 0 < status < 400
+        log.log(
+            logging.DEBUG if is_usual else logging.INFO,
             "%(method)s %(path)r %(status)s in %(ms)s ms from %(client)s (%(request)s)",
             fields,
             extra={"fields": fields},
@@ -94,13 +98,18 @@ class JsonLines(logging.Formatter):
         return to_json(line, separators=(",", ":"))
 
 
-def set_up_logs(*, as_json: bool, level: int) -> None:
-    """Send the service's lines to standard error, in one of the two forms."""
+def set_up_logs(*, as_json: bool, level: int, own: int) -> None:
+    """Send lines to standard error, in one of the two forms.
+
+    Args:
+        as_json: One JSON object a line.
+        level: Of other packages.
+        own: Of this package; the lines of requests are of ``INFO``, those of probes of ``DEBUG``.
+    """
     handler = logging.StreamHandler()
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if as_json else plain)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    log.setLevel(logging.INFO)
-    logging.getLogger("rtmpose").setLevel(min(level, logging.INFO))
+    logging.getLogger("rtmpose").setLevel(own)

@@ -30,6 +30,8 @@ class ServiceError(RtmposeError):
         headers: dict[str, str] = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
+        if self.status == 426:
+            headers["Upgrade"] = "websocket"
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return headers

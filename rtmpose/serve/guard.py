@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from rtmpose.serve.access_log import AccessLog
 from rtmpose.serve.client_address import client_address
+from rtmpose.serve.cross_origin import answer_headers, may_use
 from rtmpose.serve.faults import ServiceError, draining
 from rtmpose.serve.rate_limit import RateLimit
 from rtmpose.serve.request_body import RequestBody
@@ -108,10 +109,14 @@ class Guard:
         path = path_of(scope)
         scope["state"] = {**scope.get("state", {}), "client": client}
         entry = self._log.begin(scope, client, request_id)
-        answer = _Answer(scope, send, request_id)
+        more = self._cross_origin(scope)
+        answer = _Answer(scope, send, request_id, more)
         try:
             self._check(scope, client)
-            if scope["type"] == "http":
+            if _is_preflight(scope) and "access-control-allow-origin" in more:
+                await answer.send({"type": "http.response.start", "status": 204, "headers": []})
+                await answer.send({"type": "http.response.body", "body": b""})
+            elif scope["type"] == "http":
                 largest = self._largest_body(path)
                 body = RequestBody(receive, _headers(scope), self._settings, largest)
                 _as_get(scope)
@@ -154,7 +159,7 @@ class Guard:
         """Refuse who may not come in."""
         self._check_origin(scope)
         path = path_of(scope)
-        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or _is_preflight(scope)
         if is_open and scope["type"] == "http":
             return
         # Before the token is looked at, so that nobody guesses quickly.
@@ -171,21 +176,35 @@ class Guard:
                 return hmac.compare_digest(value.encode(), session_value(self._settings).encode())
         return False
 
+    def _cross_origin(self, scope: Scope) -> dict[str, str]:
+        """Headers of an answer to a page of another origin."""
+        allowed = self._settings.cors_origins
+        if not allowed or scope["type"] != "http":
+            return {}
+        # The answer depends on who asks: caches must know.
+        headers = {"vary": "origin"}
+        origin = _header(scope, b"origin")
+        if origin and may_use(origin, allowed):
+            headers.update(answer_headers(origin, preflight=_is_preflight(scope)))
+        return headers
+
     def _check_origin(self, scope: Scope) -> None:
         """Pages of other origins may not use the service through their visitors' browsers."""
         host = _header(scope, b"host")
         if self._settings.trust_proxy:
             host = _header(scope, b"x-forwarded-host") or host
         origin = _header(scope, b"origin")
-        if origin and urlsplit(origin).netloc.lower() != host.lower():
+        is_other = bool(origin) and urlsplit(origin).netloc.lower() != host.lower()
+        if is_other and not may_use(origin, self._settings.cors_origins):
             raise ServiceError(
                 403,
                 "origin",
-                "requests of pages from other origins are refused; for the service's own page, a"
-                " proxy in front must pass on the header Host",
+                "requests of pages from other origins are refused: --cors-origin lets some in; for"
+                " the service's own page, a proxy in front must pass on the header Host",
             )
         # A name that somebody made point to this machine is an origin of its own.
-        local = self._settings.is_loopback and self._settings.token is None
+        settings = self._settings
+        local = settings.is_loopback and settings.token is None and settings.uds is None
         if local and host and not self._settings.trust_proxy:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             if name not in LOOPBACK and not name.startswith("127."):
@@ -236,6 +255,15 @@ def error_json(path: str, code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
 
 
+def _is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks what a page of another origin may send. It shows no token."""
+    return (
+        scope.get("method") == "OPTIONS"
+        and bool(_header(scope, b"origin"))
+        and bool(_header(scope, b"access-control-request-method"))
+    )
+
+
 def _as_get(scope: Scope) -> None:
     """HEAD is answered like GET; :class:`_Answer` leaves the body out."""
     if scope["method"] == "HEAD":
@@ -247,7 +275,8 @@ def _as_get(scope: Scope) -> None:
 class _Answer:
     """Passes an answer on, with the headers that all have."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, more: dict[str, str]) -> None:
+        self._more = more
         self.status = 0
         self.sent_bytes = 0
         self._path = path_of(scope)
@@ -275,7 +304,7 @@ class _Answer:
     def _with_more(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         headers = list(given)
         known = {name.lower() for name, _ in headers}
-        more = {**SECURITY_HEADERS, "x-request-id": self._id}
+        more = {**SECURITY_HEADERS, "x-request-id": self._id, **self._more}
         if self._path.startswith(NO_STORE):
             more["cache-control"] = "no-store"
         elif self._path == "/" or self._path in PAGE_FILES or self._path.startswith(OPEN_FOLDER):

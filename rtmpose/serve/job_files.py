@@ -128,7 +128,7 @@ def check_video(path: Path, settings: ServeSettings) -> SourceInfo:
     """
     try:
         # Without the limits, so that what it says of itself is seen.
-        info = probe(SourceItem(SOURCE_NAME, "video", content=path))
+        info = probe(SourceItem("the file", "video", content=path))
     except InputError as error:
         raise unusable(str(error)) from error
     if info.frames is not None and info.frames > settings.max_frames:

@@ -82,13 +82,20 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((self._handlers(), health))
         host = f"[{limits.host}]" if ":" in limits.host else limits.host
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{self.port}")
+            self.port = self._add_port(f"{host}:{self.port}")
         except RuntimeError as error:
             raise OutputError(
                 f"{host}:{self.port} cannot be listened on; choose another --grpc-port"
             ) from error
         await self._server.start()
-        log.info("gRPC on %s:%d", host, self.port)
+        log.info("gRPC%s on %s:%d", " with TLS" if limits.tls_cert else "", host, self.port)
+
+    def _add_port(self, address: str) -> int:
+        cert, key = self._service.settings.tls_cert, self._service.settings.tls_key
+        if cert is None or key is None:
+            return int(self._server.add_insecure_port(address))
+        pair = (key.read_bytes(), cert.read_bytes())
+        return int(self._server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
 
     async def stop(self, grace_s: float) -> None:
         """End; calls at work have that time."""

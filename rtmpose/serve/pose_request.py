@@ -32,6 +32,11 @@ JSON = "application/json"
 BYTES = "application/octet-stream"
 CURL = "application/x-www-form-urlencoded"
 """What ``curl --data-binary`` says of every body."""
+POSTED_FIELDS = (b"image=", b"images=", b"file=", b"data=")
+STRIPPED = b"\0\r\n"
+"""Bytes that ``curl -d @FILE`` leaves out."""
+STRIPPED_BYTES = 2048
+LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,8 @@ async def read_pose_request(
         found = _read_json(await json_body(request), options, settings)
     elif media_type.startswith("image/") or media_type in ("", BYTES, CURL):
         body = await request.body()
+        if media_type == CURL:
+            _check_posted(body)
         given = None if boxes is None else read_boxes(boxes, settings)
         found = PoseRequest((Upload("the image", body, given),), options)
     else:
@@ -87,6 +94,7 @@ async def _read_form(
     request: Request, options: PoseOptions, boxes: str | None, settings: ServeSettings
 ) -> PoseRequest:
     files: list[tuple[str, bytearray]] = []
+    plain: list[bytearray] = []  # those of them without a name of a file
     fields: dict[str, bytearray] = {}
     target = bytearray()
     limit = settings.max_body_bytes
@@ -102,17 +110,52 @@ async def _read_form(
                 limit = settings.max_body_bytes
                 _check_count(len(files) + 1, settings)
                 files.append((display_name(event.filename, len(files)), target))
+                if event.filename is None:
+                    plain.append(target)
             continue
         target += event
         if len(target) > limit:
             raise too_large(f"a field of the form has more than {limit} bytes")
 
+    for text in plain:
+        _check_is_file(text)
     texts = {name: _text(name, value) for name, value in fields.items()}
     given = _boxes_of_images(texts.pop("boxes", boxes), len(files), settings)
     uploads = [
         Upload(name, bytes(data), found) for (name, data), found in zip(files, given, strict=True)
     ]
     return PoseRequest(tuple(uploads), with_options(options, texts))
+
+
+def _check_posted(body: bytes) -> None:
+    """Refuse what ``curl -d`` and forms without files make of an image.
+
+    Raises:
+        ServiceError: with what to write instead.
+    """
+    if body.startswith(POSTED_FIELDS):
+        raise ServiceError(
+            415,
+            "no_image",
+            "the body is a form without files: a form with files is multipart/form-data, and base64"
+            ' is sent as JSON, {"image": BASE64}',
+        )
+    # Compressed pictures of that size have all of these bytes.
+    if len(body) > STRIPPED_BYTES and not any(letter in body for letter in STRIPPED):
+        raise unusable(
+            "the image has lost its line ends and zeros, as with curl -d: use --data-binary @FILE"
+        )
+
+
+def _check_is_file(data: bytearray) -> None:
+    """Refuse the name of a file in place of the file.
+
+    Raises:
+        ServiceError: with what to write instead.
+    """
+    is_name = 0 < len(data) < LONGEST_PATH and data.isascii() and data.decode().isprintable()
+    if is_name:
+        raise unusable("image is a text, not a file: curl sends files with an @, -F image=@FILE")
 
 
 def _read_json(body: dict[str, Any], options: PoseOptions, settings: ServeSettings) -> PoseRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 
-from rtmpose.errors import InputError, OutputError
 from rtmpose.families import PoseModel
 from rtmpose.serve.app import create_app
 from rtmpose.serve.engine import Engine, ImageEngine
 from rtmpose.serve.fast_http import http_protocol, run
+from rtmpose.serve.listening import UnixSocket, listen, tls_of
 from rtmpose.serve.service import Service
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.serve.slow_clients import close_idle_connections
@@ -46,10 +47,11 @@ class RunningServer:
 
     Attributes:
         app: The application.
-        url: Where it listens.
+        url: Where it listens: ``http://``, ``https://``, or ``unix:`` and the path of a socket.
         grpc_port: Where it listens for gRPC, once it is ready; None for nowhere.
 
     Raises:
+        InputError: the files of TLS cannot be used.
         OutputError: the address is in use, or the data folder cannot be written.
     """
 
@@ -60,24 +62,25 @@ class RunningServer:
         start_engine: Callable[[], ImageEngine] | None = None,
     ) -> None:
         # The address first: a mistake in it should not cost the start of threads.
-        self._socket = _listen(settings.host, settings.port)
+        self._tls = None if settings.uds is not None else tls_of(settings)
+        self._unix: UnixSocket | None = None
+        self._socket = self._listening(settings)
         self.settings = settings
         try:
             self.engine: ImageEngine = (
                 Engine(models, settings) if start_engine is None else start_engine()
             )
         except BaseException:
-            self._socket.close()
+            self._close_socket()
             raise
         try:
             self.app: FastAPI = create_app(settings, self.engine)
         except BaseException:
-            self._socket.close()
+            self._close_socket()
             self.engine.close(0.0)
             raise
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(_configuration(self.app, settings))
+        self.url = self._url()
+        self._server = uvicorn.Server(_configuration(self.app, settings, self._tls))
         self._service: Service = self.app.state.service
         self._service.warming_up = settings.warm_up
         self.grpc_port: int | None = None
@@ -114,16 +117,38 @@ class RunningServer:
             pass
         finally:
             watch.cancel()
-            self._socket.close()
+            self._close_socket()
             # All parts share the time of a stop.
             end = self.settings.drain_s + (await stop if stop.done() else time.monotonic())
             stop.cancel()
+            if self._server.force_exit and self._server.started:
+                # A second Ctrl-C ends the answers, and uvicorn then leaves the rest to nobody.
+                await self._server.lifespan.shutdown()
             if grpc is not None:
                 await grpc.stop(max(0.0, end - time.monotonic()))
             self._ready.set()
             left = max(AT_LEAST_S, end - time.monotonic())
             finished = await asyncio.to_thread(self.engine.close, left)
             log.info("stopped, %s", "everything was finished" if finished else "work was left")
+
+    def _listening(self, settings: ServeSettings) -> socket.socket:
+        if settings.uds is None:
+            return listen(settings.host, settings.port)
+        self._unix = UnixSocket(settings.uds)
+        return self._unix.socket
+
+    def _close_socket(self) -> None:
+        self._socket.close()
+        if self._unix is not None:
+            self._unix.remove()
+
+    def _url(self) -> str:
+        if self.settings.uds is not None:
+            return f"unix:{self.settings.uds}"
+        host = self.settings.host
+        name = f"[{host}]" if ":" in host else host
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{name}:{self._socket.getsockname()[1]}"
 
     async def _when_stopped(self) -> float:
         """The moment at which the stop began."""
@@ -160,7 +185,9 @@ class RunningServer:
         self._ready.set()
 
 
-def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:
+def _configuration(
+    app: FastAPI, settings: ServeSettings, tls: ssl.SSLContext | None
+) -> uvicorn.Config:
     options: dict[str, Any] = {
         "lifespan": "on",
         "access_log": False,
@@ -180,25 +207,6 @@ def _configuration(app: FastAPI, settings: ServeSettings) -> uvicorn.Config:
         "ws_ping_timeout": PING_S,
         "ws_per_message_deflate": False,
     }
+    if tls is not None:
+        options["ssl_context_factory"] = lambda *_: tls
     return uvicorn.Config(app, **options)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
-    except (OSError, UnicodeError) as error:
-        raise InputError(f"{host} is no address of this machine: {error}") from error
-    # With the protocol named: asyncio sends small answers at once on such sockets only, and lets
-    # others wait for the client to confirm what came before, for up to 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise OutputError(
-            f"{host}:{port} cannot be listened on: {error.strerror}; choose another --port"
-        ) from error
-    listener.set_inheritable(True)
-    return listener

@@ -30,7 +30,8 @@ def session_routes(settings: ServeSettings) -> APIRouter:
     )
     def begin(request: Request) -> Response:
         answer = Response(status_code=204)
-        proto = request.headers.get("x-forwarded-proto", "") if settings.trust_proxy else ""
+        forwarded = request.headers.get("x-forwarded-proto", "") if settings.trust_proxy else ""
+        scheme = forwarded or request.url.scheme
         if settings.token is not None:
             answer.set_cookie(
                 COOKIE,
@@ -39,7 +40,7 @@ def session_routes(settings: ServeSettings) -> APIRouter:
                 path=settings.root_path or "/",
                 httponly=True,
                 samesite="strict",
-                secure=proto == "https",
+                secure=scheme == "https",
             )
         return answer
 

@@ -17,6 +17,7 @@ from rtmpose.ranges import (
     check_fields,
     check_flags,
 )
+from rtmpose.serve.cross_origin import read_origins
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MEBI = 1 << 20
@@ -26,6 +27,7 @@ TIMES = Range(0, LARGE, above=True)
 PORT = Range(0, 65_535, whole=True)
 RATE = Range(0, LARGE)
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+TOKEN = re.compile(r"[!-~]+")
 DEFAULT_BOX_THR = 0.3
 
 
@@ -56,9 +58,14 @@ class ServeSettings:
         person_thr: Lowest person score, likewise.
         host: Address to listen on.
         port: Port of HTTP; 0 takes a free one.
-        grpc_port: Port of gRPC; None for none.
+        uds: Unix socket to listen on instead of host and port, for HTTP; None for none.
+        grpc_port: Port of gRPC, on the host; None for none.
+        tls_cert: PEM file of the certificate, for https and gRPC; None for plain HTTP.
+        tls_key: PEM file of its private key.
         token: What clients must show; None lets everybody in.
         no_auth: Listen on other addresses than loopback without a token.
+        cors_origins: Origins whose pages may use the service, such as ``https://example.org``, or
+            ``*``; the service's own page always may.
         trust_proxy: Take the client's address from ``X-Forwarded-For``, which a proxy must set.
         root_path: Prefix of all paths behind a proxy, such as ``/pose``; whether the proxy takes it
             away or not.
@@ -74,7 +81,8 @@ class ServeSettings:
         log_json: Log as JSON lines.
 
     Raises:
-        InputError: a value is out of its range, or the address would be open to everybody.
+        InputError: a value is out of its range, values do not go together, or the address would be
+            open to everybody.
     """
 
     max_batch: int = 16
@@ -98,9 +106,13 @@ class ServeSettings:
     person_thr: float = DEFAULT_PERSON_THR
     host: str = "127.0.0.1"
     port: int = 8000
+    uds: Path | None = None
     grpc_port: int | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     token: str | None = field(default=None, repr=False)
     no_auth: bool = False
+    cors_origins: tuple[str, ...] = ()
     trust_proxy: bool = False
     root_path: str = ""
     rate_limit: float = 200.0
@@ -145,6 +157,14 @@ class ServeSettings:
             drain_s=RATE,
         )
         check_flags(self, "no_auth", "trust_proxy", "warm_up", "share_models", "log_json")
+        # As in an address.
+        if self.host.startswith("[") and self.host.endswith("]"):
+            object.__setattr__(self, "host", self.host[1:-1])
+        object.__setattr__(self, "cors_origins", read_origins(self.cors_origins))
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InputError("TLS needs a certificate and its key: --tls-cert and --tls-key")
+        if self.tls_cert is not None and self.uds is not None and self.grpc_port is None:
+            raise InputError("the Unix socket of --uds is not encrypted: leave --tls-cert out")
         path = self.root_path.rstrip("/")
         if path and not ROOT_PATH.fullmatch(path):
             raise InputError(
@@ -153,11 +173,21 @@ class ServeSettings:
         object.__setattr__(self, "root_path", path)
         if self.token is not None and len(self.token) < 16:
             raise InputError("the token is too short: use at least 16 characters")
-        if not self.is_loopback and self.token is None and not self.no_auth:
+        if self.token is not None and not TOKEN.fullmatch(self.token):
+            raise InputError(
+                "the token is one word of letters, digits and other ASCII characters: clients could"
+                " not send spaces, ends of lines or other letters"
+            )
+        is_open = not self.is_loopback and not self._only_unix
+        if is_open and self.token is None and not self.no_auth:
             raise InputError(
                 f"{self.host} can be reached by others, and there is no token: set one"
                 " (RTMPOSE_TOKEN or --token-file), or say --no-auth"
             )
+
+    @property
+    def _only_unix(self) -> bool:
+        return self.uds is not None and self.grpc_port is None
 
     @property
     def is_loopback(self) -> bool:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from rtmpose.errors import InputError
+from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.models import model_names
 from rtmpose.serve.results import skeleton_json
 from rtmpose.serve.service import Service
@@ -29,6 +30,12 @@ IDLE_S = 60.0
 SEND_S = 10.0
 """A client that takes no result for so long is gone."""
 LARGEST_TEXT = 64 * 1024
+BINARY = "frames are binary messages: JPEG, WebP or PNG"
+TOO_LONG = f"the message is too long; {BINARY}"
+NO_UPGRADE = (
+    "this is a WebSocket (ws:// or wss://); a proxy in front must pass on the headers Upgrade and"
+    " Connection"
+)
 POLICY, TOO_LARGE, TRY_LATER, GOING_AWAY = 1008, 1009, 1013, 1001
 
 
@@ -36,6 +43,10 @@ def stream_routes(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter()
     of_client: Counter[str] = Counter()
+
+    @router.get("/v1/stream", include_in_schema=False)
+    async def plain() -> None:
+        raise ServiceError(426, "upgrade", NO_UPGRADE)
 
     @router.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
@@ -118,9 +129,11 @@ class _Stream:
     async def _text(self, text: str) -> bool:
         """Handle a message of text; False ends the stream."""
         if len(text) > LARGEST_TEXT:
-            await _end(self._socket, TOO_LARGE, "too_large", "the message is too long")
+            await _end(self._socket, TOO_LARGE, "too_large", TOO_LONG)
             return False
         try:
+            if not text.lstrip().startswith("{"):
+                raise InputError(f"the message is not a JSON object; {BINARY}")
             message = parse_json(text, "the message")
             if not isinstance(message, dict):
                 raise InputError("the message is not a JSON object")

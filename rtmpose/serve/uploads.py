@@ -26,6 +26,8 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # errors are answ
 MOST_PARTS = 64
 MOST_HEADER_BYTES = 8192
 FIELD_BYTES = 64 * 1024
+URL_SAFE = str.maketrans("-_", "+/")
+"""The alphabet for addresses, in place of the usual one."""
 
 
 @dataclass(eq=False)
@@ -92,7 +94,8 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 def from_base64(text: object, name: str) -> bytes:
-    """Bytes of base64; a ``data:`` prefix is left out, and so are the ends of lines.
+    """Bytes of base64, of either alphabet, with or without its last ``=``; a ``data:`` prefix is
+    left out, and so are the ends of lines.
 
     Raises:
         ServiceError: it is something else.
@@ -103,8 +106,9 @@ def from_base64(text: object, name: str) -> bytes:
         raise bad_request(f"{name} is an address, which is not opened: send the file, in base64")
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    coded = "".join(text.split()).translate(URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise bad_request(f"{name} is not base64: {error}") from error
 

@@ -1,6 +1,7 @@
 // What is shown: a picture, its people, the table of their joints.
 
 import { drawPeople, drawSample, mirrored, nameOf } from "./draw.js";
+import { jointName } from "./joints.js";
 import { settings, threshold } from "./settings.js";
 import { text } from "./texts.js";
 
@@ -128,7 +129,8 @@ function showTable() {
   body.append(row(text("box_score"), people.map((p) => cell(p.box_score))));
   body.append(row(text("all_points"), people.map((p) => countCell(p))));
   set.keypoints.forEach((name, k) => {
-    body.append(row(name.replaceAll("_", " "), people.map((p) => jointCell(p.keypoints[k]))));
+    const words = jointName(name, settings.language);
+    body.append(row(words, people.map((p) => jointCell(p.keypoints[k]))));
   });
   byId("table").replaceChildren(headOf(people), body);
 }
