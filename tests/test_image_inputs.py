@@ -1,5 +1,6 @@
 """Images in the forms that people have them, and results in the forms they want."""
 
+import io
 import json
 
 import cv2
@@ -121,6 +122,31 @@ def test_what_is_no_image_is_refused_with_a_hint(value, words):
     with pytest.raises(InputError, match=words) as caught:
         as_image(value)
     assert "\n" not in str(caught.value)
+
+
+def test_opened_files(image, tmp_path, pair):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(as_image(file), image)
+        with pytest.raises(InputError, match=r"a.png is empty, or was read .*seek\(0\)"):
+            as_image(file)
+    with path.open("rb") as file:
+        (result,) = rtmpose.predict(file, **pair)
+        np.testing.assert_array_equal(result.frame.image, image)
+    with path.open(encoding="latin-1") as file, pytest.raises(InputError, match="'rb'"):
+        as_image(file)
+    with path.open(encoding="utf-8") as file, pytest.raises(InputError, match="'rb'"):
+        as_image(file)
+    with pytest.raises(InputError, match=r"'rb'"):
+        as_image(file)  # closed
+
+
+def test_the_bytes_of_a_video_are_no_image(tmp_path, pair):
+    path = clip(tmp_path / "a.avi", 2)
+    for form in (path.read_bytes(), io.BytesIO(path.read_bytes())):
+        with pytest.raises(InputError, match="this is a video.* write it to a file"):
+            rtmpose.predict(form, **pair)
 
 
 def test_tensors_are_refused_with_the_line_that_converts_them(image, pair):
