@@ -1,8 +1,8 @@
 """Images in the forms that people have them, as BGR uint8 ``(H, W, 3)``.
 
-Taken are arrays, PIL images, paths, and image files as bytes or opened. What would have to be guessed
-(the range of float and 16-bit values, the layout of tensors) is refused with the line that converts
-it.
+Taken are arrays, PIL images, paths, and image files as bytes or opened. What would have to be
+guessed (the range of float and 16-bit values, the layout of tensors) is refused with the line that
+converts it.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def test_opened_files(image, tmp_path, pair):
 def test_the_bytes_of_a_video_are_no_image(tmp_path, pair):
     path = clip(tmp_path / "a.avi", 2)
     for form in (path.read_bytes(), io.BytesIO(path.read_bytes())):
-        with pytest.raises(InputError, match="this is a video.* write it to a file"):
+        with pytest.raises(InputError, match=r"this is a video.* write it to a file"):
             rtmpose.predict(form, **pair)
 
 
