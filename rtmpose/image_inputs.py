@@ -19,7 +19,8 @@ from rtmpose.errors import InputError
 from rtmpose.ranges import FRAMES, SECONDS, check_choice, check_flag, check_number, check_optional
 from rtmpose.shown_names import shown_name
 from rtmpose.sources import SourceItem, decode_image, read_image
-from rtmpose.sources.kinds import HEAD_BYTES, looks_like_image, looks_like_video
+from rtmpose.sources.images import looks_like_image
+from rtmpose.sources.kinds import HEAD_BYTES, looks_like_video
 from rtmpose.types import Frame, Image
 
 COLORS = ("bgr", "rgb")

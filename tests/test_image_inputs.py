@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+import types
 
 import cv2
 import numpy as np
@@ -220,6 +222,27 @@ def test_results_are_shown(image, pair, monkeypatch):
     next(rtmpose.predict(image, **pair)).show()
     next(rtmpose.track(image, **pair)).show()
     assert shown == [(80, 60)] * 2
+
+
+def test_results_are_shown_below_the_cell_of_a_notebook(image, pair, monkeypatch):
+    shown = []
+    kernel = types.SimpleNamespace(kernel=object())
+    notebook = types.ModuleType("IPython")
+    notebook.get_ipython = lambda: kernel
+    display = types.ModuleType("IPython.display")
+    display.display, display.Image = shown.append, lambda data: data
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    result = next(rtmpose.predict(image, **pair))
+    result.show()
+    assert shown == [result._repr_png_()]
+
+    # IPython in a terminal has no cells.
+    kernel.kernel = None
+    pil = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    monkeypatch.setattr(pil.Image, "show", lambda picture: shown.append(picture.size))
+    result.show()
+    assert shown[1:] == [(80, 60)]
 
 
 def test_keypoints_by_name():
