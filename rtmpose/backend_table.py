@@ -224,6 +224,12 @@ def row(name: str) -> BackendRow:
         if candidate.name == name.lower():
             return candidate
 
+    # A device, which has an option of its own.
+    if split_device(name)[0] in device_kinds():
+        raise BackendError(
+            f"unknown backend {name!r}: {name.lower()} is a device (--device {name.lower()})"
+        )
+
     # No row: the nearest names, then all of them.
     near = difflib.get_close_matches(name.lower(), ("auto", *names()), n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? There are" if near else "use"

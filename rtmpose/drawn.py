@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import cv2
@@ -44,13 +46,25 @@ def png(image: Image) -> bytes:
 
 
 def show(image: Image) -> None:
-    """Open the image in this machine's viewer.
+    """Open the image in this machine's viewer; in a notebook, show it below the cell.
 
     Raises:
         MissingDependencyError: Pillow is not installed.
     """
+    # The machine that computes for a notebook often has no screen, or another one than the user's.
+    if _is_notebook():
+        display = importlib.import_module("IPython.display")
+        display.display(display.Image(data=png(image)))
+        return
     try:
         from PIL import Image as PillowImage
     except ImportError as error:
         raise MissingDependencyError("showing an image needs Pillow: pip install pillow") from error
     PillowImage.fromarray(image[..., ::-1].copy()).show()
+
+
+def _is_notebook() -> bool:
+    """Whether this is the kernel of a notebook: Jupyter, Colab, VS Code."""
+    loaded = sys.modules.get("IPython")
+    shell = getattr(loaded, "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None

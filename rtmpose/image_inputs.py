@@ -1,8 +1,8 @@
 """Images in the forms that people have them, as BGR uint8 ``(H, W, 3)``.
 
-Taken are arrays, PIL images, paths, and the bytes of image files. What would have to be guessed
-(the range of float and 16-bit values, the layout of tensors) is refused with the line that converts
-it.
+Taken are arrays, PIL images, paths, and image files as bytes or opened. What would have to be
+guessed (the range of float and 16-bit values, the layout of tensors) is refused with the line that
+converts it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import numpy as np
 from rtmpose.array_checks import check_image
 from rtmpose.errors import InputError
 from rtmpose.ranges import FRAMES, SECONDS, check_choice, check_flag, check_number, check_optional
+from rtmpose.shown_names import shown_name
 from rtmpose.sources import SourceItem, decode_image, read_image
+from rtmpose.sources.images import looks_like_image
+from rtmpose.sources.kinds import HEAD_BYTES, looks_like_video
 from rtmpose.types import Frame, Image
 
 COLORS = ("bgr", "rgb")
@@ -34,7 +37,8 @@ def as_image(image: object, color: str = "bgr") -> Image:
 
     Args:
         image: An array ``(H, W, 3)``, gray ``(H, W)`` or ``(H, W, 1)``, or with transparency
-            ``(H, W, 4)``, of uint8; a PIL image; the path of a file; or its bytes.
+            ``(H, W, 4)``, of uint8; a PIL image; the path of a file; its bytes; or the file opened
+            for reading bytes.
         color: Order of the channels of arrays: ``bgr`` or ``rgb``. Files and PIL images say it
             themselves.
 
@@ -47,7 +51,9 @@ def as_image(image: object, color: str = "bgr") -> Image:
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, bytes | bytearray | memoryview):
-        return decode_image(bytes(image), "the bytes of an image")
+        return _from_bytes(bytes(image), "the bytes of an image")
+    if _is_open_file(image):
+        return _from_open_file(image)
     if _is_of(image, "PIL"):
         return _from_pil(image)
     if _is_of(image, "torch"):
@@ -61,8 +67,10 @@ def as_image(image: object, color: str = "bgr") -> Image:
 
 
 def is_frames(source: object) -> bool:
-    """Whether it gives one frame after another: an iterator, or a ``cv2.VideoCapture``."""
-    return isinstance(source, Iterator | cv2.VideoCapture)
+    """Whether it gives one frame after another: an iterator, or a ``cv2.VideoCapture``. An opened
+    file gives lines, and is none.
+    """
+    return isinstance(source, Iterator | cv2.VideoCapture) and not _is_open_file(source)
 
 
 class Selection(TypedDict):
@@ -117,7 +125,8 @@ def _as_source(source: object, number: int, color: str, selection: Selection) ->
         return SourceItem(f"frames-{number}", "video", frames=frames, **selection)
     if isinstance(source, np.ndarray | bytes | bytearray | memoryview):
         return as_image(source, color)
-    return as_image(source) if _is_of(source, "PIL") or _is_of(source, "torch") else source
+    is_image = _is_open_file(source) or _is_of(source, "PIL") or _is_of(source, "torch")
+    return as_image(source) if is_image else source
 
 
 def _frames(source: Any, number: int, color: str) -> Iterator[Frame]:
@@ -179,6 +188,41 @@ def _refuse_values(image: np.ndarray[Any, Any]) -> None:
     else:
         hint = "image.clip(0, 255).astype('uint8') if its values are 0..255"
     raise InputError(f"an image must hold uint8 values 0..255, not {image.dtype}: {hint}")
+
+
+def _is_open_file(source: object) -> bool:
+    """Whether bytes can be read from it: an opened file, ``BytesIO``, an upload of a web page."""
+    is_capture = isinstance(source, cv2.VideoCapture)
+    return not is_capture and callable(getattr(source, "read", None))
+
+
+def _from_open_file(file: Any) -> Image:
+    name = getattr(file, "name", None)
+    shown = shown_name(name) if isinstance(name, str) and name else type(file).__name__
+    try:
+        data = file.read()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(
+            f"{shown} cannot be read ({error}): open the file with open(path, 'rb')"
+        ) from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(
+            f"{shown} gives {type(data).__name__}, not bytes: open the file with open(path, 'rb')"
+        )
+    if not len(data):
+        raise InputError(
+            f"{shown} is empty, or was read to its end before: .seek(0) goes to its start"
+        )
+    return _from_bytes(bytes(data), shown)
+
+
+def _from_bytes(data: bytes, name: str) -> Image:
+    if looks_like_video(data[:HEAD_BYTES]) and not looks_like_image(data[:HEAD_BYTES]):
+        raise InputError(
+            f"{name}: this is a video, not an image; write it to a file and give its path to"
+            " rtmpose.predict or rtmpose.track"
+        )
+    return decode_image(data, name)
 
 
 def _from_pil(image: Any) -> Image:

@@ -14,6 +14,16 @@ Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 Class = TypeVar("Class", bound=type)
 
+OTHER_NAMES = {
+    "conf": "box_thr",
+    "det_model": "detector",
+    "model": "pose",
+    "score_thr": "box_thr",
+    "threshold": "box_thr",
+    "weights": "pose",
+}
+"""Keywords of other packages -> what does the same here."""
+
 
 def checked_keywords(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
     """The same function, which answers an unknown keyword with the keywords that are like it.
@@ -70,5 +80,7 @@ def check_keywords(called: str, given: Iterable[str], known: Iterable[str]) -> N
         if name in names:
             continue
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        if OTHER_NAMES.get(name) in names:
+            near = [OTHER_NAMES[name]]
         hint = f"did you mean {' or '.join(near)}?" if near else f"it takes {', '.join(names)}"
         raise UnknownArgumentError(f"{called} has no argument {name!r}; {hint}")

@@ -191,7 +191,7 @@ class Pipeline:
 
         Args:
             image: A uint8 array as OpenCV reads it (BGR, BGRA or gray), a PIL image, the path of an
-                image file, or its bytes; or a list of those.
+                image file, its bytes, or the file opened with ``"rb"``; or a list of those.
             boxes: ``(N, 4)`` xyxy in image pixels or detections, to use instead of the detector;
                 of a list of images, as many.
             color: ``bgr`` or ``rgb``: order of the channels of arrays.
@@ -278,8 +278,9 @@ def predict(
 
     Args:
         source: An image or video file, a folder, a glob pattern, a camera (its index or device), a
-            URL (HTTP, RTSP, UDP, ...), an array, a PIL image, the bytes of an image file, an
-            iterator of images, a ``cv2.VideoCapture``, or a list of those.
+            URL (HTTP, RTSP, UDP, ...), an array, a PIL image, the bytes of an image file, or such
+            a file opened with ``"rb"``, an iterator of images, a ``cv2.VideoCapture``, or a list
+            of those.
         detector: See :class:`Pipeline`.
         pose: See :class:`Pipeline`.
         start_s: Seconds skipped at the start of each video.

@@ -94,6 +94,8 @@ def test_a_run_leaves_nothing_in_the_home_of_the_user(tmp_path):
         (lambda: rtmpose.track("a.mp4", backends="x"), "did you mean backend"),
         (lambda: rtmpose.TrackerParams(det_treshold=1), "TrackerParams has no .*det_thr"),
         (lambda: rtmpose.PoseTracker(devise="cpu"), "PoseTracker has no .*did you mean device"),
+        (lambda: rtmpose.Pipeline(conf=0.5), r"no argument 'conf'; did you mean box_thr\?"),
+        (lambda: rtmpose.predict("a.jpg", model="x"), "'model'; did you mean pose"),
         (lambda: rtmpose.Detector(scorethr=0.1), "Detector has no argument"),
         (lambda: rtmpose.PoseEstimator(antialiased=True), "did you mean antialias"),
         (lambda: rtmpose.OneStage("rtmo-s", boxthr=1), "did you mean box_thr"),

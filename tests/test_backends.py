@@ -29,6 +29,8 @@ def test_asking_for_a_missing_device_is_an_error(tmp_path):
         PoseEstimator(model, options=BackendOptions("onnxruntime", "cuda"))
     with pytest.raises(BackendError, match="quantum"):
         PoseEstimator(model, options=BackendOptions("onnxruntime", "quantum"))
+    with pytest.raises(BackendError, match=r"tensorrt is a device \(--device tensorrt\)"):
+        table.row("TensorRT")
     with pytest.raises(BackendError, match="unknown backend"):
         choose(BackendOptions("tflite"))
     with pytest.raises(BackendError, match="unknown device"):

@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+import typing
 from itertools import pairwise
 
 import pytest
+import typer
 from annotated import coco_folder
 from networks import spot_person
 
 from rtmpose.cli import main
+from rtmpose.cli.annotations import annotations_of
 from rtmpose.cli.help_text import join_lines
+from rtmpose.cli.numbers import ranges_of
 from rtmpose.cli.terminal import print_report
+from rtmpose.ranges import COUNT
 from rtmpose.writers.report import JobReport
 
 COMMANDS = (
@@ -142,3 +147,21 @@ def test_help_is_whole_in_a_pipe_without_color():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "\x1b[" not in done.stdout
     assert "--boxes" in done.stdout
+
+
+def test_options_whose_default_is_none_are_found_in_python_3_10():
+    """There ``get_type_hints`` puts what typer reads into an Optional."""
+    option = typer.Option("--output", "-o")
+
+    def command(output, names, plain): ...
+
+    command.__annotations__ = {
+        "output": typing.Optional[typing.Annotated[int | None, COUNT, option]],  # noqa: UP045
+        "names": typing.Annotated[list[str] | None, option],
+        "plain": int | None,
+    }
+    found = annotations_of(command)
+    assert found["output"] == typing.Annotated[int | None, COUNT, option]
+    assert typing.get_args(found["names"])[1] is option
+    assert found["plain"] == int | None
+    assert ranges_of(command) == {"output": COUNT}

@@ -1,6 +1,9 @@
 """Images in the forms that people have them, and results in the forms they want."""
 
+import io
 import json
+import sys
+import types
 
 import cv2
 import numpy as np
@@ -123,6 +126,31 @@ def test_what_is_no_image_is_refused_with_a_hint(value, words):
     assert "\n" not in str(caught.value)
 
 
+def test_opened_files(image, tmp_path, pair):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(as_image(file), image)
+        with pytest.raises(InputError, match=r"a.png is empty, or was read .*seek\(0\)"):
+            as_image(file)
+    with path.open("rb") as file:
+        (result,) = rtmpose.predict(file, **pair)
+        np.testing.assert_array_equal(result.frame.image, image)
+    with path.open(encoding="latin-1") as file, pytest.raises(InputError, match="'rb'"):
+        as_image(file)
+    with path.open(encoding="utf-8") as file, pytest.raises(InputError, match="'rb'"):
+        as_image(file)
+    with pytest.raises(InputError, match=r"'rb'"):
+        as_image(file)  # closed
+
+
+def test_the_bytes_of_a_video_are_no_image(tmp_path, pair):
+    path = clip(tmp_path / "a.avi", 2)
+    for form in (path.read_bytes(), io.BytesIO(path.read_bytes())):
+        with pytest.raises(InputError, match=r"this is a video.* write it to a file"):
+            rtmpose.predict(form, **pair)
+
+
 def test_tensors_are_refused_with_the_line_that_converts_them(image, pair):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     tensor = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1) / 255
@@ -194,6 +222,27 @@ def test_results_are_shown(image, pair, monkeypatch):
     next(rtmpose.predict(image, **pair)).show()
     next(rtmpose.track(image, **pair)).show()
     assert shown == [(80, 60)] * 2
+
+
+def test_results_are_shown_below_the_cell_of_a_notebook(image, pair, monkeypatch):
+    shown = []
+    kernel = types.SimpleNamespace(kernel=object())
+    notebook = types.ModuleType("IPython")
+    notebook.get_ipython = lambda: kernel
+    display = types.ModuleType("IPython.display")
+    display.display, display.Image = shown.append, lambda data: data
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    result = next(rtmpose.predict(image, **pair))
+    result.show()
+    assert shown == [result._repr_png_()]
+
+    # IPython in a terminal has no cells.
+    kernel.kernel = None
+    pil = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    monkeypatch.setattr(pil.Image, "show", lambda picture: shown.append(picture.size))
+    result.show()
+    assert shown[1:] == [(80, 60)]
 
 
 def test_keypoints_by_name():

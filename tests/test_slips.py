@@ -13,6 +13,7 @@ from jobs import image
 import rtmpose
 from rtmpose.cli import main
 from rtmpose.cli.commands import COMMANDS
+from rtmpose.cli.options import DrawOptions
 from rtmpose.errors import InputError, ModelError
 from rtmpose.sources import SourceItem, expand_sources
 from rtmpose.writers.job import predict_to_files
@@ -234,3 +235,10 @@ def test_a_page_with_a_player_is_no_video():
 
     words = open_refusal("https://www.youtube.com/watch?v=a", ValueError("x"), "", local=False)
     assert "yt-dlp" in words
+
+
+def test_a_percentage_for_a_score_is_said(caplog):
+    DrawOptions(kpt_thr=0.9).style()
+    assert not caplog.records
+    DrawOptions(kpt_thr=30).style()
+    assert "--kpt-thr 30: with most models keypoints score from 0 to 1" in caplog.text

@@ -1,6 +1,7 @@
 """Videos as they are found: odd containers and names, damage, stamps, a start in the middle."""
 
 import errno
+import importlib
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from made_videos import blank, index_of, numbered, write_video
 
+from rtmpose import media_open
 from rtmpose.errors import InputError
 from rtmpose.sources import expand_sources, open_frames, probe, read_image
 
@@ -440,3 +442,37 @@ def test_too_many_open_files(tmp_path, monkeypatch):
     monkeypatch.setattr("av.open", full)
     with pytest.raises(InputError, match=r"too many files are open.*ulimit -n"):
         list(open_frames(expand_sources([str(path)])[0]))
+
+
+@pytest.mark.parametrize("version", ["17.1.0", "18.0.0", "19.0.2"])
+def test_every_version_of_pyav_opens_files(version, tmp_path, monkeypatch):
+    """The argument for texts that are no UTF-8 is gone in PyAV 19."""
+    taken = {}
+
+    def fake_open(source, options=None, timeout=None, **more):
+        taken.update(more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(av, "__version__", version)
+        patched.setattr(av, "open", fake_open)
+        importlib.reload(media_open)
+        media_open.open_media("clip.mp4")
+    importlib.reload(media_open)
+    assert taken == ({} if version.startswith("19") else {"metadata_errors": "replace"})
+
+
+def test_a_title_that_is_no_utf8(tmp_path):
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as out:
+        out.metadata["title"] = "TITLEHERE"
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    data = path.read_bytes()
+    assert b"TITLEHERE" in data
+    path.write_bytes(data.replace(b"TITLEHERE", b"caf\xe9 \xff\xfe  "))
+    (item,) = expand_sources([path])
+    assert len(list(open_frames(item))) == 3

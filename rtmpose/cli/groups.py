@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from rtmpose.cli.annotations import annotations_of
 from rtmpose.writers.table import FORMATS
 
 Command = Callable[..., int]
@@ -36,7 +37,7 @@ def expand_groups(command: Command) -> Command:
         command: Parameters that are dataclasses need no default; their fields have them.
     """
     # Annotations as objects: with the future import they are text otherwise.
-    hints = typing.get_type_hints(command, include_extras=True)
+    hints = annotations_of(command)
     groups: dict[str, type] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from rtmpose.cli.annotations import annotations_of
 from rtmpose.errors import InputError
 from rtmpose.ranges import LARGE, MANY, Range, check_number
 
@@ -37,7 +38,7 @@ def check_numbers(app: typer.Typer) -> None:
 def ranges_of(command: Callable[..., object]) -> dict[str, Range]:
     """The range of each parameter of a command that has one."""
     found: dict[str, Range] = {}
-    for name, hint in typing.get_type_hints(command, include_extras=True).items():
+    for name, hint in annotations_of(command).items():
         if typing.get_origin(hint) is not Annotated:
             continue
         for extra in typing.get_args(hint)[1:]:
@@ -74,7 +75,7 @@ def _check(option: str, value: object, allowed: Range) -> None:
 
 
 def _show_ranges(command: Callable[..., object], ranges: dict[str, Range]) -> None:
-    hints = typing.get_type_hints(command, include_extras=True)
+    hints = annotations_of(command)
     for name, allowed in ranges.items():
         for extra in typing.get_args(hints[name]):
             if getattr(extra, "metavar", "") is None:

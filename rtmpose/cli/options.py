@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from rtmpose.model_card import ModelCard
     from rtmpose.sources.cameras import CameraSettings
     from rtmpose.types import Skeleton
+
+log = logging.getLogger(__name__)
 
 # ---- defaults and panels
 
@@ -428,6 +431,12 @@ class DrawOptions:
         """The same for :func:`rtmpose.draw.draw_frame`."""
         from rtmpose.draw import DrawStyle
 
+        if self.kpt_thr > 1:
+            log.warning(
+                "--kpt-thr %g: with most models keypoints score from 0 to 1, and lower ones are not"
+                " drawn",
+                self.kpt_thr,
+            )
         # Ids and trails belong to tracking, so the command says whether they are drawn.
         return DrawStyle(
             kpt_thr=self.kpt_thr,

@@ -5,6 +5,7 @@ values that something missing may have, the command that a file name wanted.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 
 from rtmpose.cli.commands import find_command
@@ -94,8 +95,8 @@ def _names_here(arguments: list[str], message: str) -> list[str]:
         option = argument.split("=")[0]
         name = option.lstrip("-").lower().replace("_", "-")
         told = option.startswith("--") and name in OTHER_NAMES
-        # Only the option that the error is about.
-        if told and f"{option} " in f"{message} ":
+        # Only the option that the error is about; some versions of click put it into quotes.
+        if told and option in re.split(r"[\s'()]+", message):
             lines.append(f"{option}: {OTHER_NAMES[name]}")
     return lines
 

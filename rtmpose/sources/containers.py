@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import av
 
 from rtmpose.errors import InputError
+from rtmpose.media_open import open_media
 from rtmpose.media_threads import codec_threads
 from rtmpose.shown_names import shown_name
 
@@ -175,7 +176,7 @@ def _opened(
 ) -> Iterator[Video]:
     local = timeout_s is None
     try:
-        container = av.open(source, options=options, timeout=timeout_s, metadata_errors="replace")
+        container = open_media(source, options, timeout_s)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             raise InputError(
@@ -249,7 +250,7 @@ def _reason(source: str, options: dict[str, str]) -> str:
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)
         try:
-            av.open(source, options=options).close()
+            open_media(source, options).close()
         except (av.error.FFmpegError, OSError, ValueError):
             pass
         finally:

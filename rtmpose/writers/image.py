@@ -26,12 +26,17 @@ class ImageWriter:
         # In memory first: OpenCV's own writer does not say why it fails.
         is_jpeg = self.path.suffix.lower() in (".jpg", ".jpeg")
         options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if is_jpeg else []
-        good, data = cv2.imencode(self.path.suffix, record.drawn, options)
+        height, width = record.drawn.shape[:2]
+        refusal = OutputError(
+            f"{self.path} cannot be encoded: the format does not hold {width}x{height} pixels"
+        )
+        # OpenCV 4.8 raises where later versions answer.
+        try:
+            good, data = cv2.imencode(self.path.suffix, record.drawn, options)
+        except cv2.error as error:
+            raise refusal from error
         if not good:
-            height, width = record.drawn.shape[:2]
-            raise OutputError(
-                f"{self.path} cannot be encoded: the format does not hold {width}x{height} pixels"
-            )
+            raise refusal
         with output_errors(self.path):
             self._file.open_binary().write(data.tobytes())
 

@@ -224,9 +224,11 @@ class VideoEncoder:
             return
         import av
 
+        from rtmpose.media_open import open_media
+
         # Sound is a bonus: without it the video is still written.
         try:
-            source = av.open(f"file:{self._sound_of}", metadata_errors="replace")
+            source = open_media(f"file:{self._sound_of}")
         except (av.error.FFmpegError, OSError, ValueError):  # no file, or one that cannot be read
             return
         if not source.streams.audio:
