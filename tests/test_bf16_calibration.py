@@ -251,6 +251,30 @@ def test_medians_are_moved_to_where_biases_need_no_rounding(outputs, clamped):
     np.testing.assert_allclose(total, expected, atol=1e-5)
 
 
+def test_other_readers_of_a_convolution_keep_its_values():
+    from openvino import Core, Model
+    from openvino import opset13 as ops
+
+    generator = np.random.default_rng(3)
+    weights = generator.normal(size=(8, 8, 1, 1)).astype(np.float32)
+    bias = generator.normal(size=(1, 8, 1, 1)).astype(np.float32)
+    image = ops.parameter([1, 8, 4, 4], np.float32)
+    convolution = ops.convolution(image, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    outputs = [ops.add(convolution, ops.constant(bias)), ops.relu(convolution)]
+    network = Model(outputs, [image])
+
+    def run():
+        compiled = Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        values = np.linspace(-1, 1, 128, dtype=np.float32).reshape(1, 8, 4, 4)
+        return [np.array(v) for v in compiled([values]).values()]
+
+    before = run()
+    medians = {convolution.get_friendly_name(): np.full(8, 2, np.float32)}
+    assert bf16_graph.subtract_medians(network, medians) == 1
+    for a, b in zip(before, run(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
 def test_auto_takes_no_bf16_where_it_is_slower(cache, monkeypatch):
     """As by Intel without AMX; a trial may still find it the fastest."""
     from rtmpose.paths import bundled_folder

@@ -105,16 +105,16 @@ def subtract_medians(network: Model, medians: Medians) -> int:
     changed = 0
     for node in pointwise_convolutions(network):
         center = medians.get(node.get_friendly_name())
-        weights = constant_of(node.input_value(1))
-        if center is None or weights is None:
+        kernel = constant_of(node.input_value(1))
+        if center is None or kernel is None:
             continue
 
-        weights = weights[:, :, 0, 0].astype(np.float64)  # (O, C)
-        addition = _bias_addition(node)
-        bias = _bias_of(addition)
-        if bias is None:
-            addition, bias = None, np.zeros(len(weights))
-        center, bias = _moved(center, weights, bias)
+        weights = kernel[:, :, 0, 0].astype(np.float64)  # (O, C)
+        addition = _bias_addition(node) if _is_read_once(node) else None
+        old_bias = _bias_of(addition)
+        if old_bias is None:  # then the new one is added before whatever is behind
+            addition, old_bias = None, np.zeros(len(weights))
+        center, bias = _moved(center, weights, old_bias)
 
         # Broadcast over batch, height and width.
         shape = (1, -1, 1, 1)
@@ -209,6 +209,12 @@ def _bias_addition(convolution: Node) -> Input | None:
     readers = convolution.output(0).get_target_inputs()
     additions = [r for r in readers if r.get_node().get_type_name() == "Add"]
     return additions[0] if len(additions) == 1 else None
+
+
+def _is_read_once(convolution: Node) -> bool:
+    """Whether one operation alone reads the values of the result."""
+    readers = [r.get_node().get_type_name() for r in convolution.output(0).get_target_inputs()]
+    return len([kind for kind in readers if kind != "ShapeOf"]) == 1
 
 
 def _bias_of(addition: Input | None) -> NDArray[np.float64] | None:
