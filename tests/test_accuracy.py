@@ -96,7 +96,7 @@ def test_prepared_bf16_loses_little(data, rtmpose_s):
 def test_prepared_int8_loses_little(data, rtmpose_s):
     from rtmpose.backends.cpu import this_cpu
 
-    if this_cpu().kind not in ("avx512-bf16", "vnni"):
+    if this_cpu().kind not in ("amx", "avx512-bf16", "vnni"):
         pytest.skip("this CPU multiplies bytes with saturation or not at all")
     prepared = PoseEstimator(rtmpose_s, options=BackendOptions("openvino", "cpu", precision="int8"))
     assert ap(evaluate(data, prepared)) >= 70.58 - 0.4

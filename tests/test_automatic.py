@@ -102,6 +102,7 @@ FIRST_CORE = "processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: A CPU\nflags\
     [
         ("GenuineIntel", "avx2 avx512_vnni avx512_bf16 amx_bf16", "amx"),
         ("AuthenticAMD", "avx2 avx512_vnni avx512_bf16", "avx512-bf16"),
+        ("GenuineIntel", "avx2 avx512_vnni avx512_bf16", "vnni"),
         ("GenuineIntel", "avx2 avx_vnni", "vnni"),
         ("GenuineIntel", "avx2 fma", "avx2-intel"),
         ("AuthenticAMD", "avx2 fma", "avx2-amd"),
@@ -130,6 +131,29 @@ def test_a_processor_whose_avx2_is_taken_away_counts_as_an_older_one(monkeypatch
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "sse41")
     assert cpu.parse_cpuinfo(text).kind == "no-avx2"
     assert "no-avx2" in table.row("openvino").behind_on
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        ("avx512_core_bf16", "vnni"),
+        ("AVX512_CORE_FP16", "vnni"),
+        ("AVX512_CORE_AMX", "amx"),
+        ("ALL", "amx"),
+        ("AVX", "no-avx2"),
+    ],
+)
+def test_a_processor_whose_amx_is_taken_away(monkeypatch, limit, kind):
+    """In bfloat16 networks are slower than in float32 there."""
+    text = FIRST_CORE.format(
+        vendor="GenuineIntel", flags="avx2 avx512_vnni avx512_bf16 amx_bf16 amx_int8"
+    )
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    found = cpu.parse_cpuinfo(text)
+    assert found.kind == kind
+    monkeypatch.setattr(cpu, "this_cpu", lambda: found)
+    assert cpu.bf16_is_slow() == (kind == "vnni")
+    assert "vnni" in table.row("openvino").int8_on
 
 
 def test_a_processor_that_does_not_tell():

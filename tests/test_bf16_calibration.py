@@ -192,7 +192,8 @@ def test_biases_are_not_rounded():
         if medians:
             assert bf16_graph.subtract_medians(network, {last.get_friendly_name(): center}) == 1
         if biases:
-            assert bf16_graph.keep_biases(network) == (2 if medians else 1)
+            # Of the depthwise convolution only: the medians lie where rounding changes no bias.
+            assert bf16_graph.keep_biases(network) == 1
         options = BackendOptions("openvino", "cpu", 1, precision=precision)
         scaling = Normalization((0, 0, 0), (1, 1, 1), "bgr")
         card = ModelCard("biased", "a test", "none", (16, 16), scaling, Codec("simcc"))
@@ -205,3 +206,123 @@ def test_biases_are_not_rounded():
     kept = np.abs(run("bf16", medians=True, biases=True) - exact).max()
     assert kept < 0.004  # 0.017 where the engine rounds biases; another one may not
     assert kept <= rounded
+
+
+def test_rounding_to_bf16():
+    values = np.array([0, 1, -1, 11.7076, 1 + 2**-8, 1 + 3 * 2**-8, 3e38], np.float32)
+    exact = np.float32([0, 1, -1, 11.6875, 1, 1 + 2**-6, 3e38])
+    found = bf16_graph.round_to_bf16(values)
+    np.testing.assert_array_equal(found[:-1], exact[:-1])
+    assert not (found.view(np.uint32) & 0xFFFF).any()
+
+
+@pytest.mark.parametrize(("outputs", "clamped"), [(16, 0), (32, 1)])
+def test_medians_are_moved_to_where_biases_need_no_rounding(outputs, clamped):
+    """With more outputs than inputs there is no such place, and the bias is kept in fp32."""
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    generator = np.random.default_rng(2)
+    weights = generator.normal(size=(outputs, 16, 1, 1)).astype(np.float32)
+    bias = generator.normal(size=(1, outputs, 1, 1)).astype(np.float32)
+    median = generator.normal(size=16).astype(np.float32)
+    image = ops.parameter([1, 16, 4, 4], np.float32)
+    convolution = ops.convolution(image, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    network = Model([ops.add(convolution, ops.constant(bias))], [image])
+    name = convolution.get_friendly_name()
+    assert bf16_graph.subtract_medians(network, {name: median}) == 1
+    assert bf16_graph.keep_biases(network) == clamped
+
+    # The bias is added once, with what the median makes of it.
+    kinds = [node.get_type_name() for node in network.get_ordered_ops()]
+    assert kinds.count("Add") == 1
+    (center,) = (
+        node.input_value(1).get_node().data.reshape(-1)
+        for node in network.get_ordered_ops()
+        if node.get_type_name() == "Subtract"
+    )
+    np.testing.assert_allclose(center, median, atol=0.1)
+    (total,) = (
+        node.input_value(1).get_node().data.reshape(-1)
+        for node in network.get_ordered_ops()
+        if node.get_type_name() == "Add"
+    )
+    expected = weights[:, :, 0, 0] @ center + bias.reshape(-1)
+    np.testing.assert_allclose(total, expected, atol=1e-5)
+
+
+def test_other_readers_of_a_convolution_keep_its_values():
+    from openvino import Core, Model
+    from openvino import opset13 as ops
+
+    generator = np.random.default_rng(3)
+    weights = generator.normal(size=(8, 8, 1, 1)).astype(np.float32)
+    bias = generator.normal(size=(1, 8, 1, 1)).astype(np.float32)
+    image = ops.parameter([1, 8, 4, 4], np.float32)
+    convolution = ops.convolution(image, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    outputs = [ops.add(convolution, ops.constant(bias)), ops.relu(convolution)]
+    network = Model(outputs, [image])
+
+    def run():
+        compiled = Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        values = np.linspace(-1, 1, 128, dtype=np.float32).reshape(1, 8, 4, 4)
+        return [np.array(v) for v in compiled([values]).values()]
+
+    before = run()
+    medians = {convolution.get_friendly_name(): np.full(8, 2, np.float32)}
+    assert bf16_graph.subtract_medians(network, medians) == 1
+    for a, b in zip(before, run(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_auto_takes_no_bf16_where_it_is_slower(cache, monkeypatch):
+    """As by Intel without AMX; a trial may still find it the fastest."""
+    from rtmpose.paths import bundled_folder
+    from rtmpose.zoo import find
+
+    needs_bf16()
+    without_int8(monkeypatch)
+    for module in (bf16_calibration, openvino_precision):
+        monkeypatch.setattr(module, "bf16_is_slow", lambda: True)
+    path = bundled_folder() / "rtmpose-s-pruned_finetuned-halpe26_192x144.onnx"
+    card = find("rtmpose-s-pruned")
+    options = BackendOptions("openvino", "cpu", 1)
+    opened = openvino_precision.network_to_compile(path, card, options)
+    assert (opened.precision, opened.bf16) == ("fp32", False)
+    in_int8 = openvino_precision.network_to_compile(path, card, replace(options, precision="int8"))
+    assert (in_int8.precision, in_int8.bf16) == ("int8", False)
+    asked_for = openvino_precision.network_to_compile(
+        path, card, replace(options, precision="bf16")
+    )
+    assert (asked_for.precision, asked_for.bf16) == ("bf16", True)
+    assert openvino_precision.trusted_precisions(path, card, 1) == ("fp32", "bf16", "int8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "sizes"),
+    [
+        ("amx", "bf16", [4, 2, 1]),
+        ("amx", "fp32", [2, 2, 2, 1]),
+        ("vnni", "bf16", [2, 2, 2, 1]),
+    ],
+)
+def test_amx_has_larger_batches(monkeypatch, kind, precision, sizes):
+    from rtmpose.backends import cpu
+    from rtmpose.model_card import Codec, ModelCard, Normalization
+
+    monkeypatch.setattr(openvino, "this_cpu", lambda: cpu.Cpu("A CPU", frozenset(), kind))
+    monkeypatch.setattr(openvino_network, "cpu_has_bf16", lambda: True)
+    scaling = Normalization((0, 0, 0), (1, 1, 1), "bgr")
+    card = ModelCard("biased", "a test", "none", (16, 16), scaling, Codec("simcc"))
+    options = BackendOptions("openvino", "cpu", 1, precision=precision)
+    backend = openvino.OpenVinoBackend(biased_network(np.zeros(16, np.float32)), card, options)
+    backend(np.zeros((2, 16, 16, 3), np.uint8))  # the first one is run one by one
+    called = []
+
+    def record(images, batch):
+        called.append(batch)
+        return (images[:, 0, 0, 0],)
+
+    monkeypatch.setattr(backend, "_call", record)
+    backend(np.zeros((7, 16, 16, 3), np.uint8))
+    assert called == sizes

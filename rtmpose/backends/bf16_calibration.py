@@ -32,6 +32,7 @@ from rtmpose.backends.bf16_graph import (
     medians_fit,
     subtract_medians,
 )
+from rtmpose.backends.cpu import bf16_is_slow
 from rtmpose.backends.prepared_files import (
     Arrays,
     digest_of,
@@ -89,8 +90,8 @@ def bf16_medians(
 ) -> Medians | None:
     """What a network needs to be computed in bf16; None where it is not, or is taken as it is.
 
-    ``auto`` means bf16 for a network whose calibration is trusted, on a CPU that has bf16. What is
-    asked for is calibrated, where it can be.
+    ``auto`` means bf16 for a network whose calibration is trusted, on a CPU where bf16 is faster
+    than fp32. What is asked for is calibrated, where it can be.
 
     Args:
         path: The model file.
@@ -100,6 +101,8 @@ def bf16_medians(
     """
     # Without bf16 in hardware there is nothing to decide.
     if options.precision == "fp32" or options.device != "cpu" or not net.cpu_has_bf16():
+        return None
+    if options.precision == "auto" and bf16_is_slow():
         return None
     if not can_be_calibrated(network, card):
         return None

@@ -1,9 +1,10 @@
 """The changes that make a network insensitive to the rounding of bfloat16.
 
 Subtract each input channel's typical value c (its median over real crops) before a 1x1 convolution
-with weights W, and add W c to its bias. The biases themselves are kept in fp32: in one channel of
-RTMPose-s, 11.71 rounded to 11.69 moves everything behind it, which costs up to 1 AP. The function
-stays the same; only the rounding changes.
+with weights W, and add W c to its bias. The biases themselves must not be rounded: in one channel
+of RTMPose-s, 11.71 rounded to 11.69 moves everything behind it, which costs up to 1 AP. Where c is
+subtracted, it is moved a little, so that the bias is a number that bf16 has; elsewhere biases are
+kept in fp32, which takes time. The function stays the same; only the rounding changes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,21 @@ from rtmpose.model_card import Normalization
 from rtmpose.types import FloatArray
 
 if TYPE_CHECKING:
-    from openvino import Model, Node, Output
+    from openvino import Input, Model, Node, Output
 
 Medians = Mapping[str, FloatArray]
 """By name of a convolution: one value per input channel."""
 
 SAMPLES_PER_CROP = 256
 """Places of a feature map that are looked at in each crop."""
+
+SMALLEST_DIRECTION = 1e-3
+"""Directions in which weights pass on less than this share of what they pass on in their main one
+are left alone when a median is moved: it would have to be moved far."""
+
+HARMLESS = 2**-12
+"""What may be rounded away from a bias, as a share of the largest one of its convolution; bf16
+rounds away up to 2**-9."""
 
 NO_LIMIT = 1e30
 """More than any value of a network, and less than what the engine knows to have no effect."""
@@ -96,9 +105,16 @@ def subtract_medians(network: Model, medians: Medians) -> int:
     changed = 0
     for node in pointwise_convolutions(network):
         center = medians.get(node.get_friendly_name())
-        weights = constant_of(node.input_value(1))
-        if center is None or weights is None:
+        kernel = constant_of(node.input_value(1))
+        if center is None or kernel is None:
             continue
+
+        weights = kernel[:, :, 0, 0].astype(np.float64)  # (O, C)
+        addition = _bias_addition(node) if _is_read_once(node) else None
+        old_bias = _bias_of(addition)
+        if old_bias is None:  # then the new one is added before whatever is behind
+            addition, old_bias = None, np.zeros(len(weights))
+        center, bias = _moved(center, weights, old_bias)
 
         # Broadcast over batch, height and width.
         shape = (1, -1, 1, 1)
@@ -108,11 +124,15 @@ def subtract_medians(network: Model, medians: Medians) -> int:
         shifted = ops.subtract(node.input_value(0), ops.constant(center.reshape(shape)))
         node.input(0).replace_source_output(shifted.output(0))
 
-        # ... and W c behind it, summed in float64 because its terms cancel.
-        bias = weights[:, :, 0, 0].astype(np.float64) @ center.astype(np.float64)
-        added = ops.add(node.output(0), ops.constant(bias.astype(np.float32).reshape(shape)))
-        for target in targets:
-            target.replace_source_output(added.output(0))
+        # ... and W c behind it, together with the bias.
+        constant = ops.constant(bias.reshape(shape))
+        if addition is not None:
+            other = addition.get_node().input(1 - addition.get_index())
+            other.replace_source_output(constant.output(0))
+        else:
+            added = ops.add(node.output(0), constant)
+            for target in targets:
+                target.replace_source_output(added.output(0))
         changed += 1
 
     # Shapes do not change, but the engine must know the new nodes.
@@ -121,11 +141,12 @@ def subtract_medians(network: Model, medians: Medians) -> int:
 
 
 def keep_biases(network: Model) -> int:
-    """Keep the biases of depthwise and 1x1 convolutions in fp32, in place.
+    """Keep the biases of depthwise and 1x1 convolutions in fp32, in place, where rounding would
+    change them.
 
     The engine makes the addition behind a convolution part of it, and rounds what is added to bf16
     with the weights. Behind an operation that changes nothing it is computed before the result is
-    rounded, for about 1 % of the time. Convolutions in 8 bits keep theirs anyway.
+    rounded, which takes a little time. Convolutions in 8 bits keep theirs anyway.
 
     Returns:
         The number of convolutions changed.
@@ -141,13 +162,11 @@ def keep_biases(network: Model) -> int:
             continue
         if node.input_value(1).get_node().get_type_name() == "FakeQuantize":  # in 8 bits
             continue
-        # Other readers of the output may ask for its shape only.
-        readers = node.output(0).get_target_inputs()
-        additions = [r for r in readers if r.get_node().get_type_name() == "Add"]
-        if len(additions) == 1:
+        addition = _bias_addition(node)
+        if addition is not None and not _survives_rounding(_bias_of(addition)):
             # A clamp without effect keeps the addition apart.
             unchanged = ops.clamp(node.output(0), -NO_LIMIT, NO_LIMIT)
-            additions[0].replace_source_output(unchanged.output(0))
+            addition.replace_source_output(unchanged.output(0))
             changed += 1
     network.validate_nodes_and_infer_types()
     return changed
@@ -163,6 +182,69 @@ def pointwise_convolutions(network: Model) -> list[Node]:
         and _kernel(node) == [1, 1]
         and node.input_value(0).get_partial_shape()[2] != 1
     ]
+
+
+# ---- biases
+
+
+def _moved(
+    center: FloatArray, weights: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[FloatArray, FloatArray]:
+    """A center ``(C,)`` close to the given one, and the bias ``(O,)`` that goes with it: W c and
+    what the convolution has, for weights ``(O, C)``. Rounding hardly changes this bias, unless
+    there are more outputs than inputs.
+    """
+    # Summed in float64, because the terms of W c cancel.
+    wanted = weights @ center.astype(np.float64) + bias
+    missing = round_to_bf16(wanted) - wanted
+    # The smallest change that moves the bias to the nearest numbers of bf16.
+    change = np.linalg.lstsq(weights, missing, rcond=SMALLEST_DIRECTION)[0]
+    moved = (center + change).astype(np.float32)
+    return moved, (weights @ moved.astype(np.float64) + bias).astype(np.float32)
+
+
+def _bias_addition(convolution: Node) -> Input | None:
+    """Where the addition behind a convolution reads its result; None where there is not one."""
+    # Other readers of the output may ask for its shape only.
+    readers = convolution.output(0).get_target_inputs()
+    additions = [r for r in readers if r.get_node().get_type_name() == "Add"]
+    return additions[0] if len(additions) == 1 else None
+
+
+def _is_read_once(convolution: Node) -> bool:
+    """Whether one operation alone reads the values of the result."""
+    readers = [r.get_node().get_type_name() for r in convolution.output(0).get_target_inputs()]
+    return len([kind for kind in readers if kind != "ShapeOf"]) == 1
+
+
+def _bias_of(addition: Input | None) -> NDArray[np.float64] | None:
+    """What is added, ``(O,)``; None where that is not one constant for each channel."""
+    if addition is None:
+        return None
+    added = addition.get_node().input_value(1 - addition.get_index())
+    shape = net.dims_of(added.get_partial_shape())
+    # Readers of files put a reshape between.
+    if added.get_node().get_type_name() == "Reshape":
+        added = added.get_node().input_value(0)
+    values = constant_of(added)
+    if values is None or len(shape) != 4 or shape != (1, values.size, 1, 1):
+        return None
+    return values.reshape(-1).astype(np.float64)
+
+
+def _survives_rounding(bias: NDArray[np.float64] | None) -> bool:
+    if bias is None:
+        return False
+    rounded_away = np.abs(round_to_bf16(bias) - bias).max()
+    return bool(rounded_away <= HARMLESS * np.abs(bias).max())
+
+
+def round_to_bf16(values: NDArray[np.floating]) -> FloatArray:
+    """The nearest numbers of bfloat16, as float32; ties to even."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    even = (bits >> np.uint32(16)) & np.uint32(1)
+    kept = (bits + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+    return kept.view(np.float32)
 
 
 def _kernel(convolution: Node) -> list[int]:

@@ -13,9 +13,10 @@ from typing import Literal
 
 CpuKind = Literal["amx", "avx512-bf16", "vnni", "avx2-intel", "avx2-amd", "no-avx2", "other"]
 """What matters for the speed of networks, the best first. ``amx`` and ``avx512-bf16`` compute in
-bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. ``no-avx2`` is older, or a
-user has taken AVX2 away from the engine (:data:`ISA_LIMITS`). ``other`` is any processor that is
-not known: other makes, such as ARM. Windows tells of AVX2 only."""
+bfloat16, ``vnni`` has instructions for 8 bits, ``avx2-...`` has neither. Processors by Intel with
+AVX512-BF16 but no AMX count as ``vnni``: float32 is faster than bfloat16 there. ``no-avx2`` is
+older. What a user has taken away from the engine (:data:`ISA_LIMITS`) does not count. ``other`` is
+any processor that is not known: other makes, such as ARM. Windows tells of AVX2 only."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def _sysctl(name: bytes) -> str:
 
 
 def _kind(flags: frozenset[str], vendor: str) -> CpuKind:
-    if any(os.environ.get(name, "").strip().upper() in _WITHOUT_AVX2 for name in ISA_LIMITS):
+    if _limited_to(_WITHOUT_AVX2):
         return "no-avx2"
-    if "amx_bf16" in flags:
+    if "amx_bf16" in flags and not _limited_to(_WITHOUT_AMX):
         return "amx"
-    if "avx512_bf16" in flags:
+    if "avx512_bf16" in flags and vendor != "GenuineIntel":
         return "avx512-bf16"
     if flags & {"avx512_vnni", "avx_vnni"}:
         return "vnni"
@@ -116,10 +117,22 @@ _WITHOUT_BF16 = (
     "AVX512_CORE",
     "AVX512_CORE_VNNI",
 )
+_WITHOUT_AMX = (*_WITHOUT_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512")
+
+
+def _limited_to(instructions: tuple[str, ...]) -> bool:
+    return any(os.environ.get(name, "").strip().upper() in instructions for name in ISA_LIMITS)
+
+
+def bf16_is_slow() -> bool:
+    """Whether bfloat16, where the processor has it, takes longer than float32: on those by Intel
+    without AMX.
+    """
+    return this_cpu().kind == "vnni"
 
 
 def bf16_taken_away() -> bool:
     """Whether the user has taken the instructions for bfloat16 away from OpenVINO, which does not
     look at that itself.
     """
-    return any(os.environ.get(name, "").strip().upper() in _WITHOUT_BF16 for name in ISA_LIMITS)
+    return _limited_to(_WITHOUT_BF16)

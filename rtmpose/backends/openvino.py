@@ -20,6 +20,7 @@ from rtmpose.backend_table import Precision
 from rtmpose.backends import input_size
 from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs
+from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.forks import keep_in_forks
 from rtmpose.backends.heap import trim_heap
 from rtmpose.backends.openvino_facts import facts_of
@@ -46,6 +47,13 @@ FEW_CORES = 4
 """Up to this number of cores, large batches are split into small ones. These are as fast per image
 as large ones (the weights stay in the cache from one call to the next), but do not keep more cores
 busy."""
+
+SMALLEST_LIMIT = 2
+"""Images in the largest part where each call has one core. Two cost less than one, more gain
+nothing, but with AMX."""
+AMX_LIMIT = 4
+"""The same with AMX, in bf16 and int8: there four images take 0.8 of the time of two calls with
+two."""
 
 Settings = Mapping[str, str | int | bool]
 
@@ -131,7 +139,9 @@ class OpenVinoBackend:
         self._any_batch = self.input.shape[0] is None
         cores = (options.threads or usable_cpus()) // options.num_streams
         split = options.device == "cpu" and cores <= FEW_CORES
-        self._batch_sizes = tuple(n for n in (4, 2, 1) if n <= max(cores, 2)) if split else ()
+        amx = this_cpu().kind == "amx" and self.precision != "fp32"
+        limit = max(cores, AMX_LIMIT if amx else SMALLEST_LIMIT)
+        self._batch_sizes = tuple(n for n in (4, 2, 1) if n <= limit) if split else ()
 
         self._had_several = False
 

@@ -22,7 +22,7 @@ from rtmpose.backends.bf16_calibration import (
 )
 from rtmpose.backends.bf16_graph import Medians
 from rtmpose.backends.compiled_files import CompiledFiles
-from rtmpose.backends.cpu import this_cpu
+from rtmpose.backends.cpu import bf16_is_slow, this_cpu
 from rtmpose.backends.int8_graph import quantize
 from rtmpose.backends.int8_preparation import find_ranges, stored_ranges
 from rtmpose.backends.int8_ranges import Ranges
@@ -148,7 +148,7 @@ def network_to_compile(path: Path, card: ModelCard, options: BackendOptions) -> 
 
     ``fp32`` leaves the file as it is. ``bf16`` calibrates it, ``int8`` prepares it. ``auto`` means
     int8 for a network that is trusted in it, on a CPU where that is the fastest; else bf16 for one
-    that is trusted in bf16, on a CPU that has it; else fp32.
+    that is trusted in bf16, on a CPU where it is faster than fp32; else fp32.
 
     Raises:
         BackendError: the network cannot be computed in 8 bits.
@@ -175,14 +175,13 @@ def trusted_precisions(path: Path, card: ModelCard, threads: int) -> tuple[Preci
 
     A network that was not judged yet is judged, which takes about ten seconds for each.
     """
-    options = BackendOptions("openvino", "cpu", threads)
     network = net.read_network(path)
     card = _card_of_size(network, card)
     found: list[Precision] = ["fp32"]
-    if bf16_medians(path, network, card, options) is not None:
-        found = ["bf16", "fp32"]
     if not can_be_calibrated(network, card):
         return tuple(found)
+    if net.cpu_has_bf16() and find_medians(path, network, card, threads=threads)[1].trusted:
+        found = ["fp32", "bf16"] if bf16_is_slow() else ["bf16", "fp32"]
     if not find_ranges(path, network, card, threads=threads)[1].trusted:
         return tuple(found)
 
@@ -238,8 +237,8 @@ def _with_ranges(
     path: Path, network: Model, card: ModelCard, options: BackendOptions, ranges: Ranges
 ) -> OpenedNetwork:
     facts = facts_of(network)
-    # Where the processor has bf16, all that is not in 8 bits is computed in it.
-    if not net.cpu_has_bf16():
+    # Where the processor has fast bf16, all that is not in 8 bits is computed in it.
+    if bf16_is_slow() or not net.cpu_has_bf16():
         return OpenedNetwork(network, facts, "int8", ranges=ranges)
     medians, record = find_medians(path, network, card, threads=options.threads)
     if not record.trusted:
