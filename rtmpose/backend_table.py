@@ -54,6 +54,8 @@ class BackendRow:
             below it in the table are faster.
         int8_on: Kinds of processors on which it is the fastest of all with a network in 8 bits that
             is trusted.
+        opens_first: Whether it is loaded and has opened a network before the others, which counts
+            for a few images.
         auto_devices: What ``--device auto`` tries, in this order.
         num_streams: Whether it knows :attr:`BackendOptions.num_streams`.
         export_target: What ``rtmpose export --to`` makes its files; empty where nothing does.
@@ -75,6 +77,7 @@ class BackendRow:
     automatic: bool = False
     behind_on: tuple[str, ...] = ()
     int8_on: tuple[str, ...] = ()
+    opens_first: bool = False
     auto_devices: tuple[str, ...] = ("cpu",)
     num_streams: bool = False
     export_target: str = ""
@@ -163,6 +166,7 @@ BACKENDS: tuple[BackendRow, ...] = (
         runs_onnx=True,
         devices={"cpu": ("fp32",), "cuda": ("fp32",), "tensorrt": ("fp32", "fp16")},
         automatic=True,
+        opens_first=True,
         auto_devices=("cuda", "cpu"),
         num_streams=True,
         export_target="onnx",

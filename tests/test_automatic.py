@@ -249,6 +249,7 @@ class FakeEngine:
         self.precision = options.precision if options.precision != "auto" else "fp32"
         if (self.engine, self.precision) in engines.broken:
             raise ModelError("an operation is missing")
+        engines.clock.now += engines.opening.get((self.engine, self.precision), 0) / 1000
         width, height = card.input_wh
         self.input = TensorSpec("input", (None, 3, height, width))
         self.outputs = ()
@@ -268,6 +269,7 @@ class Engines:
         self.broken = set()
         self.milliseconds = {("usual", "fp32"): 40, ("other", "fp32"): 30, ("other", "bf16"): 20}
         self.milliseconds["usual", "bf16"] = 40
+        self.opening = {}
 
     def prepare(self, **options):
         return automatic.prepare(self.model, CARD, BackendOptions(**options), clock=self.clock)
@@ -300,6 +302,7 @@ def engines(tmp_path, monkeypatch):
             devices={"cpu": ("fp32", "bf16")},
             automatic=True,
             behind_on=("avx2-amd",) if name == "usual" else (),
+            opens_first=name == "other",
         )
         rows.append(row)
     sys.modules["rtmpose_test_other"].trusted_precisions = lambda *_: ("bf16", "fp32")
@@ -455,6 +458,35 @@ def test_a_way_that_does_not_run_the_model_is_left_out(engines):
 def test_the_default_depends_on_the_processor(engines, monkeypatch):
     machine(monkeypatch, Cpu("An AMD", frozenset({"avx2"}), "avx2-amd"))
     assert opened(engines) == "other fp32"
+
+
+def test_few_images_are_for_the_engine_that_opens_first(engines, monkeypatch):
+    assert opened(engines) == "usual fp32"
+    for images in (1, selection.FEW_IMAGES):
+        assert opened(engines, num_images=images) == "other fp32"
+    assert opened(engines, num_images=selection.FEW_IMAGES + 1) == "usual fp32"
+    # What was asked for is obeyed.
+    assert opened(engines, num_images=1, backend="usual") == "usual fp32"
+    assert opened(engines, num_images=1, precision="fp32") == "usual fp32"
+    # A large network takes long for each image.
+    monkeypatch.setattr(selection, "SHORT_WORK_BYTES", 3 * engines.model.stat().st_size)
+    assert opened(engines, num_images=3) == "other fp32"
+    assert opened(engines, num_images=4) == "usual fp32"
+
+
+def test_a_trial_knows_what_is_done_first(engines, caplog):
+    engines.opening = {("other", "bf16"): 500, ("other", "fp32"): 30, ("usual", "fp32"): 100}
+    engines.prepare()
+    assert opened(engines) == "other bf16"
+    # To open, and for each image with four people: 140 and 40, 520 and 20, 60 and 30 milliseconds.
+    with caplog.at_level(logging.INFO):
+        assert opened(engines, num_images=1) == "other fp32"
+    assert "it is done first here (usual fp32 180 ms, other bf16 540 ms, other fp32 90 ms)" in (
+        caplog.text
+    )
+    assert opened(engines, num_images=30) == "other fp32"
+    assert opened(engines, num_images=60) == "other bf16"
+    assert opened(engines, num_images=1, precision="bf16") == "other bf16"
 
 
 def test_the_command(engines, monkeypatch, capsys):

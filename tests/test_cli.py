@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from networks import fixed_detector, spot_pose
 
+from rtmpose.backends import open_backend
 from rtmpose.cli import main
 
 EVERYBODY = ["--person-thr", "0"]
@@ -65,6 +66,23 @@ def test_predict_writes_everything(tmp_path, models, images, capsys):
     text = capsys.readouterr().out
     assert "15 frames, 30 people" in text
     assert str(out / "p.json") in text
+
+
+def test_predict_tells_the_engines_of_single_images(images, models, monkeypatch):
+    """So that few of them are not opened for as if they were many."""
+    asked = []
+
+    def opening(path, card, options):
+        asked.append(options.num_images)
+        return open_backend(path, card, options)
+
+    monkeypatch.setattr("rtmpose.pose_estimator.open_backend", opening)
+    monkeypatch.setattr("rtmpose.detector.open_backend", opening)
+    assert main(["predict", str(images / "1.jpg"), *models]) == 0
+    assert main(["predict", str(images), *models, "--det-label", "0"]) == 0
+    video(images / "v.avi")
+    assert main(["predict", str(images), *models]) == 0
+    assert asked == [1, 1, 3, 3, 0, 0]
 
 
 def test_bad_file_among_good_ones(tmp_path, models, images, capsys):

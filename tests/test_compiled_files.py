@@ -1,5 +1,6 @@
 """Compiled networks in the cache folder: found again, never outdated, harmless when damaged."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from rtmpose import BackendOptions
-from rtmpose.backends import compiled_files
+from rtmpose.backends import compiled_files, heap
+from rtmpose.backends import openvino_network as net
 from rtmpose.backends.compiled_files import CompiledFiles, compiled_size
 from rtmpose.backends.cpu import Cpu
 from rtmpose.model_card import Codec, ModelCard, Normalization
@@ -38,6 +40,26 @@ def test_what_was_kept_is_found():
     assert CompiledFiles({"model": "b"}).find("one") is None
     assert files.find("two") is None
     assert compiled_size() == (1, len(b"compiled") + 32)
+
+
+def test_a_large_form_can_be_taken_out_of_memory_and_is_there_again():
+    content = np.random.default_rng(2).bytes(heap.FEWEST_FILE_BYTES + 5)
+    files = CompiledFiles({"model": "a"})
+    files.keep("one", content)
+    found = files.find("one")
+    heap.let_go(found)
+    assert bytes(found) == content
+
+
+def test_without_room_for_a_file_it_is_memory_like_any_other(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(heap.tempfile, "TemporaryFile", full)
+    memory = heap.reclaimable_memory(heap.FEWEST_FILE_BYTES)
+    assert isinstance(memory, bytearray)
+    heap.let_go(memory)
+    assert len(memory) == heap.FEWEST_FILE_BYTES
 
 
 def test_nothing_is_kept_of_networks_without_a_file(home):
@@ -151,13 +173,23 @@ def test_a_network_is_compiled_once(tmp_path, compiled):
 
 
 @needs_openvino
-def test_only_networks_in_8_bits_are_kept(tmp_path, home, compiled):
-    """Others compile fast, and share their weights."""
+def test_networks_in_fp32_are_not_kept(tmp_path, home, compiled):
+    """They compile fast, and share their weights."""
     path = saved(tmp_path / "small.xml")
     run(path, "fp32")
     run(path, "fp32")
     assert len(compiled) == 2
     assert not home.exists()
+
+
+@needs_openvino
+def test_networks_in_bf16_are_kept(tmp_path, compiled):
+    if not net.cpu_has_bf16():
+        pytest.skip("needs a CPU with bf16")
+    path = saved(tmp_path / "small.xml")
+    first = run(path, "bf16")
+    np.testing.assert_array_equal(run(path, "bf16"), first)
+    assert len(compiled) == 1
 
 
 @needs_openvino

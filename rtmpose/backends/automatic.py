@@ -9,12 +9,14 @@ on the fastest one is used.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmpose import backend_table as table
 from rtmpose.backend_table import Precision
@@ -34,8 +36,10 @@ from rtmpose.backends.selection import (
     has_substitute,
     in_order,
     installed,
+    is_short,
+    with_short_work,
 )
-from rtmpose.backends.trial import Clock, Timing, Verdict, judge_trial, run_trial
+from rtmpose.backends.trial import Clock, Timing, Verdict, judge_few, judge_trial, run_trial
 from rtmpose.backends.trial_record import TrialRecord, find_trial, keep_trial, trial_key
 from rtmpose.errors import BackendError, RtmposeError
 from rtmpose.model_card import ModelCard
@@ -96,7 +100,8 @@ def resolve_auto(path: Path, options: BackendOptions) -> tuple[BackendOptions, s
     """
     # The file's format comes first: most formats are run by one backend only.
     options = for_file(path, options)
-    choice = choose(options)
+    short = with_short_work(path, options)
+    choice = choose(short)
     check_precision(table.row(choice.backend), choice.device, options.precision)
     chosen = replace(options, backend=choice.backend, device=choice.device)
     if choice.device != "cpu":
@@ -108,7 +113,9 @@ def resolve_auto(path: Path, options: BackendOptions) -> tuple[BackendOptions, s
         way, reason = tried
         return replace(chosen, backend=way.backend, precision=way.precision), reason
 
-    # So does what is known of networks in 8 bits.
+    # So does what is known of networks in 8 bits, unless they are opened for a few images.
+    if is_short(short):
+        return chosen, choice.reason
     quantized = _int8_way(path, options)
     if quantized is not None:
         reason = "prepared for 8 bits, which is the fastest on CPUs of this kind"
@@ -173,6 +180,8 @@ def tried_way(path: Path, options: BackendOptions) -> tuple[Way, str] | None:
         return None
     default = record.default if record.default in timings else next(iter(timings))
     verdict = judge_trial(timings, default)
+    if options.num_images and (options.backend.lower(), options.precision) == ("auto", "auto"):
+        verdict = judge_few(verdict, timings, record.opening, options.num_images, record.crops)
     return Way.from_name(verdict.chosen), verdict.reason
 
 
@@ -236,7 +245,10 @@ def prepare(
     kept = False
     if not verdict.busy:
         key = trial_key(path, options.threads)
-        kept = keep_trial(TrialRecord(key, path.name, timings, default))
+        on_progress(f"timing the opening of {path.name} ...")
+        opening = _opening_times(list(timings), path, card, options, clock or time.perf_counter)
+        count = len(_noise(next(iter(backends.values())), card))
+        kept = keep_trial(TrialRecord(key, path.name, timings, default, opening, count))
     return Preparation(verdict, timings, failed, kept)
 
 
@@ -271,11 +283,8 @@ def _open(way: Way, path: Path, card: ModelCard, options: BackendOptions) -> Bac
 
 def _timed(backends: dict[str, Backend], card: ModelCard, clock: Clock | None) -> dict[str, Timing]:
     """The times of opened networks, on noise: they do not depend on what is seen."""
-    first = next(iter(backends.values()))
-    count = first.input.shape[0] or (PEOPLE_PER_CALL if card.is_pose else 1)
-    width, height = card.input_wh
-    size_hw = (first.input.shape[2] or height, first.input.shape[3] or width)
-    images = np.random.default_rng(0).integers(0, 256, (count, *size_hw, 3), np.uint8)
+    images = _noise(next(iter(backends.values())), card)
+    count = len(images)
 
     def call_of(backend: Backend) -> Callable[[], object]:
         return lambda: backend(images)
@@ -284,3 +293,27 @@ def _timed(backends: dict[str, Backend], card: ModelCard, clock: Clock | None) -
     if clock is None:
         return run_trial(calls, count)
     return run_trial(calls, count, clock=clock)
+
+
+def _opening_times(
+    names: list[str], path: Path, card: ModelCard, options: BackendOptions, clock: Clock
+) -> dict[str, float]:
+    """Milliseconds to open the network in each way and to run it once, when what it needs is made
+    and the engine is loaded.
+    """
+    times: dict[str, float] = {}
+    for name in names:
+        start = clock()
+        backend = _open(Way.from_name(name), path, card, options)
+        images = _noise(backend, card)
+        backend(images[:1] if backend.input.shape[0] is None else images)
+        times[name] = (clock() - start) * 1000
+    return times
+
+
+def _noise(backend: Backend, card: ModelCard) -> NDArray[np.uint8]:
+    """Images uint8 ``(N, H, W, 3)`` for a call of a network."""
+    count = backend.input.shape[0] or (PEOPLE_PER_CALL if card.is_pose else 1)
+    width, height = card.input_wh
+    size_hw = (backend.input.shape[2] or height, backend.input.shape[3] or width)
+    return np.random.default_rng(0).integers(0, 256, (count, *size_hw, 3), np.uint8)

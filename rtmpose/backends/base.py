@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtmpose.backend_table import Precision
 from rtmpose.model_card import ModelCard
-from rtmpose.ranges import STREAMS, THREADS, check_fields, check_flags, check_text
+from rtmpose.ranges import COUNT_OR_ZERO, STREAMS, THREADS, check_fields, check_flags, check_text
 
 # ---- what goes in and out
 
@@ -52,6 +52,9 @@ class BackendOptions:
         num_streams: Calls from several threads that run at the same time, each with its share of
             ``threads``: more images per second, but each one later. With 1 a call has all threads.
             It has no effect on GPUs and with backends that have no streams.
+        num_images: Images that are all the work, where that is known; 0 for any number. For a few
+            of them ``auto`` takes the engine with the first results earliest, rather than the
+            fastest one.
 
     Raises:
         InputError: a number is out of its range, or a name is no text.
@@ -63,12 +66,13 @@ class BackendOptions:
     allow_spinning: bool = False
     precision: Precision = "auto"
     num_streams: int = 1
+    num_images: int = 0
 
     def __post_init__(self) -> None:
         # What the names may be is known to the table of backends, which says so in its errors.
         for name in ("backend", "device", "precision"):
             check_text(name, getattr(self, name))
-        check_fields(self, threads=THREADS, num_streams=STREAMS)
+        check_fields(self, threads=THREADS, num_streams=STREAMS, num_images=COUNT_OR_ZERO)
         check_flags(self, "allow_spinning")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from rtmpose.backends.cpu import ISA_LIMITS, this_cpu
+from rtmpose.backends.heap import reclaimable_memory
 from rtmpose.errors import RtmposeError
 from rtmpose.files import write_bytes
 from rtmpose.paths import cache_folder
@@ -21,7 +23,7 @@ from rtmpose.text_files import Json, to_json
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Part of the names: raise it when a network is changed in another way before it is compiled."""
 
 MOST_BYTES = 400_000_000
@@ -52,15 +54,19 @@ class CompiledFiles:
         """Whether anything is kept."""
         return bool(self._digest)
 
-    def find(self, form: str) -> bytearray | None:
-        """What was kept for a form of the network, such as its batch and size; None if nothing."""
+    def find(self, form: str) -> bytearray | mmap.mmap | None:
+        """What was kept for a form of the network, such as its batch and size; None if nothing.
+
+        Large ones are in :func:`rtmpose.backends.heap.reclaimable_memory`.
+        """
         if not self.used:
             return None
         file = self._file(form)
         try:
             with file.open("rb") as opened:
                 digest = opened.read(_DIGEST_BYTES)
-                compiled = bytearray(max(0, os.fstat(opened.fileno()).st_size - _DIGEST_BYTES))
+                size = max(0, os.fstat(opened.fileno()).st_size - _DIGEST_BYTES)
+                compiled = reclaimable_memory(size)
                 opened.readinto(compiled)
         except OSError:
             return None

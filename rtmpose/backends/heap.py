@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 
@@ -32,6 +34,31 @@ def keep_few_heaps() -> None:
     set_option = _glibc("mallopt")
     if set_option is not None:
         set_option(_M_ARENA_MAX, max(1, (os.cpu_count() or 1) // CORES_PER_HEAP))
+
+
+FEWEST_FILE_BYTES = 1 << 20
+"""Of a block that is worth a file of its own."""
+
+
+def reclaimable_memory(size: int) -> mmap.mmap | bytearray:
+    """Memory for what is seldom read again: on Linux the pages of a file without a name, which
+    :func:`let_go` takes out of the process, and the system reads again where they are needed.
+    Nobody else can shorten the file. Elsewhere, and where there is no room, memory like any other.
+    """
+    if size < FEWEST_FILE_BYTES or not sys.platform.startswith("linux"):
+        return bytearray(size)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return mmap.mmap(file.fileno(), size)
+    except OSError:
+        return bytearray(size)
+
+
+def let_go(memory: mmap.mmap | bytearray) -> None:
+    """Take the pages of :func:`reclaimable_memory` out of the process; their content stays."""
+    if sys.platform.startswith("linux") and isinstance(memory, mmap.mmap):
+        memory.madvise(mmap.MADV_DONTNEED)
 
 
 @cache

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from rtmpose.backends import openvino_network as net
 from rtmpose.backends.base import BackendOptions, Outputs
 from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.forks import keep_in_forks
-from rtmpose.backends.heap import trim_heap
+from rtmpose.backends.heap import let_go, trim_heap
 from rtmpose.backends.openvino_facts import facts_of
 from rtmpose.backends.openvino_precision import (
     OpenedNetwork,
@@ -54,6 +55,9 @@ nothing, but with AMX."""
 AMX_LIMIT = 4
 """The same with AMX, in bf16 and int8: there four images take 0.8 of the time of two calls with
 two."""
+
+FIRST_CALLS = 16
+"""After each of them the weights of a network out of a file are taken out of memory."""
 
 Settings = Mapping[str, str | int | bool]
 
@@ -220,11 +224,13 @@ class _RequestPool:
         compiled: The network.
         weights: The memory that a network out of a file has its weights in, of which the engine
             makes no copy: it must not go before the network, nor before a call that is running.
+            After the first calls it is hardly read.
     """
 
-    def __init__(self, compiled: CompiledModel, weights: NDArray[np.uint8] | None) -> None:
+    def __init__(self, compiled: CompiledModel, weights: bytearray | mmap | None) -> None:
         self._compiled = compiled
         self._weights = weights
+        self._first_calls = FIRST_CALLS if weights else 0
         self._free: list[InferRequest] = [compiled.create_infer_request()]
         keep_in_forks(self)
 
@@ -237,6 +243,10 @@ class _RequestPool:
 
     def give_back(self, request: InferRequest) -> None:
         self._free.append(request)
+        # Each stream reads the weights in its first call.
+        if self._first_calls > 0 and self._weights is not None:
+            self._first_calls -= 1
+            let_go(self._weights)
 
 
 @dataclass(frozen=True)
@@ -256,12 +266,12 @@ class _Compiler:
     def compile(self, batch: int | None, size_hw: tuple[int, int]) -> _RequestPool:
         form = f"{batch} {size_hw} {sorted(self.settings.items())}"
         content = self.opened.files.find(form)
-        weights = None if content is None else np.frombuffer(content, np.uint8)
-        compiled = None if weights is None else self._imported(weights)
+        compiled = None if content is None else self._imported(np.frombuffer(content, np.uint8))
         if compiled is None:
+            content = None
             compiled = self._compiled(batch, size_hw)
             self._keep(form, compiled)
-        pool = _RequestPool(compiled, weights)
+        pool = _RequestPool(compiled, content)
         trim_heap()
         return pool
 

@@ -110,7 +110,7 @@ def find_opening(files: CompiledFiles) -> OpeningRecord | None:
     if content is None:
         return None
     try:
-        record = parse_json(content.decode(), "a record of a compiled network")
+        record = parse_json(bytes(content).decode(), "a record of a compiled network")
         facts = record["facts"]
         return OpeningRecord(
             NetworkFacts(

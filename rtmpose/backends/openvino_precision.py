@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 GFLOPS_UNASKED = {"keypoints": 1.0, "boxes": 4.0}
 """The largest networks of the zoo that are prepared for 8 bits without being asked, by output: it
 takes twenty to forty seconds, once."""
+KEPT: tuple[Precision, ...] = ("int8", "bf16")
+"""Precisions whose compiled forms are kept. Those in fp32 share their weights in memory."""
 PEOPLE_TASKS = ("person detection", "body", "body-feet")
 """What can be judged by photographs of people."""
 
@@ -250,10 +252,10 @@ def _with_ranges(
 
 
 def _with_files(path: Path, card: ModelCard, options: BackendOptions) -> OpenedNetwork | None:
-    """A network in 8 bits, which takes long to compile: its compiled forms are kept. None where
-    that cannot be meant.
+    """A network in a reduced precision, which takes long to compile: its compiled forms are kept.
+    None where that cannot be meant.
     """
-    if options.device != "cpu" or options.precision not in ("auto", "int8"):
+    if options.device != "cpu" or options.precision not in ("auto", *KEPT):
         return None
     digest = content_digest(path)
     lasting = digest is not None and _is_lasting(path)
@@ -264,8 +266,7 @@ def _with_files(path: Path, card: ModelCard, options: BackendOptions) -> OpenedN
         opened = OpenedNetwork(None, kept.facts, kept.precision, bf16=kept.bf16)
     else:
         opened = network_to_compile(path, card, options)
-        # Others would not share their weights any more.
-        if opened.precision != "int8":
+        if opened.precision not in KEPT:
             return opened
     opened.files = _compiled_files(path, digest, card, opened)
     if not lasting or not opened.files.used:
@@ -274,7 +275,9 @@ def _with_files(path: Path, card: ModelCard, options: BackendOptions) -> OpenedN
     if kept is None:
         record = OpeningRecord(opened.facts, opened.precision, opened.bf16)
         keep_opening(_opening_files(path, digest, card, options), record)
-    opened.read_again = partial(_again, path, digest, card, replace(options, precision="int8"))
+    opened.read_again = partial(
+        _again, path, digest, card, replace(options, precision=opened.precision)
+    )
     return opened
 
 

@@ -13,6 +13,11 @@ from rtmpose.backends.cpu import this_cpu
 from rtmpose.backends.loading import NotLoadingError, is_set_aside, local_devices, set_aside
 from rtmpose.errors import BackendError, MissingDependencyError
 
+FEW_IMAGES = 8
+SHORT_WORK_BYTES = 200_000_000
+"""Up to so many images, and up to this size of the model file times the images, an engine that is
+opened sooner is done earlier than one that is faster."""
+
 
 @dataclass(frozen=True)
 class BackendChoice:
@@ -85,7 +90,7 @@ def choose(options: BackendOptions) -> BackendChoice:
     """
     device = options.device.lower().replace(".", ":")  # some engines write GPU.0
     if options.backend.lower() == "auto":
-        return _choose_backend(device, options.precision)
+        return _choose_backend(device, options.precision, few=is_short(options))
 
     # A backend asked for by name is not replaced by another.
     row = table.row(options.backend)
@@ -97,6 +102,25 @@ def choose(options: BackendOptions) -> BackendChoice:
         return BackendChoice(row.name, device, reason)
     _check_device(row, device)
     return BackendChoice(row.name, device, "asked for")
+
+
+def is_short(options: BackendOptions) -> bool:
+    """Whether the work is a few images, and the engine is free to choose."""
+    free = options.backend.lower() == "auto" and options.precision == "auto"
+    return free and 0 < options.num_images <= FEW_IMAGES
+
+
+def with_short_work(path: Path, options: BackendOptions) -> BackendOptions:
+    """The options without the number of images, where so many take a large network long."""
+    if not options.num_images:
+        return options
+    try:
+        size = path.stat().st_size
+    except OSError:  # opening it says what is wrong
+        return options
+    if size * options.num_images <= SHORT_WORK_BYTES:
+        return options
+    return replace(options, num_images=0)
 
 
 def for_file(path: Path, options: BackendOptions) -> BackendOptions:
@@ -150,8 +174,14 @@ def check_precision(row: BackendRow, device: str, precision: str) -> None:
     )
 
 
-def _choose_backend(device: str, precision: str) -> BackendChoice:
-    """The preferred one of the installed backends that drive the device."""
+def _choose_backend(device: str, precision: str, *, few: bool = False) -> BackendChoice:
+    """The preferred one of the installed backends that drive the device.
+
+    Args:
+        device: That was asked for, or ``auto``.
+        precision: Likewise.
+        few: The work is a few images.
+    """
     # Only engines that may be chosen without being asked for.
     rows = [row for row in table.BACKENDS if row.automatic]
     here = [row for row in rows if row.name in installed() and not is_set_aside(row)]
@@ -173,12 +203,18 @@ def _choose_backend(device: str, precision: str) -> BackendChoice:
                 if len(here) == 1:
                     raise
                 set_aside(error)
-                return _choose_backend(device, precision)
+                return _choose_backend(device, precision, few=few)
             if gpu != "cpu":
                 return BackendChoice(row.name, gpu, f"{row.title} here has {gpu}, and a GPU for it")
 
-    # All that remains runs on the CPU, where the kind of processor decides.
+    # All that remains runs on the CPU. A few images are done before a faster engine is open.
     able = [row for row in here if precision in ("auto", *row.devices["cpu"])]
+    first = next((row for row in able if row.opens_first), None)
+    if few and first is not None and len(able) > 1:
+        reason = f"{first.title} opens first, which counts for up to {FEW_IMAGES} images"
+        return BackendChoice(first.name, "cpu", reason)
+
+    # Otherwise the kind of processor decides.
     best = best_row(rows)
     chosen = in_order(able or here)[0]
     if chosen is best:

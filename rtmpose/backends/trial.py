@@ -121,3 +121,27 @@ def judge_trial(timings: Mapping[str, Timing], default: str) -> Verdict:
         return Verdict(default, f"nothing was clearly faster here ({figures})")
     fastest = min(clearly_faster, key=lambda name: timings[name].median)
     return Verdict(fastest, f"the fastest here ({figures})")
+
+
+def judge_few(
+    verdict: Verdict,
+    timings: Mapping[str, Timing],
+    opening: Mapping[str, float],
+    images: int,
+    crops: int,
+) -> Verdict:
+    """Which way has the results of so many images first, opened for them alone.
+
+    Args:
+        verdict: For any number of images.
+        timings: By name.
+        opening: By name: milliseconds to open the network and to run it once.
+        images: That are all the work.
+        crops: Calls of the network are timed per crop; so many there are in each image.
+    """
+    totals = {name: opening[name] + images * crops * t.median for name, t in timings.items()}
+    first = min(totals, key=lambda name: totals[name])
+    if totals[first] >= (1 - MARGIN) * totals[verdict.chosen]:
+        return verdict
+    figures = ", ".join(f"{name} {total:.0f} ms" for name, total in totals.items())
+    return Verdict(first, f"opened for {images} of them, it is done first here ({figures})")

@@ -24,7 +24,7 @@ from rtmpose.usable_cores import usable_cpus
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Trials of another version are made again."""
 
 
@@ -51,12 +51,23 @@ class TrialKey:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial: what it holds for, what was timed, and which way was the default."""
+    """A trial: what it holds for, what was timed, and which way was the default.
+
+    Attributes:
+        key: What it holds for.
+        model: Name of the model file.
+        timings: By name of the way.
+        default: Name of the way that is used unless another one is clearly faster.
+        opening: By name of the way: milliseconds to open the network and to run it once.
+        crops: Images of one call in the trial: the people of a frame, or 1 for a detector.
+    """
 
     key: TrialKey
     model: str
     timings: Mapping[str, Timing]
     default: str
+    opening: Mapping[str, float]
+    crops: int
 
 
 def trial_key(path: Path, threads: int = 0) -> TrialKey:
@@ -152,4 +163,8 @@ def _record_from(content: Json, key: TrialKey) -> TrialRecord:
     default = str(content["default"])
     if default not in timings or not all(t.median > 0 and t.quick > 0 for t in timings.values()):
         raise ValueError("its times are none")
-    return TrialRecord(key, str(content["model"]), timings, default)
+    opening = {str(name): float(time) for name, time in content["opening"].items()}
+    crops = int(content["crops"])
+    if opening.keys() != timings.keys() or not all(t >= 0 for t in opening.values()) or crops < 1:
+        raise ValueError("its times of opening are none")
+    return TrialRecord(key, str(content["model"]), timings, default, opening, crops)

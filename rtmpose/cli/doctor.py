@@ -136,6 +136,11 @@ def _examine_trials(report: Report) -> None:
             text += "; not measured here with all cores (`rtmpose models prepare` does)"
         report[f"auto for {name}"] = text
 
+        # Opening counts for a single photo.
+        single, reason = resolve_auto(path, BackendOptions(num_images=1))
+        if (single.backend, single.precision) != (chosen.backend, chosen.precision):
+            report[f"auto for {name}, one photo"] = f"{single.backend}: {reason}"
+
 
 def _examine_cache(report: Report) -> list[str]:
     """Folder and size of the cache go into the report; returns remedies."""

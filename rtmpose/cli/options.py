@@ -220,8 +220,13 @@ class ModelOptions:
     card: CardName = None
     detector_card: DetectorCardName = None
 
-    def opened_detector(self, speed: SpeedOptions) -> str | Detector:
-        """The detector: its name, or opened where a class of it or its card was given."""
+    def opened_detector(self, speed: SpeedOptions, num_images: int = 0) -> str | Detector:
+        """The detector: its name, or opened where a class of it or its card was given.
+
+        Args:
+            speed: What it runs on.
+            num_images: See :class:`rtmpose.BackendOptions`.
+        """
         if self.det_label is None and self.detector_card is None:
             return self.detector
         from rtmpose.backends import BackendOptions
@@ -234,6 +239,7 @@ class ModelOptions:
             speed.threads,
             speed.allow_spinning,
             speed.precision,  # type: ignore[arg-type]
+            num_images=num_images,
         )
         label: int | str | None = self.det_label or "auto"
         if label == "all":

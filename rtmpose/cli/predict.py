@@ -93,7 +93,9 @@ def predict(
     made = lab_outputs(labs, formats.paths, written.output, named.items, DEFAULT_FOLDER)
 
     # The models, then what is written.
-    pipeline = _open_pipeline(models, detection, speed)
+    stills = all(item.still for item in named.items)
+    num_images = len(named.items) if stills else 0
+    pipeline = _open_pipeline(models, detection, speed, num_images)
     outputs = Outputs(
         made.formats,
         written.output,
@@ -122,25 +124,38 @@ def predict(
 
 
 def _open_pipeline(
-    models: options.ModelOptions, detection: DetectionOptions, speed: options.SpeedOptions
+    models: options.ModelOptions,
+    detection: DetectionOptions,
+    speed: options.SpeedOptions,
+    num_images: int,
 ) -> Pipeline:
+    from rtmpose.backends import BackendOptions
+    from rtmpose.families import open_model
     from rtmpose.pipeline import Pipeline
 
     # Given boxes take the place of the detector, which is not opened then.
     whole_image = models.detector.lower() == "none"
-    return Pipeline(
-        None if whole_image or detection.boxes else models.opened_detector(speed),
+    without_detector = whole_image or detection.boxes is not None
+    model = open_model(
+        None if without_detector else models.opened_detector(speed, num_images),
         models.pose,
-        backend=speed.backend,
-        device=speed.device,
-        threads=speed.threads,
-        precision=speed.precision,
-        allow_spinning=speed.allow_spinning,
+        options=BackendOptions(
+            speed.backend,
+            speed.device,
+            speed.threads,
+            speed.allow_spinning,
+            speed.precision,  # type: ignore[arg-type]
+            num_images=num_images,
+        ),
+        card=models.pose_card(),
+        skeleton=models.keypoint_set(),
+        antialias=detection.antialias,
+        whole_image=whole_image,
+    )
+    return Pipeline(
+        None,
+        model,
         box_thr=detection.box_thr,
         max_people=detection.max_people,
         person_thr=detection.person_thr,
-        whole_image=whole_image,
-        skeleton=models.keypoint_set(),
-        card=models.pose_card(),
-        antialias=detection.antialias,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,24 @@ def stderr_console() -> Console:
 @contextmanager
 def job_progress() -> Iterator[Callable[[JobProgress], None]]:
     """A progress bar; gives the function that a job calls after every frame."""
+    console = stderr_console()
+    # In a log file a bar is only noise.
+    bar = _progress_bar(console) if console.is_terminal else nullcontext(_show_nothing)
+    try:
+        with bar as show:
+            yield show
+    # Told below the bar, which is gone by now.
+    except JobInterrupted as interruption:
+        tell(f"rtmpose: {interruption}")
+        raise
+
+
+def _show_nothing(state: JobProgress) -> None:
+    pass
+
+
+@contextmanager
+def _progress_bar(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     from rich.markup import escape
     from rich.progress import (
         BarColumn,
@@ -51,10 +69,7 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
         TextColumn("{task.fields[fps]}"),
         TimeRemainingColumn(),
     )
-    console = stderr_console()
-    # In a log file a bar is only noise.
-    disable = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None, fps="", visible=False)
 
         # A file's name is enough; URLs without one are shown whole. Brackets are no markup.
@@ -69,12 +84,7 @@ def job_progress() -> Iterator[Callable[[JobProgress], None]]:
                 visible=True,
             )
 
-        try:
-            yield show
-        except JobInterrupted as interruption:
-            progress.stop()
-            tell(f"rtmpose: {interruption}")
-            raise
+        yield show
 
 
 def print_report(report: JobReport, *, results_on_stdout: bool = False, shown: bool = False) -> int:
