@@ -276,3 +276,30 @@ def test_classes_that_the_detector_does_not_have_are_refused(tmp_path):
             )
             assert done.returncode == status, done.stderr
         assert "the detector's last class is 1 (dog)" in done.stderr
+
+
+def test_one_stage_models_follow_people_but_take_no_boxes(tmp_path):
+    pytest.importorskip("onnx", reason="makes a model with the onnx package")
+    from networks import fixed_people
+
+    model = fixed_people(tmp_path / "rtmo-s_64x64.onnx", [[10, 10, 40, 50, 0.9]])
+    cv2.imwrite(str(tmp_path / "photo.png"), picture())
+
+    def ends(program, *options):
+        words = [program, DETECTOR, model, tmp_path / "photo.png", *options]
+        return subprocess.run(
+            [str(word) for word in words],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    refused = ends(PROGRAM, "--output", "")
+    assert refused.returncode == 1
+    assert f"POSE_MODEL {model} is a one-stage model" in refused.stderr
+    assert "pose_tracker" in refused.stderr
+    followed = ends(TRACKER, "--show", "-1")
+    assert followed.returncode == 0, followed.stderr
+    assert followed.stdout.startswith("1 frame, ids up to")

@@ -79,6 +79,7 @@ int run(const Settings& s) {
   const std::vector<rtmpose_box> boxes = find_people(s, pixels);
 
   const programs::Model model = programs::open_model(s.pose_model, s.device);
+  programs::check_takes_boxes(model.get(), s.pose_model);
   const programs::Skeleton skeleton =
       programs::Skeleton::get(s.skeleton, programs::info_of(model.get()));
   rtmpose_pose_detector* made = nullptr;

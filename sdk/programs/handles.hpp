@@ -63,4 +63,13 @@ inline void check_label(int label, const rtmpose_model* detector) {
                    last + " (" + info.class_names[info.classes - 1] + ")"};
 }
 
+// Throws UsageError for a pose model that takes no boxes. path: of the model.
+inline void check_takes_boxes(const rtmpose_model* pose, const std::string& path) {
+  if (info_of(pose).kind != RTMPOSE_KIND_ONE_STAGE) return;
+  throw UsageError{"POSE_MODEL " + path +
+                   " is a one-stage model, which finds people by itself; det_pose needs a pose "
+                   "network, which looks in the detector's boxes. One-stage models are run by "
+                   "pose_tracker, and by the function rtmpose_find_people without a detector"};
+}
+
 }  // namespace programs

@@ -22,6 +22,9 @@ float intersection_area(const Box& a, const Box& b) {
 float box_iou(const Box& a, const Box& b) {
   const float shared = intersection_area(a, b);
 
+  // Most pairs of boxes: no division.
+  if (shared == 0) return 0;
+
   // Boxes without area give 0, not a division by zero.
   const float joined = box_area(a) + box_area(b) - shared;
   return shared / std::max(joined, std::numeric_limits<float>::min());

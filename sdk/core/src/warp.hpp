@@ -1,6 +1,9 @@
 // Pixels in, normalized planes out: a bilinear map along both axes in one pass.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #include "card.hpp"
 
 namespace rtmpose::core {
@@ -18,6 +21,15 @@ struct Scaling {
 };
 
 Scaling scaling_of(const ImageView& image, const Normalization& normalization);
+
+// Bytes of one row of the output, four for each pixel as they lie in the image, to numbers of the
+// network. Channels of `target` are `plane` apart.
+void write_scaled(const std::uint8_t* levels, std::size_t width, const Scaling& scaling,
+                  float* target, std::size_t plane);
+
+// How many of the first `count` pixels can be read as four bytes: those of three bytes only up to
+// the last one of the row. places: the column of each, ascending.
+std::size_t count_of_four_bytes(const ImageView& image, const int* places, std::size_t count);
 
 // Bilinear samples, rounded to whole gray levels as images hold them; `border` lies around the
 // image. out: (3, height, width).

@@ -4,10 +4,11 @@ import { RtmposeError } from "./errors.js";
 import type { ImageSource } from "./images.js";
 import { Model, type ModelOptions, type ReadImage } from "./model.js";
 import { scaled } from "./people.js";
+import { type CallOptions, checkSignal } from "./queue.js";
 import { checkMade, checkNames, checkNumber, checkWhole } from "./ranges.js";
 
 /** Which boxes are wanted. */
-export interface DetectOptions {
+export interface DetectOptions extends CallOptions {
   /** Lowest score of a box, 0.3. */
   boxThr?: number | undefined;
   /** Class to keep; {@link Detector.ALL}, or {@link Detector.PEOPLE}, which is the default. */
@@ -62,10 +63,11 @@ export class Detector {
   /** The boxes in an image, the highest score first. Calls are queued. */
   async apply(image: ImageSource, options: DetectOptions = {}): Promise<Detections> {
     const params = detectParams(options);
-    return this.#model.enqueue("detector", image, async (read) => {
+    const task = async (read: ReadImage): Promise<Detections> => {
       const found = await this.#find(read, params);
       return { ...found, boxes: scaled(found.boxes, read.scale) };
-    });
+    };
+    return this.#model.enqueue("detector", image, task, options.signal);
   }
 
   /** Frees the network's memory, after the calls that are under way. */
@@ -102,7 +104,8 @@ export function detectParams(
   options: DetectOptions,
   others: readonly string[] = [],
 ): DetectParams {
-  checkNames(options, ["boxThr", "label", "maxPeople", ...others]);
+  checkNames(options, ["boxThr", "label", "maxPeople", "signal", ...others]);
+  checkSignal(options.signal);
   const { boxThr = 0.3, label = Detector.PEOPLE, maxPeople = -1 } = options;
   checkNumber("boxThr", boxThr, 0, 1);
   checkWhole("label", label, Detector.PEOPLE);

@@ -7,7 +7,7 @@ import { type BgrImage, type ImageSource, toBgr, toRaw } from "./images.js";
 import type { ModelSource } from "./model_source.js";
 import { type Person, type Poses, scaled, toPeople } from "./people.js";
 import type { Opened } from "./provider_check.js";
-import { Queue } from "./queue.js";
+import { type CallOptions, checkSignal, Queue } from "./queue.js";
 import { checkMade, checkNumber, checkWhole } from "./ranges.js";
 import { type Skeleton, skeletonOf } from "./skeleton.js";
 
@@ -26,7 +26,7 @@ export interface EstimatorOptions extends EngineOptions {
 }
 
 /** How one image is looked at. */
-export interface EstimateOptions {
+export interface EstimateOptions extends CallOptions {
   /** Where people are, instead of finding them; the results are in their order. */
   boxes?: BoxList | undefined;
   /** Scores of `boxes`; without them all are 1. */
@@ -74,6 +74,7 @@ export class PoseEstimator {
    * Calls are queued: one image is looked at at a time.
    */
   async estimate(image: ImageSource, options: EstimateOptions = {}): Promise<Person[]> {
+    checkSignal(options.signal);
     const boxes = options.boxes === undefined ? null : toBoxes(options.boxes);
     if (boxes === null && options.boxScores !== undefined) {
       throw new RtmposeError("boxes", "boxScores come with boxes");
@@ -81,10 +82,11 @@ export class PoseEstimator {
     const given = boxes && toScores(options.boxScores, boxes.length / 4);
 
     const { boxThr = 0.3, personThr = 0, maxPeople = Number.POSITIVE_INFINITY } = this.#options;
-    const { poses, scale } = await this.#enqueue(image, async (bgr) => ({
+    const task = async (bgr: BgrImage): Promise<{ poses: Poses; scale: number }> => ({
       poses: await this.#graph.run(bgr, boxes && scaled(boxes, 1 / bgr.scale)),
       scale: bgr.scale,
-    }));
+    });
+    const { poses, scale } = await this.#enqueue(image, task, options.signal);
     if (given) return toPeople({ ...poses, boxScores: given }, scale);
     const people = toPeople(poses, scale);
     const likely = people.filter((p) => p.boxScore >= boxThr && p.score >= personThr);
@@ -119,16 +121,21 @@ export class PoseEstimator {
     return ownSkeleton || skeleton;
   }
 
-  async #enqueue<T>(image: ImageSource, task: (bgr: BgrImage) => Promise<T>): Promise<T> {
+  async #enqueue<T>(
+    image: ImageSource,
+    task: (bgr: BgrImage) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
     if (this.#closed) throw new RtmposeError("disposed", "this estimator was disposed of");
-    return this.#queue.run(async () => {
+    const onImage = async (): Promise<T> => {
       const { maxPixels = 2 ** 24 } = this.#options;
       const raw = await toRaw(image, maxPixels);
       const bgr = toBgr(raw, this.#buffer);
       // The caller's own array is not kept.
       if (raw.data.buffer !== bgr.data.buffer) this.#buffer = new Uint8Array(bgr.data.buffer);
       return task(bgr);
-    });
+    };
+    return this.#queue.run(onImage, signal);
   }
 }
 

@@ -110,8 +110,9 @@ export class Model {
     name: string,
     source: ImageSource,
     task: (read: ReadImage) => Promise<T>,
+    signal?: AbortSignal,
   ): Promise<T> {
-    return this.alone(name, async () => {
+    const onImage = async (): Promise<T> => {
       const raw = await toRaw(source, this.#maxPixels);
       const image = new CoreImage(this.core, raw);
       try {
@@ -119,13 +120,14 @@ export class Model {
       } finally {
         image.free();
       }
-    });
+    };
+    return this.alone(name, onImage, signal);
   }
 
   /** Runs a task alone. */
-  async alone<T>(name: string, task: () => Promise<T>): Promise<T> {
+  async alone<T>(name: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closed) throw new RtmposeError("disposed", `this ${name} was disposed of`);
-    return this.#queue.run(task);
+    return this.#queue.run(task, signal);
   }
 
   /** Runs the network on an input, and reads its outputs; the input is released. */

@@ -5,6 +5,7 @@ import { RtmposeError } from "./errors.js";
 import type { ImageSource } from "./images.js";
 import { Model, type ModelOptions, type ReadImage } from "./model.js";
 import { joined, type Person, type Poses, selected, toPeople } from "./people.js";
+import { type CallOptions, checkSignal } from "./queue.js";
 import { checkMade, checkNames, checkNumber } from "./ranges.js";
 import type { Skeleton } from "./skeleton.js";
 
@@ -12,7 +13,7 @@ import type { Skeleton } from "./skeleton.js";
 const LARGEST_BATCH = 64;
 
 /** Where people are. */
-export interface PoseOptions {
+export interface PoseOptions extends CallOptions {
   /**
    * Without boxes the whole image is the box of one person; an empty list is nobody. One-stage
    * models find people themselves, and take no boxes.
@@ -76,7 +77,8 @@ export class PoseDetector {
 
   /** The person in each box, in the order of the boxes. Calls are queued. */
   async apply(image: ImageSource, options: PoseOptions = {}): Promise<Person[]> {
-    checkNames(options, ["boxes", "boxScores", "boxThr"]);
+    checkNames(options, ["boxes", "boxScores", "boxThr", "signal"]);
+    checkSignal(options.signal);
     checkNumber("boxThr", options.boxThr, 0, 1);
     const boxes = options.boxes === undefined ? null : toBoxes(options.boxes);
     if (boxes === null && options.boxScores !== undefined) {
@@ -86,11 +88,12 @@ export class PoseDetector {
       throw new RtmposeError("boxes", "a one-stage model finds people by itself: it takes no boxes");
     }
     const scores = toScores(options.boxScores, boxes ? boxes.length / 4 : 1);
-    return this.#model.enqueue("pose detector", image, async (read) => {
+    const task = async (read: ReadImage): Promise<Person[]> => {
       if (this.isOneStage) return toPeople(await this.#everybody(read, options.boxThr), read.scale);
       const places = boxes && read.scale !== 1 ? boxes.map((v) => v / read.scale) : boxes;
       return toPeople(await this.#inBoxes(read.image, places, scores), read.scale);
-    });
+    };
+    return this.#model.enqueue("pose detector", image, task, options.signal);
   }
 
   /**
@@ -113,10 +116,11 @@ export class PoseDetector {
     if (!detector && !this.isOneStage) {
       throw new RtmposeError("argument", "findPeople needs a detector, but for one-stage models");
     }
-    return this.#model.enqueue("pose detector", image, async (read) => {
-      const found = await this.#found(detector, read, params);
+    const task = async (read: ReadImage): Promise<Person[]> => {
+      const found = await this.#found(detector, read, params, options.signal);
       return toPeople(this.#model.described.people(found, personThr), read.scale);
-    });
+    };
+    return this.#model.enqueue("pose detector", image, task, options.signal);
   }
 
   /** Frees the network's memory, after the calls that are under way. */
@@ -155,13 +159,19 @@ export class PoseDetector {
   // ----
 
   /** Everybody, also twice. */
-  async #found(detector: Detector | null, read: ReadImage, params: DetectParams): Promise<Poses> {
+  async #found(
+    detector: Detector | null,
+    read: ReadImage,
+    params: DetectParams,
+    signal: AbortSignal | undefined,
+  ): Promise<Poses> {
     if (this.isOneStage || !detector) {
       const people = await this.#everybody(read, params.boxThr);
       const most = params.maxPeople < 0 ? people.count : Math.min(params.maxPeople, people.count);
       return selected(people, Array.from({ length: most }, (_, row) => row));
     }
     const { boxes, scores } = await Detector.find(detector, read, params);
+    signal?.throwIfAborted();
     return this.#inBoxes(read.image, boxes, scores);
   }
 

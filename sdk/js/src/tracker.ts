@@ -15,7 +15,7 @@ import {
 import type { ImageSource } from "./images.js";
 import { joined, type Person, type Poses, scaled, selected, toPeople } from "./people.js";
 import { PoseDetector } from "./pose_detector.js";
-import { Queue } from "./queue.js";
+import { type CallOptions, checkSignal, Queue } from "./queue.js";
 import { checkMade, checkNames } from "./ranges.js";
 import type { Skeleton } from "./skeleton.js";
 import { FIELDS, type TrackerNetworks, type TrackerOptions } from "./tracker_params.js";
@@ -27,7 +27,7 @@ export interface TrackedPerson extends Person {
 }
 
 /** How one frame is looked at. */
-export interface TrackOptions {
+export interface TrackOptions extends CallOptions {
   /** Seconds of this frame; without it frames are taken to come 30 times a second. */
   timeS?: number | undefined;
   /** Whether people are looked for now; without it `detInterval` says. */
@@ -183,13 +183,16 @@ class Stream implements TrackStream {
     if (given && this.#source.oneStage) {
       throw new RtmposeError("boxes", "a one-stage model finds people by itself: it takes no boxes");
     }
-    return this.#queue.run(() =>
+    const { signal } = options;
+    const task = (): Promise<TrackedPerson[]> =>
       this.#source.enqueue(image, this.#lowestScore, async (frame) => {
+        // The networks may have been busy with other streams.
+        signal?.throwIfAborted();
         const tracked = await this.#frame(frame, options, given);
         const people = toPeople(tracked, frame.scale);
         return people.map((person, i) => ({ id: tracked.ids[i], ...person }));
-      }),
-    );
+      });
+    return this.#queue.run(task, signal);
   }
 
   reset(): void {
@@ -265,7 +268,8 @@ function checkedNetworks({ detector, pose }: TrackerNetworks): TrackerNetworks {
 
 /** Checks the options of a frame; the boxes given. */
 function checkFrame(options: TrackOptions): Found | null {
-  checkNames(options, ["timeS", "detect", "boxes", "boxScores"]);
+  checkNames(options, ["timeS", "detect", "boxes", "boxScores", "signal"]);
+  checkSignal(options.signal);
   const { timeS, detect, boxes, boxScores } = options;
   if (timeS !== undefined && !Number.isFinite(timeS)) {
     throw new RtmposeError("argument", `timeS is a number of seconds, not ${String(timeS)}`);

@@ -51,6 +51,10 @@ export async function networks(frame: ImageData, boxThr: number | undefined): Pr
   people.push(...(await pose.findPeople(null, frame)));
   const tracker = await PoseTracker.create({ detector, pose, detInterval: 5, detLabel: -1 });
   people.push(...(await tracker.track(frame)));
+  const { signal } = new AbortController();
+  await detector.apply(frame, { signal });
+  people.push(...(await pose.findPeople(detector, frame, { signal })));
+  people.push(...(await tracker.track(frame, { signal })));
 
   // @ts-expect-error: boxes belong to the pose detector.
   void detector.apply(frame, { boxes: [] });
