@@ -22,7 +22,7 @@ def tiny():
     return build(config_for(CARD)).eval()
 
 
-def kinds(network, name):
+def kinds(network, name=""):
     part = network.get_submodule(name)
     return {type(m) for m in part.modules() if isinstance(m, nn.SiLU | nn.Hardswish)}
 
@@ -88,3 +88,28 @@ def test_it_is_kept_in_files(tmp_path):
         assert known.architecture == "rtmpose-t-hardswish"
         with torch.inference_mode():
             assert torch.allclose(again(image)[0], ours, atol=near)
+
+
+def test_a_detector_has_it_everywhere_and_files_keep_it(tmp_path):
+    card = zoo.find("rtmdet-nano")
+    torch.manual_seed(0)
+    silu = build(config_for(card)).eval()
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = silu(image)[1][0]
+    network, card = with_hardswish(silu, card)
+    assert card.architecture == "rtmdet-nano-hardswish"
+    assert card.id == "rtmdet-nano-hardswish_person_320x320"
+    assert kinds(network) == {nn.Hardswish}
+    with torch.inference_mode():
+        ours = network(image)[1][0]
+    assert not torch.equal(ours, before)
+
+    save_safetensors(tmp_path / "net.safetensors", network, card)
+    again, known = load_network(tmp_path / "net.safetensors")
+    assert known.architecture == "rtmdet-nano-hardswish"
+    assert kinds(again) == {nn.Hardswish}
+    with torch.inference_mode():
+        assert torch.allclose(again(image)[1][0], ours, atol=1e-5)
+    with pytest.raises(ModelError, match="cannot be given hard swish"):
+        with_hardswish(again, known)

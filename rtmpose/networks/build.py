@@ -55,13 +55,23 @@ def config_for(model: str | ModelCard) -> Config:
         raise ModelError(f"{card.id} {what} not a network of this family: it runs from ONNX")
     family, size, reduced, hardswish, variant = match.groups()
     size = "tiny" if size == "t" else size
-    backbone = replace(SIZES[size], hardswish=bool(hardswish))
+    backbone = SIZES[size]
 
-    # Detectors, by the size of neck and head.
+    # Detectors, by the size of neck and head. Hard swish is for the whole of them.
     if family == "rtmdet":
         channels, blocks, share, exponential = _RTMDET[size]
         classes = len(card.classes) or (HUMANART_CLASSES if variant == "-humanart" else 1)
-        return RTMDetConfig(backbone, channels, blocks, classes, share, exponential, card.input_wh)
+        return RTMDetConfig(
+            backbone,
+            channels,
+            blocks,
+            classes,
+            share,
+            exponential,
+            card.input_wh,
+            bool(hardswish),
+        )
+    backbone = replace(backbone, hardswish=bool(hardswish))
 
     # Classifiers and pose networks; those of a pose have as many outputs as keypoints.
     if card.output == "classes":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from rtmpose.networks.layers import SPP, ConvModule, CSPLayer, conv_class
+from rtmpose.networks.layers import SPP, ConvModule, CSPLayer, conv_class, replace_silu
 
 STAGES = ((64, 128, 3, True), (128, 256, 6, True), (256, 512, 6, True), (512, 1024, 3, False))
 """Input and output channels at width 1, blocks at depth 1, whether blocks have shortcuts; stage 4
@@ -137,8 +137,5 @@ class CSPNeXt(nn.Module):
 
 def set_hardswish(backbone: nn.Module) -> None:
     """Put hard swish in the place of SiLU in stem and stage 1 of a CSPNeXt, in place."""
-    large_maps = [backbone.get_submodule(part) for part in ("stem", "stage1")]
-    for module in [m for part in large_maps for m in part.modules()]:
-        for name, child in module.named_children():
-            if isinstance(child, nn.SiLU):
-                setattr(module, name, nn.Hardswish(inplace=child.inplace))
+    for part in ("stem", "stage1"):
+        replace_silu(backbone.get_submodule(part))

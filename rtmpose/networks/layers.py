@@ -154,3 +154,11 @@ class SPP(nn.Module):
         # (N, 4 * middle, H, W)
         y: Tensor = self.conv2(torch.cat([x, *(pool(x) for pool in self.poolings)], dim=1))
         return y
+
+
+def replace_silu(network: nn.Module) -> None:
+    """Put hard swish in the place of every SiLU of a network, in place."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.SiLU):
+                setattr(module, name, nn.Hardswish(inplace=child.inplace))

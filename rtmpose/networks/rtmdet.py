@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rtmpose.networks.cspnext import CSPNeXt, CSPNeXtConfig
-from rtmpose.networks.layers import conv_class
+from rtmpose.networks.layers import conv_class, replace_silu
 from rtmpose.networks.pafpn import CSPNeXtPAFPN
 
 STRIDES = (8, 16, 32)
@@ -31,6 +31,8 @@ class RTMDetConfig:
         share_conv: One set of head convolutions for all levels, each level with its own norms.
         exp_on_reg: Distances are the exponential of the head's outputs.
         input_wh: Width and height it was trained for; any multiples of 32 work.
+        hardswish: Whether backbone, neck and head have hard swish in place of SiLU. See
+            :mod:`rtmpose.networks.hardswish`.
     """
 
     backbone: CSPNeXtConfig
@@ -40,6 +42,7 @@ class RTMDetConfig:
     share_conv: bool = True
     exp_on_reg: bool = False
     input_wh: tuple[int, int] = (640, 640)
+    hardswish: bool = False
 
 
 class RTMDetHead(nn.Module):
@@ -105,6 +108,8 @@ class RTMDet(nn.Module):
             depthwise=config.backbone.depthwise,
         )
         self.bbox_head = RTMDetHead(config)
+        if config.hardswish:
+            replace_silu(self)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Normalized images ``(N, 3, H, W)``, sides multiples of 32, to the head's maps; see

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rtmpose.backends import Backend, BackendOptions, open_backend
-from rtmpose.errors import ModelError
+from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks.rtmdet import STRIDES, RTMDet
 from rtmpose.ops.letterbox import PAD_VALUE
@@ -75,9 +75,12 @@ class DetectorTeacher(nn.Module):
         """BGR uint8 ``(N, H, W, 3)`` to the teacher's predictions; the logits are those of mean
         scores.
         """
+        # The mirror image first: the maps of the last call are those of the images.
+        flipped_logits, flipped_distances = (
+            self._maps(images.flip(2)) if self.flip_average else ([], [])  # left to right
+        )
         logits, distances = self._maps(images)
         if self.flip_average:
-            flipped_logits, flipped_distances = self._maps(images.flip(2))  # mirrored left to right
             logits = [
                 _mean_logits(a, _unflip(b, a)) for a, b in zip(logits, flipped_logits, strict=True)
             ]
@@ -181,6 +184,65 @@ def dense_losses(student: Predictions, teacher: Predictions) -> tuple[Tensor, Te
     weights = best[rows].square()
     boxes = giou_loss(student.boxes[rows], teacher.boxes[rows]) * weights
     return classes, boxes.sum() / mean_over_processes(weights.sum()).clamp(min=1)
+
+
+class MapDistillation:
+    """The maps inside a student and inside its teacher: stages of the backbone, levels of the neck.
+
+    Args:
+        student: Its maps are kept with every call.
+        teacher: Of the same shape, on inputs as they are, run by torch.
+
+    Raises:
+        InputError: it is another teacher.
+    """
+
+    def __init__(self, student: nn.Module, teacher: DetectorTeacher) -> None:
+        if teacher.backend is not None or teacher.square:
+            raise InputError(
+                "the maps of a teacher are compared where torch runs it (--teacher-backend torch)"
+                " on the student's inputs (a teacher for rectangular inputs)"
+            )
+        shapes = [
+            {name: tuple(p.shape) for name, p in network.named_parameters()}
+            for network in (student, teacher.network)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"the maps of {teacher.card.id} are those of another network: take a teacher of the"
+                " student's size, or none of them (--set detector.distill_maps=0)"
+            )
+        self._student = InnerMaps(student)
+        self._teacher = InnerMaps(teacher.network)
+
+    def loss(self) -> Tensor:
+        """How far the student's maps of its last call are from the teacher's: the mean over the
+        maps of the squared difference over the variance.
+        """
+        shares = []
+        for ours, theirs in zip(self._student.maps, self._teacher.maps, strict=True):
+            wanted = theirs.detach().float()
+            shares.append((ours.float() - wanted).square().mean() / wanted.var().clamp(min=1e-6))
+        return torch.stack(shares).mean()
+
+
+class InnerMaps:
+    """Keeps the maps of backbone and neck of a detector.
+
+    Attributes:
+        maps: Of the last call, ``(N, C, H, W)`` each.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.maps: list[Tensor] = []
+        network.get_submodule("backbone").register_forward_hook(self._keep_first)
+        network.get_submodule("neck").register_forward_hook(self._keep_more)
+
+    def _keep_first(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
+        self.maps = list(maps)
+
+    def _keep_more(self, _module: nn.Module, _inputs: object, maps: list[Tensor]) -> None:
+        self.maps = [*self.maps, *maps]
 
 
 def _unflip(maps: Tensor, upright: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from rtmpose.errors import InputError, ModelError
 from rtmpose.model_card import ModelCard
 from rtmpose.networks import build, config_for, load_network
 from rtmpose.networks.checkpoint import read_card
-from rtmpose.networks.rtmdet import RTMDet
+from rtmpose.networks.cspnext import HARDSWISH_SUFFIX
+from rtmpose.networks.hardswish import with_hardswish
+from rtmpose.networks.rtmdet import RTMDet, RTMDetConfig
 from rtmpose.training.data.detection_samples import class_names
 from rtmpose.training.detection.distill import DetectorTeacher, open_teacher_backend
 from rtmpose.training.detection.task import DetectorTask
@@ -78,13 +81,18 @@ def start_detector(
     classes = class_names(datasets, settings.category)
     # Person detectors say nothing of classes: people are what all of them find first.
     card = replace(card, classes=() if classes == ("person",) else classes)
+    card = _with_mark_of(card, init)
     network = _start_network(card, init)
+    before: nn.Module | None = None
+    if recipe.hardswish:
+        before = copy.deepcopy(network)
+        network, card = with_hardswish(network, card)
     recipe = _without_people(recipe, classes, init, teacher)
     settings = recipe.detector or settings
 
     # The teacher, where the recipe distills; without a name it is the network started from.
     loaded: DetectorTeacher | None = None
-    if settings.distill_scores or settings.distill_boxes:
+    if settings.distills:
         source = teacher_name(teacher, init, recipe.name)
         loaded = _load_teacher(source, device, precision, settings, teacher_backend)
 
@@ -99,7 +107,14 @@ def start_detector(
         trained_on=", ".join(dict.fromkeys(d.path.parent.name for d in datasets)),
         input_fit=settings.input_fit,
     )
-    return DetectorTask(network, card, datasets, recipe, teacher=loaded)
+    task = DetectorTask(network, card, datasets, recipe, teacher=loaded)
+
+    # Layers that levels share are left to the training, and so is a network without weights.
+    config = config_for(card)
+    shares_layers = isinstance(config, RTMDetConfig) and config.share_conv
+    if before is not None and init != "none" and not shares_layers:
+        task.fit_to(before)
+    return task
 
 
 def _without_people(
@@ -113,16 +128,15 @@ def _without_people(
         return recipe
 
     # A detector of the same classes may go on teaching.
-    source = Path(init) if model_kind(init) != "name" else init
-    if init not in ("none", "imagenet"):
-        card = read_card(source) if isinstance(source, Path) else find(source)
-        if card is not None and card.classes == tuple(classes):
-            return recipe
+    card = _card_of(init)
+    if card is not None and card.classes == tuple(classes):
+        return recipe
     found_before = str(settings.pseudo_label_model or "").endswith(".json")
     own = replace(
         settings,
         distill_scores=0.0,
         distill_boxes=0.0,
+        distill_maps=0.0,
         pseudo_label_model=settings.pseudo_label_model if found_before else None,
     )
     if own != settings:
@@ -158,12 +172,29 @@ def detector_card(model: str) -> ModelCard:
     return card
 
 
+def _with_mark_of(card: ModelCard, init: str) -> ModelCard:
+    """The card for the network of ``init``, where that is the same one with hard swish."""
+    init_card = _card_of(init)
+    if init_card is None:
+        return card
+    if init_card.architecture != f"{card.architecture}{HARDSWISH_SUFFIX}":
+        return card
+    return replace(card, architecture=init_card.architecture)
+
+
+def _card_of(init: str) -> ModelCard | None:
+    """The card of the model started from; None where there is none, or a file does not say."""
+    if init in ("none", "imagenet"):
+        return None
+    return read_card(Path(init)) if model_kind(init) != "name" else find(init)
+
+
 def _start_network(card: ModelCard, init: str) -> nn.Module:
     """The network of a card, with what fits of the weights of ``init``."""
     # The whole network, where it is of the same architecture.
     if init not in ("none", "imagenet"):
         source = Path(init) if model_kind(init) != "name" else init
-        init_card = read_card(source) if isinstance(source, Path) else find(source)
+        init_card = _card_of(init)
         # An export without a card is taken for one of the recipe's model; it does not load if it
         # is not.
         same_classes = init_card is not None and init_card.classes == card.classes
@@ -196,7 +227,8 @@ def _load_teacher(
 
     # On CPUs an inference backend is faster, but it needs an ONNX file to be written first.
     exportable = device.type == "cpu" and find_spec("onnx") is not None
-    use_inference = backend == "inference" or (backend == "auto" and exportable)
+    automatic = exportable and not settings.distill_maps  # only torch shows the maps inside
+    use_inference = backend == "inference" or (backend == "auto" and automatic)
     return DetectorTeacher(
         to_device(network, device),
         card,

@@ -28,9 +28,10 @@ from rtmpose.training.data.detection_samples import (
 from rtmpose.training.data.images import ReadFailures, image_key, validation_mask
 from rtmpose.training.data.mosaic import DetectionSample, DetectorInput, ImageCache, MosaicLoader
 from rtmpose.training.data.prefetch import PrefetchLoader
-from rtmpose.training.detection.distill import DetectorTeacher, dense_losses
+from rtmpose.training.detection.distill import DetectorTeacher, MapDistillation, dense_losses
 from rtmpose.training.detection.evaluate import box_ap
 from rtmpose.training.detection.losses import Targets, detection_losses, to_predictions
+from rtmpose.training.layer_fit import fit_layers
 from rtmpose.training.pose.distill import normalize
 from rtmpose.training.recipes import DetectorSettings, Recipe
 from rtmpose.training.task import Batch
@@ -39,6 +40,9 @@ VIDEO_ASPECTS = (16 / 9, 16 / 9, 9 / 16, 4 / 3, 3 / 4, 1.0, 2.0)
 
 ASPECT_NOISE = 0.03
 """Mixes images of nearly the same shape, of which a batch consists."""
+
+FIT_IMAGES = 32
+"""Images whose maps a network with another activation is fitted to before it is trained."""
 
 ASPECT_STEPS = 10000
 """An aspect ratio as a whole number of pixels, for :func:`rtmpose.ops.letterbox.rectangle`."""
@@ -63,7 +67,7 @@ class DetectorTask:
         datasets: Annotated sets. Part of the images of each completely labeled set is kept for
             validation.
         recipe: With :class:`rtmpose.training.recipes.DetectorSettings` in ``detector``.
-        teacher: For ``distill_scores`` and ``distill_boxes``.
+        teacher: For ``distill_scores``, ``distill_boxes`` and ``distill_maps``.
 
     Raises:
         InputError: a set cannot be used, or too little of it is left for a batch.
@@ -83,8 +87,11 @@ class DetectorTask:
         self.recipe = recipe
         self.teacher = teacher
         self.settings = recipe.detector or DetectorSettings()
-        if (self.settings.distill_scores or self.settings.distill_boxes) and teacher is None:
+        if self.settings.distills and teacher is None:
             raise InputError(f"the recipe {recipe.name} distills: it needs a teacher (--teacher)")
+        self.maps: MapDistillation | None = None
+        if self.settings.distill_maps and teacher is not None:
+            self.maps = MapDistillation(network, teacher)
 
         self.classes = class_names(datasets, self.settings.category)
 
@@ -145,6 +152,15 @@ class DetectorTask:
             self.partial += len(training)
         else:
             self.training = training + self.training
+
+    def fit_to(self, before: nn.Module) -> None:
+        """Fit the network's layers to those of the network that it was made from."""
+        samples = self.training[:FIT_IMAGES]
+        seed = (self.recipe.seed, 0)
+        loader = MosaicLoader(samples, self.settings.augment, seed, self.cache, self.failures)
+        inputs = [loader(i, self.card.input_wh).image for i in range(len(samples))]
+        images = torch.from_numpy(np.stack(inputs))
+        fit_layers(self.network, before, normalize(images, self.card))
 
     def _size(self) -> int:
         """Images per epoch."""
@@ -219,8 +235,8 @@ class DetectorTask:
         return maps
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Weighted losses of a batch: ``cls`` and ``box``; from a teacher ``soft`` and
-        ``soft_box``.
+        """Weighted losses of a batch: ``cls`` and ``box``; from a teacher ``soft``, ``soft_box``
+        and ``maps``.
         """
         settings = self.settings
         predictions = to_predictions(*self.forward(network, batch))
@@ -234,10 +250,12 @@ class DetectorTask:
             losses["box"] = settings.label_weight * boxes.sum()
 
         # The teacher sees the same inputs and teaches every cell.
-        if self.teacher is not None and (settings.distill_scores or settings.distill_boxes):
+        if self.teacher is not None and settings.distills:
             soft, soft_box = dense_losses(predictions, self.teacher(batch["images"]))
             losses["soft"] = settings.distill_scores * soft
             losses["soft_box"] = settings.distill_boxes * soft_box
+            if self.maps is not None:
+                losses["maps"] = settings.distill_maps * self.maps.loss()
         return losses
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:

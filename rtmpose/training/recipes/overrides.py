@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POSE_PARTS = frozenset({"augment", "late_augment", "loss", "distill", "reduced_input", "hardswish"})
+POSE_PARTS = frozenset({"augment", "late_augment", "loss", "distill", "reduced_input"})
 
 UNUSED: dict[str, frozenset[str]] = {
     "pose": frozenset({"detector"}),
     "heatmap": frozenset({"detector"}),
     "detector": POSE_PARTS,
-    "classifier": POSE_PARTS | {"detector"},
+    "classifier": POSE_PARTS | {"detector", "hardswish"},
 }
 """Parts of a recipe that a kind of training does not use."""
 

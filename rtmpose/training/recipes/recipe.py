@@ -270,6 +270,8 @@ class DetectorSettings:
             rather than of their images.
         distill_scores: Weight of a teacher's scores (dense distillation).
         distill_boxes: Weight of its boxes.
+        distill_maps: Weight of the squared difference from its maps in backbone and neck, as a
+            share of their variance; for a teacher of the same shape, which torch runs.
         flip_average: Whether the teacher's outputs are averaged with those for the mirror image.
         label_weight: Weight of the labels' losses.
         pseudo_label_model: A stronger detector (or a file with its boxes) that finds people without
@@ -291,6 +293,7 @@ class DetectorSettings:
     video_shape_prob: float = 0.0
     distill_scores: float = 0.0
     distill_boxes: float = 0.0
+    distill_maps: float = 0.0
     flip_average: bool = True
     label_weight: float = 1.0
     pseudo_label_model: str | None = None
@@ -299,7 +302,9 @@ class DetectorSettings:
     partial_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        weights = dict.fromkeys(("distill_scores", "distill_boxes", "label_weight"), ANY_SIZE)
+        weights = dict.fromkeys(
+            ("distill_scores", "distill_boxes", "distill_maps", "label_weight"), ANY_SIZE
+        )
         shares = ("video_shape_prob", "pseudo_score_thr", "ignore_score_thr", "partial_fraction")
         check_fields(
             self,
@@ -311,6 +316,11 @@ class DetectorSettings:
         )
         check_order(self, "long_side_range", "detector")
         check_flags(self, "flip_average", part="detector")
+
+    @property
+    def distills(self) -> bool:
+        """Whether anything is learned from a teacher."""
+        return bool(self.distill_scores or self.distill_boxes or self.distill_maps)
 
 
 @dataclass(frozen=True)
@@ -328,8 +338,8 @@ class Recipe:
             backbones only where the heads differ.
         reduced_input: Make the RTMPose it starts from one for crops of three quarters of the side,
             at a good half of the cost: :mod:`rtmpose.networks.reduced`.
-        hardswish: Give stem and stage 1 of the RTMPose it starts from hard swish in place of SiLU,
-            which is faster in reduced precision: :mod:`rtmpose.networks.hardswish`.
+        hardswish: Give stem and stage 1 of the RTMPose it starts from, or the whole RTMDet, hard
+            swish in place of SiLU, which is faster: :mod:`rtmpose.networks.hardswish`.
         seed: Of everything random.
         precision: ``auto`` (bf16 where the hardware has it), ``bf16``, ``fp16`` (CUDA only) or
             ``fp32``; weights are float32 in any case.
