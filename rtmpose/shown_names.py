@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+PASSWORD = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):[^\s/]*@")
+"""In an address: of a camera, for example."""
 MAX_SHOWN = 300
 """Characters of a name that are shown; of longer ones the middle is left out."""
 
@@ -19,6 +22,11 @@ def shown_name(name: str | Path) -> str:
         half = MAX_SHOWN // 2
         text = f"{text[:half]}...{text[-half:]}"
     return text
+
+
+def without_password(address: str) -> str:
+    """An address with stars in place of its password, for messages and results."""
+    return PASSWORD.sub(r"\g<before>:***@", address)
 
 
 def utf8_name(name: str | Path) -> str:

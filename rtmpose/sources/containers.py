@@ -16,7 +16,7 @@ import av
 from rtmpose.errors import InputError
 from rtmpose.media_open import open_media
 from rtmpose.media_threads import codec_threads
-from rtmpose.shown_names import shown_name
+from rtmpose.shown_names import shown_name, without_password
 
 FILE_PROTOCOLS = "file,crypto,data"
 REFERRING_FORMATS = frozenset(
@@ -165,7 +165,7 @@ def opened_url(
     Raises:
         InputError: it cannot be opened.
     """
-    with _opened(url, url, dict(options), timeout_s) as video:
+    with _opened(url, without_password(url), dict(options), timeout_s) as video:
         video.stream.thread_type = "SLICE" if live else "AUTO"
         yield video
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import without_password
 from rtmpose.sources.images import decode_image, looks_like_image
 from rtmpose.types import Image
 from rtmpose.web import WebError, WebResponse, limits_from_environment, open_url
@@ -24,6 +25,7 @@ def fetch_image(url: str, *, strict: bool = False) -> Image:
     Raises:
         InputError: it cannot be fetched, is too large, or is not an image.
     """
+    name = without_password(url)
     headers = {"User-Agent": "rtmpose", "Accept-Encoding": "identity"}
     try:
         limits = limits_from_environment(TOTAL_SECONDS, LARGEST_IMAGE)
@@ -32,10 +34,10 @@ def fetch_image(url: str, *, strict: bool = False) -> Image:
                 raise WebError(f"the server answered {response.status}")
             data = _decompressed(response, b"".join(response.blocks()))
     except WebError as error:
-        raise InputError(f"{url} cannot be fetched: {error}") from error
+        raise InputError(f"{name} cannot be fetched: {error}") from error
     if not looks_like_image(data[:16]) and data.lstrip()[:1] == b"<":
-        raise InputError(f"{url} cannot be fetched: the server sent a web page, not an image")
-    return decode_image(data, url, strict=strict)
+        raise InputError(f"{name} cannot be fetched: the server sent a web page, not an image")
+    return decode_image(data, name, strict=strict)
 
 
 def _decompressed(response: WebResponse, data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from rtmpose.errors import InputError
-from rtmpose.shown_names import shown_name
+from rtmpose.shown_names import shown_name, without_password
 from rtmpose.sources.cameras import CameraSettings
 from rtmpose.sources.folders import matches, media_in_folder, without_heic
 from rtmpose.sources.kinds import Kind, is_camera_device, is_url, kind_of_file, kind_of_url
@@ -47,7 +47,7 @@ class SourceItem:
     """One source of frames.
 
     Attributes:
-        name: Path, URL, camera index or ``array-0``, as text.
+        name: Path, URL, camera index or ``array-0``, as text; a URL without its password.
         kind: What it is.
         array: The pixels, for ``array``.
         start_s: Seconds skipped at the start of a video or stream.
@@ -60,6 +60,7 @@ class SourceItem:
         files: Number and file of each frame, for ``sequence``.
         fps: Frames per second, for ``sequence``; pages per second, for ``animation``.
         camera: What is asked of a camera; None for its defaults.
+        address: The URL with its password; None where the name is all of it.
     """
 
     name: str
@@ -75,6 +76,12 @@ class SourceItem:
     content: Path | None = None
     files: NumberedFiles = ()
     fps: float | None = None
+    address: str | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The URL that is opened."""
+        return self.address or self.name
 
     @property
     def path(self) -> Path:
@@ -191,7 +198,9 @@ def _items_of(source: object, number: int, how: _Expansion) -> list[SourceItem]:
     if isinstance(source, str) and source.startswith(FILE_URL):
         source = url2pathname(urlsplit(source).path)
     if isinstance(source, str) and is_url(source):
-        return [SourceItem(source, kind_of_url(source))]
+        name = without_password(source)
+        address = None if name == source else source
+        return [SourceItem(name, kind_of_url(source), address=address)]
     if isinstance(source, str | Path) and is_camera_device(source):
         return [SourceItem(str(source), "camera")]
     if isinstance(source, str | Path):

@@ -68,4 +68,4 @@ def connection(item: SourceItem) -> Iterator[Image]:
     # FFmpeg takes a moment to load, so only where it is needed.
     from rtmpose.sources.streams import stream_images
 
-    return stream_images(item.name)
+    return stream_images(item.url)

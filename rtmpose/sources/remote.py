@@ -4,6 +4,7 @@ read.
 
 from __future__ import annotations
 
+import base64
 import logging
 import shutil
 import tempfile
@@ -15,8 +16,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import without_password
 
 if TYPE_CHECKING:
     from rtmpose.sources.containers import Video
@@ -119,7 +122,7 @@ def opened_remote(url: str) -> Iterator[Video]:
     answer = ask(url)
     opened: AbstractContextManager[Video]
     if not answer.ranges and _index_is_last(answer.head):
-        opened = opened_file(_fetched(url, answer), url)
+        opened = opened_file(_fetched(url, answer), without_password(url))
     else:
         options = RECONNECT if answer.ranges else {"seekable": "0"}
         opened = opened_url(url, options, TIMEOUT_S, live=False)
@@ -188,7 +191,7 @@ def _fetched(url: str, answer: Answer) -> Path:
             log.warning(
                 "%s has its index at the end, and its server cannot give parts of it: it is fetched"
                 " to a temporary file first",
-                url,
+                without_password(url),
             )
             folder = tempfile.TemporaryDirectory(prefix="rtmpose-", ignore_cleanup_errors=True)
             try:
@@ -209,9 +212,11 @@ def _fetch(url: str, length: int | None, path: Path) -> None:
                 shutil.copyfileobj(response, copy, 1 << 20)
                 got = copy.tell()
         except OSError as error:
-            raise InputError(f"{url} cannot be fetched to {path.parent}: {error}") from error
+            raise InputError(
+                f"{without_password(url)} cannot be fetched to {path.parent}: {error}"
+            ) from error
     if length is not None and got != length:
-        raise InputError(f"{url} broke off after {got} of {length} bytes")
+        raise InputError(f"{without_password(url)} broke off after {got} of {length} bytes")
 
 
 @contextmanager
@@ -222,17 +227,34 @@ def _requested(url: str, headers: dict[str, str]) -> Iterator[Any]:
         InputError: it cannot be reached, or refuses.
     """
     import http.client
+    import urllib.error
     import urllib.request
 
     # The request itself checks the address.
     try:
-        request = urllib.request.Request(url, headers=headers)
+        bare, login = _without_login(url)
+        request = urllib.request.Request(bare, headers=headers)
+        if login:  # not for where the server sends us
+            request.add_unredirected_header("Authorization", login)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
             yield response
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{url} cannot be fetched: {error}") from error
+        # A refusal has a body, and a connection that waits to be read.
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise InputError(f"{without_password(url)} cannot be fetched: {error}") from error
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """An address without user and password, and the header that has them; empty without any."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, ""
+    encoded = base64.b64encode(unquote(login).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {encoded}"
 
 
 def _length(response: Any, ranges: bool) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rtmpose.errors import InputError
+from rtmpose.shown_names import without_password
 from rtmpose.sources.containers import opened_url
 from rtmpose.sources.decoding import Reading, decoded_frames
 from rtmpose.sources.deinterlace import Deinterlacer
@@ -32,11 +33,12 @@ def stream_images(url: str) -> Iterator[Image]:
         InputError: it cannot be opened, holds no video, or broke off with an error.
     """
     reading = Reading()
+    name = without_password(url)
     with opened_url(url, OPTIONS, TIMEOUT_S, live=True) as video:
-        converter = FrameConverter(video.stream, url)
-        deinterlacer = Deinterlacer(video.stream, url)
+        converter = FrameConverter(video.stream, name)
+        deinterlacer = Deinterlacer(video.stream, name)
         for decoded in decoded_frames(video, reading):
             for frame in deinterlacer.feed(decoded):
                 yield converter.image(frame)
     if reading.error:
-        raise InputError(f"{url} broke off: {reading.error}")
+        raise InputError(f"{name} broke off: {reading.error}")

@@ -135,7 +135,7 @@ def _all_frames(item: SourceItem) -> Generator[Frame, None, None]:
     if item.frames is not None:
         yield from item.frames
     elif item.kind == "image" and _is_remote(item):
-        yield Frame(fetch_image(item.name, strict=item.strict), source=item.name)
+        yield Frame(fetch_image(item.url, strict=item.strict), source=item.name)
     elif item.kind in IMAGE_KINDS:
         yield from image_frames(item)
     elif item.live:
@@ -159,7 +159,7 @@ def _opened(item: SourceItem) -> AbstractContextManager[Video]:
     from rtmpose.sources.remote import opened_remote
 
     if _is_remote(item):
-        return opened_remote(item.name)
+        return opened_remote(item.url)
     # A pipe or an upload has no place that it could name others from.
     return opened_file(item.path, item.name, alone=item.content is not None)
 
