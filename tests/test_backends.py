@@ -35,6 +35,8 @@ def test_asking_for_a_missing_device_is_an_error(tmp_path):
         choose(BackendOptions("tflite"))
     with pytest.raises(BackendError, match="unknown device"):
         choose(BackendOptions("auto", "toaster"))
+    with pytest.raises(BackendError, match="cuda:2"):
+        choose(BackendOptions("auto", "2"))
     with pytest.raises(InputError, match="threads must be a whole number from 0"):
         PoseEstimator(model, options=BackendOptions("onnxruntime", "cpu", -1))
     with pytest.raises(BackendError, match="precision"):

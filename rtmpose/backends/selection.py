@@ -232,8 +232,9 @@ def _choose_for_device(
     """The backend for a device that was asked for by name."""
     able = [row for row in rows if kind in row.devices]
     if not able:
+        meant = f" (the GPU of that number is cuda:{device})" if device.isdecimal() else ""
         raise BackendError(
-            f"unknown device {device!r}; use auto, {', '.join(table.device_kinds())},"
+            f"unknown device {device!r}{meant}; use auto, {', '.join(table.device_kinds())},"
             " or with a number, such as cuda:1"
         )
 
