@@ -15,9 +15,13 @@ from serving import encoded, form, picture, serving
 
 import rtmpose
 from rtmpose.errors import RtmposeError
+from rtmpose.serve.faults import ServiceError
 from rtmpose.serve.images import decode_upload
 from rtmpose.serve.job_files import check_head
-from rtmpose.serve.pose_options import check_boxes
+from rtmpose.serve.job_settings import job_settings
+from rtmpose.serve.json_numbers import as_whole
+from rtmpose.serve.oip_tensors import check_shape
+from rtmpose.serve.pose_options import PoseOptions, check_boxes, with_options
 from rtmpose.serve.pose_routes import accepted_type
 from rtmpose.types import Detections
 
@@ -149,3 +153,19 @@ def test_health_over_grpc(job_pipeline):
         watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=10)
         assert next(watch) == b"\x08\x01"
         watch.cancel()
+
+
+@pytest.mark.parametrize(("written", "expected"), [(2.0, 2), (2, 2), (2.5, 2.5), ("2", "2")])
+def test_whole_numbers_of_json_may_have_a_point(written, expected):
+    assert as_whole(written) == expected
+    assert type(as_whole(written)) is type(expected)
+
+
+def test_options_settings_and_shapes_take_whole_numbers_with_a_point():
+    assert with_options(PoseOptions(), {"max_people": 2.0}).max_people == 2
+    assert job_settings({"max_people": 3.0, "trail": 4.0}).max_people == 3
+    assert check_shape("image", [1, 480.0, 640, 3]) == (1, 480, 640, 3)
+    with pytest.raises(ServiceError, match="max_people"):
+        with_options(PoseOptions(), {"max_people": 2.5})
+    with pytest.raises(ServiceError, match="list of sizes"):
+        check_shape("image", [1.5])

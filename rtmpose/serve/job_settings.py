@@ -19,6 +19,7 @@ from rtmpose.ranges import (
     check_flags,
     check_number,
 )
+from rtmpose.serve.json_numbers import as_whole
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.tracking import TrackerParams
 from rtmpose.writers.openpose_layouts import LAYOUTS
@@ -176,4 +177,4 @@ def job_settings(given: Mapping[str, object]) -> JobSettings:
     for name in given:
         if name not in known:
             raise InputError(f"there is no setting {name[:60]!r}; there are {', '.join(known)}")
-    return JobSettings(**given)  # type: ignore[arg-type]
+    return JobSettings(**{name: as_whole(value) for name, value in given.items()})  # type: ignore[arg-type]

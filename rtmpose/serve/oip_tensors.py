@@ -6,12 +6,13 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtmpose.serve.faults import bad_request
+from rtmpose.serve.json_numbers import as_whole
 from rtmpose.serve.uploads import from_base64
 
 DTYPES: Mapping[str, str] = {
@@ -79,12 +80,14 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """
     if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) > MOST_DIMENSIONS:
         raise bad_request(f"the shape of {name} must be a list of sizes")
-    for size in shape:
+    sizes = [as_whole(size) for size in shape]
+    for size in sizes:
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < MOST_ELEMENTS:
             raise bad_request(f"the shape of {name} must be a list of sizes")
-    if math.prod(shape) > MOST_ELEMENTS:
+    whole = cast("list[int]", sizes)
+    if math.prod(whole) > MOST_ELEMENTS:
         raise bad_request(f"{name} is too large")
-    return tuple(shape)
+    return tuple(whole)
 
 
 def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> InputTensor:

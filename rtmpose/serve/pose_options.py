@@ -13,6 +13,7 @@ from rtmpose.draw import BACKGROUNDS, COLORS, DrawStyle
 from rtmpose.errors import InputError
 from rtmpose.ranges import FRACTION, IMAGE_SIDE, KEYPOINT_SCORE, PEOPLE, check_number
 from rtmpose.serve.faults import unusable
+from rtmpose.serve.json_numbers import as_whole
 from rtmpose.serve.settings import ServeSettings
 from rtmpose.text_files import parse_json
 from rtmpose.types import Detections, Image
@@ -193,9 +194,9 @@ def _checked(name: str, value: object) -> object:
 
 
 def _number(value: object, *, whole: bool) -> object:
-    """The number in a text of a form; anything else as it is."""
+    """The number in a text of a form, or in JSON; anything else as it is."""
     if not isinstance(value, str) or len(value) > 32:
-        return value
+        return as_whole(value) if whole else value
     try:
         return int(value) if whole else float(value)
     except ValueError:
