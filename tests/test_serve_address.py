@@ -92,7 +92,7 @@ def test_a_stream_over_tls(job_pipeline, keys):
     context = ssl.create_default_context(cafile=keys / "cert.pem")
     with serving(job_pipeline.model, **encrypted(keys)) as service:
         url = f"wss://localhost:{service.port}/v1/stream"
-        with client.connect(url, ssl=context) as stream:
+        with client.connect(url, ssl=context, open_timeout=60) as stream:
             stream.send(encoded())
             assert json.loads(stream.recv(30))["type"] == "result"
 
