@@ -23,6 +23,7 @@ from rtmpose.ranges import (
 )
 
 if TYPE_CHECKING:
+    from rtmpose.backends import BackendOptions
     from rtmpose.detector import Detector
     from rtmpose.draw import DrawStyle
     from rtmpose.model_card import ModelCard
@@ -229,18 +230,10 @@ class ModelOptions:
         """
         if self.det_label is None and self.detector_card is None:
             return self.detector
-        from rtmpose.backends import BackendOptions
         from rtmpose.cli.named_models import named_card
         from rtmpose.detector import Detector
 
-        engine = BackendOptions(
-            speed.backend,
-            speed.device,
-            speed.threads,
-            speed.allow_spinning,
-            speed.precision,  # type: ignore[arg-type]
-            num_images=num_images,
-        )
+        engine = speed.backend_options(num_images)
         label: int | str | None = self.det_label or "auto"
         if label == "all":
             label = None
@@ -272,6 +265,19 @@ class SpeedOptions:
     threads: Threads = 0
     precision: Precision = "auto"
     allow_spinning: AllowSpinning = False
+
+    def backend_options(self, num_images: int = 0) -> BackendOptions:
+        """The same for a network; ``num_images``: see :class:`rtmpose.BackendOptions`."""
+        from rtmpose.backends import BackendOptions
+
+        return BackendOptions(
+            self.backend,
+            self.device,
+            self.threads,
+            self.allow_spinning,
+            self.precision,  # type: ignore[arg-type]
+            num_images=num_images,
+        )
 
 
 @dataclass(frozen=True)

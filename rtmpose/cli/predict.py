@@ -129,7 +129,6 @@ def _open_pipeline(
     speed: options.SpeedOptions,
     num_images: int,
 ) -> Pipeline:
-    from rtmpose.backends import BackendOptions
     from rtmpose.families import open_model
     from rtmpose.pipeline import Pipeline
 
@@ -139,14 +138,7 @@ def _open_pipeline(
     model = open_model(
         None if without_detector else models.opened_detector(speed, num_images),
         models.pose,
-        options=BackendOptions(
-            speed.backend,
-            speed.device,
-            speed.threads,
-            speed.allow_spinning,
-            speed.precision,  # type: ignore[arg-type]
-            num_images=num_images,
-        ),
+        options=speed.backend_options(num_images),
         card=models.pose_card(),
         skeleton=models.keypoint_set(),
         antialias=detection.antialias,
